@@ -1,0 +1,1 @@
+"""JetScale's reference backend: the api, the WebSocket service and the migrations."""

@@ -1,0 +1,206 @@
+"""What the environment asked for. Nothing else reads it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from redis.asyncio.connection import parse_url as parse_redis_url
+from redis.exceptions import RedisError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+Environment = Mapping[str, str]
+
+COMPONENT = "JETSCALE_COMPONENT"
+DATABASE_URL = "JETSCALE_DATABASE_URL"
+DB_HOST = "JETSCALE_DB_HOST"
+DB_PORT = "JETSCALE_DB_PORT"
+DB_NAME = "JETSCALE_DB_NAME"
+DB_USER = "JETSCALE_DB_USER"
+DB_PASSWORD = "JETSCALE_DB_PASSWORD"
+REDIS_URL = "JETSCALE_REDIS_URL"
+REDIS_HOST = "JETSCALE_REDIS_HOST"
+JWT_SECRET_KEY = "JETSCALE_JWT_SECRET_KEY"
+ADMIN_EMAIL = "JETSCALE_DEFAULT_ADMIN_EMAIL"
+ADMIN_PASSWORD = "JETSCALE_DEFAULT_ADMIN_PASSWORD"
+MIGRATE_DEADLINE = "JETSCALE_MIGRATE_DEADLINE_SECS"
+
+DRIVER = "postgresql+asyncpg"
+COMPONENTS = ("api", "websocket", "migrate")
+# RFC 7518, 3.2: a key for HS256 has at least the size of the hash.
+JWT_KEY_MIN_BYTES = 32
+
+
+class SettingsError(Exception):
+    """A variable is missing or malformed; says which one, never its value."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """What this image was built from."""
+
+    version: str
+    git_sha: str
+    git_ref: str
+    build_time: str
+
+
+@dataclass(frozen=True)
+class Admin:
+    """The account that `migrate` keeps up to date."""
+
+    email: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ApiSettings:
+    database_url: URL
+    redis_url: str = field(repr=False)
+    jwt_key: str = field(repr=False)
+    version: Version
+
+
+@dataclass(frozen=True)
+class WebsocketSettings:
+    jwt_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class MigrateSettings:
+    database_url: URL
+    admin: Admin | None
+    deadline_secs: int
+
+
+def environment() -> Environment:
+    return os.environ
+
+
+def component(env: Environment) -> str:
+    name = _optional(env, COMPONENT) or "api"
+    if name not in COMPONENTS:
+        raise SettingsError(f"{COMPONENT} must be one of {', '.join(COMPONENTS)}")
+    return name
+
+
+def api_settings(env: Environment) -> ApiSettings:
+    return ApiSettings(
+        database_url=database_url(env),
+        redis_url=redis_url(env),
+        jwt_key=jwt_key(env),
+        version=version(env),
+    )
+
+
+def websocket_settings(env: Environment) -> WebsocketSettings:
+    return WebsocketSettings(jwt_key=jwt_key(env))
+
+
+def migrate_settings(env: Environment) -> MigrateSettings:
+    return MigrateSettings(
+        database_url=database_url(env),
+        admin=admin(env),
+        deadline_secs=_integer(env, MIGRATE_DEADLINE, default=120, low=1, high=3600),
+    )
+
+
+def database_url(env: Environment) -> URL:
+    """The whole URL if given, otherwise the one made of the JETSCALE_DB_ parts."""
+    text = _optional(env, DATABASE_URL)
+    if text is not None:
+        return _parse_database_url(text)
+    missing = [name for name in (DB_HOST, DB_NAME, DB_USER, DB_PASSWORD) if not _optional(env, name)]
+    if missing:
+        raise SettingsError(f"set {DATABASE_URL}, or {', '.join(missing)} too")
+    # URL.create quotes each part: a password may hold "@" or "/".
+    return URL.create(
+        DRIVER,
+        username=env[DB_USER],
+        password=env[DB_PASSWORD],
+        host=env[DB_HOST],
+        port=_integer(env, DB_PORT, default=5432, low=1, high=65535),
+        database=env[DB_NAME],
+    )
+
+
+def redis_url(env: Environment) -> str:
+    """JETSCALE_REDIS_URL (a port, a password, TLS), otherwise JETSCALE_REDIS_HOST.
+
+    There is no JETSCALE_REDIS_PORT: Kubernetes itself sets that name, to
+    "tcp://10.0.0.1:6379", beside a Service called jetscale-redis.
+    """
+    text = _optional(env, REDIS_URL)
+    if text is not None:
+        try:
+            if parse_redis_url(text).get("host"):
+                return text
+        except (ValueError, RedisError):
+            pass
+        raise SettingsError(f"{REDIS_URL} is not a URL such as redis://host:6379/0")
+    host = _optional(env, REDIS_HOST)
+    if host is None:
+        raise SettingsError(f"set {REDIS_HOST} or {REDIS_URL}")
+    if any(sign in host for sign in "/@: "):
+        raise SettingsError(f"{REDIS_HOST} must be a host name alone; {REDIS_URL} takes a whole URL")
+    return f"redis://{host}:6379/0"
+
+
+def jwt_key(env: Environment) -> str:
+    key = _optional(env, JWT_SECRET_KEY)
+    if key is None:
+        raise SettingsError(f"set {JWT_SECRET_KEY}")
+    if len(key.encode()) < JWT_KEY_MIN_BYTES:
+        raise SettingsError(f"{JWT_SECRET_KEY} must have at least {JWT_KEY_MIN_BYTES} bytes")
+    return key
+
+
+def admin(env: Environment) -> Admin | None:
+    email, password = _optional(env, ADMIN_EMAIL), _optional(env, ADMIN_PASSWORD)
+    if email is None and password is None:
+        return None
+    if email is None or password is None:
+        raise SettingsError(f"set both {ADMIN_EMAIL} and {ADMIN_PASSWORD}, or neither")
+    return Admin(email=email, password=password)
+
+
+def version(env: Environment) -> Version:
+    return Version(
+        version=_optional(env, "JETSCALE_VERSION") or "unknown",
+        git_sha=_optional(env, "JETSCALE_GIT_SHA") or "unknown",
+        git_ref=_optional(env, "JETSCALE_GIT_REF") or "unknown",
+        build_time=_optional(env, "JETSCALE_BUILD_TIME") or "unknown",
+    )
+
+
+def _parse_database_url(text: str) -> URL:
+    # "from None": the parser's own message may quote the URL, password and all.
+    try:
+        url = make_url(text)
+        port = url.port
+    except (ArgumentError, ValueError):
+        raise SettingsError(f"{DATABASE_URL} is not a URL such as {DRIVER}://user@host:5432/name") from None
+    if url.drivername != DRIVER:
+        raise SettingsError(f"{DATABASE_URL} must begin with {DRIVER}://")
+    if port is not None and not 1 <= port <= 65535:
+        raise SettingsError(f"{DATABASE_URL} has a port outside 1 to 65535")
+    if not url.host or not url.database:
+        raise SettingsError(f"{DATABASE_URL} must name a host and a database")
+    return url
+
+
+def _optional(env: Environment, name: str) -> str | None:
+    """An empty variable counts as unset: charts render absent values that way."""
+    value = env.get(name, "")
+    return value if value.strip() else None
+
+
+def _integer(env: Environment, name: str, *, default: int, low: int, high: int) -> int:
+    text = _optional(env, name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        raise SettingsError(f"{name} must be a whole number from {low} to {high}")
+    return int(text)

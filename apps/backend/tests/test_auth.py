@@ -1,0 +1,74 @@
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+
+from jetscale_backend.tokens import LIFETIME, InvalidToken, Tokens, bearer_token
+from tests.conftest import KEY, LOGIN, PASSWORD
+
+
+async def sign_in(client, login, password):
+    return await client.post("/api/v2/auth/sign-in", json={"login": login, "password": password})
+
+
+async def test_sign_in_then_me(client):
+    response = await sign_in(client, f" {LOGIN.upper()}", PASSWORD)
+    token_set = response.json()["data"]["tokens"]
+    assert response.status_code == 200
+    assert (token_set["token_type"], token_set["expires_in"]) == ("Bearer", 3600)
+
+    headers = {"Authorization": f"Bearer {token_set['access_token']}"}
+    me = await client.get("/api/v2/auth/me", headers=headers)
+    assert me.json() == {"data": {"login": LOGIN}}
+
+
+async def test_unknown_login_and_wrong_password_look_the_same(client, failures):
+    unknown = await sign_in(client, "nobody@example.test", PASSWORD)
+    wrong = await sign_in(client, LOGIN, "wrong")
+    assert unknown.status_code == wrong.status_code == 401
+    assert unknown.json() == wrong.json()
+    assert failures.recorded == ["nobody@example.test", LOGIN]
+
+
+async def test_too_many_failures_are_refused(client, failures):
+    failures.recorded = [LOGIN] * failures.limit
+    response = await sign_in(client, LOGIN, PASSWORD)
+    assert (response.status_code, response.headers["Retry-After"]) == (429, "60")
+    assert response.json()["error"]["code"] == "too_many_attempts"
+
+
+@pytest.mark.parametrize("header", [None, "Bearer", "Bearer x", "Basic YTpi"])
+async def test_me_without_a_valid_token(client, header):
+    headers = {"Authorization": header} if header else {}
+    response = await client.get("/api/v2/auth/me", headers=headers)
+    assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, "Bearer")
+
+
+def test_a_token_has_subject_and_times(tokens):
+    claims = jwt.decode(tokens.issue(LOGIN), KEY, ["HS256"])
+    assert claims["sub"] == LOGIN
+    assert claims["exp"] - claims["iat"] == LIFETIME.total_seconds()
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "x",
+        Tokens("o" * 32).issue(LOGIN),
+        Tokens(KEY).issue(LOGIN, now=datetime.now(UTC) - timedelta(hours=2)),
+        jwt.encode({"sub": LOGIN, "iat": 1}, KEY, "HS256"),
+        jwt.encode({"sub": LOGIN, "iat": 1, "exp": 9999999999}, None, "none"),
+    ],
+    ids=["garbage", "other key", "expired", "without exp", "unsigned"],
+)
+def test_bad_tokens_are_refused(tokens, token):
+    with pytest.raises(InvalidToken):
+        tokens.login(token)
+
+
+@pytest.mark.parametrize(
+    ("header", "token"),
+    [("Bearer abc", "abc"), ("bearer abc", "abc"), ("Bearer ", None), ("Basic abc", None), (None, None)],
+)
+def test_bearer_token(header, token):
+    assert bearer_token(header) == token

@@ -1,0 +1,45 @@
+import io
+
+import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import make_url
+
+from jetscale_backend.database import Base
+from jetscale_backend.migrate import MigrationFailed, alembic_config, migrate
+from jetscale_backend.settings import MigrateSettings
+
+
+def revisions():
+    return list(ScriptDirectory.from_config(alembic_config()).walk_revisions("base", "heads"))
+
+
+def test_there_is_one_line_of_revisions():
+    script = ScriptDirectory.from_config(alembic_config())
+    assert len(script.get_heads()) == 1
+    assert len(script.get_bases()) == 1
+
+
+def test_the_migrations_make_every_table_and_column():
+    output = io.StringIO()
+    context = MigrationContext.configure(
+        dialect_name="postgresql", opts={"as_sql": True, "output_buffer": output}
+    )
+    with Operations.context(context):
+        for revision in reversed(revisions()):
+            revision.module.upgrade()
+    sql = output.getvalue()
+    for table in Base.metadata.sorted_tables:
+        statement = sql.split(f"CREATE TABLE {table.name} (")[1].split(";")[0]
+        for column in table.columns:
+            assert f" {column.name} " in statement.replace("\t", " ").replace("\n", " \n")
+
+
+async def test_a_database_that_stays_away_ends_at_the_deadline_in_one_line():
+    # Port 1 refuses at once.
+    url = make_url("postgresql+asyncpg://ada:hidden@127.0.0.1:1/app")
+    with pytest.raises(MigrationFailed, match="127.0.0.1:1/app was not ready within 1 s") as error:
+        await migrate(MigrateSettings(database_url=url, admin=None, deadline_secs=1))
+    assert "hidden" not in str(error.value)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,96 @@
+import re
+
+import pytest
+
+from jetscale_backend import settings
+from jetscale_backend.settings import Admin, SettingsError
+
+PARTS = {
+    "JETSCALE_DB_HOST": "db",
+    "JETSCALE_DB_NAME": "app",
+    "JETSCALE_DB_USER": "ada",
+    "JETSCALE_DB_PASSWORD": "p@ss/w:rd",
+}
+URL = "postgresql+asyncpg://ada:hidden@db:5433/app"
+
+
+def test_database_parts_make_a_url_that_keeps_odd_passwords():
+    url = settings.database_url(PARTS)
+    assert (url.host, url.port, url.database, url.username, url.password) == (
+        "db",
+        5432,
+        "app",
+        "ada",
+        "p@ss/w:rd",
+    )
+
+
+def test_the_database_url_wins_over_the_parts():
+    assert settings.database_url({**PARTS, "JETSCALE_DATABASE_URL": URL}).port == 5433
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        ({}, "set JETSCALE_DATABASE_URL, or JETSCALE_DB_HOST, JETSCALE_DB_NAME"),
+        ({**PARTS, "JETSCALE_DB_NAME": " "}, "or JETSCALE_DB_NAME too"),
+        ({**PARTS, "JETSCALE_DB_PORT": "tcp://10.0.0.1:5432"}, "JETSCALE_DB_PORT must be"),
+        ({**PARTS, "JETSCALE_DB_PORT": "65536"}, "JETSCALE_DB_PORT must be"),
+        ({"JETSCALE_DATABASE_URL": "hidden"}, "JETSCALE_DATABASE_URL is not a URL"),
+        ({"JETSCALE_DATABASE_URL": "postgres://ada:hidden@db/app"}, "must begin with postgresql"),
+        ({"JETSCALE_DATABASE_URL": "postgresql+asyncpg://ada:hidden@db"}, "a host and a database"),
+        ({"JETSCALE_DATABASE_URL": "postgresql+asyncpg://ada:hidden@db:0/app"}, "a port outside"),
+        ({"JETSCALE_DATABASE_URL": "postgresql+asyncpg://a:hidden@db:x/app"}, "is not a URL"),
+    ],
+)
+def test_a_bad_database_is_named_without_its_password(env, message):
+    with pytest.raises(SettingsError, match=re.escape(message)) as error:
+        settings.database_url(env)
+    assert "hidden" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_redis_by_host_or_by_url():
+    assert settings.redis_url({"JETSCALE_REDIS_HOST": "cache"}) == "redis://cache:6379/0"
+    url = "rediss://:secret@cache:6380/1"
+    assert settings.redis_url({"JETSCALE_REDIS_HOST": "other", "JETSCALE_REDIS_URL": url}) == url
+
+
+@pytest.mark.parametrize(
+    "env",
+    [{}, {"JETSCALE_REDIS_HOST": "redis://cache"}, {"JETSCALE_REDIS_URL": "cache:6379"}],
+)
+def test_a_bad_redis_is_refused(env):
+    with pytest.raises(SettingsError, match="JETSCALE_REDIS_"):
+        settings.redis_url(env)
+
+
+@pytest.mark.parametrize("key", ["", "short"])
+def test_a_weak_jwt_key_is_refused(key):
+    with pytest.raises(SettingsError, match="JETSCALE_JWT_SECRET_KEY"):
+        settings.jwt_key({"JETSCALE_JWT_SECRET_KEY": key})
+
+
+@pytest.mark.parametrize(("name", "component"), [("", "api"), ("websocket", "websocket")])
+def test_the_component(name, component):
+    assert settings.component({"JETSCALE_COMPONENT": name}) == component
+
+
+def test_an_unknown_component_is_refused():
+    with pytest.raises(SettingsError, match="one of api, websocket, migrate"):
+        settings.component({"JETSCALE_COMPONENT": "worker"})
+
+
+def test_an_admin_is_whole_or_absent():
+    email, password = "JETSCALE_DEFAULT_ADMIN_EMAIL", "JETSCALE_DEFAULT_ADMIN_PASSWORD"
+    assert settings.admin({}) is None
+    assert settings.admin({email: "a@b", password: "secret"}) == Admin("a@b", "secret")
+    with pytest.raises(SettingsError):
+        settings.admin({email: "a@b"})
+
+
+def test_secrets_stay_out_of_repr():
+    env = {**PARTS, "JETSCALE_REDIS_URL": "redis://:hidden@h", "JETSCALE_JWT_SECRET_KEY": "hidden" * 6}
+    shown = repr(settings.api_settings(env))
+    assert "hidden" not in shown
+    assert "p@ss" not in shown

@@ -1,0 +1,38 @@
+//! Configuration that must differ, and secrets that must not show.
+
+use harness::descriptor::{NAMESPACE, RELEASE};
+use harness::scenario::{ScenarioResult, Scenarios, scenario};
+use harness::stack::{OwnStack, Stack};
+use harness::{Error, expect};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::Api;
+use kube::api::ListParams;
+
+pub fn scenarios() -> Vec<Scenarios> {
+    vec![scenario(secrets_differ_between_releases), scenario(no_secret_stands_in_a_manifest)]
+}
+
+async fn secrets_differ_between_releases(own: OwnStack) -> ScenarioResult {
+    let shared: Api<Secret> = Api::namespaced(own.kube().clone(), NAMESPACE);
+    let shared = shared.get(&format!("{RELEASE}-auth")).await.map_err(Error::kube("read the shared release's Secret"))?;
+    let shared = shared.data.unwrap_or_default();
+    let mine = own.auth_secret().await?;
+    for key in ["db-password", "jwt-secret-key", "admin-password"] {
+        expect!(mine.contains_key(key) && shared.contains_key(key), "a release has no {key}")?;
+        expect!(mine[key] != shared[key].0, "{key} is the same in two releases")?;
+    }
+    Ok(())
+}
+
+/// Neither a pod's environment nor a ConfigMap spells out a value of `<release>-auth`.
+async fn no_secret_stands_in_a_manifest(stack: Stack) -> ScenarioResult {
+    let mut text = format!("{:?}", stack.all_pods().await?);
+    let maps: Api<ConfigMap> = Api::namespaced(stack.kube().clone(), stack.namespace());
+    let maps = maps.list(&ListParams::default()).await.map_err(Error::kube("list the ConfigMaps"))?;
+    text.push_str(&format!("{:?}", maps.items));
+    for (key, value) in stack.auth_secret().await? {
+        let value = String::from_utf8_lossy(&value).into_owned();
+        expect!(!text.contains(&value), "the value of {key} stands in a pod or a ConfigMap")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! The stages that deploy: every scenario, by module.
+//!
+//! A module is one line here and one file beside it; a scenario is one line in its module.
+
+// A scenario that no list names is an unused function.
+#![deny(dead_code)]
+
+harness::modules!(auth, backend, charts, config, frontend, images, items, network, rollout, suite, websocket, workloads);
+
+fn main() -> std::process::ExitCode {
+    harness::suite::main(harness::stage::Stage::Local, scenarios())
+}

@@ -1,0 +1,128 @@
+//! Who reaches whom, asked from inside the cluster.
+
+use std::time::Duration;
+
+use harness::descriptor::{API, COMPONENTS, FRONTEND, NAMESPACE, POSTGRES, REDIS, RELEASE};
+use harness::scenario::{ScenarioResult, Scenarios, scenario};
+use harness::stack::{OwnStack, Stack};
+use harness::{Error, Result, expect, expect_eq};
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::Api;
+use kube::api::{ListParams, PostParams};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Resolves and connects to each host:port; prints a line for each.
+const CONNECT: &str = r#"
+import socket, sys
+for target in sys.argv[1:]:
+    host, port = target.rsplit(":", 1)
+    try:
+        with socket.create_connection((host, int(port)), timeout=4):
+            print(target, "open", flush=True)
+    except socket.gaierror:
+        print(target, "unknown", flush=True)
+    except OSError as error:
+        print(target, "closed", type(error).__name__, flush=True)
+"#;
+
+/// Listens, and says where.
+const LISTEN: &str = r#"
+import socket, time
+server = socket.create_server(("", 9999))
+print(socket.gethostbyname(socket.gethostname()), flush=True)
+server.settimeout(55)
+while True:
+    server.accept()[0].close()
+"#;
+
+pub fn scenarios() -> Vec<Scenarios> {
+    vec![
+        scenario(every_service_is_cluster_ip),
+        scenario(services_resolve_and_answer_by_name),
+        scenario(stores_answer_the_backend_alone),
+        scenario(another_namespace_reaches_nothing).within(120),
+    ]
+}
+
+async fn every_service_is_cluster_ip(stack: Stack) -> ScenarioResult {
+    let services: Api<Service> = Api::namespaced(stack.kube().clone(), stack.namespace());
+    let services = services.list(&ListParams::default()).await.map_err(Error::kube("list the Services"))?.items;
+    expect!(services.len() >= COMPONENTS.len(), "there are only {} Services", services.len())?;
+    for service in services {
+        let spec = service.spec.unwrap_or_default();
+        expect_eq!(spec.type_.as_deref(), Some("ClusterIP"))?;
+        expect!(spec.ports.iter().flatten().all(|port| port.node_port.is_none()), "a Service has a node port")?;
+    }
+    Ok(())
+}
+
+/// A client in the namespace reaches the services that are for clients, by their short names.
+async fn services_resolve_and_answer_by_name(stack: Stack) -> ScenarioResult {
+    let target = |component| address(&stack.name_of(component), component.service_port);
+    let targets = [target(&API), target(&FRONTEND)];
+    let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+    let answer = stack.start_job("by-name", CONNECT, &targets, LIMIT).await?.finish().await?.logs;
+    for target in targets {
+        expect!(answer.contains(&format!("{target} open")), "{answer}")?;
+    }
+    Ok(())
+}
+
+/// A client of the same namespace resolves the stores' names and is let in by neither.
+async fn stores_answer_the_backend_alone(own: OwnStack) -> ScenarioResult {
+    policies_are_enforced(&own).await?;
+    let target = |component| address(&own.name_of(component), component.service_port);
+    let stores = [target(&POSTGRES), target(&REDIS)];
+    let open = target(&API);
+    let answer = own.start_job("stores", CONNECT, &[&stores[0], &stores[1], &open], LIMIT).await?.finish().await?.logs;
+    expect!(answer.contains(&format!("{open} open")), "the client's own network does not work: {answer}")?;
+    for store in stores {
+        expect!(answer.contains(&format!("{store} closed")), "{answer}")?;
+    }
+    Ok(())
+}
+
+/// A pod of another namespace, whatever its labels, reaches no part of the shared release.
+async fn another_namespace_reaches_nothing(own: OwnStack) -> ScenarioResult {
+    policies_are_enforced(&own).await?;
+    let mut targets: Vec<String> = Vec::new();
+    for component in &COMPONENTS {
+        targets.push(address(&format!("{RELEASE}-{}.{NAMESPACE}.svc", component.suffix), component.service_port));
+    }
+    let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+    let answer = own.start_job("stranger", CONNECT, &targets, LIMIT).await?.finish().await?.logs;
+    for target in targets {
+        expect!(answer.contains(&format!("{target} closed")), "{answer}")?;
+    }
+    Ok(())
+}
+
+fn address(host: &str, port: u16) -> String {
+    format!("{host}:{port}")
+}
+
+/// Finds out whether this cluster enforces policies: two pods, one policy, the same question before and after.
+async fn policies_are_enforced(own: &OwnStack) -> Result<()> {
+    let labels = [("jetscale.ai/probe", "listener")];
+    let spec = own.job("listener", LISTEN, &[], LIMIT, &labels)?;
+    let listener = harness::k8s::job::start(own.kube(), own.namespace(), &spec).await?;
+    let target = address(listener.first_line().await?.trim(), 9999);
+    let ask = async |name: &str| -> Result<String> {
+        Ok(own.start_job(name, CONNECT, &[&target], LIMIT).await?.finish().await?.logs)
+    };
+    let before = ask("before-policy").await?;
+    expect!(before.contains("open"), "the probe's pods do not reach each other: {before}")?;
+    let policy: NetworkPolicy = serde_json::from_value(serde_json::json!({
+        "metadata": {"name": "probe"},
+        "spec": {"podSelector": {"matchLabels": {"jetscale.ai/probe": "listener"}}, "policyTypes": ["Ingress"]},
+    }))
+    .map_err(Error::malformed("read the probe's policy"))?;
+    let policies: Api<NetworkPolicy> = Api::namespaced(own.kube().clone(), own.namespace());
+    policies.create(&PostParams::default(), &policy).await.map_err(Error::kube("create the probe's policy"))?;
+    match ask("after-policy").await?.contains("open") {
+        true => Err(Error::NotApplicable("this cluster does not enforce NetworkPolicies".to_owned())),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,10 @@
+//! Which images, by digest? Stage local builds the set; the registry beside the cluster holds it.
+
+mod base;
+mod build;
+mod registry;
+mod set;
+
+pub use build::{Sources, build, serve};
+pub use registry::{Registry, container_name};
+pub use set::{Artifact, ArtifactSet, Reference};

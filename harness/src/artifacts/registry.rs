@@ -1,0 +1,116 @@
+//! The registry beside the cluster: builds are pushed to it and pulled from it by layer.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::descriptor;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+
+/// The port that the registry listens on in its container.
+const PORT: u16 = 5000;
+
+/// A registry that runs.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    /// Its address on this host: `127.0.0.1:<whatever port was free>`.
+    pub address: String,
+}
+
+/// The registry's container, and its name on the cluster's network.
+pub fn container_name(cluster: &str) -> String {
+    format!("{cluster}-registry")
+}
+
+impl Registry {
+    /// Starts the registry of a cluster unless it runs; its data lies in `data`, so that a new one pushes nothing twice.
+    ///
+    /// What remains on cancel is a container that carries the cluster's owner label.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when the engine does not start it.
+    pub async fn start(engine: &Engine, cluster: &str, image: &str, data: &Path) -> Result<Self> {
+        let name = container_name(cluster);
+        match engine.container(&name).await? {
+            Some(container) if container.state.running => {}
+            // A port that was free when the container was made may be taken by now.
+            Some(_) => {
+                engine.docker()?.args(["rm", "--force", "--volumes", &name]).run().await?;
+                Self::run(engine, cluster, image, data).await?;
+            }
+            None => Self::run(engine, cluster, image, data).await?,
+        }
+        let registry = Self { address: Self::address(engine, cluster).await? };
+        registry.answers().await?;
+        Ok(registry)
+    }
+
+    /// The address on this host of a cluster's registry, which runs.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when it does not run.
+    pub async fn address(engine: &Engine, cluster: &str) -> Result<String> {
+        let ports = engine.docker()?.args(["port", &container_name(cluster), &format!("{PORT}/tcp")]).run().await?;
+        Ok(ports.stdout.lines().next().unwrap_or_default().trim().to_owned())
+    }
+
+    async fn run(engine: &Engine, cluster: &str, image: &str, data: &Path) -> Result<()> {
+        crate::run::private_folder(data)?;
+        let docker = engine.docker()?.args(["run", "--detach", "--name", &container_name(cluster)]);
+        docker
+            .args(["--label", &format!("{}={cluster}", descriptor::OWNER_LABEL)])
+            .args(["--publish", &format!("127.0.0.1::{PORT}")])
+            .arg("--volume")
+            .arg(format!("{}:/var/lib/registry", data.display()))
+            .args(["--env", "REGISTRY_STORAGE_DELETE_ENABLED=true"])
+            .arg(image)
+            .run()
+            .await
+            .map(|_| ())
+    }
+
+    /// Waits until the registry answers: the engine publishes the port before anything listens behind it.
+    async fn answers(&self) -> Result<()> {
+        let limit = Duration::from_secs(20);
+        let reader = crate::http::Reader::new(&format!("http://{}", self.address))?;
+        let mut last = String::from("no answer yet");
+        let asking = async {
+            let mut beat = tokio::time::interval(Duration::from_millis(50));
+            loop {
+                beat.tick().await;
+                match reader.get("/v2/").await {
+                    Ok(reply) if reply.status == 200 => return,
+                    Ok(reply) => last = format!("GET /v2/ answered {}", reply.status),
+                    Err(error) => last = error.report(),
+                }
+            }
+        };
+        tokio::time::timeout(limit, asking).await.map_err(|_| Error::Deadline {
+            awaited: format!("the registry at {}", self.address),
+            after: limit,
+            last,
+        })
+    }
+
+    /// Lets the cluster's node reach the registry by its one name.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when the engine refuses.
+    pub async fn join(engine: &Engine, cluster: &str, node: &str) -> Result<()> {
+        let registry = container_name(cluster);
+        let connected = engine.docker()?.args(["network", "connect", "kind", &registry]).run().await;
+        match connected {
+            Err(Error::Command(failure)) if failure.tail.contains("already exists") => {}
+            other => drop(other?),
+        }
+        let folder = format!("/etc/containerd/certs.d/{}", descriptor::REGISTRY);
+        let hosts = format!("server = \"http://{registry}:{PORT}\"\n[host.\"http://{registry}:{PORT}\"]\n");
+        engine
+            .docker()?
+            .args(["exec", "--interactive", node, "sh", "-c", &format!("mkdir -p {folder} && cat > {folder}/hosts.toml")])
+            .input(hosts)
+            .run()
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,254 @@
+//! Lock files that processes share: flock, never unlinked, never converted.
+//!
+//! A conversion drops the lock before it takes the other kind, and an unlinked file is another
+//! lock for the next comer (both measured); so each holding is a descriptor of its own, and a
+//! dead process's locks are dropped by the kernel.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use tokio::sync::oneshot;
+
+use crate::error::{Error, Result};
+
+/// Alone, or beside others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Nobody else holds it.
+    Exclusive,
+    /// Others may hold it in the same way.
+    Shared,
+}
+
+/// A lock that is held until this is dropped (and every descriptor that a child inherited is closed).
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Takes the lock if that is possible at once.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be opened.
+    pub fn try_take(path: &Path, mode: Mode) -> Result<Option<Self>> {
+        let file = open(path)?;
+        let operation = match mode {
+            Mode::Exclusive => FlockOperation::NonBlockingLockExclusive,
+            Mode::Shared => FlockOperation::NonBlockingLockShared,
+        };
+        match flock(&file, operation) {
+            Ok(()) => Ok(Some(Self { file, path: path.to_owned() })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(Error::io(format!("lock {}", path.display()))(error.into())),
+        }
+    }
+
+    /// Waits for the lock, woken by the kernel.
+    ///
+    /// Dropped while it waits, it leaves a thread behind that lets go of the lock as soon as it gets it.
+    ///
+    /// # Errors
+    /// [`Error::Deadline`] after `limit`, saying who holds it.
+    pub async fn take(path: &Path, mode: Mode, limit: Duration) -> Result<Self> {
+        if let Some(lock) = Self::try_take(path, mode)? {
+            return Ok(lock);
+        }
+        tracing::info!("waiting for {}, held by {}", path.display(), holders(path));
+        Self::take_any(std::slice::from_ref(&path.to_owned()), mode, limit).await
+    }
+
+    /// Waits for whichever of several locks is free first.
+    ///
+    /// # Errors
+    /// [`Error::Deadline`] after `limit`, saying who holds the first.
+    pub async fn take_any(paths: &[PathBuf], mode: Mode, limit: Duration) -> Result<Self> {
+        for path in paths {
+            if let Some(lock) = Self::try_take(path, mode)? {
+                return Ok(lock);
+            }
+        }
+        let operation = match mode {
+            Mode::Exclusive => FlockOperation::LockExclusive,
+            Mode::Shared => FlockOperation::LockShared,
+        };
+        let (sender, receiver) = oneshot::channel();
+        let sender = Arc::new(std::sync::Mutex::new(Some(sender)));
+        let done = Arc::new(AtomicBool::new(false));
+        for path in paths {
+            let (file, path) = (open(path)?, path.clone());
+            let (sender, done) = (Arc::clone(&sender), Arc::clone(&done));
+            // A flock has no deadline of its own: a thread waits, and whoever comes late lets go at once.
+            std::thread::spawn(move || {
+                let taken = flock(&file, operation);
+                if done.swap(true, Ordering::SeqCst) {
+                    return;
+                }
+                if let Some(sender) = sender.lock().ok().and_then(|mut sender| sender.take()) {
+                    let _ = sender.send(taken.map(|()| Self { file, path: path.clone() }).map_err(|errno| {
+                        Error::io(format!("lock {}", path.display()))(errno.into())
+                    }));
+                }
+            });
+        }
+        match tokio::time::timeout(limit, receiver).await {
+            Ok(Ok(lock)) => lock,
+            _ => {
+                done.store(true, Ordering::SeqCst);
+                let path = paths.first().map_or_else(PathBuf::new, Clone::clone);
+                Err(Error::Deadline {
+                    awaited: format!("the lock {}", path.display()),
+                    after: limit,
+                    last: format!("held by {}", holders(&path)),
+                })
+            }
+        }
+    }
+
+    /// A second descriptor of the same holding, for a child to inherit.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when no descriptor is left.
+    pub fn descriptor(&self) -> Result<OwnedFd> {
+        self.file.try_clone().map(OwnedFd::from).map_err(Error::io(format!("duplicate {}", self.path.display())))
+    }
+
+    /// Writes who holds it and what for, so that those who wait can say so.
+    pub fn label(&mut self, text: &str) {
+        // Only for people to read: a failure costs nothing but the name.
+        let _ = self.file.set_len(0);
+        let _ = self.file.rewind();
+        let _ = writeln!(self.file, "process {}: {text}", std::process::id());
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(Error::io(format!("open the lock {}", path.display())))
+}
+
+/// Who holds a lock: what the holder wrote, and the processes that the kernel lists.
+pub fn holders(path: &Path) -> String {
+    let mut note = String::new();
+    let _ = File::open(path).and_then(|mut file| file.read_to_string(&mut note));
+    let inode = path.metadata().map(|data| data.ino()).unwrap_or_default();
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let processes = flock_holders(&locks, inode)
+        .into_iter()
+        .map(|pid| {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            // An inherited lock is listed under the process that took it, which may be gone.
+            let name = if name.is_empty() { "(ended; a child of it goes on)" } else { name.trim() };
+            format!("{pid} {name}")
+        })
+        .collect::<Vec<_>>();
+    match (processes.is_empty(), note.trim()) {
+        (true, "") => "nobody any more".to_owned(),
+        (true, note) => note.to_owned(),
+        (false, "") => format!("process {}", processes.join(", ")),
+        (false, note) => format!("process {} ({note})", processes.join(", ")),
+    }
+}
+
+/// The holders of flocks on an inode, out of the text of /proc/locks (proc_locks(5)).
+fn flock_holders(locks: &str, inode: u64) -> Vec<u32> {
+    locks
+        .lines()
+        .filter_map(|line| {
+            let words: Vec<_> = line.split_whitespace().collect();
+            match words.as_slice() {
+                [_, "FLOCK", _, _, pid, file, ..] if file.rsplit(':').next() == Some(&inode.to_string()) => {
+                    pid.parse().ok()
+                }
+                // A line with `->` is one that waits.
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_waiter_gets_the_lock_when_the_holder_lets_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = Lock::try_take(&path, Mode::Exclusive).unwrap().unwrap();
+        assert!(Lock::try_take(&path, Mode::Shared).unwrap().is_none());
+        let waiter = tokio::spawn({
+            let path = path.clone();
+            async move { Lock::take(&path, Mode::Shared, Duration::from_secs(5)).await }
+        });
+        tokio::task::yield_now().await;
+        drop(held);
+        waiter.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_deadline_says_who_holds_it_and_leaves_no_lock_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let mut held = Lock::try_take(&path, Mode::Exclusive).unwrap().unwrap();
+        held.label("deploying");
+        let error = Lock::take(&path, Mode::Exclusive, Duration::from_millis(30)).await.unwrap_err().report();
+        assert!(error.contains("deploying") && error.contains(&std::process::id().to_string()), "{error}");
+        drop(held);
+        Lock::take(&path, Mode::Exclusive, Duration::from_secs(5)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn whichever_is_free_first_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = [folder.path().join("0"), folder.path().join("1")];
+        let _first = Lock::try_take(&paths[0], Mode::Exclusive).unwrap().unwrap();
+        let second = Lock::try_take(&paths[1], Mode::Exclusive).unwrap().unwrap();
+        let waiter = tokio::spawn({
+            let paths = paths.clone();
+            async move { Lock::take_any(&paths, Mode::Exclusive, Duration::from_secs(5)).await }
+        });
+        tokio::task::yield_now().await;
+        drop(second);
+        assert_eq!(waiter.await.unwrap().unwrap().path, paths[1]);
+    }
+
+    #[tokio::test]
+    async fn a_child_that_inherits_it_keeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = Lock::try_take(&path, Mode::Exclusive).unwrap().unwrap();
+        let pipe = folder.path().join("pipe");
+        crate::tools::Command::new("mkfifo").arg(&pipe).run().await.unwrap();
+        let child = tokio::spawn(
+            crate::tools::Command::new("cat").arg(&pipe).holding(Some(held.descriptor().unwrap())).run(),
+        );
+        // Opening for writing returns once the child reads, so it runs by then.
+        let writer = tokio::fs::OpenOptions::new().write(true).open(&pipe).await.unwrap();
+        drop(held);
+        assert!(Lock::try_take(&path, Mode::Exclusive).unwrap().is_none());
+        drop(writer);
+        child.await.unwrap().unwrap();
+        Lock::take(&path, Mode::Exclusive, Duration::from_secs(5)).await.unwrap();
+    }
+
+    #[test]
+    fn holders_are_read_from_proc_locks() {
+        let text = "1: FLOCK  ADVISORY  WRITE 71 fe:00:42 0 EOF\n1: -> FLOCK  ADVISORY  WRITE 72 fe:00:42 0 EOF\n\
+                    2: POSIX  ADVISORY  WRITE 73 fe:00:42 0 EOF\n3: FLOCK  ADVISORY  READ 74 fe:00:421 0 EOF\n";
+        assert_eq!(flock_holders(text, 42), [71]);
+    }
+}

@@ -1,0 +1,39 @@
+//! Which Kubernetes, and may we touch it? Today: a Kind cluster of ours, one per checkout and stage.
+
+mod guard;
+mod home;
+mod kind;
+mod lock;
+mod node;
+pub mod reaper;
+
+use std::path::PathBuf;
+
+pub use guard::{remove_leavings, sweep_leavings};
+pub use home::{Home, Keeping, Phase, Record, ReleaseRecord};
+pub use kind::{ensure, find, node_name};
+pub use lock::{Lock, Mode, holders};
+pub use node::slots;
+
+use crate::tools::Tools;
+
+/// A cluster that answers and that we may touch.
+#[derive(Clone)]
+pub struct Cluster {
+    /// Its name, which is its owner's too.
+    pub name: String,
+    /// The context that every call names.
+    pub context: String,
+    /// The kubeconfig that only its owner can read.
+    pub kubeconfig: PathBuf,
+    /// A client of that context.
+    pub client: kube::Client,
+    /// Where the tools are.
+    pub tools: Tools,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("name", &self.name).field("context", &self.context).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,146 @@
+//! What is JetScale's own: names, ports and paths. Nothing else in the harness knows them, so
+//! that another stack of charts could be tested by another descriptor.
+
+/// One workload of the release, as scenarios name it.
+#[derive(Debug, Clone, Copy)]
+pub struct Component {
+    /// What follows the release's name in the workload's and the Service's name.
+    pub suffix: &'static str,
+    /// The value of `app.kubernetes.io/component` on its pods.
+    pub label: &'static str,
+    /// Whether a StatefulSet runs it (else a Deployment).
+    pub stateful: bool,
+    /// The port its container listens on.
+    pub container_port: u16,
+    /// The port of its Service.
+    pub service_port: u16,
+    /// The artifact that its main container runs.
+    pub artifact: &'static str,
+}
+
+/// An image that Skaffold builds here.
+#[derive(Debug, Clone, Copy)]
+pub struct Built {
+    /// Its name in skaffold.yaml and in artifact sets.
+    pub name: &'static str,
+    /// Its folder below the checkout, when no sibling repository takes its place.
+    pub context: &'static str,
+    /// The build argument that names its base image.
+    pub base_argument: &'static str,
+    /// The base image's recipe in kind/base-images.
+    pub base: &'static str,
+    /// The official base image.
+    pub official_base: &'static str,
+}
+
+/// An image that is somebody else's.
+#[derive(Debug, Clone, Copy)]
+pub struct ThirdParty {
+    /// Its name in artifact sets, and its recipe in kind/base-images.
+    pub name: &'static str,
+    /// The official image.
+    pub official: &'static str,
+}
+
+/// Namespace of the shared release of stages local and ci.
+pub const NAMESPACE: &str = "jetscale";
+/// Helm release of stages local and ci.
+pub const RELEASE: &str = "jetscale";
+/// The umbrella chart's folder below the checkout, and the folder of all charts.
+pub const CHARTS: &str = "charts";
+/// The umbrella's folder in [`CHARTS`].
+pub const UMBRELLA: &str = "app";
+/// Values file of stages local and ci, in the umbrella's folder.
+pub const VALUES_E2E: &str = "values.local.e2e.yaml";
+/// What follows the release's name in the name of the Secret that the charts name and never make.
+pub const AUTH_SUFFIX: &str = "auth";
+/// The registry's one name in manifests and inside clusters.
+pub const REGISTRY: &str = "registry.jetscale.internal";
+/// The label that every object, container and namespace of ours carries; its value is the owner.
+pub const OWNER_LABEL: &str = "jetscale.ai/owner";
+/// The label by which a test's pod may reach the release's services (the charts' NetworkPolicies).
+pub const CLIENT_LABEL: &str = "jetscale.ai/client";
+/// The label that marks an image which stands in for an official one.
+pub const STAND_IN_LABEL: &str = "ai.jetscale.stand-in";
+/// Logins of the account that `<release>-auth` gives.
+pub const ADMIN_EMAIL: &str = "admin@jetscale.example";
+
+/// The images that Skaffold builds.
+pub const BUILT: [Built; 2] = [
+    Built {
+        name: "backend",
+        context: "apps/backend",
+        base_argument: "PYTHON_IMAGE",
+        base: "python",
+        official_base: "python:3.13-alpine",
+    },
+    Built {
+        name: "frontend",
+        context: "apps/frontend",
+        base_argument: "NGINX_IMAGE",
+        base: "nginx",
+        official_base: "nginx:1.29-alpine",
+    },
+];
+
+/// The images that the release takes from others.
+pub const THIRD_PARTY: [ThirdParty; 2] = [
+    ThirdParty { name: "postgres", official: "postgres:17" },
+    ThirdParty { name: "redis", official: "redis:8" },
+];
+
+/// The registry beside the cluster.
+pub const REGISTRY_IMAGE: ThirdParty = ThirdParty { name: "registry", official: "registry:2" };
+
+/// The api.
+pub const API: Component = Component {
+    suffix: "backend",
+    label: "api",
+    stateful: false,
+    container_port: 8000,
+    service_port: 8000,
+    artifact: "backend",
+};
+/// The WebSocket service.
+pub const WEBSOCKET: Component = Component {
+    suffix: "websocket",
+    label: "websocket",
+    stateful: false,
+    container_port: 8001,
+    service_port: 8001,
+    artifact: "backend",
+};
+/// The page and the one router.
+pub const FRONTEND: Component = Component {
+    suffix: "frontend",
+    label: "frontend",
+    stateful: false,
+    container_port: 8080,
+    service_port: 80,
+    artifact: "frontend",
+};
+/// The database.
+pub const POSTGRES: Component = Component {
+    suffix: "postgres",
+    label: "postgres",
+    stateful: true,
+    container_port: 5432,
+    service_port: 5432,
+    artifact: "postgres",
+};
+/// The cache.
+pub const REDIS: Component = Component {
+    suffix: "redis",
+    label: "redis",
+    stateful: true,
+    container_port: 6379,
+    service_port: 6379,
+    artifact: "redis",
+};
+/// All of them.
+pub const COMPONENTS: [Component; 5] = [API, WEBSOCKET, FRONTEND, POSTGRES, REDIS];
+
+/// The memory of one isolated release, in bytes, with room for a rolling update: what limits how many run at once.
+pub const OWN_RELEASE_BYTES: u64 = 2 << 30;
+/// However much memory there is, more isolated releases than this at once slow each other down.
+pub const MAX_OWN_RELEASES: usize = 3;

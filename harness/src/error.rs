@@ -1,0 +1,175 @@
+//! The one error type. Every expected failure says what was tried, on what, and what to run next.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// A result whose error is the harness's own.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong on the path from settings to scenarios.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Something that must hold before we act does not; nothing was changed.
+    #[error("{what}\n  next: {next}")]
+    Refused {
+        /// What is wrong, and where.
+        what: String,
+        /// The command to run, or the change to make.
+        next: String,
+    },
+    /// The file system or another part of the operating system said no.
+    #[error("{what}")]
+    Io {
+        /// What was tried, on what.
+        what: String,
+        /// What the system answered.
+        source: std::io::Error,
+    },
+    /// The Kubernetes API said no, or could not be reached.
+    #[error("{what}")]
+    Kube {
+        /// What was tried, on what.
+        what: String,
+        /// What the API answered.
+        source: Box<kube::Error>,
+    },
+    /// An HTTP request or a WebSocket could not be carried out at all.
+    #[error("{what}")]
+    Http {
+        /// The request.
+        what: String,
+        /// The layer's own error.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// Text that we were given does not parse.
+    #[error("{what}")]
+    Malformed {
+        /// What was read, from where.
+        what: String,
+        /// The parser's own error.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// A command ended with another exit status than 0, or could not be started.
+    #[error("{0}")]
+    Command(Box<CommandFailure>),
+    /// A deadline passed.
+    #[error("waited {after:.1?} for {awaited}, in vain: {last}")]
+    Deadline {
+        /// What was awaited.
+        awaited: String,
+        /// How long.
+        after: Duration,
+        /// The last state seen, and why that is not yet enough.
+        last: String,
+    },
+    /// What is awaited cannot come about any more.
+    #[error("{awaited} cannot come about: {cause}")]
+    Doomed {
+        /// What was awaited.
+        awaited: String,
+        /// The cause, with its first evidence.
+        cause: String,
+    },
+    /// An expectation of a scenario is not met.
+    #[error("{0}")]
+    Unmet(String),
+    /// A scenario does not apply here, for a reason that only a probe could tell; not a failure.
+    #[error("does not apply: {0}")]
+    NotApplicable(String),
+    /// Another error, with what was gathered when it arose.
+    #[error("{source}")]
+    Diagnosed {
+        /// The first error; the one that counts.
+        source: Box<Error>,
+        /// Pods, conditions, events and last logs.
+        diagnosis: String,
+    },
+    /// A fixture that all scenarios of a process share failed; each of them reports the same error.
+    #[error("{0}")]
+    Shared(std::sync::Arc<Error>),
+}
+
+/// A command that failed, as a person could paste it.
+#[derive(Debug)]
+pub struct CommandFailure {
+    /// The command line, quoted for a shell.
+    pub line: String,
+    /// Exit status or signal, or why it could not be started.
+    pub status: String,
+    /// The last lines of both streams.
+    pub tail: String,
+    /// What to do about it, where we know.
+    pub next: Option<String>,
+}
+
+impl std::fmt::Display for CommandFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "command failed ({}): {}", self.status, self.line)?;
+        for line in self.tail.lines() {
+            write!(f, "\n  | {line}")?;
+        }
+        if let Some(next) = &self.next {
+            write!(f, "\n  next: {next}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error {
+    /// A precondition is not met: what is wrong, and the command or change that mends it.
+    pub fn refused(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::Refused { what: what.into(), next: next.into() }
+    }
+
+    /// For `map_err` on I/O: says what was tried, on what.
+    pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+
+    /// For `map_err` on Kubernetes calls: says what was tried, on what.
+    pub fn kube(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Kube { what, source: Box::new(source) }
+    }
+
+    /// For `map_err` on HTTP and WebSocket calls: says which request.
+    pub fn http<E: StdError + Send + Sync + 'static>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
+        let what = what.into();
+        move |source| Self::Http { what, source: Box::new(source) }
+    }
+
+    /// For `map_err` on parsing: says what was read, from where.
+    pub fn malformed<E: StdError + Send + Sync + 'static>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
+        let what = what.into();
+        move |source| Self::Malformed { what, source: Box::new(source) }
+    }
+
+    /// The same error with what was gathered when it arose; the first diagnosis stays.
+    #[must_use]
+    pub fn diagnosed(self, diagnosis: String) -> Self {
+        match self {
+            Self::Diagnosed { .. } => self,
+            other => Self::Diagnosed { source: Box::new(other), diagnosis },
+        }
+    }
+
+    /// The whole chain as text, and then what was gathered: the one place where errors are written out.
+    pub fn report(&self) -> String {
+        match self {
+            Self::Diagnosed { source, diagnosis } => format!("{}\n\n{diagnosis}", source.report()),
+            Self::Shared(source) => source.report(),
+            _ => {
+                let mut text = self.to_string();
+                let mut cause = StdError::source(self);
+                while let Some(error) = cause {
+                    let _ = write!(text, "\n  caused by: {error}");
+                    cause = error.source();
+                }
+                text
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What happens in a run, as it happens: one place emits, into the run's folder and onto the terminal.
+//!
+//! Code says what it does by `tracing`; nothing else prints. A line of JSON for each event goes to
+//! `events.jsonl` (whole lines, appended, so that many processes share the file and a kill leaves
+//! what there was); what a person wants to see (INFO and above) goes to standard error.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use once_cell::sync::OnceCell;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+
+use crate::error::{Error, Result};
+
+/// The file of a run's events, in its folder.
+pub const FILE: &str = "events.jsonl";
+
+/// The target of events that carry a scenario's verdict (fields `scenario`, `verdict`, `reason`).
+pub const VERDICT: &str = "verdict";
+
+static STARTED: OnceCell<()> = OnceCell::new();
+
+/// Starts emitting into a run's folder; later calls in the same process change nothing.
+///
+/// # Errors
+/// [`Error::Io`] when the folder cannot be written to.
+pub fn start(folder: &Path, colour: bool) -> Result<()> {
+    start_at(&folder.join(FILE), colour)
+}
+
+/// The same into a file of another name.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be opened.
+pub fn start_at(path: &Path, colour: bool) -> Result<()> {
+    STARTED
+        .get_or_try_init(|| {
+            let file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)
+                .map_err(Error::io(format!("open {}", path.display())))?;
+            let layer = Lines { file: Mutex::new(file), start: Instant::now(), colour };
+            // Only our own: the libraries' events are theirs.
+            let ours = tracing_subscriber::filter::filter_fn(|event| {
+                event.target().starts_with("harness") || event.target() == VERDICT
+            });
+            // A subscriber that is there already belongs to whoever embeds us.
+            let _ = tracing::subscriber::set_global_default(
+                tracing_subscriber::registry().with(layer.with_filter(ours)),
+            );
+            Ok(())
+        })
+        .map(|_| ())
+}
+
+struct Lines {
+    file: Mutex<std::fs::File>,
+    start: Instant,
+    colour: bool,
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let since = self.start.elapsed();
+        let unix = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let mut line = serde_json::Map::new();
+        line.insert("unix_ms".into(), serde_json::json!(u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)));
+        line.insert("pid".into(), serde_json::json!(std::process::id()));
+        line.insert("level".into(), event.metadata().level().as_str().into());
+        line.insert("target".into(), event.metadata().target().into());
+        line.extend(fields.0.clone());
+        // An event that cannot be written must not end the run.
+        if let Ok(mut file) = self.file.lock() {
+            let _ = file.write_all(format!("{}\n", serde_json::Value::Object(line)).as_bytes());
+        }
+        if *event.metadata().level() <= Level::INFO && event.metadata().target() != VERDICT {
+            let message = fields.0.get("message").and_then(|text| text.as_str()).unwrap_or_default();
+            let stamp = format!("[{:7.2}s]", since.as_secs_f64());
+            let stamp = if self.colour && std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+                format!("\x1b[2m{stamp}\x1b[0m")
+            } else {
+                stamp
+            };
+            let warning = if *event.metadata().level() <= Level::WARN { "warning: " } else { "" };
+            let _ = writeln!(std::io::stderr().lock(), "{stamp} {warning}{message}");
+        }
+    }
+}
+
+#[derive(Default)]
+struct Fields(serde_json::Map<String, serde_json::Value>);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.0.insert(field.name().into(), format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().into(), value.into());
+    }
+}

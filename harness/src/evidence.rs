@@ -1,0 +1,134 @@
+//! How a run ended, read from its folder alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::events;
+
+/// The verdicts of a run.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// How many passed.
+    pub passed: usize,
+    /// Failed scenarios, with the first line of each report.
+    pub failed: BTreeMap<String, String>,
+    /// Ignored scenarios, with their reasons.
+    pub ignored: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    target: String,
+    scenario: Option<String>,
+    verdict: Option<String>,
+    reason: Option<String>,
+}
+
+impl Outcome {
+    /// Reads the events of a run.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder has none.
+    pub fn read(run_dir: &Path) -> Result<Self> {
+        let path = run_dir.join(events::FILE);
+        let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
+        Ok(Self::parse(&text))
+    }
+
+    /// A line that a kill cut short is passed over.
+    fn parse(text: &str) -> Self {
+        let mut outcome = Self::default();
+        for line in text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
+            let (Some(scenario), Some(verdict)) = (line.scenario, line.verdict) else { continue };
+            if line.target != events::VERDICT {
+                continue;
+            }
+            let reason = line.reason.unwrap_or_default();
+            match verdict.as_str() {
+                "passed" => outcome.passed += 1,
+                "ignored" => drop(outcome.ignored.insert(scenario, reason)),
+                _ => drop(outcome.failed.insert(scenario, reason.lines().next().unwrap_or_default().to_owned())),
+            }
+        }
+        outcome
+    }
+
+    /// How the ignored scenarios differ from a list of names, one a line (`#` starts a comment); `None`: not at all.
+    pub fn unexpected(&self, list: &str) -> Option<String> {
+        let names = list.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+        let expected: BTreeSet<&str> = names.filter(|name| !name.is_empty()).collect();
+        let found: BTreeSet<&str> = self.ignored.keys().map(String::as_str).collect();
+        let differences: Vec<String> = found
+            .difference(&expected)
+            .map(|name| format!("{name} was ignored"))
+            .chain(expected.difference(&found).map(|name| format!("{name} was not")))
+            .collect();
+        (!differences.is_empty()).then(|| differences.join(", "))
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, reason) in &self.failed {
+            writeln!(f, "failed   {name}: {reason}")?;
+        }
+        for (name, reason) in &self.ignored {
+            writeln!(f, "ignored  {name}: {reason}")?;
+        }
+        writeln!(f, "{} passed, {} failed, {} ignored", self.passed, self.failed.len(), self.ignored.len())
+    }
+}
+
+/// The folder of the latest run below the state folder.
+///
+/// # Errors
+/// [`Error::Refused`] when there is none.
+pub fn latest(state_root: &Path) -> Result<PathBuf> {
+    let runs = state_root.join("runs");
+    let entries = std::fs::read_dir(&runs).into_iter().flatten().flatten();
+    let newest = entries.max_by_key(|entry| entry.metadata().and_then(|data| data.modified()).ok());
+    newest.map(|entry| entry.path()).ok_or_else(|| {
+        Error::refused(format!("there is no run in {}", runs.display()), "cargo stack verify")
+    })
+}
+
+/// Removes the folders of all runs below the state folder.
+///
+/// # Errors
+/// [`Error::Io`] when one cannot be removed.
+pub fn forget(state_root: &Path) -> Result<()> {
+    let runs = state_root.join("runs");
+    match std::fs::remove_dir_all(&runs) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(format!("remove {}", runs.display()))(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENTS: &str = "{\"target\":\"verdict\",\"scenario\":\"a::b\",\"verdict\":\"passed\"}\n\
+        {\"target\":\"verdict\",\"scenario\":\"a::c\",\"verdict\":\"ignored\",\"reason\":\"no policy\"}\n\
+        {\"target\":\"verdict\",\"scenario\":\"a::d\",\"verdict\":\"failed\",\"reason\":\"first\\nsecond\"}\n\
+        {\"target\":\"harness\",\"message\":\"x\"}\n{\"target\":\"verd";
+
+    #[test]
+    fn reads_what_a_kill_left() {
+        let text = Outcome::parse(EVENTS).to_string();
+        assert_eq!(text, "failed   a::d: first\nignored  a::c: no policy\n1 passed, 1 failed, 1 ignored\n");
+    }
+
+    #[test]
+    fn an_unexpected_list_names_both_sides() {
+        let outcome = Outcome::parse(EVENTS);
+        assert_eq!(outcome.unexpected("a::c # because\n"), None);
+        assert_eq!(outcome.unexpected("x::y\n").unwrap(), "a::c was ignored, x::y was not");
+    }
+}

@@ -1,0 +1,74 @@
+//! Content hashes: what decides whether something must be made again.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+
+/// The sha256 of a text, in hex.
+pub fn text(text: &str) -> String {
+    hex::encode(Sha256::digest(text.as_bytes()))
+}
+
+/// The first twelve hex digits: enough for names.
+pub fn short(hash: &str) -> &str {
+    &hash[..hash.len().min(12)]
+}
+
+/// The sha256 over the relative paths and bytes of all files below a folder, in the order of their paths.
+///
+/// # Errors
+/// [`Error::Io`] when a file cannot be read.
+pub fn folder(root: &Path) -> Result<String> {
+    let mut hasher = Sha256::new();
+    for path in files(root)? {
+        let bytes = std::fs::read(&path).map_err(Error::io(format!("read {}", path.display())))?;
+        let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+        for part in [name.as_bytes(), &bytes] {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+    }
+    Ok(hex::encode(hasher.finalize()))
+}
+
+/// All files below a folder, sorted.
+///
+/// # Errors
+/// [`Error::Io`] when a folder cannot be listed.
+pub fn files(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let say = || format!("list {}", folder.display());
+        for entry in std::fs::read_dir(&folder).map_err(Error::io(say()))? {
+            let path = entry.map_err(Error::io(say()))?.path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_bytes_both_count() {
+        let hash = |files: &[(&str, &str)]| {
+            let root = tempfile::tempdir().unwrap();
+            for (name, text) in files {
+                std::fs::create_dir_all(root.path().join(name).parent().unwrap()).unwrap();
+                std::fs::write(root.path().join(name), text).unwrap();
+            }
+            folder(root.path()).unwrap()
+        };
+        let first = hash(&[("a/x", "1"), ("b", "2")]);
+        assert_eq!(first, hash(&[("b", "2"), ("a/x", "1")]));
+        assert_ne!(first, hash(&[("a/x", "1"), ("b", "3")]));
+        assert_ne!(first, hash(&[("a/y", "1"), ("b", "2")]));
+        assert_ne!(hash(&[("a", "bc")]), hash(&[("ab", "c")]));
+    }
+}

@@ -1,0 +1,180 @@
+//! Changes of one kind of object, as a stream: a watch, and a slow re-read beside it.
+//!
+//! Watches miss an event now and then, or go silent while their connection stays open; the
+//! re-read heals that. No task is spawned: who drops the stream has ended everything.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::future::ready;
+use futures::stream::{self, BoxStream, StreamExt};
+use kube::api::ListParams;
+use kube::runtime::utils::Backoff;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+
+/// How often the whole list is read again beside the watch.
+const REREAD: Duration = Duration::from_secs(5);
+/// How long one re-read may take.
+const REREAD_LIMIT: Duration = Duration::from_secs(4);
+
+type Change<T> = Box<dyn FnOnce(&mut T) + Send>;
+
+/// One thing heard about one kind.
+pub(super) enum Update<T> {
+    /// The whole list was read: from now on the kind is known.
+    Listed(Change<T>),
+    /// One object changed.
+    Changed(Change<T>),
+    /// The API could not be asked; the feed goes on by itself.
+    Trouble(Trouble),
+}
+
+/// Why the API could not be asked.
+pub(super) struct Trouble {
+    /// In one line.
+    pub text: String,
+    /// The API's own no (401, 403), which time does not mend.
+    pub denied: Option<Box<kube::Error>>,
+}
+
+/// The stream of one kind and what to call it.
+pub(super) struct Feed<T> {
+    pub name: &'static str,
+    /// Whether a wait may go on without it when the API denies it.
+    pub optional: bool,
+    pub stream: BoxStream<'static, Update<T>>,
+}
+
+/// Follows all objects that match `fields`, keeping `part` of a `T` up to date.
+pub(super) fn feed<K, T>(
+    api: Api<K>,
+    fields: &str,
+    part: fn(&mut T) -> &mut Vec<Arc<K>>,
+) -> BoxStream<'static, Update<T>>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    T: 'static,
+{
+    // Counts watch events, so that a re-read that was overtaken by one is thrown away.
+    let heard = Arc::new(AtomicU64::new(0));
+    // Most recent, not "any" version: a wait right after an apply must never see what was before it.
+    let config = watcher::Config::default().fields(fields).timeout(60);
+    let mut listing: Vec<Arc<K>> = Vec::new();
+    let counter = Arc::clone(&heard);
+    let watch = watcher(api.clone(), config).backoff(Restart::default()).filter_map(move |event| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        ready(match event {
+            Ok(watcher::Event::Init) => {
+                listing.clear();
+                None
+            }
+            Ok(watcher::Event::InitApply(object)) => {
+                listing.push(Arc::new(object));
+                None
+            }
+            Ok(watcher::Event::InitDone) => {
+                let list = std::mem::take(&mut listing);
+                Some(Update::Listed(Box::new(move |all: &mut T| *part(all) = list) as Change<T>))
+            }
+            Ok(watcher::Event::Apply(object)) => {
+                Some(Update::Changed(Box::new(move |all: &mut T| put(part(all), object)) as Change<T>))
+            }
+            Ok(watcher::Event::Delete(object)) => Some(Update::Changed(Box::new(move |all: &mut T| {
+                part(all).retain(|known| !is_same(known.as_ref(), &object))
+            }) as Change<T>)),
+            Err(error) => Some(Update::Trouble(trouble(error))),
+        })
+    });
+    let params = ListParams::default().fields(fields);
+    let reread = stream::unfold((api, params, heard), move |(api, params, heard)| async move {
+        tokio::time::sleep(REREAD).await;
+        let before = heard.load(Ordering::Relaxed);
+        let update = match tokio::time::timeout(REREAD_LIMIT, api.list(&params)).await {
+            Ok(Ok(list)) => {
+                let heard = Arc::clone(&heard);
+                Update::Listed(Box::new(move |all: &mut T| {
+                    if heard.load(Ordering::Relaxed) == before {
+                        *part(all) = list.items.into_iter().map(Arc::new).collect();
+                    }
+                }) as Change<T>)
+            }
+            Ok(Err(error)) => Update::Trouble(denied_or_not(error)),
+            Err(_) => Update::Trouble(Trouble {
+                text: format!("the Kubernetes API has not answered a list within {REREAD_LIMIT:?}"),
+                denied: None,
+            }),
+        };
+        Some((update, (api, params, heard)))
+    });
+    stream::select(watch, reread).boxed()
+}
+
+fn is_same<K: Resource>(one: &K, other: &K) -> bool {
+    one.name_any() == other.name_any() && one.namespace() == other.namespace()
+}
+
+/// Replaces or adds an object, unless a re-read already knew a later version of it.
+fn put<K: Resource>(list: &mut Vec<Arc<K>>, object: K) {
+    match list.iter_mut().find(|known| is_same(known.as_ref(), &object)) {
+        Some(known) => {
+            let stale = known.uid() == object.uid()
+                && matches!((version(known.as_ref()), version(&object)), (Some(known), Some(new)) if new < known);
+            if !stale {
+                *known = Arc::new(object);
+            }
+        }
+        None => list.push(Arc::new(object)),
+    }
+}
+
+/// Versions of one kind are comparable numbers on every server that stores in etcd.
+fn version<K: Resource>(object: &K) -> Option<u64> {
+    object.resource_version()?.parse().ok()
+}
+
+fn trouble(error: watcher::Error) -> Trouble {
+    match error {
+        watcher::Error::InitialListFailed(inner)
+        | watcher::Error::WatchStartFailed(inner)
+        | watcher::Error::WatchFailed(inner) => denied_or_not(inner),
+        watcher::Error::WatchError(status) => denied_or_not(kube::Error::Api(status)),
+        watcher::Error::NoResourceVersion => {
+            Trouble { text: "the Kubernetes API gave a list without a version".to_owned(), denied: None }
+        }
+    }
+}
+
+fn denied_or_not(error: kube::Error) -> Trouble {
+    let text = super::brief(&error);
+    let denied = match &error {
+        kube::Error::Api(status) if matches!(status.code, 401 | 403) => Some(Box::new(error)),
+        _ => None,
+    };
+    Trouble { text, denied }
+}
+
+/// 50 ms, doubling up to 2 s: a wait is for a person, and the API server one of few clients.
+#[derive(Default)]
+struct Restart {
+    failures: u32,
+}
+
+impl Iterator for Restart {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = Duration::from_millis(50).saturating_mul(2_u32.saturating_pow(self.failures));
+        self.failures = self.failures.saturating_add(1);
+        Some(pause.min(Duration::from_secs(2)))
+    }
+}
+
+impl Backoff for Restart {
+    fn reset(&mut self) {
+        self.failures = 0;
+    }
+}

@@ -1,0 +1,271 @@
+//! A local port that leads into the cluster: each connection to a ready pod, chosen anew.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::Portforwarder;
+use kube::{Api, Client, ResourceExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+use super::pod::{is_ready, summary};
+use super::{CALL, brief, within, workload};
+use crate::{Error, Result};
+
+/// After the client's end of stream: how long its pod may be silent while it owes an answer.
+const OWED: Duration = Duration::from_secs(30);
+/// The same when the pod spoke last, so that the client has most likely just hung up.
+const SETTLED: Duration = Duration::from_millis(500);
+
+/// A listener on 127.0.0.1 that forwards to one port of the pods of a selector.
+///
+/// For functional requests: each connection goes to one pod, not through the Service. Dropping it
+/// closes the port and every connection.
+#[derive(Debug)]
+pub struct Forward {
+    address: SocketAddr,
+    problem: watch::Receiver<Option<String>>,
+    accepting: JoinHandle<()>,
+}
+
+impl Forward {
+    /// Listens on a free port of 127.0.0.1; pods are looked for with each connection, so none
+    /// need be there yet. `port` is the container's, not the Service's.
+    ///
+    /// # Errors
+    /// The port cannot be opened.
+    pub async fn open(client: Client, namespace: &str, selector: &str, port: u16) -> Result<Self> {
+        Self::listen(client, namespace, selector, None, port).await
+    }
+
+    /// The same to one pod, whether it is ready or not.
+    ///
+    /// # Errors
+    /// The port cannot be opened.
+    pub async fn to_pod(client: Client, namespace: &str, pod: &str, port: u16) -> Result<Self> {
+        Self::listen(client, namespace, "", Some(pod.to_owned()), port).await
+    }
+
+    async fn listen(client: Client, namespace: &str, selector: &str, pod: Option<String>, port: u16) -> Result<Self> {
+        let whose = pod.as_deref().unwrap_or(selector);
+        let what = format!("listen on 127.0.0.1 for port {port} of {whose}");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::io(what.as_str()))?;
+        let address = listener.local_addr().map_err(Error::io(what))?;
+        let (sender, problem) = watch::channel(None);
+        let target = Arc::new(Target {
+            client,
+            namespace: namespace.to_owned(),
+            selector: selector.to_owned(),
+            pod,
+            port,
+            turn: AtomicUsize::new(0),
+            ready: tokio::sync::Mutex::new(None),
+            problem: sender,
+        });
+        Ok(Self { address, problem, accepting: tokio::spawn(accept(listener, target)) })
+    }
+
+    /// The local end.
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://127.0.0.1:<port>`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Why the last connection that failed did so; a reset connection cannot tell.
+    pub fn last_problem(&self) -> Option<String> {
+        self.problem.borrow().clone()
+    }
+}
+
+impl Drop for Forward {
+    fn drop(&mut self) {
+        // The connections live in a set that the accepting task owns, and end with it.
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, target: Arc<Target>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let target = Arc::clone(&target);
+                    connections.spawn(async move { target.serve(stream).await });
+                }
+                // Out of descriptors, most likely: the next try comes when one was given back.
+                Err(error) => {
+                    target.problem.send_replace(Some(format!("cannot accept a connection: {error}")));
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// Where connections go.
+struct Target {
+    client: Client,
+    namespace: String,
+    selector: String,
+    /// The one pod, whatever the selector says.
+    pod: Option<String>,
+    port: u16,
+    turn: AtomicUsize,
+    ready: tokio::sync::Mutex<Option<(Instant, Vec<String>)>>,
+    problem: watch::Sender<Option<String>>,
+}
+
+impl Target {
+    async fn serve(&self, mut local: TcpStream) {
+        let _ = local.set_nodelay(true);
+        if let Err(problem) = self.connect_and_copy(&mut local).await {
+            tracing::debug!(selector = %self.selector, port = self.port, %problem, "forwarded connection failed");
+            self.problem.send_replace(Some(problem));
+            // A plain close would look like an empty answer; a reset says that there was none.
+            let _ = local.set_zero_linger();
+        }
+    }
+
+    async fn connect_and_copy(&self, local: &mut TcpStream) -> Result<(), String> {
+        let (pod, mut forwarder) = self.connect().await?;
+        let aborted = AbortOnDrop(&mut forwarder);
+        let failed = aborted.0.take_error(self.port);
+        let Some(mut remote) = aborted.0.take_stream(self.port) else {
+            return Err(format!("the forward to the pod {pod} has no stream"));
+        };
+        let said = async {
+            match failed {
+                Some(failed) => failed.await,
+                None => None,
+            }
+        };
+        tokio::pin!(said);
+        let copied = copy(local, &mut remote).await;
+        // The pod's side says why it closed on a channel of its own, at about the same time.
+        let reason = match copied {
+            Ok(Ended { answered: true }) => None,
+            Ok(Ended { answered: false }) | Err(_) => {
+                tokio::time::timeout(Duration::from_millis(100), &mut said).await.ok().flatten()
+            }
+        };
+        match (copied, reason) {
+            (_, Some(reason)) => Err(format!("port {} of the pod {pod}: {}", self.port, reason.trim())),
+            (Err(error), None) => Err(format!("port {} of the pod {pod}: {error}", self.port)),
+            (Ok(_), None) => Ok(()),
+        }
+    }
+
+    /// Tries up to two ready pods: a listed one may have gone since.
+    async fn connect(&self) -> Result<(String, Portforwarder), String> {
+        let mut problem = String::new();
+        for _ in 0..2 {
+            let pod = self.next_pod().await?;
+            let api: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+            match tokio::time::timeout(CALL, api.portforward(&pod, &[self.port])).await {
+                Ok(Ok(forwarder)) => return Ok((pod, forwarder)),
+                Ok(Err(error)) => problem = format!("cannot forward to the pod {pod}: {}", brief(&error)),
+                Err(_) => problem = format!("cannot forward to the pod {pod}: no answer within {CALL:?}"),
+            }
+        }
+        Err(problem)
+    }
+
+    /// A pod of a list that was asked for after this call, so that one which was replaced before
+    /// is never chosen; the lock lets calls that come together share it.
+    async fn next_pod(&self) -> Result<String, String> {
+        if let Some(pod) = &self.pod {
+            return Ok(pod.clone());
+        }
+        let called = Instant::now();
+        let mut cached = self.ready.lock().await;
+        let fresh = cached.as_ref().filter(|(asked, _)| *asked >= called).map(|(_, pods)| pods.clone());
+        let names = match fresh {
+            Some(names) => names,
+            None => {
+                let asked = Instant::now();
+                let pods = workload::pods(&self.client, &self.namespace, &self.selector);
+                let pods = within("list the pods to forward to", CALL, pods).await.map_err(|error| error.report())?;
+                let names: Vec<String> = pods.iter().filter(|pod| is_ready(pod)).map(ResourceExt::name_any).collect();
+                if names.is_empty() {
+                    *cached = None;
+                    let there: Vec<String> = pods.iter().map(summary).collect();
+                    let there = if there.is_empty() { "none at all".to_owned() } else { there.join(", ") };
+                    return Err(format!("no pod with {} is ready in {}: {there}", self.selector, self.namespace));
+                }
+                *cached = Some((asked, names.clone()));
+                names
+            }
+        };
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % names.len();
+        names.get(turn).cloned().ok_or_else(|| "no pod is ready".to_owned())
+    }
+}
+
+/// kube's forwarder runs in a task of its own, which would outlive an aborted connection.
+struct AbortOnDrop<'a>(&'a mut Portforwarder);
+
+impl Drop for AbortOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// How a connection ended.
+struct Ended {
+    /// Whether the pod sent anything.
+    answered: bool,
+}
+
+/// Copies both ways until the pod's side ends.
+///
+/// The forward protocol cannot close one direction: to tell the pod "no more from here" is to hang
+/// up on its answer. So a client that stops sending is given the rest of the answer first, and
+/// its end is passed on once the pod has been silent for a while.
+async fn copy(local: &mut TcpStream, remote: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<Ended> {
+    let (mut from_client, mut to_client) = local.split();
+    let (mut from_pod, mut to_pod) = tokio::io::split(remote);
+    let (mut upload, mut download) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
+    let mut answered = false;
+    let mut pod_spoke_last = false;
+    let mut hang_up: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            read = from_client.read(&mut upload), if hang_up.is_none() => match read? {
+                0 => hang_up = Some(Instant::now() + if pod_spoke_last { SETTLED } else { OWED }),
+                count => {
+                    pod_spoke_last = false;
+                    to_pod.write_all(upload.get(..count).unwrap_or_default()).await?;
+                    to_pod.flush().await?;
+                }
+            },
+            read = from_pod.read(&mut download) => match read? {
+                0 => {
+                    if answered {
+                        to_client.shutdown().await?;
+                    }
+                    return Ok(Ended { answered });
+                }
+                count => {
+                    (answered, pod_spoke_last) = (true, true);
+                    to_client.write_all(download.get(..count).unwrap_or_default()).await?;
+                    hang_up = hang_up.map(|_| Instant::now() + SETTLED);
+                }
+            },
+            () = tokio::time::sleep_until(hang_up.unwrap_or_else(Instant::now)), if hang_up.is_some() => {
+                return Ok(Ended { answered: true });
+            }
+        }
+    }
+}

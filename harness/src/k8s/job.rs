@@ -1,0 +1,254 @@
+//! A Job that asks something from inside the cluster and ends.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{LogParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
+
+use super::ailment::{ailment, cannot_create_pods, of_warnings};
+use super::pod::{phase, statuses, summary};
+use super::secret::Blot;
+use super::snapshot::{Snapshot, Watched};
+use super::wait::{State, wait_on};
+use super::{CALL, call, within};
+use crate::{Error, Result};
+
+const CONTAINER: &str = "job";
+const JOB_LABEL: &str = "batch.kubernetes.io/job-name";
+
+/// What to run: one pod, no second try, allowed nothing that Pod Security `restricted` forbids.
+#[derive(Debug, Clone)]
+pub struct JobSpec {
+    /// The Job's name, unique in its namespace.
+    pub name: String,
+    /// The image, as the node knows it.
+    pub image: String,
+    /// Program and arguments; empty runs what the image says.
+    pub command: Vec<String>,
+    /// Environment variables; they stand in the pod, so no secrets.
+    pub env: BTreeMap<String, String>,
+    /// Labels of the Job and its pod.
+    pub labels: BTreeMap<String, String>,
+    /// Names of the Secrets to pull the image with.
+    pub pull_secrets: Vec<String>,
+    /// How long it may take from its creation to its end.
+    pub limit: Duration,
+}
+
+impl JobSpec {
+    /// A Job with no environment, labels or pull secrets, and 60 s to end.
+    pub fn new(
+        name: impl Into<String>,
+        image: impl Into<String>,
+        command: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            image: image.into(),
+            command: command.into_iter().map(Into::into).collect(),
+            env: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            pull_secrets: Vec::new(),
+            limit: Duration::from_secs(60),
+        }
+    }
+
+    fn manifest(&self) -> serde_json::Value {
+        let env: Vec<_> = self.env.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        let pull_secrets: Vec<_> = self.pull_secrets.iter().map(|name| json!({ "name": name })).collect();
+        // A little longer than the harness waits: with the deadline of the Job go its pod and logs.
+        let server_limit = self.limit.as_secs() + 15;
+        json!({
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": { "name": self.name, "labels": self.labels },
+            "spec": {
+                "backoffLimit": 0,
+                "activeDeadlineSeconds": server_limit,
+                "ttlSecondsAfterFinished": 300,
+                "template": {
+                    "metadata": { "labels": self.labels },
+                    "spec": {
+                        "restartPolicy": "Never",
+                        "automountServiceAccountToken": false,
+                        "enableServiceLinks": false,
+                        "terminationGracePeriodSeconds": 5,
+                        "imagePullSecrets": pull_secrets,
+                        "securityContext": {
+                            "runAsNonRoot": true, "runAsUser": 10001, "runAsGroup": 10001, "fsGroup": 10001,
+                            "seccompProfile": { "type": "RuntimeDefault" },
+                        },
+                        "containers": [{
+                            "name": CONTAINER,
+                            "image": self.image,
+                            "imagePullPolicy": "IfNotPresent",
+                            "command": self.command,
+                            "env": env,
+                            "securityContext": {
+                                "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+                                "capabilities": { "drop": ["ALL"] },
+                            },
+                            "resources": {
+                                "requests": { "cpu": "10m", "memory": "32Mi" }, "limits": { "memory": "256Mi" },
+                            },
+                            "volumeMounts": [{ "name": "tmp", "mountPath": "/tmp" }],
+                        }],
+                        "volumes": [{ "name": "tmp", "emptyDir": { "sizeLimit": "64Mi" } }],
+                    },
+                },
+            },
+        })
+    }
+}
+
+/// How a Job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobOutcome {
+    /// Whether its program ended with 0.
+    pub succeeded: bool,
+    /// The program's exit code; `None` when the pod was taken away before it could tell.
+    pub exit_code: Option<i32>,
+    /// Both streams of the program, as the node kept them.
+    pub logs: String,
+}
+
+/// A Job that was started. Dropping it leaves it to run; the server removes it 300 s after its end.
+pub struct RunningJob {
+    client: Client,
+    namespace: String,
+    name: String,
+    started: tokio::time::Instant,
+    limit: Duration,
+}
+
+/// Creates the Job and returns at once.
+///
+/// # Errors
+/// The API's error, also when there is a Job of that name; [`Error::Deadline`] after 10 s.
+pub async fn start(client: &Client, namespace: &str, spec: &JobSpec) -> Result<RunningJob> {
+    let what = format!("create the job {} in the namespace {namespace}", spec.name);
+    let job: Job = serde_json::from_value(spec.manifest()).map_err(Error::malformed(what.as_str()))?;
+    let api: Api<Job> = Api::namespaced(client.clone(), namespace);
+    call(&what, api.create(&PostParams::default(), &job)).await?;
+    Ok(RunningJob {
+        client: client.clone(),
+        namespace: namespace.to_owned(),
+        name: spec.name.clone(),
+        started: tokio::time::Instant::now(),
+        limit: spec.limit,
+    })
+}
+
+impl RunningJob {
+    /// Waits for the Job's end; a program that fails is an outcome, one that cannot start an error.
+    ///
+    /// # Errors
+    /// [`Error::Doomed`] when its pod cannot start, [`Error::Deadline`] when it has not ended
+    /// within the spec's limit; both carry the logs so far.
+    pub async fn finish(self) -> Result<JobOutcome> {
+        const KINDS: &[Watched] = &[Watched::Jobs, Watched::Pods, Watched::Warnings];
+        let awaited = format!("the end of job/{} in the namespace {}", self.name, self.namespace);
+        let left = self.limit.saturating_sub(self.started.elapsed());
+        let judge = |snapshot: &Snapshot| judge(snapshot, &self.name);
+        let snapshot = match wait_on(&self.client, &self.namespace, KINDS, &awaited, left, judge).await {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                let logs = match self.logs_so_far().await {
+                    Ok(logs) if logs.trim().is_empty() => "(none)".to_owned(),
+                    Ok(logs) => Blot::of(&self.client, &self.namespace).await.text(&logs),
+                    Err(problem) => format!("(cannot be read: {problem})"),
+                };
+                return Err(error.diagnosed(format!("logs of job/{}:\n{logs}", self.name)));
+            }
+        };
+        let pod = pod_of(&snapshot, &self.name);
+        let exit_code = pod.and_then(|pod| Some(statuses(pod).first()?.state.as_ref()?.terminated.as_ref()?.exit_code));
+        let logs = match pod {
+            Some(pod) => self.logs_of(&pod.name_any()).await?,
+            None => String::new(),
+        };
+        Ok(JobOutcome { succeeded: pod.is_some_and(|pod| phase(pod) == "Succeeded"), exit_code, logs })
+    }
+
+    /// Waits until the program runs and is past its start: until its first line, which follows the log as it is written.
+    ///
+    /// # Errors
+    /// [`Error::Doomed`] when its pod cannot start, [`Error::Deadline`] when nothing was written in time.
+    pub async fn first_line(&self) -> Result<String> {
+        use futures::{AsyncBufReadExt, TryStreamExt};
+        const KINDS: &[Watched] = &[Watched::Jobs, Watched::Pods, Watched::Warnings];
+        let awaited = format!("the start of job/{} in the namespace {}", self.name, self.namespace);
+        let left = self.limit.saturating_sub(self.started.elapsed());
+        let running = |snapshot: &Snapshot| match pod_of(snapshot, &self.name) {
+            Some(pod) if phase(pod) == "Running" => State::Ready,
+            _ => judge(snapshot, &self.name),
+        };
+        let snapshot = wait_on(&self.client, &self.namespace, KINDS, &awaited, left, running).await?;
+        let pod = pod_of(&snapshot, &self.name).map(ResourceExt::name_any).unwrap_or_default();
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        let what = format!("read the first line of job/{}", self.name);
+        within(&what, left, async {
+            let follow = LogParams { follow: true, ..LogParams::default() };
+            let log = api.log_stream(&pod, &follow).await.map_err(Error::kube(&what))?;
+            log.lines().try_next().await.map_err(Error::io(&what)).map(Option::unwrap_or_default)
+        })
+        .await
+    }
+
+    /// What the program has written so far; empty before it runs.
+    ///
+    /// # Errors
+    /// The API's error, or [`Error::Deadline`] after 10 s.
+    pub async fn logs_so_far(&self) -> Result<String> {
+        let selector = format!("{JOB_LABEL}={}", self.name);
+        let pods = super::workload::pods(&self.client, &self.namespace, &selector).await?;
+        let started = |pod: &&Pod| statuses(pod).iter().any(|one| one.started == Some(true) || phase(pod) != "Pending");
+        match pods.iter().find(started) {
+            Some(pod) => self.logs_of(&pod.name_any()).await,
+            None => Ok(String::new()),
+        }
+    }
+
+    async fn logs_of(&self, pod: &str) -> Result<String> {
+        let what = format!("read the logs of the pod {pod}");
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        let params = LogParams { container: Some(CONTAINER.to_owned()), ..LogParams::default() };
+        within(&what, CALL, async { api.logs(pod, &params).await.map_err(Error::kube(what.as_str())) }).await
+    }
+}
+
+fn pod_of<'a>(snapshot: &'a Snapshot, job: &str) -> Option<&'a Pod> {
+    let is_of_job = |pod: &&Pod| pod.labels().get(JOB_LABEL).is_some_and(|owner| owner == job);
+    snapshot.pods.iter().map(AsRef::as_ref).find(is_of_job)
+}
+
+/// The pod's phase tells the end sooner than the Job's own conditions.
+fn judge(snapshot: &Snapshot, name: &str) -> State {
+    let Some(job) = snapshot.job(name) else { return State::Pending(format!("there is no job/{name}")) };
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let ended = conditions.iter().any(|it| it.status == "True" && matches!(it.type_.as_str(), "Complete" | "Failed"));
+    let Some(pod) = pod_of(snapshot, name) else {
+        let uid = job.uid().unwrap_or_default();
+        let warnings = snapshot.warnings_about(&uid);
+        let refused = warnings.iter().rev().find(|event| event.reason.as_deref() == Some("FailedCreate"));
+        return match refused {
+            _ if ended => State::Ready,
+            Some(event) => {
+                cannot_create_pods(&format!("job/{name}"), event.message.as_deref().unwrap_or_default()).into()
+            }
+            None => State::Pending("its pod is not created yet".to_owned()),
+        };
+    };
+    if ended || matches!(phase(pod), "Succeeded" | "Failed") {
+        return State::Ready;
+    }
+    let warnings = snapshot.warnings_about(pod.metadata.uid.as_deref().unwrap_or_default());
+    match ailment(pod).or_else(|| of_warnings(pod, &warnings)) {
+        Some(ailment) => ailment.into(),
+        None => State::Pending(summary(pod)),
+    }
+}

@@ -1,0 +1,108 @@
+//! Kubernetes: one waiting loop, verdicts about workloads, diagnosis, forwards and namespaces.
+
+pub mod ailment;
+pub mod diagnose;
+mod feed;
+pub mod forward;
+pub mod job;
+pub mod namespace;
+pub mod pod;
+pub mod secret;
+pub mod snapshot;
+pub mod verdict;
+pub mod wait;
+pub mod workload;
+
+use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
+
+use kube::Config;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use crate::{Error, Result};
+
+pub use diagnose::diagnose;
+pub use forward::Forward;
+pub use snapshot::Snapshot;
+pub use wait::{State, gone, wait};
+
+/// How long one call to the Kubernetes API may take, unless the caller says otherwise: 10 s.
+pub const CALL: Duration = Duration::from_secs(10);
+
+/// The field manager of everything that the harness applies.
+pub const FIELD_MANAGER: &str = "jetscale-harness";
+
+/// A client for exactly this context of this file; nothing ambient is looked at.
+///
+/// Connecting takes at most 5 s, writing a request 10 s. kube sets no limit to reading an answer
+/// (watches and forwards stay open), so bound single calls with [`within`].
+///
+/// # Errors
+/// The file cannot be read or lacks the context.
+pub async fn connect(kubeconfig: &Path, context: &str) -> Result<kube::Client> {
+    crate::http::install_tls();
+    let what = || format!("connect to the context {context:?} of {}", kubeconfig.display());
+    let failed = |source: kube::config::KubeconfigError| Error::Malformed { what: what(), source: Box::new(source) };
+    let file = Kubeconfig::read_from(kubeconfig).map_err(failed)?;
+    let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+    let proxy = proxy_of(&file, context);
+    let mut config = Config::from_custom_kubeconfig(file, &options).await.map_err(failed)?;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    config.write_timeout = Some(Duration::from_secs(10));
+    // kube would fall back to HTTPS_PROXY, which is ambient and wrong for a cluster on this machine.
+    config.proxy_url = proxy.and_then(|url| url.parse().ok());
+    kube::Client::try_from(config).map_err(Error::kube(what()))
+}
+
+fn proxy_of(file: &Kubeconfig, context: &str) -> Option<String> {
+    let cluster = &file.contexts.iter().find(|named| named.name == context)?.context.as_ref()?.cluster;
+    let cluster = file.clusters.iter().find(|named| &named.name == cluster)?.cluster.as_ref()?;
+    cluster.proxy_url.clone().filter(|url| !url.is_empty())
+}
+
+/// Bounds a call that has no deadline of its own; `what` says what was tried, on what.
+///
+/// On cancel nothing remains here; the server may still carry out the request.
+///
+/// # Errors
+/// The call's own error, or [`Error::Deadline`] after `limit`.
+pub async fn within<T>(what: &str, limit: Duration, future: impl Future<Output = Result<T>>) -> Result<T> {
+    match tokio::time::timeout(limit, future).await {
+        Ok(result) => result,
+        Err(_) => Err(Error::Deadline {
+            awaited: what.to_owned(),
+            after: limit,
+            last: "the Kubernetes API has not answered".to_owned(),
+        }),
+    }
+}
+
+/// One call within [`CALL`], its error saying what was tried.
+async fn call<T>(what: &str, future: impl Future<Output = kube::Result<T>>) -> Result<T> {
+    within(what, CALL, async { future.await.map_err(Error::kube(what)) }).await
+}
+
+/// An API error in one line: kube's own `Display` writes the status out twice.
+pub(crate) fn brief(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} {}", status.code, status.message),
+        other => {
+            let mut text = other.to_string();
+            let mut source = std::error::Error::source(other);
+            while let Some(inner) = source {
+                let inner_text = inner.to_string();
+                if !text.contains(&inner_text) {
+                    text = format!("{text}: {inner_text}");
+                }
+                source = inner.source();
+            }
+            text
+        }
+    }
+}
+
+/// Whether the error is the API's answer with this HTTP status.
+pub(crate) fn has_code(error: &Error, code: u16) -> bool {
+    matches!(error, Error::Kube { source, .. } if matches!(source.as_ref(), kube::Error::Api(status) if status.code == code))
+}

@@ -1,0 +1,152 @@
+//! What is known about one namespace at one moment; what a wait's judge looks at.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Event, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use super::feed::{Feed, feed};
+
+/// Every object of ONE namespace that the harness judges by; `events` holds warnings alone.
+#[derive(Debug, Default, Clone)]
+#[expect(missing_docs, reason = "each field is the list of what its name says")]
+pub struct Snapshot {
+    pub pods: Vec<Arc<Pod>>,
+    pub deployments: Vec<Arc<Deployment>>,
+    pub replica_sets: Vec<Arc<ReplicaSet>>,
+    pub stateful_sets: Vec<Arc<StatefulSet>>,
+    pub jobs: Vec<Arc<Job>>,
+    pub services: Vec<Arc<Service>>,
+    pub endpoint_slices: Vec<Arc<EndpointSlice>>,
+    pub events: Vec<Arc<Event>>,
+}
+
+/// A kind of object that a wait watches; fewer kinds cost fewer connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is the Kubernetes kind of its name")]
+pub enum Watched {
+    Pods,
+    Deployments,
+    ReplicaSets,
+    StatefulSets,
+    Jobs,
+    Services,
+    EndpointSlices,
+    /// Warning events; not being allowed to read them is no error.
+    Warnings,
+}
+
+impl Watched {
+    /// Every kind, for a judge that looks at the whole namespace.
+    pub const ALL: &'static [Self] = &[
+        Self::Pods,
+        Self::Deployments,
+        Self::ReplicaSets,
+        Self::StatefulSets,
+        Self::Jobs,
+        Self::Services,
+        Self::EndpointSlices,
+        Self::Warnings,
+    ];
+
+    pub(super) fn feed(self, client: &Client, namespace: &str) -> Feed<Snapshot> {
+        let client = client.clone();
+        match self {
+            Self::Pods => of("pods", Api::namespaced(client, namespace), |all| &mut all.pods),
+            Self::Deployments => of("deployments", Api::namespaced(client, namespace), |all| &mut all.deployments),
+            Self::ReplicaSets => of("replica sets", Api::namespaced(client, namespace), |all| &mut all.replica_sets),
+            Self::StatefulSets => of("stateful sets", Api::namespaced(client, namespace), |all| &mut all.stateful_sets),
+            Self::Jobs => of("jobs", Api::namespaced(client, namespace), |all| &mut all.jobs),
+            Self::Services => of("services", Api::namespaced(client, namespace), |all| &mut all.services),
+            Self::EndpointSlices => {
+                of("endpoint slices", Api::namespaced(client, namespace), |all| &mut all.endpoint_slices)
+            }
+            Self::Warnings => {
+                let stream = feed(
+                    Api::namespaced(client, namespace),
+                    "type=Warning",
+                    |all: &mut Snapshot| -> &mut Vec<Arc<Event>> { &mut all.events },
+                );
+                Feed { name: "events", optional: true, stream }
+            }
+        }
+    }
+}
+
+fn of<K>(name: &'static str, api: Api<K>, part: fn(&mut Snapshot) -> &mut Vec<Arc<K>>) -> Feed<Snapshot>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    Feed { name, optional: false, stream: feed(api, "", part) }
+}
+
+impl Snapshot {
+    /// The deployment of this name.
+    pub fn deployment(&self, name: &str) -> Option<&Deployment> {
+        self.deployments.iter().find(|one| one.name_any() == name).map(AsRef::as_ref)
+    }
+
+    /// The stateful set of this name.
+    pub fn stateful_set(&self, name: &str) -> Option<&StatefulSet> {
+        self.stateful_sets.iter().find(|one| one.name_any() == name).map(AsRef::as_ref)
+    }
+
+    /// The job of this name.
+    pub fn job(&self, name: &str) -> Option<&Job> {
+        self.jobs.iter().find(|one| one.name_any() == name).map(AsRef::as_ref)
+    }
+
+    /// The pod of this name.
+    pub fn pod(&self, name: &str) -> Option<&Pod> {
+        self.pods.iter().find(|one| one.name_any() == name).map(AsRef::as_ref)
+    }
+
+    /// The pods whose controller is the object with this uid, sorted by name; terminating ones too.
+    pub fn pods_of<'a>(&'a self, owner_uid: &str) -> Vec<&'a Pod> {
+        let mut pods: Vec<&Pod> =
+            self.pods.iter().map(AsRef::as_ref).filter(|pod| is_controlled_by(*pod, owner_uid)).collect();
+        pods.sort_by_key(|pod| pod.name_any());
+        pods
+    }
+
+    /// The replica set that carries the deployment's current revision; none until the controller made it.
+    ///
+    /// The deployment's own revision annotation decides, not the highest number in sight: the two
+    /// kinds arrive by different watches, and an old set must never be taken for the new one.
+    pub fn current_replica_set(&self, deployment: &Deployment) -> Option<&ReplicaSet> {
+        const REVISION: &str = "deployment.kubernetes.io/revision";
+        let uid = deployment.uid()?;
+        let revision = deployment.annotations().get(REVISION)?;
+        self.replica_sets
+            .iter()
+            .find(|set| is_controlled_by(set.as_ref(), &uid) && set.annotations().get(REVISION) == Some(revision))
+            .map(AsRef::as_ref)
+    }
+
+    /// The warnings about the object with this uid, oldest first.
+    pub fn warnings_about<'a>(&'a self, uid: &str) -> Vec<&'a Event> {
+        let mut found: Vec<&Event> =
+            self.events.iter().map(AsRef::as_ref).filter(|it| it.involved_object.uid.as_deref() == Some(uid)).collect();
+        found.sort_by_key(|event| event_time(event));
+        found
+    }
+}
+
+/// When an event was last seen; its three time fields are filled by different reporters.
+pub(super) fn event_time(event: &Event) -> Option<k8s_openapi::jiff::Timestamp> {
+    let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0);
+    series
+        .or(event.last_timestamp.as_ref().map(|time| time.0))
+        .or(event.event_time.as_ref().map(|time| time.0))
+        .or(event.metadata.creation_timestamp.as_ref().map(|time| time.0))
+}
+
+/// Whether `object`'s controller is the object with this uid.
+pub fn is_controlled_by<K: Resource>(object: &K, uid: &str) -> bool {
+    object.owner_references().iter().any(|owner| owner.controller == Some(true) && owner.uid == uid)
+}

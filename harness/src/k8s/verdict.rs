@@ -1,0 +1,222 @@
+//! Whether what was deployed has converged: pure, from a snapshot.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::ResourceExt;
+
+use super::ailment::{self, Ailment, ailment};
+use super::pod::{is_ready, is_terminating, summary};
+use super::snapshot::Snapshot;
+use super::wait::State;
+
+const INSTANCE: &str = "app.kubernetes.io/instance";
+
+/// Whether every workload and Service of a release has converged.
+///
+/// Ready means: at least one Deployment or StatefulSet carries
+/// `app.kubernetes.io/instance=<instance>`, all that do are rolled out on their current generation
+/// with no old replica left, and each Service of the instance whose workload wants replicas has a
+/// ready endpoint. Pods of former revisions are never blamed.
+pub fn converged(snapshot: &Snapshot, instance: &str) -> State {
+    let is_ours = |labels: &BTreeMap<String, String>| labels.get(INSTANCE).is_some_and(|value| value == instance);
+    let deployments = snapshot.deployments.iter().filter(|it| is_ours(it.labels()));
+    let stateful_sets = snapshot.stateful_sets.iter().filter(|it| is_ours(it.labels()));
+    let rollouts: Vec<Rollout<'_>> = deployments
+        .map(|it| Rollout::of_deployment(snapshot, it))
+        .chain(stateful_sets.map(|it| Rollout::of_stateful_set(snapshot, it)))
+        .collect();
+    if rollouts.is_empty() {
+        return State::Pending(format!("there is no Deployment or StatefulSet with {INSTANCE}={instance}"));
+    }
+    let services = snapshot.services.iter().map(AsRef::as_ref).filter(|it: &&Service| is_ours(it.labels()));
+    judge(snapshot, &rollouts, services)
+}
+
+/// Whether one Deployment has converged, and each Service that selects its pods has an endpoint.
+pub fn deployment_converged(snapshot: &Snapshot, name: &str) -> State {
+    match snapshot.deployment(name) {
+        Some(found) => {
+            judge(snapshot, &[Rollout::of_deployment(snapshot, found)], snapshot.services.iter().map(AsRef::as_ref))
+        }
+        None => State::Pending(format!("there is no deployment/{name}")),
+    }
+}
+
+/// Whether one StatefulSet has converged, and each Service that selects its pods has an endpoint.
+pub fn stateful_set_converged(snapshot: &Snapshot, name: &str) -> State {
+    match snapshot.stateful_set(name) {
+        Some(found) => {
+            judge(snapshot, &[Rollout::of_stateful_set(snapshot, found)], snapshot.services.iter().map(AsRef::as_ref))
+        }
+        None => State::Pending(format!("there is no statefulset/{name}")),
+    }
+}
+
+fn judge<'a>(snapshot: &Snapshot, rollouts: &[Rollout<'_>], services: impl Iterator<Item = &'a Service>) -> State {
+    let ailing = rollouts.iter().filter_map(|rollout| rollout.ailment.clone());
+    if let Some(worst) = ailing.min_by_key(|ailment| ailment.tolerance) {
+        return worst.into();
+    }
+    let lags = rollouts.iter().filter_map(|rollout| rollout.lag.clone());
+    let without = services.filter_map(|service| lacks_endpoint(snapshot, rollouts, service));
+    let missing: Vec<String> = lags.chain(without).collect();
+    if missing.is_empty() { State::Ready } else { State::Pending(missing.join("; ")) }
+}
+
+/// How far one workload is.
+struct Rollout<'a> {
+    template_labels: Option<&'a BTreeMap<String, String>>,
+    desired: i32,
+    /// What is missing, with numbers; `None` when it has converged.
+    lag: Option<String>,
+    /// Why it will not converge by itself, asked of one that lags alone.
+    ailment: Option<Ailment>,
+}
+
+impl<'a> Rollout<'a> {
+    fn of_deployment(snapshot: &'a Snapshot, deployment: &'a Deployment) -> Self {
+        let name = format!("deployment/{}", deployment.name_any());
+        let spec = deployment.spec.as_ref();
+        let status = deployment.status.clone().unwrap_or_default();
+        let desired = spec.and_then(|spec| spec.replicas).unwrap_or(1);
+        let (updated, all) = (status.updated_replicas.unwrap_or(0), status.replicas.unwrap_or(0));
+        let (ready, available) = (status.ready_replicas.unwrap_or(0), status.available_replicas.unwrap_or(0));
+        let observed = is_observed(deployment.metadata.generation, status.observed_generation);
+        let old = all - updated;
+        let mut rollout = Self {
+            template_labels: spec.and_then(|spec| spec.template.metadata.as_ref()?.labels.as_ref()),
+            desired,
+            lag: None,
+            ailment: None,
+        };
+        if !observed {
+            rollout.lag = Some(format!("{name}: its controller has not seen the current generation"));
+            return rollout;
+        }
+        if updated == desired && ready == desired && available == desired && old == 0 {
+            return rollout;
+        }
+        let uid = snapshot.current_replica_set(deployment).and_then(|set| set.uid());
+        let pods = current(uid.map(|uid| snapshot.pods_of(&uid)).unwrap_or_default());
+        let paused = if spec.and_then(|spec| spec.paused) == Some(true) { " (paused)" } else { "" };
+        let numbers = format!("{updated} of {desired} updated, {ready} ready, {available} available, {old} old");
+        rollout.lag = Some(lag(&format!("{name}{paused}"), &numbers, &pods));
+        let said = |kind: &str, value: &str, reason: Option<&str>| {
+            let conditions = status.conditions.as_deref().unwrap_or_default();
+            let found = conditions.iter().find(|it| it.type_ == kind && it.status == value)?;
+            let fits = reason.is_none_or(|reason| found.reason.as_deref() == Some(reason));
+            fits.then(|| found.message.clone().unwrap_or_default())
+        };
+        rollout.ailment = worst(snapshot, &pods)
+            .or_else(|| Some(ailment::cannot_create_pods(&name, &said("ReplicaFailure", "True", None)?)))
+            .or_else(|| {
+                Some(ailment::no_progress(&name, &said("Progressing", "False", Some("ProgressDeadlineExceeded"))?))
+            });
+        rollout
+    }
+
+    fn of_stateful_set(snapshot: &'a Snapshot, set: &'a StatefulSet) -> Self {
+        let name = format!("statefulset/{}", set.name_any());
+        let spec = set.spec.as_ref();
+        let status = set.status.clone().unwrap_or_default();
+        let desired = spec.and_then(|spec| spec.replicas).unwrap_or(1);
+        let rolls = spec.and_then(|spec| spec.update_strategy.as_ref()?.type_.as_deref()) != Some("OnDelete");
+        let same_revision = !rolls || status.current_revision == status.update_revision;
+        let updated = if rolls { status.updated_replicas.unwrap_or(0) } else { status.replicas };
+        let (ready, available) = (status.ready_replicas.unwrap_or(0), status.available_replicas.unwrap_or(0));
+        let observed = is_observed(set.metadata.generation, status.observed_generation);
+        let mut rollout = Self {
+            template_labels: spec.and_then(|spec| spec.template.metadata.as_ref()?.labels.as_ref()),
+            desired,
+            lag: None,
+            ailment: None,
+        };
+        if !observed {
+            rollout.lag = Some(format!("{name}: its controller has not seen the current generation"));
+            return rollout;
+        }
+        let all_there = [status.replicas, updated, ready, available].iter().all(|count| *count == desired);
+        if all_there && same_revision {
+            return rollout;
+        }
+        let uid = set.uid().unwrap_or_default();
+        let (pods, old): (Vec<&Pod>, Vec<&Pod>) = current(snapshot.pods_of(&uid))
+            .into_iter()
+            .partition(|pod| pod.labels().get("controller-revision-hash") == status.update_revision.as_ref());
+        let revision = if same_revision { "" } else { ", the old revision is still the current one" };
+        let numbers = format!("{updated} of {desired} updated, {ready} ready, {available} available{revision}");
+        rollout.lag = Some(lag(&name, &numbers, &pods));
+        let refused = || {
+            let warnings = snapshot.warnings_about(&uid);
+            let event = warnings.iter().rev().find(|event| event.reason.as_deref() == Some("FailedCreate"))?;
+            let message = event.message.as_deref().unwrap_or_default();
+            (status.replicas < desired).then(|| ailment::cannot_create_pods(&name, message))
+        };
+        rollout.ailment = worst(snapshot, &pods)
+            .or_else(|| Some(ailment::blocked_by_old(&name, worst(snapshot, &old)?)))
+            .or_else(refused);
+        rollout
+    }
+
+    fn serves(&self, service: &Service) -> bool {
+        let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+        match (selector, self.template_labels) {
+            (Some(selector), Some(labels)) if !selector.is_empty() => {
+                selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+            }
+            _ => false,
+        }
+    }
+}
+
+fn is_observed(generation: Option<i64>, observed: Option<i64>) -> bool {
+    observed.unwrap_or(0) >= generation.unwrap_or(0)
+}
+
+fn current(mut pods: Vec<&Pod>) -> Vec<&Pod> {
+    pods.retain(|pod| !is_terminating(pod));
+    pods
+}
+
+fn lag(name: &str, numbers: &str, pods: &[&Pod]) -> String {
+    let waiting: Vec<String> = pods.iter().filter(|pod| !is_ready(pod)).map(|pod| summary(pod)).collect();
+    if waiting.is_empty() {
+        format!("{name}: {numbers}")
+    } else {
+        format!("{name}: {numbers} ({})", waiting.join(", "))
+    }
+}
+
+fn worst(snapshot: &Snapshot, pods: &[&Pod]) -> Option<Ailment> {
+    let found = pods.iter().filter_map(|pod| {
+        ailment(pod).or_else(|| ailment::of_warnings(pod, &snapshot.warnings_about(pod.metadata.uid.as_deref()?)))
+    });
+    found.min_by_key(|ailment| ailment.tolerance)
+}
+
+/// What a Service lacks whose workload wants replicas.
+fn lacks_endpoint(snapshot: &Snapshot, rollouts: &[Rollout<'_>], service: &Service) -> Option<String> {
+    if !rollouts.iter().any(|rollout| rollout.desired > 0 && rollout.serves(service)) {
+        return None;
+    }
+    let name = service.name_any();
+    let slices = snapshot
+        .endpoint_slices
+        .iter()
+        .filter(|slice| slice.labels().get("kubernetes.io/service-name").is_some_and(|owner| *owner == name));
+    let mut endpoints = slices.flat_map(|slice| &slice.endpoints);
+    let serves = endpoints.any(|endpoint| {
+        let conditions = endpoint.conditions.clone().unwrap_or_default();
+        let ready = conditions.ready.unwrap_or(true) && !conditions.terminating.unwrap_or(false);
+        // Slices lag behind pods: one that names a pod which is gone proves nothing.
+        let pod = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"));
+        let alive = pod.is_none_or(|target| {
+            let name = target.name.as_deref().unwrap_or_default();
+            snapshot.pod(name).is_some_and(|pod| !is_terminating(pod))
+        });
+        ready && alive
+    });
+    (!serves).then(|| format!("service/{name}: no ready endpoint"))
+}

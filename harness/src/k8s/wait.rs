@@ -1,0 +1,243 @@
+//! The one waiting loop: driven by watch events, bounded by a deadline, ended by a verdict.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{StreamExt, select_all};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep_until};
+
+use super::feed::{Feed, Update, feed};
+use super::secret::Blot;
+use super::snapshot::{Snapshot, Watched};
+use crate::{Error, Result};
+
+/// What a judge says about the present state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// What was awaited is there.
+    Ready,
+    /// Not yet, and why that is not yet enough.
+    Pending(String),
+    /// A cause that may heal by itself; after `tolerance` of the same cause it counts as doomed.
+    ///
+    /// The first line says which cause it is and must not hold numbers that grow; evidence that
+    /// may differ from one look to the next goes into further lines.
+    Ailing {
+        /// The cause, its evidence on further lines.
+        cause: String,
+        /// How long the same cause may last.
+        tolerance: Duration,
+    },
+    /// It cannot come about any more.
+    Doomed(String),
+}
+
+/// Waits until `judge` calls the namespace ready; it sees every change of every kind.
+///
+/// The judge runs once all first lists are in and then at each change. A watch that closes is
+/// opened again; each list is also read again every 5 s. Nothing remains on cancel. Values of the
+/// namespace's Secrets are blotted out of the error, which reads them for at most 3 s.
+///
+/// # Errors
+/// [`Error::Doomed`] when the judge says so, [`Error::Deadline`] after `limit` with the last state,
+/// [`Error::Kube`] when the API denies access (401, 403); its other errors are waited out.
+pub async fn wait(
+    client: &Client,
+    namespace: &str,
+    awaited: &str,
+    limit: Duration,
+    judge: impl FnMut(&Snapshot) -> State,
+) -> Result<Snapshot> {
+    wait_on(client, namespace, Watched::ALL, awaited, limit, judge).await
+}
+
+/// [`wait`] that looks at some kinds alone; the others' lists stay empty.
+///
+/// # Errors
+/// As [`wait`].
+pub async fn wait_on(
+    client: &Client,
+    namespace: &str,
+    kinds: &[Watched],
+    awaited: &str,
+    limit: Duration,
+    judge: impl FnMut(&Snapshot) -> State,
+) -> Result<Snapshot> {
+    let feeds = kinds.iter().map(|kind| kind.feed(client, namespace)).collect();
+    match until(feeds, awaited, limit, judge).await {
+        Ok(snapshot) => Ok(snapshot),
+        // A cause quotes a container's last words, which may hold a password.
+        Err(error) => Err(Blot::of(client, namespace).await.error(error)),
+    }
+}
+
+/// Waits for one object, which the judge gets as it is now, or `None` while it is absent.
+///
+/// # Errors
+/// As [`wait`].
+pub async fn object<K>(
+    api: Api<K>,
+    name: &str,
+    awaited: &str,
+    limit: Duration,
+    mut judge: impl FnMut(Option<&K>) -> State,
+) -> Result<Option<Arc<K>>>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let fields = format!("metadata.name={name}");
+    let stream = feed(api, &fields, |found: &mut Vec<Arc<K>>| found);
+    let feeds = vec![Feed { name: "the object", optional: false, stream }];
+    let found = until(feeds, awaited, limit, |found| judge(found.first().map(AsRef::as_ref))).await?;
+    Ok(found.into_iter().next())
+}
+
+/// Waits until an object is gone, or another one has its name; `holds` says what keeps it.
+///
+/// # Errors
+/// As [`wait`]; the deadline's error names the finalizers and what `holds` said last.
+pub async fn gone<K>(api: Api<K>, name: &str, awaited: &str, limit: Duration, holds: fn(&K) -> String) -> Result<()>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let mut first_uid: Option<String> = None;
+    object(api, name, awaited, limit, |found| {
+        let Some(found) = found else { return State::Ready };
+        let uid = found.uid().unwrap_or_default();
+        if *first_uid.get_or_insert_with(|| uid.clone()) != uid {
+            return State::Ready;
+        }
+        let mut text = match found.meta().deletion_timestamp {
+            Some(_) => "still terminating".to_owned(),
+            None => "still there, and nobody deleted it".to_owned(),
+        };
+        if !found.finalizers().is_empty() {
+            text = format!("{text}, finalizers {}", found.finalizers().join(", "));
+        }
+        let held_by = holds(found);
+        if !held_by.is_empty() {
+            text = format!("{text}: {held_by}");
+        }
+        State::Pending(text)
+    })
+    .await
+    .map(|_| ())
+}
+
+/// The loop itself. Dropping it ends every watch, since none runs in a task of its own.
+async fn until<T: Default>(
+    feeds: Vec<Feed<T>>,
+    awaited: &str,
+    limit: Duration,
+    mut judge: impl FnMut(&T) -> State,
+) -> Result<T> {
+    let start = Instant::now();
+    let deadline = start + limit;
+    let mut sources: Vec<Source> = feeds
+        .iter()
+        .map(|feed| Source { name: feed.name, optional: feed.optional, listed: false, trouble: None })
+        .collect();
+    let streams = feeds.into_iter().enumerate();
+    let mut updates = select_all(streams.map(|(index, feed)| feed.stream.map(move |update| (index, update)).boxed()));
+    let mut known = T::default();
+    let mut last = "nothing heard from the Kubernetes API yet".to_owned();
+    let mut ailing: Option<(String, Instant)> = None;
+    let mut wake = deadline;
+    loop {
+        tokio::select! {
+            biased;
+            Some((index, update)) = updates.next() => {
+                if let Some(source) = sources.get_mut(index) {
+                    source.take(update, &mut known, awaited)?;
+                }
+            }
+            () = sleep_until(wake) => {}
+        }
+        if sources.iter().all(|source| source.listed) {
+            wake = deadline;
+            match judge(&known) {
+                State::Ready => return Ok(known),
+                State::Doomed(cause) => return Err(Error::Doomed { awaited: awaited.to_owned(), cause }),
+                State::Pending(why) => {
+                    ailing = None;
+                    last = why;
+                }
+                State::Ailing { cause, tolerance } => {
+                    let key = cause.lines().next().unwrap_or_default();
+                    let since = match &ailing {
+                        Some((same, since)) if same == key => *since,
+                        _ => {
+                            let now = Instant::now();
+                            ailing = Some((key.to_owned(), now));
+                            now
+                        }
+                    };
+                    if Instant::now() >= since + tolerance {
+                        return Err(Error::Doomed { awaited: awaited.to_owned(), cause });
+                    }
+                    wake = deadline.min(since + tolerance);
+                    last = cause;
+                }
+            }
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::Deadline {
+                awaited: awaited.to_owned(),
+                after: limit,
+                last: with_trouble(&last, &sources),
+            });
+        }
+    }
+}
+
+/// What the loop remembers about one feed.
+struct Source {
+    name: &'static str,
+    optional: bool,
+    listed: bool,
+    trouble: Option<String>,
+}
+
+impl Source {
+    fn take<T>(&mut self, update: Update<T>, known: &mut T, awaited: &str) -> Result<()> {
+        match update {
+            Update::Listed(change) => {
+                change(known);
+                self.listed = true;
+                self.trouble = None;
+            }
+            Update::Changed(change) => {
+                change(known);
+                self.trouble = None;
+            }
+            Update::Trouble(trouble) => match trouble.denied {
+                // Known from now on as empty.
+                Some(_) if self.optional => self.listed = true,
+                Some(source) => {
+                    return Err(Error::Kube {
+                        what: format!("read {} while waiting for {awaited}", self.name),
+                        source,
+                    });
+                }
+                None => self.trouble = Some(trouble.text),
+            },
+        }
+        Ok(())
+    }
+}
+
+fn with_trouble(last: &str, sources: &[Source]) -> String {
+    let mut text = last.to_owned();
+    let missing: Vec<&str> = sources.iter().filter(|source| !source.listed).map(|source| source.name).collect();
+    if !missing.is_empty() {
+        text = format!("{text}; not listed yet: {}", missing.join(", "));
+    }
+    // All feeds share one server, so one trouble speaks for the others.
+    if let Some((name, trouble)) = sources.iter().find_map(|source| Some((source.name, source.trouble.as_deref()?))) {
+        text = format!("{text}; reading {name} fails now: {trouble}");
+    }
+    text
+}

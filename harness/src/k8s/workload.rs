@@ -1,0 +1,197 @@
+//! Handles on a Deployment or StatefulSet for scenarios that restart, scale or look into one.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{AttachParams, ListParams, Patch, PatchParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+
+use super::snapshot::Snapshot;
+use super::verdict::{deployment_converged, stateful_set_converged};
+use super::wait::{State, wait};
+use super::{FIELD_MANAGER, call, within};
+use crate::{Error, Result};
+
+/// The two kinds that a release is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is the Kubernetes kind of its name")]
+pub enum Kind {
+    Deployment,
+    StatefulSet,
+}
+
+/// One Deployment or StatefulSet.
+#[derive(Clone)]
+pub struct Workload {
+    client: Client,
+    namespace: String,
+    kind: Kind,
+    name: String,
+}
+
+impl Workload {
+    /// The handle; whether there is such a workload shows with its first use.
+    pub fn new(client: Client, namespace: impl Into<String>, kind: Kind, name: impl Into<String>) -> Self {
+        Self { client, namespace: namespace.into(), kind, name: name.into() }
+    }
+
+    /// Replaces every pod; returns once the new revision serves. On cancel the rollout goes on.
+    ///
+    /// # Errors
+    /// As [`wait`]; the API's error when there is no such workload.
+    pub async fn restart(&self, limit: Duration) -> Result<()> {
+        // The annotation that kubectl sets, so that both count as the same thing.
+        let stamp = json!({ "kubectl.kubernetes.io/restartedAt": Timestamp::now().to_string() });
+        self.patch("restart", json!({ "spec": { "template": { "metadata": { "annotations": stamp } } } })).await?;
+        self.wait_for("the new revision", limit, |_| true).await
+    }
+
+    /// Sets the number of replicas; returns once so many serve and the surplus pods are gone.
+    ///
+    /// # Errors
+    /// As [`wait`]; the API's error when there is no such workload.
+    pub async fn scale(&self, replicas: u16, limit: Duration) -> Result<()> {
+        self.patch("scale", json!({ "spec": { "replicas": replicas } })).await?;
+        // A terminating pod may still serve what it was asked before.
+        self.wait_for(&format!("{replicas} replicas"), limit, |pods| pods == usize::from(replicas)).await
+    }
+
+    /// Waits until the workload has converged as it is.
+    ///
+    /// # Errors
+    /// As [`wait`].
+    pub async fn converge(&self, limit: Duration) -> Result<()> {
+        self.wait_for("convergence", limit, |_| true).await
+    }
+
+    async fn wait_for(&self, what: &str, limit: Duration, enough: impl Fn(usize) -> bool) -> Result<()> {
+        let awaited = format!("{what} of {self}");
+        let judge = |snapshot: &Snapshot| match self.judge(snapshot) {
+            State::Ready => {
+                let pods = self.pods_in(snapshot);
+                if enough(pods) { State::Ready } else { State::Pending(format!("{pods} pods are still there")) }
+            }
+            other => other,
+        };
+        wait(&self.client, &self.namespace, &awaited, limit, judge).await.map(|_| ())
+    }
+
+    fn judge(&self, snapshot: &Snapshot) -> State {
+        match self.kind {
+            Kind::Deployment => deployment_converged(snapshot, &self.name),
+            Kind::StatefulSet => stateful_set_converged(snapshot, &self.name),
+        }
+    }
+
+    /// How many pods there are of it, terminating ones and former revisions included.
+    fn pods_in(&self, snapshot: &Snapshot) -> usize {
+        let owners: Vec<String> = match self.kind {
+            Kind::StatefulSet => snapshot.stateful_set(&self.name).and_then(ResourceExt::uid).into_iter().collect(),
+            Kind::Deployment => {
+                let uid = snapshot.deployment(&self.name).and_then(ResourceExt::uid).unwrap_or_default();
+                let sets = snapshot.replica_sets.iter();
+                let ours = sets.filter(|set| super::snapshot::is_controlled_by(set.as_ref(), &uid));
+                ours.filter_map(|set| set.uid()).collect()
+            }
+        };
+        owners.iter().map(|owner| snapshot.pods_of(owner).len()).sum()
+    }
+
+    async fn patch(&self, verb: &str, patch: Value) -> Result<()> {
+        let what = format!("{verb} {self}");
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let patch = Patch::Merge(patch);
+        match self.kind {
+            Kind::Deployment => {
+                let api: Api<Deployment> = Api::namespaced(self.client.clone(), &self.namespace);
+                call(&what, api.patch(&self.name, &params, &patch)).await.map(|_| ())
+            }
+            Kind::StatefulSet => {
+                let api: Api<StatefulSet> = Api::namespaced(self.client.clone(), &self.namespace);
+                call(&what, api.patch(&self.name, &params, &patch)).await.map(|_| ())
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Workload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match self.kind {
+            Kind::Deployment => "deployment",
+            Kind::StatefulSet => "statefulset",
+        };
+        write!(f, "{kind}/{} in the namespace {}", self.name, self.namespace)
+    }
+}
+
+/// The pods that match a label selector, terminating ones too, sorted by name.
+///
+/// # Errors
+/// The API's error, or [`Error::Deadline`] after 10 s.
+pub async fn pods(client: &Client, namespace: &str, selector: &str) -> Result<Vec<Pod>> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let what = format!("list the pods with {selector} in the namespace {namespace}");
+    let mut pods = call(&what, api.list(&ListParams::default().labels(selector))).await?.items;
+    pods.sort_by_key(|pod| pod.name_any());
+    Ok(pods)
+}
+
+/// How a command in a container ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecOutcome {
+    /// Whether it ended with 0.
+    pub succeeded: bool,
+    /// What the API says about its end when it failed.
+    pub reason: String,
+    /// What it wrote.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+}
+
+/// Runs a command in a pod's first container. On cancel the command may run on in the container.
+///
+/// # Errors
+/// The API's error when it cannot be started, [`Error::Deadline`] after `limit`.
+pub async fn exec(
+    client: &Client,
+    namespace: &str,
+    pod: &str,
+    command: &[&str],
+    limit: Duration,
+) -> Result<ExecOutcome> {
+    let what = format!("run {} in the pod {pod} of the namespace {namespace}", command.join(" "));
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let params = AttachParams::default().stdout(true).stderr(true);
+    within(&what, limit, async {
+        let mut process = api.exec(pod, command.iter().copied(), &params).await.map_err(Error::kube(what.as_str()))?;
+        let status = process.take_status();
+        let (mut stdout, mut stderr) = (String::new(), String::new());
+        let (out, err) = (process.stdout(), process.stderr());
+        let read_out = async {
+            if let Some(mut stream) = out {
+                stream.read_to_string(&mut stdout).await?;
+            }
+            std::io::Result::Ok(())
+        };
+        let read_err = async {
+            if let Some(mut stream) = err {
+                stream.read_to_string(&mut stderr).await?;
+            }
+            std::io::Result::Ok(())
+        };
+        tokio::try_join!(read_out, read_err).map_err(Error::io(what.as_str()))?;
+        let ended = match status {
+            Some(status) => status.await,
+            None => None,
+        };
+        let succeeded = ended.as_ref().is_some_and(|ended| ended.status.as_deref() == Some("Success"));
+        let reason = ended.and_then(|ended| ended.message).unwrap_or_default();
+        Ok(ExecOutcome { succeeded, reason, stdout, stderr })
+    })
+    .await
+}

@@ -1,0 +1,42 @@
+//! The walk that every suite takes, left to right; no step reads what a later step made.
+//!
+//! ```text
+//! settings -> stage -> engine -> (artifacts || cluster) -> release -> stack -> scenarios
+//! ```
+//!
+//! Below the path lies the floor that every step may use: [`error`], [`events`], [`hash`],
+//! [`http`], [`k8s`], [`run`], [`tools`], [`websocket`]. [`fixture`] walks the path once for all
+//! scenarios of a run; [`descriptor`] and [`services`] hold what is JetScale's own.
+
+pub mod settings;
+pub mod stage;
+
+pub mod project;
+
+pub mod engine;
+
+pub mod artifacts;
+pub mod cluster;
+
+pub mod release;
+
+pub mod stack;
+
+pub mod fixture;
+pub mod scenario;
+pub mod suite;
+
+pub mod descriptor;
+pub mod services;
+
+pub mod error;
+pub mod events;
+pub mod evidence;
+pub mod hash;
+pub mod http;
+pub mod k8s;
+pub mod run;
+pub mod tools;
+pub mod websocket;
+
+pub use error::{Error, Result};

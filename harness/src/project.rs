@@ -1,0 +1,111 @@
+//! Where the checkout is, and which folders the images are built from.
+
+use std::path::{Path, PathBuf};
+
+use crate::descriptor::Built;
+use crate::error::{Error, Result};
+use crate::settings::{self, Settings};
+
+/// The checkout: everything that is read from the working tree is found from here.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The folder that holds skaffold.yaml.
+    pub root: PathBuf,
+}
+
+impl Project {
+    /// The checkout that cargo runs us from, else the one around the working folder.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when neither lies in a checkout.
+    pub fn find(settings: &Settings) -> Result<Self> {
+        let here = std::env::current_dir().map_err(Error::io("find the working folder"))?;
+        let start = settings.manifest_dir.as_deref().unwrap_or(&here);
+        start
+            .ancestors()
+            .find(|folder| folder.join("skaffold.yaml").is_file())
+            .map(|root| Self { root: root.to_owned() })
+            .ok_or_else(|| {
+                Error::refused(
+                    format!("no skaffold.yaml in {} or above it", start.display()),
+                    "run this from a checkout of the stack",
+                )
+            })
+    }
+
+    /// The folder an image is built from: the setting, a sibling repository in any letter case, or the checkout's own.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when a set folder has no Dockerfile, or two siblings differ in letter case alone.
+    pub fn context(&self, image: &Built, settings: &Settings) -> Result<PathBuf> {
+        let (setting, set) = match image.name {
+            "backend" => (settings::BACKEND_DIR, &settings.backend_dir),
+            _ => (settings::FRONTEND_DIR, &settings.frontend_dir),
+        };
+        if let Some(folder) = set {
+            let folder = std::path::absolute(folder).map_err(Error::io(format!("resolve {}", folder.display())))?;
+            if !folder.join("Dockerfile").is_file() {
+                return Err(Error::refused(
+                    format!("{setting}={} holds no Dockerfile", folder.display()),
+                    format!("set {setting} to the {}'s folder, or unset it", image.name),
+                ));
+            }
+            return Ok(folder);
+        }
+        let siblings = siblings(&self.root, image.name)?;
+        match siblings.as_slice() {
+            [] => Ok(self.root.join(image.context)),
+            [one] => Ok(one.clone()),
+            many => Err(Error::refused(
+                format!("{} could each be the {}: they differ in letter case alone", list(many), image.name),
+                format!("set {setting} to the one that is meant"),
+            )),
+        }
+    }
+}
+
+/// Folders beside the checkout of that name, in any letter case, that hold a Dockerfile.
+fn siblings(root: &Path, name: &str) -> Result<Vec<PathBuf>> {
+    let Some(parent) = root.parent() else { return Ok(Vec::new()) };
+    let say = || format!("list {}", parent.display());
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(parent).map_err(Error::io(say()))? {
+        let entry = entry.map_err(Error::io(say()))?;
+        if entry.file_name().to_string_lossy().eq_ignore_ascii_case(name) && entry.path().join("Dockerfile").is_file() {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::descriptor::BUILT;
+    use crate::settings::Settings;
+
+    #[test]
+    fn a_sibling_in_any_letter_case_takes_the_place_of_the_reference_service() {
+        let parent = tempfile::tempdir().unwrap();
+        let project = Project { root: parent.path().join("stack") };
+        std::fs::create_dir_all(&project.root).unwrap();
+        let settings = Settings::parse(&Default::default()).unwrap();
+        let own = project.root.join("apps/backend");
+        assert_eq!(project.context(&BUILT[0], &settings).unwrap(), own);
+        for name in ["Backend", "backend-docs"] {
+            std::fs::create_dir_all(parent.path().join(name)).unwrap();
+        }
+        assert_eq!(project.context(&BUILT[0], &settings).unwrap(), own, "no Dockerfile: not a service");
+        std::fs::write(parent.path().join("Backend/Dockerfile"), "").unwrap();
+        assert_eq!(project.context(&BUILT[0], &settings).unwrap(), parent.path().join("Backend"));
+        std::fs::create_dir_all(parent.path().join("BACKEND")).unwrap();
+        std::fs::write(parent.path().join("BACKEND/Dockerfile"), "").unwrap();
+        let error = project.context(&BUILT[0], &settings).unwrap_err().report();
+        assert!(error.contains("JETSCALE_BACKEND_DIR"), "{error}");
+    }
+}

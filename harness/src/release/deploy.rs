@@ -1,0 +1,128 @@
+//! Deploys a plan and waits until it has converged; what fails is rolled back, and the first error is the one reported.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::helm::{self, History};
+use super::plan::Plan;
+use super::skaffold;
+use crate::cluster::{Cluster, Lock};
+use crate::descriptor;
+use crate::error::{Error, Result};
+use crate::k8s;
+use crate::settings::Deployer;
+
+/// How long a release may take to converge: images are pulled and a database is initialised on a small node.
+const CONVERGE: Duration = Duration::from_secs(240);
+/// How long it may take to converge again on what ran before.
+const RECOVER: Duration = Duration::from_secs(120);
+
+/// How a plan is deployed.
+#[derive(Debug, Clone, Copy)]
+pub struct Deployment<'a> {
+    /// Where.
+    pub cluster: &'a Cluster,
+    /// What.
+    pub plan: &'a Plan,
+    /// A folder for the deployer's own files.
+    pub scratch: &'a Path,
+    /// The lock that the deployer and its children inherit, so that it lasts as long as the last of them.
+    pub lock: Option<&'a Lock>,
+    /// Labels of the namespace, which say whose it is.
+    pub labels: &'a BTreeMap<String, String>,
+}
+
+impl Deployment<'_> {
+    fn descriptor(&self) -> Result<Option<OwnedFd>> {
+        self.lock.map(Lock::descriptor).transpose()
+    }
+
+    async fn converged(&self, limit: Duration) -> Result<()> {
+        let Plan { namespace, release, .. } = self.plan;
+        let awaited = format!("release {release} in namespace {namespace}");
+        k8s::wait(&self.cluster.client, namespace, &awaited, limit, |seen| k8s::verdict::converged(seen, release))
+            .await
+            .map(drop)
+    }
+
+    /// Brings the release back to what ran before, or away if nothing did.
+    async fn roll_back(&self, last_good: Option<u32>) -> Result<()> {
+        match last_good {
+            Some(revision) => {
+                tracing::info!("rolling {} back to revision {revision}", self.plan.release);
+                helm::rollback(self.cluster, self.plan, revision, self.descriptor()?).await?;
+                self.converged(RECOVER).await
+            }
+            None => {
+                tracing::info!("uninstalling {}, which never worked", self.plan.release);
+                helm::uninstall(self.cluster, self.plan, self.descriptor()?).await
+            }
+        }
+    }
+}
+
+/// Deploys a plan: namespace and `<release>-auth` first, then the deployer, then our wait; a failure is rolled back.
+///
+/// What remains on cancel or kill: a release that is half deployed; the next call heals it.
+///
+/// # Errors
+/// The first error, with pods, conditions, events and last logs as they were before the rollback.
+pub async fn deploy(deployment: Deployment<'_>) -> Result<()> {
+    let Deployment { cluster, plan, scratch, labels, .. } = deployment;
+    let started = Instant::now();
+    k8s::namespace::create(&cluster.client, &plan.namespace, labels.clone(), BTreeMap::new()).await?;
+    ensure_auth(cluster, plan, labels).await?;
+    let before = History::read(cluster, &plan.namespace, &plan.release).await?;
+    if before.is_pending() {
+        tracing::info!("{} was left {}: mending that first", plan.release, pending(&before));
+        deployment.roll_back(before.last_good()).await?;
+    } else if before.last_good().is_none() && !before.0.is_empty() {
+        deployment.roll_back(None).await?;
+    }
+    let last_good = History::read(cluster, &plan.namespace, &plan.release).await?.last_good();
+    let work = async {
+        match plan.deployer {
+            Deployer::Skaffold => skaffold::deploy(cluster, plan, scratch, deployment.descriptor()?).await?,
+            Deployer::Helm => helm::upgrade(cluster, plan, deployment.descriptor()?).await?,
+        }
+        tracing::debug!("manifests of {} applied after {:.1?}", plan.release, started.elapsed());
+        deployment.converged(CONVERGE).await
+    };
+    let Err(error) = work.await else {
+        tracing::info!("release {} in {} converged after {:.1?}", plan.release, plan.namespace, started.elapsed());
+        return Ok(());
+    };
+    let mut diagnosis = k8s::diagnose(&cluster.client, &plan.namespace).await;
+    if let Err(second) = deployment.roll_back(last_good).await {
+        diagnosis.push_str(&format!("\nthe rollback failed too: {}", second.report()));
+    }
+    Err(error.diagnosed(diagnosis))
+}
+
+fn pending(history: &History) -> &str {
+    history.0.last().map_or("", |(_, status)| status)
+}
+
+/// The Secret that the charts name and never make; made once per namespace and release, its values never shown.
+async fn ensure_auth(cluster: &Cluster, plan: &Plan, labels: &BTreeMap<String, String>) -> Result<()> {
+    let data = [
+        ("db-password", random_hex()?),
+        ("jwt-secret-key", random_hex()?),
+        ("admin-email", descriptor::ADMIN_EMAIL.to_owned()),
+        ("admin-password", random_hex()?),
+    ];
+    let data = data.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let name = plan.name(descriptor::AUTH_SUFFIX);
+    k8s::secret::ensure_secret(&cluster.client, &plan.namespace, &name, labels.clone(), data).await.map(drop)
+}
+
+/// 32 random bytes from the kernel, in hex.
+pub(crate) fn random_hex() -> Result<String> {
+    use std::io::Read;
+    let mut bytes = [0; 32];
+    let read = std::fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
+    read.map_err(Error::io("read random bytes"))?;
+    Ok(hex::encode(bytes))
+}

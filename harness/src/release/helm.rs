@@ -1,0 +1,171 @@
+//! Helm: renders, deploys in one way, rolls back in all of them; what it recorded is read from its Secrets.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::ListParams;
+
+use super::plan::Plan;
+use crate::cluster::Cluster;
+use crate::error::{Error, Result};
+use crate::settings::Deployer;
+use crate::tools::{Command, Output, Tool, Tools};
+
+/// How long one call may take: none of them waits for pods.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// What Helm recorded of a release, oldest first: (revision, status).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History(pub Vec<(u32, String)>);
+
+impl History {
+    /// Reads the labels of Helm's release Secrets.
+    ///
+    /// # Errors
+    /// [`Error::Kube`] when they cannot be listed.
+    pub async fn read(cluster: &Cluster, namespace: &str, release: &str) -> Result<Self> {
+        let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), namespace);
+        let filter = ListParams::default().labels(&format!("owner=helm,name={release}"));
+        let what = format!("list Helm's records of {release} in {namespace}");
+        let found = crate::k8s::within(&what, Duration::from_secs(10), async {
+            secrets.list_metadata(&filter).await.map_err(Error::kube(&what))
+        })
+        .await?;
+        let mut revisions: Vec<(u32, String)> = found
+            .items
+            .into_iter()
+            .filter_map(|secret| {
+                let labels = secret.metadata.labels?;
+                Some((labels.get("version")?.parse().ok()?, labels.get("status")?.clone()))
+            })
+            .collect();
+        revisions.sort();
+        Ok(Self(revisions))
+    }
+
+    /// Whether the newest revision is deployed.
+    pub fn is_deployed(&self) -> bool {
+        self.0.last().is_some_and(|(_, status)| status == "deployed")
+    }
+
+    /// Whether the newest revision is neither deployed nor ended: Helm refuses to go on from there.
+    pub fn is_pending(&self) -> bool {
+        self.0.last().is_some_and(|(_, status)| status.starts_with("pending-") || status == "uninstalling")
+    }
+
+    /// The newest revision that was ever deployed with success.
+    pub fn last_good(&self) -> Option<u32> {
+        let good = |status: &str| status == "deployed" || status == "superseded";
+        self.0.iter().rev().find(|(_, status)| good(status)).map(|(revision, _)| *revision)
+    }
+}
+
+/// `helm` on the release of a plan, with the cluster named.
+fn on(cluster: &Cluster, plan: &Plan) -> Result<Command> {
+    Ok(cluster
+        .tools
+        .command(Tool::Helm)?
+        .arg("--kubeconfig")
+        .arg(&cluster.kubeconfig)
+        .args(["--kube-context", &cluster.context, "--namespace", &plan.namespace])
+        .limit(LIMIT))
+}
+
+/// Chart, values file and images, as `upgrade` and `template` take them.
+fn content(plan: &Plan) -> Result<Vec<String>> {
+    let umbrella = plan.charts.umbrella();
+    let mut args = vec![
+        plan.release.clone(),
+        umbrella.display().to_string(),
+        "--values".to_owned(),
+        umbrella.join(&plan.values).display().to_string(),
+    ];
+    for artifact in &plan.artifacts.builds {
+        let name = &artifact.image_name;
+        args.extend(["--set-string".to_owned(), format!("{name}.image.repository={}", artifact.tag.repository)]);
+        args.extend(["--set-string".to_owned(), format!("{name}.image.digest={}", artifact.tag.digest)]);
+    }
+    for value in &plan.overrides {
+        args.extend(["--set".to_owned(), value.clone()]);
+    }
+    Ok(args)
+}
+
+/// `helm upgrade --install`; does not wait.
+pub(super) async fn upgrade(cluster: &Cluster, plan: &Plan, lock: Option<OwnedFd>) -> Result<()> {
+    debug_assert_eq!(plan.deployer, Deployer::Helm);
+    on(cluster, plan)?
+        .args(["upgrade", "--install", "--no-hooks", "--history-max", "5"])
+        .args(content(plan)?)
+        .holding(lock)
+        .run()
+        .await
+        .map(drop)
+}
+
+/// `helm rollback` to a revision; does not wait.
+pub(super) async fn rollback(cluster: &Cluster, plan: &Plan, revision: u32, lock: Option<OwnedFd>) -> Result<()> {
+    on(cluster, plan)?
+        .args(["rollback", "--no-hooks", &plan.release, &revision.to_string()])
+        .holding(lock)
+        .run()
+        .await
+        .map(drop)
+}
+
+/// `helm uninstall`, which returns once the objects are gone.
+pub(super) async fn uninstall(cluster: &Cluster, plan: &Plan, lock: Option<OwnedFd>) -> Result<()> {
+    on(cluster, plan)?
+        .args(["uninstall", "--no-hooks", "--ignore-not-found", "--wait", &plan.release])
+        .holding(lock)
+        .run()
+        .await
+        .map(drop)
+}
+
+/// The manifests of a plan; needs no cluster.
+///
+/// # Errors
+/// [`Error::Command`] when the charts do not render, or a schema refuses the values.
+pub async fn render(tools: &Tools, plan: &Plan) -> Result<String> {
+    let command = tools.command(Tool::Helm)?.args(["template", "--namespace", &plan.namespace]);
+    let Output { stdout } = command.args(content(plan)?).limit(LIMIT).run().await?;
+    Ok(stdout)
+}
+
+/// `helm lint --strict` of a plan's charts and values.
+///
+/// # Errors
+/// [`Error::Command`] with what it found.
+pub async fn lint(tools: &Tools, plan: &Plan) -> Result<()> {
+    // Lint takes no release name: the chart comes first.
+    let args = content(plan)?.into_iter().skip(1);
+    tools.command(Tool::Helm)?.args(["lint", "--strict", "--quiet"]).args(args).limit(LIMIT).run().await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::fresh(&[], false, false, None)]
+    #[case::deployed(&[(1, "deployed")], true, false, Some(1))]
+    #[case::upgraded(&[(1, "superseded"), (2, "deployed")], true, false, Some(2))]
+    #[case::killed_upgrade(&[(1, "deployed"), (2, "pending-upgrade")], false, true, Some(1))]
+    #[case::killed_install(&[(1, "pending-install")], false, true, None)]
+    #[case::killed_rollback(&[(1, "superseded"), (2, "failed"), (3, "pending-rollback")], false, true, Some(1))]
+    #[case::failed_first(&[(1, "failed")], false, false, None)]
+    fn history(
+        #[case] revisions: &[(u32, &str)],
+        #[case] deployed: bool,
+        #[case] pending: bool,
+        #[case] good: Option<u32>,
+    ) {
+        let history = History(revisions.iter().map(|(n, status)| (*n, (*status).to_owned())).collect());
+        assert_eq!((history.is_deployed(), history.is_pending(), history.last_good()), (deployed, pending, good));
+    }
+}

@@ -1,0 +1,13 @@
+//! Chart + values + artifacts -> manifests -> deployed and converged.
+
+mod deploy;
+mod helm;
+mod plan;
+mod skaffold;
+mod staging;
+
+pub(crate) use deploy::random_hex;
+pub use deploy::{Deployment, deploy};
+pub use helm::{History, lint, render};
+pub use plan::Plan;
+pub use staging::{Staged, stage_charts};

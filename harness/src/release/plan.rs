@@ -1,0 +1,74 @@
+//! What a release is made of: everything that its manifests depend on, and nothing else.
+
+use serde::{Deserialize, Serialize};
+
+use super::staging::Staged;
+use crate::artifacts::ArtifactSet;
+use crate::descriptor;
+use crate::hash;
+use crate::settings::Deployer;
+
+/// Everything that a release's manifests depend on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The namespace.
+    pub namespace: String,
+    /// The Helm release.
+    pub release: String,
+    /// The values file, in the umbrella's folder.
+    pub values: String,
+    /// Single values on top of it, as `path=value`; empty for a stage's shared release.
+    pub overrides: Vec<String>,
+    /// The charts.
+    pub charts: Staged,
+    /// The images.
+    pub artifacts: ArtifactSet,
+    /// Which tool deploys it.
+    pub deployer: Deployer,
+    /// The Skaffold profile.
+    pub profile: String,
+}
+
+impl Plan {
+    /// What stages local and ci deploy.
+    pub fn shared(charts: Staged, artifacts: ArtifactSet, deployer: Deployer, profile: &str) -> Self {
+        Self {
+            namespace: descriptor::NAMESPACE.to_owned(),
+            release: descriptor::RELEASE.to_owned(),
+            values: descriptor::VALUES_E2E.to_owned(),
+            overrides: Vec::new(),
+            charts,
+            artifacts,
+            deployer,
+            profile: profile.to_owned(),
+        }
+    }
+
+    /// The same content as another release in a namespace of its own, deployed by Helm.
+    #[must_use]
+    pub fn own(&self, namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), deployer: Deployer::Helm, ..self.clone() }
+    }
+
+    /// The same with one more value.
+    #[must_use]
+    pub fn with(mut self, value: &str) -> Self {
+        self.overrides.push(value.to_owned());
+        self
+    }
+
+    /// Equal for releases whose manifests are equal; the revision and the folder's place do not count.
+    pub fn hash(&self) -> String {
+        let images: Vec<_> = self.artifacts.builds.iter().map(|a| (&a.image_name, a.tag.by_digest())).collect();
+        let parts = (
+            (&self.namespace, &self.release, &self.values, &self.overrides),
+            (&self.charts.hash, images, self.deployer, &self.profile),
+        );
+        hash::text(&serde_json::json!(parts).to_string())
+    }
+
+    /// The name of an object of this release.
+    pub fn name(&self, suffix: &str) -> String {
+        format!("{}-{suffix}", self.release)
+    }
+}

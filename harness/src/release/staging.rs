@@ -1,0 +1,149 @@
+//! Charts are staged: umbrella and subcharts as folders in one content-hashed place, made once.
+//!
+//! `helm dependency build` in the checkout races with itself, and its archives differ from build to
+//! build; here the subcharts are folders, so that Skaffold and Helm have nothing to fetch.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::descriptor::{CHARTS, UMBRELLA};
+use crate::error::{Error, Result};
+use crate::hash;
+use crate::run::private_folder;
+
+/// Charts that nobody edits any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Staged {
+    /// The folder that holds skaffold.yaml and charts/.
+    pub folder: PathBuf,
+    /// The content hash of both.
+    pub hash: String,
+}
+
+impl Staged {
+    /// The umbrella chart, with its subcharts inside.
+    pub fn umbrella(&self) -> PathBuf {
+        self.folder.join(CHARTS).join(UMBRELLA)
+    }
+}
+
+/// The part of Chart.yaml that names subcharts.
+#[derive(Deserialize)]
+struct ChartFile {
+    #[serde(default)]
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    repository: String,
+}
+
+/// Copies skaffold.yaml, the umbrella and the subcharts that it names into `cache`, unless they are there.
+///
+/// What remains on cancel or kill: at most a folder with a temporary name.
+///
+/// # Errors
+/// [`Error::Refused`] when the umbrella names a subchart that is not in the checkout.
+pub fn stage_charts(checkout: &Path, cache: &Path) -> Result<Staged> {
+    private_folder(cache)?;
+    let build = tempfile::Builder::new()
+        .prefix("staging-")
+        .tempdir_in(cache)
+        .map_err(Error::io(format!("make a folder in {}", cache.display())))?;
+    let umbrella = build.path().join(CHARTS).join(UMBRELLA);
+    let source = checkout.join(CHARTS).join(UMBRELLA);
+    copy_chart(&source, &umbrella)?;
+    copy_file(&checkout.join("skaffold.yaml"), &build.path().join("skaffold.yaml"))?;
+    let path = source.join("Chart.yaml");
+    let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
+    let chart: ChartFile =
+        serde_yaml::from_str(&text).map_err(Error::malformed(format!("read {}", path.display())))?;
+    for dependency in chart.dependencies {
+        let folder = dependency.repository.strip_prefix("file://").map(|relative| source.join(relative));
+        let folder = folder.filter(|folder| folder.join("Chart.yaml").is_file()).ok_or_else(|| {
+            Error::refused(
+                format!(
+                    "{} names the dependency {} at {}, and there is no chart",
+                    path.display(),
+                    dependency.name,
+                    dependency.repository
+                ),
+                format!("add the chart, or correct the dependency in {}", path.display()),
+            )
+        })?;
+        copy_chart(&folder, &umbrella.join("charts").join(&dependency.name))?;
+    }
+    let hash = hash::folder(build.path())?;
+    let folder = cache.join(hash::short(&hash));
+    match std::fs::rename(build.path(), &folder) {
+        Ok(()) => drop(build.keep()),
+        // Somebody staged the same content before.
+        Err(_) if folder.is_dir() => {}
+        Err(error) => return Err(Error::io(format!("make {}", folder.display()))(error)),
+    }
+    Ok(Staged { folder, hash })
+}
+
+/// Copies a chart without what `helm dependency build` may have left in it.
+fn copy_chart(from: &Path, to: &Path) -> Result<()> {
+    for file in hash::files(from)? {
+        let relative = file.strip_prefix(from).unwrap_or(&file);
+        if !relative.starts_with("charts") && relative != Path::new("Chart.lock") {
+            copy_file(&file, &to.join(relative))?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_file(from: &Path, to: &Path) -> Result<()> {
+    if let Some(parent) = to.parent() {
+        private_folder(parent)?;
+    }
+    std::fs::copy(from, to).map(drop).map_err(Error::io(format!("copy {} to {}", from.display(), to.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkout(dependency: &str) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("skaffold.yaml", "kind: Config\n");
+        write(
+            "charts/app/Chart.yaml",
+            &format!("name: app\ndependencies:\n- {{name: backend, repository: '{dependency}'}}\n"),
+        );
+        write("charts/app/charts/backend-0.1.0.tgz", "an archive");
+        write("charts/backend/Chart.yaml", "name: backend\n");
+        root
+    }
+
+    #[test]
+    fn subcharts_become_folders_and_the_same_content_is_one_folder() {
+        let root = checkout("file://../backend");
+        let cache = tempfile::tempdir().unwrap();
+        let first = stage_charts(root.path(), cache.path()).unwrap();
+        assert!(first.umbrella().join("charts/backend/Chart.yaml").is_file());
+        assert!(!first.umbrella().join("charts/backend-0.1.0.tgz").exists());
+        assert_eq!(first, stage_charts(root.path(), cache.path()).unwrap());
+        std::fs::write(root.path().join("charts/backend/values.yaml"), "a: 1\n").unwrap();
+        assert_ne!(first, stage_charts(root.path(), cache.path()).unwrap());
+        assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 2, "no temporary folder remains");
+    }
+
+    #[test]
+    fn a_missing_dependency_is_named() {
+        let root = checkout("file://../frontend");
+        let cache = tempfile::tempdir().unwrap();
+        let error = stage_charts(root.path(), cache.path()).unwrap_err().report();
+        assert!(error.contains("backend") && error.contains("file://../frontend"), "{error}");
+    }
+}

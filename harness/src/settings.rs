@@ -1,0 +1,303 @@
+//! What the environment asks for: the only reader of environment variables.
+//!
+//! Every variable is a documented constant here; [`Settings::parse`] is pure.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::stage::Stage;
+
+/// `dev|local|ci|preview|live`; default: the suite's own (e2e: `local`, smoke: `live`).
+pub const STAGE: &str = "JETSCALE_STAGE";
+/// `skaffold|helm`: which of the two deploys the stage's release; default `skaffold`.
+pub const DEPLOYER: &str = "JETSCALE_DEPLOYER";
+/// `never|on-failure|always`: whether the cluster stays after the run; default `always`, under CI `never`.
+pub const KEEP: &str = "JETSCALE_KEEP";
+/// Seconds until a kept cluster that nobody uses is deleted; default 1800; 0: never.
+pub const IDLE_TTL_SECS: &str = "JETSCALE_IDLE_TTL_SECS";
+/// The address that stage live looks at; default `https://app.jetscale.ai`.
+pub const LIVE_URL: &str = "JETSCALE_LIVE_URL";
+/// A PEM file of further certificate authorities, for requests and for builds behind a TLS proxy.
+pub const CA_BUNDLE: &str = "JETSCALE_CA_BUNDLE";
+/// The Kind node image; default: the one that kind/kind-config.yaml pins.
+pub const KIND_NODE_IMAGE: &str = "JETSCALE_KIND_NODE_IMAGE";
+/// A folder with tools, looked at before PATH.
+pub const TOOLBOX: &str = "JETSCALE_TOOLBOX";
+/// `auto|never`: whether missing base images may be made here; default `auto`.
+pub const SETUP: &str = "JETSCALE_SETUP";
+/// The backend's folder; default: a sibling `../backend` of the checkout (any letter case), else apps/backend.
+pub const BACKEND_DIR: &str = "JETSCALE_BACKEND_DIR";
+/// The frontend's folder; default: a sibling `../frontend` of the checkout (any letter case), else apps/frontend.
+pub const FRONTEND_DIR: &str = "JETSCALE_FRONTEND_DIR";
+/// Where the run's folder (plan, events, diagnoses) is made; default: below the state folder.
+pub const RUN_DIR: &str = "JETSCALE_RUN_DIR";
+
+/// Set by nextest: the identity that all processes of one run share.
+pub const NEXTEST_RUN_ID: &str = "NEXTEST_RUN_ID";
+/// Set by most CI systems; `0`, `false` and the empty string mean no.
+pub const CI: &str = "CI";
+/// Any non-empty value turns colours off (no-color.org).
+pub const NO_COLOR: &str = "NO_COLOR";
+/// XDG base folder of the harness's state (locks, records, kubeconfig).
+pub const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
+/// XDG base folder of the harness's caches (staged charts, downloads).
+pub const XDG_CACHE_HOME: &str = "XDG_CACHE_HOME";
+/// The user's home, below which the XDG defaults lie.
+pub const HOME: &str = "HOME";
+/// Where tools are looked for after the toolbox.
+pub const PATH: &str = "PATH";
+/// The container engine's address, as its own client reads it.
+pub const DOCKER_HOST: &str = "DOCKER_HOST";
+/// A PEM file that OpenSSL's convention names; handed to builds when [`CA_BUNDLE`] is not set.
+pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
+/// Set by cargo for `cargo test`, `cargo run` and nextest: the package's folder, from which the checkout is found.
+pub const CARGO_MANIFEST_DIR: &str = "CARGO_MANIFEST_DIR";
+
+/// The settings above that are ours.
+const OURS: &[&str] = &[
+    STAGE, DEPLOYER, KEEP, IDLE_TTL_SECS, LIVE_URL, CA_BUNDLE, KIND_NODE_IMAGE, TOOLBOX, SETUP, BACKEND_DIR,
+    FRONTEND_DIR, RUN_DIR,
+];
+
+/// Settings of stages that this version does not have: set, they are named in a warning.
+const LATER: &[&str] = &[
+    "JETSCALE_KUBE_CONTEXT", "JETSCALE_KUBE_CONTEXT_ALLOW", "JETSCALE_ARTIFACTS", "JETSCALE_REGISTRY_SERVER",
+    "JETSCALE_REGISTRY_USERNAME", "JETSCALE_REGISTRY_PASSWORD", "JETSCALE_PREVIEW_URL", "JETSCALE_ACCOUNT_LOGIN",
+    "JETSCALE_ACCOUNT_PASSWORD",
+];
+
+/// The services' own variables: known, and left alone.
+const SERVICES: &[&str] = &[
+    "JETSCALE_COMPONENT", "JETSCALE_DATABASE_URL", "JETSCALE_DB_HOST", "JETSCALE_DB_PORT", "JETSCALE_DB_NAME",
+    "JETSCALE_DB_USER", "JETSCALE_DB_PASSWORD", "JETSCALE_REDIS_HOST", "JETSCALE_REDIS_PORT",
+    "JETSCALE_JWT_SECRET_KEY", "JETSCALE_DEFAULT_ADMIN_EMAIL", "JETSCALE_DEFAULT_ADMIN_PASSWORD",
+    "JETSCALE_S3_BUCKET", "JETSCALE_S3_ENDPOINT", "JETSCALE_VERSION", "JETSCALE_GIT_SHA", "JETSCALE_GIT_REF",
+    "JETSCALE_BUILD_TIME",
+];
+
+/// How alike two names must be (0 to 1, Jaro-Winkler) for one to be taken for a slip of the other.
+const ALIKE: f64 = 0.93;
+
+/// Which tool deploys the stage's release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Deployer {
+    /// `skaffold deploy --build-artifacts`, with Helm below it.
+    Skaffold,
+    /// `helm upgrade --install`.
+    Helm,
+}
+
+/// Whether the cluster stays once nobody uses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// It goes 15 s after its last user.
+    Never,
+    /// It stays for the idle time if a scenario failed.
+    OnFailure,
+    /// It stays for the idle time.
+    Always,
+}
+
+/// What the environment asks for.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// [`STAGE`], if set.
+    pub stage: Option<Stage>,
+    /// [`DEPLOYER`].
+    pub deployer: Deployer,
+    /// [`KEEP`].
+    pub keep: Keep,
+    /// [`IDLE_TTL_SECS`]; `None`: a kept cluster stays until it is cleaned.
+    pub idle_ttl: Option<Duration>,
+    /// [`LIVE_URL`].
+    pub live_url: String,
+    /// [`CA_BUNDLE`].
+    pub ca_bundle: Option<PathBuf>,
+    /// The CA file that builds get: [`CA_BUNDLE`], else [`SSL_CERT_FILE`].
+    pub build_ca: Option<PathBuf>,
+    /// [`KIND_NODE_IMAGE`].
+    pub node_image: Option<String>,
+    /// [`TOOLBOX`].
+    pub toolbox: Option<PathBuf>,
+    /// [`SETUP`]: whether missing base images may be made here.
+    pub may_set_up: bool,
+    /// [`BACKEND_DIR`].
+    pub backend_dir: Option<PathBuf>,
+    /// [`FRONTEND_DIR`].
+    pub frontend_dir: Option<PathBuf>,
+    /// [`RUN_DIR`].
+    pub run_dir: Option<PathBuf>,
+    /// [`NEXTEST_RUN_ID`].
+    pub run_id: Option<String>,
+    /// [`NO_COLOR`].
+    pub colour: bool,
+    /// [`XDG_STATE_HOME`] or its default, with our folder.
+    pub state_root: PathBuf,
+    /// [`XDG_CACHE_HOME`] or its default, with our folder.
+    pub cache_root: PathBuf,
+    /// [`PATH`].
+    pub path: String,
+    /// [`DOCKER_HOST`], or the empty string for the client's default.
+    pub docker_host: String,
+    /// The package folder that cargo names, if it runs us.
+    pub manifest_dir: Option<PathBuf>,
+    /// Set names that start with JETSCALE_ and mean nothing to us; worth a warning, no more.
+    pub unknown: Vec<String>,
+}
+
+impl Settings {
+    /// Reads this process's environment.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a value that is not allowed, or a name close to a setting's.
+    #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
+    pub fn from_environment() -> Result<Self> {
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self::parse(&variables)
+    }
+
+    /// Makes settings of variables; an empty value counts as not set.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a value that is not allowed, or a name close to a setting's.
+    pub fn parse(variables: &BTreeMap<String, String>) -> Result<Self> {
+        let get = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        let path = |name: &str| get(name).map(PathBuf::from);
+        let ci = !matches!(get(CI), None | Some("0" | "false" | "no"));
+        let home = path(HOME).unwrap_or_else(|| PathBuf::from("/"));
+        let xdg = |name: &str, default: &str| {
+            // The XDG base directory specification: a relative path is to be ignored.
+            path(name).filter(|path| path.is_absolute()).unwrap_or_else(|| home.join(default)).join("jetscale-stack")
+        };
+        let idle = get(IDLE_TTL_SECS).unwrap_or("1800").parse::<u64>().map_err(|_| {
+            refuse(IDLE_TTL_SECS, get(IDLE_TTL_SECS).unwrap_or_default(), "a whole number of seconds, 0 for no limit")
+        })?;
+        Ok(Self {
+            unknown: unknown_names(variables)?,
+            stage: choice(STAGE, get(STAGE), Stage::ALL.map(|stage| (stage.name(), stage)))?,
+            deployer: choice(
+                DEPLOYER,
+                get(DEPLOYER),
+                [("skaffold", Deployer::Skaffold), ("helm", Deployer::Helm)],
+            )?
+            .unwrap_or(Deployer::Skaffold),
+            keep: choice(
+                KEEP,
+                get(KEEP),
+                [("never", Keep::Never), ("on-failure", Keep::OnFailure), ("always", Keep::Always)],
+            )?
+            .unwrap_or(if ci { Keep::Never } else { Keep::Always }),
+            idle_ttl: (idle > 0).then(|| Duration::from_secs(idle)),
+            live_url: get(LIVE_URL).unwrap_or("https://app.jetscale.ai").trim_end_matches('/').to_owned(),
+            ca_bundle: path(CA_BUNDLE),
+            build_ca: path(CA_BUNDLE).or_else(|| path(SSL_CERT_FILE)),
+            node_image: get(KIND_NODE_IMAGE).map(str::to_owned),
+            toolbox: path(TOOLBOX),
+            may_set_up: choice(SETUP, get(SETUP), [("auto", true), ("never", false)])?.unwrap_or(true),
+            backend_dir: path(BACKEND_DIR),
+            frontend_dir: path(FRONTEND_DIR),
+            run_dir: path(RUN_DIR),
+            run_id: get(NEXTEST_RUN_ID).map(str::to_owned),
+            colour: get(NO_COLOR).is_none(),
+            state_root: xdg(XDG_STATE_HOME, ".local/state"),
+            cache_root: xdg(XDG_CACHE_HOME, ".cache"),
+            path: get(PATH).unwrap_or_default().to_owned(),
+            docker_host: get(DOCKER_HOST).unwrap_or_default().to_owned(),
+            manifest_dir: path(CARGO_MANIFEST_DIR),
+        })
+    }
+}
+
+/// One of a few words, or nothing when the variable is not set.
+fn choice<T: Copy, const N: usize>(name: &str, value: Option<&str>, allowed: [(&str, T); N]) -> Result<Option<T>> {
+    let Some(value) = value else { return Ok(None) };
+    if let Some((_, meaning)) = allowed.iter().find(|(word, _)| *word == value) {
+        return Ok(Some(*meaning));
+    }
+    Err(refuse(name, value, &format!("one of {}", allowed.map(|(word, _)| word).join(", "))))
+}
+
+fn refuse(name: &str, value: &str, allowed: &str) -> Error {
+    Error::refused(format!("{name}={value} is not allowed"), format!("set {name} to {allowed}, or unset it"))
+}
+
+/// Names that start with JETSCALE_ and are neither ours nor the services'.
+fn unknown_names(variables: &BTreeMap<String, String>) -> Result<Vec<String>> {
+    let mut unknown = Vec::new();
+    for name in variables.keys().filter(|name| name.starts_with("JETSCALE_")) {
+        let known = |list: &[&str]| list.contains(&name.as_str());
+        if known(OURS) || known(SERVICES) {
+            continue;
+        }
+        if !known(LATER) {
+            let likeness = |setting: &&&str| strsim::jaro_winkler(&name[9..], &setting[9..]);
+            let closest = OURS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+            if let Some(setting) = closest.filter(|setting| likeness(setting) >= ALIKE) {
+                return Err(Error::refused(
+                    format!("{name} is not a setting; did you mean {setting}?"),
+                    format!("set {setting}, or unset {name}"),
+                ));
+            }
+        }
+        unknown.push(name.clone());
+    }
+    Ok(unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<Settings> {
+        Settings::parse(&pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[rstest]
+    #[case::stage("JETSCALE_STAGE", "locl", "one of dev, local, ci, preview, live")]
+    #[case::keep("JETSCALE_KEEP", "1", "one of never, on-failure, always")]
+    #[case::deployer("JETSCALE_DEPLOYER", "Helm", "one of skaffold, helm")]
+    #[case::idle("JETSCALE_IDLE_TTL_SECS", "10s", "a whole number of seconds")]
+    #[case::slip("JETSCALE_STAG", "ci", "did you mean JETSCALE_STAGE?")]
+    #[case::plural("JETSCALE_DEPLOYERS", "helm", "did you mean JETSCALE_DEPLOYER?")]
+    #[case::case("JETSCALE_LIVEURL", "x", "did you mean JETSCALE_LIVE_URL?")]
+    fn refuses(#[case] name: &str, #[case] value: &str, #[case] says: &str) {
+        let text = parse(&[(name, value)]).unwrap_err().report();
+        assert!(text.contains(says), "{text}");
+        assert!(text.contains(name), "{text}");
+    }
+
+    #[rstest]
+    #[case::off("0", Keep::Always)]
+    #[case::false_word("false", Keep::Always)]
+    #[case::empty("", Keep::Always)]
+    #[case::on("true", Keep::Never)]
+    #[case::one("1", Keep::Never)]
+    fn ci_decides_what_is_kept(#[case] ci: &str, #[case] keep: Keep) {
+        assert_eq!(parse(&[("CI", ci)]).unwrap().keep, keep);
+    }
+
+    #[test]
+    fn services_names_are_left_alone_and_strange_ones_reported() {
+        let settings = parse(&[("JETSCALE_DB_HOST", "x"), ("JETSCALE_COLOUR_OF_THE_SKY", "blue")]).unwrap();
+        assert_eq!(settings.unknown, ["JETSCALE_COLOUR_OF_THE_SKY"]);
+    }
+
+    #[test]
+    fn a_relative_xdg_folder_is_ignored() {
+        let settings = parse(&[("HOME", "/h"), ("XDG_STATE_HOME", "here")]).unwrap();
+        assert_eq!(settings.state_root, PathBuf::from("/h/.local/state/jetscale-stack"));
+    }
+
+    #[test]
+    fn empty_is_not_set() {
+        let settings = parse(&[("JETSCALE_STAGE", ""), ("JETSCALE_IDLE_TTL_SECS", "0")]).unwrap();
+        assert_eq!((settings.stage, settings.idle_ttl), (None, None));
+    }
+}

@@ -1,0 +1,69 @@
+//! Which of the five stages this is, and what it may build, deploy, mutate and delete.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One of the five stages between a laptop and production.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Tilt with hot reload on Kind.
+    Dev,
+    /// Skaffold on Kind, production-like images built here.
+    Local,
+    /// Skaffold on Kind, official artifacts by digest.
+    Ci,
+    /// A namespace for each pull request on an existing cluster.
+    Preview,
+    /// Production, read-only.
+    Live,
+}
+
+impl Stage {
+    /// All of them, in the order of the path to production.
+    pub const ALL: [Self; 5] = [Self::Dev, Self::Local, Self::Ci, Self::Preview, Self::Live];
+
+    /// The name as settings and profiles spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Local => "local",
+            Self::Ci => "ci",
+            Self::Preview => "preview",
+            Self::Live => "live",
+        }
+    }
+
+    /// Whether a Kind cluster of ours carries this stage (its scenarios may make namespaces there).
+    pub fn has_own_cluster(self) -> bool {
+        matches!(self, Self::Local)
+    }
+
+    /// Whether artifacts are built from the working tree.
+    pub fn builds(self) -> bool {
+        matches!(self, Self::Local)
+    }
+
+    /// Why this harness cannot run the stage yet, if so.
+    pub fn missing(self) -> Option<&'static str> {
+        match self {
+            Self::Local | Self::Live => None,
+            Self::Dev => Some("stage dev needs the Tiltfile, which is not part of this version"),
+            Self::Ci => Some("stage ci needs given artifact sets, which are not part of this version"),
+            Self::Preview => Some("stage preview needs its deployer, which is not part of this version"),
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Stage {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|stage| stage.name() == text).ok_or(())
+    }
+}

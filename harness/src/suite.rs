@@ -1,0 +1,104 @@
+//! A suite: scenarios as libtest trials, so that cargo test, nextest and IDEs see tests.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use once_cell::sync::{Lazy, OnceCell};
+use tokio::runtime::Runtime;
+
+use crate::cluster::reaper;
+use crate::error::{Error, Result};
+use crate::events::VERDICT;
+use crate::fixture::Fixtures;
+use crate::scenario::{Scenario, Verdict};
+use crate::settings::Settings;
+use crate::stage::Stage;
+
+/// How many scenarios run at once: more than the cores, since most of a scenario is waiting.
+const THREADS: usize = 8;
+
+/// One runtime per process, made with the first scenario and outliving all: clients are bound to it.
+static RUNTIME: Lazy<std::io::Result<Runtime>> =
+    Lazy::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build());
+
+/// The `main` of a suite: lists without any I/O, provisions with the first scenario that asks for it.
+pub fn main(default: Stage, scenarios: Vec<Scenario>) -> ExitCode {
+    if let Some(code) = reaper::enter_if_asked() {
+        return code;
+    }
+    let mut arguments = Arguments::from_args();
+    let (settings, trials) = match Settings::from_environment().and_then(|settings| {
+        let stage = settings.stage.unwrap_or(default);
+        Ok((settings.clone(), trials(scenarios, stage, settings)?))
+    }) {
+        Ok(ready) => ready,
+        Err(error) => {
+            eprintln!("error: {}", error.report());
+            return ExitCode::from(2);
+        }
+    };
+    arguments.test_threads = arguments.test_threads.or(Some(THREADS));
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    // nextest says itself how a run ended; each of its processes would say it again.
+    if settings.run_id.is_none()
+        && let Some(Ok(fixtures)) = FIXTURES.get()
+        && let Ok(Some(text)) = fixtures.farewell()
+    {
+        eprintln!("{text}");
+    }
+    conclusion.exit_code()
+}
+
+static FIXTURES: OnceCell<Result<Arc<Fixtures>, Arc<Error>>> = OnceCell::new();
+
+fn trials(scenarios: Vec<Scenario>, stage: Stage, settings: Settings) -> Result<Vec<Trial>> {
+    let mut names = BTreeSet::new();
+    let settings = Arc::new(settings);
+    scenarios
+        .into_iter()
+        .map(|scenario| {
+            if !names.insert(scenario.name.clone()) {
+                return Err(Error::refused(
+                    format!("two scenarios are named {}", scenario.name),
+                    "give one of them another name",
+                ));
+            }
+            let settings = Arc::clone(&settings);
+            Ok(Trial::ignorable_test(scenario.name.clone(), move || judge(&scenario, stage, &settings)))
+        })
+        .collect()
+}
+
+/// Runs one scenario, writes its verdict down, and hands it to libtest.
+fn judge(scenario: &Scenario, stage: Stage, settings: &Settings) -> Result<Completion, Failed> {
+    let runtime = RUNTIME.as_ref().map_err(|error| Failed::from(format!("cannot start the runtime: {error}")))?;
+    let fixtures = FIXTURES
+        .get_or_init(|| Fixtures::new(settings.clone(), stage).map(Arc::new).map_err(Arc::new))
+        .as_ref()
+        .map_err(|error| Failed::from(error.report()))?;
+    let verdict = match scenario.needs.unmet_in(stage) {
+        Some(reason) => Verdict::Ignored(reason.to_owned()),
+        None => runtime.block_on(scenario.run(Arc::clone(fixtures))),
+    };
+    let name = scenario.name.as_str();
+    match verdict {
+        Verdict::Passed => {
+            tracing::info!(target: VERDICT, scenario = name, verdict = "passed");
+            Ok(Completion::Completed)
+        }
+        Verdict::Ignored(reason) => {
+            tracing::info!(target: VERDICT, scenario = name, verdict = "ignored", reason = reason.as_str());
+            Ok(Completion::ignored_with(reason))
+        }
+        Verdict::Failed(error) => {
+            let report = error.report();
+            tracing::info!(target: VERDICT, scenario = name, verdict = "failed", reason = report.as_str());
+            if let Err(second) = runtime.block_on(fixtures.note_failure()) {
+                tracing::warn!("{}", second.report());
+            }
+            Err(Failed::from(report))
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! One call of a command-line tool: a deadline, its output, and a failure that can be pasted.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use command_fds::CommandFdExt;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
+
+use crate::error::{CommandFailure, Error, Result};
+
+/// How many of the last lines a failure shows.
+const TAIL: usize = 30;
+
+/// A call that can be changed until it is run.
+#[derive(Debug)]
+pub struct Command {
+    program: PathBuf,
+    args: Vec<OsString>,
+    envs: Vec<(String, String)>,
+    folder: Option<PathBuf>,
+    input: Option<String>,
+    limit: Duration,
+    held: Option<OwnedFd>,
+    next: Option<String>,
+    progress: bool,
+}
+
+/// What a successful command wrote.
+#[derive(Debug)]
+pub struct Output {
+    /// Standard output.
+    pub stdout: String,
+}
+
+impl Command {
+    /// A call of `program`; its deadline is two minutes unless [`Command::limit`] changes it.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            envs: Vec::new(),
+            folder: None,
+            input: None,
+            limit: Duration::from_secs(120),
+            held: None,
+            next: None,
+            progress: false,
+        }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.envs.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Sets its working folder.
+    #[must_use]
+    pub fn folder(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_owned());
+        self
+    }
+
+    /// Gives it this as standard input; without, it has none.
+    #[must_use]
+    pub fn input(mut self, text: impl Into<String>) -> Self {
+        self.input = Some(text.into());
+        self
+    }
+
+    /// Changes the deadline.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Lets the command, and what it starts, inherit a descriptor: a lock lasts as long as the last of them.
+    #[must_use]
+    pub fn holding(mut self, descriptor: Option<OwnedFd>) -> Self {
+        self.held = descriptor;
+        self
+    }
+
+    /// What a person should do when it fails.
+    #[must_use]
+    pub fn on_failure(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    /// Shows its standard error as progress, line by line.
+    #[must_use]
+    pub fn showing_progress(mut self) -> Self {
+        self.progress = true;
+        self
+    }
+
+    /// The call as a person could paste it into a shell; values of variables named like secrets are left out.
+    pub fn line(&self) -> String {
+        let quoted = |text: &str| shlex::try_quote(text).map_or_else(|_| format!("{text:?}"), |text| text.into_owned());
+        let mut words: Vec<String> = self
+            .envs
+            .iter()
+            .filter(|(name, _)| name != "PATH")
+            .map(|(name, value)| match ["PASSWORD", "SECRET", "TOKEN"].iter().any(|word| name.contains(word)) {
+                true => format!("{name}=…"),
+                false => format!("{name}={}", quoted(value)),
+            })
+            .collect();
+        words.push(quoted(&self.program.to_string_lossy()));
+        words.extend(self.args.iter().map(|arg| quoted(&arg.to_string_lossy())));
+        let line = words.join(" ");
+        match &self.folder {
+            Some(folder) => format!("(cd {} && {line})", quoted(&folder.to_string_lossy())),
+            None => line,
+        }
+    }
+
+    /// Runs it to its end.
+    ///
+    /// Dropped before that, the command is killed; what it started itself may go on.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when it cannot be started, exits with another status than 0, or its deadline passes.
+    pub async fn run(mut self) -> Result<Output> {
+        let line = self.line();
+        tracing::debug!(command = %line, "run");
+        let mut command = tokio::process::Command::new(&self.program);
+        command
+            .args(&self.args)
+            .envs(self.envs.iter().map(|(name, value)| (name, value)))
+            .stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        if let Some(descriptor) = self.held.take() {
+            command.as_std_mut().preserved_fds(vec![descriptor]);
+        }
+        let mut child = command.spawn().map_err(|error| self.failure(&line, error.to_string(), String::new()))?;
+        // The parent's copy of an inherited descriptor must not outlive the call.
+        drop(command);
+        let writer = child.stdin.take().zip(self.input.take());
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let work = async {
+            let write = async {
+                if let Some((mut pipe, text)) = writer {
+                    // A command that does not read its input says why by its exit status.
+                    let _ = pipe.write_all(text.as_bytes()).await;
+                }
+            };
+            let (out, err, (), status) =
+                tokio::join!(lines(stdout, false), lines(stderr, self.progress), write, child.wait());
+            (out, err, status)
+        };
+        match tokio::time::timeout(self.limit, work).await {
+            Ok((out, _, Ok(status))) if status.success() => Ok(Output { stdout: out }),
+            Ok((out, err, Ok(status))) => Err(self.failure(&line, status.to_string(), tail(&[&out, &err]))),
+            Ok((_, _, Err(error))) => Err(self.failure(&line, error.to_string(), String::new())),
+            Err(_) => Err(self.failure(&line, format!("not done after {:.0?}", self.limit), String::new())),
+        }
+    }
+
+    fn failure(&self, line: &str, status: String, tail: String) -> Error {
+        Error::Command(Box::new(CommandFailure { line: line.to_owned(), status, tail, next: self.next.clone() }))
+    }
+}
+
+async fn lines(stream: Option<impl AsyncRead + Unpin>, progress: bool) -> String {
+    let mut text = String::new();
+    let Some(stream) = stream else { return text };
+    let mut reader = BufReader::new(stream);
+    let mut bytes = Vec::new();
+    while reader.read_until(b'\n', &mut bytes).await.is_ok_and(|count| count > 0) {
+        let line = String::from_utf8_lossy(&bytes).into_owned();
+        if progress {
+            tracing::info!("{}", line.trim_end());
+        }
+        text.push_str(&line);
+        bytes.clear();
+    }
+    text
+}
+
+fn tail(streams: &[&str]) -> String {
+    let mut last = VecDeque::new();
+    for line in streams.iter().flat_map(|text| text.lines()).filter(|line| !line.trim().is_empty()) {
+        if last.len() == TAIL {
+            last.pop_front();
+        }
+        last.push_back(line.trim_end());
+    }
+    last.make_contiguous().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failure_can_be_pasted_and_shows_status_and_streams() {
+        let error = Command::new("sh")
+            .args(["-c", "echo out; echo err >&2; exit 3"])
+            .env("A", "b c")
+            .env("DB_PASSWORD", "hunter2")
+            .run()
+            .await
+            .unwrap_err()
+            .report();
+        assert!(error.contains("exit status: 3"), "{error}");
+        assert!(error.contains("A='b c' DB_PASSWORD=… sh -c 'echo out; echo err >&2; exit 3'"), "{error}");
+        assert!(error.contains("| out") && error.contains("| err"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_deadline_ends_it() {
+        let error = Command::new("sleep").arg("60").limit(Duration::from_millis(50)).run().await.unwrap_err();
+        assert!(error.report().contains("not done after 50ms"), "{}", error.report());
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_named() {
+        let error = Command::new("/nowhere/kind").run().await.unwrap_err().report();
+        assert!(error.contains("/nowhere/kind") && error.contains("No such file"), "{error}");
+    }
+}

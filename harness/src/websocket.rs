@@ -1,0 +1,186 @@
+//! A WebSocket client: the handshake's outcome, text both ways, deadlines everywhere.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
+
+use crate::{Error, Result};
+
+/// How long connecting, a message each way, or closing may take: 10 s.
+pub const LIMIT: Duration = Duration::from_secs(10);
+
+/// How a WebSocket connects, beside its URL.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Sent as `Authorization: Bearer`.
+    pub token: Option<String>,
+    /// More headers of the handshake, such as `Origin`.
+    pub headers: Vec<(String, String)>,
+    /// The certificate authorities to trust instead of the system's, as PEM.
+    pub ca_bundle: Option<Vec<u8>>,
+    /// Where the URL's host is really found, instead of by DNS.
+    pub resolve: Option<SocketAddr>,
+}
+
+/// How the server answered the handshake.
+#[derive(Debug)]
+pub enum Handshake {
+    /// The WebSocket is open.
+    Open(Box<Socket>),
+    /// The server answered with another status than 101.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+    },
+}
+
+impl Handshake {
+    /// The open socket.
+    ///
+    /// # Errors
+    /// [`Error::Unmet`] with the status of a refusal.
+    pub fn open(self) -> Result<Socket> {
+        match self {
+            Self::Open(socket) => Ok(*socket),
+            Self::Refused { status } => Err(Error::Unmet(format!("the WebSocket was refused with status {status}"))),
+        }
+    }
+}
+
+/// An open WebSocket. Dropping it closes the connection without the closing handshake.
+#[derive(Debug)]
+pub struct Socket {
+    what: String,
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+/// Opens `ws://` or `wss://` (`http://` and `https://` are taken for these) within 10 s.
+///
+/// # Errors
+/// [`Error::Http`] when there is no answer at all; a refusal is a [`Handshake`].
+pub async fn connect(url: &str, token: Option<&str>) -> Result<Handshake> {
+    connect_with(url, &Options { token: token.map(str::to_owned), ..Options::default() }).await
+}
+
+/// [`connect`] with more options.
+///
+/// # Errors
+/// As [`connect`]; [`Error::Malformed`] when URL, a header or the CA bundle does not parse.
+pub async fn connect_with(url: &str, options: &Options) -> Result<Handshake> {
+    crate::http::install_tls();
+    let url = match url.split_once("://") {
+        Some(("http", rest)) => format!("ws://{rest}"),
+        Some(("https", rest)) => format!("wss://{rest}"),
+        _ => url.to_owned(),
+    };
+    // A token may stand in the query.
+    let what = format!("open the WebSocket {}", url.split('?').next().unwrap_or_default());
+    deadline(&what, handshake(&what, &url, options)).await
+}
+
+async fn handshake(what: &str, url: &str, options: &Options) -> Result<Handshake> {
+    let mut request = url.into_client_request().map_err(Error::http(what))?;
+    for (name, value) in &options.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(Error::malformed(what))?;
+        request.headers_mut().insert(name, HeaderValue::from_str(value).map_err(Error::malformed(what))?);
+    }
+    if let Some(token) = &options.token {
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(Error::malformed(what))?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, value);
+    }
+    let secure = request.uri().scheme_str() == Some("wss");
+    let host = request.uri().host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let port = request.uri().port_u16().unwrap_or(if secure { 443 } else { 80 });
+    let stream = match options.resolve {
+        Some(address) => TcpStream::connect(address).await,
+        None => TcpStream::connect((host.as_str(), port)).await,
+    };
+    let stream = stream.map_err(Error::http(what))?;
+    stream.set_nodelay(true).map_err(Error::http(what))?;
+    let connector = match &options.ca_bundle {
+        Some(pem) if secure => Some(trusting(pem)?),
+        _ => None,
+    };
+    match client_async_tls_with_config(request, stream, None, connector).await {
+        Ok((stream, _)) => Ok(Handshake::Open(Box::new(Socket { what: what.to_owned(), stream }))),
+        Err(WsError::Http(response)) => Ok(Handshake::Refused { status: response.status().as_u16() }),
+        Err(error) => Err(Error::http(what)(error)),
+    }
+}
+
+fn trusting(pem: &[u8]) -> Result<Connector> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(Error::malformed("the CA bundle"))?;
+        roots.add(certificate).map_err(Error::malformed("the CA bundle"))?;
+    }
+    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    Ok(Connector::Rustls(Arc::new(config)))
+}
+
+impl Socket {
+    /// Sends a text message, within 10 s.
+    ///
+    /// # Errors
+    /// The connection is gone, or the deadline passed.
+    pub async fn send_text(&mut self, text: &str) -> Result<()> {
+        let what = format!("{}: send a text", self.what);
+        let sent = async { self.stream.send(Message::text(text)).await.map_err(Error::http(what.as_str())) };
+        deadline(&what, sent).await
+    }
+
+    /// The next text message, within 10 s; `None` once the server closed.
+    ///
+    /// # Errors
+    /// The connection broke, or the deadline passed.
+    pub async fn next_text(&mut self) -> Result<Option<String>> {
+        let what = format!("{}: receive a text", self.what);
+        let received = async {
+            while let Some(message) = self.stream.next().await {
+                match message.map_err(Error::http(what.as_str()))? {
+                    Message::Text(text) => return Ok(Some(text.to_string())),
+                    Message::Close(_) => return Ok(None),
+                    _ => {}
+                }
+            }
+            Ok(None)
+        };
+        deadline(&what, received).await
+    }
+
+    /// Closes with the closing handshake, within 10 s.
+    ///
+    /// # Errors
+    /// The server does not answer the closing handshake.
+    pub async fn close(mut self) -> Result<()> {
+        let what = format!("{}: close it", self.what);
+        let closed = async {
+            match self.stream.close(None).await {
+                Ok(()) | Err(WsError::ConnectionClosed) => {}
+                Err(error) => return Err(Error::http(what.as_str())(error)),
+            }
+            while let Some(Ok(_)) = self.stream.next().await {}
+            Ok(())
+        };
+        deadline(&what, closed).await
+    }
+}
+
+async fn deadline<T>(what: &str, future: impl Future<Output = Result<T>>) -> Result<T> {
+    match tokio::time::timeout(LIMIT, future).await {
+        Ok(result) => result,
+        Err(_) => {
+            Err(Error::Deadline { awaited: what.to_owned(), after: LIMIT, last: "the other side is silent".to_owned() })
+        }
+    }
+}

