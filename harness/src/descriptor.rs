@@ -144,3 +144,6 @@ pub const COMPONENTS: [Component; 5] = [API, WEBSOCKET, FRONTEND, POSTGRES, REDI
 pub const OWN_RELEASE_BYTES: u64 = 2 << 30;
 /// However much memory there is, more isolated releases than this at once slow each other down.
 pub const MAX_OWN_RELEASES: usize = 3;
+
+/// Paths that answer 200 through the router once every service is reached.
+pub const REACHED: [&str; 3] = ["/", crate::services::READY, crate::services::WS_READY];

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Method, Url, redirect};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::{Error, Result};
+
+mod reply;
+
+pub use reply::Reply;
 
 /// The longest body that is read: 4 MiB.
 const LONGEST_BODY: usize = 4 * 1024 * 1024;
@@ -70,6 +72,9 @@ pub struct Reader {
     base: Url,
     headers: HeaderMap,
 }
+
+/// How long to wait between two tries of [`Reader::answers`].
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 impl Reader {
     /// A reader of this base URL with the default [`Options`].
@@ -133,6 +138,32 @@ impl Reader {
     /// [`Error::Http`] when there is no whole answer in time; any status is a [`Reply`].
     pub async fn get(&self, path: &str) -> Result<Reply> {
         self.send(Method::GET, path, None).await
+    }
+
+    /// GET again and again until the answer is 200: for what no watch can tell, such as a route that is being made.
+    ///
+    /// # Errors
+    /// [`Error::Deadline`] after `limit`, with the last answer.
+    pub async fn answers(&self, path: &str, limit: Duration) -> Result<Reply> {
+        let mut last = String::from("not asked yet");
+        let asking = async {
+            let mut beat = tokio::time::interval(BETWEEN_TRIES);
+            loop {
+                beat.tick().await;
+                match self.get(path).await {
+                    Ok(reply) if reply.status == 200 => return reply,
+                    Ok(reply) => last = format!("it answered {}", reply.status),
+                    Err(error) => last = error.report(),
+                }
+            }
+        };
+        match tokio::time::timeout(limit, asking).await {
+            Ok(reply) => Ok(reply),
+            Err(_) => {
+                let awaited = format!("status 200 from {}{}", self.base(), path.trim_start_matches('/'));
+                Err(Error::Deadline { awaited, after: limit, last })
+            }
+        }
     }
 
     /// HEAD.
@@ -271,73 +302,5 @@ impl Client {
     }
 }
 
-/// A whole answer, whatever its status.
-#[derive(Debug, Clone)]
-pub struct Reply {
-    /// The request's method.
-    pub method: String,
-    /// Where the answer came from, without user, password and query.
-    pub url: String,
-    /// The HTTP status.
-    pub status: u16,
-    /// The answer's headers.
-    pub headers: HeaderMap,
-    /// The answer's body.
-    pub body: Vec<u8>,
-    /// From the request to the last byte of the body.
-    pub took: Duration,
-}
-
-impl Reply {
-    /// Itself when it has this status.
-    ///
-    /// # Errors
-    /// [`Error::Unmet`] with the request, the status and the first lines of the body.
-    pub fn expect_status(&self, status: u16) -> Result<&Self> {
-        if self.status == status { Ok(self) } else { Err(self.unmet(&format!("instead of {status}"))) }
-    }
-
-    /// The body as JSON.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] when it is no JSON of that shape.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.body).map_err(Error::malformed(format!("the answer to {self}")))
-    }
-
-    /// The member `data` of the services' envelope.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] when the body is no JSON, [`Error::Unmet`] when it has no `data`.
-    pub fn data(&self) -> Result<Value> {
-        let mut envelope: Value = self.json()?;
-        envelope.get_mut("data").map(Value::take).ok_or_else(|| self.unmet("without a member `data`"))
-    }
-
-    /// A header's value; `None` when absent or no text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// The body as text.
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    fn unmet(&self, why: &str) -> Error {
-        let text = self.text();
-        let lines: Vec<String> = text.lines().take(5).map(|line| format!("\n  | {}", cut(line))).collect();
-        Error::Unmet(format!("{self} {why}{}", lines.concat()))
-    }
-}
-
-fn cut(line: &str) -> String {
-    const WIDTH: usize = 300;
-    if line.chars().count() <= WIDTH { line.to_owned() } else { line.chars().take(WIDTH).chain(['…']).collect() }
-}
-
-impl std::fmt::Display for Reply {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} answered {}", self.method, self.url, self.status)
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -110,6 +110,14 @@ impl Backend {
         Ok((reply.status, data(&reply)?))
     }
 
+    /// Waits until readiness says 200 again.
+    ///
+    /// # Errors
+    /// [`Error::Deadline`] with the last answer.
+    pub async fn becomes_ready(&self) -> Result<()> {
+        self.reader.answers(READY, Duration::from_secs(30)).await.map(drop)
+    }
+
     /// What is served.
     ///
     /// # Errors
@@ -208,7 +216,7 @@ impl User {
 /// # Errors
 /// [`Error::Http`] when there is no answer at all.
 pub async fn open_websocket(base: &str, token: Option<&str>) -> Result<Handshake> {
-    websocket::connect(&format!("{base}{WS}"), token).await
+    websocket::connect(&format!("{}{WS}", base.trim_end_matches('/')), token).await
 }
 
 /// How long a workload of ours may take to be replaced or scaled.

@@ -42,7 +42,7 @@ impl Site {
     /// The site of a release: its one router, the frontend, through a forward to a ready pod.
     async fn of(cluster: &Cluster, plan: &Plan) -> Result<Self> {
         let component = &descriptor::FRONTEND;
-        let selector = selector(plan, component);
+        let selector = plan.selector(component);
         let port = component.container_port;
         let forward = Forward::open(cluster.client.clone(), &plan.namespace, &selector, port).await?;
         Ok(Self { reader: Reader::new(&forward.url())?, _forward: Some(Arc::new(forward)) })
@@ -84,11 +84,6 @@ impl Site {
     pub async fn websocket(&self, token: Option<&str>) -> Result<Handshake> {
         services::open_websocket(self.reader.base(), token).await
     }
-}
-
-/// The label selector of a component's pods.
-fn selector(plan: &Plan, component: &Component) -> String {
-    format!("app.kubernetes.io/instance={},app.kubernetes.io/component={}", plan.release, component.label)
 }
 
 impl Argument for Site {
@@ -158,7 +153,7 @@ impl Stack {
     /// # Errors
     /// [`Error::Kube`] when they cannot be listed.
     pub async fn pods(&self, component: &Component) -> Result<Vec<Pod>> {
-        workload::pods(&self.cluster.client, &self.plan.namespace, &selector(&self.plan, component)).await
+        workload::pods(&self.cluster.client, &self.plan.namespace, &self.plan.selector(component)).await
     }
 
     /// All pods of the release.
@@ -222,14 +217,12 @@ impl Stack {
         Backend::through(forward)
     }
 
-    /// Waits until the release has converged as it is.
+    /// Waits until the release has converged as it is, and its router reaches every service.
     ///
     /// # Errors
     /// [`Error::Deadline`] or [`Error::Doomed`].
     pub async fn converged(&self) -> Result<()> {
-        let release = &self.plan.release;
-        let judge = |seen: &k8s::Snapshot| k8s::verdict::converged(seen, release);
-        k8s::wait(self.kube(), self.namespace(), &format!("release {release}"), ROLLOUT, judge).await.map(drop)
+        release::converged(&self.cluster, &self.plan, ROLLOUT).await
     }
 
     /// Deploys what is deployed once more, by the stage's own deployer: nothing may come of it.
@@ -322,12 +315,13 @@ impl Deref for OwnStack {
 }
 
 impl OwnStack {
-    /// Replaces the pods of a component; returns once the new ones serve.
+    /// Replaces the pods of a component; returns once the new ones serve and the old ones are gone.
     ///
     /// # Errors
     /// [`Error::Deadline`] or [`Error::Doomed`].
     pub async fn restart(&self, component: &Component) -> Result<()> {
-        self.workload(component).restart(ROLLOUT).await
+        self.workload(component).restart(ROLLOUT).await?;
+        self.converged().await
     }
 
     /// Sets a component's replicas; returns once that took effect.

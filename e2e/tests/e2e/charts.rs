@@ -70,9 +70,9 @@ async fn hold_no_secret_no_hook_and_no_command(charts: Charts) -> ScenarioResult
 }
 
 async fn refuse_an_image_without_a_digest(charts: Charts) -> ScenarioResult {
-    for artifact in &charts.plan.artifacts.builds {
-        let name = &artifact.image_name;
-        let plan = charts.plan.clone().with(&format!("{name}.image.digest="));
+    for index in 0..charts.plan.artifacts.builds.len() {
+        let mut plan = charts.plan.clone();
+        plan.artifacts.builds[index].tag.digest.clear();
         refused(charts.render(&plan).await, "digest")?;
     }
     Ok(())

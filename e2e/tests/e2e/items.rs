@@ -63,6 +63,5 @@ async fn outlive_a_postgres_restart(stack: OwnStack) -> ScenarioResult {
     let user = stack.user().await?;
     let item = user.create_item("kept").await?;
     stack.restart(&POSTGRES).await?;
-    stack.converged().await?;
     expect_eq!(user.item(&item.id).await?, item)
 }

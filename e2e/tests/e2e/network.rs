@@ -13,18 +13,26 @@ use kube::api::{ListParams, PostParams};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Resolves and connects to each host:port; prints a line for each.
+/// Tries the first host:port until it is open, since policies learn of a new pod a moment after its start; then asks
+/// each of the others once. Prints a line for each.
 const CONNECT: &str = r#"
-import socket, sys
-for target in sys.argv[1:]:
+import socket, sys, time
+def ask(target):
     host, port = target.rsplit(":", 1)
     try:
         with socket.create_connection((host, int(port)), timeout=4):
-            print(target, "open", flush=True)
+            return "open"
     except socket.gaierror:
-        print(target, "unknown", flush=True)
+        return "unknown"
     except OSError as error:
-        print(target, "closed", type(error).__name__, flush=True)
+        return "closed " + type(error).__name__
+control, *others = sys.argv[1:]
+end = time.monotonic() + 20
+while (answer := ask(control)) != "open" and time.monotonic() < end:
+    time.sleep(0.1)
+print(control, answer, flush=True)
+for target in others:
+    print(target, ask(target), flush=True)
 "#;
 
 /// Listens, and says where.
@@ -76,7 +84,7 @@ async fn stores_answer_the_backend_alone(own: OwnStack) -> ScenarioResult {
     let target = |component| address(&own.name_of(component), component.service_port);
     let stores = [target(&POSTGRES), target(&REDIS)];
     let open = target(&API);
-    let answer = own.start_job("stores", CONNECT, &[&stores[0], &stores[1], &open], LIMIT).await?.finish().await?.logs;
+    let answer = own.start_job("stores", CONNECT, &[&open, &stores[0], &stores[1]], LIMIT).await?.finish().await?.logs;
     expect!(answer.contains(&format!("{open} open")), "the client's own network does not work: {answer}")?;
     for store in stores {
         expect!(answer.contains(&format!("{store} closed")), "{answer}")?;
@@ -91,8 +99,11 @@ async fn another_namespace_reaches_nothing(own: OwnStack) -> ScenarioResult {
     for component in &COMPONENTS {
         targets.push(address(&format!("{RELEASE}-{}.{NAMESPACE}.svc", component.suffix), component.service_port));
     }
-    let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
-    let answer = own.start_job("stranger", CONNECT, &targets, LIMIT).await?.finish().await?.logs;
+    // What it may reach, in its own namespace, shows that its network works.
+    let control = address(&own.name_of(&API), API.service_port);
+    let asked: Vec<&str> = [control.as_str()].into_iter().chain(targets.iter().map(String::as_str)).collect();
+    let answer = own.start_job("stranger", CONNECT, &asked, LIMIT).await?.finish().await?.logs;
+    expect!(answer.contains(&format!("{control} open")), "the stranger's own network does not work: {answer}")?;
     for target in targets {
         expect!(answer.contains(&format!("{target} closed")), "{answer}")?;
     }
@@ -109,11 +120,13 @@ async fn policies_are_enforced(own: &OwnStack) -> Result<()> {
     let spec = own.job("listener", LISTEN, &[], LIMIT, &labels)?;
     let listener = harness::k8s::job::start(own.kube(), own.namespace(), &spec).await?;
     let target = address(listener.first_line().await?.trim(), 9999);
-    let ask = async |name: &str| -> Result<String> {
-        Ok(own.start_job(name, CONNECT, &[&target], LIMIT).await?.finish().await?.logs)
+    let control = address(&own.name_of(&API), API.service_port);
+    let ask = async |name: &str| -> Result<bool> {
+        let logs = own.start_job(name, CONNECT, &[&control, &target], LIMIT).await?.finish().await?.logs;
+        expect!(logs.contains(&format!("{control} open")), "the probe's own network does not work: {logs}")?;
+        Ok(logs.contains(&format!("{target} open")))
     };
-    let before = ask("before-policy").await?;
-    expect!(before.contains("open"), "the probe's pods do not reach each other: {before}")?;
+    expect!(ask("before-policy").await?, "the probe's pods do not reach each other, without any policy")?;
     let policy: NetworkPolicy = serde_json::from_value(serde_json::json!({
         "metadata": {"name": "probe"},
         "spec": {"podSelector": {"matchLabels": {"jetscale.ai/probe": "listener"}}, "policyTypes": ["Ingress"]},
@@ -121,7 +134,7 @@ async fn policies_are_enforced(own: &OwnStack) -> Result<()> {
     .map_err(Error::malformed("read the probe's policy"))?;
     let policies: Api<NetworkPolicy> = Api::namespaced(own.kube().clone(), own.namespace());
     policies.create(&PostParams::default(), &policy).await.map_err(Error::kube("create the probe's policy"))?;
-    match ask("after-policy").await?.contains("open") {
+    match ask("after-policy").await? {
         true => Err(Error::NotApplicable("this cluster does not enforce NetworkPolicies".to_owned())),
         false => Ok(()),
     }

@@ -14,20 +14,22 @@ pub fn scenarios() -> Vec<Scenarios> {
     ]
 }
 
-/// Asks the Service from inside the cluster, a new connection each time, until it is told to stop; prints the counts.
+/// Asks the Service from inside the cluster, a new connection each time; prints the counts. It begins to count with
+/// the first good answer: policies learn of a new pod a moment after its start.
 const STEADY: &str = r#"
-import signal, sys, time, urllib.request
+import json, sys, time, urllib.request
 url, seconds = sys.argv[1], float(sys.argv[2])
-ask, told = [True], print("asking", flush=True)
-signal.signal(signal.SIGTERM, lambda *_: ask.clear())
 end, good, bad = time.monotonic() + seconds, 0, []
-while ask and time.monotonic() < end:
+while time.monotonic() < end:
     try:
         with urllib.request.urlopen(url, timeout=10) as reply:
-            reply.read()
+            json.load(reply)["data"]["version"]
+        if not good:
+            print("asking", flush=True)
         good += 1
     except Exception as error:
-        bad.append(repr(error))
+        if good:
+            bad.append(repr(error))
     time.sleep(0.005)
 print("good", good, "lost", len(bad), bad[:3], flush=True)
 sys.exit(1 if bad else 0)
@@ -63,7 +65,6 @@ async fn a_bad_image_is_rolled_back(stack: OwnStack) -> ScenarioResult {
     expect!(started.elapsed() < Duration::from_secs(60), "it took {:.0?} to see that", started.elapsed())?;
     expect!(report.contains("ImagePullBackOff") || report.contains("ErrImagePull"), "the cause is not named: {report}")?;
     expect!(!report.contains("rollback failed"), "{report}")?;
-    stack.converged().await?;
     let after: Vec<_> = stack.pods(&API).await?.into_iter().map(|pod| pod.metadata.name).collect();
     expect_eq!(after, before)?;
     expect_eq!(stack.backend().ready().await?.0, 200)

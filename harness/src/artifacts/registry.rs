@@ -6,9 +6,12 @@ use std::time::Duration;
 use crate::descriptor;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::http::Reader;
 
 /// The port that the registry listens on in its container.
 const PORT: u16 = 5000;
+/// How long it may take to answer once its container runs.
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// A registry that runs.
 #[derive(Debug, Clone)]
@@ -41,7 +44,8 @@ impl Registry {
             None => Self::run(engine, cluster, image, data).await?,
         }
         let registry = Self { address: Self::address(engine, cluster).await? };
-        registry.answers().await?;
+        // The engine publishes the port before anything listens behind it.
+        Reader::new(&format!("http://{}", registry.address))?.answers("/v2/", ANSWER).await?;
         Ok(registry)
     }
 
@@ -67,29 +71,6 @@ impl Registry {
             .run()
             .await
             .map(|_| ())
-    }
-
-    /// Waits until the registry answers: the engine publishes the port before anything listens behind it.
-    async fn answers(&self) -> Result<()> {
-        let limit = Duration::from_secs(20);
-        let reader = crate::http::Reader::new(&format!("http://{}", self.address))?;
-        let mut last = String::from("no answer yet");
-        let asking = async {
-            let mut beat = tokio::time::interval(Duration::from_millis(50));
-            loop {
-                beat.tick().await;
-                match reader.get("/v2/").await {
-                    Ok(reply) if reply.status == 200 => return,
-                    Ok(reply) => last = format!("GET /v2/ answered {}", reply.status),
-                    Err(error) => last = error.report(),
-                }
-            }
-        };
-        tokio::time::timeout(limit, asking).await.map_err(|_| Error::Deadline {
-            awaited: format!("the registry at {}", self.address),
-            after: limit,
-            last,
-        })
     }
 
     /// Lets the cluster's node reach the registry by its one name.

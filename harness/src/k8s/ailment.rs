@@ -202,3 +202,6 @@ fn evidence(cause: &mut String, text: &str) {
         let _ = write!(cause, "\n  {line}");
     }
 }
+
+#[cfg(test)]
+mod tests;

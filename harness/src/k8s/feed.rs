@@ -178,3 +178,37 @@ impl Backoff for Restart {
         self.failures = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn map(uid: &str, version: &str) -> ConfigMap {
+        let metadata = serde_json::json!({ "name": "x", "uid": uid, "resourceVersion": version });
+        serde_json::from_value(serde_json::json!({ "metadata": metadata })).unwrap()
+    }
+
+    #[rstest]
+    #[case::newer("a", "11", "11")]
+    #[case::older("a", "9", "10")]
+    #[case::made_anew("b", "9", "9")]
+    #[case::not_a_number("a", "abc", "abc")]
+    fn a_late_event_does_not_take_us_back(#[case] uid: &str, #[case] version: &str, #[case] kept: &str) {
+        let mut list = vec![Arc::new(map("a", "10"))];
+        put(&mut list, map(uid, version));
+        assert_eq!(list.len(), 1);
+        assert_eq!(list[0].resource_version().as_deref(), Some(kept));
+    }
+
+    #[test]
+    fn pauses_grow_up_to_two_seconds_and_start_anew() {
+        let mut restart = Restart::default();
+        let pauses: Vec<u128> = restart.by_ref().take(8).map(|pause| pause.as_millis()).collect();
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 2000, 2000]);
+        restart.reset();
+        assert_eq!(restart.next(), Some(Duration::from_millis(50)));
+    }
+}

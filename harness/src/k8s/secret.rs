@@ -92,3 +92,18 @@ impl Blot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blots_out_values_and_their_base64() {
+        let secret = |value: &str| -> Secret {
+            let encoded = base64::engine::general_purpose::STANDARD.encode(value);
+            serde_json::from_value(serde_json::json!({ "data": { "key": encoded } })).unwrap()
+        };
+        let blot = Blot::of_secrets(&[secret("hunter2"), secret("hunter2-and-more"), secret("a")]);
+        assert_eq!(blot.text("a: hunter2-and-more, hunter2, aHVudGVyMg=="), "a: [secret], [secret], [secret]");
+    }
+}

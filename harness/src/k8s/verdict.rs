@@ -220,3 +220,6 @@ fn lacks_endpoint(snapshot: &Snapshot, rollouts: &[Rollout<'_>], service: &Servi
     });
     (!serves).then(|| format!("service/{name}: no ready endpoint"))
 }
+
+#[cfg(test)]
+mod tests;

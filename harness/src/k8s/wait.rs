@@ -9,10 +9,16 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep_until};
 
-use super::feed::{Feed, Update, feed};
+use super::feed::{Feed, Trouble, Update, feed};
 use super::secret::Blot;
 use super::snapshot::{Snapshot, Watched};
 use crate::{Error, Result};
+
+/// How long the API may deny access to what was not readable yet in this wait. Not zero: a server
+/// that has just started denies everyone until it knows the roles.
+const DENIED_FIRST: Duration = Duration::from_secs(2);
+/// How long it may deny access to what was readable before.
+const DENIED_LATER: Duration = Duration::from_secs(15);
 
 /// What a judge says about the present state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +49,8 @@ pub enum State {
 ///
 /// # Errors
 /// [`Error::Doomed`] when the judge says so, [`Error::Deadline`] after `limit` with the last state,
-/// [`Error::Kube`] when the API denies access (401, 403); its other errors are waited out.
+/// [`Error::Kube`] when the API denies access (401, 403) for 2 s, or for 15 s what it allowed before;
+/// its other errors are waited out.
 pub async fn wait(
     client: &Client,
     namespace: &str,
@@ -136,10 +143,7 @@ async fn until<T: Default>(
 ) -> Result<T> {
     let start = Instant::now();
     let deadline = start + limit;
-    let mut sources: Vec<Source> = feeds
-        .iter()
-        .map(|feed| Source { name: feed.name, optional: feed.optional, listed: false, trouble: None })
-        .collect();
+    let mut sources: Vec<Source> = feeds.iter().map(|feed| Source::new(feed.name, feed.optional)).collect();
     let streams = feeds.into_iter().enumerate();
     let mut updates = select_all(streams.map(|(index, feed)| feed.stream.map(move |update| (index, update)).boxed()));
     let mut known = T::default();
@@ -199,31 +203,36 @@ struct Source {
     optional: bool,
     listed: bool,
     trouble: Option<String>,
+    denied: Option<Instant>,
 }
 
 impl Source {
+    fn new(name: &'static str, optional: bool) -> Self {
+        Self { name, optional, listed: false, trouble: None, denied: None }
+    }
+
     fn take<T>(&mut self, update: Update<T>, known: &mut T, awaited: &str) -> Result<()> {
         match update {
             Update::Listed(change) => {
                 change(known);
                 self.listed = true;
-                self.trouble = None;
+                (self.trouble, self.denied) = (None, None);
             }
             Update::Changed(change) => {
                 change(known);
-                self.trouble = None;
+                (self.trouble, self.denied) = (None, None);
             }
-            Update::Trouble(trouble) => match trouble.denied {
-                // Known from now on as empty.
-                Some(_) if self.optional => self.listed = true,
-                Some(source) => {
-                    return Err(Error::Kube {
-                        what: format!("read {} while waiting for {awaited}", self.name),
-                        source,
-                    });
+            Update::Trouble(Trouble { denied: None, text }) => self.trouble = Some(text),
+            // Known from now on as empty.
+            Update::Trouble(_) if self.optional => self.listed = true,
+            Update::Trouble(Trouble { denied: Some(source), text }) => {
+                let patience = if self.listed { DENIED_LATER } else { DENIED_FIRST };
+                if self.denied.get_or_insert_with(Instant::now).elapsed() >= patience {
+                    let what = format!("read {} while waiting for {awaited}", self.name);
+                    return Err(Error::Kube { what, source });
                 }
-                None => self.trouble = Some(trouble.text),
-            },
+                self.trouble = Some(text);
+            }
         }
         Ok(())
     }
@@ -241,3 +250,6 @@ fn with_trouble(last: &str, sources: &[Source]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

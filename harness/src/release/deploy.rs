@@ -5,19 +5,26 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+
 use super::helm::{self, History};
 use super::plan::Plan;
 use super::skaffold;
 use crate::cluster::{Cluster, Lock};
 use crate::descriptor;
 use crate::error::{Error, Result};
-use crate::k8s;
+use crate::http::Reader;
+use crate::k8s::{self, Forward, Snapshot, State};
 use crate::settings::Deployer;
 
 /// How long a release may take to converge: images are pulled and a database is initialised on a small node.
 const CONVERGE: Duration = Duration::from_secs(240);
 /// How long it may take to converge again on what ran before.
 const RECOVER: Duration = Duration::from_secs(120);
+
+/// How long the routes may take once everything is ready.
+const REACH: Duration = Duration::from_secs(30);
 
 /// How a plan is deployed.
 #[derive(Debug, Clone, Copy)]
@@ -40,11 +47,7 @@ impl Deployment<'_> {
     }
 
     async fn converged(&self, limit: Duration) -> Result<()> {
-        let Plan { namespace, release, .. } = self.plan;
-        let awaited = format!("release {release} in namespace {namespace}");
-        k8s::wait(&self.cluster.client, namespace, &awaited, limit, |seen| k8s::verdict::converged(seen, release))
-            .await
-            .map(drop)
+        converged(self.cluster, self.plan, limit).await
     }
 
     /// Brings the release back to what ran before, or away if nothing did.
@@ -60,6 +63,41 @@ impl Deployment<'_> {
                 helm::uninstall(self.cluster, self.plan, self.descriptor()?).await
             }
         }
+    }
+}
+
+/// Waits until a release has converged, nothing of what it replaced is left, and its router reaches every service.
+///
+/// # Errors
+/// [`Error::Doomed`] or [`Error::Deadline`].
+pub async fn converged(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<()> {
+    let Plan { namespace, release, .. } = plan;
+    let awaited = format!("release {release} in namespace {namespace}");
+    k8s::wait(&cluster.client, namespace, &awaited, limit, |seen| settled(seen, release)).await?;
+    // Ready is not reachable: the node's routes and policies follow a moment later, and nothing can be watched for it.
+    let router = Forward::open(
+        cluster.client.clone(),
+        namespace,
+        &plan.selector(&descriptor::FRONTEND),
+        descriptor::FRONTEND.container_port,
+    )
+    .await?;
+    let reader = Reader::new(&router.url())?;
+    for path in descriptor::REACHED {
+        reader.answers(path, REACH).await?;
+    }
+    Ok(())
+}
+
+/// Converged, and no pod of what was replaced is left: until it is gone it may still be asked.
+fn settled(seen: &Snapshot, release: &str) -> State {
+    match k8s::verdict::converged(seen, release) {
+        State::Ready => {
+            let of_release = |pod: &Pod| pod.labels().get("app.kubernetes.io/instance").is_some_and(|it| it == release);
+            let mut leaving = seen.pods.iter().filter(|pod| of_release(pod) && k8s::pod::is_terminating(pod));
+            leaving.next().map_or(State::Ready, |pod| State::Pending(format!("{} is still leaving", pod.name_any())))
+        }
+        other => other,
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::staging::Staged;
 use crate::artifacts::ArtifactSet;
-use crate::descriptor;
+use crate::descriptor::{self, Component};
 use crate::hash;
 use crate::settings::Deployer;
 
@@ -65,6 +65,11 @@ impl Plan {
             (&self.charts.hash, images, self.deployer, &self.profile),
         );
         hash::text(&serde_json::json!(parts).to_string())
+    }
+
+    /// The label selector of a component's pods.
+    pub fn selector(&self, component: &Component) -> String {
+        format!("app.kubernetes.io/instance={},app.kubernetes.io/component={}", self.release, component.label)
     }
 
     /// The name of an object of this release.

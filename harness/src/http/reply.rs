@@ -1,0 +1,80 @@
+//! What a server answered, and what a scenario asks of it.
+
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{Error, Result};
+
+/// A whole answer, whatever its status.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The request's method.
+    pub method: String,
+    /// Where the answer came from, without user, password and query.
+    pub url: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The answer's headers.
+    pub headers: HeaderMap,
+    /// The answer's body.
+    pub body: Vec<u8>,
+    /// From the request to the last byte of the body.
+    pub took: Duration,
+}
+
+impl Reply {
+    /// Itself when it has this status.
+    ///
+    /// # Errors
+    /// [`Error::Unmet`] with the request, the status and the first lines of the body.
+    pub fn expect_status(&self, status: u16) -> Result<&Self> {
+        if self.status == status { Ok(self) } else { Err(self.unmet(&format!("instead of {status}"))) }
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when it is no JSON of that shape.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.body).map_err(Error::malformed(format!("the answer to {self}")))
+    }
+
+    /// The member `data` of the services' envelope.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when the body is no JSON, [`Error::Unmet`] when it has no `data`.
+    pub fn data(&self) -> Result<Value> {
+        let mut envelope: Value = self.json()?;
+        envelope.get_mut("data").map(Value::take).ok_or_else(|| self.unmet("without a member `data`"))
+    }
+
+    /// A header's value; `None` when absent or no text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    fn unmet(&self, why: &str) -> Error {
+        let text = self.text();
+        let lines: Vec<String> = text.lines().take(5).map(|line| format!("\n  | {}", cut(line))).collect();
+        Error::Unmet(format!("{self} {why}{}", lines.concat()))
+    }
+}
+
+fn cut(line: &str) -> String {
+    const WIDTH: usize = 300;
+    if line.chars().count() <= WIDTH { line.to_owned() } else { line.chars().take(WIDTH).chain(['…']).collect() }
+}
+
+impl std::fmt::Display for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} answered {}", self.method, self.url, self.status)
+    }
+}

@@ -1,0 +1,84 @@
+use rstest::rstest;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// A server that gives the same answer to every request; what it was asked is thrown away.
+async fn answers(answer: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    url
+}
+
+fn with_body(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+}
+
+#[tokio::test]
+async fn the_envelope_is_opened() {
+    let url = answers(with_body("200 OK", r#"{"data":{"id":7}}"#)).await;
+    let reply = Reader::new(&url).unwrap().get("/api").await.unwrap();
+    assert_eq!(reply.expect_status(200).unwrap().data().unwrap(), json!({ "id": 7 }));
+}
+
+#[tokio::test]
+async fn another_status_shows_the_request_and_the_body_without_the_query() {
+    let url = answers(with_body("500 Oops", "first\nsecond")).await;
+    let client = Client::new(&url).unwrap().bearer("abc.def").unwrap();
+    let reply = client.post("/sign-in?token=hush", &json!({ "password": "hush" })).await.unwrap();
+    let text = reply.expect_status(201).unwrap_err().to_string();
+    assert_eq!(text, format!("POST {url}/sign-in?… answered 500 instead of 201\n  | first\n  | second"));
+}
+
+#[tokio::test]
+async fn an_answer_without_data_is_told() {
+    let url = answers(with_body("200 OK", "{}")).await;
+    let error = Reader::new(&url).unwrap().get("/").await.unwrap().data().unwrap_err().to_string();
+    assert!(error.contains("without a member `data`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_host_is_the_answer() {
+    let away = "HTTP/1.1 302 Found\r\nlocation: http://elsewhere.invalid/\r\ncontent-length: 0\r\n\r\n";
+    let url = answers(away.to_owned()).await;
+    assert_eq!(Reader::new(&url).unwrap().get("/").await.unwrap().status, 302);
+}
+
+#[tokio::test]
+async fn redirects_that_never_end_are_an_error() {
+    let round = "HTTP/1.1 302 Found\r\nlocation: /again\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let url = answers(round.to_owned()).await;
+    let error = Reader::new(&url).unwrap().get("/").await.unwrap_err();
+    assert!(error.report().contains("more than 5 redirects"), "{}", error.report());
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_not_read_to_it() {
+    let url = answers(with_body("200 OK", &"x".repeat(LONGEST_BODY + 1))).await;
+    let error = Reader::new(&url).unwrap().get("/").await.unwrap_err().to_string();
+    assert!(error.contains("more than 4194304 bytes"), "{error}");
+}
+
+#[tokio::test]
+async fn an_error_names_the_request_without_its_secrets() {
+    let reader = Reader::new("http://user:hush@127.0.0.1:1").unwrap();
+    let report = reader.get("/x?token=hush").await.unwrap_err().report();
+    assert!(report.starts_with("GET http://127.0.0.1:1/x?…") && !report.contains("hush"), "{report}");
+}
+
+#[rstest]
+#[case("http://127.0.0.1:80", false)]
+#[case("http://[::1]:80", false)]
+#[case("http://localhost", false)]
+#[case("https://app.jetscale.ai", true)]
+fn connections_to_forwards_are_not_kept(#[case] base: &str, #[case] kept: bool) {
+    assert_eq!(Options::new(base).keep_alive, kept);
+}

@@ -1,0 +1,214 @@
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use rstest::rstest;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn object<K: DeserializeOwned>(value: Value) -> Arc<K> {
+    Arc::new(serde_json::from_value(value).unwrap())
+}
+
+fn labels() -> Value {
+    json!({ "app.kubernetes.io/instance": "rel", "app": "web" })
+}
+
+fn owner(uid: &str) -> Value {
+    json!([{ "apiVersion": "apps/v1", "kind": "x", "name": "x", "uid": uid, "controller": true }])
+}
+
+/// A converged deployment of two replicas at revision 2, its Service and pods.
+fn snapshot() -> Snapshot {
+    let template = json!({ "metadata": { "labels": labels() }, "spec": { "containers": [] } });
+    let set = |name: &str, revision: &str| -> Arc<ReplicaSet> {
+        object(json!({ "metadata": { "name": name, "uid": name, "ownerReferences": owner("web"),
+            "annotations": { "deployment.kubernetes.io/revision": revision } } }))
+    };
+    Snapshot {
+        deployments: vec![object(json!({
+            "metadata": { "name": "web", "uid": "web", "labels": labels(), "generation": 4,
+                "annotations": { "deployment.kubernetes.io/revision": "2" } },
+            "spec": { "replicas": 2, "selector": {}, "template": template },
+            "status": { "observedGeneration": 4, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2 },
+        }))],
+        replica_sets: vec![set("old", "1"), set("new", "2")],
+        pods: vec![pod("new-a", "new", "Running"), pod("new-b", "new", "Running")],
+        services: vec![object(
+            json!({ "metadata": { "name": "web", "labels": labels() }, "spec": { "selector": { "app": "web" } } }),
+        )],
+        endpoint_slices: vec![slice("new-a", true)],
+        ..Snapshot::default()
+    }
+}
+
+fn pod(name: &str, set: &str, phase: &str) -> Arc<Pod> {
+    let ready = if phase == "Running" { "True" } else { "False" };
+    object(json!({ "metadata": { "name": name, "uid": name, "labels": labels(), "ownerReferences": owner(set) },
+        "status": { "phase": phase, "conditions": [{ "type": "Ready", "status": ready }] } }))
+}
+
+fn broken_pod(name: &str, set: &str) -> Arc<Pod> {
+    let mut pod = Arc::unwrap_or_clone(pod(name, set, "Pending"));
+    pod.status.as_mut().unwrap().container_statuses =
+        serde_json::from_value(json!([{ "name": "app", "image": "i", "imageID": "",
+        "ready": false, "restartCount": 0, "state": { "waiting": { "reason": "InvalidImageName" } } }]))
+        .unwrap();
+    Arc::new(pod)
+}
+
+fn slice(pod: &str, ready: bool) -> Arc<EndpointSlice> {
+    object(
+        json!({ "metadata": { "name": "web-x", "labels": { "kubernetes.io/service-name": "web" } }, "addressType": "IPv4",
+        "endpoints": [{ "addresses": ["10.0.0.1"], "conditions": { "ready": ready }, "targetRef": { "kind": "Pod", "name": pod } }] }),
+    )
+}
+
+fn status(snapshot: &mut Snapshot, changes: Value) {
+    let deployment = Arc::make_mut(&mut snapshot.deployments[0]);
+    let mut value = serde_json::to_value(&deployment.status).unwrap();
+    value.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    deployment.status = serde_json::from_value(value).unwrap();
+}
+
+fn pending(state: State) -> String {
+    match state {
+        State::Pending(why) => why,
+        other => panic!("{other:?} is not pending"),
+    }
+}
+
+#[test]
+fn a_rolled_out_release_is_ready() {
+    assert_eq!(converged(&snapshot(), "rel"), State::Ready);
+    assert_eq!(deployment_converged(&snapshot(), "web"), State::Ready);
+}
+
+#[test]
+fn nothing_deployed_is_not_ready() {
+    assert!(pending(converged(&snapshot(), "other")).contains("app.kubernetes.io/instance=other"));
+}
+
+#[rstest]
+#[case::not_observed(json!({ "observedGeneration": 3 }), "deployment/web: its controller has not seen the current generation")]
+#[case::never_observed(json!({ "observedGeneration": null }), "deployment/web: its controller has not seen the current generation")]
+#[case::updating(json!({ "updatedReplicas": 1 }), "deployment/web: 1 of 2 updated, 2 ready, 2 available, 1 old")]
+#[case::old_left(json!({ "replicas": 3 }), "deployment/web: 2 of 2 updated, 2 ready, 2 available, 1 old")]
+#[case::not_available(json!({ "availableReplicas": 1 }), "deployment/web: 2 of 2 updated, 2 ready, 1 available, 0 old")]
+#[case::surplus(json!({ "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3 }), "deployment/web: 3 of 2 updated, 3 ready, 3 available, 0 old")]
+fn a_deployment_that_lags_says_by_how_much(#[case] changes: Value, #[case] why: &str) {
+    let mut snapshot = snapshot();
+    status(&mut snapshot, changes);
+    assert_eq!(pending(converged(&snapshot, "rel")), why);
+}
+
+#[test]
+fn pods_that_are_not_ready_are_named() {
+    let mut snapshot = snapshot();
+    status(&mut snapshot, json!({ "readyReplicas": 1, "availableReplicas": 1 }));
+    snapshot.pods[1] = pod("new-b", "new", "Pending");
+    assert!(pending(converged(&snapshot, "rel")).ends_with("0 old (new-b 0/0 Pending)"));
+}
+
+#[rstest]
+#[case::of_the_current_revision("new", true)]
+#[case::of_an_old_revision("old", false)]
+#[case::of_somebody_else("other", false)]
+fn only_pods_of_the_current_revision_are_blamed(#[case] set: &str, #[case] blamed: bool) {
+    let mut snapshot = snapshot();
+    status(&mut snapshot, json!({ "updatedReplicas": 1 }));
+    snapshot.pods.push(broken_pod("broken", set));
+    let state = converged(&snapshot, "rel");
+    assert_eq!(matches!(state, State::Ailing { .. }), blamed, "{state:?}");
+}
+
+#[test]
+fn nobody_is_blamed_before_the_new_revision_is_known() {
+    let mut snapshot = snapshot();
+    status(&mut snapshot, json!({ "updatedReplicas": 1 }));
+    // The deployment is at revision 3 already, its replica set has not arrived.
+    let annotations = Arc::make_mut(&mut snapshot.deployments[0]).metadata.annotations.as_mut().unwrap();
+    annotations.insert("deployment.kubernetes.io/revision".to_owned(), "3".to_owned());
+    snapshot.pods.push(broken_pod("broken", "new"));
+    assert!(matches!(converged(&snapshot, "rel"), State::Pending(_)));
+}
+
+#[test]
+fn a_terminating_pod_is_not_blamed() {
+    let mut snapshot = snapshot();
+    status(&mut snapshot, json!({ "updatedReplicas": 1 }));
+    let mut broken = Arc::unwrap_or_clone(broken_pod("broken", "new"));
+    broken.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    snapshot.pods.push(Arc::new(broken));
+    assert!(matches!(converged(&snapshot, "rel"), State::Pending(_)));
+}
+
+#[test]
+fn pods_that_are_refused_are_an_ailment() {
+    let mut snapshot = snapshot();
+    let refused = json!([{ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" }]);
+    status(&mut snapshot, json!({ "updatedReplicas": 0, "conditions": refused }));
+    let State::Ailing { cause, .. } = converged(&snapshot, "rel") else { panic!("not ailing") };
+    assert_eq!(cause, "deployment/web: its pods cannot be created\n  exceeded quota");
+}
+
+#[rstest]
+#[case::none(vec![])]
+#[case::not_ready(vec![slice("new-a", false)])]
+#[case::of_a_pod_that_is_gone(vec![slice("gone", true)])]
+fn a_service_needs_an_endpoint(#[case] slices: Vec<Arc<EndpointSlice>>) {
+    let mut snapshot = snapshot();
+    snapshot.endpoint_slices = slices;
+    assert_eq!(pending(converged(&snapshot, "rel")), "service/web: no ready endpoint");
+}
+
+#[test]
+fn a_service_of_nothing_needs_no_endpoint() {
+    let mut snapshot = snapshot();
+    Arc::make_mut(&mut snapshot.deployments[0]).spec.as_mut().unwrap().replicas = Some(0);
+    status(&mut snapshot, json!({ "replicas": 0, "updatedReplicas": 0, "readyReplicas": 0, "availableReplicas": 0 }));
+    snapshot.endpoint_slices.clear();
+    assert_eq!(converged(&snapshot, "rel"), State::Ready);
+}
+
+fn with_stateful_set(status: Value, revision_of_pod: &str) -> Snapshot {
+    let mut all = snapshot();
+    all.stateful_sets = vec![object(json!({
+        "metadata": { "name": "db", "uid": "db", "labels": labels(), "generation": 2 },
+        "spec": { "replicas": 1, "selector": {}, "serviceName": "db", "template": { "metadata": { "labels": { "app": "db" } } } },
+        "status": status,
+    }))];
+    let mut pod = Arc::unwrap_or_clone(broken_pod("db-0", "db"));
+    pod.metadata.labels.as_mut().unwrap().insert("controller-revision-hash".to_owned(), revision_of_pod.to_owned());
+    all.pods.push(Arc::new(pod));
+    all
+}
+
+fn set_status(updated: i32, ready: i32, current: &str) -> Value {
+    json!({ "observedGeneration": 2, "replicas": 1, "updatedReplicas": updated, "readyReplicas": ready,
+        "availableReplicas": ready, "currentRevision": current, "updateRevision": "r2" })
+}
+
+#[test]
+fn a_stateful_set_at_its_update_revision_is_ready() {
+    assert_eq!(converged(&with_stateful_set(set_status(1, 1, "r2"), "r2"), "rel"), State::Ready);
+}
+
+#[test]
+fn a_stateful_set_between_revisions_is_not() {
+    let mut snapshot = with_stateful_set(set_status(1, 1, "r1"), "r2");
+    snapshot.pods.pop();
+    let why = pending(converged(&snapshot, "rel"));
+    assert_eq!(why, "statefulset/db: 1 of 1 updated, 1 ready, 1 available, the old revision is still the current one");
+}
+
+#[rstest]
+#[case::current("r2", "pod db-0, container app: the image name \"i\" is invalid", 0)]
+#[case::old("r1", "statefulset/db: a broken pod of the old revision blocks the rollout; delete that pod", 15)]
+fn a_broken_pod_of_a_stateful_set_is_told_by_revision(#[case] revision: &str, #[case] first: &str, #[case] secs: u64) {
+    let snapshot = with_stateful_set(set_status(0, 0, "r1"), revision);
+    let State::Ailing { cause, tolerance } = converged(&snapshot, "rel") else { panic!("not ailing") };
+    assert_eq!((cause.lines().next(), tolerance.as_secs()), (Some(first), secs));
+}

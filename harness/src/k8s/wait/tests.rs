@@ -1,0 +1,106 @@
+use futures::stream;
+
+use super::super::feed::Trouble;
+use super::*;
+
+type Numbers = Vec<u32>;
+
+fn add(number: u32) -> Update<Numbers> {
+    Update::Changed(Box::new(move |all| all.push(number)))
+}
+
+fn listed() -> Update<Numbers> {
+    Update::Listed(Box::new(|_| {}))
+}
+
+/// A feed that says these things, each after its pause in milliseconds, and then nothing.
+fn says(updates: Vec<(u64, Update<Numbers>)>) -> Feed<Numbers> {
+    let stream = stream::iter(updates).then(|(pause, update)| async move {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        update
+    });
+    Feed { name: "numbers", optional: false, stream: stream.chain(stream::pending()).boxed() }
+}
+
+async fn run(feeds: Vec<Feed<Numbers>>, limit: u64, judge: impl FnMut(&Numbers) -> State) -> Result<Numbers> {
+    until(feeds, "three", Duration::from_millis(limit), judge).await
+}
+
+fn has_three(all: &Numbers) -> State {
+    if all.contains(&3) { State::Ready } else { State::Pending(format!("{all:?} has no three")) }
+}
+
+#[tokio::test]
+async fn ends_with_the_change_that_makes_it_ready() {
+    let known = run(vec![says(vec![(0, listed()), (0, add(1)), (5, add(3)), (0, add(4))])], 1000, has_three).await;
+    assert_eq!(known.unwrap(), [1, 3]);
+}
+
+#[tokio::test]
+async fn judges_nothing_before_every_first_list_is_in() {
+    let feeds = vec![says(vec![(0, add(3)), (0, listed())]), says(vec![])];
+    let error = run(feeds, 30, |_| panic!("judged too soon")).await.unwrap_err().to_string();
+    assert!(error.contains("not listed yet: numbers"), "{error}");
+}
+
+#[tokio::test]
+async fn a_deadline_tells_the_last_state_and_the_trouble() {
+    let trouble = Update::Trouble(Trouble { text: "connection refused".to_owned(), denied: None });
+    let error = run(vec![says(vec![(0, listed()), (0, add(1)), (0, trouble)])], 30, has_three).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "waited 30.0ms for three, in vain: [1] has no three; reading numbers fails now: connection refused"
+    );
+}
+
+#[tokio::test]
+async fn the_same_cause_is_tolerated_for_its_time_and_no_longer() {
+    let ailing = |evidence: usize| State::Ailing {
+        cause: format!("broken\n  evidence {evidence}"),
+        tolerance: Duration::from_millis(40),
+    };
+    let start = Instant::now();
+    // The evidence changes and nothing happens in the end: neither keeps the cause from ending it.
+    let feed = says(vec![(0, listed()), (10, add(1)), (10, add(2))]);
+    let error = run(vec![feed], 5000, |all| ailing(all.len())).await.unwrap_err();
+    assert!(matches!(&error, Error::Doomed { cause, .. } if cause == "broken\n  evidence 2"), "{error:?}");
+    assert!(start.elapsed() >= Duration::from_millis(40) && start.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_cause_that_heals_starts_anew() {
+    let judge = |all: &Numbers| match all.last() {
+        Some(3) => State::Ready,
+        Some(2) => State::Pending("better".to_owned()),
+        _ => State::Ailing { cause: "broken".to_owned(), tolerance: Duration::from_millis(60) },
+    };
+    let feed = says(vec![(0, listed()), (40, add(2)), (0, add(1)), (40, add(3))]);
+    assert!(run(vec![feed], 5000, judge).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_is_doomed_ends_at_once() {
+    let error = run(vec![says(vec![(0, listed())])], 5000, |_| State::Doomed("no".to_owned())).await.unwrap_err();
+    assert_eq!(error.to_string(), "three cannot come about: no");
+}
+
+fn denied() -> Update<Numbers> {
+    let status = serde_json::from_value(serde_json::json!({ "code": 403, "message": "forbidden" })).unwrap();
+    let denied = Some(Box::new(kube::Error::Api(Box::new(status))));
+    Update::Trouble(Trouble { text: "403 forbidden".to_owned(), denied })
+}
+
+#[tokio::test]
+async fn a_denial_ends_it_only_when_it_lasts() {
+    let healed = says(vec![(0, denied()), (0, listed()), (0, add(3))]);
+    assert!(run(vec![healed], 1000, has_three).await.is_ok());
+    let lasting = says(vec![(0, denied()), (2010, denied())]);
+    assert!(matches!(run(vec![lasting], 5000, has_three).await, Err(Error::Kube { .. })));
+}
+
+#[tokio::test]
+async fn an_optional_kind_may_be_denied() {
+    let mut optional = says(vec![(0, denied())]);
+    optional.optional = true;
+    assert!(run(vec![optional, says(vec![(0, listed()), (0, add(3))])], 1000, has_three).await.is_ok());
+}
