@@ -67,10 +67,8 @@ fn main() -> ExitCode {
     }
     let task = Cli::parse().task;
     let outcome = Settings::from_environment().and_then(|settings| {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(Error::io("start the runtime"))?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::io("start the runtime"))?;
         let outcome = runtime.block_on(run(task, settings));
         runtime.shutdown_background();
         outcome

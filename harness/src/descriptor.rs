@@ -84,10 +84,8 @@ pub const BUILT: [Built; 2] = [
 ];
 
 /// The images that the release takes from others.
-pub const THIRD_PARTY: [ThirdParty; 2] = [
-    ThirdParty { name: "postgres", official: "postgres:17" },
-    ThirdParty { name: "redis", official: "redis:8" },
-];
+pub const THIRD_PARTY: [ThirdParty; 2] =
+    [ThirdParty { name: "postgres", official: "postgres:17" }, ThirdParty { name: "redis", official: "redis:8" }];
 
 /// The registry beside the cluster.
 pub const REGISTRY_IMAGE: ThirdParty = ThirdParty { name: "registry", official: "registry:2" };

@@ -40,7 +40,8 @@ impl Engine {
     /// [`Error::Refused`] with the command to run when the client is missing, no engine answers, or the disk is full.
     pub async fn connect(tools: &Tools, host: &str, state: &Path) -> Result<Self> {
         let engine = Self { tools: tools.clone() };
-        let answer = engine.docker()?.args(["version", "--format", "{{.Server.Version}}"]).limit(Duration::from_secs(20));
+        let answer =
+            engine.docker()?.args(["version", "--format", "{{.Server.Version}}"]).limit(Duration::from_secs(20));
         if let Err(error) = answer.run().await {
             let host = if host.is_empty() { "its default address" } else { host };
             return Err(Error::refused(
@@ -48,9 +49,8 @@ impl Engine {
                 "start it (systemctl start docker, or dockerd as root), or set DOCKER_HOST",
             ));
         }
-        let disk = rustix::fs::statvfs(state).map_err(|errno| {
-            Error::io(format!("look at the free space of {}", state.display()))(errno.into())
-        })?;
+        let disk = rustix::fs::statvfs(state)
+            .map_err(|errno| Error::io(format!("look at the free space of {}", state.display()))(errno.into()))?;
         let free = (disk.f_bavail * disk.f_frsize) >> 30;
         if free < MIN_FREE_GIB {
             return Err(Error::refused(

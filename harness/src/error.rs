@@ -161,6 +161,8 @@ impl Error {
         match self {
             Self::Diagnosed { source, diagnosis } => format!("{}\n\n{diagnosis}", source.report()),
             Self::Shared(source) => source.report(),
+            // kube writes an API error out twice, and its source once more.
+            Self::Kube { source, .. } => format!("{self}\n  caused by: {}", crate::k8s::brief(source)),
             _ => {
                 let mut text = self.to_string();
                 let mut cause = StdError::source(self);
@@ -171,5 +173,55 @@ impl Error {
                 text
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports() {
+        let command = Error::Command(Box::new(CommandFailure {
+            line: "helm upgrade --install jetscale".to_owned(),
+            status: "exit status: 1".to_owned(),
+            tail: "Error: values don't meet the schema".to_owned(),
+            next: Some("mend the values file".to_owned()),
+        }));
+        let late = Error::Deadline {
+            awaited: "release jetscale in namespace jetscale".to_owned(),
+            after: Duration::from_secs(240),
+            last: "deployment jetscale-backend has 0 of 1 replicas available".to_owned(),
+        };
+        let nested = Error::io("read /state/record.json")(std::io::Error::other("the disk is gone"));
+        let all = [
+            Error::refused("no container engine answers at its default address", "systemctl start docker"),
+            command,
+            late.diagnosed("POD  READY\nx    0/1".to_owned()),
+            Error::Shared(std::sync::Arc::new(nested)),
+        ];
+        insta::assert_snapshot!(all.map(|error| error.report()).join("\n---\n"), @r"
+        no container engine answers at its default address
+          next: systemctl start docker
+        ---
+        command failed (exit status: 1): helm upgrade --install jetscale
+          | Error: values don't meet the schema
+          next: mend the values file
+        ---
+        waited 240.0s for release jetscale in namespace jetscale, in vain: deployment jetscale-backend has 0 of 1 replicas available
+
+        POD  READY
+        x    0/1
+        ---
+        read /state/record.json
+          caused by: the disk is gone
+        ");
+    }
+
+    #[test]
+    fn the_first_diagnosis_stays() {
+        let error =
+            Error::Unmet("first".to_owned()).diagnosed("seen then".to_owned()).diagnosed("seen later".to_owned());
+        assert_eq!(error.report(), "first\n\nseen then");
     }
 }

@@ -52,9 +52,8 @@ pub fn start_at(path: &Path, colour: bool) -> Result<()> {
                 event.target().starts_with("harness") || event.target() == VERDICT
             });
             // A subscriber that is there already belongs to whoever embeds us.
-            let _ = tracing::subscriber::set_global_default(
-                tracing_subscriber::registry().with(layer.with_filter(ours)),
-            );
+            let _ =
+                tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer.with_filter(ours)));
             Ok(())
         })
         .map(|_| ())

@@ -91,9 +91,9 @@ pub fn latest(state_root: &Path) -> Result<PathBuf> {
     let runs = state_root.join("runs");
     let entries = std::fs::read_dir(&runs).into_iter().flatten().flatten();
     let newest = entries.max_by_key(|entry| entry.metadata().and_then(|data| data.modified()).ok());
-    newest.map(|entry| entry.path()).ok_or_else(|| {
-        Error::refused(format!("there is no run in {}", runs.display()), "cargo stack verify")
-    })
+    newest
+        .map(|entry| entry.path())
+        .ok_or_else(|| Error::refused(format!("there is no run in {}", runs.display()), "cargo stack verify"))
 }
 
 /// Removes the folders of all runs below the state folder.

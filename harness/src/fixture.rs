@@ -251,8 +251,7 @@ impl Fixtures {
         }
         let making_cluster = async {
             let image = self.settings.node_image.as_deref();
-            let found =
-                cluster::ensure(&self.home, record, &engine, &self.tools, &self.project, image, change).await?;
+            let found = cluster::ensure(&self.home, record, &engine, &self.tools, &self.project, image, change).await?;
             cluster::sweep_leavings(&self.home, &engine, Some(&found)).await.map(|()| found)
         };
         // Neither needs the other. Both are waited for, so that no half of one is left; the first error counts.

@@ -216,7 +216,7 @@ fn printable(url: &Url) -> String {
     let _ = url.set_username("");
     let _ = url.set_password(None);
     if url.query().is_some() {
-        url.set_query(Some("…"));
+        url.set_query(Some("..."));
     }
     url.to_string()
 }

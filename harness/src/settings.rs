@@ -57,23 +57,52 @@ pub const CARGO_MANIFEST_DIR: &str = "CARGO_MANIFEST_DIR";
 
 /// The settings above that are ours.
 const OURS: &[&str] = &[
-    STAGE, DEPLOYER, KEEP, IDLE_TTL_SECS, LIVE_URL, CA_BUNDLE, KIND_NODE_IMAGE, TOOLBOX, SETUP, BACKEND_DIR,
-    FRONTEND_DIR, RUN_DIR,
+    STAGE,
+    DEPLOYER,
+    KEEP,
+    IDLE_TTL_SECS,
+    LIVE_URL,
+    CA_BUNDLE,
+    KIND_NODE_IMAGE,
+    TOOLBOX,
+    SETUP,
+    BACKEND_DIR,
+    FRONTEND_DIR,
+    RUN_DIR,
 ];
 
 /// Settings of stages that this version does not have: set, they are named in a warning.
 const LATER: &[&str] = &[
-    "JETSCALE_KUBE_CONTEXT", "JETSCALE_KUBE_CONTEXT_ALLOW", "JETSCALE_ARTIFACTS", "JETSCALE_REGISTRY_SERVER",
-    "JETSCALE_REGISTRY_USERNAME", "JETSCALE_REGISTRY_PASSWORD", "JETSCALE_PREVIEW_URL", "JETSCALE_ACCOUNT_LOGIN",
+    "JETSCALE_KUBE_CONTEXT",
+    "JETSCALE_KUBE_CONTEXT_ALLOW",
+    "JETSCALE_ARTIFACTS",
+    "JETSCALE_REGISTRY_SERVER",
+    "JETSCALE_REGISTRY_USERNAME",
+    "JETSCALE_REGISTRY_PASSWORD",
+    "JETSCALE_PREVIEW_URL",
+    "JETSCALE_ACCOUNT_LOGIN",
     "JETSCALE_ACCOUNT_PASSWORD",
 ];
 
 /// The services' own variables: known, and left alone.
 const SERVICES: &[&str] = &[
-    "JETSCALE_COMPONENT", "JETSCALE_DATABASE_URL", "JETSCALE_DB_HOST", "JETSCALE_DB_PORT", "JETSCALE_DB_NAME",
-    "JETSCALE_DB_USER", "JETSCALE_DB_PASSWORD", "JETSCALE_REDIS_HOST", "JETSCALE_REDIS_PORT",
-    "JETSCALE_JWT_SECRET_KEY", "JETSCALE_DEFAULT_ADMIN_EMAIL", "JETSCALE_DEFAULT_ADMIN_PASSWORD",
-    "JETSCALE_S3_BUCKET", "JETSCALE_S3_ENDPOINT", "JETSCALE_VERSION", "JETSCALE_GIT_SHA", "JETSCALE_GIT_REF",
+    "JETSCALE_COMPONENT",
+    "JETSCALE_DATABASE_URL",
+    "JETSCALE_DB_HOST",
+    "JETSCALE_DB_PORT",
+    "JETSCALE_DB_NAME",
+    "JETSCALE_DB_USER",
+    "JETSCALE_DB_PASSWORD",
+    "JETSCALE_REDIS_HOST",
+    "JETSCALE_REDIS_PORT",
+    "JETSCALE_JWT_SECRET_KEY",
+    "JETSCALE_DEFAULT_ADMIN_EMAIL",
+    "JETSCALE_DEFAULT_ADMIN_PASSWORD",
+    "JETSCALE_S3_BUCKET",
+    "JETSCALE_S3_ENDPOINT",
+    "JETSCALE_VERSION",
+    "JETSCALE_GIT_SHA",
+    "JETSCALE_GIT_REF",
     "JETSCALE_BUILD_TIME",
 ];
 
@@ -180,12 +209,8 @@ impl Settings {
         Ok(Self {
             unknown: unknown_names(variables)?,
             stage: choice(STAGE, get(STAGE), Stage::ALL.map(|stage| (stage.name(), stage)))?,
-            deployer: choice(
-                DEPLOYER,
-                get(DEPLOYER),
-                [("skaffold", Deployer::Skaffold), ("helm", Deployer::Helm)],
-            )?
-            .unwrap_or(Deployer::Skaffold),
+            deployer: choice(DEPLOYER, get(DEPLOYER), [("skaffold", Deployer::Skaffold), ("helm", Deployer::Helm)])?
+                .unwrap_or(Deployer::Skaffold),
             keep: choice(
                 KEEP,
                 get(KEEP),

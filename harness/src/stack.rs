@@ -173,8 +173,7 @@ impl Stack {
         let name = self.plan.name(descriptor::AUTH_SUFFIX);
         let what = format!("read the Secret {name}");
         let api: Api<Secret> = Api::namespaced(self.cluster.client.clone(), &self.plan.namespace);
-        let secret =
-            k8s::within(&what, k8s::CALL, async { api.get(&name).await.map_err(Error::kube(&what)) }).await?;
+        let secret = k8s::within(&what, k8s::CALL, async { api.get(&name).await.map_err(Error::kube(&what)) }).await?;
         Ok(secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect())
     }
 

@@ -5,7 +5,9 @@
 // A scenario that no list names is an unused function.
 #![deny(dead_code)]
 
-harness::modules!(auth, backend, charts, config, frontend, images, items, network, rollout, suite, websocket, workloads);
+harness::modules!(
+    auth, backend, charts, config, frontend, images, items, network, rollout, suite, websocket, workloads
+);
 
 fn main() -> std::process::ExitCode {
     harness::suite::main(harness::stage::Stage::Local, scenarios())

@@ -58,6 +58,15 @@ pub async fn serve(engine: &Engine, sources: &Sources<'_>) -> Result<()> {
     start_registry(engine, sources, &held).await.map(drop)
 }
 
+/// An image that runs by itself, for tests of what we do to containers.
+#[cfg(test)]
+pub(crate) async fn third_party_image(engine: &Engine, project: &Project, settings: &Settings) -> Result<String> {
+    let image = THIRD_PARTY[1];
+    let wanted = [Wanted { recipe: image.name, official: image.official }];
+    let held = base::ensure(engine, project, settings.may_set_up, &wanted).await?;
+    Ok(held[0].reference.clone())
+}
+
 async fn start_registry(engine: &Engine, sources: &Sources<'_>, image: &[Held]) -> Result<Registry> {
     Registry::start(engine, sources.cluster, &image[0].reference, sources.registry_data).await
 }
@@ -189,12 +198,13 @@ async fn push_all(engine: &Engine, registry: &Registry, held: &[Held]) -> Result
         engine.docker()?.args(["tag", &held.reference, &repository]).run().await?;
         engine.docker()?.args(["push", "--quiet", &repository]).limit(BUILD).run().await?;
         let pushed = engine.image(&repository).await?.map(|image| image.repo_digests).unwrap_or_default();
-        let reference = pushed.iter().find(|digest| digest.starts_with(&format!("{repository}@"))).ok_or_else(|| {
-            Error::refused(
-                format!("{} was pushed, but the engine knows no digest of it", image.name),
-                format!("docker push {repository}"),
-            )
-        })?;
+        let reference =
+            pushed.iter().find(|digest| digest.starts_with(&format!("{repository}@"))).ok_or_else(|| {
+                Error::refused(
+                    format!("{} was pushed, but the engine knows no digest of it", image.name),
+                    format!("docker push {repository}"),
+                )
+            })?;
         artifacts.push(Artifact {
             image_name: image.name.to_owned(),
             tag: reference.parse::<Reference>()?,

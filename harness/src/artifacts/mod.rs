@@ -5,6 +5,8 @@ mod build;
 mod registry;
 mod set;
 
+#[cfg(test)]
+pub(crate) use build::third_party_image;
 pub use build::{Sources, build, serve};
 pub use registry::{Registry, container_name};
 pub use set::{Artifact, ArtifactSet, Reference};

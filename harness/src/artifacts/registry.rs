@@ -88,7 +88,14 @@ impl Registry {
         let hosts = format!("server = \"http://{registry}:{PORT}\"\n[host.\"http://{registry}:{PORT}\"]\n");
         engine
             .docker()?
-            .args(["exec", "--interactive", node, "sh", "-c", &format!("mkdir -p {folder} && cat > {folder}/hosts.toml")])
+            .args([
+                "exec",
+                "--interactive",
+                node,
+                "sh",
+                "-c",
+                &format!("mkdir -p {folder} && cat > {folder}/hosts.toml"),
+            ])
             .input(hosts)
             .run()
             .await?;

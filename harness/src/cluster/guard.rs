@@ -7,9 +7,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 
+use super::Cluster;
 use super::home::{Home, Phase};
 use super::lock::{Lock, Mode};
-use super::Cluster;
 use crate::descriptor::OWNER_LABEL;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -49,10 +49,8 @@ pub(super) async fn write_token(cluster: &Cluster, token: &str) -> Result<()> {
 pub(super) async fn check_token(cluster: &Cluster, token: &str) -> Result<()> {
     let api: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), "kube-system");
     let what = format!("read the owner token of {}", cluster.name);
-    let found = k8s::within(&what, Duration::from_secs(10), async {
-        api.get(TOKEN).await.map_err(Error::kube(&what))
-    })
-    .await?;
+    let found =
+        k8s::within(&what, Duration::from_secs(10), async { api.get(TOKEN).await.map_err(Error::kube(&what)) }).await?;
     match found.data.as_ref().and_then(|data| data.get("token")) {
         Some(there) if there == token => Ok(()),
         _ => Err(Error::refused(
@@ -72,11 +70,9 @@ fn network_note(home: &Home) -> PathBuf {
 async fn network(engine: &Engine) -> Result<Option<(String, usize)>> {
     let format = "{{.Id}} {{len .Containers}}";
     match engine.docker()?.args(["network", "inspect", "--format", format, "kind"]).run().await {
-        Ok(output) => Ok(output
-            .stdout
-            .trim()
-            .split_once(' ')
-            .and_then(|(id, count)| Some((id.to_owned(), count.parse().ok()?)))),
+        Ok(output) => {
+            Ok(output.stdout.trim().split_once(' ').and_then(|(id, count)| Some((id.to_owned(), count.parse().ok()?))))
+        }
         Err(Error::Command(failure)) if failure.tail.to_lowercase().contains("no such") => Ok(None),
         Err(error) => Err(error),
     }
@@ -165,5 +161,27 @@ mod tests {
     #[case::never_made(Phase::Absent, false)]
     fn nothing_is_deleted_without_proof(#[case] recorded: Phase, #[case] allowed: bool) {
         assert_eq!(may_delete(&recorded, "a").is_ok(), allowed);
+    }
+
+    /// On the real engine: only what carries the owner's label goes.
+    #[tokio::test]
+    #[serial_test::file_serial(engine)]
+    async fn only_the_owners_containers_are_removed() {
+        use testcontainers::runners::AsyncRunner;
+        use testcontainers::{GenericImage, ImageExt};
+
+        let settings = crate::settings::Settings::from_environment().unwrap();
+        let project = crate::project::Project::find(&settings).unwrap();
+        let state = tempfile::tempdir().unwrap();
+        let engine = Engine::connect(&crate::tools::Tools::new(&settings), "", state.path()).await.unwrap();
+        let image = crate::artifacts::third_party_image(&engine, &project, &settings).await.unwrap();
+        let (name, tag) = image.rsplit_once(':').unwrap();
+        let start =
+            async |owner: &str| GenericImage::new(name, tag).with_label(OWNER_LABEL, owner).start().await.unwrap();
+        let mine = format!("test-owner-{}", std::process::id());
+        let (ours, theirs) = (start(&mine).await, start(&format!("{mine}-other")).await);
+        remove_leavings(&engine, None, &mine).await.unwrap();
+        assert_eq!(engine.container(ours.id()).await.unwrap(), None);
+        assert!(engine.container(theirs.id()).await.unwrap().is_some_and(|container| container.state.running));
     }
 }

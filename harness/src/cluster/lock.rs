@@ -93,9 +93,11 @@ impl Lock {
                     return;
                 }
                 if let Some(sender) = sender.lock().ok().and_then(|mut sender| sender.take()) {
-                    let _ = sender.send(taken.map(|()| Self { file, path: path.clone() }).map_err(|errno| {
-                        Error::io(format!("lock {}", path.display()))(errno.into())
-                    }));
+                    let _ = sender.send(
+                        taken
+                            .map(|()| Self { file, path: path.clone() })
+                            .map_err(|errno| Error::io(format!("lock {}", path.display()))(errno.into())),
+                    );
                 }
             });
         }
@@ -233,9 +235,8 @@ mod tests {
         let held = Lock::try_take(&path, Mode::Exclusive).unwrap().unwrap();
         let pipe = folder.path().join("pipe");
         crate::tools::Command::new("mkfifo").arg(&pipe).run().await.unwrap();
-        let child = tokio::spawn(
-            crate::tools::Command::new("cat").arg(&pipe).holding(Some(held.descriptor().unwrap())).run(),
-        );
+        let child =
+            tokio::spawn(crate::tools::Command::new("cat").arg(&pipe).holding(Some(held.descriptor().unwrap())).run());
         // Opening for writing returns once the child reads, so it runs by then.
         let writer = tokio::fs::OpenOptions::new().write(true).open(&pipe).await.unwrap();
         drop(held);

@@ -34,10 +34,9 @@ pub(super) async fn ready(client: &Client, node: &str, limit: Duration) -> Resul
 pub async fn slots(cluster: &Cluster) -> Result<usize> {
     let what = "list the nodes";
     let api: Api<Node> = Api::all(cluster.client.clone());
-    let nodes = k8s::within(what, k8s::CALL, async {
-        api.list(&ListParams::default()).await.map_err(Error::kube(what))
-    })
-    .await?;
+    let nodes =
+        k8s::within(what, k8s::CALL, async { api.list(&ListParams::default()).await.map_err(Error::kube(what)) })
+            .await?;
     let memory: u64 = nodes
         .items
         .iter()

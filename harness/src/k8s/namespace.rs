@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
@@ -61,6 +61,9 @@ pub async fn create(
 
 /// Deletes a namespace with all that is in it, and waits until it is gone; absent is fine.
 ///
+/// Its pods are killed: what is thrown away need not finish what it does, and a grace period of each
+/// would be waited out (measured: 17 s for a release of five, against 5 s).
+///
 /// On cancel the deletion goes on in the cluster.
 ///
 /// # Errors
@@ -74,6 +77,13 @@ pub async fn delete(client: &Client, name: &str, limit: Duration) -> Result<()> 
         // Deleted already: somebody else's deletion is as good.
         Err(error) if has_code(&error, 409) => {}
         Err(error) => return Err(error),
+    }
+    let pods: Api<Pod> = Api::namespaced(client.clone(), name);
+    let at_once = DeleteParams::default().grace_period(0);
+    let what = format!("kill the pods of the namespace {name}");
+    match call(&what, pods.delete_collection(&at_once, &ListParams::default())).await {
+        Err(error) if !has_code(&error, 404) => return Err(error),
+        _ => {}
     }
     gone(api, name, &format!("the end of the namespace {name}"), limit, holds).await
 }

@@ -59,8 +59,7 @@ pub fn stage_charts(checkout: &Path, cache: &Path) -> Result<Staged> {
     copy_file(&checkout.join("skaffold.yaml"), &build.path().join("skaffold.yaml"))?;
     let path = source.join("Chart.yaml");
     let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
-    let chart: ChartFile =
-        serde_yaml::from_str(&text).map_err(Error::malformed(format!("read {}", path.display())))?;
+    let chart: ChartFile = serde_yaml::from_str(&text).map_err(Error::malformed(format!("read {}", path.display())))?;
     for dependency in chart.dependencies {
         let folder = dependency.repository.strip_prefix("file://").map(|relative| source.join(relative));
         let folder = folder.filter(|folder| folder.join("Chart.yaml").is_file()).ok_or_else(|| {
