@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use harness::cluster::{Home, Phase, ReleaseRecord, holders, reaper};
 use harness::fixture::Fixtures;
 use harness::project::Project;
+use harness::run::Run;
 use harness::settings::Settings;
 use harness::stage::Stage;
 use harness::{Error, Result, evidence};
@@ -42,11 +43,10 @@ enum Task {
     Status,
     /// Print how a run ended: the scenarios that failed, and those ignored, each with its reason.
     ///
-    /// Example: cargo stack report --run-dir target/run --expect-ignored .ci/ignored.txt
+    /// Reads the latest run of those in JETSCALE_RUN_DIR, or in the state folder.
+    ///
+    /// Example: cargo stack report --expect-ignored .ci/ignored.txt
     Report {
-        /// The run's folder (JETSCALE_RUN_DIR); default: the latest run's.
-        #[arg(long)]
-        run_dir: Option<PathBuf>,
         /// A file of scenario names, one a line: fail unless exactly these were ignored.
         #[arg(long)]
         expect_ignored: Option<PathBuf>,
@@ -87,7 +87,7 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
         Task::Verify { filter } => verify(settings, filter).await,
         Task::Up => up(settings).await,
         Task::Status => status(&settings),
-        Task::Report { run_dir, expect_ignored } => report(&settings, run_dir, expect_ignored),
+        Task::Report { expect_ignored } => report(&settings, expect_ignored),
         Task::Clean { wait } => clean(&settings, wait).await,
     }
 }
@@ -102,10 +102,10 @@ async fn up(settings: Settings) -> Result<ExitCode> {
 
 async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> {
     let project = Project::find(&settings)?;
-    let run_dir = settings.state_root.join("runs").join(format!("verify-{}", std::process::id()));
+    let runs = Run::all(&settings).join(format!("verify-{}", std::process::id()));
     let cargo = |args: &[&str]| {
         let mut command = tokio::process::Command::new("cargo");
-        command.args(args).current_dir(&project.root).env(harness::settings::RUN_DIR, &run_dir);
+        command.args(args).current_dir(&project.root).env(harness::settings::RUN_DIR, &runs);
         command
     };
     let probe = cargo(&["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
@@ -115,7 +115,7 @@ async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> 
     };
     eprintln!("running the scenarios with {with}");
     let status = cargo(args).args(filter).status().await.map_err(Error::io("run cargo"))?;
-    print!("{}", evidence::Outcome::read(&run_dir)?);
+    print!("{}", evidence::Outcome::read(&evidence::latest(&runs)?)?);
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -147,12 +147,8 @@ fn status(settings: &Settings) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(settings: &Settings, run_dir: Option<PathBuf>, expect_ignored: Option<PathBuf>) -> Result<ExitCode> {
-    let run_dir = match run_dir {
-        Some(folder) => folder,
-        None => evidence::latest(&settings.state_root)?,
-    };
-    let outcome = evidence::Outcome::read(&run_dir)?;
+fn report(settings: &Settings, expect_ignored: Option<PathBuf>) -> Result<ExitCode> {
+    let outcome = evidence::Outcome::read(&evidence::latest(&Run::all(settings))?)?;
     print!("{outcome}");
     let Some(path) = expect_ignored else { return Ok(ExitCode::SUCCESS) };
     let expected = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
@@ -173,6 +169,6 @@ async fn clean(settings: &Settings, wait: bool) -> Result<ExitCode> {
         let removed = reaper::clean(&home, settings, wait).await?;
         println!("{}: {}", home.cluster, if removed { "removed" } else { "nothing was there" });
     }
-    evidence::forget(&settings.state_root)?;
+    evidence::forget(&Run::all(settings))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::events;
+use crate::hash;
 
 /// The verdicts of a run.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -29,12 +30,12 @@ struct Line {
 }
 
 impl Outcome {
-    /// Reads the events of a run.
+    /// Reads the events of one run.
     ///
     /// # Errors
-    /// [`Error::Io`] when the folder has none.
-    pub fn read(run_dir: &Path) -> Result<Self> {
-        let path = run_dir.join(events::FILE);
+    /// [`Error::Io`] when its folder has none.
+    pub fn read(run: &Path) -> Result<Self> {
+        let path = run.join(events::FILE);
         let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
         Ok(Self::parse(&text))
     }
@@ -83,26 +84,25 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The folder of the latest run below the state folder.
+/// The latest run among those in a folder, or in folders of it.
 ///
 /// # Errors
 /// [`Error::Refused`] when there is none.
-pub fn latest(state_root: &Path) -> Result<PathBuf> {
-    let runs = state_root.join("runs");
-    let entries = std::fs::read_dir(&runs).into_iter().flatten().flatten();
-    let newest = entries.max_by_key(|entry| entry.metadata().and_then(|data| data.modified()).ok());
+pub fn latest(runs: &Path) -> Result<PathBuf> {
+    let files = if runs.is_dir() { hash::files(runs)? } else { Vec::new() };
+    let events = files.into_iter().filter(|path| path.file_name().is_some_and(|name| name == events::FILE));
+    let newest = events.max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
     newest
-        .map(|entry| entry.path())
+        .and_then(|path| path.parent().map(Path::to_owned))
         .ok_or_else(|| Error::refused(format!("there is no run in {}", runs.display()), "cargo stack verify"))
 }
 
-/// Removes the folders of all runs below the state folder.
+/// Removes the folders of all runs in a folder.
 ///
 /// # Errors
 /// [`Error::Io`] when one cannot be removed.
-pub fn forget(state_root: &Path) -> Result<()> {
-    let runs = state_root.join("runs");
-    match std::fs::remove_dir_all(&runs) {
+pub fn forget(runs: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(runs) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::io(format!("remove {}", runs.display()))(error))
         }

@@ -43,14 +43,13 @@ impl Project {
             _ => (settings::FRONTEND_DIR, &settings.frontend_dir),
         };
         if let Some(folder) = set {
-            let folder = std::path::absolute(folder).map_err(Error::io(format!("resolve {}", folder.display())))?;
             if !folder.join("Dockerfile").is_file() {
                 return Err(Error::refused(
                     format!("{setting}={} holds no Dockerfile", folder.display()),
                     format!("set {setting} to the {}'s folder, or unset it", image.name),
                 ));
             }
-            return Ok(folder);
+            return Ok(folder.clone());
         }
         let siblings = siblings(&self.root, image.name)?;
         match siblings.as_slice() {

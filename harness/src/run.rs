@@ -14,7 +14,7 @@ use crate::settings::Settings;
 pub struct Run {
     /// Its identity: nextest's, else made once for this process.
     pub id: String,
-    /// Its folder: plan, events, diagnoses.
+    /// Its folder: plan, artifact set, events.
     pub folder: PathBuf,
 }
 
@@ -28,9 +28,14 @@ impl Run {
             let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
             format!("{}-{}", now.as_millis(), std::process::id())
         });
-        let folder = settings.run_dir.clone().unwrap_or_else(|| settings.state_root.join("runs").join(&id));
+        let folder = Self::all(settings).join(&id);
         private_folder(&folder)?;
         Ok(Self { id, folder })
+    }
+
+    /// Where the folders of runs are made.
+    pub fn all(settings: &Settings) -> PathBuf {
+        settings.run_dir.clone().unwrap_or_else(|| settings.state_root.join("runs"))
     }
 }
 

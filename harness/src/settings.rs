@@ -31,7 +31,7 @@ pub const SETUP: &str = "JETSCALE_SETUP";
 pub const BACKEND_DIR: &str = "JETSCALE_BACKEND_DIR";
 /// The frontend's folder; default: a sibling `../frontend` of the checkout (any letter case), else apps/frontend.
 pub const FRONTEND_DIR: &str = "JETSCALE_FRONTEND_DIR";
-/// Where the run's folder (plan, events, diagnoses) is made; default: below the state folder.
+/// Where the run's folder (plan, artifact set, events) is made; default: `runs` in the state folder.
 pub const RUN_DIR: &str = "JETSCALE_RUN_DIR";
 
 /// Set by nextest: the identity that all processes of one run share.
@@ -197,6 +197,12 @@ impl Settings {
     pub fn parse(variables: &BTreeMap<String, String>) -> Result<Self> {
         let get = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
         let path = |name: &str| get(name).map(PathBuf::from);
+        // Cargo runs each suite in its package's folder: a relative path would mean another place in each.
+        for name in [CA_BUNDLE, TOOLBOX, BACKEND_DIR, FRONTEND_DIR, RUN_DIR] {
+            if let Some(relative) = path(name).filter(|path| !path.is_absolute()) {
+                return Err(refuse(name, &relative.to_string_lossy(), "an absolute path"));
+            }
+        }
         let ci = !matches!(get(CI), None | Some("0" | "false" | "no"));
         let home = path(HOME).unwrap_or_else(|| PathBuf::from("/"));
         let xdg = |name: &str, default: &str| {
@@ -289,6 +295,7 @@ mod tests {
     #[case::keep("JETSCALE_KEEP", "1", "one of never, on-failure, always")]
     #[case::deployer("JETSCALE_DEPLOYER", "Helm", "one of skaffold, helm")]
     #[case::idle("JETSCALE_IDLE_TTL_SECS", "10s", "a whole number of seconds")]
+    #[case::relative("JETSCALE_RUN_DIR", "target/run", "an absolute path")]
     #[case::slip("JETSCALE_STAG", "ci", "did you mean JETSCALE_STAGE?")]
     #[case::plural("JETSCALE_DEPLOYERS", "helm", "did you mean JETSCALE_DEPLOYER?")]
     #[case::case("JETSCALE_LIVEURL", "x", "did you mean JETSCALE_LIVE_URL?")]

@@ -1,0 +1,13 @@
+//! The handles a scenario gets; each one's type says what it may touch.
+
+mod charts;
+mod images;
+mod own;
+mod shared;
+mod site;
+
+pub use charts::Charts;
+pub use images::Images;
+pub use own::OwnStack;
+pub use shared::Stack;
+pub use site::Site;

@@ -1,0 +1,221 @@
+//! `Stack`: the stage's shared release, of which a scenario can break nothing.
+
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::{Api, Client as Kube};
+
+use super::site::Site;
+use crate::artifacts::ArtifactSet;
+use crate::cluster::Cluster;
+use crate::descriptor::{self, Component};
+use crate::error::{Error, Result};
+use crate::fixture::Fixtures;
+use crate::http::Client;
+use crate::k8s::job::{self, JobSpec, RunningJob};
+use crate::k8s::{self, Forward, workload};
+use crate::release::{self, Plan};
+use crate::scenario::{Aftercare, Argument, Made, Needs};
+use crate::services::{Backend, Credentials, ROLLOUT, User};
+
+/// What a scenario knows of a release: its site, its Kubernetes objects, its account.
+#[derive(Debug)]
+pub struct Stack {
+    site: Site,
+    cluster: Cluster,
+    plan: Plan,
+    scenario: String,
+    fixtures: Arc<Fixtures>,
+}
+
+impl Deref for Stack {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
+    }
+}
+
+impl Stack {
+    pub(super) async fn of(fixtures: Arc<Fixtures>, cluster: &Cluster, plan: &Plan, scenario: &str) -> Result<Self> {
+        let site = Site::of(cluster, plan).await?;
+        Ok(Self { site, cluster: cluster.clone(), plan: plan.clone(), scenario: scenario.to_owned(), fixtures })
+    }
+
+    /// A client of the release's cluster; for reading.
+    pub fn kube(&self) -> &Kube {
+        &self.cluster.client
+    }
+
+    /// What is deployed.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The images that are deployed.
+    pub fn artifacts(&self) -> &ArtifactSet {
+        &self.plan.artifacts
+    }
+
+    /// The release's namespace.
+    pub fn namespace(&self) -> &str {
+        &self.plan.namespace
+    }
+
+    /// A name that no other scenario's data has.
+    pub fn own_name(&self, what: &str) -> String {
+        format!("{}-{what}-{}", self.scenario.replace("::", "-"), std::process::id())
+    }
+
+    /// The pods of a component, terminating ones too.
+    ///
+    /// # Errors
+    /// [`Error::Kube`] when they cannot be listed.
+    pub async fn pods(&self, component: &Component) -> Result<Vec<Pod>> {
+        workload::pods(&self.cluster.client, &self.plan.namespace, &self.plan.selector(component)).await
+    }
+
+    /// All pods of the release.
+    ///
+    /// # Errors
+    /// [`Error::Kube`] when they cannot be listed.
+    pub async fn all_pods(&self) -> Result<Vec<Pod>> {
+        let selector = format!("app.kubernetes.io/instance={}", self.plan.release);
+        workload::pods(&self.cluster.client, &self.plan.namespace, &selector).await
+    }
+
+    /// The values of `<release>-auth`; never printed.
+    ///
+    /// # Errors
+    /// [`Error::Kube`] when the Secret cannot be read.
+    pub async fn auth_secret(&self) -> Result<std::collections::BTreeMap<String, Vec<u8>>> {
+        let name = self.plan.name(descriptor::AUTH_SUFFIX);
+        let what = format!("read the Secret {name}");
+        let api: Api<Secret> = Api::namespaced(self.cluster.client.clone(), &self.plan.namespace);
+        let secret = k8s::within(&what, k8s::CALL, async { api.get(&name).await.map_err(Error::kube(&what)) }).await?;
+        Ok(secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect())
+    }
+
+    /// Login and password of the release's first account.
+    ///
+    /// # Errors
+    /// [`Error::Kube`] when the Secret cannot be read.
+    pub async fn credentials(&self) -> Result<Credentials> {
+        let mut secret = self.auth_secret().await?;
+        let mut take = |key: &str| String::from_utf8_lossy(&secret.remove(key).unwrap_or_default()).into_owned();
+        Ok(Credentials { login: take("admin-email"), password: take("admin-password") })
+    }
+
+    /// The api without an account, for requests that write.
+    ///
+    /// # Errors
+    /// [`Error::Http`] when no client can be made.
+    pub fn client(&self) -> Result<Client> {
+        Client::new(self.site.base())
+    }
+
+    /// The api as the release's first account.
+    ///
+    /// # Errors
+    /// [`Error::Unmet`] when signing in fails.
+    pub async fn user(&self) -> Result<User> {
+        User::sign_in(self.client()?, &self.credentials().await?).await
+    }
+
+    /// The api of one pod, without the router, whether the pod is ready or not.
+    ///
+    /// # Errors
+    /// [`Error::Unmet`] when there is no pod.
+    pub async fn api_of_one_pod(&self) -> Result<Backend> {
+        let pods = self.pods(&descriptor::API).await?;
+        let pod = pods.iter().find(|pod| !k8s::pod::is_terminating(pod)).and_then(|pod| pod.metadata.name.as_deref());
+        let pod = pod.ok_or_else(|| Error::Unmet("there is no pod of the api".to_owned()))?;
+        let port = descriptor::API.container_port;
+        let forward = Forward::to_pod(self.kube().clone(), self.namespace(), pod, port).await?;
+        Backend::through(forward)
+    }
+
+    /// Waits until the release has converged as it is, and its router reaches every service.
+    ///
+    /// # Errors
+    /// [`Error::Deadline`] or [`Error::Doomed`].
+    pub async fn converged(&self) -> Result<()> {
+        release::converged(&self.cluster, &self.plan, ROLLOUT).await
+    }
+
+    /// Deploys what is deployed once more, by the stage's own deployer: nothing may come of it.
+    ///
+    /// # Errors
+    /// As the first deploy.
+    pub async fn deploy_again(&self) -> Result<()> {
+        self.fixtures.deploy_again(&self.cluster, &self.plan).await
+    }
+
+    /// Starts a Job with the backend's image in the release's namespace, running this Python program with these
+    /// arguments: what is claimed of a Service is asked from inside the cluster.
+    ///
+    /// # Errors
+    /// [`Error::Kube`] when it cannot be created.
+    pub async fn start_job(&self, name: &str, program: &str, args: &[&str], limit: Duration) -> Result<RunningJob> {
+        let labels = [(descriptor::CLIENT_LABEL, "true")];
+        let spec = self.job(name, program, args, limit, &labels)?;
+        job::start(&self.cluster.client, &self.plan.namespace, &spec).await
+    }
+
+    /// The same as a description, for another namespace or with other labels.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the artifact set has no backend.
+    pub fn job(
+        &self,
+        name: &str,
+        program: &str,
+        args: &[&str],
+        limit: Duration,
+        labels: &[(&str, &str)],
+    ) -> Result<JobSpec> {
+        let image = self.artifacts().get(descriptor::API.artifact)?.tag.by_digest();
+        let command = ["python", "-c", program].into_iter().chain(args.iter().copied());
+        // A Job's name is unique in its namespace, and two runs may ask the same at once.
+        let mut spec = JobSpec::new(format!("{name}-{}", std::process::id()), image, command);
+        spec.labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        spec.limit = limit;
+        Ok(spec)
+    }
+
+    /// The name of a component's Service and workload.
+    pub fn name_of(&self, component: &Component) -> String {
+        self.plan.name(component.suffix)
+    }
+}
+
+impl Argument for Stack {
+    const NEEDS: Needs = Needs::Stack;
+
+    async fn make(fixtures: Arc<Fixtures>, scenario: &str) -> Result<Made<Self>> {
+        let shared = fixtures.release().await?;
+        let argument = Self::of(fixtures, &shared.cluster, &shared.plan, scenario).await?;
+        Ok(Made { argument, aftercare: Box::new(SharedCare::of(&shared.cluster, &shared.plan)) })
+    }
+}
+
+/// Evidence of a shared release; nothing of it is removed after a scenario.
+pub(super) struct SharedCare {
+    client: Kube,
+    namespace: String,
+}
+
+impl SharedCare {
+    pub(super) fn of(cluster: &Cluster, plan: &Plan) -> Self {
+        Self { client: cluster.client.clone(), namespace: plan.namespace.clone() }
+    }
+}
+
+impl Aftercare for SharedCare {
+    fn diagnose(&self) -> Pin<Box<dyn Future<Output = Option<String>> + Send + '_>> {
+        Box::pin(async { Some(k8s::diagnose(&self.client, &self.namespace).await) })
+    }
+}

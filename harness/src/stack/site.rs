@@ -1,0 +1,95 @@
+//! `Site`: an address that answers, in every stage.
+
+use std::sync::Arc;
+
+use super::shared::SharedCare;
+use crate::cluster::Cluster;
+use crate::descriptor;
+use crate::error::Result;
+use crate::fixture::Fixtures;
+use crate::http::{Reader, Reply};
+use crate::k8s::Forward;
+use crate::release::Plan;
+use crate::scenario::{Argument, Made, Needs, Nothing};
+use crate::services::{self, Backend};
+use crate::stage::Stage;
+use crate::websocket::Handshake;
+
+/// An address that answers: GET, HEAD, and a WebSocket handshake; nothing that writes.
+#[derive(Debug, Clone)]
+pub struct Site {
+    reader: Reader,
+    /// Keeps the way to the cluster open.
+    _forward: Option<Arc<Forward>>,
+}
+
+impl Site {
+    /// The live site.
+    fn at(url: &str) -> Result<Self> {
+        Ok(Self { reader: Reader::new(url)?, _forward: None })
+    }
+
+    /// The site of a release: its one router, the frontend, through a forward to a ready pod.
+    pub(super) async fn of(cluster: &Cluster, plan: &Plan) -> Result<Self> {
+        let component = &descriptor::FRONTEND;
+        let selector = plan.selector(component);
+        let port = component.container_port;
+        let forward = Forward::open(cluster.client.clone(), &plan.namespace, &selector, port).await?;
+        Ok(Self { reader: Reader::new(&forward.url())?, _forward: Some(Arc::new(forward)) })
+    }
+
+    /// Scheme, host and port.
+    pub(super) fn base(&self) -> &str {
+        self.reader.base()
+    }
+
+    /// GET of a path of the page.
+    ///
+    /// # Errors
+    /// [`Error::Http`] when there is no answer.
+    pub async fn get(&self, path: &str) -> Result<Reply> {
+        self.reader.get(path).await
+    }
+
+    /// GET of a path with one more header.
+    ///
+    /// # Errors
+    /// [`Error::Http`] when there is no answer.
+    pub async fn get_with(&self, path: &str, header: &str, value: &str) -> Result<Reply> {
+        self.reader.clone().with_header(header, value)?.get(path).await
+    }
+
+    /// HEAD of a path.
+    ///
+    /// # Errors
+    /// [`Error::Http`] when there is no answer.
+    pub async fn head(&self, path: &str) -> Result<Reply> {
+        self.reader.head(path).await
+    }
+
+    /// The api behind the same origin.
+    pub fn backend(&self) -> Backend {
+        Backend::new(self.reader.clone())
+    }
+
+    /// Tries to open the WebSocket on the same origin.
+    ///
+    /// # Errors
+    /// [`Error::Http`] when there is no answer at all.
+    pub async fn websocket(&self, token: Option<&str>) -> Result<Handshake> {
+        services::open_websocket(self.reader.base(), token).await
+    }
+}
+
+impl Argument for Site {
+    const NEEDS: Needs = Needs::Site;
+
+    async fn make(fixtures: Arc<Fixtures>, _: &str) -> Result<Made<Self>> {
+        if fixtures.stage == Stage::Live {
+            return Ok(Made { argument: Self::at(&fixtures.settings.live_url)?, aftercare: Box::new(Nothing) });
+        }
+        let shared = fixtures.release().await?;
+        let argument = Self::of(&shared.cluster, &shared.plan).await?;
+        Ok(Made { argument, aftercare: Box::new(SharedCare::of(&shared.cluster, &shared.plan)) })
+    }
+}
