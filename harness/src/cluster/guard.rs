@@ -73,7 +73,10 @@ async fn network(engine: &Engine) -> Result<Option<(String, usize)>> {
         Ok(output) => {
             Ok(output.stdout.trim().split_once(' ').and_then(|(id, count)| Some((id.to_owned(), count.parse().ok()?))))
         }
-        Err(Error::Command(failure)) if failure.tail.to_lowercase().contains("no such") => Ok(None),
+        // "No such network" or "network kind not found", by the engine's version.
+        Err(Error::Command(failure)) if failure.tail.contains("not found") || failure.tail.contains("o such") => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

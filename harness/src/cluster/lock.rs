@@ -18,6 +18,9 @@ use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
 
+/// How long a wait is not worth a line.
+const QUIET: Duration = Duration::from_secs(2);
+
 /// Alone, or beside others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -62,8 +65,14 @@ impl Lock {
         if let Some(lock) = Self::try_take(path, mode)? {
             return Ok(lock);
         }
+        let paths = [path.to_owned()];
+        let mut taking = std::pin::pin!(Self::take_any(&paths, mode, limit));
+        // A short wait is nothing to talk about.
+        if let Ok(taken) = tokio::time::timeout(QUIET, &mut taking).await {
+            return taken;
+        }
         tracing::info!("waiting for {}, held by {}", path.display(), holders(path));
-        Self::take_any(std::slice::from_ref(&path.to_owned()), mode, limit).await
+        taking.await
     }
 
     /// Waits for whichever of several locks is free first.
