@@ -137,7 +137,10 @@ fn status(settings: &Settings) -> Result<ExitCode> {
             ReleaseRecord::Changing(_) => "changing, or left half changed",
             ReleaseRecord::Deployed(_) => "deployed",
         };
-        let idle = record.idle().map_or("stays".to_owned(), |idle| format!("goes {idle:.0?} after its last user"));
+        let idle = record
+            .keeping
+            .idle(home.has_failed())
+            .map_or("stays".to_owned(), |idle| format!("goes {idle:.0?} after its last user"));
         println!("{}\n  cluster:  {cluster}, {idle}\n  release:  {release}", home.cluster);
         println!("  users:    {}\n  kubectl:  --kubeconfig {}", holders(&home.use_lock()), home.kubeconfig().display());
     }

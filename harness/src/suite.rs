@@ -95,7 +95,7 @@ fn judge(scenario: &Scenario, stage: Stage, settings: &Settings) -> Result<Compl
         Verdict::Failed(error) => {
             let report = error.report();
             tracing::info!(target: VERDICT, scenario = name, verdict = "failed", reason = report.as_str());
-            if let Err(second) = runtime.block_on(fixtures.note_failure()) {
+            if let Err(second) = fixtures.note_failure() {
                 tracing::warn!("{}", second.report());
             }
             Err(Failed::from(report))

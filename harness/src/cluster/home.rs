@@ -38,8 +38,6 @@ pub struct Record {
     pub uses: u64,
     /// What the last user asked for.
     pub keeping: Keeping,
-    /// Whether a scenario failed since the release was made.
-    pub failed: bool,
 }
 
 /// How far the cluster is.
@@ -96,10 +94,10 @@ impl Keeping {
     }
 }
 
-impl Record {
+impl Keeping {
     /// How long to wait once nobody uses the cluster; `None`: for ever.
-    pub fn idle(&self) -> Option<Duration> {
-        let secs = if self.failed { self.keeping.failed_secs } else { self.keeping.passed_secs };
+    pub fn idle(self, failed: bool) -> Option<Duration> {
+        let secs = if failed { self.failed_secs } else { self.passed_secs };
         secs.map(Duration::from_secs)
     }
 }
@@ -158,6 +156,11 @@ impl Home {
         self.path("use.lock")
     }
 
+    /// The path of the lock for deploying the same content again, which changes nothing and so leaves `change` alone.
+    pub fn again_lock(&self) -> PathBuf {
+        self.path("again.lock")
+    }
+
     /// The path of the lock that the one reaper holds.
     pub fn reaper_lock(&self) -> PathBuf {
         self.path("reaper.lock")
@@ -204,26 +207,49 @@ impl Home {
         write_json(&self.path("record.json"), record)
     }
 
+    /// Notes that a scenario failed; needs no lock, since whoever waits until all are out holds `change`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be noted.
+    pub fn note_failure(&self) -> Result<()> {
+        let path = self.path("failed");
+        std::fs::write(&path, "").map_err(Error::io(format!("write {}", path.display())))
+    }
+
+    /// Whether a scenario failed since the release was made.
+    pub fn has_failed(&self) -> bool {
+        self.path("failed").exists()
+    }
+
+    /// Forgets failures, since the release is made anew.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the note cannot be removed.
+    pub fn forget_failures(&self) -> Result<()> {
+        remove(&self.path("failed"))
+    }
+
     /// Removes everything but the lock files, which are never unlinked.
     ///
     /// # Errors
     /// [`Error::Io`] when something cannot be removed.
     pub fn clear(&self, registry_data_too: bool) -> Result<()> {
-        let mut names = vec!["record.json", "kubeconfig", "kubeconfig.lock", "reaper.log"];
+        let mut names = vec!["record.json", "kubeconfig", "kubeconfig.lock", "reaper.log", "failed"];
         if registry_data_too {
             names.extend(["registry", "skaffold-cache.yaml"]);
         }
-        for name in names {
-            let path = self.path(name);
-            let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-            match removed {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::io(format!("remove {}", path.display()))(error));
-                }
-                _ => {}
-            }
+        names.into_iter().try_for_each(|name| remove(&self.path(name)))
+    }
+}
+
+/// Removes a file or a folder; absent is fine.
+fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(format!("remove {}", path.display()))(error))
         }
-        Ok(())
+        _ => Ok(()),
     }
 }
 
@@ -242,7 +268,6 @@ mod tests {
     fn idle_time(#[case] keep: &str, #[case] failed: bool, #[case] secs: Option<u64>) {
         let variables = [("JETSCALE_KEEP".to_owned(), keep.to_owned())].into();
         let keeping = Keeping::of(&Settings::parse(&variables).unwrap());
-        let record = Record { keeping, failed, ..Record::default() };
-        assert_eq!(record.idle(), secs.map(Duration::from_secs));
+        assert_eq!(keeping.idle(failed), secs.map(Duration::from_secs));
     }
 }

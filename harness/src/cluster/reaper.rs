@@ -96,7 +96,7 @@ async fn reap(home: &Home, settings: &Settings) -> Result<()> {
         drop(Lock::take(&home.use_lock(), Mode::Exclusive, FOR_EVER).await?);
         drop(Lock::take(&home.folder.join("change.lock"), Mode::Exclusive, FOR_EVER).await?);
         let before = home.record()?;
-        let idle = before.idle().unwrap_or(FOR_EVER);
+        let idle = before.keeping.idle(home.has_failed()).unwrap_or(FOR_EVER);
         tracing::info!("nobody uses {}; it goes in {idle:.0?}", home.cluster);
         tokio::select! {
             () = tokio::time::sleep(idle) => {}
