@@ -31,6 +31,9 @@ const SHORT: Duration = Duration::from_secs(1);
 const SOME: Duration = Duration::from_secs(5);
 /// For a pod that its controller replaces.
 const REPLACED: Duration = Duration::from_secs(15);
+/// For a volume: the kubelet tries again 10 to 15 s after a failure, and its first try may come before the API server
+/// lets the node see the claim of a pod that was just bound (seen: "no relationship found between node and this object").
+const MOUNT: Duration = Duration::from_secs(40);
 /// For room on a node, which another pod's end may make.
 const ROOM: Duration = Duration::from_secs(20);
 /// As many restarts make a crash loop.
@@ -162,7 +165,7 @@ pub fn of_warnings(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
     }
     let newest = warnings.iter().rev().find_map(|event| {
         let tolerance = match event.reason.as_deref()? {
-            "FailedMount" | "FailedAttachVolume" => REPLACED,
+            "FailedMount" | "FailedAttachVolume" => MOUNT,
             "FailedCreatePodSandBox" => ROOM,
             _ => return None,
         };

@@ -142,7 +142,7 @@ fn an_evicted_pod_says_why() {
 }
 
 #[rstest]
-#[case::mount("FailedMount", "timed out", "False", Some(REPLACED))]
+#[case::mount("FailedMount", "timed out", "False", Some(MOUNT))]
 #[case::missing_secret("FailedMount", "secret \"x\" not found", "False", Some(SOME))]
 #[case::sandbox("FailedCreatePodSandBox", "no IP", "False", Some(ROOM))]
 #[case::mounted_since("FailedMount", "timed out", "True", None)]
