@@ -10,8 +10,8 @@ use testcontainers::core::{ExecCommand, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, ContainerRequest, GenericImage, ImageExt};
 
-/// Where uvicorn says that it serves.
-const SERVES: &str = "Application startup complete";
+/// What uvicorn says once it listens; "startup complete" comes before that.
+const SERVES: &str = "Uvicorn running on";
 /// A key of the length that the backend asks for; nothing is signed with it.
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 

@@ -30,6 +30,7 @@ pub fn enter_if_asked() -> Option<ExitCode> {
         return None;
     }
     let cluster = arguments.next()?;
+    close_inherited();
     // Not a leader of a process group yet, since it was just started: this cannot fail for another reason.
     let _ = setsid();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -49,6 +50,17 @@ pub fn enter_if_asked() -> Option<ExitCode> {
     // A thread may still wait for a lock: it must not keep the process.
     runtime.shutdown_background();
     Some(if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Closes what whoever started the run left open for its children: a pipe that the reaper kept would hide the run's end.
+#[expect(unsafe_code, reason = "first thing in main: no descriptor above 2 belongs to anything in this process")]
+fn close_inherited() {
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let numbers: Vec<i32> = open.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers.into_iter().filter(|number| *number > 2) {
+        // SAFETY: nothing in this process owns it. The listing's own descriptor is closed by now, which is no error.
+        unsafe { rustix::io::close(number) }
+    }
 }
 
 /// Makes sure that a reaper watches the cluster, and that it knows of a change; only under the lock `change`.

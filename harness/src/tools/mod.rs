@@ -74,6 +74,23 @@ impl Tools {
         })
     }
 
+    /// Makes sure that all of these are there, before anything is made with one of them.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with every missing one and what to install.
+    pub fn require(&self, tools: &[Tool]) -> Result<()> {
+        let missing: Vec<Tool> = tools.iter().copied().filter(|tool| self.find(*tool).is_err()).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = missing.iter().map(|tool| tool.program()).collect();
+        let remedies: Vec<&str> = missing.iter().map(|tool| tool.remedy()).collect();
+        Err(Error::refused(
+            format!("found neither in JETSCALE_TOOLBOX nor in PATH: {}", names.join(", ")),
+            remedies.join("\n        "),
+        ))
+    }
+
     /// A call of the tool, with the folders that were looked in as its PATH, so that a tool finds the others.
     ///
     /// # Errors
