@@ -45,7 +45,7 @@ pub async fn ensure(
     }
     let node = node_name(&home.cluster);
     if record.cluster != Phase::Absent {
-        delete(home, record, engine, tools, Some(lock)).await?;
+        delete_node(home, record, engine, tools, lock).await?;
     } else if engine.container(&node).await?.is_some() {
         return Err(Error::refused(
             format!("a Kind cluster named {} exists, and nothing proves that it is ours", home.cluster),
@@ -73,7 +73,7 @@ pub async fn ensure(
     }
     if let Err(error) = made {
         // kind removes its node when it fails; ours is the rest. The first error counts.
-        if let Err(second) = delete(home, record, engine, tools, Some(lock)).await {
+        if let Err(second) = delete_node(home, record, engine, tools, lock).await {
             tracing::warn!("removing what was half made failed too: {}", second.report());
         }
         return Err(error);
@@ -112,13 +112,16 @@ async fn connect(home: &Home, tools: &Tools) -> Result<Cluster> {
 ///
 /// # Errors
 /// [`Error::Refused`] when the cluster there is not ours; [`Error::Command`] when the engine refuses.
-pub async fn delete(
-    home: &Home,
-    record: &mut Record,
-    engine: &Engine,
-    tools: &Tools,
-    lock: Option<&Lock>,
-) -> Result<()> {
+pub async fn delete(home: &Home, record: &mut Record, engine: &Engine, tools: &Tools, lock: &Lock) -> Result<()> {
+    let registry = artifacts::container_name(&home.cluster);
+    if engine.container(&registry).await?.is_some() {
+        engine.docker()?.args(["rm", "--force", "--volumes", &registry]).run().await?;
+    }
+    delete_node(home, record, engine, tools, lock).await
+}
+
+/// The cluster alone: the registry may be serving a build at this moment.
+async fn delete_node(home: &Home, record: &mut Record, engine: &Engine, tools: &Tools, lock: &Lock) -> Result<()> {
     let node = node_name(&home.cluster);
     if let Some(found) = engine.container(&node).await? {
         if let Err(why) = guard::may_delete(&record.cluster, &found.id) {
@@ -133,13 +136,9 @@ pub async fn delete(
             .args(["delete", "cluster", "--name", &home.cluster, "--kubeconfig"])
             .arg(home.kubeconfig())
             .limit(CREATE)
-            .holding(lock.map(Lock::descriptor).transpose()?)
+            .holding(Some(lock.descriptor()?))
             .run()
             .await?;
-    }
-    let registry = artifacts::container_name(&home.cluster);
-    if engine.container(&registry).await?.is_some() {
-        engine.docker()?.args(["rm", "--force", "--volumes", &registry]).run().await?;
     }
     guard::remove_network(engine, home).await?;
     *record = Record { uses: record.uses, keeping: record.keeping, ..Record::default() };

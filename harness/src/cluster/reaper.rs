@@ -133,7 +133,7 @@ async fn remove(home: &Home, settings: &Settings, tools: &Tools, change: &Lock, 
     let engine = Engine::connect(tools, &settings.docker_host, &home.folder).await?;
     // The cluster takes its namespaces along; containers of killed scenarios have to go one by one.
     super::sweep_leavings(home, &engine, None).await?;
-    kind::delete(home, &mut record, &engine, tools, Some(change)).await?;
+    kind::delete(home, &mut record, &engine, tools, change).await?;
     home.clear(data_too)
 }
 
