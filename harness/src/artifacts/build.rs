@@ -112,7 +112,8 @@ async fn skaffold_build(
     let mut command = sources
         .tools
         .command(Tool::Skaffold)?
-        .args(["build", "--profile", "local", "--filename"])
+        // No profile: its deployer would be asked for, and nothing is deployed here.
+        .args(["build", "--filename"])
         .arg(&definition)
         .args(["--default-repo", &registry.address, "--cache-file"])
         .arg(sources.registry_data.with_file_name("skaffold-cache.yaml"))

@@ -8,7 +8,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::descriptor::{BUILT, REGISTRY, THIRD_PARTY};
 use crate::error::{Error, Result};
+use crate::hash;
 
 /// Every image of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +49,22 @@ pub struct Reference {
 }
 
 impl ArtifactSet {
+    /// A set with every image of the release and digests of nothing, for rendering what is never deployed.
+    pub fn placeholder() -> Self {
+        let names = BUILT.iter().map(|image| image.name).chain(THIRD_PARTY.iter().map(|image| image.name));
+        let artifact = |name: &str| Artifact {
+            image_name: name.to_owned(),
+            tag: Reference {
+                repository: format!("{REGISTRY}/{name}"),
+                tag: None,
+                digest: format!("sha256:{}", hash::text(name)),
+            },
+            stands_in_for: None,
+        };
+        let none = || "none".to_owned();
+        Self { builds: names.map(artifact).collect(), revision: none(), platform: none() }
+    }
+
     /// The artifact of that name.
     ///
     /// # Errors

@@ -57,8 +57,10 @@ pub fn enter_if_asked() -> Option<ExitCode> {
 fn close_inherited() {
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let numbers: Vec<i32> = open.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    for number in numbers.into_iter().filter(|number| *number > 2) {
-        // SAFETY: nothing in this process owns it. The listing's own descriptor is closed by now, which is no error.
+    // The listing's own descriptor is among them, and closed by now.
+    let is_open = |number: &i32| std::fs::symlink_metadata(format!("/proc/self/fd/{number}")).is_ok();
+    for number in numbers.into_iter().filter(|number| *number > 2 && is_open(number)) {
+        // SAFETY: nothing in this process owns it.
         unsafe { rustix::io::close(number) }
     }
 }

@@ -8,7 +8,7 @@ use super::plan::Plan;
 use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::run::write_json;
-use crate::tools::{Tool, skaffold_config};
+use crate::tools::skaffold_config;
 
 /// How long a deploy may take: it does not wait for pods.
 const LIMIT: Duration = Duration::from_secs(240);
@@ -22,7 +22,8 @@ pub(super) async fn deploy(cluster: &Cluster, plan: &Plan, scratch: &Path, lock:
     write_json(&artifacts, &plan.artifacts)?;
     cluster
         .tools
-        .command(Tool::Skaffold)?
+        .skaffold_with_helm()
+        .await?
         .args(["deploy", "--profile", &plan.profile, "--build-artifacts"])
         .arg(&artifacts)
         .arg("--kubeconfig")

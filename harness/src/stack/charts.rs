@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::artifacts::{Artifact, ArtifactSet};
-use crate::descriptor;
+use crate::artifacts::ArtifactSet;
 use crate::error::{Error, Result};
 use crate::fixture::Fixtures;
 use crate::release::{self, Plan};
@@ -63,16 +62,7 @@ impl Argument for Charts {
     const NEEDS: Needs = Needs::Charts;
 
     async fn make(fixtures: Arc<Fixtures>, _: &str) -> Result<Made<Self>> {
-        let names = descriptor::BUILT.iter().map(|image| image.name);
-        let names = names.chain(descriptor::THIRD_PARTY.iter().map(|image| image.name));
-        let builds = names
-            .map(|name| {
-                let tag = format!("{}/{name}@sha256:{}", descriptor::REGISTRY, crate::hash::text(name)).parse()?;
-                Ok(Artifact { image_name: name.to_owned(), tag, stands_in_for: None })
-            })
-            .collect::<Result<_>>()?;
-        let artifacts = ArtifactSet { builds, revision: "none".to_owned(), platform: "none".to_owned() };
-        let plan = Plan::shared(fixtures.charts()?, artifacts, Deployer::Helm, Stage::Local.name());
+        let plan = Plan::shared(fixtures.charts()?, ArtifactSet::placeholder(), Deployer::Helm, Stage::Local.name());
         Ok(Made { argument: Self { fixtures, plan }, aftercare: Box::new(Nothing) })
     }
 }

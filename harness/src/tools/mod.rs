@@ -99,6 +99,27 @@ impl Tools {
         Ok(Command::new(self.find(tool)?).env("PATH", self.search_path()))
     }
 
+    /// A call of Skaffold that finds a Helm which it works with: 2.16 asks for `version --client`, which Helm 4 lacks.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when there is no Skaffold, or no Helm 3.
+    pub async fn skaffold_with_helm(&self) -> Result<Command> {
+        let mut others = Vec::new();
+        let helms = self.folders.iter().map(|folder| folder.join(Tool::Helm.program()));
+        for helm in helms.filter(|path| is_program(path)) {
+            let version = Command::new(&helm).args(["version", "--short"]).run().await?.stdout;
+            if version.starts_with("v3.") {
+                let folder = helm.parent().unwrap_or(Path::new("/")).display();
+                return Ok(self.command(Tool::Skaffold)?.env("PATH", format!("{folder}:{}", self.search_path())));
+            }
+            others.push(format!("{} is {}", helm.display(), version.trim()));
+        }
+        Err(Error::refused(
+            format!("Skaffold 2.16 works with Helm 3 alone, and there is none ({})", others.join(", ")),
+            format!("{}, or set JETSCALE_DEPLOYER=helm", Tool::Helm.remedy()),
+        ))
+    }
+
     /// The folders as one PATH.
     fn search_path(&self) -> String {
         self.folders.iter().map(|folder| folder.to_string_lossy()).collect::<Vec<_>>().join(":")
