@@ -12,7 +12,8 @@ const CLUSTER: &str = "jetscale-test-00000000";
 fn state() -> (tempfile::TempDir, PathBuf) {
     let state = tempfile::tempdir().unwrap();
     let home = state.path().join("jetscale-stack/clusters").join(CLUSTER);
-    for folder in ["owners", "slots"] {
+    // A registry's data is what a run without a cluster leaves.
+    for folder in ["owners", "slots", "registry"] {
         std::fs::create_dir_all(home.join(folder)).unwrap();
     }
     let record = home.join("record.json");

@@ -146,9 +146,14 @@ impl Home {
     /// # Errors
     /// [`Error::Deadline`], saying who holds it.
     pub async fn change(&self, what: &str) -> Result<Lock> {
-        let mut lock = Lock::take(&self.path("change.lock"), Mode::Exclusive, CHANGE_LIMIT).await?;
+        let mut lock = Lock::take(&self.change_lock(), Mode::Exclusive, CHANGE_LIMIT).await?;
         lock.label(what);
         Ok(lock)
+    }
+
+    /// The path of the lock `change`.
+    pub fn change_lock(&self) -> PathBuf {
+        self.path("change.lock")
     }
 
     /// The path of the lock `use`: shared while a process runs scenarios, exclusive to want everyone out.

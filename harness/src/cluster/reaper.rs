@@ -16,7 +16,7 @@ use super::lock::{Lock, Mode, holders};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
-use crate::tools::Tools;
+use crate::tools::{Tool, Tools};
 
 /// The hidden first argument; the cluster's name follows.
 const ARGUMENT: &str = "__reaper";
@@ -108,15 +108,22 @@ async fn reap(home: &Home, settings: &Settings) -> Result<()> {
     loop {
         // Blocks while anybody runs scenarios, or provisions.
         drop(Lock::take(&home.use_lock(), Mode::Exclusive, FOR_EVER).await?);
-        drop(Lock::take(&home.folder.join("change.lock"), Mode::Exclusive, FOR_EVER).await?);
+        let change = Lock::take(&home.change_lock(), Mode::Exclusive, FOR_EVER).await?;
         let before = home.record()?;
+        if before.cluster == Phase::Absent && !home.registry_data().is_dir() {
+            // Provisioning ended before it made anything. The order is that of the other end, below.
+            drop(reaper);
+            drop(change);
+            return Ok(());
+        }
+        drop(change);
         let idle = before.keeping.idle(home.has_failed()).unwrap_or(FOR_EVER);
         tracing::info!("nobody uses {}; it goes in {idle:.0?}", home.cluster);
         tokio::select! {
             () = tokio::time::sleep(idle) => {}
             _ = woken.recv() => continue,
         }
-        let change = Lock::take(&home.folder.join("change.lock"), Mode::Exclusive, FOR_EVER).await?;
+        let change = Lock::take(&home.change_lock(), Mode::Exclusive, FOR_EVER).await?;
         let record = home.record()?;
         let unused = Lock::try_take(&home.use_lock(), Mode::Exclusive)?;
         if record.uses == before.uses && unused.is_some() {
@@ -131,6 +138,7 @@ async fn reap(home: &Home, settings: &Settings) -> Result<()> {
 
 /// Deletes what belongs to a cluster: leavings, the cluster, the registry, the record; only under the lock `change`.
 async fn remove(home: &Home, settings: &Settings, tools: &Tools, change: &Lock, data_too: bool) -> Result<()> {
+    tools.require(&[Tool::Docker, Tool::Kind])?;
     let mut record = home.record()?;
     let engine = Engine::connect(tools, &settings.docker_host, &home.folder).await?;
     // The cluster takes its namespaces along; containers of killed scenarios have to go one by one.
@@ -145,9 +153,10 @@ async fn remove(home: &Home, settings: &Settings, tools: &Tools, change: &Lock, 
 /// [`Error::Refused`] when somebody uses the cluster and `wait` is `None`; [`Error::Deadline`] when they do so for longer.
 pub async fn clean(home: &Home, settings: &Settings, wait: Option<Duration>) -> Result<bool> {
     let change = match wait {
-        Some(limit) => Lock::take(&home.folder.join("change.lock"), Mode::Exclusive, limit).await?,
-        None => Lock::try_take(&home.folder.join("change.lock"), Mode::Exclusive)?
-            .ok_or_else(|| in_use(home, &home.folder.join("change.lock")))?,
+        Some(limit) => Lock::take(&home.change_lock(), Mode::Exclusive, limit).await?,
+        None => {
+            Lock::try_take(&home.change_lock(), Mode::Exclusive)?.ok_or_else(|| in_use(home, &home.change_lock()))?
+        }
     };
     let _everyone_out = match wait {
         Some(limit) => Lock::take(&home.use_lock(), Mode::Exclusive, limit).await?,

@@ -1,17 +1,19 @@
 //! `Site`: an address that answers, in every stage.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::shared::SharedCare;
 use crate::cluster::Cluster;
 use crate::descriptor;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fixture::Fixtures;
-use crate::http::{Reader, Reply};
+use crate::http::{Options, Reader, Reply};
 use crate::k8s::Forward;
 use crate::release::Plan;
 use crate::scenario::{Argument, Made, Needs, Nothing};
 use crate::services::{self, Backend};
+use crate::settings::Settings;
 use crate::stage::Stage;
 use crate::websocket::Handshake;
 
@@ -25,8 +27,11 @@ pub struct Site {
 
 impl Site {
     /// The live site.
-    fn at(url: &str) -> Result<Self> {
-        Ok(Self { reader: Reader::new(url)?, _forward: None })
+    fn live(settings: &Settings) -> Result<Self> {
+        let read = |path: &PathBuf| std::fs::read(path).map_err(Error::io(format!("read {}", path.display())));
+        let ca_bundle = settings.ca_bundle.as_ref().map(read).transpose()?;
+        let reader = Reader::with(Options { ca_bundle, ..Options::new(&settings.live_url) })?;
+        Ok(Self { reader, _forward: None })
     }
 
     /// The site of a release: its one router, the frontend, through a forward to a ready pod.
@@ -86,7 +91,7 @@ impl Argument for Site {
 
     async fn make(fixtures: Arc<Fixtures>, _: &str) -> Result<Made<Self>> {
         if fixtures.stage == Stage::Live {
-            return Ok(Made { argument: Self::at(&fixtures.settings.live_url)?, aftercare: Box::new(Nothing) });
+            return Ok(Made { argument: Self::live(&fixtures.settings)?, aftercare: Box::new(Nothing) });
         }
         let shared = fixtures.release().await?;
         let argument = Self::of(&shared.cluster, &shared.plan).await?;
