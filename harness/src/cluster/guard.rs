@@ -81,26 +81,37 @@ async fn network(engine: &Engine) -> Result<Option<(String, usize)>> {
     }
 }
 
-/// Whether kind will have to make its network.
-pub(super) async fn lacks_network(engine: &Engine) -> Result<bool> {
-    Ok(network(engine).await?.is_none())
+/// Notes, before kind is called, that it will have to make its network; whether it will.
+///
+/// Before, since a kill right after would leave a network that nobody owns.
+pub(super) async fn expect_network(engine: &Engine, home: &Home) -> Result<bool> {
+    let expected = network(engine).await?.is_none();
+    if expected {
+        write_network_note(home, "")?;
+    }
+    Ok(expected)
 }
 
-/// Notes that the network came into being with a cluster of ours.
+/// Notes which network came into being with a cluster of ours.
 pub(super) async fn note_network(engine: &Engine, home: &Home) -> Result<()> {
-    if let Some((id, _)) = network(engine).await? {
-        let note = network_note(home);
-        std::fs::write(&note, id).map_err(Error::io(format!("write {}", note.display())))?;
+    match network(engine).await? {
+        Some((id, _)) => write_network_note(home, &id),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+fn write_network_note(home: &Home, id: &str) -> Result<()> {
+    let note = network_note(home);
+    std::fs::write(&note, id).map_err(Error::io(format!("write {}", note.display())))
 }
 
 /// Removes the network if it came with us and nobody is on it.
 pub(super) async fn remove_network(engine: &Engine, home: &Home) -> Result<()> {
     let note = network_note(home);
     let Ok(noted) = std::fs::read_to_string(&note) else { return Ok(()) };
+    // Nothing noted but the intent: whoever noted it was killed, and there was no network before.
     if let Some((id, 0)) = network(engine).await?
-        && id == noted
+        && (id == noted || noted.is_empty())
     {
         engine.docker()?.args(["network", "rm", "kind"]).run().await?;
         std::fs::remove_file(&note).map_err(Error::io(format!("remove {}", note.display())))?;

@@ -58,7 +58,7 @@ pub async fn ensure(
     home.write(record)?;
     let path = project.root.join("kind/kind-config.yaml");
     let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
-    let makes_network = guard::lacks_network(engine).await?;
+    let makes_network = guard::expect_network(engine, home).await?;
     let made = tools
         .command(Tool::Kind)?
         .args(["create", "cluster", "--name", &home.cluster, "--config", "-", "--kubeconfig"])

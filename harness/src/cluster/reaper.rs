@@ -138,8 +138,10 @@ async fn reap(home: &Home, settings: &Settings) -> Result<()> {
 
 /// Deletes what belongs to a cluster: leavings, the cluster, the registry, the record; only under the lock `change`.
 async fn remove(home: &Home, settings: &Settings, tools: &Tools, change: &Lock, data_too: bool) -> Result<()> {
-    tools.require(&[Tool::Docker, Tool::Kind])?;
     let mut record = home.record()?;
+    if record.cluster != Phase::Absent {
+        tools.require(&[Tool::Docker, Tool::Kind])?;
+    }
     let engine = Engine::connect(tools, &settings.docker_host, &home.folder).await?;
     // The cluster takes its namespaces along; containers of killed scenarios have to go one by one.
     super::sweep_leavings(home, &engine, None).await?;
