@@ -94,6 +94,9 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
 
 async fn up(settings: Settings) -> Result<ExitCode> {
     let stage = settings.stage.unwrap_or(Stage::Local);
+    if let Some(why) = stage.missing() {
+        return Err(Error::refused(why, "set JETSCALE_STAGE=local, or unset it"));
+    }
     let fixtures = Arc::new(Fixtures::new(settings, stage)?);
     let shared = fixtures.release().await?;
     eprintln!("release {} in context {} is ready", shared.plan.release, shared.cluster.context);

@@ -31,6 +31,9 @@ pub fn main(default: Stage, scenarios: Vec<Scenario>) -> ExitCode {
     let mut arguments = Arguments::from_args();
     let (settings, trials) = match Settings::from_environment().and_then(|settings| {
         let stage = settings.stage.unwrap_or(default);
+        if let Some(why) = stage.missing() {
+            return Err(Error::refused(why, format!("set JETSCALE_STAGE={default}, or unset it")));
+        }
         Ok((settings.clone(), trials(scenarios, stage, settings)?))
     }) {
         Ok(ready) => ready,
