@@ -71,11 +71,6 @@ impl Forward {
         Ok(Self { address, problem, accepting: tokio::spawn(accept(listener, target)) })
     }
 
-    /// The local end.
-    pub fn addr(&self) -> SocketAddr {
-        self.address
-    }
-
     /// `http://127.0.0.1:<port>`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)

@@ -60,14 +60,6 @@ impl Workload {
         self.wait_for(&format!("{replicas} replicas"), limit, |pods| pods == usize::from(replicas)).await
     }
 
-    /// Waits until the workload has converged as it is.
-    ///
-    /// # Errors
-    /// As [`wait`].
-    pub async fn converge(&self, limit: Duration) -> Result<()> {
-        self.wait_for("convergence", limit, |_| true).await
-    }
-
     async fn wait_for(&self, what: &str, limit: Duration, enough: impl Fn(usize) -> bool) -> Result<()> {
         let awaited = format!("{what} of {self}");
         let judge = |snapshot: &Snapshot| match self.judge(snapshot) {

@@ -22,7 +22,7 @@ use crate::websocket::Handshake;
 pub struct Site {
     reader: Reader,
     /// Keeps the way to the cluster open.
-    _forward: Option<Arc<Forward>>,
+    forward: Option<Arc<Forward>>,
 }
 
 impl Site {
@@ -31,7 +31,7 @@ impl Site {
         let read = |path: &PathBuf| std::fs::read(path).map_err(Error::io(format!("read {}", path.display())));
         let ca_bundle = settings.ca_bundle.as_ref().map(read).transpose()?;
         let reader = Reader::with(Options { ca_bundle, ..Options::new(&settings.live_url) })?;
-        Ok(Self { reader, _forward: None })
+        Ok(Self { reader, forward: None })
     }
 
     /// The site of a release: its one router, the frontend, through a forward to a ready pod.
@@ -40,7 +40,7 @@ impl Site {
         let selector = plan.selector(component);
         let port = component.container_port;
         let forward = Forward::open(cluster.client.clone(), &plan.namespace, &selector, port).await?;
-        Ok(Self { reader: Reader::new(&forward.url())?, _forward: Some(Arc::new(forward)) })
+        Ok(Self { reader: Reader::new(&forward.url())?, forward: Some(Arc::new(forward)) })
     }
 
     /// Scheme, host and port.
@@ -53,7 +53,7 @@ impl Site {
     /// # Errors
     /// [`Error::Http`] when there is no answer.
     pub async fn get(&self, path: &str) -> Result<Reply> {
-        self.reader.get(path).await
+        self.reader.get(path).await.map_err(|error| self.explained(error))
     }
 
     /// GET of a path with one more header.
@@ -61,7 +61,8 @@ impl Site {
     /// # Errors
     /// [`Error::Http`] when there is no answer.
     pub async fn get_with(&self, path: &str, header: &str, value: &str) -> Result<Reply> {
-        self.reader.clone().with_header(header, value)?.get(path).await
+        let reader = self.reader.clone().with_header(header, value)?;
+        reader.get(path).await.map_err(|error| self.explained(error))
     }
 
     /// HEAD of a path.
@@ -69,7 +70,17 @@ impl Site {
     /// # Errors
     /// [`Error::Http`] when there is no answer.
     pub async fn head(&self, path: &str) -> Result<Reply> {
-        self.reader.head(path).await
+        self.reader.head(path).await.map_err(|error| self.explained(error))
+    }
+
+    /// A reset connection cannot say what the forward knows of it.
+    fn explained(&self, error: Error) -> Error {
+        match (error, self.forward.as_ref().and_then(|forward| forward.last_problem())) {
+            (Error::Http { what, source }, Some(problem)) => {
+                Error::Http { what: format!("{what} (the forward to the pod: {problem})"), source }
+            }
+            (error, _) => error,
+        }
     }
 
     /// The api behind the same origin.
