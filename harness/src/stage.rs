@@ -38,11 +38,6 @@ impl Stage {
         matches!(self, Self::Local)
     }
 
-    /// Whether artifacts are built from the working tree.
-    pub fn builds(self) -> bool {
-        matches!(self, Self::Local)
-    }
-
     /// Why this harness cannot run the stage yet, if so.
     pub fn missing(self) -> Option<&'static str> {
         match self {

@@ -42,11 +42,14 @@ pub async fn ensure(engine: &Engine, project: &Project, may_make: bool, wanted: 
     let recipes = project.root.join("kind/base-images");
     let version = hash::folder(&recipes)?;
     let tag = |recipe: &str| format!("jetscale.internal/base/{recipe}:{}", hash::short(&version));
+    let mut held = Vec::new();
     let mut missing = Vec::new();
     for want in wanted {
-        if find(engine, &tag(want.recipe), want.official).await?.is_none() && !pull(engine, want.official).await? {
+        let found = find(engine, &tag(want.recipe), want.official).await?;
+        if found.is_none() && !pull(engine, want.official).await? {
             missing.push(want);
         }
+        held.push(found);
     }
     if !missing.is_empty() {
         let names: Vec<_> = missing.iter().map(|want| want.official).collect();
@@ -64,16 +67,21 @@ pub async fn ensure(engine: &Engine, project: &Project, may_make: bool, wanted: 
             .run()
             .await?;
     }
-    let mut held = Vec::new();
-    for want in wanted {
-        held.push(find(engine, &tag(want.recipe), want.official).await?.ok_or_else(|| {
+    let mut all = Vec::new();
+    for (want, found) in wanted.iter().zip(held) {
+        let found = match found {
+            Some(found) => Some(found),
+            // Pulled or made since.
+            None => find(engine, &tag(want.recipe), want.official).await?,
+        };
+        all.push(found.ok_or_else(|| {
             Error::refused(
                 format!("{} was made, but the engine does not hold it", want.official),
                 format!("{} --help", recipes.join("make").display()),
             )
         })?);
     }
-    Ok(held)
+    Ok(all)
 }
 
 async fn find(engine: &Engine, made: &str, official: &str) -> Result<Option<Held>> {
