@@ -5,7 +5,7 @@
 //! what there was); what a person wants to see (INFO and above) goes to standard error.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -17,6 +17,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use crate::error::{Error, Result};
+use crate::progress;
+use crate::settings::Settings;
 
 /// The file of a run's events, in its folder.
 pub const FILE: &str = "events.jsonl";
@@ -24,21 +26,43 @@ pub const FILE: &str = "events.jsonl";
 /// The target of events that carry a scenario's verdict (fields `scenario`, `verdict`, `reason`).
 pub const VERDICT: &str = "verdict";
 
+/// What of the events goes to standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Show {
+    /// Warnings and errors alone.
+    Warnings,
+    /// Lines, for a file or a pipe.
+    Lines,
+    /// Lines in colour and spinners, for a terminal.
+    Colour,
+}
+
+impl Show {
+    /// What a person at this process's standard error wants to see.
+    pub fn wanted(settings: &Settings) -> Self {
+        match (settings.quiet, settings.colour && std::io::stderr().is_terminal()) {
+            (true, _) => Self::Warnings,
+            (false, true) => Self::Colour,
+            (false, false) => Self::Lines,
+        }
+    }
+}
+
 static STARTED: OnceCell<()> = OnceCell::new();
 
 /// Starts emitting into a run's folder; later calls in the same process change nothing.
 ///
 /// # Errors
 /// [`Error::Io`] when the folder cannot be written to.
-pub fn start(folder: &Path, colour: bool) -> Result<()> {
-    start_at(&folder.join(FILE), colour)
+pub fn start(folder: &Path, show: Show) -> Result<()> {
+    start_at(&folder.join(FILE), show)
 }
 
 /// The same into a file of another name.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be opened.
-pub fn start_at(path: &Path, colour: bool) -> Result<()> {
+pub fn start_at(path: &Path, show: Show) -> Result<()> {
     STARTED
         .get_or_try_init(|| {
             let file = OpenOptions::new()
@@ -46,7 +70,10 @@ pub fn start_at(path: &Path, colour: bool) -> Result<()> {
                 .append(true)
                 .open(path)
                 .map_err(Error::io(format!("open {}", path.display())))?;
-            let layer = Lines { file: Mutex::new(file), start: Instant::now(), colour };
+            if show == Show::Colour {
+                progress::use_terminal();
+            }
+            let layer = Lines { file: Mutex::new(file), start: Instant::now(), show };
             // Only our own: the libraries' events are theirs.
             let ours = tracing_subscriber::filter::filter_fn(|event| {
                 event.target().starts_with("harness") || event.target() == VERDICT
@@ -62,7 +89,7 @@ pub fn start_at(path: &Path, colour: bool) -> Result<()> {
 struct Lines {
     file: Mutex<std::fs::File>,
     start: Instant,
-    colour: bool,
+    show: Show,
 }
 
 impl<S: Subscriber> Layer<S> for Lines {
@@ -81,16 +108,14 @@ impl<S: Subscriber> Layer<S> for Lines {
         if let Ok(mut file) = self.file.lock() {
             let _ = file.write_all(format!("{}\n", serde_json::Value::Object(line)).as_bytes());
         }
-        if *event.metadata().level() <= Level::INFO && event.metadata().target() != VERDICT {
+        let level = *event.metadata().level();
+        let shown = if self.show == Show::Warnings { Level::WARN } else { Level::INFO };
+        if level <= shown && event.metadata().target() != VERDICT {
             let message = fields.0.get("message").and_then(|text| text.as_str()).unwrap_or_default();
             let stamp = format!("[{:7.2}s]", since.as_secs_f64());
-            let stamp = if self.colour && std::io::IsTerminal::is_terminal(&std::io::stderr()) {
-                format!("\x1b[2m{stamp}\x1b[0m")
-            } else {
-                stamp
-            };
-            let warning = if *event.metadata().level() <= Level::WARN { "warning: " } else { "" };
-            let _ = writeln!(std::io::stderr().lock(), "{stamp} {warning}{message}");
+            let stamp = if self.show == Show::Colour { format!("\x1b[2m{stamp}\x1b[0m") } else { stamp };
+            let warning = if level <= Level::WARN { "warning: " } else { "" };
+            progress::write_line(&format!("{stamp} {warning}{message}"));
         }
     }
 }

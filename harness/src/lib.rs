@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Below the path lies the floor that every step may use: [`error`], [`events`], [`hash`],
-//! [`http`], [`k8s`], [`run`], [`tools`], [`websocket`]. [`fixture`] walks the path once for all
+//! [`http`], [`k8s`], [`progress`], [`run`], [`tools`], [`websocket`]. [`fixture`] walks the path once for all
 //! scenarios of a run; [`descriptor`] and [`services`] hold what is JetScale's own.
 
 pub mod settings;
@@ -35,6 +35,7 @@ pub mod evidence;
 pub mod hash;
 pub mod http;
 pub mod k8s;
+pub mod progress;
 pub mod run;
 pub mod tools;
 pub mod websocket;

@@ -34,6 +34,9 @@ pub const FRONTEND_DIR: &str = "JETSCALE_FRONTEND_DIR";
 /// Where the run's folder (plan, artifact set, events) is made; default: `runs` in the state folder.
 pub const RUN_DIR: &str = "JETSCALE_RUN_DIR";
 
+/// Any value but `0` and `false`: warnings and errors alone go to standard error (`cargo stack --quiet` sets it).
+pub const QUIET: &str = "JETSCALE_QUIET";
+
 /// Set by nextest: the identity that all processes of one run share.
 pub const NEXTEST_RUN_ID: &str = "NEXTEST_RUN_ID";
 /// Set by most CI systems; `0`, `false` and the empty string mean no.
@@ -50,6 +53,8 @@ pub const HOME: &str = "HOME";
 pub const PATH: &str = "PATH";
 /// The container engine's address, as its own client reads it.
 pub const DOCKER_HOST: &str = "DOCKER_HOST";
+/// The folder of the engine's client's own configuration and plugins; default: `.docker` in [`HOME`].
+pub const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
 /// A PEM file that OpenSSL's convention names; handed to builds when [`CA_BUNDLE`] is not set.
 pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
 /// Set by cargo for `cargo test`, `cargo run` and nextest: the package's folder, from which the checkout is found.
@@ -69,6 +74,7 @@ const OURS: &[&str] = &[
     BACKEND_DIR,
     FRONTEND_DIR,
     RUN_DIR,
+    QUIET,
 ];
 
 /// Settings of stages that this version does not have: set, they are named in a warning.
@@ -165,6 +171,8 @@ pub struct Settings {
     pub run_id: Option<String>,
     /// [`NO_COLOR`].
     pub colour: bool,
+    /// [`QUIET`].
+    pub quiet: bool,
     /// [`XDG_STATE_HOME`] or its default, with our folder.
     pub state_root: PathBuf,
     /// [`XDG_CACHE_HOME`] or its default, with our folder.
@@ -173,6 +181,8 @@ pub struct Settings {
     pub path: String,
     /// [`DOCKER_HOST`], or the empty string for the client's default.
     pub docker_host: String,
+    /// [`DOCKER_CONFIG`] or its default.
+    pub docker_config: PathBuf,
     /// The package folder that cargo names, if it runs us.
     pub manifest_dir: Option<PathBuf>,
     /// Set names that start with JETSCALE_ and mean nothing to us; worth a warning, no more.
@@ -205,7 +215,8 @@ impl Settings {
                 return Err(refuse(name, &relative.to_string_lossy(), "an absolute path"));
             }
         }
-        let ci = !matches!(get(CI), None | Some("0" | "false" | "no"));
+        let yes = |value: Option<&str>| !matches!(value, None | Some("0" | "false" | "no"));
+        let ci = yes(get(CI));
         let home = path(HOME).unwrap_or_else(|| PathBuf::from("/"));
         let xdg = |name: &str, default: &str| {
             // The XDG base directory specification: a relative path is to be ignored.
@@ -237,10 +248,12 @@ impl Settings {
             run_dir: path(RUN_DIR),
             run_id: get(NEXTEST_RUN_ID).map(str::to_owned),
             colour: get(NO_COLOR).is_none(),
+            quiet: yes(get(QUIET)),
             state_root: xdg(XDG_STATE_HOME, ".local/state"),
             cache_root: xdg(XDG_CACHE_HOME, ".cache"),
             path: get(PATH).unwrap_or_default().to_owned(),
             docker_host: get(DOCKER_HOST).unwrap_or_default().to_owned(),
+            docker_config: path(DOCKER_CONFIG).unwrap_or_else(|| home.join(".docker")),
             manifest_dir: path(CARGO_MANIFEST_DIR),
         })
     }

