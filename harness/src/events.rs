@@ -128,6 +128,10 @@ impl Visit for Fields {
         self.0.insert(field.name().into(), format!("{value:?}").into());
     }
 
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
     fn record_str(&mut self, field: &Field, value: &str) {
         self.0.insert(field.name().into(), value.into());
     }

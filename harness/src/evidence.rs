@@ -35,9 +35,7 @@ impl Outcome {
     /// # Errors
     /// [`Error::Io`] when its folder has none.
     pub fn read(run: &Path) -> Result<Self> {
-        let path = run.join(events::FILE);
-        let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
-        Ok(Self::parse(&text))
+        Ok(Self::parse(&events_of(run)?))
     }
 
     /// A line that a kill cut short is passed over.
@@ -84,6 +82,64 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// The long steps of a run, as they ended: provisioning, most of it.
+#[derive(Debug, Default, PartialEq)]
+pub struct Steps(Vec<Step>);
+
+/// One of them.
+#[derive(Debug, PartialEq)]
+struct Step {
+    /// Milliseconds since the epoch.
+    began: f64,
+    seconds: f64,
+    what: String,
+}
+
+#[derive(Deserialize)]
+struct StepLine {
+    unix_ms: f64,
+    step: Option<String>,
+    seconds: Option<f64>,
+}
+
+impl Steps {
+    /// Reads the events of one run.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when its folder has none.
+    pub fn read(run: &Path) -> Result<Self> {
+        Ok(Self::parse(&events_of(run)?))
+    }
+
+    fn parse(text: &str) -> Self {
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<StepLine>(line).ok());
+        let mut steps: Vec<Step> = lines
+            .filter_map(|line| {
+                let (what, seconds) = (line.step?, line.seconds?);
+                Some(Step { began: line.unix_ms - seconds * 1000.0, seconds, what })
+            })
+            .collect();
+        steps.sort_by(|a, b| a.began.total_cmp(&b.began));
+        Self(steps)
+    }
+}
+
+impl fmt::Display for Steps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = self.0.first().map_or(0.0, |step| step.began);
+        writeln!(f, "{:>8}  {:>8}  step", "began", "seconds")?;
+        for Step { began, seconds, what } in &self.0 {
+            writeln!(f, "{:>8.1}  {seconds:>8.1}  {what}", (began - first) / 1000.0)?;
+        }
+        Ok(())
+    }
+}
+
+fn events_of(run: &Path) -> Result<String> {
+    let path = run.join(events::FILE);
+    std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))
+}
+
 /// The latest run among those in a folder, or in folders of it.
 ///
 /// # Errors
@@ -123,6 +179,15 @@ mod tests {
     fn reads_what_a_kill_left() {
         let text = Outcome::parse(EVENTS).to_string();
         assert_eq!(text, "failed   a::d: first\nignored  a::c: no policy\n1 passed, 1 failed, 1 ignored\n");
+    }
+
+    #[test]
+    fn steps_stand_in_the_order_in_which_they_began() {
+        let text = "{\"unix_ms\":9000,\"step\":\"short\",\"seconds\":1.5}\n\
+            {\"unix_ms\":9500,\"step\":\"long\",\"seconds\":8}\n{\"unix_ms\":1,\"message\":\"x\"}\n{\"uni";
+        let shown = Steps::parse(text).to_string();
+        let rows: Vec<Vec<&str>> = shown.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows, [["0.0", "8.0", "long"], ["6.0", "1.5", "short"]]);
     }
 
     #[test]

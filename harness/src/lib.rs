@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Below the path lies the floor that every step may use: [`error`], [`events`], [`hash`],
-//! [`http`], [`k8s`], [`progress`], [`run`], [`tools`], [`websocket`]. [`fixture`] walks the path once for all
+//! [`http`], [`k8s`], [`lock`], [`progress`], [`run`], [`source`], [`tools`], [`websocket`]. [`fixture`] walks
+//! the path once for all
 //! scenarios of a run; [`descriptor`] and [`services`] hold what is JetScale's own.
 
 pub mod settings;
@@ -24,7 +25,11 @@ pub mod stack;
 
 pub mod fixture;
 pub mod scenario;
+pub mod setup;
 pub mod suite;
+pub mod uninstall;
+
+pub mod doctor;
 
 pub mod descriptor;
 pub mod services;
@@ -35,8 +40,10 @@ pub mod evidence;
 pub mod hash;
 pub mod http;
 pub mod k8s;
+pub mod lock;
 pub mod progress;
 pub mod run;
+pub mod source;
 pub mod tools;
 pub mod websocket;
 

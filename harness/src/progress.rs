@@ -2,12 +2,15 @@
 //!
 //! Everything goes to standard error, by the events, so that standard output holds what was asked for.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use once_cell::sync::OnceCell;
 
+/// How long a step lasts before it is said to have begun: what ends sooner, well or not, is one line or none.
+const BEGUN: Duration = Duration::from_secs(1);
 /// How often a step that goes on says so where there is no terminal.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// How often a spinner turns.
@@ -31,9 +34,9 @@ pub(crate) fn write_line(line: &str) {
     }
 }
 
-/// One piece of long work: said when it begins, every half minute, and when it ends.
+/// One piece of long work: said when it has begun, every half minute, and when it ends.
 ///
-/// Dropped before [`Step::done`] (an error, or cancelled), it says that it is not done.
+/// Dropped before [`Step::done`] (an error, or cancelled), it says that it is not done, if it was said to have begun.
 #[derive(Debug)]
 pub struct Step {
     what: String,
@@ -41,6 +44,7 @@ pub struct Step {
     latest: Arc<Mutex<String>>,
     bar: Option<ProgressBar>,
     heartbeat: Option<tokio::task::AbortHandle>,
+    begun: Arc<AtomicBool>,
     done: bool,
 }
 
@@ -51,16 +55,17 @@ impl Step {
         let latest = Arc::new(Mutex::new(String::new()));
         let bar = BARS.get().map(|bars| {
             let bar = bars.add(ProgressBar::new_spinner().with_prefix(what.clone()));
-            bar.set_style(style("{spinner} {prefix} ({elapsed}) {wide_msg:.dim}").unwrap_or_else(ProgressStyle::default_spinner));
+            bar.set_style(
+                style("{spinner} {prefix} ({elapsed}) {wide_msg:.dim}").unwrap_or_else(ProgressStyle::default_spinner),
+            );
             bar.enable_steady_tick(TURN);
             bar
         });
-        match bar {
-            Some(_) => tracing::debug!("{what}"),
-            None => tracing::info!("{what}"),
-        }
-        let heartbeat = bar.is_none().then(|| heartbeat(what.clone(), started, Arc::clone(&latest))).flatten();
-        Self { what, started, latest, bar, heartbeat, done: false }
+        tracing::debug!("{what}");
+        let begun = Arc::new(AtomicBool::new(false));
+        let heartbeat =
+            bar.is_none().then(|| heartbeat(what.clone(), started, Arc::clone(&latest), Arc::clone(&begun))).flatten();
+        Self { what, started, latest, bar, heartbeat, begun, done: false }
     }
 
     /// Who tells what the step does right now.
@@ -72,7 +77,8 @@ impl Step {
     pub fn done(mut self) {
         self.done = true;
         self.clear();
-        tracing::info!("{}: done in {:.1} s", self.what, self.started.elapsed().as_secs_f64());
+        let seconds = self.started.elapsed().as_secs_f64();
+        tracing::info!(step = self.what.as_str(), seconds, "{}: done in {seconds:.1} s", self.what);
     }
 
     fn clear(&mut self) {
@@ -88,7 +94,7 @@ impl Step {
 impl Drop for Step {
     fn drop(&mut self) {
         self.clear();
-        if !self.done {
+        if !self.done && self.begun.load(Ordering::Relaxed) {
             tracing::info!("{}: not done, after {:.1} s", self.what, self.started.elapsed().as_secs_f64());
         }
     }
@@ -118,7 +124,7 @@ impl Teller {
             return;
         }
         match (self.aloud, &self.bar) {
-            (true, None) => tracing::info!("{}: {line}", self.what),
+            (true, None) => tracing::info!("{line}"),
             (true, Some(_)) => tracing::debug!("{}: {line}", self.what),
             (false, _) => {}
         }
@@ -141,10 +147,18 @@ fn style(template: &str) -> Option<ProgressStyle> {
     ProgressStyle::with_template(template).ok()
 }
 
-/// Says every half minute that the step goes on, until it is aborted.
-fn heartbeat(what: String, started: Instant, latest: Arc<Mutex<String>>) -> Option<tokio::task::AbortHandle> {
+/// Says that the step has begun, and every half minute that it goes on, until it is aborted.
+fn heartbeat(
+    what: String,
+    started: Instant,
+    latest: Arc<Mutex<String>>,
+    begun: Arc<AtomicBool>,
+) -> Option<tokio::task::AbortHandle> {
     let runtime = tokio::runtime::Handle::try_current().ok()?;
     let task = runtime.spawn(async move {
+        tokio::time::interval_at(tokio::time::Instant::now() + BEGUN, BEGUN).tick().await;
+        begun.store(true, Ordering::Relaxed);
+        tracing::info!("{what}");
         let mut beat = tokio::time::interval_at(tokio::time::Instant::now() + HEARTBEAT, HEARTBEAT);
         loop {
             beat.tick().await;

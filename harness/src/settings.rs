@@ -23,9 +23,10 @@ pub const LIVE_URL: &str = "JETSCALE_LIVE_URL";
 pub const CA_BUNDLE: &str = "JETSCALE_CA_BUNDLE";
 /// The Kind node image; default: the one that kind/kind-config.yaml pins.
 pub const KIND_NODE_IMAGE: &str = "JETSCALE_KIND_NODE_IMAGE";
-/// A folder with tools, looked at before PATH.
+/// A folder with tools, or zstd archives of them, looked at before PATH.
 pub const TOOLBOX: &str = "JETSCALE_TOOLBOX";
-/// `auto|never`: whether missing base images may be made here; default `auto`.
+/// `auto|never`: whether what is missing (the container engine, tools, images) may be installed, started and made here;
+/// default `auto`.
 pub const SETUP: &str = "JETSCALE_SETUP";
 /// The backend's folder; default: a sibling `../backend` of the checkout (any letter case), else apps/backend.
 pub const BACKEND_DIR: &str = "JETSCALE_BACKEND_DIR";
@@ -57,6 +58,20 @@ pub const DOCKER_HOST: &str = "DOCKER_HOST";
 pub const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
 /// A PEM file that OpenSSL's convention names; handed to builds when [`CA_BUNDLE`] is not set.
 pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
+/// Where pip looks for packages.
+pub const PIP_INDEX_URL: &str = "PIP_INDEX_URL";
+/// What a container engine that we start keeps of the environment: proxies, and certificate authorities.
+pub const FOR_ENGINE: &[&str] = &[
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    SSL_CERT_FILE,
+    "SSL_CERT_DIR",
+    HOME,
+];
 /// Set by cargo for `cargo test`, `cargo run` and nextest: the package's folder, from which the checkout is found.
 pub const CARGO_MANIFEST_DIR: &str = "CARGO_MANIFEST_DIR";
 
@@ -159,7 +174,7 @@ pub struct Settings {
     pub node_image: Option<String>,
     /// [`TOOLBOX`].
     pub toolbox: Option<PathBuf>,
-    /// [`SETUP`]: whether missing base images may be made here.
+    /// [`SETUP`]: whether what is missing may be installed, started and made here.
     pub may_set_up: bool,
     /// [`BACKEND_DIR`].
     pub backend_dir: Option<PathBuf>,
@@ -183,6 +198,10 @@ pub struct Settings {
     pub docker_host: String,
     /// [`DOCKER_CONFIG`] or its default.
     pub docker_config: PathBuf,
+    /// Those of [`FOR_ENGINE`] that are set.
+    pub for_engine: Vec<(String, String)>,
+    /// [`PIP_INDEX_URL`].
+    pub pip_index: Option<String>,
     /// The package folder that cargo names, if it runs us.
     pub manifest_dir: Option<PathBuf>,
     /// Set names that start with JETSCALE_ and mean nothing to us; worth a warning, no more.
@@ -254,6 +273,11 @@ impl Settings {
             path: get(PATH).unwrap_or_default().to_owned(),
             docker_host: get(DOCKER_HOST).unwrap_or_default().to_owned(),
             docker_config: path(DOCKER_CONFIG).unwrap_or_else(|| home.join(".docker")),
+            for_engine: FOR_ENGINE
+                .iter()
+                .filter_map(|name| Some(((*name).to_owned(), get(name)?.to_owned())))
+                .collect(),
+            pip_index: get(PIP_INDEX_URL).map(str::to_owned),
             manifest_dir: path(CARGO_MANIFEST_DIR),
         })
     }

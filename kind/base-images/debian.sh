@@ -4,20 +4,26 @@
 # apt chooses and fetches them, with lists and archives of its own: nothing below /etc/apt or /var
 # is touched.
 
-readonly debian_base='base-files base-passwd bash coreutils dash findutils grep gzip hostname libc-bin mawk ncurses-base
-    netbase sed tar tzdata util-linux'
+# Who sources this may set these three before.
+: "${debian_base:=base-files base-passwd bash coreutils dash findutils grep gzip hostname libc-bin mawk ncurses-base
+    netbase sed tar tzdata util-linux}"
 
 # Needed by maintainer scripts, by logins and by PostgreSQL's JIT alone.
-readonly debian_dropped='adduser|apt|debconf|debianutils|dpkg|gcc-14-base|init-system-helpers|libapt-pkg.*|libaudit-common|libbsd0|libdb5.*
+: "${debian_dropped:=adduser|apt|debconf|debianutils|dpkg|gcc-14-base|init-system-helpers|libapt-pkg.*|libaudit-common|libbsd0|libdb5.*
     |libdebconfclient0|libio-pty-perl|libipc-run-perl|libjson-perl|liblastlog2-2|libllvm.*|libmd0|libpam-.*|libperl.*|libproc2-0
     |libsemanage.*|libsepol2|libsqlite3-0|libtext-.*|libz3-4|login.defs|openssl|openssl-provider-legacy|passwd|perl.*
-    |postgresql-client-common|postgresql-common.*|procps|sensible-utils|ssl-cert|ucf'
+    |postgresql-client-common|postgresql-common.*|procps|sensible-utils|ssl-cert|ucf}"
+
+[[ -v debian_excluded ]] ||
+    debian_excluded=('./etc/init.d/*' './usr/lib/systemd/*' './etc/pam.d/*' './usr/lib/*/bitcode/*')
+readonly debian_base debian_dropped debian_excluded
 
 # Not apt's own folder of archives: what lies there is missing from --print-uris.
 readonly debian_archives=$cache/apt/$debian_suite/debs
 
+# With a deadline: on a full disk apt waits for itself.
 debian_apt() {
-    APT_CONFIG=$cache/apt/$debian_suite/apt.conf apt-get -q "$@"
+    APT_CONFIG=$cache/apt/$debian_suite/apt.conf timeout --kill-after=10 900 apt-get -q "$@"
 }
 
 debian_uris() { debian_apt install --yes --print-uris "${@:2}" >"$1"; }
@@ -68,8 +74,7 @@ debian_unpack() {
 debian_unpack_one() {
     dpkg-deb --fsys-tarfile "$1" | tar --extract --preserve-permissions --numeric-owner --keep-directory-symlink \
         --exclude './usr/share/doc/*' --exclude './usr/share/man/*' --exclude './usr/share/locale/*/LC_MESSAGES/*' \
-        --exclude './etc/init.d/*' --exclude './usr/lib/systemd/*' --exclude './etc/pam.d/*' --exclude './usr/lib/*/bitcode/*' \
-        --directory "$2"
+        "${debian_excluded[@]/#/--exclude=}" --directory "$2"
     dpkg-deb --field "$1" >"$2/var/lib/dpkg/status.d/$(basename "${1%%_*}")"
 }
 
@@ -84,11 +89,18 @@ debian() {
 
 plan_key() { sha256sum "$1" | cut -c1-16; }
 
-# What the maintainer scripts of the base's packages would have done.
 make_debian() {
     local root=$work/debian
     say "debian: unpacking the base"
     debian_unpack "$1" "$root"
+    debian_settle "$root"
+    pack "$root" "$2"
+    rm -rf "$root"
+}
+
+# debian_settle ROOT: does what the maintainer scripts of the base's packages would have done.
+debian_settle() {
+    local root=$1
     (
         cd "$root"
         cp usr/share/base-passwd/passwd.master etc/passwd
@@ -108,8 +120,6 @@ make_debian() {
     )
     logged debian in_root "$root" ldconfig
     rm -rf "$root/var/cache/ldconfig"
-    pack "$root" "$2"
-    rm -rf "$root"
 }
 
 # debian_extra FILE PACKAGE...: the plan of what these packages add to the base.

@@ -1,9 +1,15 @@
 # shellcheck shell=bash
 # Layers as files, and images put together from them.
 
-# recipe_key FILE...: a key for what these files of this folder (and the pins) produce.
+# recipe_key FILE...: a key for what these files (and the pins) produce; they are in the recipes'
+# folder, or else beside this file.
 recipe_key() {
-    (cd "$here" && sha256sum -- pins.sh layer.sh "$@" | sha256sum | cut -c1-16)
+    local file files=()
+    for file in pins.sh layer.sh "$@"; do
+        [[ -e $here/$file ]] || file=${BASH_SOURCE[0]%/*}/$file
+        files+=("$file")
+    done
+    (cd "$here" && sha256sum -- "${files[@]}" | cut -c1-64 | sha256sum | cut -c1-16)
 }
 
 # pack FOLDER FILE [TAR_OPTION...]: a layer, the same bytes for the same content.
@@ -59,10 +65,11 @@ load_image() {
         ln -sf "$layer" "$folder/$sum.tar"
         layers+=("$sum.tar") sums+=("sha256:$sum")
     done
-    jq -cn --argjson config "$config" --arg created "$(date -u -d "@$epoch" +%FT%TZ)" '
+    jq -cn --argjson config "$config" --arg by "kind/${recipes:-base-images}" \
+        --arg created "$(date -u -d "@$epoch" +%FT%TZ)" '
         {architecture: "amd64", os: "linux", created: $created, config: $config,
          rootfs: {type: "layers", diff_ids: $ARGS.positional},
-         history: [$ARGS.positional[] | {created: $created, created_by: "kind/base-images"}]}
+         history: [$ARGS.positional[] | {created: $created, created_by: $by}]}
         ' --args "${sums[@]}" >"$folder/config"
     id=$(sha256sum "$folder/config" | cut -d' ' -f1)
     if "$engine" tag "sha256:$id" "$tag" 2>/dev/null; then

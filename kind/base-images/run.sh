@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # Running steps: progress, background jobs, locks, a work folder that goes away.
 
-say() { printf 'base-images: %4ds %s\n' "$SECONDS" "$*" >&2; }
+say() { printf '%s: %4ds %s\n' "${recipes:-base-images}" "$SECONDS" "$*" >&2; }
 
 fail() {
-    printf 'base-images: error: %s\n' "$*" >&2
+    printf '%s: error: %s\n' "${recipes:-base-images}" "$*" >&2
     exit 1
 }
 
@@ -52,10 +52,15 @@ start() {
     set +m
 }
 
-# finish JOB...: waits for all; the first failure ends the run.
+# finish JOB...: waits for all; the first failure, whichever job it is in, ends the run.
 finish() {
-    local job
-    for job; do wait "$job" || exit 1; done
+    local ended job
+    local -A left=()
+    for job; do left[$job]=; done
+    while ((${#left[@]})); do
+        wait -n -p ended "${!left[@]}" || exit 1
+        unset "left[$ended]"
+    done
 }
 
 # logged NAME COMMAND...: runs with its output in a file, whose end is shown on failure. As a job
@@ -89,15 +94,16 @@ once() {
     find "$file" -mtime +0 -exec touch {} +
 }
 
-# Installs what the recipes run on the host, where it is missing.
+# need_host_packages WHAT:PACKAGE...: installs what the recipes need on the host (commands, or files
+# by their paths), where it is missing.
 need_host_packages() {
     local missing=() pair
-    for pair in qemu-img:qemu-utils debugfs:e2fsprogs unzip:unzip xz:xz-utils curl:curl jq:jq \
-        pip3:python3-pip musl-gcc:musl-tools gcc:gcc make:make; do
-        command -v "${pair%:*}" >/dev/null || missing+=("${pair#*:}")
+    for pair; do
+        case $pair in
+        /*) [[ -e ${pair%:*} ]] ;;
+        *) command -v "${pair%:*}" >/dev/null ;;
+        esac || missing+=("${pair#*:}")
     done
-    [[ -e /usr/include/linux/types.h ]] || missing+=(linux-libc-dev)
-    [[ -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || missing+=(debian-archive-keyring)
     ((${#missing[@]})) || return 0
 
     local command="apt-get install -y --no-install-recommends ${missing[*]}"
@@ -107,11 +113,12 @@ need_host_packages() {
     wait "$started" || fail "could not install what is missing; run: apt-get update && $command"
 }
 
-# Its own folder of archives: another apt's clean-up hook would empty the shared one meanwhile.
+# Its own folder of archives: another apt's clean-up hook would empty the shared one meanwhile. The
+# lock is shared by all that use these functions, whatever their cache.
 install_host_packages() {
     local lock archives=$work/archives
     mkdir -p "$archives/partial"
-    exec {lock}>"$cache/locks/host-packages"
+    exec {lock}>"${cache%/*}/host-packages.lock"
     flock "$lock"
     logged host-packages host_apt "$archives" update
     logged host-packages host_apt "$archives" install --yes --no-install-recommends "$@"

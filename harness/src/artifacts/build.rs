@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::base::{self, Held, Wanted};
+use super::base::{Bases, Held, Wanted};
 use super::registry::Registry;
 use super::set::{Artifact, ArtifactSet, Reference};
 use crate::descriptor::{self, BUILT, REGISTRY_IMAGE, THIRD_PARTY};
@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::project::Project;
 use crate::settings::Settings;
+use crate::source::From;
 use crate::tools::{Tool, Tools};
 
 /// How long all builds may take together; the first one on a slow line downloads everything.
@@ -48,22 +49,36 @@ struct SkaffoldOutput {
     builds: Vec<Artifact>,
 }
 
+impl Sources<'_> {
+    fn bases<'b>(&'b self, engine: &'b Engine) -> Bases<'b> {
+        Bases { engine, project: self.project, may_set_up: self.settings.may_set_up, from: From::Auto }
+    }
+}
+
+/// All base and third-party images: our builds' bases, what the release takes from others, the registry's.
+pub fn wanted() -> Vec<Wanted> {
+    let ours = BUILT.iter().map(|image| Wanted { recipe: image.base, official: image.official_base });
+    ours.chain(THIRD_PARTY.iter().chain([&REGISTRY_IMAGE]).map(third_party)).collect()
+}
+
+fn third_party(image: &descriptor::ThirdParty) -> Wanted {
+    Wanted { recipe: image.name, official: image.official }
+}
+
 /// Makes sure that the registry with a set that was built before is up.
 ///
 /// # Errors
 /// As [`build`].
 pub async fn serve(engine: &Engine, sources: &Sources<'_>) -> Result<()> {
-    let wanted = [Wanted { recipe: REGISTRY_IMAGE.name, official: REGISTRY_IMAGE.official }];
-    let held = base::ensure(engine, sources.project, sources.settings.may_set_up, &wanted).await?;
+    let held = sources.bases(engine).ensure(&[third_party(&REGISTRY_IMAGE)]).await?;
     start_registry(engine, sources, &held).await.map(drop)
 }
 
 /// An image that runs by itself, for tests of what we do to containers.
 #[cfg(test)]
 pub(crate) async fn third_party_image(engine: &Engine, project: &Project, settings: &Settings) -> Result<String> {
-    let image = THIRD_PARTY[1];
-    let wanted = [Wanted { recipe: image.name, official: image.official }];
-    let held = base::ensure(engine, project, settings.may_set_up, &wanted).await?;
+    let bases = Bases { engine, project, may_set_up: settings.may_set_up, from: From::Auto };
+    let held = bases.ensure(&[third_party(&THIRD_PARTY[1])]).await?;
     Ok(held[0].reference.clone())
 }
 
@@ -79,11 +94,12 @@ async fn start_registry(engine: &Engine, sources: &Sources<'_>, image: &[Held]) 
 /// [`Error::Command`] when something does not build; [`Error::Refused`] when a tool or an image cannot be had.
 pub async fn build(engine: &Engine, sources: &Sources<'_>) -> Result<ArtifactSet> {
     let started = Instant::now();
-    let ours = BUILT.iter().map(|image| Wanted { recipe: image.base, official: image.official_base });
-    let others = THIRD_PARTY.iter().chain([&REGISTRY_IMAGE]);
-    let others = others.map(|image| Wanted { recipe: image.name, official: image.official });
-    let wanted: Vec<Wanted> = ours.chain(others).collect();
-    let held = base::ensure(engine, sources.project, sources.settings.may_set_up, &wanted).await?;
+    // Skaffold and buildx are needed once the bases are there; having either may take minutes.
+    let (wanted, bases) = (wanted(), sources.bases(engine));
+    let builders = sources.tools.require(&[Tool::Buildx, Tool::Skaffold]);
+    // Both to their end, so that a recipe is not cut off because a tool is missing.
+    let (held, builders) = tokio::join!(bases.ensure(&wanted), builders);
+    let held = builders.and(held)?;
     let (bases, others) = held.split_at(BUILT.len());
     let (third_party, registry_image) = others.split_at(THIRD_PARTY.len());
     let registry = start_registry(engine, sources, registry_image).await?;
@@ -111,7 +127,8 @@ async fn skaffold_build(
     let definition = definition(sources, &build_ca(sources)?)?;
     let mut command = sources
         .tools
-        .command(Tool::Skaffold)?
+        .command(Tool::Skaffold)
+        .await?
         // No profile: its deployer would be asked for, and nothing is deployed here.
         .args(["build", "--filename"])
         .arg(&definition)
@@ -220,7 +237,7 @@ async fn revision(sources: &Sources<'_>) -> Result<Revision> {
     let git = |args: &[&str]| {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         async move {
-            let command = sources.tools.command(Tool::Git)?.args(args).folder(&sources.project.root);
+            let command = sources.tools.command(Tool::Git).await?.args(args).folder(&sources.project.root);
             Ok::<_, Error>(command.run().await?.stdout.trim().to_owned())
         }
     };

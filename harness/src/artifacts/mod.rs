@@ -5,8 +5,9 @@ mod build;
 mod registry;
 mod set;
 
+pub use base::{Bases, Wanted};
 #[cfg(test)]
 pub(crate) use build::third_party_image;
-pub use build::{Sources, build, serve};
+pub use build::{Sources, build, serve, wanted};
 pub use registry::{Registry, container_name};
 pub use set::{Artifact, ArtifactSet, Reference};

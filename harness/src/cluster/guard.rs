@@ -9,11 +9,11 @@ use kube::api::{Patch, PatchParams};
 
 use super::Cluster;
 use super::home::{Home, Phase};
-use super::lock::{Lock, Mode};
 use crate::descriptor::OWNER_LABEL;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::k8s;
+use crate::lock::{Lock, Mode};
 
 /// The ConfigMap in the cluster that holds the owner token.
 const TOKEN: &str = "jetscale-owner";
@@ -186,8 +186,8 @@ mod tests {
 
         let settings = crate::settings::Settings::from_environment().unwrap();
         let project = crate::project::Project::find(&settings).unwrap();
-        let state = tempfile::tempdir().unwrap();
-        let engine = Engine::connect(&crate::tools::Tools::new(&settings), "", state.path()).await.unwrap();
+        let tools = crate::tools::Tools::new(&settings);
+        let engine = Engine::ensure(&tools, &settings, &std::env::temp_dir()).await.unwrap();
         let image = crate::artifacts::third_party_image(&engine, &project, &settings).await.unwrap();
         let (name, tag) = image.rsplit_once(':').unwrap();
         let start =

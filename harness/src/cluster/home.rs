@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::lock::{Lock, Mode};
 use crate::error::{Error, Result};
 use crate::hash;
+use crate::lock::{Lock, Mode};
 use crate::project::Project;
 use crate::run::{private_folder, read_json, write_json};
 use crate::settings::{Keep, Settings};
@@ -15,8 +15,8 @@ use crate::stage::Stage;
 
 /// How long a cluster that is not kept stays after its last user, so that the gap between two tests is no end.
 const GAP: Duration = Duration::from_secs(15);
-/// How long provisioning by somebody else may take, at most.
-const CHANGE_LIMIT: Duration = Duration::from_secs(2400);
+/// How long provisioning by somebody else may take, at most: all tools and the node image may have to be compiled.
+const CHANGE_LIMIT: Duration = Duration::from_secs(5400);
 
 /// The state folder of one cluster.
 #[derive(Debug, Clone)]

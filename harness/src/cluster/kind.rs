@@ -1,17 +1,18 @@
 //! A Kind cluster of ours: made, found again, deleted.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::home::{Home, Phase, Record};
+use super::node_image::{self, Wants};
 use super::{Cluster, Lock, guard};
 use crate::artifacts;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::k8s;
-use crate::project::Project;
+use crate::progress::Step;
 use crate::tools::{Tool, Tools};
 
-/// How long `kind create cluster` may take; it pulls the node image where that is missing.
+/// How long `kind create cluster` may take; it pulls the node image that a setting names.
 const CREATE: Duration = Duration::from_secs(600);
 /// How long the node may take to be ready after that.
 const NODE_READY: Duration = Duration::from_secs(120);
@@ -28,15 +29,8 @@ pub fn node_name(cluster: &str) -> String {
 ///
 /// # Errors
 /// [`Error::Refused`] when a cluster of that name exists that is not ours.
-pub async fn ensure(
-    home: &Home,
-    record: &mut Record,
-    engine: &Engine,
-    tools: &Tools,
-    project: &Project,
-    node_image: Option<&str>,
-    lock: &Lock,
-) -> Result<Cluster> {
+pub async fn ensure(home: &Home, record: &mut Record, wants: Wants<'_>, lock: &Lock) -> Result<Cluster> {
+    let Wants { engine, tools, project, .. } = wants;
     if let Phase::Ready { token, .. } = &record.cluster {
         match find(home, tools, token).await {
             Ok(cluster) => return Ok(cluster),
@@ -52,20 +46,24 @@ pub async fn ensure(
             format!("kind delete cluster --name {}", home.cluster),
         ));
     }
-    let started = Instant::now();
-    tracing::info!("creating the Kind cluster {}", home.cluster);
+    // Both to their end, so that a recipe is not cut off because kind is missing.
+    let (kind, image) = tokio::join!(tools.require(&[Tool::Kind]), node_image::ensure(wants));
+    let image = kind.and(image)?;
+    let step = Step::begin(format!("creating the Kind cluster {}", home.cluster));
     record.cluster = Phase::Creating;
     home.write(record)?;
     let path = project.root.join("kind/kind-config.yaml");
     let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
     let makes_network = guard::expect_network(engine, home).await?;
     let made = tools
-        .command(Tool::Kind)?
+        .command(Tool::Kind)
+        .await?
         .args(["create", "cluster", "--name", &home.cluster, "--config", "-", "--kubeconfig"])
         .arg(home.kubeconfig())
-        .input(config(&text, node_image)?)
+        .input(config(&text, &image)?)
         .limit(CREATE)
         .holding(Some(lock.descriptor()?))
+        .telling(step.teller())
         .run()
         .await;
     if makes_network {
@@ -85,7 +83,7 @@ pub async fn ensure(
     guard::write_token(&cluster, &token).await?;
     record.cluster = Phase::Ready { container, token };
     home.write(record)?;
-    tracing::info!("cluster {} ready after {:.1?}", home.cluster, started.elapsed());
+    step.done();
     Ok(cluster)
 }
 
@@ -132,7 +130,8 @@ async fn delete_node(home: &Home, record: &mut Record, engine: &Engine, tools: &
         }
         tracing::info!("deleting the Kind cluster {}", home.cluster);
         tools
-            .command(Tool::Kind)?
+            .command(Tool::Kind)
+            .await?
             .args(["delete", "cluster", "--name", &home.cluster, "--kubeconfig"])
             .arg(home.kubeconfig())
             .limit(CREATE)
@@ -145,16 +144,14 @@ async fn delete_node(home: &Home, record: &mut Record, engine: &Engine, tools: &
     home.write(record)
 }
 
-/// The harness's own configuration out of the dev cluster's: no fixed host ports, and another node image if one is set.
-fn config(text: &str, node_image: Option<&str>) -> Result<String> {
+/// The harness's own configuration out of the dev cluster's: no fixed host ports, and the node image that is there.
+fn config(text: &str, node_image: &str) -> Result<String> {
     let problem = || Error::malformed("read kind/kind-config.yaml");
     let mut root: serde_yaml::Value = serde_yaml::from_str(text).map_err(problem())?;
     for node in root["nodes"].as_sequence_mut().into_iter().flatten() {
         if let Some(node) = node.as_mapping_mut() {
             node.remove("extraPortMappings");
-            if let Some(image) = node_image {
-                node.insert("image".into(), image.into());
-            }
+            node.insert("image".into(), node_image.into());
         }
     }
     serde_yaml::to_string(&root).map_err(problem())
@@ -165,11 +162,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_harness_takes_no_host_port_and_keeps_the_pinned_image() {
+    fn the_harness_takes_no_host_port() {
         let text = "kind: Cluster\nnodes:\n- role: control-plane\n  image: kindest/node:v1\n  extraPortMappings:\n  \
                     - {containerPort: 30800, hostPort: 8000}\n";
-        let plain = config(text, None).unwrap();
-        assert!(!plain.contains("hostPort") && plain.contains("kindest/node:v1"), "{plain}");
-        assert!(config(text, Some("other:v2")).unwrap().contains("image: other:v2"));
+        let plain = config(text, "other:v2").unwrap();
+        assert!(!plain.contains("hostPort") && plain.contains("image: other:v2"), "{plain}");
     }
 }

@@ -3,16 +3,16 @@
 mod guard;
 mod home;
 mod kind;
-mod lock;
 mod node;
+pub mod node_image;
 pub mod reaper;
 
 use std::path::PathBuf;
 
+pub use crate::lock::{Lock, Mode, holders};
 pub use guard::{remove_leavings, sweep_leavings};
 pub use home::{Home, Keeping, Phase, Record, ReleaseRecord};
 pub use kind::{ensure, find, node_name};
-pub use lock::{Lock, Mode, holders};
 pub use node::slots;
 
 use crate::tools::Tools;

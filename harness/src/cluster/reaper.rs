@@ -12,9 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::home::{Home, Phase};
 use super::kind;
-use super::lock::{Lock, Mode, holders};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::lock::{Lock, Mode, holders};
 use crate::settings::Settings;
 use crate::tools::{Tool, Tools};
 
@@ -140,9 +140,9 @@ async fn reap(home: &Home, settings: &Settings) -> Result<()> {
 async fn remove(home: &Home, settings: &Settings, tools: &Tools, change: &Lock, data_too: bool) -> Result<()> {
     let mut record = home.record()?;
     if record.cluster != Phase::Absent {
-        tools.require(&[Tool::Docker, Tool::Kind])?;
+        tools.require(&[Tool::Docker, Tool::Kind]).await?;
     }
-    let engine = Engine::connect(tools, &settings.docker_host, &home.folder).await?;
+    let engine = Engine::connect(tools, settings).await?;
     // The cluster takes its namespaces along; containers of killed scenarios have to go one by one.
     super::sweep_leavings(home, &engine, None).await?;
     kind::delete(home, &mut record, &engine, tools, change).await?;

@@ -63,10 +63,11 @@ impl History {
 }
 
 /// `helm` on the release of a plan, with the cluster named.
-fn on(cluster: &Cluster, plan: &Plan) -> Result<Command> {
+async fn on(cluster: &Cluster, plan: &Plan) -> Result<Command> {
     Ok(cluster
         .tools
-        .command(Tool::Helm)?
+        .command(Tool::Helm)
+        .await?
         .arg("--kubeconfig")
         .arg(&cluster.kubeconfig)
         .args(["--kube-context", &cluster.context, "--namespace", &plan.namespace])
@@ -96,7 +97,8 @@ fn content(plan: &Plan) -> Result<Vec<String>> {
 /// `helm upgrade --install`; does not wait.
 pub(super) async fn upgrade(cluster: &Cluster, plan: &Plan, lock: Option<OwnedFd>) -> Result<()> {
     debug_assert_eq!(plan.deployer, Deployer::Helm);
-    on(cluster, plan)?
+    on(cluster, plan)
+        .await?
         .args(["upgrade", "--install", "--no-hooks", "--history-max", "5"])
         .args(content(plan)?)
         .holding(lock)
@@ -107,7 +109,8 @@ pub(super) async fn upgrade(cluster: &Cluster, plan: &Plan, lock: Option<OwnedFd
 
 /// `helm rollback` to a revision; does not wait.
 pub(super) async fn rollback(cluster: &Cluster, plan: &Plan, revision: u32, lock: Option<OwnedFd>) -> Result<()> {
-    on(cluster, plan)?
+    on(cluster, plan)
+        .await?
         .args(["rollback", "--no-hooks", &plan.release, &revision.to_string()])
         .holding(lock)
         .run()
@@ -117,7 +120,8 @@ pub(super) async fn rollback(cluster: &Cluster, plan: &Plan, revision: u32, lock
 
 /// `helm uninstall`, which returns once the objects are gone.
 pub(super) async fn uninstall(cluster: &Cluster, plan: &Plan, lock: Option<OwnedFd>) -> Result<()> {
-    on(cluster, plan)?
+    on(cluster, plan)
+        .await?
         .args(["uninstall", "--no-hooks", "--ignore-not-found", "--wait", &plan.release])
         .holding(lock)
         .run()
@@ -130,7 +134,7 @@ pub(super) async fn uninstall(cluster: &Cluster, plan: &Plan, lock: Option<Owned
 /// # Errors
 /// [`Error::Command`] when the charts do not render, or a schema refuses the values.
 pub async fn render(tools: &Tools, plan: &Plan) -> Result<String> {
-    let command = tools.command(Tool::Helm)?.args(["template", "--namespace", &plan.namespace]);
+    let command = tools.command(Tool::Helm).await?.args(["template", "--namespace", &plan.namespace]);
     let Output { stdout } = command.args(content(plan)?).limit(LIMIT).run().await?;
     Ok(stdout)
 }
@@ -142,7 +146,7 @@ pub async fn render(tools: &Tools, plan: &Plan) -> Result<String> {
 pub async fn lint(tools: &Tools, plan: &Plan) -> Result<()> {
     // Lint takes no release name: the chart comes first.
     let args = content(plan)?.into_iter().skip(1);
-    tools.command(Tool::Helm)?.args(["lint", "--strict", "--quiet"]).args(args).limit(LIMIT).run().await.map(drop)
+    tools.command(Tool::Helm).await?.args(["lint", "--strict", "--quiet"]).args(args).limit(LIMIT).run().await.map(drop)
 }
 
 #[cfg(test)]

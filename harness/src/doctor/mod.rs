@@ -1,0 +1,166 @@
+//! `cargo stack doctor`: what stage local needs of this machine, and whether it is there. It changes nothing.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+mod engine;
+mod host;
+mod ports;
+mod sources;
+mod tools;
+
+use crate::engine::Host;
+use crate::error::{Error, Result};
+use crate::settings::Settings;
+use crate::tools::Tools;
+
+/// How long each check may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Everything that was looked at, in the order in which it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// One for each line.
+    pub checks: Vec<Check>,
+}
+
+/// What one look found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What it belongs to: `tools`, `engine`, `host`, `ports` or `sources`.
+    pub group: &'static str,
+    /// What was looked at.
+    pub name: String,
+    /// What was found: version and place, size, or who holds it.
+    pub value: String,
+    /// What that means.
+    pub verdict: Verdict,
+    /// What a person can do about it.
+    pub remedy: Option<String>,
+}
+
+/// What a finding means for stage local.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// Slower, or of no matter to stage local.
+    Note,
+    /// Stage local cannot run.
+    Problem,
+}
+
+impl Report {
+    /// Whether something keeps stage local from running.
+    pub fn has_problems(&self) -> bool {
+        self.checks.iter().any(|check| check.verdict == Verdict::Problem)
+    }
+
+    /// It as JSON: `checks`, each with `group`, `name`, `value`, `verdict` (`ok`, `note`, `problem`) and `remedy`.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], never in practice.
+    pub fn json(&self) -> Result<String> {
+        serde_json::to_string_pretty(self).map_err(Error::malformed("write the report as JSON"))
+    }
+}
+
+impl Check {
+    fn new(group: &'static str, name: impl Into<String>, verdict: Verdict, value: impl Into<String>) -> Self {
+        Self { group, name: name.into(), value: value.into(), verdict, remedy: None }
+    }
+
+    fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// The check, or a note that it took too long.
+    async fn within(group: &'static str, name: &str, check: impl Future<Output = Self>) -> Self {
+        let late = || Self::new(group, name, Verdict::Note, format!("no answer within {} s", LIMIT.as_secs()));
+        tokio::time::timeout(LIMIT, check).await.unwrap_or_else(|_| late())
+    }
+}
+
+/// Looks at the tools, the engine, the machine, the ports of stage dev and the sources of images and packages.
+///
+/// All side by side, each for 5 s at most; nothing is started, installed or written.
+pub async fn examine(settings: &Settings) -> Report {
+    let host = Host::look(settings);
+    let tools = Tools::new(settings);
+    let (tools, engine, sources) = tokio::join!(
+        tools::examine(&tools, settings, &host),
+        engine::examine(&tools, settings, &host),
+        sources::examine(settings, &host),
+    );
+    let mut checks = tools;
+    checks.extend(engine.checks);
+    checks.extend(host::examine(settings, &host, engine.data_root.as_deref()));
+    checks.extend(ports::examine());
+    checks.extend(sources);
+    Report { checks }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let widest = self.checks.iter().map(|check| check.name.chars().count()).max().unwrap_or_default();
+        let mut group = "";
+        for check in &self.checks {
+            if check.group != group {
+                group = check.group;
+                writeln!(f, "{group}")?;
+            }
+            let (mark, word) = match check.verdict {
+                Verdict::Ok => ("✓", "ok"),
+                Verdict::Note => ("!", "note"),
+                Verdict::Problem => ("✗", "problem"),
+            };
+            // A few lines at most, each below the first.
+            let indent = format!("\n{:1$}", "", widest + 16);
+            let value = check.value.trim().replace('\n', &indent);
+            let pad = widest - check.name.chars().count();
+            writeln!(f, "  {mark} {word:<8}  {}{:pad$}  {value}", check.name, "")?;
+            if let Some(remedy) = &check.remedy {
+                writeln!(f, "{}next: {}", &indent[1..], remedy.replace('\n', &indent))?;
+            }
+        }
+        let count = |verdict| self.checks.iter().filter(|check| check.verdict == verdict).count();
+        match (count(Verdict::Problem), count(Verdict::Note)) {
+            (0, 0) => writeln!(f, "\nstage local can run"),
+            (0, notes) => writeln!(f, "\nstage local can run; notes: {notes}"),
+            (problems, notes) => writeln!(f, "\nstage local cannot run; problems: {problems}, notes: {notes}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_aligned_and_says_what_to_do() {
+        let report = Report {
+            checks: vec![
+                Check::new("tools", "kind", Verdict::Ok, "0.33.0  /usr/bin/kind"),
+                Check::new("tools", "skaffold", Verdict::Problem, "missing").remedy("install it"),
+                Check::new("host", "memory", Verdict::Note, "2 GiB\nof 4 GiB"),
+            ],
+        };
+        assert!(report.has_problems());
+        insta::assert_snapshot!(report.to_string(), @r"
+        tools
+          ✓ ok        kind      0.33.0  /usr/bin/kind
+          ✗ problem   skaffold  missing
+                                next: install it
+        host
+          ! note      memory    2 GiB
+                                of 4 GiB
+
+        stage local cannot run; problems: 1, notes: 1
+        ");
+        insta::assert_snapshot!(serde_json::to_string(&report.checks[1]).unwrap(), @r#"{"group":"tools","name":"skaffold","value":"missing","verdict":"problem","remedy":"install it"}"#);
+    }
+}

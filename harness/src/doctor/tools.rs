@@ -1,0 +1,46 @@
+//! The tools: version, and where each is from.
+
+use super::{Check, Verdict};
+use crate::engine::{Absence, Host, decide};
+use crate::settings::Settings;
+use crate::tools::{Look, Tool, Tools};
+
+const GROUP: &str = "tools";
+
+pub(super) async fn examine(tools: &Tools, settings: &Settings, host: &Host) -> Vec<Check> {
+    let each = Tool::ALL.map(|tool| async move {
+        let name = tool.to_string();
+        Check::within(GROUP, &name, row(tools, tool, settings, host)).await
+    });
+    futures::future::join_all(each).await
+}
+
+async fn row(tools: &Tools, tool: Tool, settings: &Settings, host: &Host) -> Check {
+    let seen = match tools.look(tool).await {
+        Ok(Look::Found(found)) => {
+            let version = found.version.map(|version| format!("{version}  ")).unwrap_or_default();
+            let value = format!("{version}{}  from {}", found.path.display(), found.origin);
+            return Check::new(GROUP, tool.to_string(), Verdict::Ok, value);
+        }
+        Ok(Look::Missing { seen }) => seen,
+        Err(error) => vec![error.report()],
+    };
+    let missing = |verdict, how: &str| {
+        let seen: String = seen.iter().map(|seen| format!("\n{seen}")).collect();
+        Check::new(GROUP, tool.to_string(), verdict, format!("missing; {how}{seen}"))
+    };
+    let setup = "cargo stack setup";
+    match tool {
+        Tool::Git => missing(Verdict::Note, "images will not know their revision").remedy("install git"),
+        Tool::Docker => match decide(&Absence::NoClient, host, settings.may_set_up) {
+            Ok(action) => missing(Verdict::Note, "it comes with the engine").remedy(action.command()),
+            Err(error) => missing(Verdict::Problem, "it comes with the engine").remedy(error.report()),
+        },
+        Tool::Go => missing(Verdict::Note, "needed where tools have to be built; then it is had from PyPI"),
+        Tool::Nextest => missing(Verdict::Note, "cargo test does without").remedy(setup),
+        Tool::Tilt => missing(Verdict::Note, "stage dev alone needs it"),
+        _ if settings.may_set_up => missing(Verdict::Note, "the first run sets it up").remedy(setup),
+        _ => missing(Verdict::Problem, "JETSCALE_SETUP=never keeps a run from setting it up")
+            .remedy(format!("JETSCALE_SETUP=auto {setup}")),
+    }
+}

@@ -1,0 +1,194 @@
+//! The container engine: is it there, what does it hold, and how does it come to be there?
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+mod absence;
+mod host;
+mod install;
+mod objects;
+mod place;
+mod record;
+mod runtime;
+mod start;
+
+pub use objects::{Container, ContainerState, Image, ImageConfig};
+pub use record::uninstall_hint;
+
+pub(crate) use absence::{Absence, address, decide, look};
+#[cfg(test)]
+pub(crate) use host::Capabilities;
+pub(crate) use host::Host;
+
+use crate::error::{Error, Result};
+use crate::lock::{Lock, Mode};
+use crate::run::private_folder;
+use crate::settings::Settings;
+use crate::tools::{Command, Tools};
+use absence::Action;
+use place::Place;
+use record::Record;
+
+/// Free space below which nothing is provisioned, in GiB: a node, the images and a registry need about this much.
+pub(crate) const MIN_FREE_GIB: u64 = 4;
+/// How long to wait for another process that installs or starts the engine.
+const SET_UP: Duration = Duration::from_secs(1200);
+
+/// A container engine that answers.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    tools: Tools,
+}
+
+impl Engine {
+    /// Makes sure that an engine answers; it starts and installs nothing, so that cleaning up never does.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the command to run when the client is missing or no engine answers.
+    pub async fn connect(tools: &Tools, settings: &Settings) -> Result<Self> {
+        let engine = Self { tools: tools.clone() };
+        match absence::look(&engine, &settings.docker_host).await {
+            Ok(_) => Ok(engine),
+            // Whatever could be done here, it is not done: the command to do it is the answer.
+            Err(absence) => Err(match absence::decide(&absence, &Host::look(settings), true) {
+                Ok(action) => absence.refusal(&action.command()),
+                Err(error) => error,
+            }),
+        }
+    }
+
+    /// Makes sure that an engine answers, and that there is room for what it will be asked to hold in `state`, in
+    /// our caches and in its own data.
+    ///
+    /// One that is installed and stopped is started; on Debian and Ubuntu, as root, a missing one is installed from the
+    /// distribution and started, detached where no systemd runs, so that it outlives this process. Where the host lacks
+    /// CAP_SYS_RESOURCE, it runs containers through a runtime that leaves that out. `JETSCALE_SETUP=never` turns all of
+    /// this off. One process of the machine does it; others wait for it, twenty minutes at most.
+    ///
+    /// Cancelled or killed, what it began may go on: apt, and the engine. [`uninstall_hint`] tells what it did.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the exact command when it is for somebody else to do, or the disk is full;
+    /// [`Error::Deadline`] with the end of the engine's log when it does not answer 60 s after its start (macOS: 300 s).
+    pub async fn ensure(tools: &Tools, settings: &Settings, state: &Path) -> Result<Self> {
+        let engine = Self { tools: tools.clone() };
+        if let Err(absence) = absence::look(&engine, &settings.docker_host).await {
+            let host = Host::look(settings);
+            // What is refused needs no lock.
+            absence::decide(&absence, &host, settings.may_set_up)?;
+            engine.set_up(settings, &Place::system(host.root, &settings.state_root)).await?;
+        }
+        let folders = [Some(state.to_owned()), Some(settings.cache_root.clone()), engine.data_root(settings).await];
+        for folder in folders.into_iter().flatten() {
+            check_room(&folder)?;
+        }
+        Ok(engine)
+    }
+
+    /// An engine that nobody asked yet whether it answers.
+    pub(crate) fn unchecked(tools: &Tools) -> Self {
+        Self { tools: tools.clone() }
+    }
+
+    /// Installs and starts what is missing, one process at a time.
+    async fn set_up(&self, settings: &Settings, place: &Place) -> Result<()> {
+        for file in [&place.lock, &settings.state_root.join("engine.json")] {
+            private_folder(file.parent().unwrap_or(Path::new("/")))?;
+        }
+        let mut lock = Lock::take(&place.lock, Mode::Exclusive, SET_UP).await?;
+        lock.label("setting up the container engine");
+        let mut record = Record::read(settings)?;
+        let mut before = None;
+        while let Err(absence) = absence::look(self, &settings.docker_host).await {
+            let host = Host::look(settings);
+            let action = absence::decide(&absence, &host, settings.may_set_up)?;
+            if before.as_ref() == Some(&action) {
+                return Err(absence.refusal(&action.command()));
+            }
+            if matches!(action, Action::Systemd | Action::Detached(_)) && !host.capabilities.have_sys_resource() {
+                runtime::prepare(place, &mut record)?;
+            }
+            match &action {
+                Action::Install => install::install(settings, &host, place, &mut record).await?,
+                Action::Systemd => start::by_systemd(self, settings).await?,
+                Action::Detached(dockerd) => start::detached(self, settings, dockerd, place, &mut record).await?,
+                Action::App(app) => start::by_app(self, settings, *app).await?,
+            }
+            before = Some(action);
+        }
+        Ok(())
+    }
+
+    /// Where the engine keeps its data, if that is on this machine.
+    async fn data_root(&self, settings: &Settings) -> Option<PathBuf> {
+        // In a virtual machine, a path that exists here is another one.
+        if cfg!(target_os = "macos") {
+            return None;
+        }
+        absence::socket(&absence::address(self, &settings.docker_host).await)?;
+        let asked = self.docker().ok()?.args(["info", "--format", "{{.DockerRootDir}}"]).limit(Duration::from_secs(20));
+        let root = PathBuf::from(asked.run().await.ok()?.stdout.trim());
+        root.is_dir().then_some(root)
+    }
+
+    /// A call of the engine's client.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it is not installed.
+    pub fn docker(&self) -> Result<Command> {
+        self.tools.docker()
+    }
+
+    /// What the engine says of a container of that name, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when the engine does not answer.
+    pub async fn container(&self, name: &str) -> Result<Option<Container>> {
+        self.inspect(["container", "inspect", name]).await
+    }
+
+    /// The labels of an image, if the engine holds it.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when the engine does not answer.
+    pub async fn image(&self, reference: &str) -> Result<Option<Image>> {
+        self.inspect(["image", "inspect", reference]).await
+    }
+
+    /// The first object that an inspection prints; `None` when there is no such thing.
+    async fn inspect<T: serde::de::DeserializeOwned>(&self, args: [&str; 3]) -> Result<Option<T>> {
+        match self.docker()?.args(args).run().await {
+            Ok(output) => {
+                let found: Vec<T> = serde_json::from_str(&output.stdout)
+                    .map_err(Error::malformed(format!("read docker {}", args.join(" "))))?;
+                Ok(found.into_iter().next())
+            }
+            Err(Error::Command(failure)) if failure.tail.to_lowercase().contains("no such") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether an address is a socket of this machine.
+pub(crate) fn is_local(address: &str) -> bool {
+    absence::socket(address).is_some()
+}
+
+/// How much is free in a folder, or in the nearest one above it that is there, in GiB.
+pub(crate) fn free_gib(folder: &Path) -> Result<u64> {
+    let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(folder);
+    let disk = rustix::fs::statvfs(there)
+        .map_err(|errno| Error::io(format!("look at the free space of {}", folder.display()))(errno.into()))?;
+    Ok((disk.f_bavail * disk.f_frsize) >> 30)
+}
+
+fn check_room(folder: &Path) -> Result<()> {
+    let free = free_gib(folder)?;
+    if free < MIN_FREE_GIB {
+        return Err(Error::refused(
+            format!("only {free} GiB are free at {}; {MIN_FREE_GIB} GiB are needed", folder.display()),
+            "make room (docker system prune), or set XDG_STATE_HOME to a larger disk",
+        ));
+    }
+    Ok(())
+}

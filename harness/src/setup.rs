@@ -1,0 +1,97 @@
+//! Everything a run needs that is not in the checkout, ahead of time.
+//!
+//! A run has the same parts one by one, when it comes to them, by the same functions.
+
+use std::path::PathBuf;
+
+use futures::future::join_all;
+
+use crate::artifacts::{self, Bases};
+use crate::cluster::node_image::{self, Wants};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::project::Project;
+use crate::run::private_folder;
+use crate::settings::Settings;
+use crate::source::{From, Planned};
+use crate::tools::{Found, Plan, Tool, Tools};
+
+/// The tools that a run calls. Tilt is not among them: nothing calls it before there is a stage dev.
+const TOOLS: [Tool; 5] = [Tool::Kind, Tool::Helm, Tool::Helm3, Tool::Buildx, Tool::Skaffold];
+
+/// What is there once [`run`] has ended.
+#[derive(Debug)]
+pub struct Ready {
+    /// The folders of the tools, as PATH would list them.
+    pub path: Vec<PathBuf>,
+    /// What of it is there under which name.
+    pub parts: Vec<Planned>,
+}
+
+/// Makes sure that engine, tools and images are there.
+///
+/// What remains on cancel or kill: what was finished, and pieces from which the next call goes on.
+///
+/// # Errors
+/// The first thing that cannot be had; the others are had all the same.
+pub async fn run(settings: &Settings, from: From) -> Result<Ready> {
+    let project = Project::find(settings)?;
+    private_folder(&settings.state_root)?;
+    let tools = Tools::new(settings);
+    let engine = Engine::ensure(&tools, settings, &settings.state_root).await?;
+    let wants = Wants { engine: &engine, tools: &tools, project: &project, settings, from };
+    let bases = Bases { engine: &engine, project: &project, may_set_up: settings.may_set_up, from };
+    let wanted = artifacts::wanted();
+    // Each to its end: what can be had is there for the next call.
+    let all_tools = async {
+        let mut found = join_all(TOOLS.map(|tool| tools.ensure(tool, from))).await;
+        // Last, since a run does without, and to compile it takes minutes.
+        found.push(tools.ensure(Tool::Nextest, from).await);
+        found
+    };
+    let (all_tools, node_image, bases) = tokio::join!(all_tools, node_image::ensure(wants), bases.ensure(&wanted));
+    let found = all_tools.into_iter().collect::<Result<Vec<Found>>>()?;
+    node_image?;
+    bases?;
+    // What they built is kept; what they built it from is some GiB.
+    tools.forget_go_caches()?;
+    let mut path: Vec<PathBuf> = found.iter().filter_map(|found| Some(found.path.parent()?.to_owned())).collect();
+    path.sort();
+    path.dedup();
+    Ok(Ready { path, parts: plan(settings, from).await? })
+}
+
+/// What [`run`] would do, part by part; changes nothing.
+///
+/// # Errors
+/// [`Error::Command`] when the engine stops answering in between.
+pub async fn plan(settings: &Settings, from: From) -> Result<Vec<Planned>> {
+    let project = Project::find(settings)?;
+    let tools = Tools::new(settings);
+    let mut parts = Vec::new();
+    for tool in TOOLS.into_iter().chain([Tool::Nextest]) {
+        let name = tool.to_string();
+        parts.push(match tools.plan(tool, from).await? {
+            Plan::AtHand(found) => Planned::at_hand(&name, Plan::AtHand(found).to_string()),
+            Plan::Impossible { why } => Planned::to_do(&name, vec![format!("cannot be had: {why}")]),
+            way => Planned::to_do(&name, vec![way.to_string()]),
+        });
+    }
+    let engine = match Engine::connect(&tools, settings).await {
+        Ok(engine) => engine,
+        Err(error) => {
+            let first = error.to_string().lines().next().unwrap_or_default().to_owned();
+            parts.push(Planned::to_do("engine", vec![first]));
+            parts.push(Planned::to_do("images", vec!["looked for once the engine answers".to_owned()]));
+            return Ok(parts);
+        }
+    };
+    parts.push(Planned::at_hand("engine", "it answers".to_owned()));
+    let wants = Wants { engine: &engine, tools: &tools, project: &project, settings, from };
+    parts.push(node_image::plan(wants).await?);
+    let bases = Bases { engine: &engine, project: &project, may_set_up: settings.may_set_up, from };
+    for want in artifacts::wanted() {
+        parts.push(bases.plan(&want).await?);
+    }
+    Ok(parts)
+}

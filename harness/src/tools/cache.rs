@@ -1,0 +1,194 @@
+//! The project's cache of tools: `tools/<program>-<version>/bin/<program>`, each made whole beside its place and renamed.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::version::Version;
+use crate::error::{Error, Result};
+use crate::lock::{Lock, Mode};
+
+/// How long one may wait for another process that sets up the same tool.
+const OTHER_MAKES_IT: Duration = Duration::from_secs(3600);
+
+/// The cache's folders.
+#[derive(Debug)]
+pub struct Cache {
+    /// `tools`, below the root.
+    pub tools: PathBuf,
+    /// `go`: modules and build cache, below the root.
+    pub go: PathBuf,
+}
+
+impl Cache {
+    pub fn new(root: &Path) -> Self {
+        Self { tools: root.join("tools"), go: root.join("go") }
+    }
+
+    /// Where a version of a tool is, or will be.
+    pub fn home(&self, program: &str, version: Version) -> PathBuf {
+        self.tools.join(format!("{program}-{version}"))
+    }
+
+    /// The versions of a program that are there, newest first.
+    pub fn made(&self, program: &str) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(&self.tools) else { return Vec::new() };
+        let prefix = format!("{program}-");
+        let mut made: Vec<(Version, PathBuf)> = entries
+            .filter_map(|entry| {
+                let name = entry.ok()?.file_name().into_string().ok()?;
+                let version = Version::try_from(name.strip_prefix(&prefix)?.to_owned()).ok()?;
+                // What is being made has another ending, and is no version.
+                (name == format!("{program}-{version}")).then(|| (version, self.home(program, version)))
+            })
+            .collect();
+        made.sort_by(|a, b| b.cmp(a));
+        made.into_iter().map(|(_, home)| home.join("bin").join(program)).collect()
+    }
+
+    /// The lock under which a tool is set up; others wait for it and then find the tool.
+    pub async fn lock(&self, name: &str, what: &str) -> Result<Lock> {
+        self.make_folder(&self.tools)?;
+        let mut lock = Lock::take(&self.tools.join(format!("{name}.lock")), Mode::Exclusive, OTHER_MAKES_IT).await?;
+        lock.label(what);
+        Ok(lock)
+    }
+
+    /// An empty folder beside the place; what a killed process left in it is removed. Only under the tool's lock.
+    pub fn workshop(&self, home: &Path) -> Result<PathBuf> {
+        let part = with_ending(home, "part");
+        remove(&part)?;
+        self.make_folder(&part.join("bin"))?;
+        Ok(part)
+    }
+
+    /// Puts what was made in a workshop into its place. Only under the tool's lock.
+    pub fn publish(&self, part: &Path, home: &Path) -> Result<()> {
+        let old = with_ending(home, "old");
+        remove(&old)?;
+        let say = || format!("move {} to {}", part.display(), home.display());
+        // A folder cannot be renamed over one that has files.
+        match std::fs::rename(home, &old) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(say())(error)),
+            _ => {}
+        }
+        std::fs::rename(part, home).map_err(Error::io(say()))?;
+        remove(&old)
+    }
+
+    pub fn make_folder(&self, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| self.explain(Error::io(format!("make the folder {}", folder.display()))(error)))
+    }
+
+    /// Refuses when less than this many MiB are free, before anything is begun.
+    pub fn need(&self, what: &str, mib: u64) -> Result<()> {
+        self.make_folder(&self.tools)?;
+        match free_mib(&self.tools) {
+            Some(free) if free < mib => Err(self.full(format!("{what} takes about {mib} MiB"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same error, or what to do when it is a full disk.
+    pub fn explain(&self, error: Error) -> Error {
+        let text = error.report();
+        let full = ["No space left on device", "no space left on device", "Disk quota exceeded", "disk quota exceeded"];
+        match full.iter().any(|words| text.contains(words)) {
+            // What else might be done about it would not help.
+            true => self.full(text.lines().filter(|line| !line.starts_with("  next: ")).collect::<Vec<_>>().join("\n")),
+            false => error,
+        }
+    }
+
+    fn full(&self, what: String) -> Error {
+        let free = free_mib(&self.tools).map_or_else(|| "little is".to_owned(), |free| format!("{free} MiB are"));
+        Error::refused(
+            format!("the disk of {} is too full ({free} free)\n{what}", self.tools.display()),
+            "make room, or set XDG_CACHE_HOME to a larger disk; then run the same command again",
+        )
+    }
+}
+
+/// Whether an error says that the disk is full: trying another source would not help.
+pub fn is_full(error: &Error) -> bool {
+    matches!(error, Error::Refused { what, .. } if what.contains("is too full ("))
+}
+
+fn free_mib(folder: &Path) -> Option<u64> {
+    rustix::fs::statvfs(folder).ok().map(|disk| (disk.f_bavail * disk.f_frsize) >> 20)
+}
+
+/// The path with `.ending` added.
+pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{ending}"));
+    path.with_file_name(name)
+}
+
+/// Removes a file or folder with all that is in it; read-only folders (Go's modules) too.
+pub fn remove(path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let say = || format!("remove {}", path.display());
+    let gone = |result: std::io::Result<()>| match result {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    if !path.symlink_metadata().is_ok_and(|data| data.is_dir()) {
+        return gone(std::fs::remove_file(path)).map_err(Error::io(say()));
+    }
+    if gone(std::fs::remove_dir_all(path)).is_ok() {
+        return Ok(());
+    }
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        // What cannot be opened up is named by the second try.
+        let _ = std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700));
+        let entries = std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok);
+        folders.extend(entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()));
+    }
+    gone(std::fs::remove_dir_all(path)).map_err(Error::io(say()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_made_appears_whole_and_replaces_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::new(folder.path());
+        let home = cache.home("kind", Version::new(0, 33, 0));
+        for text in ["one", "two"] {
+            let part = cache.workshop(&home).unwrap();
+            std::fs::write(part.join("bin/kind"), text).unwrap();
+            let before = cache.made("kind").len();
+            assert_eq!(before, usize::from(text == "two"), "a workshop is no tool");
+            cache.publish(&part, &home).unwrap();
+            assert_eq!(std::fs::read_to_string(home.join("bin/kind")).unwrap(), text);
+        }
+        std::fs::create_dir_all(cache.home("kind", Version::new(0, 34, 0)).join("bin")).unwrap();
+        assert_eq!(cache.made("kind")[0], cache.home("kind", Version::new(0, 34, 0)).join("bin/kind"));
+    }
+
+    #[test]
+    fn a_killed_process_leaves_nothing_that_the_next_one_trips_over() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::new(folder.path());
+        let home = cache.home("kind", Version::new(0, 33, 0));
+        let part = cache.workshop(&home).unwrap();
+        std::fs::create_dir_all(part.join("mod/read-only")).unwrap();
+        std::fs::write(part.join("mod/read-only/file"), "").unwrap();
+        std::fs::set_permissions(part.join("mod/read-only"), std::fs::Permissions::from_mode(0o500)).unwrap();
+        cache.workshop(&home).unwrap();
+        assert!(!part.join("mod").exists());
+    }
+
+    #[test]
+    fn a_full_disk_says_what_to_do() {
+        let cache = Cache::new(Path::new("/nowhere"));
+        let error = cache.explain(Error::io("write x")(std::io::Error::from_raw_os_error(28)));
+        assert!(is_full(&error) && error.report().contains("XDG_CACHE_HOME"), "{}", error.report());
+        assert!(!is_full(&cache.explain(Error::Unmet("other".to_owned()))));
+    }
+}

