@@ -52,7 +52,7 @@ async fn reach(
 
 async fn ask(settings: &Settings, source: Source) -> Check {
     let note = |value: String| Check::new(GROUP, source.name, Verdict::Note, format!("{value}\n{}", source.without));
-    let Some(url) = source.url else { return note("none is set".to_owned()) };
+    let Some(url) = source.url else { return note("its client is not here, or set to none".to_owned()) };
     let place = place(&url);
     let mut options = Options::new(url);
     options.ca_bundle = settings.build_ca.as_ref().and_then(|path| std::fs::read(path).ok());
@@ -87,9 +87,8 @@ fn place(url: &str) -> String {
 
 async fn go_modules(settings: &Settings) -> Option<String> {
     let asked = Command::new("go").args(["env", "GOPROXY"]).env("PATH", settings.path.clone()).limit(ASKED);
-    let proxies = asked.run().await.map(|output| output.stdout).unwrap_or_default();
-    let proxies = if proxies.trim().is_empty() { "https://proxy.golang.org" } else { proxies.trim() };
-    Some(format!("{}/sigs.k8s.io/kind/@v/v0.33.0.info", first_proxy(proxies)?))
+    let proxies = asked.run().await.ok()?.stdout;
+    Some(format!("{}/sigs.k8s.io/kind/@v/v0.33.0.info", first_proxy(proxies.trim())?))
 }
 
 /// The first proxy of GOPROXY; none when modules are to come from where they are kept, or from nowhere.
@@ -100,15 +99,23 @@ fn first_proxy(list: &str) -> Option<&str> {
         .map(|proxy| proxy.trim_end_matches('/'))
 }
 
+/// What pip has built in, where nothing is set.
+const DEFAULT_INDEX: &str = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)";
+
 async fn pypi(settings: &Settings) -> Option<String> {
-    let asked = async {
-        let command = Command::new("pip").args(["config", "get", "global.index-url"]);
+    let ask = async |program: &str, args: &[&str]| {
+        let command = Command::new(program).args(args.iter().copied());
         let answer = command.env("PATH", settings.path.clone()).limit(ASKED).run().await.ok()?;
         Some(answer.stdout.trim().to_owned()).filter(|index| index.starts_with("http"))
     };
     let index = match &settings.pip_index {
         Some(index) => index.clone(),
-        None => asked.await.unwrap_or_else(|| "https://pypi.org/simple".to_owned()),
+        None => {
+            let set = ["config", "get", "global.index-url"];
+            let built_in = ["-c", DEFAULT_INDEX];
+            let (set, built_in) = tokio::join!(ask("pip", &set), ask("python3", &built_in));
+            set.or(built_in)?
+        }
     };
     Some(format!("{}/pip/", index.trim_end_matches('/')))
 }
@@ -161,7 +168,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::default("https://proxy.golang.org,direct", Some("https://proxy.golang.org"))]
+    #[case::first("https://a,direct", Some("https://a"))]
     #[case::second("file:///x|https://a/go/,off", Some("https://a/go"))]
     #[case::none("direct", None)]
     fn the_proxy_that_go_uses(#[case] list: &str, #[case] proxy: Option<&str>) {

@@ -137,8 +137,16 @@ const SKAFFOLD: Entry = Entry {
     asks: &["version"],
     supported: Range::new(Version::new(2, 13, 0), Some(Version::new(2, 17, 0))),
     because: None,
-    // Each checksum of a supported release is published in one public place only, which is one too few.
-    download: None,
+    // For other platforms no checksum of a supported release was found.
+    download: Some(&Download {
+        version: Version::new(2, 16, 1),
+        base: "https://storage.googleapis.com/skaffold/releases/v2.16.1/",
+        files: &[File::plain(
+            "linux-amd64",
+            "skaffold-linux-amd64",
+            "1cbeea85aa14ba603dbc2bbdfa7bfde5644d7988beed0fdc0fd1c67298d4cf67",
+        )],
+    }),
     build: Build::Go(GoBuild {
         module: "github.com/GoogleContainerTools/skaffold/v2",
         version: Version::new(2, 16, 1),
