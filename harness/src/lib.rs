@@ -6,8 +6,8 @@
 //!
 //! Below the path lies the floor that every step may use: [`error`], [`events`], [`hash`],
 //! [`http`], [`k8s`], [`lock`], [`progress`], [`run`], [`source`], [`tools`], [`websocket`]. [`fixture`] walks
-//! the path once for all
-//! scenarios of a run; [`descriptor`] and [`services`] hold what is JetScale's own.
+//! the path once for all scenarios of a run, [`setup`] has what it needs ahead of time, [`uninstall`] removes
+//! it, [`doctor`] looks at the machine; [`descriptor`] and [`services`] hold what is JetScale's own.
 
 pub mod settings;
 pub mod stage;

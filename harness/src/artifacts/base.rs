@@ -60,8 +60,8 @@ impl Bases<'_> {
 
     /// Makes sure that the engine holds all of these, in the order given.
     ///
-    /// Looked for in this order: made by the recipe as it is now (its tag is the recipe's content hash),
-    /// held under the official digest, pulled, made. What remains on cancel: images that are whole.
+    /// Looked for in this order: held under the official digest, made by the recipe as it is now (its tag is the
+    /// recipe's content hash), pulled, made. What remains on cancel: images that are whole.
     ///
     /// # Errors
     /// [`Error::Refused`] when one is missing and may not be had; [`Error::Command`] when a recipe fails.
@@ -115,7 +115,8 @@ impl Bases<'_> {
     }
 
     async fn find(&self, want: &Wanted) -> Result<Option<Held>> {
-        for reference in [self.tag(want)?.as_str(), want.official] {
+        // The official one can do all that its stand-in can.
+        for reference in [want.official, self.tag(want)?.as_str()] {
             if let Some(image) = self.engine.image(reference).await? {
                 return Ok(Some(Held { reference: reference.to_owned(), image }));
             }

@@ -57,8 +57,8 @@ enum Way {
 
 /// Makes sure that the engine holds a node image, and says which.
 ///
-/// In this order: [`crate::settings::KIND_NODE_IMAGE`] (which kind pulls by itself), what the recipe made as it is
-/// now, an image of the pinned minor version, the toolbox's archive, the pinned image by its digest, the recipe.
+/// In this order: [`crate::settings::KIND_NODE_IMAGE`] (which kind pulls by itself), an image of the pinned minor
+/// version, what the recipe made as it is now, the toolbox's archive, the pinned image by its digest, the recipe.
 /// What remains on cancel: images that are whole, and the recipe's finished pieces.
 ///
 /// # Errors
@@ -126,15 +126,16 @@ pub async fn plan(wants: Wants<'_>) -> Result<Planned> {
 
 /// The ways that are open, in their order; a held one ends the list.
 async fn ways(wants: &Wants<'_>, pinned: &Pinned) -> Result<Vec<Way>> {
-    let made = made_tag(wants.project)?;
-    if wants.engine.image(&made).await?.is_some() {
-        return Ok(vec![Way::Held(made)]);
-    }
     if wants.engine.image(&pinned.reference).await?.is_some() {
         return Ok(vec![Way::Held(pinned.reference.clone())]);
     }
     if let Some(held) = held(wants.engine, pinned).await? {
         return Ok(vec![Way::Held(held)]);
+    }
+    // Last of those that are there: it can do less than the official one.
+    let made = made_tag(wants.project)?;
+    if wants.engine.image(&made).await?.is_some() {
+        return Ok(vec![Way::Held(made)]);
     }
     let mut ways = Vec::new();
     if !wants.settings.may_set_up {
