@@ -2,6 +2,9 @@
 
 #![expect(clippy::print_stdout, reason = "what a command was asked for goes to standard output")]
 
+mod artifacts;
+mod parity;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +49,15 @@ enum Task {
     ///
     /// Example: JETSCALE_KEEP=always cargo stack up
     Up,
+    /// Build, copy, show and compare sets of images, for the stages that build none.
+    #[command(subcommand)]
+    Artifacts(artifacts::Task),
+    /// Compare what the clusters of stages local and ci really hold, once both have run.
+    ///
+    /// Exit status 1 when anything but image references (repository@digest) differs.
+    ///
+    /// Example: cargo stack parity
+    Parity,
     /// Have all that a run needs ahead of time: engine, tools, node image, base images.
     ///
     /// A run does the same by itself, part by part. The last line on standard output is the tools' folders, for PATH.
@@ -147,6 +159,8 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
     match task {
         Task::Verify { filter } => verify(settings, filter).await,
         Task::Up => up(settings).await,
+        Task::Artifacts(task) => artifacts::run(task, settings).await,
+        Task::Parity => parity::run(&settings),
         Task::Setup { from, dry_run } => setup(&settings, from.into(), dry_run).await,
         Task::Doctor { json } => doctor(&settings, json).await,
         Task::Status => status(&settings),

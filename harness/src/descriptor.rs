@@ -54,6 +54,8 @@ pub const UMBRELLA: &str = "app";
 pub const VALUES_E2E: &str = "values.local.e2e.yaml";
 /// What follows the release's name in the name of the Secret that the charts name and never make.
 pub const AUTH_SUFFIX: &str = "auth";
+/// The Secret that values.local.e2e.yaml names for pulling images: made beside each release, empty where nobody asks.
+pub const PULL_SECRET: &str = "jetscale-pull";
 /// The registry's one name in manifests and inside clusters.
 pub const REGISTRY: &str = "registry.jetscale.internal";
 /// The label that every object, container and namespace of ours carries; its value is the owner.

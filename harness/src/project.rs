@@ -33,6 +33,15 @@ impl Project {
             })
     }
 
+    /// The text of skaffold.yaml.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be read.
+    pub fn skaffold(&self) -> Result<String> {
+        let path = self.root.join("skaffold.yaml");
+        std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))
+    }
+
     /// The folder an image is built from: the setting, a sibling repository in any letter case, or the checkout's own.
     ///
     /// # Errors

@@ -51,9 +51,9 @@ impl Needs {
     /// Why a scenario with this need cannot run in a stage, if so.
     pub fn unmet_in(self, stage: Stage) -> Option<&'static str> {
         match (self, stage) {
-            (Self::Site | Self::Charts, _) | (_, Stage::Local) => None,
+            (Self::Site | Self::Charts, _) | (_, Stage::Local | Stage::Ci) => None,
             (_, Stage::Live) => Some("stage live is read-only: it has a Site and nothing else"),
-            _ => Some("this version runs it in stage local alone"),
+            _ => Some("this version runs it in stages local and ci alone"),
         }
     }
 }

@@ -17,6 +17,15 @@ pub const DEPLOYER: &str = "JETSCALE_DEPLOYER";
 pub const KEEP: &str = "JETSCALE_KEEP";
 /// Seconds until a kept cluster that nobody uses is deleted; default 1800; 0: never.
 pub const IDLE_TTL_SECS: &str = "JETSCALE_IDLE_TTL_SECS";
+/// The artifact set that stage ci deploys: the absolute path of a file, or an https address.
+pub const ARTIFACTS: &str = "JETSCALE_ARTIFACTS";
+/// The image registry that [`REGISTRY_USERNAME`] and [`REGISTRY_PASSWORD`] are for, as image references name it;
+/// without it, the engine's client's own configuration ([`DOCKER_CONFIG`]) says who we are at which registry.
+pub const REGISTRY_SERVER: &str = "JETSCALE_REGISTRY_SERVER";
+/// The account at [`REGISTRY_SERVER`].
+pub const REGISTRY_USERNAME: &str = "JETSCALE_REGISTRY_USERNAME";
+/// Its password or token; never printed, and written into the clusters' pull secrets alone.
+pub const REGISTRY_PASSWORD: &str = "JETSCALE_REGISTRY_PASSWORD";
 /// The address that stage live looks at; default `https://app.jetscale.ai`.
 pub const LIVE_URL: &str = "JETSCALE_LIVE_URL";
 /// A PEM file of further certificate authorities, for requests and for builds behind a TLS proxy.
@@ -42,6 +51,12 @@ pub const QUIET: &str = "JETSCALE_QUIET";
 pub const NEXTEST_RUN_ID: &str = "NEXTEST_RUN_ID";
 /// Set by most CI systems; `0`, `false` and the empty string mean no.
 pub const CI: &str = "CI";
+/// Set by GitHub Actions: where this run's page is (with the two below).
+pub const GITHUB_SERVER_URL: &str = "GITHUB_SERVER_URL";
+/// Set by GitHub Actions: `owner/name`.
+pub const GITHUB_REPOSITORY: &str = "GITHUB_REPOSITORY";
+/// Set by GitHub Actions: the run's number.
+pub const GITHUB_RUN_ID: &str = "GITHUB_RUN_ID";
 /// Any non-empty value turns colours off (no-color.org).
 pub const NO_COLOR: &str = "NO_COLOR";
 /// XDG base folder of the harness's state (locks, records, kubeconfig).
@@ -81,6 +96,10 @@ const OURS: &[&str] = &[
     DEPLOYER,
     KEEP,
     IDLE_TTL_SECS,
+    ARTIFACTS,
+    REGISTRY_SERVER,
+    REGISTRY_USERNAME,
+    REGISTRY_PASSWORD,
     LIVE_URL,
     CA_BUNDLE,
     KIND_NODE_IMAGE,
@@ -96,10 +115,6 @@ const OURS: &[&str] = &[
 const LATER: &[&str] = &[
     "JETSCALE_KUBE_CONTEXT",
     "JETSCALE_KUBE_CONTEXT_ALLOW",
-    "JETSCALE_ARTIFACTS",
-    "JETSCALE_REGISTRY_SERVER",
-    "JETSCALE_REGISTRY_USERNAME",
-    "JETSCALE_REGISTRY_PASSWORD",
     "JETSCALE_PREVIEW_URL",
     "JETSCALE_ACCOUNT_LOGIN",
     "JETSCALE_ACCOUNT_PASSWORD",
@@ -153,6 +168,23 @@ pub enum Keep {
     Always,
 }
 
+/// An account at a registry.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The registry, as image references name it.
+    pub server: String,
+    /// The account.
+    pub username: String,
+    /// Its password or token.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Login({} at {}, …)", self.username, self.server)
+    }
+}
+
 /// What the environment asks for.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -164,6 +196,10 @@ pub struct Settings {
     pub keep: Keep,
     /// [`IDLE_TTL_SECS`]; `None`: a kept cluster stays until it is cleaned.
     pub idle_ttl: Option<Duration>,
+    /// [`ARTIFACTS`].
+    pub artifacts: Option<String>,
+    /// [`REGISTRY_SERVER`], with its account.
+    pub registry_login: Option<Login>,
     /// [`LIVE_URL`].
     pub live_url: String,
     /// [`CA_BUNDLE`].
@@ -184,6 +220,8 @@ pub struct Settings {
     pub run_dir: Option<PathBuf>,
     /// [`NEXTEST_RUN_ID`].
     pub run_id: Option<String>,
+    /// The page of the CI run that we are in, out of [`GITHUB_SERVER_URL`], [`GITHUB_REPOSITORY`] and [`GITHUB_RUN_ID`].
+    pub run_url: Option<String>,
     /// [`NO_COLOR`].
     pub colour: bool,
     /// [`QUIET`].
@@ -256,6 +294,8 @@ impl Settings {
             )?
             .unwrap_or(if ci { Keep::Never } else { Keep::Always }),
             idle_ttl: (idle > 0).then(|| Duration::from_secs(idle)),
+            artifacts: artifacts(get(ARTIFACTS))?,
+            registry_login: login(get(REGISTRY_SERVER), get(REGISTRY_USERNAME), get(REGISTRY_PASSWORD))?,
             live_url: get(LIVE_URL).unwrap_or("https://app.jetscale.ai").trim_end_matches('/').to_owned(),
             ca_bundle: path(CA_BUNDLE),
             build_ca: path(CA_BUNDLE).or_else(|| path(SSL_CERT_FILE)),
@@ -266,6 +306,10 @@ impl Settings {
             frontend_dir: path(FRONTEND_DIR),
             run_dir: path(RUN_DIR),
             run_id: get(NEXTEST_RUN_ID).map(str::to_owned),
+            run_url: get(GITHUB_SERVER_URL)
+                .zip(get(GITHUB_REPOSITORY))
+                .zip(get(GITHUB_RUN_ID))
+                .map(|((server, repository), run)| format!("{server}/{repository}/actions/runs/{run}")),
             colour: get(NO_COLOR).is_none(),
             quiet: yes(get(QUIET)),
             state_root: xdg(XDG_STATE_HOME, ".local/state"),
@@ -290,6 +334,33 @@ fn choice<T: Copy, const N: usize>(name: &str, value: Option<&str>, allowed: [(&
         return Ok(Some(*meaning));
     }
     Err(refuse(name, value, &format!("one of {}", allowed.map(|(word, _)| word).join(", "))))
+}
+
+/// Cargo runs each suite in its package's folder, so a relative path would mean another file in each.
+fn artifacts(value: Option<&str>) -> Result<Option<String>> {
+    match value {
+        Some(text) if !text.starts_with("https://") && !text.starts_with('/') => {
+            Err(refuse(ARTIFACTS, text, "an absolute path or an https address"))
+        }
+        other => Ok(other.map(str::to_owned)),
+    }
+}
+
+/// All three or none: two of them log nobody in, and the third is then looked for elsewhere in vain.
+fn login(server: Option<&str>, username: Option<&str>, password: Option<&str>) -> Result<Option<Login>> {
+    match (server, username, password) {
+        (None, None, None) => Ok(None),
+        (Some(server), Some(username), Some(password)) if !server.contains('/') => {
+            Ok(Some(Login { server: server.to_owned(), username: username.to_owned(), password: password.to_owned() }))
+        }
+        (Some(server), Some(_), Some(_)) => {
+            Err(refuse(REGISTRY_SERVER, server, "a registry's name alone, such as ghcr.io or 127.0.0.1:5000"))
+        }
+        _ => Err(Error::refused(
+            format!("of {REGISTRY_SERVER}, {REGISTRY_USERNAME} and {REGISTRY_PASSWORD} some are set and some are not"),
+            "set all three, or none",
+        )),
+    }
 }
 
 fn refuse(name: &str, value: &str, allowed: &str) -> Error {
@@ -335,6 +406,9 @@ mod tests {
     #[case::deployer("JETSCALE_DEPLOYER", "Helm", "one of skaffold, helm")]
     #[case::idle("JETSCALE_IDLE_TTL_SECS", "10s", "a whole number of seconds")]
     #[case::relative("JETSCALE_RUN_DIR", "target/run", "an absolute path")]
+    #[case::artifacts("JETSCALE_ARTIFACTS", "set.json", "an absolute path or an https address")]
+    #[case::plain_http("JETSCALE_ARTIFACTS", "http://x/set.json", "an absolute path or an https address")]
+    #[case::half_a_login("JETSCALE_REGISTRY_SERVER", "ghcr.io", "set all three, or none")]
     #[case::slip("JETSCALE_STAG", "ci", "did you mean JETSCALE_STAGE?")]
     #[case::plural("JETSCALE_DEPLOYERS", "helm", "did you mean JETSCALE_DEPLOYER?")]
     #[case::case("JETSCALE_LIVEURL", "x", "did you mean JETSCALE_LIVE_URL?")]
@@ -364,6 +438,21 @@ mod tests {
     fn a_relative_xdg_folder_is_ignored() {
         let settings = parse(&[("HOME", "/h"), ("XDG_STATE_HOME", "here")]).unwrap();
         assert_eq!(settings.state_root, PathBuf::from("/h/.local/state/jetscale-stack"));
+    }
+
+    #[test]
+    fn a_login_never_shows_its_password() {
+        let login = |server| {
+            parse(&[
+                ("JETSCALE_REGISTRY_SERVER", server),
+                ("JETSCALE_REGISTRY_USERNAME", "robot"),
+                ("JETSCALE_REGISTRY_PASSWORD", "hunter2"),
+            ])
+        };
+        let shown = format!("{:?}", login("ghcr.io").unwrap());
+        assert!(shown.contains("robot at ghcr.io") && !shown.contains("hunter2"), "{shown}");
+        let error = login("https://ghcr.io/v2").unwrap_err().report();
+        assert!(error.contains("a registry's name alone") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]

@@ -35,19 +35,31 @@ impl Stage {
 
     /// Whether a Kind cluster of ours carries this stage (its scenarios may make namespaces there).
     pub fn has_own_cluster(self) -> bool {
-        matches!(self, Self::Local)
+        matches!(self, Self::Local | Self::Ci)
+    }
+
+    /// Leave to build images; only stage local has it, the others are given theirs.
+    pub fn may_build(self) -> Option<MayBuild> {
+        (self == Self::Local).then_some(MayBuild(()))
     }
 
     /// Why this harness cannot run the stage yet, if so.
     pub fn missing(self) -> Option<&'static str> {
         match self {
-            Self::Local | Self::Live => None,
+            Self::Local | Self::Ci | Self::Live => None,
             Self::Dev => Some("stage dev needs the Tiltfile, which is not part of this version"),
-            Self::Ci => Some("stage ci needs given artifact sets, which are not part of this version"),
             Self::Preview => Some("stage preview needs its deployer, which is not part of this version"),
         }
     }
 }
+
+/// Leave to build images: whatever leads to a builder asks for it, and [`Stage::may_build`] alone gives it.
+///
+/// ```compile_fail
+/// let forged = harness::stage::MayBuild(());
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct MayBuild(());
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,5 +72,16 @@ impl FromStr for Stage {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         Self::ALL.into_iter().find(|stage| stage.name() == text).ok_or(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_stage_local_may_build() {
+        let builders: Vec<Stage> = Stage::ALL.into_iter().filter(|stage| stage.may_build().is_some()).collect();
+        assert_eq!(builders, [Stage::Local]);
     }
 }

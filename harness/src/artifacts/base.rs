@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::descriptor::{self, BUILT, REGISTRY_IMAGE, THIRD_PARTY};
 use crate::engine::{Engine, Image};
 use crate::error::{Error, Result};
 use crate::hash;
@@ -32,6 +33,24 @@ pub struct Wanted {
     pub recipe: &'static str,
     /// The official image, by digest.
     pub official: &'static str,
+}
+
+/// All base and third-party images: our builds' bases, what the release takes from others, the registry's.
+pub fn wanted() -> Vec<Wanted> {
+    let ours = BUILT.iter().map(|image| Wanted { recipe: image.base, official: image.official_base });
+    ours.chain(THIRD_PARTY.iter().chain([&REGISTRY_IMAGE]).map(third_party)).collect()
+}
+
+pub(super) fn third_party(image: &descriptor::ThirdParty) -> Wanted {
+    Wanted { recipe: image.name, official: image.official }
+}
+
+/// An image that runs by itself, for tests of what we do to containers.
+#[cfg(test)]
+pub(crate) async fn third_party_image(engine: &Engine, project: &Project, may_set_up: bool) -> Result<String> {
+    let bases = Bases { engine, project, may_set_up, from: From::Auto };
+    let held = bases.ensure(&[third_party(&THIRD_PARTY[1])]).await?;
+    Ok(held[0].reference.clone())
 }
 
 /// Where base images are looked for.

@@ -1,47 +1,31 @@
-//! Builds the artifact set of stage local: once a run, from the working tree, by `skaffold build`.
+//! Builds an artifact set from the working tree, by `skaffold build`: stage local's, and those for other stages.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::base::{Bases, Held, Wanted};
+use super::Sources;
+use super::base::{Held, wanted};
 use super::registry::Registry;
-use super::set::{Artifact, ArtifactSet, Reference};
+use super::revision::{Revision, revision};
+use super::set::{Artifact, ArtifactSet, Provenance, Reference};
 use crate::descriptor::{self, BUILT, REGISTRY_IMAGE, THIRD_PARTY};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::project::Project;
-use crate::settings::Settings;
-use crate::source::From;
-use crate::tools::{Tool, Tools};
+use crate::stage::MayBuild;
+use crate::tools::{Look, Tool};
 
 /// How long all builds may take together; the first one on a slow line downloads everything.
 const BUILD: Duration = Duration::from_secs(1200);
 
-/// What a build needs to know.
-#[derive(Debug)]
-pub struct Sources<'a> {
-    /// The checkout.
-    pub project: &'a Project,
-    /// What the environment asks for.
-    pub settings: &'a Settings,
-    /// Where the tools are.
-    pub tools: &'a Tools,
-    /// The cluster that the registry stands beside.
-    pub cluster: &'a str,
-    /// Where the registry's data lies.
-    pub registry_data: &'a Path,
-    /// A folder for the build's own files.
-    pub scratch: &'a Path,
-}
-
-/// The revision of the working tree, as images and the set record it.
-#[derive(Debug, PartialEq, Eq)]
-struct Revision {
-    sha: String,
-    reference: String,
-    time: String,
+/// What is asked of a build.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Order<'a> {
+    /// Whether the set is for others: then it is of a clean commit, or refused before anything is built.
+    pub official: bool,
+    /// The repository that images are pushed below, such as `ghcr.io/jetscale`; `None`: the registry beside the cluster.
+    pub repository: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -49,76 +33,84 @@ struct SkaffoldOutput {
     builds: Vec<Artifact>,
 }
 
-impl Sources<'_> {
-    fn bases<'b>(&'b self, engine: &'b Engine) -> Bases<'b> {
-        Bases { engine, project: self.project, may_set_up: self.settings.may_set_up, from: From::Auto }
-    }
-}
-
-/// All base and third-party images: our builds' bases, what the release takes from others, the registry's.
-pub fn wanted() -> Vec<Wanted> {
-    let ours = BUILT.iter().map(|image| Wanted { recipe: image.base, official: image.official_base });
-    ours.chain(THIRD_PARTY.iter().chain([&REGISTRY_IMAGE]).map(third_party)).collect()
-}
-
-fn third_party(image: &descriptor::ThirdParty) -> Wanted {
-    Wanted { recipe: image.name, official: image.official }
-}
-
-/// Makes sure that the registry with a set that was built before is up.
+/// Makes the artifact set: base images, our builds, and the third-party images, all pushed.
 ///
-/// # Errors
-/// As [`build`].
-pub async fn serve(engine: &Engine, sources: &Sources<'_>) -> Result<()> {
-    let held = sources.bases(engine).ensure(&[third_party(&REGISTRY_IMAGE)]).await?;
-    start_registry(engine, sources, &held).await.map(drop)
-}
-
-/// An image that runs by itself, for tests of what we do to containers.
-#[cfg(test)]
-pub(crate) async fn third_party_image(engine: &Engine, project: &Project, settings: &Settings) -> Result<String> {
-    let bases = Bases { engine, project, may_set_up: settings.may_set_up, from: From::Auto };
-    let held = bases.ensure(&[third_party(&THIRD_PARTY[1])]).await?;
-    Ok(held[0].reference.clone())
-}
-
-async fn start_registry(engine: &Engine, sources: &Sources<'_>, image: &[Held]) -> Result<Registry> {
-    Registry::start(engine, sources.cluster, &image[0].reference, sources.registry_data).await
-}
-
-/// Makes the artifact set: base images, the registry, our builds, and the third-party images, all in the registry.
-///
+/// To another registry than our own it is the engine's client that pushes, with the accounts of its own configuration.
 /// What remains on cancel: the registry's container (it carries the owner label) and whole images.
 ///
 /// # Errors
-/// [`Error::Command`] when something does not build; [`Error::Refused`] when a tool or an image cannot be had.
-pub async fn build(engine: &Engine, sources: &Sources<'_>) -> Result<ArtifactSet> {
+/// [`Error::Command`] when something does not build; [`Error::Refused`] when a tool or an image cannot be had, or an
+/// official set is asked of a tree that no commit holds.
+pub async fn build(_: MayBuild, engine: &Engine, sources: &Sources<'_>, order: Order<'_>) -> Result<ArtifactSet> {
     let started = Instant::now();
+    let revision = revision(sources).await?;
+    if order.official {
+        revision.expect_official()?;
+    }
+    check_contexts(sources)?;
     // Skaffold and buildx are needed once the bases are there; having either may take minutes.
-    let (wanted, bases) = (wanted(), sources.bases(engine));
+    let (mut wanted, bases) = (wanted(), sources.bases(engine));
+    if order.repository.is_some() {
+        wanted.retain(|want| want.recipe != REGISTRY_IMAGE.name);
+    }
     let builders = sources.tools.require(&[Tool::Buildx, Tool::Skaffold]);
     // Both to their end, so that a recipe is not cut off because a tool is missing.
     let (held, builders) = tokio::join!(bases.ensure(&wanted), builders);
     let held = builders.and(held)?;
     let (bases, others) = held.split_at(BUILT.len());
-    let (third_party, registry_image) = others.split_at(THIRD_PARTY.len());
-    let registry = start_registry(engine, sources, registry_image).await?;
-    let revision = revision(sources).await?;
-    let (built, pushed) =
-        tokio::join!(skaffold_build(sources, &registry, bases, &revision), push_all(engine, &registry, third_party));
+    let repository = match order.repository {
+        Some(repository) => repository.trim_end_matches('/').to_owned(),
+        None => Registry::beside(engine, sources).await?.address,
+    };
+    let (built, pushed) = tokio::join!(
+        skaffold_build(sources, &repository, bases, &revision),
+        push_all(engine, &repository, &others[..THIRD_PARTY.len()])
+    );
     let mut builds: Vec<Artifact> = built?.into_iter().chain(pushed?).collect();
     builds.sort_by(|a, b| a.image_name.cmp(&b.image_name));
-    for artifact in &mut builds {
-        artifact.tag = artifact.tag.at_registry(descriptor::REGISTRY);
+    if order.repository.is_none() {
+        for artifact in &mut builds {
+            artifact.tag = artifact.tag.at_registry(descriptor::REGISTRY);
+        }
     }
     tracing::info!("{} images ready after {:.1?}, revision {}", builds.len(), started.elapsed(), revision.sha);
     let image = &bases[0].image;
-    Ok(ArtifactSet { builds, revision: revision.sha, platform: format!("{}/{}", image.os, image.architecture) })
+    let platform = format!("{}/{}", image.os, image.architecture);
+    let provenance = provenance(sources, &revision).await?;
+    Ok(ArtifactSet { builds, revision: revision.sha, platform, provenance })
+}
+
+async fn provenance(sources: &Sources<'_>, revision: &Revision) -> Result<Provenance> {
+    let version = match sources.tools.look(Tool::Skaffold).await? {
+        Look::Found(found) => found.version,
+        Look::Missing { .. } => None,
+    };
+    Ok(Provenance {
+        version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        reference: Some(revision.reference.clone()),
+        committed: Some(revision.time.clone()),
+        builder: version.map(|version| format!("skaffold {version}")),
+        run: sources.settings.run_url.clone(),
+    })
+}
+
+/// Each context names what goes into its image; without, whatever lies about in the folder would.
+fn check_contexts(sources: &Sources<'_>) -> Result<()> {
+    for image in &BUILT {
+        let folder = sources.project.context(image, sources.settings)?;
+        if !folder.join(".dockerignore").is_file() {
+            return Err(Error::refused(
+                format!("{} has no .dockerignore: what lies about there would get into the image", folder.display()),
+                "write one that excludes all (*) and names what the image holds (!src/), as apps/backend does",
+            ));
+        }
+    }
+    Ok(())
 }
 
 async fn skaffold_build(
     sources: &Sources<'_>,
-    registry: &Registry,
+    repository: &str,
     bases: &[Held],
     revision: &Revision,
 ) -> Result<Vec<Artifact>> {
@@ -132,7 +124,7 @@ async fn skaffold_build(
         // No profile: its deployer would be asked for, and nothing is deployed here.
         .args(["build", "--filename"])
         .arg(&definition)
-        .args(["--default-repo", &registry.address, "--cache-file"])
+        .args(["--default-repo", repository, "--cache-file"])
         .arg(sources.registry_data.with_file_name("skaffold-cache.yaml"))
         .arg("--config")
         .arg(&config)
@@ -166,8 +158,7 @@ async fn skaffold_build(
 
 /// skaffold.yaml as this build needs it, beside the build's other files.
 fn definition(sources: &Sources<'_>, ca: &Path) -> Result<PathBuf> {
-    let original = sources.project.root.join("skaffold.yaml");
-    let text = std::fs::read_to_string(&original).map_err(Error::io(format!("read {}", original.display())))?;
+    let text = sources.project.skaffold()?;
     let contexts = BUILT
         .iter()
         .map(|image| Ok((image.context, sources.project.context(image, sources.settings)?)))
@@ -208,11 +199,11 @@ fn build_ca(sources: &Sources<'_>) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Pushes images that are not ours into the registry, one after another: each is a few layers that are mostly there.
-async fn push_all(engine: &Engine, registry: &Registry, held: &[Held]) -> Result<Vec<Artifact>> {
+/// Pushes images that are not ours, one after another: each is a few layers that are mostly there.
+async fn push_all(engine: &Engine, prefix: &str, held: &[Held]) -> Result<Vec<Artifact>> {
     let mut artifacts = Vec::new();
     for (image, held) in THIRD_PARTY.iter().zip(held) {
-        let repository = format!("{}/{}", registry.address, image.name);
+        let repository = format!("{prefix}/{}", image.name);
         engine.docker()?.args(["tag", &held.reference, &repository]).run().await?;
         engine.docker()?.args(["push", "--quiet", &repository]).limit(BUILD).run().await?;
         let pushed = engine.image(&repository).await?.map(|image| image.repo_digests).unwrap_or_default();
@@ -230,29 +221,6 @@ async fn push_all(engine: &Engine, registry: &Registry, held: &[Held]) -> Result
         });
     }
     Ok(artifacts)
-}
-
-/// What the images record of their source. The time is the commit's, so that building twice gives the same image.
-async fn revision(sources: &Sources<'_>) -> Result<Revision> {
-    let git = |args: &[&str]| {
-        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        async move {
-            let command = sources.tools.command(Tool::Git).await?.args(args).folder(&sources.project.root);
-            Ok::<_, Error>(command.run().await?.stdout.trim().to_owned())
-        }
-    };
-    let head = git(&["show", "--no-patch", "--format=%H %cI", "HEAD"]).await;
-    // An exported tree has no history; its images say so.
-    let Ok(head) = head else {
-        tracing::warn!("the checkout has no git history: images record the revision as unknown");
-        let unknown = || "unknown".to_owned();
-        return Ok(Revision { sha: unknown(), reference: unknown(), time: unknown() });
-    };
-    let (reference, changes) =
-        tokio::join!(git(&["rev-parse", "--abbrev-ref", "HEAD"]), git(&["status", "--porcelain"]));
-    let (sha, time) = head.split_once(' ').unwrap_or((head.as_str(), ""));
-    let dirty = if changes?.is_empty() { "" } else { "-dirty" };
-    Ok(Revision { sha: format!("{sha}{dirty}"), reference: reference?, time: time.to_owned() })
 }
 
 #[cfg(test)]

@@ -1,13 +1,97 @@
-//! Which images, by digest? Stage local builds the set; the registry beside the cluster holds it.
+//! Which images, by digest? Stage local builds the set, the others are given it; the registry beside the cluster holds it.
 
 mod base;
 mod build;
+mod credentials;
+mod distribution;
+mod given;
+mod private;
 mod registry;
+mod revision;
 mod set;
 
-pub use base::{Bases, Wanted};
+use std::path::Path;
+
 #[cfg(test)]
-pub(crate) use build::third_party_image;
-pub use build::{Sources, build, serve, wanted};
-pub use registry::{Registry, container_name};
-pub use set::{Artifact, ArtifactSet, Reference};
+pub(crate) use base::third_party_image;
+pub use base::{Bases, Wanted, wanted};
+pub use build::{Order, build};
+pub use credentials::Credentials;
+pub use distribution::{copy, platforms};
+pub use given::{Given, images_of};
+pub use private::PrivateRegistry;
+pub use registry::{Registry, container_name, introduce};
+pub use set::{Artifact, ArtifactSet, Provenance, Reference};
+
+use crate::descriptor::REGISTRY;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::project::Project;
+use crate::settings::Settings;
+use crate::source::From;
+use crate::stage::{MayBuild, Stage};
+use crate::tools::Tools;
+
+/// What making a set, or taking a given one, needs to know.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    /// The checkout.
+    pub project: &'a Project,
+    /// What the environment asks for.
+    pub settings: &'a Settings,
+    /// Where the tools are.
+    pub tools: &'a Tools,
+    /// The cluster that the registry stands beside.
+    pub cluster: &'a str,
+    /// Where the registry's data lies.
+    pub registry_data: &'a Path,
+    /// A folder for the build's own files.
+    pub scratch: &'a Path,
+}
+
+impl Sources<'_> {
+    fn bases<'b>(&'b self, engine: &'b Engine) -> Bases<'b> {
+        Bases { engine, project: self.project, may_set_up: self.settings.may_set_up, from: From::Auto }
+    }
+}
+
+/// Where a stage's artifact set is from. A stage that is given its set holds nothing that leads to a builder.
+#[derive(Debug)]
+pub enum Supply {
+    /// Built here, from the working tree.
+    Built(MayBuild),
+    /// Built by somebody else.
+    Given(Given),
+}
+
+impl Supply {
+    /// The stage's own.
+    pub fn of(stage: Stage, settings: &Settings) -> Self {
+        match stage.may_build() {
+            Some(leave) => Self::Built(leave),
+            None => Self::Given(Given::of(stage, settings)),
+        }
+    }
+
+    /// The set, each of whose images is in its registry.
+    ///
+    /// # Errors
+    /// As [`build`] or [`Given::obtain`].
+    pub async fn obtain(&self, engine: &Engine, sources: &Sources<'_>) -> Result<ArtifactSet> {
+        match self {
+            Self::Built(leave) => build(*leave, engine, sources, Order::default()).await,
+            Self::Given(given) => given.obtain(engine, sources).await,
+        }
+    }
+}
+
+/// Makes sure that the registry beside the cluster is up, if anything of the set is there.
+///
+/// # Errors
+/// As [`Registry::beside`].
+pub async fn serve(engine: &Engine, sources: &Sources<'_>, set: &ArtifactSet) -> Result<Option<Registry>> {
+    match set.builds.iter().any(|artifact| artifact.tag.registry() == REGISTRY) {
+        true => Registry::beside(engine, sources).await.map(Some),
+        false => Ok(None),
+    }
+}

@@ -3,15 +3,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::descriptor;
+use super::Sources;
+use super::base::third_party;
+use crate::descriptor::{self, REGISTRY_IMAGE};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::http::Reader;
 
 /// The port that the registry listens on in its container.
-const PORT: u16 = 5000;
+pub(super) const PORT: u16 = 5000;
 /// How long it may take to answer once its container runs.
-const ANSWER: Duration = Duration::from_secs(20);
+pub(super) const ANSWER: Duration = Duration::from_secs(20);
 
 /// A registry that runs.
 #[derive(Debug, Clone)]
@@ -26,6 +28,15 @@ pub fn container_name(cluster: &str) -> String {
 }
 
 impl Registry {
+    /// The registry beside the cluster, made if it is not there: with it, every set that was pushed to it is served.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when its image cannot be had; as [`Registry::start`].
+    pub async fn beside(engine: &Engine, sources: &Sources<'_>) -> Result<Self> {
+        let held = sources.bases(engine).ensure(&[third_party(&REGISTRY_IMAGE)]).await?;
+        Self::start(engine, sources.cluster, &held[0].reference, sources.registry_data).await
+    }
+
     /// Starts the registry of a cluster unless it runs; its data lies in `data`, so that a new one pushes nothing twice.
     ///
     /// What remains on cancel is a container that carries the cluster's owner label.
@@ -73,32 +84,32 @@ impl Registry {
             .map(|_| ())
     }
 
-    /// Lets the cluster's node reach the registry by its one name.
+    /// Lets the cluster's node reach the registry beside it, if there is one, by its one name.
     ///
     /// # Errors
     /// [`Error::Command`] when the engine refuses.
     pub async fn join(engine: &Engine, cluster: &str, node: &str) -> Result<()> {
         let registry = container_name(cluster);
-        let connected = engine.docker()?.args(["network", "connect", "kind", &registry]).run().await;
-        match connected {
-            Err(Error::Command(failure)) if failure.tail.contains("already exists") => {}
-            other => drop(other?),
+        match engine.container(&registry).await? {
+            Some(_) => introduce(engine, node, &registry, descriptor::REGISTRY).await,
+            // Every image is in a registry that the node reaches by itself.
+            None => Ok(()),
         }
-        let folder = format!("/etc/containerd/certs.d/{}", descriptor::REGISTRY);
-        let hosts = format!("server = \"http://{registry}:{PORT}\"\n[host.\"http://{registry}:{PORT}\"]\n");
-        engine
-            .docker()?
-            .args([
-                "exec",
-                "--interactive",
-                node,
-                "sh",
-                "-c",
-                &format!("mkdir -p {folder} && cat > {folder}/hosts.toml"),
-            ])
-            .input(hosts)
-            .run()
-            .await?;
-        Ok(())
     }
+}
+
+/// Puts a registry's container on the clusters' network, and lets a node find it by a name of its own.
+///
+/// # Errors
+/// [`Error::Command`] when the engine refuses.
+pub async fn introduce(engine: &Engine, node: &str, registry: &str, name: &str) -> Result<()> {
+    let connected = engine.docker()?.args(["network", "connect", "kind", registry]).run().await;
+    match connected {
+        Err(Error::Command(failure)) if failure.tail.contains("already exists") => {}
+        other => drop(other?),
+    }
+    let folder = format!("/etc/containerd/certs.d/{name}");
+    let hosts = format!("server = \"http://{registry}:{PORT}\"\n[host.\"http://{registry}:{PORT}\"]\n");
+    let write = format!("mkdir -p {folder} && cat > {folder}/hosts.toml");
+    engine.docker()?.args(["exec", "--interactive", node, "sh", "-c", &write]).input(hosts).run().await.map(drop)
 }

@@ -1,8 +1,9 @@
-//! The artifact set: every image of a release, by digest, as one JSON file.
+//! The artifact set: every image of a release, by digest, as one JSON file (docs/artifacts.md).
 //!
 //! `builds` is what `skaffold build --file-output` writes and `--build-artifacts` reads, so the
 //! file serves Skaffold as it is; the other members are ours.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -21,6 +22,30 @@ pub struct ArtifactSet {
     pub revision: String,
     /// `os/architecture` of all of them.
     pub platform: String,
+    /// Where they come from, for people; nothing is decided by it.
+    #[serde(default)]
+    pub provenance: Provenance,
+}
+
+/// Where a set comes from. Nothing in it is a moment or a machine: building twice gives the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Provenance {
+    /// The version that the images say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The branch or tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// When the revision was committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed: Option<String>,
+    /// What built them, such as `skaffold 2.16.1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub builder: Option<String>,
+    /// The page of the CI run that built them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
 }
 
 /// One image.
@@ -48,7 +73,95 @@ pub struct Reference {
     pub digest: String,
 }
 
+/// A set as somebody wrote it: nothing in it is believed yet, so that each fault can be named with its artifact.
+#[derive(Deserialize)]
+struct Written {
+    builds: Option<Vec<WrittenArtifact>>,
+    revision: Option<String>,
+    platform: Option<String>,
+    #[serde(default)]
+    provenance: Provenance,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenArtifact {
+    image_name: Option<String>,
+    tag: Option<String>,
+    stands_in_for: Option<String>,
+}
+
 impl ArtifactSet {
+    /// Reads a set, and refuses it unless it is whole: each image by digest, each of `needed` among them, none twice,
+    /// a revision and a platform. `from` says in errors where the text is from.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] naming the artifact, and what to do about it.
+    pub fn parse(text: &str, from: &str, needed: &BTreeSet<String>) -> Result<Self> {
+        let remake = || "cargo stack artifacts build --output FILE writes a whole set (docs/artifacts.md)".to_owned();
+        let refuse = |what: String| Error::refused(format!("the artifact set {from} {what}"), remake());
+        if text.trim().is_empty() {
+            return Err(refuse("is empty".to_owned()));
+        }
+        let written: Written =
+            serde_json::from_str(text).map_err(|error| refuse(format!("does not parse: {error}")))?;
+        let listed = written.builds.filter(|builds| !builds.is_empty());
+        let listed =
+            listed.ok_or_else(|| refuse("names no image: its member `builds` is missing or empty".to_owned()))?;
+        let mut builds = Vec::new();
+        for (index, WrittenArtifact { image_name, tag, stands_in_for }) in listed.into_iter().enumerate() {
+            let image_name = image_name.filter(|name| !name.is_empty());
+            let image_name =
+                image_name.ok_or_else(|| refuse(format!("has an image without imageName, number {index}")))?;
+            let tag = tag.ok_or_else(|| refuse(format!("has no tag for {image_name}")))?;
+            let tag = tag.parse().map_err(|error: Error| match error {
+                Error::Refused { what, next } => {
+                    Error::refused(format!("the artifact set {from}: {image_name}: {what}"), next)
+                }
+                other => other,
+            })?;
+            if builds.iter().any(|other: &Artifact| other.image_name == image_name) {
+                return Err(refuse(format!("names {image_name} twice")));
+            }
+            builds.push(Artifact { image_name, tag, stands_in_for });
+        }
+        let there: BTreeSet<&str> = builds.iter().map(|artifact| artifact.image_name.as_str()).collect();
+        let missing: Vec<&str> = needed.iter().map(String::as_str).filter(|name| !there.contains(name)).collect();
+        if !missing.is_empty() {
+            // Skaffold would render `<no value>` for them, without an error.
+            return Err(refuse(format!("has no {}, which skaffold.yaml deploys", missing.join(", "))));
+        }
+        let revision = written.revision.filter(|revision| is_revision(revision)).ok_or_else(|| {
+            refuse("does not say which revision it was built from: `revision`, 7 to 40 hex digits".to_owned())
+        })?;
+        let platform = written.platform.filter(|platform| is_platform(platform)).ok_or_else(|| {
+            refuse("does not say which platform it is for: `platform`, such as linux/amd64".to_owned())
+        })?;
+        builds.sort_by(|a, b| a.image_name.cmp(&b.image_name));
+        Ok(Self { builds, revision, platform, provenance: written.provenance })
+    }
+
+    /// Whether the working tree that it was built from had changes that no commit holds.
+    pub fn is_dirty(&self) -> bool {
+        self.revision.ends_with(DIRTY)
+    }
+
+    /// How the images of another set differ, a line each; empty when they are the same, wherever they are.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let find = |set: &Self, name: &str| set.builds.iter().find(|artifact| artifact.image_name == name).cloned();
+        let names: BTreeSet<&str> =
+            [self, other].iter().flat_map(|set| &set.builds).map(|a| a.image_name.as_str()).collect();
+        let lines = names.into_iter().filter_map(|name| match (find(self, name), find(other, name)) {
+            (Some(old), Some(new)) if old.tag.digest == new.tag.digest => None,
+            (Some(old), Some(new)) => Some(format!("{name}: {} -> {}", old.tag.digest, new.tag.digest)),
+            (Some(_), None) => Some(format!("{name}: only in the first")),
+            _ => Some(format!("{name}: only in the second")),
+        });
+        let platform =
+            (self.platform != other.platform).then(|| format!("platform: {} -> {}", self.platform, other.platform));
+        platform.into_iter().chain(lines).collect()
+    }
+
     /// A set with every image of the release and digests of nothing, for rendering what is never deployed.
     pub fn placeholder() -> Self {
         let names = BUILT.iter().map(|image| image.name).chain(THIRD_PARTY.iter().map(|image| image.name));
@@ -62,7 +175,8 @@ impl ArtifactSet {
             stands_in_for: None,
         };
         let none = || "none".to_owned();
-        Self { builds: names.map(artifact).collect(), revision: none(), platform: none() }
+        let builds = names.map(artifact).collect();
+        Self { builds, revision: none(), platform: none(), provenance: Provenance::default() }
     }
 
     /// The artifact of that name.
@@ -80,7 +194,28 @@ impl ArtifactSet {
     }
 }
 
+/// What a revision ends in when the working tree had changes.
+pub(super) const DIRTY: &str = "-dirty";
+
+/// 7 to 40 hex digits, `unknown` for an exported tree, or either with `-dirty`.
+fn is_revision(text: &str) -> bool {
+    let sha = text.strip_suffix(DIRTY).unwrap_or(text);
+    sha == "unknown" || (7..=40).contains(&sha.len()) && sha.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// `os/architecture`.
+fn is_platform(text: &str) -> bool {
+    let word =
+        |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    text.split_once('/').is_some_and(|(os, architecture)| word(os) && word(architecture))
+}
+
 impl Reference {
+    /// The registry that holds it: what is before the first slash.
+    pub fn registry(&self) -> &str {
+        self.repository.split_once('/').map_or("", |(registry, _)| registry)
+    }
+
     /// `repository@digest`: what a manifest says.
     pub fn by_digest(&self) -> String {
         format!("{}@{}", self.repository, self.digest)
@@ -141,6 +276,11 @@ impl FromStr for Reference {
         if repository.is_empty() {
             return Err(refuse("it has no repository"));
         }
+        // Lower case and a few signs (OCI distribution spec, "Pulling manifests"); it becomes an argument and a value.
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-/:".contains(&byte);
+        if !repository.bytes().all(allowed) || repository.split('/').any(str::is_empty) {
+            return Err(refuse("its repository has signs that no repository has"));
+        }
         Ok(Self { repository: repository.to_owned(), tag, digest: digest.to_owned() })
     }
 }
@@ -170,8 +310,81 @@ mod tests {
     #[case::short("backend@sha256:12", "64 lower-case hex")]
     #[case::md5("backend@md5:12", "not a sha256")]
     #[case::nothing(&format!("@sha256:{HEX}"), "no repository")]
+    #[case::space(&format!("r/back end@sha256:{HEX}"), "signs that no repository has")]
+    #[case::value(&format!("r/a,b=c@sha256:{HEX}"), "signs that no repository has")]
+    #[case::slashes(&format!("r//a@sha256:{HEX}"), "signs that no repository has")]
     fn refuses(#[case] text: &str, #[case] says: &str) {
         let error = text.parse::<Reference>().unwrap_err().report();
+        assert!(error.contains(says), "{error}");
+    }
+
+    fn needed() -> BTreeSet<String> {
+        ["backend", "redis"].map(str::to_owned).into()
+    }
+
+    fn whole() -> serde_json::Value {
+        serde_json::json!({
+            "builds": [
+                {"imageName": "redis", "tag": format!("r.example/redis@sha256:{HEX}"), "standsInFor": "redis:8"},
+                {"imageName": "backend", "tag": format!("r.example/backend:v1@sha256:{HEX}")},
+            ],
+            "revision": "0123456", "platform": "linux/amd64", "provenance": {"version": "1.0"}, "more": 1,
+        })
+    }
+
+    #[test]
+    fn a_whole_set_is_read_and_written_the_same() {
+        let set = ArtifactSet::parse(&whole().to_string(), "x.json", &needed()).unwrap();
+        assert_eq!(set.builds[0].image_name, "backend", "sorted by name");
+        let again = ArtifactSet::parse(&serde_json::to_string(&set).unwrap(), "x.json", &needed()).unwrap();
+        assert_eq!((set.is_dirty(), &again), (false, &set));
+    }
+
+    type Damage = fn(&mut serde_json::Value) -> serde_json::Value;
+
+    #[test]
+    fn sets_differ_by_digest_alone() {
+        let old = ArtifactSet::parse(&whole().to_string(), "x.json", &needed()).unwrap();
+        let mut new = old.clone();
+        new.revision = "7654321".into();
+        new.builds[0].tag.repository = "elsewhere.example/backend".into();
+        assert!(old.differences(&new).is_empty());
+        new.builds[0].tag.digest = format!("sha256:{}", "0".repeat(64));
+        new.builds.remove(1);
+        assert_eq!(
+            old.differences(&new),
+            [format!("backend: sha256:{HEX} -> sha256:{}", "0".repeat(64)), "redis: only in the first".into()]
+        );
+    }
+
+    #[rstest]
+    #[case::empty(|_: &mut serde_json::Value| serde_json::Value::Null, "names no image")]
+    #[case::no_builds(|set: &mut serde_json::Value| { set["builds"].take(); set.take() }, "names no image")]
+    #[case::no_image(|set: &mut serde_json::Value| { set["builds"] = serde_json::json!([]); set.take() }, "names no image")]
+    #[case::missing(|set: &mut serde_json::Value| { set["builds"].as_array_mut().unwrap().remove(0); set.take() }, "has no redis, which skaffold.yaml deploys")]
+    #[case::no_name(|set: &mut serde_json::Value| { set["builds"][1]["imageName"].take(); set.take() }, "without imageName")]
+    #[case::no_tag(|set: &mut serde_json::Value| { set["builds"][1]["tag"].take(); set.take() }, "has no tag for backend")]
+    #[case::tag_alone(|set: &mut serde_json::Value| { set["builds"][1]["tag"] = "r.example/backend:v1".into(); set.take() }, "backend: image reference \"r.example/backend:v1\": it has no digest")]
+    #[case::short_digest(|set: &mut serde_json::Value| { set["builds"][1]["tag"] = "r.example/backend@sha256:12".into(); set.take() }, "backend: image reference \"r.example/backend@sha256:12\": its digest is not 64")]
+    #[case::twice(|set: &mut serde_json::Value| { set["builds"][0]["imageName"] = "backend".into(); set.take() }, "names backend twice")]
+    #[case::no_revision(|set: &mut serde_json::Value| { set["revision"] = "main".into(); set.take() }, "which revision it was built from")]
+    #[case::no_platform(|set: &mut serde_json::Value| { set["platform"].take(); set.take() }, "which platform it is for")]
+    #[case::odd_platform(|set: &mut serde_json::Value| { set["platform"] = "amd64".into(); set.take() }, "which platform it is for")]
+    fn malformed_sets_are_refused_each_with_its_own_error(#[case] damage: Damage, #[case] says: &str) {
+        let text = match damage(&mut whole()) {
+            serde_json::Value::Null => "{}".to_owned(),
+            damaged => damaged.to_string(),
+        };
+        let error = ArtifactSet::parse(&text, "x.json", &needed()).unwrap_err().report();
+        assert!(error.contains(says) && error.contains("x.json") && error.contains("next: "), "{error}");
+    }
+
+    #[rstest]
+    #[case::nothing("", "is empty")]
+    #[case::no_json("builds: []", "does not parse")]
+    #[case::cut_off("{\"builds\": [", "does not parse")]
+    fn what_is_no_set_is_refused(#[case] text: &str, #[case] says: &str) {
+        let error = ArtifactSet::parse(text, "x.json", &needed()).unwrap_err().report();
         assert!(error.contains(says), "{error}");
     }
 

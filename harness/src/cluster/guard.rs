@@ -188,7 +188,7 @@ mod tests {
         let project = crate::project::Project::find(&settings).unwrap();
         let tools = crate::tools::Tools::new(&settings);
         let engine = Engine::ensure(&tools, &settings, &std::env::temp_dir()).await.unwrap();
-        let image = crate::artifacts::third_party_image(&engine, &project, &settings).await.unwrap();
+        let image = crate::artifacts::third_party_image(&engine, &project, true).await.unwrap();
         let (name, tag) = image.rsplit_once(':').unwrap();
         let start =
             async |owner: &str| GenericImage::new(name, tag).with_label(OWNER_LABEL, owner).start().await.unwrap();

@@ -191,6 +191,11 @@ impl Home {
         self.path("registry")
     }
 
+    /// What the cluster held of the shared release when it had converged; stays when the cluster goes.
+    pub fn held(&self) -> PathBuf {
+        self.path("held.json")
+    }
+
     /// Where the reaper writes what it does.
     pub fn reaper_log(&self) -> PathBuf {
         self.path("reaper.log")
@@ -241,7 +246,7 @@ impl Home {
     pub fn clear(&self, registry_data_too: bool) -> Result<()> {
         let mut names = vec!["record.json", "kubeconfig", "kubeconfig.lock", "reaper.log", "failed"];
         if registry_data_too {
-            names.extend(["registry", "skaffold-cache.yaml"]);
+            names.extend(["registry", "skaffold-cache.yaml", "held.json"]);
         }
         names.into_iter().try_for_each(|name| remove(&self.path(name)))
     }

@@ -20,10 +20,12 @@ pub(crate) use absence::{Absence, address, decide, look};
 pub(crate) use host::Capabilities;
 pub(crate) use host::Host;
 
+use base64::Engine as _;
+
 use crate::error::{Error, Result};
 use crate::lock::{Lock, Mode};
 use crate::run::private_folder;
-use crate::settings::Settings;
+use crate::settings::{Login, Settings};
 use crate::tools::{Command, Tools};
 use absence::Action;
 use place::Place;
@@ -31,6 +33,8 @@ use record::Record;
 
 /// Free space below which nothing is provisioned, in GiB: a node, the images and a registry need about this much.
 pub(crate) const MIN_FREE_GIB: u64 = 4;
+/// How long a pull may take.
+const PULL: Duration = Duration::from_secs(600);
 /// How long to wait for another process that installs or starts the engine.
 const SET_UP: Duration = Duration::from_secs(1200);
 
@@ -139,6 +143,15 @@ impl Engine {
         self.tools.docker()
     }
 
+    /// What its containers run on, as `os/architecture`.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when the engine does not answer.
+    pub async fn platform(&self) -> Result<String> {
+        let asked = self.docker()?.args(["version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"]).run().await?;
+        Ok(asked.stdout.trim().to_owned())
+    }
+
     /// What the engine says of a container of that name, if there is one.
     ///
     /// # Errors
@@ -153,6 +166,26 @@ impl Engine {
     /// [`Error::Command`] when the engine does not answer.
     pub async fn image(&self, reference: &str) -> Result<Option<Image>> {
         self.inspect(["image", "inspect", reference]).await
+    }
+
+    /// Makes sure that the engine holds an image (`repository@digest`), pulled by this account if it does not.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when it cannot be pulled.
+    pub async fn hold(&self, image: &str, login: Option<&Login>, settings: &Settings) -> Result<()> {
+        if self.image(image).await?.is_some() {
+            return Ok(());
+        }
+        let pull = ["pull", "--quiet", image];
+        let Some(login) = login else { return self.docker()?.args(pull).limit(PULL).run().await.map(drop) };
+        // A configuration of the call's own: the user's is not ours to log in to.
+        let folder = tempfile::tempdir().map_err(Error::io("make a folder for the engine's client's configuration"))?;
+        let auth = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", login.username, login.password));
+        let config = serde_json::json!({"auths": {&login.server: {"auth": auth}}}).to_string();
+        std::fs::write(folder.path().join("config.json"), config).map_err(Error::io("write the configuration"))?;
+        let address = absence::address(self, &settings.docker_host).await;
+        let docker = self.docker()?.env("DOCKER_HOST", address).arg("--config").arg(folder.path());
+        docker.args(pull).limit(PULL).run().await.map(drop)
     }
 
     /// The first object that an inspection prints; `None` when there is no such thing.

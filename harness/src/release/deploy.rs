@@ -1,6 +1,6 @@
 //! Deploys a plan and waits until it has converged; what fails is rolled back, and the first error is the one reported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use kube::ResourceExt;
 use super::helm::{self, History};
 use super::plan::Plan;
 use super::skaffold;
+use crate::artifacts::Credentials;
 use crate::cluster::{Cluster, Lock};
 use crate::descriptor;
 use crate::error::{Error, Result};
@@ -39,6 +40,8 @@ pub struct Deployment<'a> {
     pub lock: Option<&'a Lock>,
     /// Labels of the namespace, which say whose it is.
     pub labels: &'a BTreeMap<String, String>,
+    /// Who we are at the registries that the images are pulled from.
+    pub credentials: &'a Credentials,
 }
 
 impl Deployment<'_> {
@@ -101,17 +104,21 @@ fn settled(seen: &Snapshot, release: &str) -> State {
     }
 }
 
-/// Deploys a plan: namespace and `<release>-auth` first, then the deployer, then our wait; a failure is rolled back.
+/// Deploys a plan: namespace, `<release>-auth` and the pull secret first, then the deployer, then our wait; a failure is rolled back.
 ///
 /// What remains on cancel or kill: a release that is half deployed; the next call heals it.
 ///
 /// # Errors
 /// The first error, with pods, conditions, events and last logs as they were before the rollback.
 pub async fn deploy(deployment: Deployment<'_>) -> Result<()> {
-    let Deployment { cluster, plan, scratch, labels, .. } = deployment;
+    let Deployment { cluster, plan, scratch, labels, credentials, .. } = deployment;
     let started = Instant::now();
     k8s::namespace::create(&cluster.client, &plan.namespace, labels.clone(), BTreeMap::new()).await?;
     ensure_auth(cluster, plan, labels).await?;
+    let registries: BTreeSet<&str> = plan.artifacts.builds.iter().map(|artifact| artifact.tag.registry()).collect();
+    let accounts = credentials.pull_secret(registries).await?;
+    let name = descriptor::PULL_SECRET;
+    k8s::secret::apply_pull_secret(&cluster.client, &plan.namespace, name, labels.clone(), accounts).await?;
     let before = History::read(cluster, &plan.namespace, &plan.release).await?;
     if before.is_pending() {
         tracing::info!("{} was left {}: mending that first", plan.release, pending(&before));

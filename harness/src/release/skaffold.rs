@@ -6,17 +6,16 @@ use std::time::Duration;
 
 use super::plan::Plan;
 use crate::cluster::Cluster;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::run::write_json;
-use crate::tools::skaffold_config;
+use crate::tools::{Tools, skaffold_config};
 
+/// What stands on everything that Skaffold deploys: constant, since its own random one restarts every pod (measured).
+const RUN_ID: &str = "skaffold.dev/run-id=jetscale";
 /// How long a deploy may take: it does not wait for pods.
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// `skaffold deploy --build-artifacts`, from the staged charts; does not wait.
-///
-/// The run id is constant: Skaffold's random one stands on every pod template and would restart
-/// every pod at each deploy (measured).
 pub(super) async fn deploy(cluster: &Cluster, plan: &Plan, scratch: &Path, lock: Option<OwnedFd>) -> Result<()> {
     let artifacts = scratch.join("deploy-artifacts.json");
     write_json(&artifacts, &plan.artifacts)?;
@@ -31,7 +30,7 @@ pub(super) async fn deploy(cluster: &Cluster, plan: &Plan, scratch: &Path, lock:
         .args(["--kube-context", &cluster.context, "--namespace", &plan.namespace])
         .arg("--config")
         .arg(skaffold_config(scratch)?)
-        .args(["--status-check=false", "--label", "skaffold.dev/run-id=jetscale"])
+        .args(["--status-check=false", "--label", RUN_ID])
         .args(["--interactive=false", "--update-check=false", "--detect-minikube=false", "--load-images=false"])
         .folder(&plan.charts.folder)
         // Skaffold calls Helm by its own idea of the cluster; both must agree.
@@ -41,4 +40,33 @@ pub(super) async fn deploy(cluster: &Cluster, plan: &Plan, scratch: &Path, lock:
         .run()
         .await
         .map(drop)
+}
+
+/// The manifests that `skaffold render` makes by the plan's profile; needs neither a cluster nor a registry.
+///
+/// # Errors
+/// [`Error::Command`] when it does not render.
+pub async fn render(tools: &Tools, plan: &Plan) -> Result<String> {
+    let folder = tempfile::tempdir().map_err(Error::io("make a folder for skaffold render"))?;
+    let (artifacts, output) = (folder.path().join("artifacts.json"), folder.path().join("manifests.yaml"));
+    write_json(&artifacts, &plan.artifacts)?;
+    // It knows no --config: its configuration is looked for at home.
+    let home = folder.path().join(".skaffold");
+    std::fs::create_dir(&home).map_err(Error::io(format!("make the folder {}", home.display())))?;
+    std::fs::rename(skaffold_config(folder.path())?, home.join("config"))
+        .map_err(Error::io("move its configuration"))?;
+    let skaffold = tools.skaffold_with_helm().await?.args(["render", "--profile", &plan.profile, "--build-artifacts"]);
+    skaffold
+        .arg(&artifacts)
+        .arg("--output")
+        .arg(&output)
+        // Without these two it asks the registry for digests, and a cluster for its kinds.
+        .args(["--offline=true", "--digest-source=none", "--namespace", &plan.namespace, "--label", RUN_ID])
+        .args(["--interactive=false", "--update-check=false"])
+        .folder(&plan.charts.folder)
+        .env("HOME", folder.path().to_string_lossy())
+        .limit(LIMIT)
+        .run()
+        .await?;
+    std::fs::read_to_string(&output).map_err(Error::io(format!("read {}", output.display())))
 }

@@ -25,12 +25,42 @@ impl Charts {
         &self.fixtures.project.root
     }
 
+    /// What skaffold.yaml says.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when it does not parse.
+    pub fn skaffold(&self) -> Result<serde_json::Value> {
+        serde_yaml::from_str(&self.fixtures.project.skaffold()?).map_err(Error::malformed("read skaffold.yaml"))
+    }
+
+    /// A copy of the staged charts and skaffold.yaml, to plant a fault in.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be made.
+    pub fn copy_to(&self, cache: &std::path::Path) -> Result<std::path::PathBuf> {
+        release::stage_charts(self.root(), cache).map(|staged| staged.folder)
+    }
+
     /// The objects that a plan renders to.
     ///
     /// # Errors
     /// [`Error::Command`] when it does not render.
     pub async fn render(&self, plan: &Plan) -> Result<Vec<serde_json::Value>> {
-        objects(&release::render(&self.fixtures.tools, plan).await?)
+        release::objects(&release::render(&self.fixtures.tools, plan).await?)
+    }
+
+    /// What stages local and ci deploy, each by its own profile of skaffold.yaml.
+    pub fn plan_of(&self, stage: Stage) -> Plan {
+        Plan { profile: stage.name().to_owned(), ..self.plan.clone() }
+    }
+
+    /// The bytes that Skaffold renders by a plan's profile, with no cluster and no registry.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when it does not render.
+    pub async fn render_by_skaffold(&self, plan: &Plan) -> Result<String> {
+        self.fixtures.tools.require(&[Tool::Helm3, Tool::Skaffold]).await?;
+        release::render_by_skaffold(&self.fixtures.tools, plan).await
     }
 
     /// The bytes that a plan renders to.
@@ -48,15 +78,6 @@ impl Charts {
     pub async fn lint(&self, plan: &Plan) -> Result<()> {
         release::lint(&self.fixtures.tools, plan).await
     }
-}
-
-/// The documents of a YAML text.
-fn objects(text: &str) -> Result<Vec<serde_json::Value>> {
-    use serde::Deserialize;
-    serde_yaml::Deserializer::from_str(text)
-        .map(|document| serde_json::Value::deserialize(document).map_err(Error::malformed("read rendered manifests")))
-        .filter(|object| !matches!(object, Ok(serde_json::Value::Null)))
-        .collect()
 }
 
 impl Argument for Charts {

@@ -1,34 +1,72 @@
 //! `Images`: what was built, by itself.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::artifacts::{Reference, Registry};
-use crate::descriptor;
+use crate::artifacts::{ArtifactSet, Credentials, Given, PrivateRegistry, Reference};
+use crate::descriptor::{self, BUILT};
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fixture::{Fixtures, Owner};
 use crate::release::Plan;
 use crate::scenario::{Aftercare, Argument, Made, Needs};
+use crate::stage::Stage;
 
 /// Built images in the engine, with no cluster.
 #[derive(Debug)]
 pub struct Images {
-    plan: Arc<Plan>,
     /// The engine that holds them.
     pub engine: Engine,
-    /// The registry's address on this host.
-    registry: String,
+    held: BTreeMap<&'static str, Reference>,
+    plan: Arc<Plan>,
+    fixtures: Arc<Fixtures>,
     owner: Arc<Owner>,
 }
 
 impl Images {
-    /// Repository and digest by which the engine knows an artifact.
+    /// Repository and digest by which the engine knows an image of ours.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the set has none of that name.
+    /// [`Error::Refused`] when we build none of that name.
     pub fn reference(&self, name: &str) -> Result<Reference> {
-        Ok(self.plan.artifacts.get(name)?.tag.at_registry(&self.registry))
+        let held = self.held.get(name).cloned();
+        held.ok_or_else(|| Error::refused(format!("{name} is no image of ours"), "name one of descriptor::BUILT"))
+    }
+
+    /// All artifacts of the release, whether the engine holds them or not, as this host reaches them.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when the registry beside the cluster does not run.
+    pub async fn artifacts(&self) -> Result<ArtifactSet> {
+        let mut set = self.plan.artifacts.clone();
+        for artifact in &mut set.builds {
+            artifact.tag = self.fixtures.from_here(&self.engine, &artifact.tag).await?;
+        }
+        Ok(set)
+    }
+
+    /// Starts a registry that wants credentials; it goes with the scenario.
+    ///
+    /// # Errors
+    /// As [`PrivateRegistry::start`].
+    pub async fn private_registry(&self) -> Result<PrivateRegistry> {
+        self.fixtures.private_registry(&self.engine, &self.owner.name).await
+    }
+
+    /// Who we are at image registries.
+    pub fn credentials(&self) -> &Credentials {
+        &self.fixtures.credentials
+    }
+
+    /// Reads an artifact set and checks it against its registries, exactly as stage ci does before it deploys one.
+    ///
+    /// # Errors
+    /// What keeps stage ci from deploying it.
+    pub async fn check_set(&self, text: &str, credentials: Credentials) -> Result<ArtifactSet> {
+        let file = tempfile::NamedTempFile::new().map_err(Error::io("make a file for an artifact set"))?;
+        std::fs::write(file.path(), text).map_err(Error::io("write an artifact set"))?;
+        self.fixtures.check_set(&self.engine, &Given::at(Stage::Ci, file.path(), credentials)).await
     }
 
     /// The label that containers of this scenario carry, so that they go even if this process is killed.
@@ -43,10 +81,16 @@ impl Argument for Images {
     async fn make(fixtures: Arc<Fixtures>, _: &str) -> Result<Made<Self>> {
         let plan = fixtures.images().await?;
         let engine = fixtures.engine().await?;
-        let registry = Registry::address(&engine, fixtures.cluster_name()).await?;
+        let mut held = BTreeMap::new();
+        for image in &BUILT {
+            let reference = fixtures.from_here(&engine, &plan.artifacts.get(image.name)?.tag).await?;
+            let login = fixtures.credentials.at(reference.registry()).await?;
+            engine.hold(&reference.by_digest(), login.as_ref(), &fixtures.settings).await?;
+            held.insert(image.name, reference);
+        }
         let owner = Arc::new(fixtures.owner()?);
         let aftercare = Box::new(ContainerCare(engine.clone(), Arc::clone(&owner)));
-        Ok(Made { argument: Self { plan, engine, registry, owner }, aftercare })
+        Ok(Made { argument: Self { engine, held, plan, fixtures, owner }, aftercare })
     }
 }
 

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::shared::Stack;
+use crate::artifacts::{self, Credentials};
 use crate::descriptor::Component;
 use crate::error::Result;
 use crate::fixture::{Fixtures, Own};
@@ -13,6 +14,7 @@ use crate::k8s::workload::{Kind, Workload};
 use crate::release::Plan;
 use crate::scenario::{Aftercare, Argument, Made, Needs};
 use crate::services::ROLLOUT;
+use crate::settings::Login;
 
 /// A release of the scenario's own: it may restart, break and upgrade what it likes.
 #[derive(Debug)]
@@ -52,7 +54,37 @@ impl OwnStack {
     /// # Errors
     /// The first error, with its diagnosis.
     pub async fn upgrade(&self, plan: &Plan) -> Result<()> {
-        self.own.deploy(plan).await
+        self.upgrade_as(plan, &self.own.credentials).await
+    }
+
+    /// The same, with other accounts to pull the images by.
+    ///
+    /// # Errors
+    /// As [`OwnStack::upgrade`].
+    pub async fn upgrade_as(&self, plan: &Plan, credentials: &Credentials) -> Result<()> {
+        self.own.deploy(plan, credentials).await
+    }
+
+    /// Starts a registry that wants credentials, with all images of the release in it, and the plan that names them there.
+    ///
+    /// # Errors
+    /// As [`artifacts::PrivateRegistry::start`], or when an image cannot be copied.
+    pub async fn private_plan(&self) -> Result<(Plan, Login)> {
+        let login = self.own.private_registry(self.stack.fixtures()).await?.login;
+        let engine = self.stack.fixtures().engine().await?;
+        let credentials = self.own.credentials.clone().with(login.clone());
+        let mut plan = self.plan().clone();
+        for artifact in &mut plan.artifacts.builds {
+            let from = self.stack.fixtures().from_here(&engine, &artifact.tag).await?;
+            artifact.tag = artifact.tag.at_registry(&login.server);
+            artifacts::copy(&from, &artifact.tag, &credentials).await?;
+        }
+        Ok((plan, login))
+    }
+
+    /// Who we are at image registries, with one more account.
+    pub fn credentials_with(&self, login: Login) -> Credentials {
+        self.own.credentials.clone().with(login)
     }
 
     fn workload(&self, component: &Component) -> Workload {

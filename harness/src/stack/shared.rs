@@ -45,6 +45,10 @@ impl Stack {
         Ok(Self { site, cluster: cluster.clone(), plan: plan.clone(), scenario: scenario.to_owned(), fixtures })
     }
 
+    pub(super) fn fixtures(&self) -> &Fixtures {
+        &self.fixtures
+    }
+
     /// A client of the release's cluster; for reading.
     pub fn kube(&self) -> &Kube {
         &self.cluster.client
@@ -183,6 +187,8 @@ impl Stack {
         let mut spec = JobSpec::new(format!("{name}-{}", std::process::id()), image, command);
         spec.labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         spec.limit = limit;
+        // In the release's namespace; in another one there is none of that name, which the kubelet passes over.
+        spec.pull_secrets = vec![descriptor::PULL_SECRET.to_owned()];
         Ok(spec)
     }
 

@@ -71,6 +71,27 @@ pub async fn size(client: &reqwest::Client, url: &str) -> Result<Option<u64>, St
     }
 }
 
+/// The text at an address, 1 MiB at the most.
+///
+/// # Errors
+/// Why there is none.
+pub async fn fetch_text(ca_bundle: Option<&Path>, url: &str) -> Result<String, String> {
+    const LONGEST: usize = 1 << 20;
+    let client = client(ca_bundle, url).map_err(|error| error.report())?;
+    let mut answer = client.get(url).timeout(SILENCE).send().await.map_err(why)?;
+    if !answer.status().is_success() {
+        return Err(format!("it answered {}", answer.status()));
+    }
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(why)? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > LONGEST {
+            return Err(format!("it is longer than {LONGEST} bytes"));
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| "it is no text".to_owned())
+}
+
 /// Downloads a file; what is there of it already is kept, and the rest asked for.
 ///
 /// What remains when it is interrupted: the part that came, for the next call.

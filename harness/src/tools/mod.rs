@@ -34,6 +34,7 @@ pub use skaffold::skaffold_config;
 pub use source::Plan;
 
 pub(crate) use crate::source::From;
+pub(crate) use download::fetch_text;
 pub use version::{Range, Version};
 
 use crate::settings::Settings;

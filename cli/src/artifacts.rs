@@ -1,0 +1,178 @@
+//! `cargo stack artifacts`: sets of images, for the stages that build none.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Subcommand;
+use harness::artifacts::{self, Artifact, ArtifactSet, Credentials, Order, Reference};
+use harness::fixture::Fixtures;
+use harness::project::Project;
+use harness::run::write_json;
+use harness::settings::Settings;
+use harness::stage::Stage;
+use harness::{Error, Result};
+
+#[derive(Subcommand)]
+pub enum Task {
+    /// Build the images from the working tree, push them, and write the set.
+    ///
+    /// Without --registry they go into the registry beside stage ci's cluster of this checkout, where
+    /// `JETSCALE_STAGE=ci cargo test` finds them. With it, the engine's client pushes them (docker login).
+    ///
+    /// Example: cargo stack artifacts build --output artifacts.json --registry ghcr.io/jetscale --official
+    Build {
+        /// The file to write.
+        #[arg(short, long)]
+        output: PathBuf,
+        /// The repository to push below, such as ghcr.io/jetscale.
+        #[arg(long)]
+        registry: Option<String>,
+        /// Refuse a working tree with changes that no commit holds.
+        #[arg(long)]
+        official: bool,
+    },
+    /// Copy a set's images to another registry, byte for byte, and write the set that names them there.
+    ///
+    /// Example: cargo stack artifacts push artifacts.json --to ghcr.io/jetscale --output official.json
+    Push {
+        /// The set.
+        set: PathBuf,
+        /// The repository to push below.
+        #[arg(long)]
+        to: String,
+        /// The file to write.
+        #[arg(short, long)]
+        output: PathBuf,
+    },
+    /// Print a set as a table.
+    ///
+    /// Example: cargo stack artifacts show artifacts.json --check
+    Show {
+        /// The set.
+        set: PathBuf,
+        /// Ask each registry whether it holds the image, for which platform.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Compare two sets; exit status 1 when an image differs.
+    ///
+    /// Example: cargo stack artifacts diff official.json artifacts.json
+    Diff {
+        /// The one.
+        old: PathBuf,
+        /// The other.
+        new: PathBuf,
+    },
+}
+
+pub async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
+    match task {
+        Task::Build { output, registry, official } => build(settings, &output, registry.as_deref(), official).await,
+        Task::Push { set, to, output } => push(settings, &set, &to, &output).await,
+        Task::Show { set, check } => show(settings, &set, check).await,
+        Task::Diff { old, new } => diff(&settings, &old, &new),
+    }
+}
+
+async fn build(settings: Settings, output: &Path, repository: Option<&str>, official: bool) -> Result<ExitCode> {
+    let leave = Stage::Local.may_build().ok_or_else(|| Error::refused("stage local builds", "report this as a bug"))?;
+    // Before minutes of building: a file that cannot be written.
+    let output = std::path::absolute(output).map_err(Error::io(format!("find {}", output.display())))?;
+    let folder = output.parent().unwrap_or(Path::new("/"));
+    if !folder.is_dir() {
+        return Err(Error::refused(
+            format!("there is no folder {}", folder.display()),
+            "name a file in one that is there",
+        ));
+    }
+    let fixtures = Arc::new(Fixtures::new(settings, Stage::Ci)?);
+    let set = fixtures.build_set(leave, Order { official, repository }).await?;
+    write_json(&output, &set)?;
+    print!("{}", table(&set));
+    println!("JETSCALE_STAGE=ci JETSCALE_ARTIFACTS={} cargo test", output.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn push(settings: Settings, path: &Path, to: &str, output: &Path) -> Result<ExitCode> {
+    let set = read(&settings, path)?;
+    let fixtures = Arc::new(Fixtures::new(settings, Stage::Ci)?);
+    let engine = fixtures.engine().await?;
+    let mut pushed = set.clone();
+    for artifact in &mut pushed.builds {
+        let from = fixtures.from_here(&engine, &artifact.tag).await?;
+        artifact.tag = below(to, artifact);
+        artifacts::copy(&from, &artifact.tag, &fixtures.credentials).await?;
+        println!("{} -> {}", from.by_digest(), artifact.tag.by_digest());
+    }
+    write_json(output, &pushed)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The same image below another repository.
+fn below(repository: &str, artifact: &Artifact) -> Reference {
+    Reference {
+        repository: format!("{}/{}", repository.trim_end_matches('/'), artifact.image_name),
+        ..artifact.tag.clone()
+    }
+}
+
+async fn show(settings: Settings, path: &Path, check: bool) -> Result<ExitCode> {
+    let set = read(&settings, path)?;
+    print!("{}", table(&set));
+    if !check {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let credentials = Credentials::of(&settings);
+    let fixtures = Arc::new(Fixtures::new(settings, Stage::Ci)?);
+    let engine = fixtures.engine().await?;
+    let mut code = ExitCode::SUCCESS;
+    for artifact in &set.builds {
+        let found = match fixtures.from_here(&engine, &artifact.tag).await {
+            Ok(reference) => artifacts::platforms(&reference, &credentials).await,
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(platforms) if platforms.contains(&set.platform) => println!("ok       {}", artifact.image_name),
+            Ok(platforms) => {
+                code = ExitCode::FAILURE;
+                println!("wrong    {}: it is for {platforms:?}", artifact.image_name);
+            }
+            Err(error) => {
+                code = ExitCode::FAILURE;
+                println!("missing  {}: {}", artifact.image_name, error.report());
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn diff(settings: &Settings, old: &Path, new: &Path) -> Result<ExitCode> {
+    let (old, new) = (read(settings, old)?, read(settings, new)?);
+    let differences = old.differences(&new);
+    for line in &differences {
+        println!("{line}");
+    }
+    let same = differences.is_empty();
+    println!("{}", if same { "the same images" } else { "not the same images" });
+    Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A set of what stage ci deploys.
+fn read(settings: &Settings, path: &Path) -> Result<ArtifactSet> {
+    let needed = artifacts::images_of(&Project::find(settings)?.skaffold()?, Stage::Ci.name())?;
+    let text = std::fs::read_to_string(path).map_err(Error::io(format!("read {}", path.display())))?;
+    ArtifactSet::parse(&text, &path.display().to_string(), &needed)
+}
+
+fn table(set: &ArtifactSet) -> String {
+    let width = set.builds.iter().map(|artifact| artifact.image_name.len()).max().unwrap_or_default();
+    let row = |artifact: &Artifact| {
+        let stand_in = artifact.stands_in_for.as_ref().map(|of| format!("  (stands in for {of})")).unwrap_or_default();
+        format!("{:width$}  {}{stand_in}\n", artifact.image_name, artifact.tag.by_digest())
+    };
+    let rows: String = set.builds.iter().map(row).collect();
+    let said = [&set.provenance.reference, &set.provenance.committed, &set.provenance.builder, &set.provenance.run];
+    let said: Vec<&str> = said.into_iter().flatten().map(String::as_str).collect();
+    format!("revision {}  platform {}  {}\n{rows}", set.revision, set.platform, said.join("  "))
+}

@@ -1,0 +1,146 @@
+//! Stages local and ci are one and the same deployment: proven from the charts and skaffold.yaml, with no cluster.
+
+use harness::artifacts::ArtifactSet;
+use harness::descriptor::{NAMESPACE, PULL_SECRET, RELEASE, VALUES_E2E};
+use harness::release::{self, Plan, Staged, parity};
+use harness::scenario::{ScenarioResult, Scenarios, scenario};
+use harness::stack::Charts;
+use harness::stage::Stage;
+use harness::{Error, Result, expect, expect_eq};
+use serde_json::Value;
+
+pub fn scenarios() -> Vec<Scenarios> {
+    vec![
+        scenario(helm_renders_the_same_bytes_for_both_stages),
+        scenario(skaffold_renders_the_same_bytes_for_both_stages),
+        scenario(helm_and_skaffold_render_the_same_objects),
+        scenario(other_artifacts_change_image_references_alone),
+        scenario(both_profiles_are_one_deployment),
+        scenario(both_stages_are_the_plan_of_the_harness),
+        scenario(a_value_that_one_profile_changes_is_named_by_its_path),
+    ]
+}
+
+async fn helm_renders_the_same_bytes_for_both_stages(charts: Charts) -> ScenarioResult {
+    let local = charts.render_text(&charts.plan_of(Stage::Local)).await?;
+    let ci = charts.render_text(&charts.plan_of(Stage::Ci)).await?;
+    same(&local, &ci)
+}
+
+async fn skaffold_renders_the_same_bytes_for_both_stages(charts: Charts) -> ScenarioResult {
+    let local = charts.render_by_skaffold(&charts.plan_of(Stage::Local)).await?;
+    let ci = charts.render_by_skaffold(&charts.plan_of(Stage::Ci)).await?;
+    same(&local, &ci)
+}
+
+/// Whichever of the two deploys, the objects are the same; Skaffold adds one label, which is constant.
+async fn helm_and_skaffold_render_the_same_objects(charts: Charts) -> ScenarioResult {
+    for stage in [Stage::Local, Stage::Ci] {
+        let plan = charts.plan_of(stage);
+        let by_skaffold = release::objects(&charts.render_by_skaffold(&plan).await?)?;
+        let by_skaffold: Vec<Value> = by_skaffold.into_iter().map(parity::without_run_id).collect();
+        no_differences(&charts.render(&plan).await?, &by_skaffold)?;
+    }
+    Ok(())
+}
+
+async fn other_artifacts_change_image_references_alone(charts: Charts) -> ScenarioResult {
+    let (local, mut ci) = (charts.plan_of(Stage::Local), charts.plan_of(Stage::Ci));
+    ci.artifacts = elsewhere(&ci.artifacts);
+    for (left, right) in [
+        (charts.render_text(&local).await?, charts.render_text(&ci).await?),
+        (charts.render_by_skaffold(&local).await?, charts.render_by_skaffold(&ci).await?),
+    ] {
+        let found = parity::differences(&release::objects(&left)?, &release::objects(&right)?);
+        let others: Vec<String> = found.iter().filter(|it| !it.is_image_reference()).map(ToString::to_string).collect();
+        expect!(others.is_empty(), "not only image references differ:\n{}", others.join("\n"))?;
+        // The api's init container, the api, WebSocket, frontend, postgres, redis.
+        expect_eq!(found.len(), 6)?;
+    }
+    Ok(())
+}
+
+/// What skaffold.yaml says of one is what it says of the other.
+async fn both_profiles_are_one_deployment(charts: Charts) -> ScenarioResult {
+    let skaffold = charts.skaffold()?;
+    let [local, ci] = [Stage::Local, Stage::Ci].map(|stage| profile(&skaffold, stage));
+    let (mut local, mut ci) = (local?, ci?);
+    for profile in [&mut local, &mut ci] {
+        profile["kind"] = "Profile".into();
+        profile["metadata"]["name"] = profile["name"].take();
+        profile["metadata"]["name"] = "local and ci".into();
+    }
+    no_differences(&[local], &[ci])
+}
+
+/// Namespace, release, values, pull secret: the harness and both profiles agree, and no hook runs in either.
+async fn both_stages_are_the_plan_of_the_harness(charts: Charts) -> ScenarioResult {
+    let skaffold = charts.skaffold()?;
+    for stage in [Stage::Local, Stage::Ci] {
+        let plan = charts.plan_of(stage);
+        let release = &profile(&skaffold, stage)?["deploy"]["helm"]["releases"][0];
+        expect_eq!((release["name"].as_str(), release["namespace"].as_str()), (Some(RELEASE), Some(NAMESPACE)))?;
+        expect_eq!((plan.release.as_str(), plan.namespace.as_str(), plan.values.as_str()), (RELEASE, NAMESPACE, VALUES_E2E))?;
+        expect_eq!(release["valuesFiles"], serde_json::json!([format!("charts/app/{VALUES_E2E}")]))?;
+        expect!(plan.overrides.is_empty(), "the harness overrides {:?}", plan.overrides)?;
+        for object in release::objects(&charts.render_by_skaffold(&plan).await?)? {
+            let title = parity::title(&object);
+            expect!(object["metadata"]["annotations"].get("helm.sh/hook").is_none(), "{title} is a hook")?;
+            if object["kind"] == "ServiceAccount" {
+                expect!(object["imagePullSecrets"] == serde_json::json!([{"name": PULL_SECRET}]), "{title} pulls by {}", object["imagePullSecrets"])?;
+            }
+        }
+    }
+    expect_eq!(charts.plan_of(Stage::Local).charts.hash, charts.plan_of(Stage::Ci).charts.hash)
+}
+
+/// The proof can fail: a copy of skaffold.yaml in which stage ci alone has two replicas of the api.
+async fn a_value_that_one_profile_changes_is_named_by_its_path(charts: Charts) -> ScenarioResult {
+    let copy = tempfile::tempdir().map_err(Error::io("make a folder for a copy of the charts"))?;
+    let folder = charts.copy_to(copy.path())?;
+    let path = folder.join("skaffold.yaml");
+    let text = std::fs::read_to_string(&path).map_err(Error::io("read the copy's skaffold.yaml"))?;
+    let planted = "  - name: ci\n    deploy:\n      helm:\n        releases:\n          - {<<: *release, setValues: {backend.api.replicas: 2}}\n";
+    let planted = text.replace("  - name: ci\n    deploy: *cluster\n", planted).replace("          - name: jetscale\n            namespace: jetscale\n            chartPath: charts/app\n            skipBuildDependencies: true\n            valuesFiles: [charts/app/values.local.e2e.yaml]", "          - &release\n            name: jetscale\n            namespace: jetscale\n            chartPath: charts/app\n            skipBuildDependencies: true\n            valuesFiles: [charts/app/values.local.e2e.yaml]");
+    expect!(planted != text, "skaffold.yaml does not read as it did; plant the value anew")?;
+    std::fs::write(&path, planted).map_err(Error::io("write the copy's skaffold.yaml"))?;
+    let of = |stage| {
+        let plan = charts.plan_of(stage);
+        Plan { charts: Staged { folder: folder.clone(), ..plan.charts.clone() }, ..plan }
+    };
+    let local = release::objects(&charts.render_by_skaffold(&of(Stage::Local)).await?)?;
+    let ci = release::objects(&charts.render_by_skaffold(&of(Stage::Ci)).await?)?;
+    let found: Vec<String> = parity::differences(&local, &ci).iter().map(ToString::to_string).collect();
+    expect!(
+        found.contains(&"Deployment jetscale-backend: spec.replicas: 1 is not 2".to_owned()),
+        "the planted value is not named: {found:?}"
+    )
+}
+
+/// A set of the same names, with other digests in another registry.
+fn elsewhere(set: &ArtifactSet) -> ArtifactSet {
+    let mut other = set.clone();
+    for artifact in &mut other.builds {
+        let digest: String = artifact.tag.digest.trim_start_matches("sha256:").chars().rev().collect();
+        artifact.tag.digest = format!("sha256:{digest}");
+        artifact.tag = artifact.tag.at_registry("registry.example");
+    }
+    other
+}
+
+fn profile(skaffold: &Value, stage: Stage) -> Result<Value> {
+    let profiles = skaffold["profiles"].as_array().cloned().unwrap_or_default();
+    let found = profiles.into_iter().find(|profile| profile["name"] == stage.name());
+    found.ok_or_else(|| Error::Unmet(format!("skaffold.yaml has no profile {stage}")))
+}
+
+fn no_differences(left: &[Value], right: &[Value]) -> ScenarioResult {
+    let found: Vec<String> = parity::differences(left, right).iter().map(ToString::to_string).collect();
+    expect!(found.is_empty(), "they differ:\n{}", found.join("\n"))
+}
+
+/// The bytes; where they differ, the fields that do.
+fn same(left: &str, right: &str) -> ScenarioResult {
+    no_differences(&release::objects(left)?, &release::objects(right)?)?;
+    expect!(left == right, "the objects are the same, and the bytes are not")
+}

@@ -1,0 +1,246 @@
+//! Image registries, by the OCI distribution API: is a digest there, for which platforms, and a copy of it elsewhere.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use oci_client::Client;
+use oci_client::client::{ClientConfig, ClientProtocol};
+use oci_client::errors::{OciDistributionError as Oci, OciErrorCode};
+use oci_client::secrets::RegistryAuth;
+use serde_json::Value;
+
+use super::credentials::Credentials;
+use super::set::Reference;
+use crate::error::{Error, Result};
+
+/// How long a question may take.
+const ASK: Duration = Duration::from_secs(30);
+/// How long an image may take to be copied.
+const COPY: Duration = Duration::from_secs(900);
+
+/// Manifests of images and of indexes, as OCI and as Docker name them.
+const MANIFESTS: [&str; 4] = [
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+];
+
+/// One image in its registry.
+struct At<'a> {
+    reference: &'a Reference,
+    client: Client,
+    credentials: &'a Credentials,
+    user: Option<String>,
+    auth: RegistryAuth,
+}
+
+/// The platforms of an image that a registry holds, as `os/architecture`.
+///
+/// # Errors
+/// [`Error::Refused`] when the registry is not reached, wants other credentials, or does not hold it.
+pub async fn platforms(reference: &Reference, credentials: &Credentials) -> Result<BTreeSet<String>> {
+    let at = At::new(reference, credentials).await?;
+    let work = async {
+        let (manifest, _) = at.manifest(&reference.digest).await?;
+        if let Some(list) = manifest["manifests"].as_array() {
+            return Ok(list.iter().map(|entry| platform(&entry["platform"])).collect());
+        }
+        let digest = manifest["config"]["digest"].as_str().unwrap_or_default().to_owned();
+        let config: Value = serde_json::from_slice(&at.blob(&digest).await?)
+            .map_err(Error::malformed(format!("read the configuration of {}", reference.by_digest())))?;
+        Ok(BTreeSet::from([platform(&config)]))
+    };
+    at.within(ASK, work).await
+}
+
+fn platform(value: &Value) -> String {
+    format!("{}/{}", value["os"].as_str().unwrap_or("?"), value["architecture"].as_str().unwrap_or("?"))
+}
+
+/// Copies an image, byte for byte, so that its digest stays; what is there already is not sent again.
+///
+/// What remains on cancel: layers without a manifest, which the registry's own garbage collection removes.
+///
+/// # Errors
+/// [`Error::Refused`] saying which of both registries said no.
+pub async fn copy(from: &Reference, to: &Reference, credentials: &Credentials) -> Result<()> {
+    let (source, target) = (At::new(from, credentials).await?, At::new(to, credentials).await?);
+    source.within(COPY, source.copy(&target, from.digest.clone())).await
+}
+
+impl<'a> At<'a> {
+    async fn new(reference: &'a Reference, credentials: &'a Credentials) -> Result<Self> {
+        crate::http::install_tls();
+        let registry = reference.registry();
+        let login = credentials.at(registry).await?;
+        let user = login.as_ref().map(|login| login.username.clone());
+        let auth = login.map_or(RegistryAuth::Anonymous, |login| RegistryAuth::Basic(login.username, login.password));
+        // As the engine's client does: on this machine itself a registry needs no certificate.
+        let plain = if is_local(registry) { vec![registry.to_owned()] } else { Vec::new() };
+        let client = Client::new(ClientConfig {
+            protocol: ClientProtocol::HttpsExcept(plain),
+            connect_timeout: Some(Duration::from_secs(5)),
+            read_timeout: Some(ASK),
+            user_agent: concat!("jetscale-harness/", env!("CARGO_PKG_VERSION")),
+            ..ClientConfig::default()
+        });
+        client.store_auth_if_needed(registry, &auth).await;
+        Ok(Self { reference, client, credentials, user, auth })
+    }
+
+    fn named(&self, digest: &str) -> oci_client::Reference {
+        let (registry, path) = self.reference.repository.split_once('/').unwrap_or(("", &self.reference.repository));
+        oci_client::Reference::with_digest(registry.to_owned(), path.to_owned(), digest.to_owned())
+    }
+
+    async fn manifest(&self, digest: &str) -> Result<(Value, Vec<u8>)> {
+        let (bytes, _) = self
+            .client
+            .pull_manifest_raw(&self.named(digest), &self.auth, &MANIFESTS)
+            .await
+            .map_err(|error| self.refusal(&error))?;
+        let say = format!("read the manifest of {}@{digest}", self.reference.repository);
+        Ok((serde_json::from_slice(&bytes).map_err(Error::malformed(say))?, bytes.to_vec()))
+    }
+
+    async fn blob(&self, digest: &str) -> Result<Vec<u8>> {
+        let stream = self.client.pull_blob_stream(&self.named(digest), digest).await;
+        let read = stream.map_err(|error| self.refusal(&error))?;
+        let parts: Vec<_> =
+            read.try_collect().await.map_err(Error::io(format!("read {digest} of {}", self.reference)))?;
+        Ok(parts.concat())
+    }
+
+    /// A manifest and all that it names, the manifest last: a registry takes none with parts missing.
+    async fn copy(&self, target: &At<'_>, digest: String) -> Result<()> {
+        let (manifest, bytes) = self.manifest(&digest).await?;
+        for entry in manifest["manifests"].as_array().into_iter().flatten() {
+            let inner = entry["digest"].as_str().unwrap_or_default().to_owned();
+            Box::pin(self.copy(target, inner)).await?;
+        }
+        let blobs = manifest["layers"].as_array().into_iter().flatten().chain(manifest.get("config"));
+        for blob in blobs.filter_map(|blob| blob["digest"].as_str()) {
+            self.copy_blob(target, blob).await?;
+        }
+        let kind = manifest["mediaType"].as_str().unwrap_or(MANIFESTS[0]);
+        let kind = kind.parse().map_err(Error::malformed(format!("the media type {kind:?} of {}", self.reference)))?;
+        target
+            .client
+            .push_manifest_raw(&target.named(&digest), bytes, kind)
+            .await
+            .map(drop)
+            .map_err(|error| target.refusal(&error))
+    }
+
+    async fn copy_blob(&self, target: &At<'_>, digest: &str) -> Result<()> {
+        let there = target.client.blob_exists(&target.named(digest), digest).await;
+        if there.map_err(|error| target.refusal(&error))? {
+            return Ok(());
+        }
+        let stream = self.client.pull_blob_stream(&self.named(digest), digest).await;
+        let stream = stream.map_err(|error| self.refusal(&error))?.map(|part| part.map_err(Oci::from));
+        let pushed = target.client.push_blob_stream(&target.named(digest), stream, digest, None).await;
+        pushed.map(drop).map_err(|error| target.refusal(&error))
+    }
+
+    async fn within<T>(&self, limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+            Err(Error::Deadline {
+                awaited: format!("the registry {} to serve {}", self.reference.registry(), self.reference.by_digest()),
+                after: limit,
+                last: "it has not answered in full".to_owned(),
+            })
+        })
+    }
+
+    /// What a registry said, in words that lead on.
+    fn refusal(&self, error: &Oci) -> Error {
+        let (registry, image) = (self.reference.registry(), self.reference.by_digest());
+        let refuse = |what: String, next: String| Error::refused(format!("{image}: {what}"), next);
+        match (meaning(error), &self.user) {
+            (Meaning::Denied, None) => refuse(
+                format!("the registry {registry} wants credentials, and there are none: {}", self.credentials.places()),
+                format!(
+                    "docker login {registry}, or set {}, _USERNAME and _PASSWORD",
+                    crate::settings::REGISTRY_SERVER
+                ),
+            ),
+            (Meaning::Denied, Some(user)) => refuse(
+                format!("the registry {registry} refuses the credentials of {user}"),
+                format!("docker login {registry}, or correct {}", crate::settings::REGISTRY_PASSWORD),
+            ),
+            (Meaning::Absent, _) => refuse(
+                format!("the registry {registry} does not hold it"),
+                "push it, or build the set anew: cargo stack artifacts build --output FILE".to_owned(),
+            ),
+            (Meaning::Silent(why), _) => refuse(
+                format!("the registry {registry} cannot be reached: {why}"),
+                format!("find out whether {registry} is the right name, and up"),
+            ),
+            (Meaning::Other(why), _) => refuse(why, format!("ask whoever runs the registry {registry}")),
+        }
+    }
+}
+
+/// What an error of the client's means to us.
+enum Meaning {
+    Denied,
+    Absent,
+    Silent(String),
+    Other(String),
+}
+
+fn meaning(error: &Oci) -> Meaning {
+    match error {
+        Oci::UnauthorizedError { .. } | Oci::AuthenticationFailure(_) | Oci::ServerError { code: 401 | 403, .. } => {
+            Meaning::Denied
+        }
+        Oci::ImageManifestNotFoundError(_) | Oci::ServerError { code: 404, .. } => Meaning::Absent,
+        Oci::RegistryError { envelope, .. } => {
+            let has = |codes: &[OciErrorCode]| envelope.errors.iter().any(|error| codes.contains(&error.code));
+            if has(&[OciErrorCode::Unauthorized, OciErrorCode::Denied]) {
+                Meaning::Denied
+            } else if has(&[OciErrorCode::ManifestUnknown, OciErrorCode::NameUnknown, OciErrorCode::NotFound]) {
+                Meaning::Absent
+            } else {
+                Meaning::Other(error.to_string())
+            }
+        }
+        Oci::RequestError(error) if error.status().is_none() => Meaning::Silent(innermost(error)),
+        Oci::RequestError(error) if error.status().is_some_and(|status| [401, 403].contains(&status.as_u16())) => {
+            Meaning::Denied
+        }
+        other => Meaning::Other(other.to_string()),
+    }
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// Whether a registry's name is this machine's own (`localhost`, 127.x, `[::1]`), with or without a port.
+fn is_local(registry: &str) -> bool {
+    let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host).trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("127.0.0.1:5000", true)]
+    #[case("localhost", true)]
+    #[case("[::1]:5000", true)]
+    #[case("ghcr.io", false)]
+    #[case("localhost.example:5000", false)]
+    fn only_this_machine_needs_no_certificate(#[case] registry: &str, #[case] local: bool) {
+        assert_eq!(super::is_local(registry), local);
+    }
+}

@@ -1,0 +1,58 @@
+//! A registry that wants credentials, for scenarios about pulling with them: a real one, in a container of its own.
+
+use base64::Engine as _;
+
+use super::Sources;
+use super::base::third_party;
+use super::registry::{ANSWER, PORT};
+use crate::descriptor::{OWNER_LABEL, REGISTRY_IMAGE};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::http::Reader;
+use crate::settings::Login;
+
+/// How costly a password is to check: the least that bcrypt allows, since every request of a pull is checked.
+const COST: u32 = 4;
+
+/// A registry with one account.
+#[derive(Debug)]
+pub struct PrivateRegistry {
+    /// Its container's name.
+    pub container: String,
+    /// The account, and the registry's address on this host.
+    pub login: Login,
+}
+
+impl PrivateRegistry {
+    /// Starts one whose only account is `robot`, with this password.
+    ///
+    /// What remains on cancel: a container with the owner's label.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when the engine does not start it; [`Error::Deadline`] when it does not answer within 20 s.
+    pub async fn start(engine: &Engine, sources: &Sources<'_>, owner: &str, password: &str) -> Result<Self> {
+        let image = sources.bases(engine).ensure(&[third_party(&REGISTRY_IMAGE)]).await?.remove(0).reference;
+        let container = format!("{owner}-private");
+        let made =
+            engine.docker()?.args(["create", "--name", &container, "--label", &format!("{OWNER_LABEL}={owner}")]);
+        made.args(["--publish", &format!("127.0.0.1::{PORT}"), "--env", "REGISTRY_AUTH=htpasswd"])
+            .args(["--env", "REGISTRY_AUTH_HTPASSWD_REALM=private", "--env", "REGISTRY_AUTH_HTPASSWD_PATH=/accounts"])
+            .arg(image)
+            .run()
+            .await?;
+        let accounts = tempfile::NamedTempFile::new().map_err(Error::io("make a file of accounts"))?;
+        let hash = bcrypt::hash(password, COST).map_err(Error::malformed("hash a password"))?;
+        std::fs::write(accounts.path(), format!("robot:{hash}\n")).map_err(Error::io("write a file of accounts"))?;
+        // Copied, not mounted: the engine may be on another machine.
+        let copy = engine.docker()?.arg("cp").arg(accounts.path()).arg(format!("{container}:/accounts"));
+        copy.run().await?;
+        engine.docker()?.args(["start", &container]).run().await?;
+        let ports = engine.docker()?.args(["port", &container, &format!("{PORT}/tcp")]).run().await?;
+        let server = ports.stdout.lines().next().unwrap_or_default().trim().to_owned();
+        let login = Login { server, username: "robot".to_owned(), password: password.to_owned() };
+        let basic = base64::engine::general_purpose::STANDARD.encode(format!("{}:{password}", login.username));
+        let reader = Reader::new(&format!("http://{}", login.server))?;
+        reader.with_header("authorization", &format!("Basic {basic}"))?.answers("/v2/", ANSWER).await?;
+        Ok(Self { container, login })
+    }
+}
