@@ -95,6 +95,12 @@ enum Task {
         /// Print the run's long steps instead: when each began, and how many seconds it took.
         #[arg(long, conflicts_with = "expect_ignored")]
         steps: bool,
+        /// Also write the verdicts as JUnit's XML.
+        #[arg(long)]
+        junit: Option<PathBuf>,
+        /// Also print failures as annotations of GitHub Actions.
+        #[arg(long)]
+        annotate: bool,
     },
     /// Remove this checkout's clusters, registries, kubeconfigs and runs.
     ///
@@ -164,7 +170,8 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
         Task::Setup { from, dry_run } => setup(&settings, from.into(), dry_run).await,
         Task::Doctor { json } => doctor(&settings, json).await,
         Task::Status => status(&settings),
-        Task::Report { expect_ignored, steps } => report(&settings, expect_ignored, steps),
+        Task::Report { steps: true, .. } => steps(&settings),
+        Task::Report { expect_ignored, junit, annotate, .. } => report(&settings, expect_ignored, junit, annotate),
         Task::Clean { all, wait } => clean(&settings, all, wait).await,
     }
 }
@@ -281,14 +288,25 @@ fn status(settings: &Settings) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(settings: &Settings, expect_ignored: Option<PathBuf>, steps: bool) -> Result<ExitCode> {
-    let run = evidence::latest(&Run::all(settings))?;
-    if steps {
-        print!("{}", evidence::Steps::read(&run)?);
-        return Ok(ExitCode::SUCCESS);
-    }
-    let outcome = evidence::Outcome::read(&run)?;
+fn steps(settings: &Settings) -> Result<ExitCode> {
+    print!("{}", evidence::Steps::read(&evidence::latest(&Run::all(settings))?)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn report(
+    settings: &Settings,
+    expect_ignored: Option<PathBuf>,
+    junit: Option<PathBuf>,
+    annotate: bool,
+) -> Result<ExitCode> {
+    let outcome = evidence::Outcome::read(&evidence::latest(&Run::all(settings))?)?;
     print!("{outcome}");
+    if let Some(path) = junit {
+        std::fs::write(&path, outcome.junit()?).map_err(Error::io(format!("write {}", path.display())))?;
+    }
+    if annotate {
+        print!("{}", outcome.annotations());
+    }
     let Some(path) = expect_ignored else { return Ok(ExitCode::SUCCESS) };
     let expected = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
     match outcome.unexpected(&expected) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use once_cell::sync::{Lazy, OnceCell};
@@ -81,23 +82,25 @@ fn judge(scenario: &Scenario, stage: Stage, settings: &Settings) -> Result<Compl
         .get_or_init(|| Fixtures::new(settings.clone(), stage).map(Arc::new).map_err(Arc::new))
         .as_ref()
         .map_err(|error| Failed::from(error.report()))?;
+    let started = Instant::now();
     let verdict = match scenario.needs.unmet_in(stage) {
         Some(reason) => Verdict::Ignored(reason.to_owned()),
         None => runtime.block_on(scenario.run(Arc::clone(fixtures))),
     };
     let name = scenario.name.as_str();
+    let seconds = started.elapsed().as_secs_f64();
     match verdict {
         Verdict::Passed => {
-            tracing::info!(target: VERDICT, scenario = name, verdict = "passed");
+            tracing::info!(target: VERDICT, scenario = name, verdict = "passed", seconds);
             Ok(Completion::Completed)
         }
         Verdict::Ignored(reason) => {
-            tracing::info!(target: VERDICT, scenario = name, verdict = "ignored", reason = reason.as_str());
+            tracing::info!(target: VERDICT, scenario = name, verdict = "ignored", seconds, reason = reason.as_str());
             Ok(Completion::ignored_with(reason))
         }
         Verdict::Failed(error) => {
             let report = error.report();
-            tracing::info!(target: VERDICT, scenario = name, verdict = "failed", reason = report.as_str());
+            tracing::info!(target: VERDICT, scenario = name, verdict = "failed", seconds, reason = report.as_str());
             if let Err(second) = fixtures.note_failure() {
                 tracing::warn!("{}", second.report());
             }

@@ -49,6 +49,9 @@ debian_plan_if_old() {
 debian_fetch() {
     local uri name sum wanted=()
     while read -r uri name sum; do
+        [[ ! -e $debian_archives/$name ]] || printf '%s  %s\n' "${sum#SHA256:}" "$debian_archives/$name"
+    done <"$1" | drop_damaged
+    while read -r uri name sum; do
         [[ -e $debian_archives/$name ]] || wanted+=("$uri" "$debian_archives/partial/$name" "$sum")
     done <"$1"
     ((${#wanted[@]})) || return 0

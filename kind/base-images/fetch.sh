@@ -1,9 +1,21 @@
 # shellcheck shell=bash
 # Downloads from the host's own package index and mirror, verified and kept.
 
+# drop_damaged: of a list of sums and files, as sha256sum reads it, removes each file that has another
+# sum by now: what a broken disk or a cut-off copy of the cache left is fetched anew.
+drop_damaged() {
+    local file
+    { sha256sum --check --quiet 2>/dev/null || true; } | while IFS= read -r file; do
+        file=${file%: FAILED*}
+        say "damaged, and fetched anew: $(basename "$file")"
+        rm -f "$file"
+    done
+}
+
 # fetch_wheel REQUIREMENT SHA256: leaves the path in $fetched.
 fetch_wheel() {
     fetched=$cache/downloads/$2.whl
+    [[ ! -e $fetched ]] || drop_damaged <<<"$2  $fetched"
     once "$fetched" download_wheel "$1" "$2"
 }
 
@@ -22,6 +34,7 @@ download_wheel() {
 # fetch_source PATH SHA256: a file below the mirror's pool/main; leaves the path in $fetched.
 fetch_source() {
     fetched=$cache/downloads/$2-$(basename "$1")
+    [[ ! -e $fetched ]] || drop_damaged <<<"$2  $fetched"
     once "$fetched" download_source "$1" "$2"
 }
 

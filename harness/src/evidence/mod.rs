@@ -1,0 +1,152 @@
+//! How a run ended, read from its folder alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+mod github;
+mod junit;
+mod steps;
+
+pub use steps::Steps;
+
+use crate::error::{Error, Result};
+use crate::events;
+use crate::hash;
+
+/// The verdicts of a run, by scenario.
+#[derive(Debug, Default, PartialEq)]
+pub struct Outcome(BTreeMap<String, Judged>);
+
+/// How one scenario ended.
+#[derive(Debug, PartialEq, Deserialize)]
+struct Judged {
+    verdict: Verdict,
+    /// The report of a failure, or why it was ignored.
+    #[serde(default)]
+    reason: String,
+    /// From its fixture's making to its teardown's end.
+    #[serde(default)]
+    seconds: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Passed,
+    Failed,
+    Ignored,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    target: String,
+    scenario: String,
+    #[serde(flatten)]
+    judged: Judged,
+}
+
+impl Outcome {
+    /// Reads the events of one run.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when its folder has none.
+    pub fn read(run: &Path) -> Result<Self> {
+        Ok(Self::parse(&events_of(run)?))
+    }
+
+    /// A line that a kill cut short is passed over.
+    fn parse(text: &str) -> Self {
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+        let verdicts = lines.filter(|line| line.target == events::VERDICT);
+        Self(verdicts.map(|line| (line.scenario, line.judged)).collect())
+    }
+
+    fn of(&self, verdict: Verdict) -> impl Iterator<Item = (&str, &Judged)> {
+        let all = self.0.iter().filter(move |(_, judged)| judged.verdict == verdict);
+        all.map(|(name, judged)| (name.as_str(), judged))
+    }
+
+    /// How the ignored scenarios differ from a list of names, one a line (`#` starts a comment); `None`: not at all.
+    pub fn unexpected(&self, list: &str) -> Option<String> {
+        let names = list.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+        let expected: BTreeSet<&str> = names.filter(|name| !name.is_empty()).collect();
+        let found: BTreeSet<&str> = self.of(Verdict::Ignored).map(|(name, _)| name).collect();
+        let differences: Vec<String> = found
+            .difference(&expected)
+            .map(|name| format!("{name} was ignored"))
+            .chain(expected.difference(&found).map(|name| format!("{name} was not")))
+            .collect();
+        (!differences.is_empty()).then(|| differences.join(", "))
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, judged) in self.of(Verdict::Failed) {
+            writeln!(f, "failed   {name}: {}", judged.reason.lines().next().unwrap_or_default())?;
+        }
+        for (name, judged) in self.of(Verdict::Ignored) {
+            writeln!(f, "ignored  {name}: {}", judged.reason)?;
+        }
+        let count = |verdict| self.of(verdict).count();
+        let (passed, failed, ignored) = (count(Verdict::Passed), count(Verdict::Failed), count(Verdict::Ignored));
+        writeln!(f, "{passed} passed, {failed} failed, {ignored} ignored")
+    }
+}
+
+fn events_of(run: &Path) -> Result<String> {
+    let path = run.join(events::FILE);
+    std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))
+}
+
+/// The latest run among those in a folder, or in folders of it.
+///
+/// # Errors
+/// [`Error::Refused`] when there is none.
+pub fn latest(runs: &Path) -> Result<PathBuf> {
+    let files = if runs.is_dir() { hash::files(runs)? } else { Vec::new() };
+    let events = files.into_iter().filter(|path| path.file_name().is_some_and(|name| name == events::FILE));
+    let newest = events.max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
+    newest
+        .and_then(|path| path.parent().map(Path::to_owned))
+        .ok_or_else(|| Error::refused(format!("there is no run in {}", runs.display()), "cargo stack verify"))
+}
+
+/// Removes the folders of all runs in a folder.
+///
+/// # Errors
+/// [`Error::Io`] when one cannot be removed.
+pub fn forget(runs: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(runs) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(format!("remove {}", runs.display()))(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) const EVENTS: &str = "{\"target\":\"verdict\",\"scenario\":\"a::b\",\"verdict\":\"passed\"}\n\
+        {\"target\":\"verdict\",\"scenario\":\"a::c\",\"verdict\":\"ignored\",\"reason\":\"no policy\"}\n\
+        {\"target\":\"verdict\",\"scenario\":\"a::d\",\"verdict\":\"failed\",\"reason\":\"first\\nsecond\"}\n\
+        {\"target\":\"harness\",\"message\":\"x\"}\n{\"target\":\"verd";
+
+    #[test]
+    fn reads_what_a_kill_left() {
+        let text = Outcome::parse(EVENTS).to_string();
+        assert_eq!(text, "failed   a::d: first\nignored  a::c: no policy\n1 passed, 1 failed, 1 ignored\n");
+    }
+
+    #[test]
+    fn an_unexpected_list_names_both_sides() {
+        let outcome = Outcome::parse(EVENTS);
+        assert_eq!(outcome.unexpected("a::c # because\n"), None);
+        assert_eq!(outcome.unexpected("x::y\n").unwrap(), "a::c was ignored, x::y was not");
+    }
+}
