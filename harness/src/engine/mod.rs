@@ -82,9 +82,10 @@ impl Engine {
             absence::decide(&absence, &host, settings.may_set_up)?;
             engine.set_up(settings, &Place::system(host.root, &settings.state_root)).await?;
         }
-        let folders = [Some(state.to_owned()), Some(settings.cache_root.clone()), engine.data_root(settings).await];
-        for folder in folders.into_iter().flatten() {
-            check_room(&folder)?;
+        check_room(state, "set XDG_STATE_HOME to a larger disk")?;
+        check_room(&settings.cache_root, "set XDG_CACHE_HOME to a larger disk")?;
+        if let Some(data) = engine.data_root(settings).await {
+            check_room(&data, "move the engine's data-root to a larger disk")?;
         }
         Ok(engine)
     }
@@ -215,12 +216,12 @@ pub(crate) fn free_gib(folder: &Path) -> Result<u64> {
     Ok((disk.f_bavail * disk.f_frsize) >> 30)
 }
 
-fn check_room(folder: &Path) -> Result<()> {
+fn check_room(folder: &Path, otherwise: &str) -> Result<()> {
     let free = free_gib(folder)?;
     if free < MIN_FREE_GIB {
         return Err(Error::refused(
             format!("only {free} GiB are free at {}; {MIN_FREE_GIB} GiB are needed", folder.display()),
-            "make room (docker system prune), or set XDG_STATE_HOME to a larger disk",
+            format!("make room (docker system prune), or {otherwise}"),
         ));
     }
     Ok(())
