@@ -43,6 +43,16 @@ pub enum Error {
         /// The layer's own error.
         source: Box<dyn StdError + Send + Sync>,
     },
+    /// A site was not reached, or stopped answering, at one layer of the way there.
+    #[error("{layer}: {what}{trail}")]
+    Unreachable {
+        /// The first layer that did not carry.
+        layer: crate::http::Layer,
+        /// What was tried there, and how it ended.
+        what: String,
+        /// How long each layer took.
+        trail: crate::http::Trail,
+    },
     /// Text that we were given does not parse.
     #[error("{what}")]
     Malformed {

@@ -26,6 +26,9 @@ pub const FILE: &str = "events.jsonl";
 /// The target of events that carry a scenario's verdict (fields `scenario`, `verdict`, `reason`).
 pub const VERDICT: &str = "verdict";
 
+/// The target of events that carry what a scenario measured (fields `scenario`, `name`, `value`).
+pub const MEASURE: &str = "measure";
+
 /// What of the events goes to standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Show {
@@ -76,7 +79,7 @@ pub fn start_at(path: &Path, show: Show) -> Result<()> {
             let layer = Lines { file: Mutex::new(file), start: Instant::now(), show };
             // Only our own: the libraries' events are theirs.
             let ours = tracing_subscriber::filter::filter_fn(|event| {
-                event.target().starts_with("harness") || event.target() == VERDICT
+                event.target().starts_with("harness") || for_report(event.target())
             });
             // A subscriber that is there already belongs to whoever embeds us.
             let _ =
@@ -84,6 +87,11 @@ pub fn start_at(path: &Path, show: Show) -> Result<()> {
             Ok(())
         })
         .map(|_| ())
+}
+
+/// Whether events of this target are for the folder alone: a report shows them in its own way.
+fn for_report(target: &str) -> bool {
+    matches!(target, VERDICT | MEASURE)
 }
 
 struct Lines {
@@ -110,7 +118,7 @@ impl<S: Subscriber> Layer<S> for Lines {
         }
         let level = *event.metadata().level();
         let shown = if self.show == Show::Warnings { Level::WARN } else { Level::INFO };
-        if level <= shown && event.metadata().target() != VERDICT {
+        if level <= shown && !for_report(event.metadata().target()) {
             let message = fields.0.get("message").and_then(|text| text.as_str()).unwrap_or_default();
             let stamp = format!("[{:7.2}s]", since.as_secs_f64());
             let stamp = if self.show == Show::Colour { format!("\x1b[2m{stamp}\x1b[0m") } else { stamp };

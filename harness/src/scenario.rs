@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 use crate::fixture::Fixtures;
 use crate::stage::Stage;
 
+pub mod reading;
+
 /// How long a scenario's body may take unless it says otherwise, in seconds.
 const DEADLINE_SECS: u64 = 60;
 /// How long its teardown may take.
@@ -41,6 +43,8 @@ pub enum Needs {
     Images,
     /// An address that answers, read-only.
     Site,
+    /// The same as somebody who is signed in.
+    Account,
     /// The stage's shared release.
     Stack,
     /// A release of its own.
@@ -51,8 +55,8 @@ impl Needs {
     /// Why a scenario with this need cannot run in a stage, if so.
     pub fn unmet_in(self, stage: Stage) -> Option<&'static str> {
         match (self, stage) {
-            (Self::Site | Self::Charts, _) | (_, Stage::Local | Stage::Ci) => None,
-            (_, Stage::Live) => Some("stage live is read-only: it has a Site and nothing else"),
+            (Self::Site | Self::Account | Self::Charts, _) | (_, Stage::Local | Stage::Ci) => None,
+            (_, Stage::Live) => Some("stage live is read-only: it has a Site, and an Account if it is given one"),
             _ => Some("this version runs it in stages local and ci alone"),
         }
     }
@@ -266,9 +270,17 @@ macro_rules! expect_eq {
     };
 }
 
-/// Makes the `mod` lines of a suite and the function `scenarios` that collects what its modules register.
+/// Makes the `mod` lines of a suite and the function `scenarios` that collects what its modules register;
+/// with `read_only:` of modules that can register only what changes nothing.
 #[macro_export]
 macro_rules! modules {
+    (read_only: $($name:ident),+ $(,)?) => {
+        $(mod $name;)+
+
+        fn scenarios() -> $crate::scenario::reading::Scenarios {
+            [$($name::scenarios()),+].into_iter().flatten().collect()
+        }
+    };
     ($($name:ident),+ $(,)?) => {
         $(mod $name;)+
 

@@ -51,6 +51,14 @@ pub struct Version {
     pub build_time: String,
 }
 
+impl Version {
+    /// Whether this was built from that revision, which may be abbreviated; changes that nobody committed are another.
+    pub fn is(&self, revision: &str) -> bool {
+        let rest = self.git_sha.strip_prefix(revision);
+        rest.is_some_and(|rest| rest.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    }
+}
+
 /// A stored item.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Item {
@@ -215,9 +223,33 @@ impl User {
 ///
 /// # Errors
 /// [`Error::Http`] when there is no answer at all.
-pub async fn open_websocket(base: &str, token: Option<&str>) -> Result<Handshake> {
-    websocket::connect(&format!("{}{WS}", base.trim_end_matches('/')), token).await
+pub async fn open_websocket(base: &str, options: &websocket::Options) -> Result<Handshake> {
+    websocket::connect_with(&format!("{}{WS}", base.trim_end_matches('/')), options).await
 }
 
 /// How long a workload of ours may take to be replaced or scaled.
 pub const ROLLOUT: Duration = Duration::from_secs(90);
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("abcdef0", true)]
+    #[case("abcdef0123", true)]
+    #[case("abcdef1", false)]
+    #[case("abcdef01234", false)]
+    fn a_revision_may_be_abbreviated(#[case] revision: &str, #[case] is: bool) {
+        let version = |git_sha: &str| Version {
+            version: "1".to_owned(),
+            git_sha: git_sha.to_owned(),
+            git_ref: String::new(),
+            build_time: String::new(),
+        };
+        assert_eq!(version("abcdef0123").is(revision), is);
+        assert!(!version("abcdef0123-dirty").is(revision));
+        assert!(version("abcdef0123-dirty").is("abcdef0123-dirty"));
+    }
+}

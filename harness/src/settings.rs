@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::services::Credentials;
 use crate::stage::Stage;
 
 /// `dev|local|ci|preview|live`; default: the suite's own (e2e: `local`, smoke: `live`).
@@ -28,6 +29,12 @@ pub const REGISTRY_USERNAME: &str = "JETSCALE_REGISTRY_USERNAME";
 pub const REGISTRY_PASSWORD: &str = "JETSCALE_REGISTRY_PASSWORD";
 /// The address that stage live looks at; default `https://app.jetscale.ai`.
 pub const LIVE_URL: &str = "JETSCALE_LIVE_URL";
+/// The account that stage live's scenarios of a signed-in user sign in with; without it they are ignored.
+pub const ACCOUNT_LOGIN: &str = "JETSCALE_ACCOUNT_LOGIN";
+/// Its password; never printed.
+pub const ACCOUNT_PASSWORD: &str = "JETSCALE_ACCOUNT_PASSWORD";
+/// The revision that stage live is meant to serve: 7 to 40 hexadecimal digits; without it any is right.
+pub const GIT_SHA: &str = "GIT_SHA";
 /// A PEM file of further certificate authorities, for requests and for builds behind a TLS proxy.
 pub const CA_BUNDLE: &str = "JETSCALE_CA_BUNDLE";
 /// The Kind node image; default: the one that kind/kind-config.yaml pins.
@@ -101,6 +108,8 @@ const OURS: &[&str] = &[
     REGISTRY_USERNAME,
     REGISTRY_PASSWORD,
     LIVE_URL,
+    ACCOUNT_LOGIN,
+    ACCOUNT_PASSWORD,
     CA_BUNDLE,
     KIND_NODE_IMAGE,
     TOOLBOX,
@@ -112,13 +121,7 @@ const OURS: &[&str] = &[
 ];
 
 /// Settings of stages that this version does not have: set, they are named in a warning.
-const LATER: &[&str] = &[
-    "JETSCALE_KUBE_CONTEXT",
-    "JETSCALE_KUBE_CONTEXT_ALLOW",
-    "JETSCALE_PREVIEW_URL",
-    "JETSCALE_ACCOUNT_LOGIN",
-    "JETSCALE_ACCOUNT_PASSWORD",
-];
+const LATER: &[&str] = &["JETSCALE_KUBE_CONTEXT", "JETSCALE_KUBE_CONTEXT_ALLOW", "JETSCALE_PREVIEW_URL"];
 
 /// The services' own variables: known, and left alone.
 const SERVICES: &[&str] = &[
@@ -202,6 +205,10 @@ pub struct Settings {
     pub registry_login: Option<Login>,
     /// [`LIVE_URL`].
     pub live_url: String,
+    /// [`ACCOUNT_LOGIN`] and [`ACCOUNT_PASSWORD`].
+    pub account: Option<Credentials>,
+    /// [`GIT_SHA`], in lower case.
+    pub git_sha: Option<String>,
     /// [`CA_BUNDLE`].
     pub ca_bundle: Option<PathBuf>,
     /// The CA file that builds get: [`CA_BUNDLE`], else [`SSL_CERT_FILE`].
@@ -297,6 +304,8 @@ impl Settings {
             artifacts: artifacts(get(ARTIFACTS))?,
             registry_login: login(get(REGISTRY_SERVER), get(REGISTRY_USERNAME), get(REGISTRY_PASSWORD))?,
             live_url: get(LIVE_URL).unwrap_or("https://app.jetscale.ai").trim_end_matches('/').to_owned(),
+            account: account(get(ACCOUNT_LOGIN), get(ACCOUNT_PASSWORD))?,
+            git_sha: revision(get(GIT_SHA))?,
             ca_bundle: path(CA_BUNDLE),
             build_ca: path(CA_BUNDLE).or_else(|| path(SSL_CERT_FILE)),
             node_image: get(KIND_NODE_IMAGE).map(str::to_owned),
@@ -363,6 +372,30 @@ fn login(server: Option<&str>, username: Option<&str>, password: Option<&str>) -
     }
 }
 
+/// Both or none: half of an account signs nobody in, and its scenarios would be ignored.
+fn account(login: Option<&str>, password: Option<&str>) -> Result<Option<Credentials>> {
+    match (login, password) {
+        (None, None) => Ok(None),
+        (Some(login), Some(password)) => {
+            Ok(Some(Credentials { login: login.to_owned(), password: password.to_owned() }))
+        }
+        _ => Err(Error::refused(
+            format!("of {ACCOUNT_LOGIN} and {ACCOUNT_PASSWORD} one is set and one is not"),
+            "set both, or none",
+        )),
+    }
+}
+
+/// A revision as git writes it, whole or abbreviated; a branch or a tag says nothing about what is served.
+fn revision(value: Option<&str>) -> Result<Option<String>> {
+    match value {
+        Some(text) if !(7..=40).contains(&text.len()) || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
+            Err(refuse(GIT_SHA, text, "7 to 40 hexadecimal digits"))
+        }
+        other => Ok(other.map(str::to_ascii_lowercase)),
+    }
+}
+
 fn refuse(name: &str, value: &str, allowed: &str) -> Error {
     Error::refused(format!("{name}={value} is not allowed"), format!("set {name} to {allowed}, or unset it"))
 }
@@ -409,6 +442,9 @@ mod tests {
     #[case::artifacts("JETSCALE_ARTIFACTS", "set.json", "an absolute path or an https address")]
     #[case::plain_http("JETSCALE_ARTIFACTS", "http://x/set.json", "an absolute path or an https address")]
     #[case::half_a_login("JETSCALE_REGISTRY_SERVER", "ghcr.io", "set all three, or none")]
+    #[case::half_an_account("JETSCALE_ACCOUNT_LOGIN", "somebody", "set both, or none")]
+    #[case::branch("GIT_SHA", "main", "7 to 40 hexadecimal digits")]
+    #[case::too_long("GIT_SHA", "0123456789012345678901234567890123456789a", "7 to 40 hexadecimal digits")]
     #[case::slip("JETSCALE_STAG", "ci", "did you mean JETSCALE_STAGE?")]
     #[case::plural("JETSCALE_DEPLOYERS", "helm", "did you mean JETSCALE_DEPLOYER?")]
     #[case::case("JETSCALE_LIVEURL", "x", "did you mean JETSCALE_LIVE_URL?")]
@@ -453,6 +489,20 @@ mod tests {
         assert!(shown.contains("robot at ghcr.io") && !shown.contains("hunter2"), "{shown}");
         let error = login("https://ghcr.io/v2").unwrap_err().report();
         assert!(error.contains("a registry's name alone") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn an_account_never_shows_its_password() {
+        let pairs = [("JETSCALE_ACCOUNT_LOGIN", "somebody"), ("JETSCALE_ACCOUNT_PASSWORD", "hunter2")];
+        let shown = format!("{:?}", parse(&pairs).unwrap());
+        assert!(shown.contains("somebody") && !shown.contains("hunter2"), "{shown}");
+        let half = parse(&pairs[1..]).unwrap_err().report();
+        assert!(!half.contains("hunter2"), "{half}");
+    }
+
+    #[test]
+    fn a_revision_is_in_lower_case() {
+        assert_eq!(parse(&[("GIT_SHA", "ABCDEF0")]).unwrap().git_sha.as_deref(), Some("abcdef0"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 use crate::cluster::reaper;
 use crate::error::{Error, Result};
 use crate::events::VERDICT;
+use crate::evidence::Outcome;
 use crate::fixture::Fixtures;
 use crate::scenario::{Scenario, Verdict};
 use crate::settings::Settings;
@@ -25,7 +26,7 @@ static RUNTIME: Lazy<std::io::Result<Runtime>> =
     Lazy::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build());
 
 /// The `main` of a suite: lists without any I/O, provisions with the first scenario that asks for it.
-pub fn main(default: Stage, scenarios: Vec<Scenario>) -> ExitCode {
+pub fn main(default: Stage, scenarios: impl Into<Vec<Scenario>>) -> ExitCode {
     if let Some(code) = reaper::enter_if_asked() {
         return code;
     }
@@ -35,7 +36,7 @@ pub fn main(default: Stage, scenarios: Vec<Scenario>) -> ExitCode {
         if let Some(why) = stage.missing() {
             return Err(Error::refused(why, format!("set JETSCALE_STAGE={default}, or unset it")));
         }
-        Ok((settings.clone(), trials(scenarios, stage, settings)?))
+        Ok((settings.clone(), trials(scenarios.into(), stage, settings)?))
     }) {
         Ok(ready) => ready,
         Err(error) => {
@@ -48,9 +49,13 @@ pub fn main(default: Stage, scenarios: Vec<Scenario>) -> ExitCode {
     // nextest says itself how a run ended; each of its processes would say it again.
     if settings.run_id.is_none()
         && let Some(Ok(fixtures)) = FIXTURES.get()
-        && let Ok(Some(text)) = fixtures.farewell()
     {
-        eprintln!("{text}");
+        if let (false, Ok(outcome)) = (settings.quiet, Outcome::read(&fixtures.run.folder)) {
+            eprint!("{}", outcome.measures());
+        }
+        if let Ok(Some(text)) = fixtures.farewell() {
+            eprintln!("{text}");
+        }
     }
     conclusion.exit_code()
 }

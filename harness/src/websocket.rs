@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
@@ -25,7 +23,7 @@ pub struct Options {
     pub token: Option<String>,
     /// More headers of the handshake, such as `Origin`.
     pub headers: Vec<(String, String)>,
-    /// The certificate authorities to trust instead of the system's, as PEM.
+    /// More certificate authorities to trust, as PEM.
     pub ca_bundle: Option<Vec<u8>>,
     /// Where the URL's host is really found, instead of by DNS.
     pub resolve: Option<SocketAddr>,
@@ -107,25 +105,15 @@ async fn handshake(what: &str, url: &str, options: &Options) -> Result<Handshake
     };
     let stream = stream.map_err(Error::http(what))?;
     stream.set_nodelay(true).map_err(Error::http(what))?;
-    let connector = match &options.ca_bundle {
-        Some(pem) if secure => Some(trusting(pem)?),
-        _ => None,
+    let connector = match secure {
+        true => Some(Connector::Rustls(Arc::new(crate::http::trusting(options.ca_bundle.as_deref())?))),
+        false => None,
     };
     match client_async_tls_with_config(request, stream, None, connector).await {
         Ok((stream, _)) => Ok(Handshake::Open(Box::new(Socket { what: what.to_owned(), stream }))),
         Err(WsError::Http(response)) => Ok(Handshake::Refused { status: response.status().as_u16() }),
         Err(error) => Err(Error::http(what)(error)),
     }
-}
-
-fn trusting(pem: &[u8]) -> Result<Connector> {
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(Error::malformed("the CA bundle"))?;
-        roots.add(certificate).map_err(Error::malformed("the CA bundle"))?;
-    }
-    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    Ok(Connector::Rustls(Arc::new(config)))
 }
 
 impl Socket {

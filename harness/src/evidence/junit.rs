@@ -28,6 +28,9 @@ impl Outcome {
             }
             let mut case = TestCase::new(behaviour, status);
             case.set_classname(module).set_time(Duration::from_secs_f64(judged.seconds.max(0.0)));
+            if !judged.measured.is_empty() {
+                case.set_system_out(judged.measured.join("\n"));
+            }
             suites.entry(module).or_insert_with(|| TestSuite::new(module)).add_test_case(case);
         }
         let mut report = Report::new("jetscale-stack");

@@ -30,6 +30,9 @@ struct Judged {
     /// From its fixture's making to its teardown's end.
     #[serde(default)]
     seconds: f64,
+    /// What it measured, as it says it.
+    #[serde(skip)]
+    measured: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -40,12 +43,31 @@ enum Verdict {
     Ignored,
 }
 
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Ignored => "ignored",
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Line {
     target: String,
     scenario: String,
     #[serde(flatten)]
     judged: Judged,
+}
+
+/// What a scenario measured.
+#[derive(Deserialize)]
+struct Measure {
+    target: String,
+    scenario: String,
+    name: String,
+    value: String,
 }
 
 impl Outcome {
@@ -61,7 +83,23 @@ impl Outcome {
     fn parse(text: &str) -> Self {
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
         let verdicts = lines.filter(|line| line.target == events::VERDICT);
-        Self(verdicts.map(|line| (line.scenario, line.judged)).collect())
+        let mut outcome = Self(verdicts.map(|line| (line.scenario, line.judged)).collect());
+        let measures = text.lines().filter_map(|line| serde_json::from_str::<Measure>(line).ok());
+        for Measure { scenario, name, value, .. } in measures.filter(|measure| measure.target == events::MEASURE) {
+            if let Some(judged) = outcome.0.get_mut(&scenario) {
+                judged.measured.push(format!("{name} {value}"));
+            }
+        }
+        outcome
+    }
+
+    /// A line for each scenario that measured something, with what that was; empty without any.
+    pub fn measures(&self) -> String {
+        let measured = self.0.iter().filter(|(_, judged)| !judged.measured.is_empty());
+        let line = |(name, judged): (&String, &Judged)| {
+            format!("{:<8} {name}: {}\n", judged.verdict.word(), judged.measured.join(", "))
+        };
+        measured.map(line).collect()
     }
 
     fn of(&self, verdict: Verdict) -> impl Iterator<Item = (&str, &Judged)> {
@@ -85,6 +123,7 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.measures())?;
         for (name, judged) in self.of(Verdict::Failed) {
             writeln!(f, "failed   {name}: {}", judged.reason.lines().next().unwrap_or_default())?;
         }
@@ -141,6 +180,18 @@ mod tests {
     fn reads_what_a_kill_left() {
         let text = Outcome::parse(EVENTS).to_string();
         assert_eq!(text, "failed   a::d: first\nignored  a::c: no policy\n1 passed, 1 failed, 1 ignored\n");
+    }
+
+    #[test]
+    fn what_was_measured_stands_with_its_scenario() {
+        let measure = |value: &str| {
+            format!("{{\"target\":\"measure\",\"scenario\":\"a::b\",\"name\":\"{value}\",\"value\":\"7\"}}\n")
+        };
+        let outcome =
+            Outcome::parse(&(measure("days left") + EVENTS.trim_end_matches("{\"target\":\"verd") + &measure("sent")));
+        assert_eq!(outcome.measures(), "passed   a::b: days left 7, sent 7\n");
+        assert!(outcome.to_string().starts_with("passed   a::b: days left 7, sent 7\nfailed   a::d: "));
+        assert!(outcome.junit().unwrap().contains("<system-out>days left 7\nsent 7</system-out>"));
     }
 
     #[test]

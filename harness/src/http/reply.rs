@@ -1,6 +1,6 @@
 //! What a server answered, and what a scenario asks of it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
@@ -56,6 +56,15 @@ impl Reply {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// When the server says that it answered.
+    ///
+    /// # Errors
+    /// [`Error::Unmet`] without a header `Date` that can be read.
+    pub fn date(&self) -> Result<SystemTime> {
+        let date = self.header("date").unwrap_or_default();
+        httpdate::parse_http_date(date).map_err(|_| self.unmet(&format!("with the date {date:?}")))
+    }
+
     /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -64,7 +73,8 @@ impl Reply {
     fn unmet(&self, why: &str) -> Error {
         let text = self.text();
         let lines: Vec<String> = text.lines().take(5).map(|line| format!("\n  | {}", cut(line))).collect();
-        Error::Unmet(format!("{self} {why}{}", lines.concat()))
+        let location = self.header("location").map(|to| format!(", to {}", cut(to))).unwrap_or_default();
+        Error::Unmet(format!("http: {self} after {:.1?} {why}{location}{}", self.took, lines.concat()))
     }
 }
 

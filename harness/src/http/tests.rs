@@ -3,6 +3,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use super::reader::LONGEST_BODY;
 use super::*;
 
 /// A server that gives the same answer to every request; what it was asked is thrown away.
@@ -35,7 +36,8 @@ async fn another_status_shows_the_request_and_the_body_without_the_query() {
     let client = Client::new(&url).unwrap().bearer("abc.def").unwrap();
     let reply = client.post("/sign-in?token=hush", &json!({ "password": "hush" })).await.unwrap();
     let text = reply.expect_status(201).unwrap_err().to_string();
-    assert_eq!(text, format!("POST {url}/sign-in?... answered 500 instead of 201\n  | first\n  | second"));
+    assert!(text.starts_with(&format!("http: POST {url}/sign-in?... answered 500 after ")), "{text}");
+    assert!(text.ends_with(" instead of 201\n  | first\n  | second"), "{text}");
 }
 
 #[tokio::test]
@@ -49,7 +51,9 @@ async fn an_answer_without_data_is_told() {
 async fn a_redirect_to_another_host_is_the_answer() {
     let away = "HTTP/1.1 302 Found\r\nlocation: http://elsewhere.invalid/\r\ncontent-length: 0\r\n\r\n";
     let url = answers(away.to_owned()).await;
-    assert_eq!(Reader::new(&url).unwrap().get("/").await.unwrap().status, 302);
+    let reply = Reader::new(&url).unwrap().get("/").await.unwrap();
+    let text = reply.expect_status(200).unwrap_err().to_string();
+    assert!(text.contains("answered 302") && text.contains(", to http://elsewhere.invalid/"), "{text}");
 }
 
 #[tokio::test]
@@ -57,21 +61,61 @@ async fn redirects_that_never_end_are_an_error() {
     let round = "HTTP/1.1 302 Found\r\nlocation: /again\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let url = answers(round.to_owned()).await;
     let error = Reader::new(&url).unwrap().get("/").await.unwrap_err();
-    assert!(error.report().contains("more than 5 redirects"), "{}", error.report());
+    let report = error.report();
+    assert!(report.starts_with("http: GET ") && report.contains("more than 5 redirects"), "{report}");
+    assert!(report.contains("layers: tcp ") && report.contains("http failed after "), "{report}");
 }
 
 #[tokio::test]
 async fn a_body_without_end_is_not_read_to_it() {
     let url = answers(with_body("200 OK", &"x".repeat(LONGEST_BODY + 1))).await;
     let error = Reader::new(&url).unwrap().get("/").await.unwrap_err().to_string();
-    assert!(error.contains("more than 4194304 bytes"), "{error}");
+    assert!(error.starts_with("body: ") && error.contains("more than 4194304 bytes"), "{error}");
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_told_with_its_byte() {
+    let url = answers("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".to_owned()).await;
+    let error = Reader::new(&url).unwrap().get("/").await.unwrap_err().to_string();
+    assert!(error.starts_with("body: ") && error.contains("broke off at byte 4 of 9: "), "{error}");
+}
+
+#[tokio::test]
+async fn who_is_silent_is_told_with_the_layers_below() {
+    // Connections are taken by the kernel, and answered by nobody.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", silent.local_addr().unwrap());
+    let options = Options { whole: Duration::from_millis(100), ..Options::new(base) };
+    let error = Reader::with(options).unwrap().get("/").await.unwrap_err().to_string();
+    assert!(error.starts_with("http: GET ") && error.contains("no answer within 100.0ms"), "{error}");
+    assert!(error.contains("layers: tcp "), "{error}");
+}
+
+#[rstest]
+#[case("http://a.example/", "/b", Some("http://a.example/b"))]
+#[case("http://a.example/", "https://a.example/", Some("https://a.example/"))]
+#[case("https://a.example/", "http://a.example/", None)]
+#[case("https://a.example/", "https://b.example/", None)]
+#[case("https://a.example/", "//b.example/", None)]
+fn redirects_stay_on_the_host_and_in_tls(#[case] from: &str, #[case] location: &str, #[case] to: Option<&str>) {
+    let headers = [(reqwest::header::LOCATION, location.parse().unwrap())].into_iter().collect();
+    let reply = Reply {
+        method: "GET".to_owned(),
+        url: from.to_owned(),
+        status: 301,
+        headers,
+        body: Vec::new(),
+        took: Duration::ZERO,
+    };
+    let followed = super::reader::leads_to(&from.parse().unwrap(), &reply);
+    assert_eq!(followed.map(String::from), to.map(str::to_owned));
 }
 
 #[tokio::test]
 async fn an_error_names_the_request_without_its_secrets() {
     let reader = Reader::new("http://user:hush@127.0.0.1:1").unwrap();
     let report = reader.get("/x?token=hush").await.unwrap_err().report();
-    assert!(report.starts_with("GET http://127.0.0.1:1/x?...") && !report.contains("hush"), "{report}");
+    assert!(report.contains("asked: GET http://127.0.0.1:1/x?...") && !report.contains("hush"), "{report}");
 }
 
 #[rstest]

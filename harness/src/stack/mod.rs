@@ -1,11 +1,13 @@
 //! The handles a scenario gets; each one's type says what it may touch.
 
+mod account;
 mod charts;
 mod images;
 mod own;
 mod shared;
 mod site;
 
+pub use account::Account;
 pub use charts::Charts;
 pub use images::Images;
 pub use own::OwnStack;

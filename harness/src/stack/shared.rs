@@ -41,7 +41,7 @@ impl Deref for Stack {
 
 impl Stack {
     pub(super) async fn of(fixtures: Arc<Fixtures>, cluster: &Cluster, plan: &Plan, scenario: &str) -> Result<Self> {
-        let site = Site::of(cluster, plan).await?;
+        let site = Site::of(cluster, plan, scenario).await?;
         Ok(Self { site, cluster: cluster.clone(), plan: plan.clone(), scenario: scenario.to_owned(), fixtures })
     }
 

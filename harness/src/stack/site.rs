@@ -1,46 +1,80 @@
 //! `Site`: an address that answers, in every stage.
 
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::shared::SharedCare;
 use crate::cluster::Cluster;
 use crate::descriptor;
 use crate::error::{Error, Result};
+use crate::events::MEASURE;
 use crate::fixture::Fixtures;
-use crate::http::{Options, Reader, Reply};
+use crate::http::{Options, Probe, Reader, Reply, Tls, old_tls_is_refused};
 use crate::k8s::Forward;
 use crate::release::Plan;
 use crate::scenario::{Argument, Made, Needs, Nothing};
 use crate::services::{self, Backend};
-use crate::settings::Settings;
 use crate::stage::Stage;
-use crate::websocket::Handshake;
+use crate::websocket::{self, Handshake};
 
 /// An address that answers: GET, HEAD, and a WebSocket handshake; nothing that writes.
+///
+/// ```compile_fail
+/// async fn write(site: harness::stack::Site) {
+///     site.post("/api/v2/items", &()).await;
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Site {
     reader: Reader,
+    options: Options,
+    /// Where the same host answers without TLS, if that is not its port 80.
+    plain: Option<SocketAddr>,
+    /// The revision that is meant to be served, where one is known.
+    meant: Option<String>,
+    /// Who asks.
+    scenario: String,
     /// Keeps the way to the cluster open.
     forward: Option<Arc<Forward>>,
 }
 
 impl Site {
-    /// The live site.
-    fn live(settings: &Settings) -> Result<Self> {
-        let read = |path: &PathBuf| std::fs::read(path).map_err(Error::io(format!("read {}", path.display())));
-        let ca_bundle = settings.ca_bundle.as_ref().map(read).transpose()?;
-        let reader = Reader::with(Options { ca_bundle, ..Options::new(&settings.live_url) })?;
-        Ok(Self { reader, forward: None })
+    /// The site at this address, for this scenario.
+    ///
+    /// # Errors
+    /// The URL or the CA bundle does not parse.
+    pub fn new(options: Options, scenario: &str) -> Result<Self> {
+        let reader = Reader::with(options.clone())?;
+        Ok(Self { reader, options, plain: None, meant: None, scenario: scenario.to_owned(), forward: None })
+    }
+
+    /// The same site, whose host answers without TLS at this address.
+    #[must_use]
+    pub fn plain_at(self, address: SocketAddr) -> Self {
+        Self { plain: Some(address), ..self }
+    }
+
+    /// The same site, which is meant to serve this revision.
+    #[must_use]
+    pub fn meant_to_serve(self, revision: Option<String>) -> Self {
+        Self { meant: revision, ..self }
     }
 
     /// The site of a release: its one router, the frontend, through a forward to a ready pod.
-    pub(super) async fn of(cluster: &Cluster, plan: &Plan) -> Result<Self> {
+    pub(super) async fn of(cluster: &Cluster, plan: &Plan, scenario: &str) -> Result<Self> {
         let component = &descriptor::FRONTEND;
         let selector = plan.selector(component);
         let port = component.container_port;
         let forward = Forward::open(cluster.client.clone(), &plan.namespace, &selector, port).await?;
-        Ok(Self { reader: Reader::new(&forward.url())?, forward: Some(Arc::new(forward)) })
+        let site = Self::new(Options::new(forward.url()), scenario)?;
+        let site = site.meant_to_serve(Some(plan.artifacts.revision.clone()));
+        Ok(Self { forward: Some(Arc::new(forward)), ..site })
+    }
+
+    /// How it is asked.
+    pub(super) fn options(&self) -> &Options {
+        &self.options
     }
 
     /// Scheme, host and port.
@@ -48,10 +82,21 @@ impl Site {
         self.reader.base()
     }
 
+    /// The host, as a URL names it.
+    pub fn host(&self) -> &str {
+        &self.reader.target().host
+    }
+
+    /// Writes down what the scenario measured: a report shows it beside the verdict.
+    pub fn measured(&self, name: &str, value: impl Display) {
+        let value = value.to_string();
+        tracing::info!(target: MEASURE, scenario = self.scenario.as_str(), name, value = value.as_str());
+    }
+
     /// GET of a path of the page.
     ///
     /// # Errors
-    /// [`Error::Http`] when there is no answer.
+    /// [`Error::Unreachable`] when there is no whole answer.
     pub async fn get(&self, path: &str) -> Result<Reply> {
         self.reader.get(path).await.map_err(|error| self.explained(error))
     }
@@ -59,16 +104,24 @@ impl Site {
     /// GET of a path with one more header.
     ///
     /// # Errors
-    /// [`Error::Http`] when there is no answer.
+    /// [`Error::Unreachable`] when there is no whole answer.
     pub async fn get_with(&self, path: &str, header: &str, value: &str) -> Result<Reply> {
         let reader = self.reader.clone().with_header(header, value)?;
         reader.get(path).await.map_err(|error| self.explained(error))
     }
 
+    /// GET whose answer is taken as it is: a redirect is not followed.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] when there is no whole answer.
+    pub async fn first_answer(&self, path: &str) -> Result<Reply> {
+        self.reader.first_answer(path).await.map_err(|error| self.explained(error))
+    }
+
     /// HEAD of a path.
     ///
     /// # Errors
-    /// [`Error::Http`] when there is no answer.
+    /// [`Error::Unreachable`] when there is no answer.
     pub async fn head(&self, path: &str) -> Result<Reply> {
         self.reader.head(path).await.map_err(|error| self.explained(error))
     }
@@ -76,8 +129,8 @@ impl Site {
     /// A reset connection cannot say what the forward knows of it.
     fn explained(&self, error: Error) -> Error {
         match (error, self.forward.as_ref().and_then(|forward| forward.last_problem())) {
-            (Error::Http { what, source }, Some(problem)) => {
-                Error::Http { what: format!("{what} (the forward to the pod: {problem})"), source }
+            (Error::Unreachable { layer, what, trail }, Some(problem)) => {
+                Error::Unreachable { layer, what: format!("{what} (the forward to the pod: {problem})"), trail }
             }
             (error, _) => error,
         }
@@ -91,21 +144,120 @@ impl Site {
     /// Tries to open the WebSocket on the same origin.
     ///
     /// # Errors
-    /// [`Error::Http`] when there is no answer at all.
+    /// [`Error::Unreachable`] when there is no answer at all.
     pub async fn websocket(&self, token: Option<&str>) -> Result<Handshake> {
-        services::open_websocket(self.reader.base(), token).await
+        self.reader.spend().await?;
+        let options = websocket::Options {
+            token: token.map(str::to_owned),
+            ca_bundle: self.options.ca_bundle.clone(),
+            resolve: self.options.resolve,
+            ..websocket::Options::default()
+        };
+        let start = std::time::Instant::now();
+        match services::open_websocket(self.reader.base(), &options).await {
+            Err(error) => Err(self.explained(self.reader.explained(error, start.elapsed()).await)),
+            handshake => handshake,
+        }
+    }
+
+    /// The revision that is meant to be served.
+    ///
+    /// # Errors
+    /// [`Error::NotApplicable`] in stage live without GIT_SHA.
+    pub fn meant(&self) -> Result<&str> {
+        self.meant
+            .as_deref()
+            .ok_or_else(|| Error::NotApplicable("GIT_SHA is not set: any revision is the right one".to_owned()))
+    }
+
+    /// Goes the way to the site once more, up to TLS.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] with the layer that does not carry.
+    pub async fn probe(&self) -> Result<Probe> {
+        self.reader.spend().await?;
+        self.reader.target().probe().await
+    }
+
+    /// What DNS says of the host's name.
+    ///
+    /// # Errors
+    /// [`Error::NotApplicable`] where no name is asked for.
+    pub async fn addresses(&self) -> Result<Vec<IpAddr>> {
+        let none = || Error::NotApplicable(format!("{} is no name that DNS is asked for here", self.host()));
+        self.reader.target().name().ok_or_else(none)?;
+        Ok(self.probe().await?.dns.map(|(addresses, _)| addresses).unwrap_or_default())
+    }
+
+    /// The same site at one of its addresses.
+    ///
+    /// # Errors
+    /// No client can be made.
+    pub fn at(&self, address: IpAddr) -> Result<Self> {
+        let resolve = Some((address, self.reader.target().port).into());
+        let site = Self::new(Options { resolve, ..self.options.clone() }, &self.scenario)?;
+        Ok(site.meant_to_serve(self.meant.clone()))
+    }
+
+    /// That TLS is spoken here.
+    ///
+    /// # Errors
+    /// [`Error::NotApplicable`] for a plain http address.
+    pub fn speaks_tls(&self) -> Result<()> {
+        let why = || Error::NotApplicable(format!("{} is plain HTTP: no edge with TLS is in front of it", self.base()));
+        self.reader.target().secure.then_some(()).ok_or_else(why)
+    }
+
+    /// What a TLS handshake shows.
+    ///
+    /// # Errors
+    /// [`Error::NotApplicable`] for a plain http address.
+    pub async fn tls(&self) -> Result<Tls> {
+        self.speaks_tls()?;
+        let shown = self.probe().await?.tls.map(|(tls, _)| tls);
+        shown.ok_or_else(|| Error::Unmet("tls: there was no handshake".to_owned()))
+    }
+
+    /// Whether TLS 1.1 is refused, and how.
+    ///
+    /// # Errors
+    /// [`Error::NotApplicable`] for a plain http address, [`Error::Unmet`] when it is spoken.
+    pub async fn refuses_old_tls(&self) -> Result<String> {
+        self.speaks_tls()?;
+        let probe = self.probe().await?;
+        let (address, _) = probe.tcp.ok_or_else(|| Error::Unmet("tcp: there was no connection".to_owned()))?;
+        self.reader.spend().await?;
+        old_tls_is_refused(address, self.host(), self.options.connect).await
+    }
+
+    /// The same host without TLS.
+    ///
+    /// # Errors
+    /// [`Error::NotApplicable`] for a plain http address, and where it is not known where that would be.
+    pub fn plain(&self) -> Result<Self> {
+        self.speaks_tls()?;
+        let target = self.reader.target();
+        if self.plain.is_none() && (target.resolve.is_some() || target.port != 443) {
+            let why = format!("where {} answers without TLS is not known", self.base());
+            return Err(Error::NotApplicable(why));
+        }
+        let host = if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
+        let base = format!("http://{host}");
+        Self::new(Options { base, resolve: self.plain, ..self.options.clone() }, &self.scenario)
     }
 }
 
 impl Argument for Site {
     const NEEDS: Needs = Needs::Site;
 
-    async fn make(fixtures: Arc<Fixtures>, _: &str) -> Result<Made<Self>> {
+    async fn make(fixtures: Arc<Fixtures>, scenario: &str) -> Result<Made<Self>> {
         if fixtures.stage == Stage::Live {
-            return Ok(Made { argument: Self::live(&fixtures.settings)?, aftercare: Box::new(Nothing) });
+            let site = Self::new(fixtures.live().await?, scenario)?;
+            let argument = site.meant_to_serve(fixtures.settings.git_sha.clone());
+            return Ok(Made { argument, aftercare: Box::new(Nothing) });
         }
         let shared = fixtures.release().await?;
-        let argument = Self::of(&shared.cluster, &shared.plan).await?;
+        let argument = Self::of(&shared.cluster, &shared.plan, scenario).await?;
         Ok(Made { argument, aftercare: Box::new(SharedCare::of(&shared.cluster, &shared.plan)) })
     }
 }

@@ -3,7 +3,9 @@
 // A scenario that no list names is an unused function.
 #![deny(dead_code)]
 
-harness::modules!(health, page);
+harness::modules!(
+    read_only: account, api, clock, cors, dns, headers, latency, page, paths, tls, version, websocket
+);
 
 fn main() -> std::process::ExitCode {
     harness::suite::main(harness::stage::Stage::Live, scenarios())

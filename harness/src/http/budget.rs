@@ -1,0 +1,111 @@
+//! What one run may ask of a site that others depend on: so many requests, so fast, in all of its processes together.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use crate::lock::{Lock, Mode};
+use crate::run::{read_json, write_json};
+use crate::{Error, Result};
+
+/// The most requests that one run sends to the live site.
+pub const MOST_REQUESTS: u64 = 250;
+/// The least time between two of them: no more than 20 a second.
+pub const BETWEEN_REQUESTS: Duration = Duration::from_millis(50);
+/// How long to wait for the counter; it is held for a moment by each request.
+const COUNTER: Duration = Duration::from_secs(10);
+
+/// A run's budget, counted in a file that its processes share.
+#[derive(Debug)]
+pub struct Budget {
+    path: PathBuf,
+    most: u64,
+    between: Duration,
+    /// Processes queue at the file's lock, a process's own requests here.
+    queue: Mutex<()>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Spent {
+    requests: u64,
+    /// When the next one may be sent, in milliseconds since the epoch.
+    next_unix_ms: u64,
+}
+
+impl Budget {
+    /// The live site's, in a run's folder.
+    pub fn live(run: &Path) -> Self {
+        Self::of(run, MOST_REQUESTS, BETWEEN_REQUESTS)
+    }
+
+    fn of(run: &Path, most: u64, between: Duration) -> Self {
+        Self { path: run.join("requests.json"), most, between, queue: Mutex::new(()) }
+    }
+
+    /// Counts one request, and returns once it may be sent.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the budget is spent.
+    pub async fn spend(&self) -> Result<()> {
+        let wait = {
+            let _queue = self.queue.lock().await;
+            let _lock = Lock::take(&self.path.with_extension("lock"), Mode::Exclusive, COUNTER).await?;
+            self.take()?
+        };
+        // Not in wait of anything: this is the pace.
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    /// Takes the next place in the row, and says how far away it is.
+    fn take(&self) -> Result<Duration> {
+        let spent: Spent = read_json(&self.path)?.unwrap_or_default();
+        if spent.requests >= self.most {
+            return Err(Error::refused(
+                format!("the budget of {} requests a run is spent: the site is asked no more", self.most),
+                "ask for less in a scenario, or raise MOST_REQUESTS in harness/src/http/budget.rs",
+            ));
+        }
+        let now = millis(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
+        // A clock that was set back in between must not make anybody wait for the difference.
+        let furthest = now + self.most * millis(self.between);
+        let place = spent.next_unix_ms.clamp(now, furthest);
+        let next = Spent { requests: spent.requests + 1, next_unix_ms: place + millis(self.between) };
+        write_json(&self.path, &next)?;
+        Ok(Duration::from_millis(place - now))
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn two_processes_spend_one_budget_and_keep_one_pace() {
+        let run = tempfile::tempdir().unwrap();
+        let budget = || Budget::of(run.path(), 4, Duration::from_millis(40));
+        let (one, other) = (budget(), budget());
+        let start = Instant::now();
+        let all = tokio::try_join!(one.spend(), other.spend(), one.spend(), other.spend());
+        assert!(all.is_ok(), "{all:?}");
+        assert!(start.elapsed() >= Duration::from_millis(120), "{:?}", start.elapsed());
+        let text = other.spend().await.unwrap_err().report();
+        assert!(text.contains("the budget of 4 requests a run is spent"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_set_back_stops_nobody() {
+        let run = tempfile::tempdir().unwrap();
+        let budget = Budget::of(run.path(), 9, Duration::from_millis(1));
+        write_json(&budget.path, &Spent { requests: 1, next_unix_ms: u64::MAX / 2 }).unwrap();
+        assert!(budget.take().unwrap() <= Duration::from_millis(9));
+    }
+}

@@ -1,0 +1,86 @@
+//! The client that writes.
+
+use std::ops::Deref;
+
+use reqwest::Method;
+use serde::Serialize;
+
+use super::{Options, Reader, Reply};
+use crate::{Error, Result};
+
+/// A [`Reader`] that may also write. The harness alone makes one, and gives none where a stage is read-only.
+#[derive(Debug, Clone)]
+pub struct Client {
+    reader: Reader,
+}
+
+impl Deref for Client {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.reader
+    }
+}
+
+impl Client {
+    /// A client of this base URL with the default [`Options`].
+    ///
+    /// # Errors
+    /// The URL does not parse.
+    pub(crate) fn new(base: &str) -> Result<Self> {
+        Self::with(Options::new(base))
+    }
+
+    /// A client with these options.
+    ///
+    /// # Errors
+    /// The URL or the CA bundle does not parse.
+    pub(crate) fn with(options: Options) -> Result<Self> {
+        Ok(Self { reader: Reader::with(options)? })
+    }
+
+    /// The same client with one more header on every request.
+    ///
+    /// # Errors
+    /// Name or value is not allowed in a header.
+    pub fn with_header(self, name: &str, value: &str) -> Result<Self> {
+        Ok(Self { reader: self.reader.with_header(name, value)? })
+    }
+
+    /// The same client, signed in with a bearer token.
+    ///
+    /// # Errors
+    /// The token is not allowed in a header.
+    pub fn bearer(self, token: &str) -> Result<Self> {
+        Ok(Self { reader: self.reader.bearer(token)? })
+    }
+
+    /// POST with a JSON body.
+    ///
+    /// # Errors
+    /// As [`Reader::get`].
+    pub async fn post(&self, path: &str, body: &impl Serialize) -> Result<Reply> {
+        self.write(Method::POST, path, body).await
+    }
+
+    /// PUT with a JSON body.
+    ///
+    /// # Errors
+    /// As [`Reader::get`].
+    pub async fn put(&self, path: &str, body: &impl Serialize) -> Result<Reply> {
+        self.write(Method::PUT, path, body).await
+    }
+
+    /// DELETE.
+    ///
+    /// # Errors
+    /// As [`Reader::get`].
+    pub async fn delete(&self, path: &str) -> Result<Reply> {
+        self.reader.once(Method::DELETE, path, None).await
+    }
+
+    async fn write(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Reply> {
+        let json = serde_json::to_vec(body).map_err(Error::malformed(format!("the body of {method} {path}")))?;
+        self.reader.once(method, path, Some(json)).await
+    }
+}

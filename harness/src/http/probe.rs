@@ -1,0 +1,252 @@
+//! The way to a site, layer by layer: its name, a connection, TLS; and how long each took.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use reqwest::Url;
+use tokio::net::TcpStream;
+
+use super::Options;
+use super::tls::{self, Tls};
+use crate::{Error, Result};
+
+/// One of the layers that an answer comes through; each stands on those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// A name becomes addresses.
+    Dns,
+    /// An address takes a connection.
+    Tcp,
+    /// The server shows a certificate that we trust.
+    Tls,
+    /// The server answers with a status and headers.
+    Http,
+    /// The answer's body comes to its end.
+    Body,
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dns => "dns",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Http => "http",
+            Self::Body => "body",
+        })
+    }
+}
+
+/// Where a site is.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The host, as its URL names it; an IPv6 address without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Whether TLS is spoken there.
+    pub secure: bool,
+    /// The address that was given, so that no name is asked for.
+    pub resolve: Option<SocketAddr>,
+    ca_bundle: Option<Vec<u8>>,
+    limit: Duration,
+}
+
+/// What the lower layers did, as far as they were asked.
+#[derive(Debug, Clone, Default)]
+pub struct Probe {
+    /// The host's addresses, if it is a name, and how long that took.
+    pub dns: Option<(Vec<IpAddr>, Duration)>,
+    /// The address that took the connection, and how long it took.
+    pub tcp: Option<(SocketAddr, Duration)>,
+    /// What the handshake showed, and how long it took.
+    pub tls: Option<(Tls, Duration)>,
+}
+
+/// How long each layer took, the lowest first; as text a line of its own, or nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Trail(pub Vec<String>);
+
+impl fmt::Display for Trail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, "\n  layers: {}", self.0.join(", ")) }
+    }
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.layers().join(", "))
+    }
+}
+
+impl Probe {
+    fn layers(&self) -> Vec<String> {
+        let dns = self.dns.as_ref().map(|(addresses, took)| {
+            let addresses: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+            format!("dns {took:.1?} ({})", addresses.join(", "))
+        });
+        let tcp = self.tcp.as_ref().map(|(address, took)| format!("tcp {took:.1?} ({address})"));
+        let tls = self.tls.as_ref().map(|(tls, took)| format!("tls {took:.1?} ({})", tls.protocol));
+        [dns, tcp, tls].into_iter().flatten().collect()
+    }
+
+    /// These layers, and then those of a failure above them.
+    pub(super) fn below(&self, above: impl IntoIterator<Item = String>) -> Trail {
+        Trail(self.layers().into_iter().chain(above).collect())
+    }
+
+    fn failed(&self, layer: Layer, what: String, since: Instant) -> Error {
+        let trail = self.below([format!("{layer} failed after {:.1?}", since.elapsed())]);
+        Error::Unreachable { layer, what, trail }
+    }
+}
+
+impl Target {
+    /// Where a client with these options goes.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when the base does not parse, [`Error::Refused`] when it has no host or another scheme.
+    pub fn of(options: &Options) -> Result<Self> {
+        let base = Url::parse(&options.base).map_err(Error::malformed(format!("the URL {:?}", options.base)))?;
+        let (Some(host), Some(port), true) =
+            (base.host_str(), base.port_or_known_default(), matches!(base.scheme(), "http" | "https"))
+        else {
+            let next = "give one like https://app.example.com";
+            return Err(Error::refused(format!("the URL {:?} is no web address", options.base), next));
+        };
+        Ok(Self {
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port,
+            secure: base.scheme() == "https",
+            resolve: options.resolve,
+            ca_bundle: options.ca_bundle.clone(),
+            limit: options.connect,
+        })
+    }
+
+    /// The name that DNS is asked for; `None` for an address, and where an address was given.
+    pub fn name(&self) -> Option<&str> {
+        let asked = self.resolve.is_none() && self.host.parse::<IpAddr>().is_err();
+        asked.then_some(&self.host)
+    }
+
+    /// Goes the way up to TLS, each layer within the limit for connecting; sends no request.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] with the first layer that does not carry.
+    pub async fn probe(&self) -> Result<Probe> {
+        let mut probe = Probe::default();
+        let addresses = self.addresses(&mut probe).await?;
+        let stream = self.connection(&mut probe, &addresses).await?;
+        if self.secure {
+            let start = Instant::now();
+            match tls::handshake(stream, &self.host, self.ca_bundle.as_deref(), self.limit).await {
+                Ok(tls) => probe.tls = Some((tls, start.elapsed())),
+                Err(why) => {
+                    let what = format!("{} port {}: {why}", self.host, self.port);
+                    return Err(probe.failed(Layer::Tls, what, start));
+                }
+            }
+        }
+        Ok(probe)
+    }
+
+    async fn addresses(&self, probe: &mut Probe) -> Result<Vec<SocketAddr>> {
+        if let Some(address) = self.resolve {
+            return Ok(vec![address]);
+        }
+        if let Ok(address) = self.host.parse::<IpAddr>() {
+            return Ok(vec![(address, self.port).into()]);
+        }
+        let start = Instant::now();
+        let asking = tokio::net::lookup_host((self.host.as_str(), self.port));
+        let why = match tokio::time::timeout(self.limit, asking).await {
+            Ok(Ok(found)) => {
+                let found: Vec<SocketAddr> = found.collect();
+                if !found.is_empty() {
+                    let mut addresses: Vec<IpAddr> = found.iter().map(SocketAddr::ip).collect();
+                    addresses.dedup();
+                    probe.dns = Some((addresses, start.elapsed()));
+                    return Ok(found);
+                }
+                "it has no address".to_owned()
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {:.1?}", self.limit),
+        };
+        Err(probe.failed(Layer::Dns, format!("the name {} does not resolve: {why}", self.host), start))
+    }
+
+    /// The first of the addresses that takes a connection.
+    async fn connection(&self, probe: &mut Probe, addresses: &[SocketAddr]) -> Result<TcpStream> {
+        let start = Instant::now();
+        let mut refusals = Vec::new();
+        for address in addresses {
+            match tokio::time::timeout(self.limit, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    probe.tcp = Some((*address, start.elapsed()));
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => refusals.push(format!("{address}: {error}")),
+                Err(_) => refusals.push(format!("{address}: no answer within {:.1?}", self.limit)),
+            }
+        }
+        let what = format!("{} takes no connection at port {}: {}", self.host, self.port, refusals.join("; "));
+        Err(probe.failed(Layer::Tcp, what, start))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn target(base: &str) -> Target {
+        let limit = Duration::from_millis(300);
+        Target::of(&Options { connect: limit, ..Options::new(base) }).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_name_without_addresses_is_dns() {
+        let text = target("https://nothing.invalid").probe().await.unwrap_err().report();
+        assert!(text.starts_with("dns: the name nothing.invalid does not resolve: "), "{text}");
+        assert!(text.contains("\n  layers: dns failed after "), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_is_tcp_with_every_address() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let text = target(&format!("https://{closed}")).probe().await.unwrap_err().report();
+        assert!(text.starts_with("tcp: 127.0.0.1 takes no connection at port "), "{text}");
+        assert!(text.contains("refused"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_silent_port_is_tls_after_a_connection() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("https://{}", silent.local_addr().unwrap());
+        let text = target(&base).probe().await.unwrap_err().report();
+        assert!(text.starts_with("tls: 127.0.0.1 port "), "{text}");
+        assert!(text.contains("it was silent") && text.contains("layers: tcp "), "{text}");
+    }
+
+    #[tokio::test]
+    async fn what_hangs_up_is_tls_too() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("https://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+        let text = target(&base).probe().await.unwrap_err().report();
+        assert!(text.contains("the handshake failed"), "{text}");
+    }
+
+    #[test]
+    fn a_name_is_asked_for_only_where_there_is_one() {
+        assert_eq!(target("https://app.example").name(), Some("app.example"));
+        assert_eq!(target("http://[::1]:80").name(), None);
+        let given = Options { resolve: Some(([127, 0, 0, 1], 1).into()), ..Options::new("https://app.example") };
+        assert_eq!(Target::of(&given).unwrap().name(), None);
+        assert!(Target::of(&Options::new("ftp://app.example")).unwrap_err().report().contains("no web address"));
+    }
+}

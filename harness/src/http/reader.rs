@@ -1,0 +1,318 @@
+//! The client that asks, and cannot change anything.
+
+use std::error::Error as StdError;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Certificate, Method, Response, Url, redirect};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Budget, Layer, Options, Probe, Reply, Target, Trail, is_loopback};
+use crate::{Error, Result};
+
+/// The longest body that is read: 4 MiB.
+pub(super) const LONGEST_BODY: usize = 4 * 1024 * 1024;
+const MOST_REDIRECTS: usize = 5;
+
+/// Asks, and cannot change anything: GET and HEAD alone.
+///
+/// Follows at most 5 redirects, and none to another host or out of TLS: that answer is the reply. Where it asks
+/// directly, a request that fails says at which layer.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    inner: reqwest::Client,
+    base: Url,
+    headers: HeaderMap,
+    whole: Duration,
+    target: Arc<Target>,
+    /// Whether the lower layers are looked at when a request fails: a proxy hides them.
+    direct: bool,
+    budget: Option<Arc<Budget>>,
+}
+
+/// How long to wait between two tries of [`Reader::answers`].
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+
+impl Reader {
+    /// A reader of this base URL with the default [`Options`].
+    ///
+    /// # Errors
+    /// The URL does not parse.
+    pub fn new(base: &str) -> Result<Self> {
+        Self::with(Options::new(base))
+    }
+
+    /// A reader with these options.
+    ///
+    /// # Errors
+    /// The URL or the CA bundle does not parse.
+    pub fn with(options: Options) -> Result<Self> {
+        super::install_tls();
+        let what = format!("make an HTTP client for {}", options.base);
+        let target = Arc::new(Target::of(&options)?);
+        let base = Url::parse(&options.base).map_err(Error::malformed(what.as_str()))?;
+        // A proxy cannot reach what is on this machine or found where we say.
+        let direct = options.direct || is_loopback(&base) || options.resolve.is_some();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("jetscale-harness/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(options.connect)
+            .redirect(redirect::Policy::none());
+        if !options.keep_alive {
+            builder = builder.pool_max_idle_per_host(0);
+        }
+        if direct {
+            builder = builder.no_proxy();
+        }
+        if let (Some(address), Some(host)) = (options.resolve, base.host_str()) {
+            builder = builder.resolve(host, address);
+        }
+        if let Some(pem) = &options.ca_bundle {
+            let certificates = Certificate::from_pem_bundle(pem).map_err(Error::malformed("the CA bundle"))?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let inner = builder.build().map_err(Error::http(what))?;
+        let (whole, budget) = (options.whole, options.budget);
+        Ok(Self { inner, base, headers: HeaderMap::new(), whole, target, direct, budget })
+    }
+
+    /// The same reader with one more header on every request, such as `Origin`.
+    ///
+    /// # Errors
+    /// Name or value is not allowed in a header.
+    pub fn with_header(mut self, name: &str, value: &str) -> Result<Self> {
+        let what = format!("the HTTP header {name}");
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(Error::malformed(what.as_str()))?;
+        let value = HeaderValue::from_str(value).map_err(Error::malformed(what))?;
+        self.headers.insert(name, value);
+        Ok(self)
+    }
+
+    /// The same reader, with the token of somebody who is signed in.
+    ///
+    /// # Errors
+    /// The token is not allowed in a header.
+    pub fn bearer(mut self, token: &str) -> Result<Self> {
+        let what = "a bearer token, which is not shown";
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(Error::malformed(what))?;
+        value.set_sensitive(true);
+        self.headers.insert(AUTHORIZATION, value);
+        Ok(self)
+    }
+
+    /// Scheme, host and port that it asks.
+    pub fn base(&self) -> &str {
+        self.base.as_str()
+    }
+
+    /// Where it asks.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// GET.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], through a proxy [`Error::Http`], when there is no whole answer in time; any status is a
+    /// [`Reply`].
+    pub async fn get(&self, path: &str) -> Result<Reply> {
+        self.ask(Method::GET, path).await
+    }
+
+    /// GET whose answer is taken as it is: a redirect is not followed.
+    ///
+    /// # Errors
+    /// As [`Reader::get`].
+    pub async fn first_answer(&self, path: &str) -> Result<Reply> {
+        self.once(Method::GET, path, None).await
+    }
+
+    /// HEAD.
+    ///
+    /// # Errors
+    /// As [`Reader::get`].
+    pub async fn head(&self, path: &str) -> Result<Reply> {
+        self.ask(Method::HEAD, path).await
+    }
+
+    /// GET again and again until the answer is 200: for what no watch can tell, such as a route that is being made.
+    ///
+    /// # Errors
+    /// [`Error::Deadline`] after `limit`, with the last answer.
+    pub async fn answers(&self, path: &str, limit: Duration) -> Result<Reply> {
+        let mut last = String::from("not asked yet");
+        let asking = async {
+            let mut beat = tokio::time::interval(BETWEEN_TRIES);
+            loop {
+                beat.tick().await;
+                match self.follow(Method::GET, path).await {
+                    Ok(reply) if reply.status == 200 => return reply,
+                    Ok(reply) => last = format!("it answered {}", reply.status),
+                    Err(error) => last = error.report(),
+                }
+            }
+        };
+        match tokio::time::timeout(limit, asking).await {
+            Ok(reply) => Ok(reply),
+            Err(_) => {
+                let awaited = format!("status 200 from {}{}", self.base(), path.trim_start_matches('/'));
+                Err(Error::Deadline { awaited, after: limit, last })
+            }
+        }
+    }
+
+    /// Counts one request, where they are counted, and returns once it may be sent.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the budget is spent.
+    pub async fn spend(&self) -> Result<()> {
+        match &self.budget {
+            Some(budget) => budget.spend().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn ask(&self, method: Method, path: &str) -> Result<Reply> {
+        let start = Instant::now();
+        match self.follow(method, path).await {
+            Err(error) => Err(self.explained(error, start.elapsed()).await),
+            outcome => outcome,
+        }
+    }
+
+    /// An error that names the layer: a request that got no answer cannot tell, the way there can.
+    pub(crate) async fn explained(&self, error: Error, took: Duration) -> Error {
+        // A proxy hides the way.
+        if !self.direct || !matches!(error, Error::Http { .. } | Error::Unreachable { .. }) {
+            return error;
+        }
+        match (error, self.target.probe().await) {
+            (Error::Http { what, source }, Ok(probe)) => no_answer(what, &*source, &probe, took),
+            (Error::Http { what, .. }, Err(Error::Unreachable { layer, what: why, trail })) => {
+                Error::Unreachable { layer, what: format!("{why}\n  asked: {what}"), trail }
+            }
+            (Error::Unreachable { layer, what, trail }, Ok(probe)) => {
+                Error::Unreachable { layer, what, trail: probe.below(trail.0) }
+            }
+            (error, _) => error,
+        }
+    }
+
+    async fn follow(&self, method: Method, path: &str) -> Result<Reply> {
+        let start = Instant::now();
+        let mut url = self.base.join(path).map_err(Error::malformed(format!("the path {path:?}")))?;
+        let mut way = vec![printable(&url)];
+        loop {
+            let reply = self.exchange(&method, url.clone(), None).await?;
+            let Some(next) = leads_to(&url, &reply) else { return Ok(reply) };
+            way.push(printable(&next));
+            if way.len() > MOST_REDIRECTS + 1 {
+                let what = format!("{method} {}: more than {MOST_REDIRECTS} redirects", way.join(" -> "));
+                let trail = Trail(vec![format!("http failed after {:.1?}", start.elapsed())]);
+                return Err(Error::Unreachable { layer: Layer::Http, what, trail });
+            }
+            url = next;
+        }
+    }
+
+    /// One request, whose answer is taken as it is.
+    pub(super) async fn once(&self, method: Method, path: &str, json: Option<Vec<u8>>) -> Result<Reply> {
+        let url = self.base.join(path).map_err(Error::malformed(format!("the path {path:?}")))?;
+        let start = Instant::now();
+        match self.exchange(&method, url, json).await {
+            Err(error) => Err(self.explained(error, start.elapsed()).await),
+            outcome => outcome,
+        }
+    }
+
+    async fn exchange(&self, method: &Method, url: Url, json: Option<Vec<u8>>) -> Result<Reply> {
+        self.spend().await?;
+        let what = format!("{method} {}", printable(&url));
+        let start = Instant::now();
+        let end = start + self.whole;
+        let mut request = self.inner.request(method.clone(), url).headers(self.headers.clone());
+        if let Some(json) = json {
+            request = request.header("content-type", "application/json").body(json);
+        }
+        let response = match timeout_at(end, request.send()).await {
+            // reqwest names the URL in its errors, with its query; ours is without.
+            Ok(sent) => sent.map_err(|error| Error::http(what.as_str())(error.without_url()))?,
+            Err(_) => return Err(Error::http(what)(silence(self.whole))),
+        };
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let url = printable(response.url());
+        let body = whole_body(response, &what, start, end).await?;
+        Ok(Reply { method: method.to_string(), url, status, headers, body, took: start.elapsed() })
+    }
+}
+
+fn silence(limit: Duration) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {limit:.1?}"))
+}
+
+/// The innermost cause: the outer ones say that a request failed.
+fn cause<'a>(mut error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    while let Some(next) = error.source() {
+        error = next;
+    }
+    error
+}
+
+/// No answer, though the layers below carry.
+fn no_answer(what: String, source: &(dyn StdError + Send + Sync + 'static), probe: &Probe, took: Duration) -> Error {
+    let cause = cause(source);
+    if source.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect) {
+        let what = format!("{what}: there was no connection ({cause}); a moment later there was one");
+        return Error::Unreachable { layer: Layer::Tcp, what, trail: probe.below([]) };
+    }
+    let trail = probe.below([format!("http failed after {took:.1?}")]);
+    Error::Unreachable { layer: Layer::Http, what: format!("{what}: {cause}"), trail }
+}
+
+async fn whole_body(mut response: Response, what: &str, start: Instant, end: Instant) -> Result<Vec<u8>> {
+    let status = response.status().as_u16();
+    let of = response.content_length().map(|length| format!(" of {length}")).unwrap_or_default();
+    let http = format!("http {:.1?} ({status})", start.elapsed());
+    let (mut body, mut last) = (Vec::new(), Instant::now());
+    let how = loop {
+        match timeout_at(end, response.chunk()).await {
+            Ok(Ok(None)) => return Ok(body),
+            Ok(Ok(Some(chunk))) => {
+                body.extend_from_slice(&chunk);
+                last = Instant::now();
+                if body.len() > LONGEST_BODY {
+                    break format!("sent more than {LONGEST_BODY} bytes without an end");
+                }
+            }
+            Ok(Err(error)) => break format!("broke off at byte {}{of}: {}", body.len(), cause(&error)),
+            Err(_) => {
+                break format!("stalled at byte {}{of}: nothing more for {:.1?}", body.len(), last.elapsed());
+            }
+        }
+    };
+    let what = format!("{what} answered {status}, and then {how}");
+    let trail = Trail(vec![http, format!("body failed after {:.1?}", start.elapsed())]);
+    Err(Error::Unreachable { layer: Layer::Body, what, trail })
+}
+
+/// Where a redirect leads, if it may be followed: to the same host, and not out of TLS.
+pub(super) fn leads_to(from: &Url, reply: &Reply) -> Option<Url> {
+    let location = (300..400).contains(&reply.status).then(|| reply.header(LOCATION.as_str())).flatten()?;
+    let to = from.join(location).ok()?;
+    let allowed = to.host_str() == from.host_str()
+        && matches!((from.scheme(), to.scheme()), ("http", "http" | "https") | ("https", "https"));
+    allowed.then_some(to)
+}
+
+/// A URL without what may be secret in it: user, password and query.
+fn printable(url: &Url) -> String {
+    let mut url = url.clone();
+    // Both fail for URLs that cannot have a user, which then have none.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    if url.query().is_some() {
+        url.set_query(Some("..."));
+    }
+    url.to_string()
+}

@@ -1,0 +1,65 @@
+//! Scenarios that only read, by type: what a suite for the live site is made of.
+//!
+//! Written like any other; one that takes what could change something does not compile.
+
+use std::future::Future;
+
+use super::{Argument, Scenario, ScenarioResult};
+use crate::stack::{Account, Site};
+
+/// What can change nothing but a session.
+pub trait ReadOnly: Argument + sealed::Sealed {}
+
+impl ReadOnly for Site {}
+impl ReadOnly for Account {}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for crate::stack::Site {}
+    impl Sealed for crate::stack::Account {}
+}
+
+/// Scenarios that only read.
+#[derive(Debug)]
+pub struct Scenarios(super::Scenarios);
+
+impl Scenarios {
+    /// Changes the deadline, in seconds from when the fixture is ready; the default is 60.
+    #[must_use]
+    pub fn within(self, seconds: u64) -> Self {
+        Self(self.0.within(seconds))
+    }
+}
+
+impl FromIterator<Self> for Scenarios {
+    fn from_iter<T: IntoIterator<Item = Self>>(groups: T) -> Self {
+        Self(super::Scenarios(groups.into_iter().flat_map(|group| group.0.0).collect()))
+    }
+}
+
+impl From<Scenarios> for Vec<Scenario> {
+    fn from(scenarios: Scenarios) -> Self {
+        scenarios.0.0
+    }
+}
+
+/// Registers a function; its name is the scenario's.
+pub fn scenario<A, F, Body>(function: F) -> Scenarios
+where
+    A: ReadOnly,
+    F: Fn(A) -> Body + Send + Sync + 'static,
+    Body: Future<Output = ScenarioResult> + Send + 'static,
+{
+    Scenarios(super::scenario(function))
+}
+
+/// Registers one scenario a row: `module::behaviour::row`.
+pub fn each<A, Row, F, Body, const N: usize>(function: F, rows: [(&str, Row); N]) -> Scenarios
+where
+    A: ReadOnly,
+    Row: Clone + Send + Sync + 'static,
+    F: Fn(A, Row) -> Body + Clone + Send + Sync + 'static,
+    Body: Future<Output = ScenarioResult> + Send + 'static,
+{
+    Scenarios(super::each(function, rows))
+}

@@ -1,0 +1,31 @@
+//! What somebody who signed in finds. The sign-in is the one request that is no GET, and changes nothing but a session.
+
+use harness::scenario::ScenarioResult;
+use harness::scenario::reading::{Scenarios, scenario};
+use harness::services::{self, ITEMS, Item, ME};
+use harness::stack::Account;
+use harness::expect_eq;
+use serde_json::json;
+
+pub fn scenarios() -> Vec<Scenarios> {
+    vec![scenario(is_recognised), scenario(items_are_listed), scenario(websocket_opens)]
+}
+
+async fn is_recognised(account: Account) -> ScenarioResult {
+    let me = account.get(ME).await?;
+    account.site().measured("answered after", format!("{:.0?}", me.took));
+    expect_eq!(me.expect_status(200)?.data()?["login"], json!(account.login))
+}
+
+async fn items_are_listed(account: Account) -> ScenarioResult {
+    let reply = account.get(ITEMS).await?;
+    let items: Vec<Item> = services::data(reply.expect_status(200)?)?;
+    account.site().measured("items", items.len());
+    Ok(())
+}
+
+async fn websocket_opens(account: Account) -> ScenarioResult {
+    let socket = account.websocket().await?.open()?;
+    account.site().measured("status", 101);
+    socket.close().await
+}

@@ -1,0 +1,21 @@
+//! What time it is there: tokens and certificates depend on it.
+
+use std::time::SystemTime;
+
+use harness::http::since;
+use harness::scenario::ScenarioResult;
+use harness::scenario::reading::{Scenarios, each};
+use harness::services::LIVE;
+use harness::stack::Site;
+use harness::expect;
+
+pub fn scenarios() -> Vec<Scenarios> {
+    vec![each(tells_the_time_within_a_minute, [("page", "/"), ("api", LIVE)])]
+}
+
+async fn tells_the_time_within_a_minute(site: Site, path: &'static str) -> ScenarioResult {
+    let reply = site.get(path).await?;
+    let ahead = since(reply.date()?, SystemTime::now());
+    site.measured("ahead of here", format!("{ahead} s"));
+    expect!(ahead.abs() <= 60, "{reply} by a clock that is {ahead} s ahead of this machine's")
+}

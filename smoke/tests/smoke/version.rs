@@ -1,0 +1,24 @@
+//! What is served, and whether that was meant.
+
+use harness::expect;
+use harness::scenario::ScenarioResult;
+use harness::scenario::reading::{Scenarios, scenario};
+use harness::stack::Site;
+
+pub fn scenarios() -> Vec<Scenarios> {
+    vec![scenario(is_told), scenario(is_the_one_that_was_meant)]
+}
+
+async fn is_told(site: Site) -> ScenarioResult {
+    let served = site.backend().version().await?;
+    site.measured("version", format!("{} ({} of {})", served.version, served.git_sha, served.git_ref));
+    expect!(served.git_sha.len() >= 7 && !served.version.is_empty(), "{served:?} tells no revision")
+}
+
+/// `GIT_SHA` in stage live, the artifact set's revision where we deployed it.
+async fn is_the_one_that_was_meant(site: Site) -> ScenarioResult {
+    let meant = site.meant()?;
+    let served = site.backend().version().await?;
+    site.measured("revision", &served.git_sha);
+    expect!(served.is(meant), "version: {} is served, and {meant} is meant", served.git_sha)
+}
