@@ -11,7 +11,7 @@ use oci_client::secrets::RegistryAuth;
 use serde_json::Value;
 
 use super::credentials::Credentials;
-use super::set::Reference;
+use super::reference::Reference;
 use crate::error::{Error, Result};
 
 /// How long a question may take.

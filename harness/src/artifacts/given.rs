@@ -6,7 +6,8 @@ use std::path::Path;
 use futures::future::join_all;
 
 use super::distribution::platforms;
-use super::set::{Artifact, ArtifactSet, Reference};
+use super::reference::Reference;
+use super::set::{Artifact, ArtifactSet};
 use super::{Credentials, Registry, Sources, serve};
 use crate::descriptor::REGISTRY;
 use crate::engine::Engine;

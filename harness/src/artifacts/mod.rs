@@ -6,6 +6,7 @@ mod credentials;
 mod distribution;
 mod given;
 mod private;
+mod reference;
 mod registry;
 mod revision;
 mod set;
@@ -20,8 +21,9 @@ pub use credentials::Credentials;
 pub use distribution::{copy, platforms};
 pub use given::{Given, images_of};
 pub use private::PrivateRegistry;
+pub use reference::Reference;
 pub use registry::{Registry, container_name, introduce};
-pub use set::{Artifact, ArtifactSet, Provenance, Reference};
+pub use set::{Artifact, ArtifactSet, Provenance};
 
 use crate::descriptor::REGISTRY;
 use crate::engine::Engine;
