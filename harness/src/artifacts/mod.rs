@@ -22,7 +22,7 @@ pub use distribution::{copy, platforms};
 pub use given::{Given, images_of};
 pub use private::PrivateRegistry;
 pub use reference::Reference;
-pub use registry::{Registry, container_name, introduce};
+pub use registry::{NETWORK, Registry, container_name, introduce};
 pub use set::{Artifact, ArtifactSet, Provenance};
 
 use crate::descriptor::REGISTRY;
