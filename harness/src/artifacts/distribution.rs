@@ -227,7 +227,7 @@ fn innermost(error: &dyn std::error::Error) -> String {
 }
 
 /// Whether a registry's name is this machine's own (`localhost`, 127.x, `[::1]`), with or without a port.
-fn is_local(registry: &str) -> bool {
+pub(super) fn is_local(registry: &str) -> bool {
     let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host).trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

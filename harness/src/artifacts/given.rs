@@ -5,7 +5,7 @@ use std::path::Path;
 
 use futures::future::join_all;
 
-use super::distribution::platforms;
+use super::distribution::{is_local, platforms};
 use super::reference::Reference;
 use super::set::{Artifact, ArtifactSet};
 use super::{Credentials, Registry, Sources, serve};
@@ -66,6 +66,10 @@ impl Given {
                 "the artifact set {location} is of {}: no commit holds what it was built from",
                 set.revision
             );
+        }
+        if let Some(artifact) = set.builds.iter().find(|artifact| is_local(artifact.tag.registry())) {
+            let registry = artifact.tag.registry();
+            tracing::warn!("{registry} is this machine's own: a node reaches it only if its hosts.toml says where it is");
         }
         let registry = serve(engine, sources, &set).await?;
         self.check(&set, registry.as_ref()).await?;
