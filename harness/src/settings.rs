@@ -73,6 +73,8 @@ pub const DOCKER_HOST: &str = "DOCKER_HOST";
 pub const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
 /// A PEM file that OpenSSL's convention names; handed to builds when [`CA_BUNDLE`] is not set.
 pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
+/// A PEM file of further certificate authorities, as Node reads it; for web assets when [`CA_BUNDLE`] is not set.
+pub const NODE_EXTRA_CA_CERTS: &str = "NODE_EXTRA_CA_CERTS";
 /// Where pip looks for packages.
 pub const PIP_INDEX_URL: &str = "PIP_INDEX_URL";
 /// What a container engine that we start keeps of the environment: proxies, and certificate authorities.
@@ -206,6 +208,8 @@ pub struct Settings {
     pub ca_bundle: Option<PathBuf>,
     /// The CA file that builds get: [`CA_BUNDLE`], else [`SSL_CERT_FILE`].
     pub build_ca: Option<PathBuf>,
+    /// The CA file that Node gets: [`CA_BUNDLE`], else [`NODE_EXTRA_CA_CERTS`], else [`SSL_CERT_FILE`].
+    pub node_ca: Option<PathBuf>,
     /// [`KIND_NODE_IMAGE`].
     pub node_image: Option<String>,
     /// [`TOOLBOX`].
@@ -299,6 +303,7 @@ impl Settings {
             live_url: get(LIVE_URL).unwrap_or("https://app.jetscale.ai").trim_end_matches('/').to_owned(),
             ca_bundle: path(CA_BUNDLE),
             build_ca: path(CA_BUNDLE).or_else(|| path(SSL_CERT_FILE)),
+            node_ca: path(CA_BUNDLE).or_else(|| path(NODE_EXTRA_CA_CERTS)).or_else(|| path(SSL_CERT_FILE)),
             node_image: get(KIND_NODE_IMAGE).map(str::to_owned),
             toolbox: path(TOOLBOX),
             may_set_up: choice(SETUP, get(SETUP), [("auto", true), ("never", false)])?.unwrap_or(true),

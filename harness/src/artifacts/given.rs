@@ -69,7 +69,9 @@ impl Given {
         }
         if let Some(artifact) = set.builds.iter().find(|artifact| is_local(artifact.tag.registry())) {
             let registry = artifact.tag.registry();
-            tracing::warn!("{registry} is this machine's own: a node reaches it only if its hosts.toml says where it is");
+            tracing::warn!(
+                "{registry} is this machine's own: a node reaches it only if its hosts.toml says where it is"
+            );
         }
         let registry = serve(engine, sources, &set).await?;
         self.check(&set, registry.as_ref()).await?;
