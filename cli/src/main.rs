@@ -2,6 +2,8 @@
 
 #![expect(clippy::print_stdout, reason = "what a command was asked for goes to standard output")]
 
+mod validate;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -69,6 +71,12 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Check the charts without a cluster: lint, render, Kubernetes' types, policy, and stage dev apart from the others.
+    ///
+    /// Prints file:line for each finding; exit status 1 when there is one. In GitHub Actions they are annotations too.
+    ///
+    /// Example: cargo stack validate
+    Validate,
     /// Show what of ours there is: clusters, releases, who uses them, when they go.
     Status,
     /// Print how a run ended: the scenarios that failed, and those ignored, each with its reason.
@@ -149,6 +157,7 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
         Task::Up => up(settings).await,
         Task::Setup { from, dry_run } => setup(&settings, from.into(), dry_run).await,
         Task::Doctor { json } => doctor(&settings, json).await,
+        Task::Validate => validate::run(&settings).await,
         Task::Status => status(&settings),
         Task::Report { expect_ignored, steps } => report(&settings, expect_ignored, steps),
         Task::Clean { all, wait } => clean(&settings, all, wait).await,

@@ -42,6 +42,8 @@ pub const QUIET: &str = "JETSCALE_QUIET";
 pub const NEXTEST_RUN_ID: &str = "NEXTEST_RUN_ID";
 /// Set by most CI systems; `0`, `false` and the empty string mean no.
 pub const CI: &str = "CI";
+/// `true` in GitHub Actions, where findings are annotations as well.
+pub const GITHUB_ACTIONS: &str = "GITHUB_ACTIONS";
 /// Any non-empty value turns colours off (no-color.org).
 pub const NO_COLOR: &str = "NO_COLOR";
 /// XDG base folder of the harness's state (locks, records, kubeconfig).
@@ -188,6 +190,8 @@ pub struct Settings {
     pub colour: bool,
     /// [`QUIET`].
     pub quiet: bool,
+    /// [`GITHUB_ACTIONS`].
+    pub github_actions: bool,
     /// [`XDG_STATE_HOME`] or its default, with our folder.
     pub state_root: PathBuf,
     /// [`XDG_CACHE_HOME`] or its default, with our folder.
@@ -268,6 +272,7 @@ impl Settings {
             run_id: get(NEXTEST_RUN_ID).map(str::to_owned),
             colour: get(NO_COLOR).is_none(),
             quiet: yes(get(QUIET)),
+            github_actions: yes(get(GITHUB_ACTIONS)),
             state_root: xdg(XDG_STATE_HOME, ".local/state"),
             cache_root: xdg(XDG_CACHE_HOME, ".cache"),
             path: get(PATH).unwrap_or_default().to_owned(),

@@ -6,7 +6,7 @@
 #![deny(dead_code)]
 
 harness::modules!(
-    auth, backend, charts, config, frontend, images, items, network, rollout, suite, websocket, workloads
+    auth, backend, charts, config, frontend, images, items, network, rollout, separation, suite, websocket, workloads
 );
 
 fn main() -> std::process::ExitCode {
