@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::object::Path;
+use crate::descriptor::VALUES_FILES;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +65,11 @@ impl Finding {
         let mut about: Vec<String> =
             self.subject.iter().map(|Subject { kind, name }| format!("{kind} {name}")).collect();
         about.extend((!self.path.is_empty()).then(|| self.path.to_string()));
-        about.extend((!self.values.is_empty()).then(|| self.values.join(", ")));
+        about.extend(match self.values.len() {
+            0 => None,
+            count if count == VALUES_FILES.len() => Some("every values file".to_owned()),
+            _ => Some(self.values.join(", ")),
+        });
         if about.is_empty() { self.message.clone() } else { format!("{} ({})", self.message, about.join("; ")) }
     }
 }

@@ -142,7 +142,12 @@ async fn values_file(
 fn names_alone(long: &Rendered, known: &[Finding]) -> Vec<Finding> {
     let place = |finding: &Finding| (finding.rule, finding.place.clone(), finding.path.clone());
     let known: Vec<_> = known.iter().map(place).collect();
-    policy::NAMES.check(long).into_iter().filter(|finding| !known.contains(&place(finding))).collect()
+    let new = policy::NAMES.check(long).into_iter().filter(|finding| !known.contains(&place(finding)));
+    let told = |finding: Finding| Finding {
+        message: format!("{}, with a release name of {} characters", finding.message, descriptor::RELEASE_MAX),
+        ..finding
+    };
+    new.map(told).collect()
 }
 
 /// What needs no render: the Tiltfile, skaffold.yaml, and values files as texts.

@@ -73,7 +73,8 @@ impl Sources {
         let found = deepest(lines, range, steps);
         let rest = &steps[found.matched..];
         if !rest.is_empty() && depth > 0 {
-            for name in found.below.clone().filter_map(|at| lines.get(at)).flat_map(|line| includes(line)) {
+            let own = lines.get(found.line).into_iter().chain(lines.get(found.below.clone()).into_iter().flatten());
+            for name in own.flat_map(|line| includes(line)) {
                 let Some((other, text, block)) = self.define(file, name) else { continue };
                 let (inner, place) = self.follow(&text, block, &other, rest, depth - 1);
                 if inner.matched > 0 {
@@ -249,8 +250,8 @@ fn document(lines: &[&str], subject: &Subject) -> Range<usize> {
     let kind = format!("kind: {}", subject.kind);
     let of_kind = documents.into_iter().filter(|range| range.clone().any(|at| lines[at].trim_end() == kind));
     let literal = |range: &Range<usize>| {
-        let name = key_line(lines, range.clone(), "metadata").and_then(|at| key_line(lines, at + 1..range.end, "name"));
-        let text = name.map(|at| lines[at].rsplit(['}', ' ']).next().unwrap_or_default()).unwrap_or_default();
+        let found = deepest(lines, range.clone(), &Path::default().key("metadata").key("name").0);
+        let text = lines[found.line].rsplit(['}', ' ']).next().filter(|_| found.matched == 2).unwrap_or_default();
         if subject.name.ends_with(text) { text.len() } else { 0 }
     };
     // Of equal ones the first.
@@ -302,6 +303,13 @@ spec:
 ---
 kind: Service
 metadata:
+  name: {{ .Release.Name }}-other
+spec:
+  ports:
+    - {name: http, port: 80}
+---
+kind: Service
+metadata:
   name: {{ .Release.Name }}-backend
 spec:
   ports:
@@ -338,7 +346,7 @@ securityContext:
 
     #[rstest]
     #[case::object("Deployment", "", "charts/backend/templates/api.yaml:1")]
-    #[case::second_document("Service", "spec ports -http port", "charts/backend/templates/api.yaml:29")]
+    #[case::third_document("Service", "spec ports -http port", "charts/backend/templates/api.yaml:36")]
     #[case::key(
         "Deployment",
         "spec template spec containers -api livenessProbe",
@@ -359,6 +367,11 @@ securityContext:
         "Deployment",
         "spec template spec securityContext runAsNonroot",
         "charts/backend/templates/_names.tpl:6"
+    )]
+    #[case::included_below_a_key(
+        "Deployment",
+        "spec template spec containers -api securityContext x",
+        "charts/backend/templates/_names.tpl:2"
     )]
     #[case::of_the_stage(
         "Deployment",

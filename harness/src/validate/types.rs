@@ -90,15 +90,20 @@ where
 /// What does not fit the type: fields that it does not know, or the first value that it cannot read.
 fn read<T: DeserializeOwned>(value: &Value) -> Vec<(Path, String)> {
     let mut wrong = Vec::new();
-    let unknown =
-        |path: serde_ignored::Path<'_>| wrong.push((steps(&path), "Kubernetes does not know this field".into()));
+    let unknown = |path: serde_ignored::Path<'_>| {
+        let path = steps(&path);
+        let field = path.0.last().map(|step| Path(vec![step.clone()]).to_string()).unwrap_or_default();
+        wrong.push((path, format!("Kubernetes does not know the field {field}")));
+    };
     match serde_ignored::deserialize::<_, _, T>(value, unknown) {
         Ok(_) => wrong,
         // Read once more: the one that tells unknown fields does not tell where an error is.
-        Err(_) => match serde_path_to_error::deserialize::<_, T>(value) {
-            Ok(_) => wrong,
-            Err(error) => vec![(segments(error.path()), error.into_inner().to_string())],
-        },
+        Err(_) => {
+            if let Err(error) = serde_path_to_error::deserialize::<_, T>(value) {
+                wrong.push((segments(error.path()), error.into_inner().to_string()));
+            }
+            wrong
+        }
     }
 }
 
@@ -162,12 +167,12 @@ mod tests {
     #[rstest]
     #[case::field_of_a_list_item(
         json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"ports": [{"prt": 1, "port": 1}]}}),
-        "spec.ports[0].prt", "does not know"
+        "spec.ports[0].prt", "not know the field "
     )]
     #[case::field_of_metadata(
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "label": {}}}), "metadata.label", "does not know"
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "label": {}}}), "metadata.label", "not know the field "
     )]
-    #[case::field_at_the_top(json!({"apiVersion": "v1", "kind": "ConfigMap", "dat": {}}), "dat", "does not know")]
+    #[case::field_at_the_top(json!({"apiVersion": "v1", "kind": "ConfigMap", "dat": {}}), "dat", "not know the field ")]
     #[case::value(
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": "two", "selector": {}, "template": {}}}),
         "spec.replicas", "invalid type"
@@ -185,6 +190,15 @@ mod tests {
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert_eq!(findings[0].path.to_string(), path);
         assert!(findings[0].message.contains(says), "{}", findings[0]);
+    }
+
+    #[test]
+    fn the_types_are_of_the_clusters_version() {
+        let (kind, cargo) = (include_str!("../../../kind/kind-config.yaml"), include_str!("../../../Cargo.toml"));
+        let image = kind.lines().find_map(|line| line.split_once("image: kindest/node:v")).unwrap().1;
+        let minor = image.split('.').take(2).collect::<Vec<_>>().join("_");
+        let types = cargo.lines().find(|line| line.starts_with("k8s-openapi = ")).unwrap();
+        assert!(types.contains(&format!("\"v{minor}\"")), "the cluster has {image}; {types}");
     }
 
     #[test]

@@ -101,10 +101,10 @@ fn unsafe_settings(pod: &Node<'_>, container: &Node<'_>) -> Vec<Finding> {
     ];
     let name = container.get("name").text();
     let wrong = checks.into_iter().filter(|(holds, ..)| !holds);
-    // Where the setting is absent, in the container: there it is missed.
     wrong
-        .map(|(_, node, what)| {
-            if node.is_set() { node } else { own.clone() }.finding(format!("container {name}: {what}"))
+        .map(|(_, node, what)| match node.path.0.starts_with(&container.path.0) {
+            true => node.finding(format!("container {name}: {what}")),
+            false => node.finding(what),
         })
         .collect()
 }

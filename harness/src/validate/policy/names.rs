@@ -54,10 +54,9 @@ fn unfit(node: &Node<'_>, most: usize, label: bool) -> Option<Finding> {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.' || (label && byte == b'_');
     let lower = label || !text.bytes().any(|byte| byte.is_ascii_uppercase());
     let bytes = text.as_bytes();
-    let well = lower && end(bytes.first()) && end(bytes.last()) && bytes.iter().copied().all(known);
-    // An empty label value is one; a value that is no text is the types' affair.
-    (!well && !(label && text.is_empty()))
-        .then(|| node.finding(format!("{:?} has letters that Kubernetes refuses here", node.value)))
+    let shaped = lower && end(bytes.first()) && end(bytes.last()) && bytes.iter().copied().all(known);
+    let fits = shaped || (label && bytes.is_empty());
+    (!fits).then(|| node.finding(format!("{} has letters that Kubernetes refuses here", node.value)))
 }
 
 /// No object is rendered twice, and no container has a variable twice: one of the two would win in silence.
