@@ -4,6 +4,7 @@
 
 mod artifacts;
 mod parity;
+mod validate;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -85,6 +86,12 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Check the charts without a cluster: lint, render, Kubernetes' types, policy, and stage dev apart from the others.
+    ///
+    /// Prints file:line for each finding; exit status 1 when there is one. In GitHub Actions they are annotations too.
+    ///
+    /// Example: cargo stack validate
+    Validate,
     /// Show what of ours there is: clusters, releases, who uses them, when they go.
     Status,
     /// Print how a run ended: the scenarios that failed, and those ignored, each with its reason.
@@ -191,6 +198,7 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
         Task::Parity => parity::run(&settings),
         Task::Setup { from, stage, dry_run } => setup(&settings, from.into(), stage.into(), dry_run).await,
         Task::Doctor { json } => doctor(&settings, json).await,
+        Task::Validate => validate::run(&settings).await,
         Task::Status => status(&settings),
         Task::Report { steps: true, .. } => steps(&settings),
         Task::Report { expect_ignored, junit, annotate, .. } => report(&settings, expect_ignored, junit, annotate),

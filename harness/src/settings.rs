@@ -57,6 +57,8 @@ pub const GITHUB_SERVER_URL: &str = "GITHUB_SERVER_URL";
 pub const GITHUB_REPOSITORY: &str = "GITHUB_REPOSITORY";
 /// Set by GitHub Actions: the run's number.
 pub const GITHUB_RUN_ID: &str = "GITHUB_RUN_ID";
+/// `true` in GitHub Actions, where findings are annotations as well.
+pub const GITHUB_ACTIONS: &str = "GITHUB_ACTIONS";
 /// Any non-empty value turns colours off (no-color.org).
 pub const NO_COLOR: &str = "NO_COLOR";
 /// XDG base folder of the harness's state (locks, records, kubeconfig).
@@ -230,6 +232,8 @@ pub struct Settings {
     pub colour: bool,
     /// [`QUIET`].
     pub quiet: bool,
+    /// [`GITHUB_ACTIONS`].
+    pub github_actions: bool,
     /// [`XDG_STATE_HOME`] or its default, with our folder.
     pub state_root: PathBuf,
     /// [`XDG_CACHE_HOME`] or its default, with our folder.
@@ -317,6 +321,7 @@ impl Settings {
                 .map(|((server, repository), run)| format!("{server}/{repository}/actions/runs/{run}")),
             colour: get(NO_COLOR).is_none(),
             quiet: yes(get(QUIET)),
+            github_actions: yes(get(GITHUB_ACTIONS)),
             state_root: xdg(XDG_STATE_HOME, ".local/state"),
             cache_root: xdg(XDG_CACHE_HOME, ".cache"),
             path: get(PATH).unwrap_or_default().to_owned(),
