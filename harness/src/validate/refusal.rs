@@ -40,8 +40,9 @@ fn read(text: &str, rule: &'static str, values: &'static str, sources: &Sources)
                 findings.push(Finding::at(SCHEMA, place, format!("{chart}{}: {message}", pointer.replace('/', "."))));
             }
         } else if let Some(message) = message.filter(|message| !is_frame(message)) {
-            let place = place_in(message).or_else(|| yaml_line(message, values)).unwrap_or_else(stage);
-            findings.push(Finding::at(rule, place, message));
+            let of_stage = || message.contains(values).then(stage);
+            let place = place_in(message).or_else(|| yaml_line(message, values)).or_else(of_stage);
+            findings.push(Finding { place, ..Finding::at(rule, stage(), message) });
         } else if let Some(name) = line.strip_suffix(':') {
             chart = Some(name).filter(|name| !name.contains(' ')).or(chart);
         }
@@ -109,6 +110,10 @@ mod tests {
     #[case::rendered_yaml(
         "Error: YAML parse error on app/charts/backend/templates/api.yaml: error converting YAML to JSON: yaml: line 13: mapping values are not allowed in this context",
         "charts/backend/templates/api.yaml: helm-template: YAML parse error on app/charts/backend/templates/api.yaml: error converting YAML to JSON: yaml: line 13: mapping values are not allowed in this context (values.live.yaml)"
+    )]
+    #[case::no_place(
+        "Error: error unpacking subchart redis in app: validation: chart.metadata.version is required",
+        "helm-template: error unpacking subchart redis in app: validation: chart.metadata.version is required (values.live.yaml)"
     )]
     #[case::values_file(
         "Error: failed to parse /x/charts/app/values.live.yaml: error converting YAML to JSON: yaml: line 46: did not find expected node content",
