@@ -26,8 +26,8 @@ download_wheel() {
     say "downloading $1"
     printf '%s --hash=sha256:%s\n' "$1" "$2" >"$folder/requirements"
     logged "download-${1%%=*}" pip3 download --quiet --no-deps --no-cache-dir --require-hashes --only-binary :all: \
-        --platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 --platform musllinux_1_2_x86_64 \
-        --platform any --dest "$folder" --requirement "$folder/requirements"
+        --platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux_2_31_x86_64 \
+        --platform musllinux_1_2_x86_64 --platform any --dest "$folder" --requirement "$folder/requirements"
     mv "$folder"/*.whl "$3"
 }
 
