@@ -85,6 +85,12 @@ pub const AUTH_SUFFIX: &str = "auth";
 pub const PULL_SECRET: &str = "jetscale-pull";
 /// The registry's one name in manifests and inside clusters.
 pub const REGISTRY: &str = "registry.jetscale.internal";
+/// The namespace of the edge, and its ingress class.
+pub const EDGE_NAMESPACE: &str = "jetscale-edge";
+/// The label of an edge's namespace, by which the charts let it reach the router (`ingress.sources`).
+pub const EDGE_LABEL: &str = "jetscale.ai/edge";
+/// The host that the edge serves: a name that no DNS knows, so that nobody asks another site by mistake.
+pub const EDGE_HOST: &str = "app.jetscale.example";
 /// The label that every object, container and namespace of ours carries; its value is the owner.
 pub const OWNER_LABEL: &str = "jetscale.ai/owner";
 /// The label by which a test's pod may reach the release's services (the charts' NetworkPolicies).

@@ -13,7 +13,7 @@ use crate::cluster::reaper;
 use crate::error::{Error, Result};
 use crate::events::VERDICT;
 use crate::evidence::Outcome;
-use crate::fixture::Fixtures;
+use crate::fixture::{Fixtures, Through};
 use crate::scenario::{Scenario, Verdict};
 use crate::settings::Settings;
 use crate::stage::Stage;
@@ -27,6 +27,11 @@ static RUNTIME: Lazy<std::io::Result<Runtime>> =
 
 /// The `main` of a suite: lists without any I/O, provisions with the first scenario that asks for it.
 pub fn main(default: Stage, scenarios: impl Into<Vec<Scenario>>) -> ExitCode {
+    main_through(Through::Router, default, scenarios)
+}
+
+/// [`main`] for a suite whose sites go this way, wherever the harness deploys what they lead to.
+pub fn main_through(through: Through, default: Stage, scenarios: impl Into<Vec<Scenario>>) -> ExitCode {
     if let Some(code) = reaper::enter_if_asked() {
         return code;
     }
@@ -36,7 +41,7 @@ pub fn main(default: Stage, scenarios: impl Into<Vec<Scenario>>) -> ExitCode {
         if let Some(why) = stage.missing() {
             return Err(Error::refused(why, format!("set JETSCALE_STAGE={default}, or unset it")));
         }
-        Ok((settings.clone(), trials(scenarios.into(), stage, settings)?))
+        Ok((settings.clone(), trials(scenarios.into(), (stage, through), settings)?))
     }) {
         Ok(ready) => ready,
         Err(error) => {
@@ -62,7 +67,7 @@ pub fn main(default: Stage, scenarios: impl Into<Vec<Scenario>>) -> ExitCode {
 
 static FIXTURES: OnceCell<Result<Arc<Fixtures>, Arc<Error>>> = OnceCell::new();
 
-fn trials(scenarios: Vec<Scenario>, stage: Stage, settings: Settings) -> Result<Vec<Trial>> {
+fn trials(scenarios: Vec<Scenario>, place: (Stage, Through), settings: Settings) -> Result<Vec<Trial>> {
     let mut names = BTreeSet::new();
     let settings = Arc::new(settings);
     scenarios
@@ -75,16 +80,19 @@ fn trials(scenarios: Vec<Scenario>, stage: Stage, settings: Settings) -> Result<
                 ));
             }
             let settings = Arc::clone(&settings);
-            Ok(Trial::ignorable_test(scenario.name.clone(), move || judge(&scenario, stage, &settings)))
+            Ok(Trial::ignorable_test(scenario.name.clone(), move || judge(&scenario, place, &settings)))
         })
         .collect()
 }
 
 /// Runs one scenario, writes its verdict down, and hands it to libtest.
-fn judge(scenario: &Scenario, stage: Stage, settings: &Settings) -> Result<Completion, Failed> {
+fn judge(scenario: &Scenario, (stage, through): (Stage, Through), settings: &Settings) -> Result<Completion, Failed> {
     let runtime = RUNTIME.as_ref().map_err(|error| Failed::from(format!("cannot start the runtime: {error}")))?;
     let fixtures = FIXTURES
-        .get_or_init(|| Fixtures::new(settings.clone(), stage).map(Arc::new).map_err(Arc::new))
+        .get_or_init(|| {
+            let fixtures = Fixtures::new(settings.clone(), stage);
+            fixtures.map(|fixtures| Arc::new(fixtures.through(through))).map_err(Arc::new)
+        })
         .as_ref()
         .map_err(|error| Failed::from(error.report()))?;
     let started = Instant::now();

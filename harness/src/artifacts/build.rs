@@ -204,24 +204,31 @@ fn build_ca(sources: &Sources<'_>) -> Result<PathBuf> {
 async fn push_all(engine: &Engine, prefix: &str, held: &[Held]) -> Result<Vec<Artifact>> {
     let mut artifacts = Vec::new();
     for (image, held) in THIRD_PARTY.iter().zip(held) {
-        let repository = format!("{prefix}/{}", image.name);
-        engine.docker()?.args(["tag", &held.reference, &repository]).run().await?;
-        engine.docker()?.args(["push", "--quiet", &repository]).limit(BUILD).run().await?;
-        let pushed = engine.image(&repository).await?.map(|image| image.repo_digests).unwrap_or_default();
-        let reference =
-            pushed.iter().find(|digest| digest.starts_with(&format!("{repository}@"))).ok_or_else(|| {
-                Error::refused(
-                    format!("{} was pushed, but the engine knows no digest of it", image.name),
-                    format!("docker push {repository}"),
-                )
-            })?;
+        let reference = push(engine, &held.reference, &format!("{prefix}/{}", image.name)).await?;
         artifacts.push(Artifact {
             image_name: image.name.to_owned(),
-            tag: reference.parse::<Reference>()?,
+            tag: reference,
             stands_in_for: held.image.stands_in_for().map(str::to_owned),
         });
     }
     Ok(artifacts)
+}
+
+/// Pushes an image that the engine holds to a repository, and says what it is called there.
+///
+/// # Errors
+/// [`Error::Command`] when the engine does not push it.
+pub async fn push(engine: &Engine, held: &str, repository: &str) -> Result<Reference> {
+    engine.docker()?.args(["tag", held, repository]).run().await?;
+    engine.docker()?.args(["push", "--quiet", repository]).limit(BUILD).run().await?;
+    let pushed = engine.image(repository).await?.map(|image| image.repo_digests).unwrap_or_default();
+    let reference = pushed.iter().find(|digest| digest.starts_with(&format!("{repository}@"))).ok_or_else(|| {
+        Error::refused(
+            format!("{repository} was pushed, but the engine knows no digest of it"),
+            format!("docker push {repository}"),
+        )
+    })?;
+    reference.parse()
 }
 
 #[cfg(test)]

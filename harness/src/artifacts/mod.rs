@@ -16,7 +16,7 @@ use std::path::Path;
 #[cfg(test)]
 pub(crate) use base::third_party_image;
 pub use base::{Bases, Wanted, wanted};
-pub use build::{Order, build};
+pub use build::{Order, build, push};
 pub use credentials::Credentials;
 pub use distribution::{copy, platforms};
 pub use given::{Given, images_of};

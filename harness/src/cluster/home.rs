@@ -191,6 +191,11 @@ impl Home {
         self.path("registry")
     }
 
+    /// The certificate of the edge's CA, which clients trust; made with the edge, and no secret.
+    pub fn edge_ca(&self) -> PathBuf {
+        self.path("edge-ca.pem")
+    }
+
     /// What the cluster held of the shared release when it had converged; stays when the cluster goes.
     pub fn held(&self) -> PathBuf {
         self.path("held.json")
@@ -244,7 +249,7 @@ impl Home {
     /// # Errors
     /// [`Error::Io`] when something cannot be removed.
     pub fn clear(&self, registry_data_too: bool) -> Result<()> {
-        let mut names = vec!["record.json", "kubeconfig", "kubeconfig.lock", "reaper.log", "failed"];
+        let mut names = vec!["record.json", "kubeconfig", "kubeconfig.lock", "reaper.log", "failed", "edge-ca.pem"];
         if registry_data_too {
             names.extend(["registry", "skaffold-cache.yaml", "held.json"]);
         }

@@ -1,5 +1,6 @@
 //! Which Kubernetes, and may we touch it? Today: a Kind cluster of ours, one per checkout and stage.
 
+pub mod edge;
 mod guard;
 mod home;
 mod kind;

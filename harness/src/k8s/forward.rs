@@ -71,6 +71,11 @@ impl Forward {
         Ok(Self { address, problem, accepting: tokio::spawn(accept(listener, target)) })
     }
 
+    /// `127.0.0.1:<port>`.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// `http://127.0.0.1:<port>`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)

@@ -1,6 +1,7 @@
 //! Kubernetes: one waiting loop, verdicts about workloads, diagnosis, forwards and namespaces.
 
 pub mod ailment;
+mod apply;
 pub mod diagnose;
 mod feed;
 pub mod forward;
@@ -29,6 +30,7 @@ use tower::{BoxError, ServiceBuilder};
 
 use crate::{Error, Result};
 
+pub use apply::apply;
 pub use diagnose::diagnose;
 pub use forward::Forward;
 pub use snapshot::Snapshot;

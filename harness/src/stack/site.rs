@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::shared::SharedCare;
 use crate::cluster::Cluster;
+use crate::cluster::edge::Way;
 use crate::descriptor;
 use crate::error::{Error, Result};
 use crate::events::MEASURE;
-use crate::fixture::Fixtures;
+use crate::fixture::{Fixtures, Shared};
 use crate::http::{Options, Probe, Reader, Reply, Tls, old_tls_is_refused};
 use crate::k8s::Forward;
 use crate::release::Plan;
@@ -17,6 +18,24 @@ use crate::scenario::{Argument, Made, Needs, Nothing};
 use crate::services::{self, Backend};
 use crate::stage::Stage;
 use crate::websocket::{self, Handshake};
+
+/// A way to the cluster, open for as long as it lives.
+trait Open: std::fmt::Debug + Send + Sync {
+    /// Why the last connection that failed did so.
+    fn last_problem(&self) -> Option<String>;
+}
+
+impl Open for Forward {
+    fn last_problem(&self) -> Option<String> {
+        self.last_problem()
+    }
+}
+
+impl Open for Way {
+    fn last_problem(&self) -> Option<String> {
+        self.secure.last_problem()
+    }
+}
 
 /// An address that answers: GET, HEAD, and a WebSocket handshake; nothing that writes.
 ///
@@ -36,7 +55,7 @@ pub struct Site {
     /// Who asks.
     scenario: String,
     /// Keeps the way to the cluster open.
-    forward: Option<Arc<Forward>>,
+    forward: Option<Arc<dyn Open>>,
 }
 
 impl Site {
@@ -70,6 +89,15 @@ impl Site {
         let site = Self::new(Options::new(forward.url()), scenario)?;
         let site = site.meant_to_serve(Some(plan.artifacts.revision.clone()));
         Ok(Self { forward: Some(Arc::new(forward)), ..site })
+    }
+
+    /// The site of the shared release, through the edge where there is one.
+    pub(super) async fn shared(shared: &Shared, scenario: &str) -> Result<Self> {
+        let Some(edge) = &shared.edge else { return Self::of(&shared.cluster, &shared.plan, scenario).await };
+        let way = edge.way().await?;
+        let site = Self::new(way.options.clone(), scenario)?.plain_at(way.plain.address());
+        let site = site.meant_to_serve(Some(shared.plan.artifacts.revision.clone()));
+        Ok(Self { forward: Some(Arc::new(way)), ..site })
     }
 
     /// How it is asked.
@@ -257,7 +285,7 @@ impl Argument for Site {
             return Ok(Made { argument, aftercare: Box::new(Nothing) });
         }
         let shared = fixtures.release().await?;
-        let argument = Self::of(&shared.cluster, &shared.plan, scenario).await?;
+        let argument = Self::shared(&shared, scenario).await?;
         Ok(Made { argument, aftercare: Box::new(SharedCare::of(&shared.cluster, &shared.plan)) })
     }
 }

@@ -1,0 +1,79 @@
+//! The edge's certificate, and the private CA that a client trusts for it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
+};
+
+use crate::error::{Error, Result};
+
+/// How long they are valid: longer than any cluster lives, so that nothing has to renew them.
+const VALID: Duration = Duration::from_secs(5 * 365 * 86_400);
+/// How long they were valid before they were made: clocks differ.
+const BEFORE: Duration = Duration::from_secs(3600);
+
+/// What was issued. The keys of both authorities are dropped: nobody can issue another one.
+pub(super) struct Issued {
+    /// The root's certificate, as PEM; no secret.
+    pub ca: String,
+    /// The host's certificate and the intermediate's, as PEM.
+    pub chain: String,
+    /// The host's key, as PEM; it goes into the cluster's Secret and nowhere else.
+    pub key: String,
+}
+
+/// A certificate for a host, by an intermediate authority as public ones have it.
+pub(super) fn issue(host: &str) -> Result<Issued> {
+    make(host).map_err(Error::malformed(format!("make a certificate for {host}")))
+}
+
+fn make(host: &str) -> Result<Issued, rcgen::Error> {
+    let root = CertifiedIssuer::self_signed(authority("JetScale edge, root")?, KeyPair::generate()?)?;
+    let params = authority("JetScale edge, intermediate")?;
+    let intermediate = CertifiedIssuer::signed_by(params, KeyPair::generate()?, &root)?;
+    let key = KeyPair::generate()?;
+    let mut params = valid(CertificateParams::new([host.to_owned()])?);
+    params.distinguished_name.push(DnType::CommonName, host);
+    params.use_authority_key_identifier_extension = true;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let own = params.signed_by(&key, &intermediate)?;
+    Ok(Issued { ca: root.pem(), chain: format!("{}{}", own.pem(), intermediate.pem()), key: key.serialize_pem() })
+}
+
+fn authority(name: &str) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = valid(CertificateParams::new(Vec::<String>::new())?);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params)
+}
+
+fn valid(mut params: CertificateParams) -> CertificateParams {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let epoch = date_time_ymd(1970, 1, 1);
+    (params.not_before, params.not_after) = (epoch + now.saturating_sub(BEFORE), epoch + now + VALID);
+    params
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Certificate;
+
+    #[test]
+    fn the_chain_is_for_the_host_and_ends_below_the_root() {
+        use rustls::pki_types::CertificateDer;
+        use rustls::pki_types::pem::PemObject;
+        let issued = issue("app.example").unwrap();
+        let parse = |pem: &str| -> Vec<Certificate> {
+            let ders = CertificateDer::pem_slice_iter(pem.as_bytes());
+            ders.map(|der| Certificate::parse(&der.unwrap()).unwrap()).collect()
+        };
+        let (chain, root) = (parse(&issued.chain), parse(&issued.ca));
+        assert!(chain[0].is_for("app.example") && chain[0].days_left() > 365);
+        assert_eq!((&chain[0].issuer, &chain[1].issuer), (&chain[1].subject, &root[0].subject));
+    }
+}
