@@ -52,6 +52,8 @@ pub const CHARTS: &str = "charts";
 pub const UMBRELLA: &str = "app";
 /// Values file of stages local and ci, in the umbrella's folder.
 pub const VALUES_E2E: &str = "values.local.e2e.yaml";
+/// Values file of stage dev, in the umbrella's folder.
+pub const VALUES_DEV: &str = "values.local.dev.yaml";
 /// What follows the release's name in the name of the Secret that the charts name and never make.
 pub const AUTH_SUFFIX: &str = "auth";
 /// The Secret that values.local.e2e.yaml names for pulling images: made beside each release, empty where nobody asks.

@@ -6,7 +6,7 @@
 #![deny(dead_code)]
 
 harness::modules!(
-    auth, backend, charts, config, frontend, images, items, network, parity, registry, rollout, suite, websocket,
+    auth, backend, charts, config, dev, frontend, images, items, network, parity, registry, rollout, suite, websocket,
     workloads
 );
 

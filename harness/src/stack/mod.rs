@@ -1,12 +1,14 @@
 //! The handles a scenario gets; each one's type says what it may touch.
 
 mod charts;
+mod dev;
 mod images;
 mod own;
 mod shared;
 mod site;
 
 pub use charts::Charts;
+pub use dev::{Dev, Saved};
 pub use images::Images;
 pub use own::OwnStack;
 pub use shared::Stack;

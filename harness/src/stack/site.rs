@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::shared::SharedCare;
 use crate::cluster::Cluster;
 use crate::descriptor;
+use crate::dev;
 use crate::error::{Error, Result};
 use crate::fixture::Fixtures;
 use crate::http::{Options, Reader, Reply};
@@ -32,6 +33,11 @@ impl Site {
         let ca_bundle = settings.ca_bundle.as_ref().map(read).transpose()?;
         let reader = Reader::with(Options { ca_bundle, ..Options::new(&settings.live_url) })?;
         Ok(Self { reader, forward: None })
+    }
+
+    /// The site of stage dev: its router, by Kind's port mapping, as the developer's browser reaches it.
+    pub(super) fn dev() -> Result<Self> {
+        Ok(Self { reader: Reader::new(dev::FRONTEND)?, forward: None })
     }
 
     /// The site of a release: its one router, the frontend, through a forward to a ready pod.
@@ -105,7 +111,11 @@ impl Argument for Site {
             return Ok(Made { argument: Self::live(&fixtures.settings)?, aftercare: Box::new(Nothing) });
         }
         let shared = fixtures.release().await?;
-        let argument = Self::of(&shared.cluster, &shared.plan).await?;
-        Ok(Made { argument, aftercare: Box::new(SharedCare::of(&shared.cluster, &shared.plan)) })
+        let care = SharedCare::of(&fixtures, &shared.cluster, &shared.plan).await?;
+        let argument = match fixtures.stage {
+            Stage::Dev => Self::dev()?,
+            _ => Self::of(&shared.cluster, &shared.plan).await?,
+        };
+        Ok(Made { argument, aftercare: Box::new(care) })
     }
 }

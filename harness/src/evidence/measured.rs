@@ -1,0 +1,75 @@
+//! The times that scenarios measured in a run, as a table.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::events_of;
+use crate::error::Result;
+
+/// What scenarios measured, in the order in which they did.
+#[derive(Debug, Default, PartialEq)]
+pub struct Measured(Vec<Row>);
+
+/// One kind of thing, however often it was measured.
+#[derive(Debug, PartialEq)]
+struct Row {
+    what: String,
+    seconds: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    measured: String,
+    seconds: f64,
+}
+
+impl Measured {
+    /// Reads the events of one run.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`] when its folder has none.
+    pub fn read(run: &Path) -> Result<Self> {
+        Ok(Self::parse(&events_of(run)?))
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut rows: Vec<Row> = Vec::new();
+        for Line { measured, seconds } in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
+            match rows.iter_mut().find(|row| row.what == measured) {
+                Some(row) => row.seconds.push(seconds),
+                None => rows.push(Row { what: measured, seconds: vec![seconds] }),
+            }
+        }
+        for row in &mut rows {
+            row.seconds.sort_by(f64::total_cmp);
+        }
+        Self(rows)
+    }
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "| measured | times | median (s) | longest (s) |\n|---|---|---|---|")?;
+        for Row { what, seconds } in &self.0 {
+            let (median, longest) = (seconds[seconds.len() / 2], seconds[seconds.len() - 1]);
+            writeln!(f, "| {what} | {} | {median:.2} | {longest:.2} |", seconds.len())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_thing_is_one_row() {
+        let text = "{\"measured\":\"a\",\"seconds\":3.0}\n{\"measured\":\"b\",\"seconds\":1}\n\
+            {\"measured\":\"a\",\"seconds\":1.0}\n{\"measured\":\"a\",\"seconds\":2.0}\n{\"message\":\"x\"}\n{\"mea";
+        let shown = Measured::parse(text).to_string();
+        let rows: Vec<&str> = shown.lines().skip(2).collect();
+        assert_eq!(rows, ["| a | 3 | 2.00 | 3.00 |", "| b | 1 | 1.00 | 1.00 |"]);
+    }
+}
