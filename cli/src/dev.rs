@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use harness::Result;
 use harness::cluster::Home;
 use harness::dev::{self, Inputs};
 use harness::engine::Engine;
@@ -11,7 +12,6 @@ use harness::project::Project;
 use harness::settings::Settings;
 use harness::stage::Stage;
 use harness::tools::Tools;
-use harness::Result;
 
 pub async fn run(settings: Settings, ci: bool) -> Result<ExitCode> {
     let fixtures = Arc::new(Fixtures::new(settings, Stage::Dev)?);

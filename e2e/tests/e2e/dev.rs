@@ -31,7 +31,7 @@ pub fn scenarios() -> Vec<Scenarios> {
             a_rebuild_makes_a_new_pod,
             [
                 ("for_requirements", ("backend/requirements.txt", "alembic==", "# edited\nalembic==", API, "backend")),
-                ("for_migrations", ("backend/jetscale_backend/migrations/env.py", "import", "# edited\nimport", API, "backend")),
+                ("for_migrations", ("backend/jetscale_backend/migrations/env.py", "from alembic import", "# edited\nfrom alembic import", API, "backend")),
                 ("for_the_router", ("frontend/start.sh", "set -u", "# edited\nset -u", FRONTEND, "frontend")),
             ],
         )

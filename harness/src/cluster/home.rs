@@ -264,7 +264,15 @@ impl Home {
     /// # Errors
     /// [`Error::Io`] when something cannot be removed.
     pub fn clear(&self, registry_data_too: bool) -> Result<()> {
-        let mut names = vec!["record.json", "kubeconfig", "kubeconfig.lock", "reaper.log", "failed", "tilt.json", "dev-inputs.json"];
+        let mut names = vec![
+            "record.json",
+            "kubeconfig",
+            "kubeconfig.lock",
+            "reaper.log",
+            "failed",
+            "tilt.json",
+            "dev-inputs.json",
+        ];
         if registry_data_too {
             names.extend(["registry", "skaffold-cache.yaml", "held.json"]);
         }

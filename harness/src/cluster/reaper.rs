@@ -123,7 +123,11 @@ async fn reap(home: &Home, settings: &Settings) -> Result<()> {
         // A run's Tilt is of no use to anybody after it: it goes before the cluster that it runs on.
         let tilt_first = idle > GAP && tilt::running(home)?.is_some();
         let idle = if tilt_first { GAP } else { idle };
-        tracing::info!("nobody uses {}; {} in {idle:.0?}", home.cluster, if tilt_first { "its Tilt ends" } else { "it goes" });
+        tracing::info!(
+            "nobody uses {}; {} in {idle:.0?}",
+            home.cluster,
+            if tilt_first { "its Tilt ends" } else { "it goes" }
+        );
         tokio::select! {
             () = tokio::time::sleep(idle) => {}
             _ = woken.recv() => continue,

@@ -73,8 +73,7 @@ pub async fn prepare(wanted: Wanted<'_>, record: &mut Record) -> Result<Ground> 
     let (cluster, inputs) = (cluster?, inputs?);
     tools.forget_go_caches()?;
     let data = home.registry_data();
-    let sources =
-        Sources { project, settings, tools, cluster: &home.cluster, registry_data: &data, scratch };
+    let sources = Sources { project, settings, tools, cluster: &home.cluster, registry_data: &data, scratch };
     Registry::beside(&engine, &sources).await?;
     Registry::join(&engine, &home.cluster, &cluster::node_name(&home.cluster)).await?;
     // Only now: the engine gives a container that joins a network another free port.
@@ -109,5 +108,7 @@ async fn announce(cluster: &Cluster, address: &str) -> Result<()> {
 /// [`Error::Command`] when the engine does not answer.
 pub async fn made_by_hand(engine: &Engine) -> Result<Option<String>> {
     let node = engine.container(&cluster::node_name(BY_HAND)).await?;
-    Ok(node.map(|_| format!("the Kind cluster {BY_HAND} was made by hand; kind delete cluster --name {BY_HAND} removes it")))
+    Ok(node.map(|_| {
+        format!("the Kind cluster {BY_HAND} was made by hand; kind delete cluster --name {BY_HAND} removes it")
+    }))
 }

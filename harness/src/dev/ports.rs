@@ -17,9 +17,7 @@ pub async fn expect_free(engine: &Engine, ports: &[u16]) -> Result<()> {
     for port in ports {
         let Some(found) = holder(*port) else { continue };
         let (who, end) = match cluster_at(engine, *port).await? {
-            Some(cluster) => {
-                (format!("the Kind cluster {cluster}"), format!("kind delete cluster --name {cluster}"))
-            }
+            Some(cluster) => (format!("the Kind cluster {cluster}"), format!("kind delete cluster --name {cluster}")),
             None => named(&found),
         };
         taken.push(format!("port {port} is held by {who}"));

@@ -107,7 +107,10 @@ impl Start<'_> {
         let mut child = command.spawn().map_err(Error::io("start tilt"))?;
         drop((command, lock));
         let pid = pid_of(&child);
-        tilt::note(self.home, &tilt::Running { pid, run: run.id.clone(), tree: tree.clone(), config: config.clone(), log: log.clone() })?;
+        tilt::note(
+            self.home,
+            &tilt::Running { pid, run: run.id.clone(), tree: tree.clone(), config: config.clone(), log: log.clone() },
+        )?;
         let work = async {
             Reader::new(HUD)?.answers("/", ANSWER).await?;
             let view = View::open(&config).await?;

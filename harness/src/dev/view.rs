@@ -7,11 +7,17 @@ use std::time::{Duration, SystemTime};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
+use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use serde::Deserialize;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::k8s::{self, State};
+
+/// How long Tilt's API may take to answer once its page does.
+const OPEN: Duration = Duration::from_secs(30);
+/// How long to wait between two tries of it.
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 /// The resource that stands for the Tiltfile itself.
 pub const TILTFILE: &str = "(Tiltfile)";
@@ -145,13 +151,35 @@ impl std::fmt::Debug for View {
 }
 
 impl View {
-    /// By the configuration that Tilt writes when its API is up.
+    /// By the configuration that Tilt writes once its API is up.
+    ///
+    /// It writes it in several steps, after its page answers, and nothing tells when it is whole: so it is tried.
     ///
     /// # Errors
-    /// [`crate::Error::Malformed`] when it is no kubeconfig.
+    /// [`Error::Deadline`] after 30 s, with what kept it from answering.
     pub async fn open(config: &Path) -> Result<Self> {
+        let mut last = String::new();
+        let opening = async {
+            let mut beat = tokio::time::interval(BETWEEN_TRIES);
+            loop {
+                beat.tick().await;
+                match Self::try_open(config).await {
+                    Ok(view) => return view,
+                    Err(error) => last = error.report(),
+                }
+            }
+        };
+        let opened = tokio::time::timeout(OPEN, opening).await;
+        opened.map_err(|_| Error::Deadline { awaited: "Tilt's API".to_owned(), after: OPEN, last })
+    }
+
+    async fn try_open(config: &Path) -> Result<Self> {
         // Tilt names the context by its port, and the standard one "default".
-        k8s::connect(config, "tilt-default").await.map(|client| Self { client })
+        let view = Self { client: k8s::connect(config, "tilt-default").await? };
+        let what = "list Tilt's resources";
+        let listing = async { view.api().list_metadata(&ListParams::default()).await.map_err(Error::kube(what)) };
+        k8s::within(what, k8s::CALL, listing).await?;
+        Ok(view)
     }
 
     fn api(&self) -> Api<Resource> {
@@ -161,7 +189,7 @@ impl View {
     /// Waits until the Tiltfile is read and every resource is updated and runs.
     ///
     /// # Errors
-    /// [`crate::Error::Doomed`] when an update fails and stays so for 5 s; [`crate::Error::Deadline`].
+    /// [`Error::Doomed`] when an update fails and stays so for 5 s; [`Error::Deadline`].
     pub async fn all_green(&self, limit: Duration) -> Result<Vec<Arc<Resource>>> {
         k8s::wait::all(self.api(), "all of Tilt's resources", limit, |all| {
             // Without one beside the Tiltfile's own, it has not been read.
@@ -181,7 +209,7 @@ impl View {
     /// Waits for one resource.
     ///
     /// # Errors
-    /// [`crate::Error::Doomed`] when the judge says so; [`crate::Error::Deadline`] after `limit`.
+    /// [`Error::Doomed`] when the judge says so; [`Error::Deadline`] after `limit`.
     pub async fn resource(
         &self,
         name: &str,
@@ -202,7 +230,7 @@ impl View {
     /// Waits for the end of the update of one resource that began at or after a moment.
     ///
     /// # Errors
-    /// [`crate::Error::Deadline`] after `limit`.
+    /// [`Error::Deadline`] after `limit`.
     pub async fn updated(&self, name: &str, since: SystemTime, limit: Duration) -> Result<Update> {
         let mut update = None;
         let awaited = format!("Tilt's update of {name}");

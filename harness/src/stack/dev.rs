@@ -160,7 +160,8 @@ impl Dev {
             return Err(Error::Unmet(format!("there is no pod of {}", component.suffix)));
         };
         let what = format!("read the log of {pod}");
-        let api: kube::Api<k8s_openapi::api::core::v1::Pod> = kube::Api::namespaced(self.kube().clone(), self.namespace());
+        let api: kube::Api<k8s_openapi::api::core::v1::Pod> =
+            kube::Api::namespaced(self.kube().clone(), self.namespace());
         let params = kube::api::LogParams { container: Some(component.label.to_owned()), ..Default::default() };
         k8s::within(&what, k8s::CALL, async { api.logs(&pod, &params).await.map_err(Error::kube(&what)) }).await
     }
