@@ -5,6 +5,7 @@
 mod artifacts;
 mod dev;
 mod parity;
+mod validate;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -77,11 +78,15 @@ enum Task {
     ///
     /// A run does the same by itself, part by part. The last line on standard output is the tools' folders, for PATH.
     ///
-    /// Examples: cargo stack setup; cargo stack setup --dry-run; PATH="$(cargo stack setup -q | tail -n 1):$PATH"
+    /// Examples: cargo stack setup; cargo stack setup --dry-run; cargo stack setup --stage dev;
+    /// PATH="$(cargo stack setup -q | tail -n 1):$PATH"
     Setup {
         /// Where what is missing may come from.
         #[arg(long, value_enum, default_value = "auto")]
         from: Origin,
+        /// Whose tools.
+        #[arg(long, value_enum, default_value = "local")]
+        stage: Clustered,
         /// Print what would be done, with sizes where they are known; change nothing.
         #[arg(long)]
         dry_run: bool,
@@ -96,6 +101,12 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Check the charts without a cluster: lint, render, Kubernetes' types, policy, and stage dev apart from the others.
+    ///
+    /// Prints file:line for each finding; exit status 1 when there is one. In GitHub Actions they are annotations too.
+    ///
+    /// Example: cargo stack validate
+    Validate,
     /// Show what of ours there is: clusters, releases, who uses them, when they go.
     Status,
     /// Print how a run ended: the scenarios that failed, and those ignored, each with its reason.
@@ -157,6 +168,24 @@ impl From<Origin> for Source {
     }
 }
 
+/// A stage on a cluster that is made here.
+#[derive(Clone, Copy, ValueEnum)]
+enum Clustered {
+    /// Tilt, and all that stage local needs.
+    Dev,
+    /// All but Tilt.
+    Local,
+}
+
+impl From<Clustered> for Stage {
+    fn from(stage: Clustered) -> Self {
+        match stage {
+            Clustered::Dev => Self::Dev,
+            Clustered::Local => Self::Local,
+        }
+    }
+}
+
 fn main() -> ExitCode {
     if let Some(code) = reaper::enter_if_asked() {
         return code;
@@ -187,8 +216,9 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
         Task::Dev { ci, .. } => dev::run(settings, ci).await,
         Task::Artifacts(task) => artifacts::run(task, settings).await,
         Task::Parity => parity::run(&settings),
-        Task::Setup { from, dry_run } => setup(&settings, from.into(), dry_run).await,
+        Task::Setup { from, stage, dry_run } => setup(&settings, from.into(), stage.into(), dry_run).await,
         Task::Doctor { json } => doctor(&settings, json).await,
+        Task::Validate => validate::run(&settings).await,
         Task::Status => status(&settings),
         Task::Report { steps: true, .. } => steps(&settings),
         Task::Report { measured: true, .. } => measured(&settings),
@@ -253,15 +283,15 @@ fn show(settings: &Settings) -> Result<()> {
     events::start(&log, Show::wanted(settings))
 }
 
-async fn setup(settings: &Settings, from: Source, dry_run: bool) -> Result<ExitCode> {
+async fn setup(settings: &Settings, from: Source, stage: Stage, dry_run: bool) -> Result<ExitCode> {
     show(settings)?;
     if dry_run {
-        for part in harness::setup::plan(settings, from).await? {
+        for part in harness::setup::plan(settings, from, stage).await? {
             println!("{part}");
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let ready = harness::setup::run(settings, from).await?;
+    let ready = harness::setup::run(settings, from, stage).await?;
     for part in &ready.parts {
         println!("{part}");
     }

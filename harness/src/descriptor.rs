@@ -42,6 +42,19 @@ pub struct ThirdParty {
     pub official: &'static str,
 }
 
+/// A stage's values file.
+#[derive(Debug, Clone, Copy)]
+pub struct ValuesFile {
+    /// What scenarios call it.
+    pub name: &'static str,
+    /// The file, in the umbrella's folder.
+    pub file: &'static str,
+    /// What only a deployer knows, as `path=value`.
+    pub set: &'static [&'static str],
+    /// Whether it is stage dev's: images by tag, dev mode, NodePorts.
+    pub dev: bool,
+}
+
 /// Namespace of the shared release of stages local and ci.
 pub const NAMESPACE: &str = "jetscale";
 /// Helm release of stages local and ci.
@@ -52,8 +65,20 @@ pub const CHARTS: &str = "charts";
 pub const UMBRELLA: &str = "app";
 /// Values file of stages local and ci, in the umbrella's folder.
 pub const VALUES_E2E: &str = "values.local.e2e.yaml";
-/// Values file of stage dev, in the umbrella's folder.
-pub const VALUES_DEV: &str = "values.local.dev.yaml";
+/// Every values file of a stage, with what only a deployer knows.
+pub const VALUES_FILES: [ValuesFile; 4] = [
+    ValuesFile { name: "dev", file: "values.local.dev.yaml", set: &[], dev: true },
+    ValuesFile { name: "e2e", file: VALUES_E2E, set: &[], dev: false },
+    ValuesFile {
+        name: "preview",
+        file: "values.preview.yaml",
+        set: &["ingress.host=pr-1.app.jetscale.ai"],
+        dev: false,
+    },
+    ValuesFile { name: "live", file: "values.live.yaml", set: &[], dev: false },
+];
+/// The longest release name that the charts take, in characters.
+pub const RELEASE_MAX: usize = 43;
 /// What follows the release's name in the name of the Secret that the charts name and never make.
 pub const AUTH_SUFFIX: &str = "auth";
 /// The Secret that values.local.e2e.yaml names for pulling images: made beside each release, empty where nobody asks.

@@ -59,6 +59,8 @@ pub const GITHUB_SERVER_URL: &str = "GITHUB_SERVER_URL";
 pub const GITHUB_REPOSITORY: &str = "GITHUB_REPOSITORY";
 /// Set by GitHub Actions: the run's number.
 pub const GITHUB_RUN_ID: &str = "GITHUB_RUN_ID";
+/// `true` in GitHub Actions, where findings are annotations as well.
+pub const GITHUB_ACTIONS: &str = "GITHUB_ACTIONS";
 /// Any non-empty value turns colours off (no-color.org).
 pub const NO_COLOR: &str = "NO_COLOR";
 /// XDG base folder of the harness's state (locks, records, kubeconfig).
@@ -75,6 +77,8 @@ pub const DOCKER_HOST: &str = "DOCKER_HOST";
 pub const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
 /// A PEM file that OpenSSL's convention names; handed to builds when [`CA_BUNDLE`] is not set.
 pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
+/// A PEM file of further certificate authorities, as Node reads it; for web assets when [`CA_BUNDLE`] is not set.
+pub const NODE_EXTRA_CA_CERTS: &str = "NODE_EXTRA_CA_CERTS";
 /// Where pip looks for packages.
 pub const PIP_INDEX_URL: &str = "PIP_INDEX_URL";
 /// What a container engine that we start keeps of the environment: proxies, and certificate authorities.
@@ -209,6 +213,8 @@ pub struct Settings {
     pub ca_bundle: Option<PathBuf>,
     /// The CA file that builds get: [`CA_BUNDLE`], else [`SSL_CERT_FILE`].
     pub build_ca: Option<PathBuf>,
+    /// The CA file that Node gets: [`CA_BUNDLE`], else [`NODE_EXTRA_CA_CERTS`], else [`SSL_CERT_FILE`].
+    pub node_ca: Option<PathBuf>,
     /// [`KIND_NODE_IMAGE`].
     pub node_image: Option<String>,
     /// [`TOOLBOX`].
@@ -229,6 +235,8 @@ pub struct Settings {
     pub colour: bool,
     /// [`QUIET`].
     pub quiet: bool,
+    /// [`GITHUB_ACTIONS`].
+    pub github_actions: bool,
     /// [`XDG_STATE_HOME`] or its default, with our folder.
     pub state_root: PathBuf,
     /// [`XDG_CACHE_HOME`] or its default, with our folder.
@@ -302,6 +310,7 @@ impl Settings {
             live_url: get(LIVE_URL).unwrap_or("https://app.jetscale.ai").trim_end_matches('/').to_owned(),
             ca_bundle: path(CA_BUNDLE),
             build_ca: path(CA_BUNDLE).or_else(|| path(SSL_CERT_FILE)),
+            node_ca: path(CA_BUNDLE).or_else(|| path(NODE_EXTRA_CA_CERTS)).or_else(|| path(SSL_CERT_FILE)),
             node_image: get(KIND_NODE_IMAGE).map(str::to_owned),
             toolbox: path(TOOLBOX),
             may_set_up: choice(SETUP, get(SETUP), [("auto", true), ("never", false)])?.unwrap_or(true),
@@ -315,6 +324,7 @@ impl Settings {
                 .map(|((server, repository), run)| format!("{server}/{repository}/actions/runs/{run}")),
             colour: get(NO_COLOR).is_none(),
             quiet: yes(get(QUIET)),
+            github_actions: yes(get(GITHUB_ACTIONS)),
             state_root: xdg(XDG_STATE_HOME, ".local/state"),
             cache_root: xdg(XDG_CACHE_HOME, ".cache"),
             path: get(PATH).unwrap_or_default().to_owned(),

@@ -14,10 +14,17 @@ use crate::project::Project;
 use crate::run::private_folder;
 use crate::settings::Settings;
 use crate::source::{From, Planned};
+use crate::stage::Stage;
 use crate::tools::{Found, Plan, Tool, Tools};
 
-/// The tools that a run calls. Tilt is not among them: nothing calls it before there is a stage dev.
+/// The tools that a run calls.
 const TOOLS: [Tool; 5] = [Tool::Kind, Tool::Helm, Tool::Helm3, Tool::Buildx, Tool::Skaffold];
+
+/// The tools of a stage: dev alone needs Tilt, which takes long to build where it cannot be downloaded.
+fn tools_of(stage: Stage) -> Vec<Tool> {
+    let dev = (stage == Stage::Dev).then_some(Tool::Tilt);
+    TOOLS.into_iter().chain(dev).collect()
+}
 
 /// What is there once [`run`] has ended.
 #[derive(Debug)]
@@ -28,13 +35,13 @@ pub struct Ready {
     pub parts: Vec<Planned>,
 }
 
-/// Makes sure that engine, tools and images are there.
+/// Makes sure that engine, tools and images of a stage are there.
 ///
 /// What remains on cancel or kill: what was finished, and pieces from which the next call goes on.
 ///
 /// # Errors
 /// The first thing that cannot be had; the others are had all the same.
-pub async fn run(settings: &Settings, from: From) -> Result<Ready> {
+pub async fn run(settings: &Settings, from: From, stage: Stage) -> Result<Ready> {
     let project = Project::find(settings)?;
     private_folder(&settings.state_root)?;
     let tools = Tools::new(settings);
@@ -44,7 +51,7 @@ pub async fn run(settings: &Settings, from: From) -> Result<Ready> {
     let wanted = artifacts::wanted();
     // Each to its end: what can be had is there for the next call.
     let all_tools = async {
-        let mut found = join_all(TOOLS.map(|tool| tools.ensure(tool, from))).await;
+        let mut found = join_all(tools_of(stage).into_iter().map(|tool| tools.ensure(tool, from))).await;
         // Last, since a run does without, and to compile it takes minutes.
         found.push(tools.ensure(Tool::Nextest, from).await);
         found
@@ -58,18 +65,18 @@ pub async fn run(settings: &Settings, from: From) -> Result<Ready> {
     let mut path: Vec<PathBuf> = found.iter().filter_map(|found| Some(found.path.parent()?.to_owned())).collect();
     path.sort();
     path.dedup();
-    Ok(Ready { path, parts: plan(settings, from).await? })
+    Ok(Ready { path, parts: plan(settings, from, stage).await? })
 }
 
 /// What [`run`] would do, part by part; changes nothing.
 ///
 /// # Errors
 /// [`Error::Command`] when the engine stops answering in between.
-pub async fn plan(settings: &Settings, from: From) -> Result<Vec<Planned>> {
+pub async fn plan(settings: &Settings, from: From, stage: Stage) -> Result<Vec<Planned>> {
     let project = Project::find(settings)?;
     let tools = Tools::new(settings);
     let mut parts = Vec::new();
-    for tool in TOOLS.into_iter().chain([Tool::Nextest]) {
+    for tool in tools_of(stage).into_iter().chain([Tool::Nextest]) {
         let name = tool.to_string();
         parts.push(match tools.plan(tool, from).await? {
             Plan::AtHand(found) => Planned::at_hand(&name, Plan::AtHand(found).to_string()),

@@ -1,24 +1,25 @@
 //! The charts, rendered: no cluster, no engine.
 
-use harness::release::Plan;
+use harness::descriptor::{RELEASE_MAX, VALUES_FILES, ValuesFile};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::stack::Charts;
+use harness::validate::{expect_none, longest_name, policy, types};
 use harness::{Error, expect, expect_eq};
 use serde_json::Value;
 
-/// Each values file, with what only a deployer knows.
-const VALUES: [(&str, (&str, &[&str])); 4] = [
-    ("dev", ("values.local.dev.yaml", &[])),
-    ("e2e", ("values.local.e2e.yaml", &[])),
-    ("preview", ("values.preview.yaml", &["ingress.host=pr-1.app.jetscale.ai"])),
-    ("live", ("values.live.yaml", &[])),
-];
+/// A row for each values file.
+fn values() -> [(&'static str, ValuesFile); 4] {
+    VALUES_FILES.map(|file| (file.name, file))
+}
 
 pub fn scenarios() -> Vec<Scenarios> {
     vec![
-        each(lint_with, VALUES),
+        each(lint_with, values()),
+        each(fit_kubernetes_types, values()),
+        each(obey_policy, values()),
+        each(take_the_longest_release_name, values()),
+        scenario(refuse_a_longer_release_name),
         scenario(render_the_same_bytes_twice),
-        scenario(hold_no_secret_no_hook_and_no_command),
         scenario(refuse_an_image_without_a_digest),
         each(
             refuse_a_misspelt_key,
@@ -33,40 +34,36 @@ pub fn scenarios() -> Vec<Scenarios> {
     ]
 }
 
-type Values = (&'static str, &'static [&'static str]);
-
-fn with(charts: &Charts, (file, values): Values) -> Plan {
-    let plan = Plan { values: file.to_owned(), ..charts.plan.clone() };
-    values.iter().fold(plan, |plan, value| plan.with(value))
+async fn lint_with(charts: Charts, file: ValuesFile) -> ScenarioResult {
+    charts.lint(&charts.with_values(&file)).await
 }
 
-async fn lint_with(charts: Charts, values: Values) -> ScenarioResult {
-    let plan = with(&charts, values);
-    charts.lint(&plan).await?;
-    expect!(!charts.render(&plan).await?.is_empty(), "{} renders nothing", plan.values)
+/// No field that Kubernetes does not know, of the version that the cluster has.
+async fn fit_kubernetes_types(charts: Charts, file: ValuesFile) -> ScenarioResult {
+    let rendered = charts.rendered(&charts.with_values(&file), &file).await?;
+    expect!(!rendered.objects.is_empty(), "{} renders nothing", file.file)?;
+    expect_none(&rendered.broken)?;
+    expect_none(&types::check(&rendered))
+}
+
+/// Every rule of harness/src/validate/policy; each has planted violations in its unit tests.
+async fn obey_policy(charts: Charts, file: ValuesFile) -> ScenarioResult {
+    expect_none(&policy::check(&charts.rendered(&charts.with_values(&file), &file).await?))
+}
+
+async fn take_the_longest_release_name(charts: Charts, file: ValuesFile) -> ScenarioResult {
+    let plan = longest_name(&charts.with_values(&file));
+    expect_none(&policy::check(&charts.rendered(&plan, &file).await?))
+}
+
+async fn refuse_a_longer_release_name(charts: Charts) -> ScenarioResult {
+    let mut plan = longest_name(&charts.plan);
+    plan.release.push('n');
+    refused(charts.render(&plan).await, &format!("at most {RELEASE_MAX}"))
 }
 
 async fn render_the_same_bytes_twice(charts: Charts) -> ScenarioResult {
     expect_eq!(charts.render_text(&charts.plan).await?, charts.render_text(&charts.plan).await?)
-}
-
-/// Outside stage dev: the images start by themselves, secrets are made beside the charts, and nothing runs by itself.
-async fn hold_no_secret_no_hook_and_no_command(charts: Charts) -> ScenarioResult {
-    for (_, values) in &VALUES[1..] {
-        for object in charts.render(&with(&charts, *values)).await? {
-            let name = format!("{} {}", object["kind"], object["metadata"]["name"]);
-            expect!(object["kind"] != "Secret", "{name} in {}", values.0)?;
-            expect!(object["metadata"]["annotations"].get("helm.sh/hook").is_none(), "{name} is a hook in {}", values.0)?;
-            let pod = &object["spec"]["template"]["spec"];
-            for list in ["containers", "initContainers"] {
-                for container in pod[list].as_array().into_iter().flatten() {
-                    let own = container.get("command").is_none() && container.get("args").is_none();
-                    expect!(own, "{name} overrides the command of {} in {}", container["name"], values.0)?;
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 async fn refuse_an_image_without_a_digest(charts: Charts) -> ScenarioResult {
@@ -94,7 +91,8 @@ fn refused(rendered: harness::Result<Vec<Value>>, names: &str) -> ScenarioResult
 
 /// Two replicas of what is ours, spread, and a budget for each.
 async fn live_survives_the_loss_of_a_node(charts: Charts) -> ScenarioResult {
-    let objects = charts.render(&with(&charts, VALUES[3].1)).await?;
+    let [_, _, _, live] = VALUES_FILES;
+    let objects = charts.render(&charts.with_values(&live)).await?;
     let deployments: Vec<_> = objects.iter().filter(|object| object["kind"] == "Deployment").collect();
     expect_eq!(deployments.len(), 3)?;
     for deployment in &deployments {

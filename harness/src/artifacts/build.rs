@@ -7,9 +7,10 @@ use serde::Deserialize;
 
 use super::Sources;
 use super::base::{Held, wanted};
+use super::reference::Reference;
 use super::registry::Registry;
 use super::revision::{Revision, revision};
-use super::set::{Artifact, ArtifactSet, Provenance, Reference};
+use super::set::{Artifact, ArtifactSet, Provenance};
 use crate::descriptor::{self, BUILT, REGISTRY_IMAGE, THIRD_PARTY};
 use crate::engine::Engine;
 use crate::error::{Error, Result};

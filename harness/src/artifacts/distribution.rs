@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt};
 use oci_client::Client;
 use oci_client::client::{ClientConfig, ClientProtocol};
@@ -11,7 +12,7 @@ use oci_client::secrets::RegistryAuth;
 use serde_json::Value;
 
 use super::credentials::Credentials;
-use super::set::Reference;
+use super::reference::Reference;
 use crate::error::{Error, Result};
 
 /// How long a question may take.
@@ -81,6 +82,8 @@ impl<'a> At<'a> {
         let plain = if is_local(registry) { vec![registry.to_owned()] } else { Vec::new() };
         let client = Client::new(ClientConfig {
             protocol: ClientProtocol::HttpsExcept(plain),
+            // Else a request for each piece that comes in.
+            use_monolithic_push: true,
             connect_timeout: Some(Duration::from_secs(5)),
             read_timeout: Some(ASK),
             user_agent: concat!("jetscale-harness/", env!("CARGO_PKG_VERSION")),
@@ -121,9 +124,7 @@ impl<'a> At<'a> {
             Box::pin(self.copy(target, inner)).await?;
         }
         let blobs = manifest["layers"].as_array().into_iter().flatten().chain(manifest.get("config"));
-        for blob in blobs.filter_map(|blob| blob["digest"].as_str()) {
-            self.copy_blob(target, blob).await?;
-        }
+        try_join_all(blobs.map(|blob| self.copy_blob(target, blob))).await?;
         let kind = manifest["mediaType"].as_str().unwrap_or(MANIFESTS[0]);
         let kind = kind.parse().map_err(Error::malformed(format!("the media type {kind:?} of {}", self.reference)))?;
         target
@@ -134,14 +135,15 @@ impl<'a> At<'a> {
             .map_err(|error| target.refusal(&error))
     }
 
-    async fn copy_blob(&self, target: &At<'_>, digest: &str) -> Result<()> {
+    async fn copy_blob(&self, target: &At<'_>, blob: &Value) -> Result<()> {
+        let (digest, size) = (blob["digest"].as_str().unwrap_or_default(), blob["size"].as_u64());
         let there = target.client.blob_exists(&target.named(digest), digest).await;
         if there.map_err(|error| target.refusal(&error))? {
             return Ok(());
         }
         let stream = self.client.pull_blob_stream(&self.named(digest), digest).await;
         let stream = stream.map_err(|error| self.refusal(&error))?.map(|part| part.map_err(Oci::from));
-        let pushed = target.client.push_blob_stream(&target.named(digest), stream, digest, None).await;
+        let pushed = target.client.push_blob_stream(&target.named(digest), stream, digest, size).await;
         pushed.map(drop).map_err(|error| target.refusal(&error))
     }
 
@@ -225,7 +227,7 @@ fn innermost(error: &dyn std::error::Error) -> String {
 }
 
 /// Whether a registry's name is this machine's own (`localhost`, 127.x, `[::1]`), with or without a port.
-fn is_local(registry: &str) -> bool {
+pub(super) fn is_local(registry: &str) -> bool {
     let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host).trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

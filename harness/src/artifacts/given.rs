@@ -5,8 +5,9 @@ use std::path::Path;
 
 use futures::future::join_all;
 
-use super::distribution::platforms;
-use super::set::{Artifact, ArtifactSet, Reference};
+use super::distribution::{is_local, platforms};
+use super::reference::Reference;
+use super::set::{Artifact, ArtifactSet};
 use super::{Credentials, Registry, Sources, serve};
 use crate::descriptor::REGISTRY;
 use crate::engine::Engine;
@@ -64,6 +65,12 @@ impl Given {
             tracing::warn!(
                 "the artifact set {location} is of {}: no commit holds what it was built from",
                 set.revision
+            );
+        }
+        if let Some(artifact) = set.builds.iter().find(|artifact| is_local(artifact.tag.registry())) {
+            let registry = artifact.tag.registry();
+            tracing::warn!(
+                "{registry} is this machine's own: a node reaches it only if its hosts.toml says where it is"
             );
         }
         let registry = serve(engine, sources, &set).await?;

@@ -24,17 +24,25 @@ pub struct PrivateRegistry {
 }
 
 impl PrivateRegistry {
-    /// Starts one whose only account is `robot`, with this password.
+    /// Starts one whose only account is `robot`, with this password; on a network of the engine's, if one is named.
     ///
     /// What remains on cancel: a container with the owner's label.
     ///
     /// # Errors
     /// [`Error::Command`] when the engine does not start it; [`Error::Deadline`] when it does not answer within 20 s.
-    pub async fn start(engine: &Engine, sources: &Sources<'_>, owner: &str, password: &str) -> Result<Self> {
+    pub async fn start(
+        engine: &Engine,
+        sources: &Sources<'_>,
+        owner: &str,
+        password: &str,
+        network: Option<&str>,
+    ) -> Result<Self> {
         let image = sources.bases(engine).ensure(&[third_party(&REGISTRY_IMAGE)]).await?.remove(0).reference;
         let container = format!("{owner}-private");
         let made =
             engine.docker()?.args(["create", "--name", &container, "--label", &format!("{OWNER_LABEL}={owner}")]);
+        // From the start: connected to a network later, it would be published at another port.
+        let made = network.into_iter().fold(made, |made, network| made.args(["--network", network]));
         made.args(["--publish", &format!("127.0.0.1::{PORT}"), "--env", "REGISTRY_AUTH=htpasswd"])
             .args(["--env", "REGISTRY_AUTH_HTPASSWD_REALM=private", "--env", "REGISTRY_AUTH_HTPASSWD_PATH=/accounts"])
             .arg(image)

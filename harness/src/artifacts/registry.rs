@@ -12,6 +12,8 @@ use crate::http::Reader;
 
 /// The port that the registry listens on in its container.
 pub(super) const PORT: u16 = 5000;
+/// The network of Kind's clusters.
+pub const NETWORK: &str = "kind";
 /// How long it may take to answer once its container runs.
 pub(super) const ANSWER: Duration = Duration::from_secs(20);
 
@@ -91,23 +93,25 @@ impl Registry {
     pub async fn join(engine: &Engine, cluster: &str, node: &str) -> Result<()> {
         let registry = container_name(cluster);
         match engine.container(&registry).await? {
-            Some(_) => introduce(engine, node, &registry, descriptor::REGISTRY).await,
+            Some(_) => {
+                let connected = engine.docker()?.args(["network", "connect", NETWORK, &registry]).run().await;
+                match connected {
+                    Err(Error::Command(failure)) if failure.tail.contains("already exists") => {}
+                    other => drop(other?),
+                }
+                introduce(engine, node, &registry, descriptor::REGISTRY).await
+            }
             // Every image is in a registry that the node reaches by itself.
             None => Ok(()),
         }
     }
 }
 
-/// Puts a registry's container on the clusters' network, and lets a node find it by a name of its own.
+/// Lets a node find a registry, whose container is on the clusters' network, by a name of its own.
 ///
 /// # Errors
 /// [`Error::Command`] when the engine refuses.
 pub async fn introduce(engine: &Engine, node: &str, registry: &str, name: &str) -> Result<()> {
-    let connected = engine.docker()?.args(["network", "connect", "kind", registry]).run().await;
-    match connected {
-        Err(Error::Command(failure)) if failure.tail.contains("already exists") => {}
-        other => drop(other?),
-    }
     let folder = format!("/etc/containerd/certs.d/{name}");
     let hosts = format!("server = \"http://{registry}:{PORT}\"\n[host.\"http://{registry}:{PORT}\"]\n");
     let write = format!("mkdir -p {folder} && cat > {folder}/hosts.toml");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::artifacts::ArtifactSet;
+use crate::descriptor::ValuesFile;
 use crate::error::{Error, Result};
 use crate::fixture::Fixtures;
 use crate::release::{self, Plan};
@@ -10,6 +11,7 @@ use crate::scenario::{Argument, Made, Needs, Nothing};
 use crate::settings::Deployer;
 use crate::stage::Stage;
 use crate::tools::Tool;
+use crate::validate::{self, Rendered};
 
 /// The charts of the working tree, with images that do not exist.
 #[derive(Debug)]
@@ -69,6 +71,19 @@ impl Charts {
     /// [`Error::Command`] when it does not render.
     pub async fn render_text(&self, plan: &Plan) -> Result<String> {
         release::render(&self.fixtures.tools, plan).await
+    }
+
+    /// The plan of a values file, with what only a deployer knows.
+    pub fn with_values(&self, file: &ValuesFile) -> Plan {
+        validate::plan(self.plan.charts.clone(), file)
+    }
+
+    /// What a plan of a values file renders to, to be checked.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when it does not render.
+    pub async fn rendered(&self, plan: &Plan, file: &ValuesFile) -> Result<Rendered> {
+        validate::render(&self.fixtures.tools, plan, file).await
     }
 
     /// What `helm lint --strict` finds.

@@ -51,7 +51,7 @@ impl Images {
     /// # Errors
     /// As [`PrivateRegistry::start`].
     pub async fn private_registry(&self) -> Result<PrivateRegistry> {
-        self.fixtures.private_registry(&self.engine, &self.owner.name).await
+        self.fixtures.private_registry(&self.engine, &self.owner.name, None).await
     }
 
     /// Who we are at image registries.

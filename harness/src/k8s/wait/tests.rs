@@ -1,3 +1,5 @@
+//! On a clock that stands still until everybody waits for it: a busy machine changes no outcome.
+
 use futures::stream;
 
 use super::super::feed::Trouble;
@@ -30,20 +32,20 @@ fn has_three(all: &Numbers) -> State {
     if all.contains(&3) { State::Ready } else { State::Pending(format!("{all:?} has no three")) }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn ends_with_the_change_that_makes_it_ready() {
     let known = run(vec![says(vec![(0, listed()), (0, add(1)), (5, add(3)), (0, add(4))])], 1000, has_three).await;
     assert_eq!(known.unwrap(), [1, 3]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn judges_nothing_before_every_first_list_is_in() {
     let feeds = vec![says(vec![(0, add(3)), (0, listed())]), says(vec![])];
     let error = run(feeds, 30, |_| panic!("judged too soon")).await.unwrap_err().to_string();
     assert!(error.contains("not listed yet: numbers"), "{error}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_deadline_tells_the_last_state_and_the_trouble() {
     let trouble = Update::Trouble(Trouble { text: "connection refused".to_owned(), denied: None });
     let error = run(vec![says(vec![(0, listed()), (0, add(1)), (0, trouble)])], 30, has_three).await.unwrap_err();
@@ -53,7 +55,7 @@ async fn a_deadline_tells_the_last_state_and_the_trouble() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_same_cause_is_tolerated_for_its_time_and_no_longer() {
     let ailing = |evidence: usize| State::Ailing {
         cause: format!("broken\n  evidence {evidence}"),
@@ -67,7 +69,7 @@ async fn the_same_cause_is_tolerated_for_its_time_and_no_longer() {
     assert!(start.elapsed() >= Duration::from_millis(40) && start.elapsed() < Duration::from_secs(1));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cause_that_heals_starts_anew() {
     let judge = |all: &Numbers| match all.last() {
         Some(3) => State::Ready,
@@ -78,7 +80,7 @@ async fn a_cause_that_heals_starts_anew() {
     assert!(run(vec![feed], 5000, judge).await.is_ok());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_doomed_ends_at_once() {
     let error = run(vec![says(vec![(0, listed())])], 5000, |_| State::Doomed("no".to_owned())).await.unwrap_err();
     assert_eq!(error.to_string(), "three cannot come about: no");
@@ -90,7 +92,7 @@ fn denied() -> Update<Numbers> {
     Update::Trouble(Trouble { text: "403 forbidden".to_owned(), denied })
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_denial_ends_it_only_when_it_lasts() {
     let healed = says(vec![(0, denied()), (0, listed()), (0, add(3))]);
     assert!(run(vec![healed], 1000, has_three).await.is_ok());
@@ -98,7 +100,7 @@ async fn a_denial_ends_it_only_when_it_lasts() {
     assert!(matches!(run(vec![lasting], 5000, has_three).await, Err(Error::Kube { .. })));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_optional_kind_may_be_denied() {
     let mut optional = says(vec![(0, denied())]);
     optional.optional = true;

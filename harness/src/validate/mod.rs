@@ -1,0 +1,189 @@
+//! What is wrong with the charts, before anything is deployed: seconds, no cluster.
+//!
+//! Every values file is linted, rendered, and its objects are checked against Kubernetes' own types and against
+//! [`policy`]; texts are checked for the separation of stage dev from the others.
+
+mod finding;
+mod object;
+pub mod policy;
+mod refusal;
+pub mod separation;
+mod source;
+pub mod types;
+
+use std::path::Path;
+
+use futures::future::join_all;
+
+pub use finding::{Finding, Place, Subject, merge};
+pub use object::{Object, Rendered};
+pub use source::Sources;
+
+use crate::artifacts::ArtifactSet;
+use crate::descriptor::{self, VALUES_FILES, ValuesFile};
+use crate::error::{Error, Result};
+use crate::project::Project;
+use crate::release::{self, Plan, Staged};
+use crate::settings::Deployer;
+use crate::stage::Stage;
+use crate::tools::Tools;
+
+/// Rule: every values file of the umbrella is one that is checked.
+const LISTED: &str = "values-listed";
+
+/// Rules beside those of [`policy`].
+const OTHERS: [&str; 8] = [
+    refusal::LINT,
+    refusal::RENDER,
+    refusal::SCHEMA,
+    object::WELL_FORMED,
+    types::TYPES,
+    separation::TILT,
+    separation::DEV,
+    LISTED,
+];
+
+/// What a validation came to.
+#[derive(Debug)]
+pub struct Report {
+    /// What is wrong, by place.
+    pub findings: Vec<Finding>,
+    /// How many values files were rendered.
+    pub files: usize,
+    /// How many objects they render to.
+    pub objects: usize,
+    /// How many rules there are.
+    pub rules: usize,
+}
+
+/// What a stage's values file renders with: images that do not exist, or, in stage dev, the file's own.
+pub fn plan(charts: Staged, file: &ValuesFile) -> Plan {
+    let mut artifacts = ArtifactSet::placeholder();
+    if file.dev {
+        artifacts.builds.clear();
+    }
+    let plan = Plan::shared(charts, artifacts, Deployer::Helm, Stage::Local.name());
+    let plan = Plan { values: file.file.to_owned(), ..plan };
+    file.set.iter().fold(plan, |plan, value| plan.with(value))
+}
+
+/// What a plan of [`plan`] renders to.
+///
+/// # Errors
+/// [`Error::Command`] when it does not render.
+pub async fn render(tools: &Tools, plan: &Plan, file: &ValuesFile) -> Result<Rendered> {
+    Ok(Rendered::parse(&release::render(tools, plan).await?, &plan.namespace, file.dev))
+}
+
+/// The plan with the longest release name that the charts take.
+#[must_use]
+pub fn longest_name(plan: &Plan) -> Plan {
+    Plan { release: "n".repeat(descriptor::RELEASE_MAX), ..plan.clone() }
+}
+
+/// What is wrong with a render: its documents, types, and policy.
+pub fn check(rendered: &Rendered) -> Vec<Finding> {
+    let broken = rendered.broken.iter().cloned();
+    broken.chain(types::check(rendered)).chain(policy::check(rendered)).collect()
+}
+
+/// Checks every values file, side by side, and what lies beside the charts.
+///
+/// # Errors
+/// [`Error::Command`] when Helm fails for another reason than the charts; [`Error::Io`] when a text cannot be read.
+pub async fn run(tools: &Tools, project: &Project, charts: &Staged) -> Result<Report> {
+    let sources = Sources::read(&project.root, &[separation::TILTFILE, separation::SKAFFOLD_YAML])?;
+    let mut findings = beside(&sources);
+    let mut objects = 0;
+    for checked in join_all(VALUES_FILES.iter().map(|file| values_file(tools, charts, file, &sources))).await {
+        let (found, count) = checked?;
+        findings.extend(found);
+        objects += count;
+    }
+    let rules = policy::RULES.len() + OTHERS.len();
+    Ok(Report { findings: merge(findings), files: VALUES_FILES.len(), objects, rules })
+}
+
+/// Checks one values file: findings, and how many objects it renders to.
+async fn values_file(
+    tools: &Tools,
+    charts: &Staged,
+    file: &ValuesFile,
+    sources: &Sources,
+) -> Result<(Vec<Finding>, usize)> {
+    let plan = plan(charts.clone(), file);
+    let longest = longest_name(&plan);
+    let (linted, rendered, long) =
+        tokio::join!(release::lint(tools, &plan), render(tools, &plan, file), render(tools, &longest, file));
+    let mut findings = Vec::new();
+    if let Err(error) = linted {
+        findings.extend(refusal::findings(error, refusal::LINT, file.file, sources)?);
+    }
+    let rendered = match rendered {
+        Ok(rendered) => rendered,
+        Err(error) => {
+            // Lint renders as well: what it says of that is the same.
+            findings.retain(|finding| finding.rule != refusal::LINT);
+            findings.extend(refusal::findings(error, refusal::RENDER, file.file, sources)?);
+            return Ok((findings, 0));
+        }
+    };
+    let mut found = check(&rendered);
+    match long {
+        Ok(long) => found.extend(names_alone(&long, &found)),
+        Err(error) => findings.extend(refusal::findings(error, refusal::RENDER, file.file, sources)?),
+    }
+    let located = found.into_iter().map(|finding| sources.locate(finding, file.file));
+    findings.extend(located.map(|finding| Finding { values: vec![file.file], ..finding }));
+    Ok((findings, rendered.objects.len()))
+}
+
+/// Names that are too long with the longest release name alone.
+fn names_alone(long: &Rendered, known: &[Finding]) -> Vec<Finding> {
+    let place = |finding: &Finding| (finding.rule, finding.place.clone(), finding.path.clone());
+    let known: Vec<_> = known.iter().map(place).collect();
+    let new = policy::NAMES.check(long).into_iter().filter(|finding| !known.contains(&place(finding)));
+    let told = |finding: Finding| Finding {
+        message: format!("{}, with a release name of {} characters", finding.message, descriptor::RELEASE_MAX),
+        ..finding
+    };
+    new.map(told).collect()
+}
+
+/// What needs no render: the Tiltfile, skaffold.yaml, and values files as texts.
+pub fn beside(sources: &Sources) -> Vec<Finding> {
+    let dev = VALUES_FILES.iter().find(|file| file.dev).map_or("", |file| file.file);
+    let mut findings = Vec::new();
+    findings.extend(sources.text(separation::TILTFILE).map(separation::tiltfile).unwrap_or_default());
+    let skaffold = sources.text(separation::SKAFFOLD_YAML).map(|text| separation::skaffold(text, dev));
+    findings.extend(skaffold.unwrap_or_default());
+    for (path, text) in sources.files() {
+        let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
+        if !name.starts_with("values") || !name.ends_with(".yaml") || name == dev {
+            continue;
+        }
+        findings.extend(separation::values(text, path, dev));
+        let listed = VALUES_FILES.iter().any(|file| source::values_file(file.file) == path);
+        if name != "values.yaml" && !listed {
+            let place = Place { file: path.to_owned(), line: None };
+            findings.push(Finding::at(
+                LISTED,
+                place,
+                "nothing checks it: add it to VALUES_FILES in harness/src/descriptor.rs",
+            ));
+        }
+    }
+    findings
+}
+
+/// Nothing when nothing is wrong, for scenarios.
+///
+/// # Errors
+/// [`Error::Unmet`] that lists the findings.
+pub fn expect_none(findings: &[Finding]) -> Result<()> {
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = findings.iter().map(|finding| format!("\n  {finding}")).collect();
+    Err(Error::Unmet(format!("{} findings:{}", findings.len(), lines.concat())))
+}

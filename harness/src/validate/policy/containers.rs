@@ -1,0 +1,132 @@
+//! Rules about containers: images, probes, resources, security.
+
+use super::{all_containers, pod, pods, runs_for_ever};
+use crate::artifacts::Reference;
+use crate::validate::finding::Finding;
+use crate::validate::object::{Node, Rendered};
+
+/// Each container of each pod, with its pod.
+fn each<'a>(rendered: &'a Rendered) -> impl Iterator<Item = (Node<'a>, Node<'a>)> {
+    pods(rendered).flat_map(|pod| all_containers(&pod).map(move |container| (pod.clone(), container)))
+}
+
+/// An image by its digest cannot become another one.
+pub fn digest(rendered: &Rendered) -> Vec<Finding> {
+    each(rendered)
+        .map(|(_, container)| container.get("image"))
+        .filter(|image| image.text().parse::<Reference>().is_err())
+        .map(|image| image.finding(format!("image {:?} is not named by a digest (repository@sha256:…)", image.text())))
+        .collect()
+}
+
+/// Neither `latest` nor what means it.
+pub fn latest(rendered: &Rendered) -> Vec<Finding> {
+    let tagged_latest = |image: &str| {
+        let (name, digest) = image.split_once('@').map_or((image, false), |(name, _)| (name, true));
+        let tag = name.rsplit('/').next().and_then(|last| last.split_once(':')).map(|(_, tag)| tag);
+        tag.map_or(!digest, |tag| tag == "latest")
+    };
+    each(rendered)
+        .map(|(_, container)| container.get("image"))
+        .filter(|image| tagged_latest(image.text()))
+        .map(|image| image.finding(format!("image {:?} is whatever is the latest: give it a digest", image.text())))
+        .collect()
+}
+
+/// Kubernetes asks each container whether it can serve, and whether it still lives.
+pub fn probes(rendered: &Rendered) -> Vec<Finding> {
+    let workloads = rendered.objects.iter().filter(|object| runs_for_ever(object)).filter_map(pod);
+    workloads
+        .flat_map(|pod| pod.at(&["spec", "containers"]).items())
+        .flat_map(|container| {
+            let has = |probe: &str| container.get(probe).is_set();
+            let name = container.get("name").text();
+            let ready = (!has("readinessProbe")).then(|| format!("container {name} has no readinessProbe"));
+            let lives = (!has("livenessProbe") && !has("startupProbe"))
+                .then(|| format!("container {name} has neither a livenessProbe nor a startupProbe"));
+            ready.into_iter().chain(lives).map(|message| container.finding(message)).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The scheduler knows what each container needs, and no leak takes the node.
+pub fn resources(rendered: &Rendered) -> Vec<Finding> {
+    const NEEDED: [[&str; 2]; 3] = [["requests", "cpu"], ["requests", "memory"], ["limits", "memory"]];
+    each(rendered)
+        .flat_map(|(_, container)| {
+            let name = container.get("name").text();
+            let resources = container.get("resources");
+            let absent = NEEDED.into_iter().filter(move |keys| !resources.at(keys).is_set());
+            absent.map(move |[list, what]| {
+                container.at(&["resources", list]).finding(format!("container {name} has no resources.{list}.{what}"))
+            })
+        })
+        .collect()
+}
+
+/// Pod Security "restricted", and nothing of the host.
+pub fn security_context(rendered: &Rendered) -> Vec<Finding> {
+    let containers = each(rendered).flat_map(|(pod, container)| unsafe_settings(&pod, &container));
+    let hosts = pods(rendered).flat_map(|pod| {
+        let spec = pod.get("spec");
+        let shared = ["hostPID", "hostIPC"].into_iter().map(|key| spec.get(key)).filter(|node| node.value == true);
+        let paths = spec.get("volumes").items().map(|volume| volume.get("hostPath")).filter(Node::is_set);
+        shared.chain(paths).map(|node| node.finding("the pod shares this with its node")).collect::<Vec<_>>()
+    });
+    containers.chain(hosts).collect()
+}
+
+fn unsafe_settings(pod: &Node<'_>, container: &Node<'_>) -> Vec<Finding> {
+    let (own, pods) = (container.get("securityContext"), pod.at(&["spec", "securityContext"]));
+    // What a container says goes before what its pod says.
+    let effective = |keys: &[&str]| if own.at(keys).is_set() { own.at(keys) } else { pods.at(keys) };
+    let non_root = effective(&["runAsNonRoot"]);
+    let seccomp = effective(&["seccompProfile", "type"]);
+    let escalation = own.get("allowPrivilegeEscalation");
+    let capabilities = own.get("capabilities");
+    let drops_all = capabilities.get("drop").items().any(|item| item.text() == "ALL");
+    let adds = capabilities.get("add").items().any(|item| item.text() != "NET_BIND_SERVICE");
+    let checks = [
+        (non_root.value == true, non_root, "runAsNonRoot is not true"),
+        (effective(&["runAsUser"]).value != 0, effective(&["runAsUser"]), "runAsUser is 0, which is root"),
+        (escalation.value == false, escalation, "allowPrivilegeEscalation is not false"),
+        (drops_all, capabilities.get("drop"), "capabilities.drop has no ALL"),
+        (!adds, capabilities.get("add"), "capabilities.add gives back what drop takes"),
+        (
+            matches!(seccomp.text(), "RuntimeDefault" | "Localhost"),
+            seccomp,
+            "seccompProfile.type is not RuntimeDefault",
+        ),
+        (own.get("privileged").value != true, own.get("privileged"), "privileged is true"),
+    ];
+    let name = container.get("name").text();
+    let wrong = checks.into_iter().filter(|(holds, ..)| !holds);
+    wrong
+        .map(|(_, node, what)| match node.path.0.starts_with(&container.path.0) {
+            true => node.finding(format!("container {name}: {what}")),
+            false => node.finding(what),
+        })
+        .collect()
+}
+
+/// A container writes into its volumes alone.
+pub fn read_only_root(rendered: &Rendered) -> Vec<Finding> {
+    each(rendered)
+        .map(|(_, container)| {
+            (container.get("name").text(), container.at(&["securityContext", "readOnlyRootFilesystem"]))
+        })
+        .filter(|(_, setting)| setting.value != true)
+        .map(|(name, setting)| setting.finding(format!("container {name}: readOnlyRootFilesystem is not true")))
+        .collect()
+}
+
+/// What runs is the image's own: what was tested as an image is what is deployed.
+pub fn command(rendered: &Rendered) -> Vec<Finding> {
+    each(rendered)
+        .flat_map(|(_, container)| {
+            let name = container.get("name").text();
+            let set = ["command", "args"].into_iter().map(move |key| container.get(key)).filter(Node::is_set);
+            set.map(move |node| node.finding(format!("container {name} does not run its image's own command")))
+        })
+        .collect()
+}

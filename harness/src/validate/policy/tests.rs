@@ -1,0 +1,274 @@
+//! A release that breaks no rule, and for each rule the changes that it must find.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::validate::types;
+
+const HEX: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// A Deployment with an init container, a StatefulSet, and what belongs to them; words in capitals stand for [`WORDS`].
+const RELEASE: &str = r#"
+---
+# Source: app/templates/web.yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: r-web, labels: {app: web}}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web, part: r}}
+    spec:
+      serviceAccountName: r-web
+      securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+      topologySpreadConstraints:
+        - {topologyKey: zone, maxSkew: 1, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {app: web}}}
+      volumes:
+        - {name: conf, configMap: {name: r-web}}
+      initContainers:
+        - name: first
+          image: r.internal/web@sha256:HEX
+          resources: RESOURCES
+          securityContext: SECURITY
+      containers:
+        - name: web
+          image: r.internal/web@sha256:HEX
+          env:
+            - {name: DB_PASSWORD, valueFrom: {secretKeyRef: {name: r-auth, key: db}}}
+            - {name: TOKEN_TTL_SECS, value: "60"}
+            - {name: DB_URL, value: "postgres://jetscale@r-db:5432/x"}
+          ports: [{name: http, containerPort: 8080}]
+          readinessProbe: PROBE
+          livenessProbe: PROBE
+          resources: RESOURCES
+          securityContext: SECURITY
+---
+# Source: app/templates/db.yaml
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: r-db}
+spec:
+  serviceName: r-db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db, part: r}}
+    spec:
+      securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+      containers:
+        - name: db
+          image: r.internal/db@sha256:HEX
+          ports: [{name: sql, containerPort: 5432}]
+          readinessProbe: PROBE
+          startupProbe: PROBE
+          resources: RESOURCES
+          securityContext: SECURITY
+---
+apiVersion: v1
+kind: Service
+metadata: {name: r-web}
+spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: http}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: r-db}
+spec: {selector: {app: db}, ports: [{port: 5432}]}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: r-web}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: r-web}
+data: {nginx.conf: "server {}"}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: r-web}
+spec: {maxUnavailable: 1, selector: {matchLabels: {app: web}}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: r-all}
+spec:
+  podSelector:
+    matchExpressions:
+      - {key: app, operator: In, values: [db, web]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: r}
+spec:
+  tls: [{hosts: [app.example]}]
+  rules:
+    - host: app.example
+      http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: r-web, port: {name: http}}}}]}
+"#;
+
+/// What stands in [`RELEASE`] more than once.
+const WORDS: [(&str, &str); 4] = [
+    ("PROBE", "{httpGet: {path: /, port: http}}"),
+    ("RESOURCES", "{requests: {cpu: 10m, memory: 8Mi}, limits: {memory: 16Mi}}"),
+    ("SECURITY", "{allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}"),
+    ("HEX", HEX),
+];
+
+fn release(dev: bool) -> Rendered {
+    let text = WORDS.iter().fold(RELEASE.to_owned(), |text, (word, meaning)| text.replace(word, meaning));
+    Rendered::parse(&text, "jetscale", dev)
+}
+
+/// Sets what a JSON pointer names in the object of a kind and name; null removes it, no pointer adds an object.
+fn change(rendered: &mut Rendered, object: &str, pointer: &str, value: Value) {
+    if pointer.is_empty() {
+        rendered.objects.push(Object { value, template: String::new() });
+        return;
+    }
+    let pointer = match pointer.split_at(1) {
+        ("C", rest) => format!("/spec/template/spec/containers/0{rest}"),
+        ("I", rest) => format!("/spec/template/spec/initContainers/0{rest}"),
+        _ => pointer.to_owned(),
+    };
+    let named = |one: &&mut Object| format!("{} {}", one.kind(), one.name()) == object;
+    let object = rendered.objects.iter_mut().find(named).unwrap();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    let parent = object.value.pointer_mut(parent).unwrap();
+    match (parent, value) {
+        (Value::Array(list), value) => list[key.parse::<usize>().unwrap()] = value,
+        (Value::Object(map), Value::Null) => drop(map.remove(key)),
+        (Value::Object(map), value) => drop(map.insert(key.replace("~1", "/"), value)),
+        (other, _) => panic!("{other} has nothing below it"),
+    }
+}
+
+#[rstest]
+#[case::elsewhere(false)]
+#[case::in_dev(true)]
+fn a_good_release_breaks_no_rule(#[case] dev: bool) {
+    let rendered = release(dev);
+    assert_eq!((rendered.objects.len(), rendered.broken.len()), (9, 0));
+    assert_eq!(types::check(&rendered), []);
+    assert_eq!(check(&rendered), []);
+}
+
+const WEB: &str = "Deployment r-web";
+const DB: &str = "StatefulSet r-db";
+
+// A pointer that starts with C is below the first container, with I below the first init container. The last column
+// says whether stage dev is held to the rule as well.
+#[rstest]
+// images
+#[case::tag("image-digest", WEB, "C/image", json!("r.internal/web:1.2"), false)]
+#[case::short_digest("image-digest", WEB, "C/image", json!("web@sha256:12"), false)]
+#[case::tag_of_an_init_container("image-digest", WEB, "I/image", json!("r.internal/web:1.2"), false)]
+#[case::latest("image-latest", WEB, "C/image", json!("r.internal:5000/web:latest"), true)]
+#[case::no_tag("image-latest", WEB, "C/image", json!("r.internal:5000/web"), true)]
+#[case::latest_by_digest("image-latest", DB, "C/image", json!(format!("web:latest@sha256:{HEX}")), true)]
+// probes, resources, command
+#[case::not_ready("probes", WEB, "C/readinessProbe", json!(null), true)]
+#[case::neither_live_nor_started("probes", DB, "C/startupProbe", json!(null), true)]
+#[case::no_cpu("resources", WEB, "C/resources/requests/cpu", json!(null), true)]
+#[case::no_memory("resources", WEB, "C/resources/requests/memory", json!(null), true)]
+#[case::no_limit("resources", WEB, "I/resources/limits", json!(null), true)]
+#[case::a_command("container-command", WEB, "C/command", json!(["sh"]), false)]
+#[case::arguments("container-command", WEB, "I/args", json!(["--debug"]), false)]
+// security
+#[case::root("security-context", WEB, "/spec/template/spec/securityContext/runAsNonRoot", json!(null), true)]
+#[case::own_root("security-context", WEB, "C/securityContext/runAsNonRoot", json!(false), true)]
+#[case::user_zero("security-context", WEB, "C/securityContext/runAsUser", json!(0), true)]
+#[case::escalation("security-context", WEB, "C/securityContext/allowPrivilegeEscalation", json!(null), true)]
+#[case::capabilities("security-context", WEB, "I/securityContext/capabilities/drop", json!(["NET_RAW"]), true)]
+#[case::given_back("security-context", WEB, "C/securityContext/capabilities/add", json!(["SYS_ADMIN"]), true)]
+#[case::seccomp("security-context", WEB, "/spec/template/spec/securityContext/seccompProfile", json!({"type": "Unconfined"}), true)]
+#[case::no_seccomp("security-context", DB, "/spec/template/spec/securityContext/seccompProfile", json!(null), true)]
+#[case::privileged("security-context", DB, "C/securityContext/privileged", json!(true), true)]
+#[case::host_pid("security-context", DB, "/spec/template/spec/hostPID", json!(true), true)]
+#[case::host_path("security-context", WEB, "/spec/template/spec/volumes/0", json!({"name": "h", "hostPath": {"path": "/"}}), true)]
+#[case::writable("read-only-root", WEB, "C/securityContext/readOnlyRootFilesystem", json!(false), false)]
+#[case::writable_by_default("read-only-root", WEB, "I/securityContext/readOnlyRootFilesystem", json!(null), false)]
+// secrets
+#[case::password("literal-secret", WEB, "C/env/0", json!({"name": "DB_PASSWORD", "value": "x"}), true)]
+#[case::key("literal-secret", WEB, "C/env/0", json!({"name": "jwtKey", "value": "x"}), true)]
+#[case::in_a_url("literal-secret", WEB, "C/env/2/value", json!("postgres://u:p@r-db/x"), true)]
+#[case::in_a_config_map("literal-secret", "ConfigMap r-web", "/data/api-token", json!("x"), true)]
+#[case::private_key("literal-secret", "ConfigMap r-web", "/data/tls.pem", json!("-----BEGIN PRIVATE KEY-----"), true)]
+#[case::secret("literal-secret", "ServiceAccount r-web", "/kind", json!("Secret"), true)]
+// names
+#[case::long_name("name-length", "NetworkPolicy r-all", "/metadata/name", json!("n".repeat(64)), true)]
+#[case::long_stateful_set("name-length", DB, "/metadata/name", json!("n".repeat(53)), true)]
+#[case::upper_case("name-length", "NetworkPolicy r-all", "/metadata/name", json!("All"), true)]
+#[case::long_label("name-length", WEB, "/metadata/labels/app", json!("n".repeat(64)), true)]
+#[case::label_of_a_pod("name-length", WEB, "/spec/template/metadata/labels/part", json!("front end"), true)]
+#[case::long_port("name-length", WEB, "C/ports/0/name", json!("a-rather-long-port"), true)]
+#[case::twice("unique", "NetworkPolicy r-all", "", json!({"kind": "Service", "apiVersion": "v1", "metadata": {"name": "r-db"}}), true)]
+#[case::variable_twice("unique", WEB, "C/env/1/name", json!("DB_URL"), true)]
+// exposure
+#[case::no_host("ingress-host", "Ingress r", "/spec/rules/0/host", json!(null), true)]
+#[case::empty_host("ingress-host", "Ingress r", "/spec/rules/0/host", json!(""), true)]
+#[case::no_rule("ingress-host", "Ingress r", "/spec/rules", json!([]), true)]
+#[case::other_host_with_tls("ingress-host", "Ingress r", "/spec/tls/0/hosts/0", json!("b.example"), true)]
+#[case::node_port("node-port", "Service r-web", "/spec/type", json!("NodePort"), false)]
+#[case::load_balancer("node-port", "Service r-web", "/spec/type", json!("LoadBalancer"), false)]
+#[case::port_of_nodes("node-port", "Service r-web", "/spec/ports/0/nodePort", json!(30000), false)]
+#[case::host_port("node-port", WEB, "C/ports/0/hostPort", json!(80), false)]
+#[case::host_network("node-port", WEB, "/spec/template/spec/hostNetwork", json!(true), false)]
+#[case::hook("hook", "ConfigMap r-web", "/metadata/annotations", json!({"helm.sh/hook": "pre-install"}), true)]
+#[case::other_namespace("own-namespace", "ConfigMap r-web", "/metadata/namespace", json!("kube-system"), true)]
+#[case::whole_cluster(
+    "own-namespace", "NetworkPolicy r-all", "",
+    json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "r"}}), true
+)]
+// selectors and references
+#[case::own_pods("selectors-match", WEB, "/spec/selector/matchLabels/app", json!("wob"), true)]
+#[case::no_selector("selectors-match", WEB, "/spec/selector", json!(null), true)]
+#[case::spread("selectors-match", WEB, "/spec/template/spec/topologySpreadConstraints/0/labelSelector/matchLabels/app", json!("db"), true)]
+#[case::service("selectors-match", "Service r-web", "/spec/selector/part", json!("x"), true)]
+#[case::service_of_none("selectors-match", "Service r-web", "/spec/selector", json!(null), true)]
+#[case::service_of_two("selectors-match", "Service r-web", "/spec/selector", json!({"part": "r"}), true)]
+#[case::budget("selectors-match", "PodDisruptionBudget r-web", "/spec/selector/matchLabels/app", json!("x"), true)]
+#[case::policy("selectors-match", "NetworkPolicy r-all", "/spec/podSelector/matchExpressions/0/values", json!(["x"]), true)]
+#[case::target_port("references-resolve", "Service r-web", "/spec/ports/0/targetPort", json!("https"), true)]
+#[case::target_number("references-resolve", "Service r-db", "/spec/ports/0/port", json!(5433), true)]
+#[case::backend("references-resolve", "Ingress r", "/spec/rules/0/http/paths/0/backend/service/name", json!("r-api"), true)]
+#[case::backends_port("references-resolve", "Ingress r", "/spec/rules/0/http/paths/0/backend/service/port", json!({"number": 81}), true)]
+#[case::account("references-resolve", WEB, "/spec/template/spec/serviceAccountName", json!("r-wob"), true)]
+#[case::config_map("references-resolve", WEB, "/spec/template/spec/volumes/0/configMap/name", json!("r-wob"), true)]
+#[case::governing_service("references-resolve", DB, "/spec/serviceName", json!("r-dbs"), true)]
+fn a_planted_violation_is_found(
+    #[case] rule: &str,
+    #[case] object: &str,
+    #[case] pointer: &str,
+    #[case] value: Value,
+    #[case] in_dev: bool,
+) {
+    for dev in [false, true] {
+        let mut rendered = release(dev);
+        change(&mut rendered, object, pointer, value.clone());
+        let found = check(&rendered).into_iter().filter(|finding| finding.rule == rule).count();
+        assert_eq!(found > 0, in_dev || !dev, "in dev: {dev}; {:?}", check(&rendered));
+    }
+}
+
+#[test]
+fn a_finding_never_shows_a_secret() {
+    let mut rendered = release(false);
+    change(&mut rendered, WEB, "C/env/0", json!({"name": "DB_PASSWORD", "value": "hunter2"}));
+    let text: Vec<_> = check(&rendered).iter().map(ToString::to_string).collect();
+    assert_eq!(text.len(), 1);
+    assert!(!text[0].contains("hunter2"), "{text:?}");
+}
+
+#[rstest]
+#[case("DB_PASSWORD", true)]
+#[case("jwtSecret", true)]
+#[case("api-key", true)]
+#[case("GITHUB_TOKEN", true)]
+#[case("PASSWORD_FILE", false)]
+#[case("TOKEN_TTL_SECS", false)]
+#[case("KEYBOARD", false)]
+#[case("MONKEY", false)]
+#[case("nginx.conf", false)]
+fn names_of_secrets(#[case] name: &str, #[case] secret: bool) {
+    assert_eq!(super::secrets::is_secret(name), secret);
+}
