@@ -112,7 +112,7 @@ async fn a_rebuild_makes_a_new_pod(dev: Dev, (file, from, to, component, resourc
     let before = dev.pods(&component).await?;
     let saved = dev.edit(file, from, to)?;
     expect_eq!(dev.updated(resource, saved, REBUILD).await?, Update::Whole)?;
-    dev.all_green().await?;
+    dev.settled().await?;
     let after = dev.pods(&component).await?;
     expect!(after.iter().any(|pod| !before.contains(pod)), "no pod is new: {after:?}")
 }
@@ -130,7 +130,7 @@ async fn a_syntax_error_is_shown_and_the_next_edit_heals_it(dev: Dev) -> Scenari
     expect_eq!(dev.updated("backend", good, Duration::from_secs(30)).await?, Update::Live)?;
     let named = dev.edit(file, "JetScale backend", "JetScale backend, mended")?;
     dev.served(BACKEND, OPENAPI, "JetScale backend, mended", named).await?;
-    dev.all_green().await?;
+    dev.settled().await?;
     expect_eq!(dev.pods(&API).await?, pods)
 }
 

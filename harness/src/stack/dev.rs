@@ -1,7 +1,7 @@
 //! `Dev`: the run's Tilt, what it serves, and a copy of the checkout to edit.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use kube::ResourceExt;
 
 use crate::cluster::{Lock, Mode};
-use crate::descriptor::Component;
+use crate::descriptor::{CHARTS, Component, UMBRELLA};
 use crate::dev::{self, Neighbour, Resource, Update};
 use crate::error::{Error, Result};
 use crate::fixture::{self, Fixtures};
@@ -93,6 +93,14 @@ impl Dev {
     /// [`Error::Deadline`] after `limit`.
     pub async fn updated(&self, resource: &str, saved: Saved, limit: Duration) -> Result<Update> {
         self.dev.session.view.updated(resource, saved.moment, limit).await
+    }
+
+    /// Waits until everything is green, and reached by both addresses.
+    ///
+    /// # Errors
+    /// [`Error::Doomed`] or [`Error::Deadline`].
+    pub async fn settled(&self) -> Result<()> {
+        self.dev.settled().await
     }
 
     /// All of Tilt's resources, once they are green.
@@ -208,6 +216,16 @@ impl Argument for Dev {
     }
 }
 
+/// The resource of Tilt's that an edit of a file updates.
+fn resource_of(path: &Path) -> String {
+    let mut parts = path.iter().map(|part| part.to_string_lossy().into_owned());
+    match (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) {
+        (folder, chart) if folder == CHARTS && chart == UMBRELLA => dev::TILTFILE.to_owned(),
+        (folder, chart) if folder == CHARTS => chart,
+        (service, _) => service,
+    }
+}
+
 /// Undoes the edits, and gives the turn to others once everything is as it was.
 struct Care {
     dev: Arc<fixture::Dev>,
@@ -234,16 +252,27 @@ impl Aftercare for Care {
                     continue;
                 }
                 std::fs::write(&file, text).map_err(Error::io(format!("write {}", file.display())))?;
-                let first = file.strip_prefix(&self.dev.session.tree).ok().and_then(|path| path.components().next());
-                touched.extend(first.map(|part| part.as_os_str().to_string_lossy().into_owned()));
+                touched.extend(file.strip_prefix(&self.dev.session.tree).ok().map(resource_of));
             }
-            let view = &self.dev.session.view;
-            for part in touched {
-                // Of the charts it is the Tiltfile that is read again.
-                let resource = if part == crate::descriptor::CHARTS { dev::TILTFILE } else { part.as_str() };
-                view.updated(resource, moment, UNDONE).await?;
+            for resource in touched {
+                self.dev.session.view.updated(&resource, moment, UNDONE).await?;
             }
-            view.all_green(UNDONE).await.map(drop)
+            self.dev.settled().await
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("backend/requirements.txt", "backend")]
+    #[case("charts/redis/values.yaml", "redis")]
+    #[case("charts/app/values.yaml", "(Tiltfile)")]
+    fn an_edit_belongs_to_a_resource(#[case] path: &str, #[case] resource: &str) {
+        assert_eq!(resource_of(Path::new(path)), resource);
     }
 }
