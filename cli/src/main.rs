@@ -84,7 +84,7 @@ enum Task {
         /// Where what is missing may come from.
         #[arg(long, value_enum, default_value = "auto")]
         from: Origin,
-        /// Whose tools.
+        /// The stage whose tools are wanted.
         #[arg(long, value_enum, default_value = "local")]
         stage: Clustered,
         /// Print what would be done, with sizes where they are known; change nothing.
@@ -153,7 +153,7 @@ enum Origin {
     Toolbox,
     /// Official binaries by their sha256, official images by their digest.
     Downloads,
-    /// Go modules, crates.io, PyPI, Debian.
+    /// Go modules, crates.io, PyPI, npm, Debian.
     Registries,
 }
 
