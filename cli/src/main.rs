@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "what a command was asked for goes to standard output")]
 
 mod artifacts;
+mod dev;
 mod parity;
 mod validate;
 
@@ -50,6 +51,20 @@ enum Task {
     ///
     /// Example: JETSCALE_KEEP=always cargo stack up
     Up,
+    /// Bring the developer's loop up: the dev cluster, and Tilt with hot reload of the working tree, until Ctrl-C.
+    ///
+    /// Tilt's page is at http://localhost:10350, the backend at http://localhost:8000/docs, the frontend at
+    /// http://localhost:3000, the backend's debugger at port 5678. The cluster stays warm afterwards.
+    ///
+    /// Example: cargo stack dev
+    Dev {
+        /// Run `tilt ci` instead: build and deploy, end when everything is healthy, and fail if it is not.
+        #[arg(long)]
+        ci: bool,
+        /// Print what the Tiltfile asks of this machine, as JSON, and start nothing; the Tiltfile's own question.
+        #[arg(long, conflicts_with = "ci")]
+        inputs: bool,
+    },
     /// Build, copy, show and compare sets of images, for the stages that build none.
     #[command(subcommand)]
     Artifacts(artifacts::Task),
@@ -69,7 +84,7 @@ enum Task {
         /// Where what is missing may come from.
         #[arg(long, value_enum, default_value = "auto")]
         from: Origin,
-        /// Whose tools.
+        /// The stage whose tools are wanted.
         #[arg(long, value_enum, default_value = "local")]
         stage: Clustered,
         /// Print what would be done, with sizes where they are known; change nothing.
@@ -106,6 +121,9 @@ enum Task {
         /// Print the run's long steps instead: when each began, and how many seconds it took.
         #[arg(long, conflicts_with = "expect_ignored")]
         steps: bool,
+        /// Print the times that the run's scenarios measured instead, as a table of Markdown.
+        #[arg(long, conflicts_with_all = ["expect_ignored", "steps"])]
+        measured: bool,
         /// Also write the verdicts as JUnit's XML.
         #[arg(long)]
         junit: Option<PathBuf>,
@@ -135,7 +153,7 @@ enum Origin {
     Toolbox,
     /// Official binaries by their sha256, official images by their digest.
     Downloads,
-    /// Go modules, crates.io, PyPI, Debian.
+    /// Go modules, crates.io, PyPI, npm, Debian.
     Registries,
 }
 
@@ -194,6 +212,8 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
     match task {
         Task::Verify { filter } => verify(settings, filter).await,
         Task::Up => up(settings).await,
+        Task::Dev { inputs: true, .. } => dev::inputs(&settings).await,
+        Task::Dev { ci, .. } => dev::run(settings, ci).await,
         Task::Artifacts(task) => artifacts::run(task, settings).await,
         Task::Parity => parity::run(&settings),
         Task::Setup { from, stage, dry_run } => setup(&settings, from.into(), stage.into(), dry_run).await,
@@ -201,6 +221,7 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
         Task::Validate => validate::run(&settings).await,
         Task::Status => status(&settings),
         Task::Report { steps: true, .. } => steps(&settings),
+        Task::Report { measured: true, .. } => measured(&settings),
         Task::Report { expect_ignored, junit, annotate, .. } => report(&settings, expect_ignored, junit, annotate),
         Task::Clean { all, wait } => clean(&settings, all, wait).await,
     }
@@ -323,6 +344,11 @@ fn steps(settings: &Settings) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn measured(settings: &Settings) -> Result<ExitCode> {
+    print!("{}", evidence::Measured::read(&evidence::latest(&Run::all(settings))?)?);
+    Ok(ExitCode::SUCCESS)
+}
+
 fn report(
     settings: &Settings,
     expect_ignored: Option<PathBuf>,
@@ -356,6 +382,7 @@ async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
         let removed = reaper::clean(&home, settings, wait).await?;
         println!("{}: {}", home.cluster, if removed { "removed" } else { "nothing was there" });
     }
+    dev::name_what_is_not_ours(settings).await;
     evidence::forget(&Run::all(settings))?;
     if all {
         let hint = harness::uninstall::run(settings, wait).await?;

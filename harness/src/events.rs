@@ -8,7 +8,7 @@ use std::fs::OpenOptions;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use once_cell::sync::OnceCell;
 use tracing::field::{Field, Visit};
@@ -26,8 +26,19 @@ pub const FILE: &str = "events.jsonl";
 /// The target of events that carry a scenario's verdict (fields `scenario`, `verdict`, `reason`).
 pub const VERDICT: &str = "verdict";
 
-/// The target of events that carry what a scenario measured (fields `scenario`, `name`, `value`).
+/// The target of events that carry what a scenario measured (fields `scenario`, `name`, `value`, and of times `seconds`).
 pub const MEASURE: &str = "measure";
+
+/// Writes down what a scenario measured, as it says it: a report shows it beside the verdict.
+pub fn measured(scenario: &str, name: &str, value: &str) {
+    tracing::info!(target: MEASURE, scenario, name, value);
+}
+
+/// The same of a time; the table of times is made of these.
+pub fn timed(scenario: &str, name: &str, took: Duration) {
+    let seconds = took.as_secs_f64();
+    tracing::info!(target: MEASURE, scenario, name, value = format!("{seconds:.2} s").as_str(), seconds);
+}
 
 /// What of the events goes to standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,6 +21,8 @@ pub mod cluster;
 
 pub mod release;
 
+pub mod dev;
+
 pub mod validate;
 
 pub mod stack;

@@ -49,12 +49,18 @@ pub enum Needs {
     Stack,
     /// A release of its own.
     OwnStack,
+    /// The run's Tilt, and the files that it watches.
+    Dev,
 }
 
 impl Needs {
     /// Why a scenario with this need cannot run in a stage, if so.
     pub fn unmet_in(self, stage: Stage) -> Option<&'static str> {
         match (self, stage) {
+            (Self::Dev, Stage::Dev) | (Self::Stack, Stage::Dev) => None,
+            (Self::Dev, _) => Some("stage dev alone has a Tilt (JETSCALE_STAGE=dev)"),
+            (Self::Images, Stage::Dev) => Some("stage dev has no artifact set: Tilt builds its images"),
+            (Self::OwnStack, Stage::Dev) => Some("stage dev has the one release that Tilt deploys"),
             (Self::Site | Self::Account | Self::Charts, _) | (_, Stage::Local | Stage::Ci) => None,
             (_, Stage::Live) => Some("stage live is read-only: it has a Site, and an Account if it is given one"),
             _ => Some("this version runs it in stages local and ci alone"),
@@ -115,6 +121,8 @@ pub struct Scenario {
     pub needs: Needs,
     /// How long its body may take, once its fixture is ready.
     pub deadline: Duration,
+    /// The stage that it is not about, though its argument could be had there, and why.
+    pub except: Option<(Stage, &'static str)>,
     runner: Runner,
 }
 
@@ -134,6 +142,17 @@ impl Scenarios {
     pub fn within(mut self, seconds: u64) -> Self {
         for scenario in &mut self.0 {
             scenario.deadline = Duration::from_secs(seconds);
+        }
+        self
+    }
+}
+
+impl Scenarios {
+    /// Leaves them out of a stage whose argument could be had, and says why.
+    #[must_use]
+    pub fn not_in(mut self, stage: Stage, reason: &'static str) -> Self {
+        for scenario in &mut self.0 {
+            scenario.except = Some((stage, reason));
         }
         self
     }
@@ -191,7 +210,7 @@ where
             finish(outcome, made.aftercare).await
         })
     });
-    Scenario { name, needs: A::NEEDS, deadline: Duration::from_secs(DEADLINE_SECS), runner }
+    Scenario { name, needs: A::NEEDS, deadline: Duration::from_secs(DEADLINE_SECS), except: None, runner }
 }
 
 /// The body's outcome; a panic is an error like others, so that evidence and teardown follow it.
@@ -237,6 +256,12 @@ async fn finish(outcome: ScenarioResult, aftercare: Box<dyn Aftercare>) -> Verdi
 }
 
 impl Scenario {
+    /// Why it does not run in a stage, if so.
+    pub fn ignored_in(&self, stage: Stage) -> Option<&'static str> {
+        let except = self.except.filter(|(except, _)| *except == stage).map(|(_, reason)| reason);
+        self.needs.unmet_in(stage).or(except)
+    }
+
     /// Runs it to its verdict: fixture, body, evidence, teardown.
     pub async fn run(&self, fixtures: Arc<Fixtures>) -> Verdict {
         (self.runner)(fixtures, self.deadline).await
@@ -326,7 +351,7 @@ mod tests {
     #[test]
     fn live_has_a_site_and_nothing_else() {
         assert_eq!(Needs::Site.unmet_in(Stage::Live), None);
-        for needs in [Needs::Stack, Needs::OwnStack, Needs::Images] {
+        for needs in [Needs::Stack, Needs::OwnStack, Needs::Images, Needs::Dev] {
             assert!(needs.unmet_in(Stage::Live).is_some(), "{needs:?}");
         }
     }

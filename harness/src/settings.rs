@@ -50,6 +50,8 @@ pub const BACKEND_DIR: &str = "JETSCALE_BACKEND_DIR";
 pub const FRONTEND_DIR: &str = "JETSCALE_FRONTEND_DIR";
 /// Where the run's folder (plan, artifact set, events) is made; default: `runs` in the state folder.
 pub const RUN_DIR: &str = "JETSCALE_RUN_DIR";
+/// Where `cargo stack dev` wrote what the Tiltfile asks for: read by the Tiltfile alone, which asks by itself without.
+pub const DEV_INPUTS: &str = "JETSCALE_DEV_INPUTS";
 
 /// Any value but `0` and `false`: warnings and errors alone go to standard error (`cargo stack --quiet` sets it).
 pub const QUIET: &str = "JETSCALE_QUIET";
@@ -121,6 +123,7 @@ const OURS: &[&str] = &[
     BACKEND_DIR,
     FRONTEND_DIR,
     RUN_DIR,
+    DEV_INPUTS,
     QUIET,
 ];
 

@@ -21,7 +21,7 @@ pub enum From {
     Toolbox,
     /// Official downloads: binaries by their sha256, images by their digest.
     Downloads,
-    /// Package registries: Go modules, crates.io, PyPI, Debian.
+    /// Package registries: Go modules, crates.io, PyPI, npm, Debian.
     Registries,
 }
 

@@ -35,7 +35,7 @@ impl Stage {
 
     /// Whether a Kind cluster of ours carries this stage (its scenarios may make namespaces there).
     pub fn has_own_cluster(self) -> bool {
-        matches!(self, Self::Local | Self::Ci)
+        matches!(self, Self::Dev | Self::Local | Self::Ci)
     }
 
     /// Leave to build images; only stage local has it, the others are given theirs.
@@ -46,8 +46,7 @@ impl Stage {
     /// Why this harness cannot run the stage yet, if so.
     pub fn missing(self) -> Option<&'static str> {
         match self {
-            Self::Local | Self::Ci | Self::Live => None,
-            Self::Dev => Some("stage dev needs the Tiltfile, which is not part of this version"),
+            Self::Dev | Self::Local | Self::Ci | Self::Live => None,
             Self::Preview => Some("stage preview needs its deployer, which is not part of this version"),
         }
     }

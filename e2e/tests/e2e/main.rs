@@ -6,7 +6,7 @@
 #![deny(dead_code)]
 
 harness::modules!(
-    auth, backend, charts, config, frontend, images, items, network, parity, registry, rollout, separation, suite,
+    auth, backend, charts, config, dev, frontend, images, items, network, parity, registry, rollout, separation, suite,
     websocket, workloads
 );
 

@@ -166,6 +166,26 @@ impl Home {
         self.path("again.lock")
     }
 
+    /// The path of the lock that a Tilt on this cluster holds.
+    pub fn tilt_lock(&self) -> PathBuf {
+        self.path("tilt.lock")
+    }
+
+    /// Where it is noted whose Tilt that is.
+    pub fn tilt(&self) -> PathBuf {
+        self.path("tilt.json")
+    }
+
+    /// The path of the lock on what Tilt watches: exclusive to edit it, shared to look at what it serves.
+    pub fn edit_lock(&self) -> PathBuf {
+        self.path("edit.lock")
+    }
+
+    /// Whether the cluster has the fixed host ports of kind/kind-config.yaml: the dev cluster alone.
+    pub fn has_host_ports(&self) -> bool {
+        self.cluster.starts_with(&format!("jetscale-{}-", Stage::Dev))
+    }
+
     /// The path of the lock that the one reaper holds.
     pub fn reaper_lock(&self) -> PathBuf {
         self.path("reaper.lock")
@@ -249,7 +269,16 @@ impl Home {
     /// # Errors
     /// [`Error::Io`] when something cannot be removed.
     pub fn clear(&self, registry_data_too: bool) -> Result<()> {
-        let mut names = vec!["record.json", "kubeconfig", "kubeconfig.lock", "reaper.log", "failed", "edge-ca.pem"];
+        let mut names = vec![
+            "record.json",
+            "kubeconfig",
+            "kubeconfig.lock",
+            "reaper.log",
+            "failed",
+            "tilt.json",
+            "dev-inputs.json",
+            "edge-ca.pem",
+        ];
         if registry_data_too {
             names.extend(["registry", "skaffold-cache.yaml", "held.json"]);
         }

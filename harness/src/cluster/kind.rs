@@ -60,7 +60,7 @@ pub async fn ensure(home: &Home, record: &mut Record, wants: Wants<'_>, lock: &L
         .await?
         .args(["create", "cluster", "--name", &home.cluster, "--config", "-", "--kubeconfig"])
         .arg(home.kubeconfig())
-        .input(config(&text, &image)?)
+        .input(config(&text, &image, home.has_host_ports())?)
         .limit(CREATE)
         .holding(Some(lock.descriptor()?))
         .telling(step.teller())
@@ -144,13 +144,15 @@ async fn delete_node(home: &Home, record: &mut Record, engine: &Engine, tools: &
     home.write(record)
 }
 
-/// The harness's own configuration out of the dev cluster's: no fixed host ports, and the node image that is there.
-fn config(text: &str, node_image: &str) -> Result<String> {
+/// A cluster's configuration out of kind/kind-config.yaml: the node image that is there; fixed host ports for dev alone.
+fn config(text: &str, node_image: &str, host_ports: bool) -> Result<String> {
     let problem = || Error::malformed("read kind/kind-config.yaml");
     let mut root: serde_yaml::Value = serde_yaml::from_str(text).map_err(problem())?;
     for node in root["nodes"].as_sequence_mut().into_iter().flatten() {
         if let Some(node) = node.as_mapping_mut() {
-            node.remove("extraPortMappings");
+            if !host_ports {
+                node.remove("extraPortMappings");
+            }
             node.insert("image".into(), node_image.into());
         }
     }
@@ -162,10 +164,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_harness_takes_no_host_port() {
+    fn only_the_dev_cluster_takes_host_ports() {
         let text = "kind: Cluster\nnodes:\n- role: control-plane\n  image: kindest/node:v1\n  extraPortMappings:\n  \
                     - {containerPort: 30800, hostPort: 8000}\n";
-        let plain = config(text, "other:v2").unwrap();
+        let dev = config(text, "other:v2", true).unwrap();
+        assert!(dev.contains("hostPort: 8000") && dev.contains("image: other:v2"), "{dev}");
+        let plain = config(text, "other:v2", false).unwrap();
         assert!(!plain.contains("hostPort") && plain.contains("image: other:v2"), "{plain}");
     }
 }

@@ -7,6 +7,7 @@ mod kind;
 mod node;
 pub mod node_image;
 pub mod reaper;
+pub mod tilt;
 
 use std::path::PathBuf;
 

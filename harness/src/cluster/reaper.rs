@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process, setsid};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::home::{Home, Phase};
-use super::kind;
+use super::{kind, tilt};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::lock::{Lock, Mode, holders};
@@ -20,6 +20,8 @@ use crate::tools::{Tool, Tools};
 
 /// The hidden first argument; the cluster's name follows.
 const ARGUMENT: &str = "__reaper";
+/// How long the gap between two tests of a run may be.
+const GAP: Duration = Duration::from_secs(15);
 /// "Without a limit": nobody waits this long.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
@@ -118,7 +120,14 @@ async fn reap(home: &Home, settings: &Settings) -> Result<()> {
         }
         drop(change);
         let idle = before.keeping.idle(home.has_failed()).unwrap_or(FOR_EVER);
-        tracing::info!("nobody uses {}; it goes in {idle:.0?}", home.cluster);
+        // A run's Tilt is of no use to anybody after it: it goes before the cluster that it runs on.
+        let tilt_first = idle > GAP && tilt::running(home)?.is_some();
+        let idle = if tilt_first { GAP } else { idle };
+        tracing::info!(
+            "nobody uses {}; {} in {idle:.0?}",
+            home.cluster,
+            if tilt_first { "its Tilt ends" } else { "it goes" }
+        );
         tokio::select! {
             () = tokio::time::sleep(idle) => {}
             _ = woken.recv() => continue,
@@ -127,6 +136,10 @@ async fn reap(home: &Home, settings: &Settings) -> Result<()> {
         let record = home.record()?;
         let unused = Lock::try_take(&home.use_lock(), Mode::Exclusive)?;
         if record.uses == before.uses && unused.is_some() {
+            if tilt_first {
+                tilt::end(home).await?;
+                continue;
+            }
             remove(home, settings, &tools, &change, false).await?;
             // A newcomer who gets `change` next must find no reaper, so that it starts one.
             drop(reaper);
@@ -138,6 +151,7 @@ async fn reap(home: &Home, settings: &Settings) -> Result<()> {
 
 /// Deletes what belongs to a cluster: leavings, the cluster, the registry, the record; only under the lock `change`.
 async fn remove(home: &Home, settings: &Settings, tools: &Tools, change: &Lock, data_too: bool) -> Result<()> {
+    tilt::end(home).await?;
     let mut record = home.record()?;
     if record.cluster != Phase::Absent {
         tools.require(&[Tool::Docker, Tool::Kind]).await?;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 mod engine;
 mod host;
-mod ports;
+pub(crate) mod ports;
 mod sources;
 mod tools;
 

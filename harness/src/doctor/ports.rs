@@ -1,12 +1,13 @@
 //! The fixed ports of stage dev, and who holds them.
 
+use std::fmt;
 use std::net::{Ipv4Addr, TcpListener};
 
 use super::{Check, Verdict};
 
 const GROUP: &str = "ports";
-/// Stage dev's: backend, frontend, Tilt.
-const PORTS: [u16; 3] = [8000, 3000, 10350];
+/// Stage dev's: backend, frontend, Tilt, the debugger.
+const PORTS: [u16; 4] = [8000, 3000, 10350, 5678];
 /// A socket that listens, in /proc/net/tcp.
 const LISTENS: &str = "0A";
 
@@ -16,18 +17,43 @@ pub(super) fn examine() -> Vec<Check> {
 
 fn examine_one(port: u16) -> Check {
     let name = port.to_string();
-    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-        Ok(_) => Check::new(GROUP, name, Verdict::Ok, "free"),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            let holder = holder(port).unwrap_or_else(|| "another process".to_owned());
-            Check::new(GROUP, name, Verdict::Note, format!("held by {holder}; stage dev alone needs it"))
+    match holder(port) {
+        None => Check::new(GROUP, name, Verdict::Ok, "free"),
+        Some(holder) => Check::new(GROUP, name, Verdict::Note, format!("held by {holder}; stage dev alone needs it")),
+    }
+}
+
+/// Who keeps a port from us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Holder {
+    /// Its name, or what is known of it.
+    pub name: String,
+    /// Its process, where /proc shows it.
+    pub pid: Option<u32>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            Some(pid) => write!(f, "{} (process {pid})", self.name),
+            None => f.write_str(&self.name),
         }
-        Err(error) => Check::new(GROUP, name, Verdict::Note, format!("cannot be used: {error}")),
+    }
+}
+
+/// Who holds a port of this machine; `None`: it is free.
+pub(crate) fn holder(port: u16) -> Option<Holder> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => None,
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            Some(process_at(port).unwrap_or_else(|| Holder { name: "another process".to_owned(), pid: None }))
+        }
+        Err(error) => Some(Holder { name: format!("the system, which says: {error}"), pid: None }),
     }
 }
 
 /// The process that listens there, where /proc shows it.
-fn holder(port: u16) -> Option<String> {
+fn process_at(port: u16) -> Option<Holder> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
     let inode = tables.iter().find_map(|table| inode(table, port))?;
     let socket = format!("socket:[{inode}]");
@@ -37,8 +63,8 @@ fn holder(port: u16) -> Option<String> {
         let open = std::fs::read_dir(entry.path().join("fd")).into_iter().flatten().flatten();
         open.map(|entry| entry.path()).any(|link| std::fs::read_link(link).is_ok_and(|to| to.as_os_str() == &*socket))
     })?;
-    let name = std::fs::read_to_string(found.path().join("comm")).unwrap_or_default();
-    Some(format!("{} (process {})", name.trim(), found.file_name().to_string_lossy()))
+    let name = std::fs::read_to_string(found.path().join("comm")).unwrap_or_default().trim().to_owned();
+    Some(Holder { name, pid: found.file_name().to_string_lossy().parse().ok() })
 }
 
 /// The inode of the socket that listens at a port, out of the text of /proc/net/tcp (proc(5)).

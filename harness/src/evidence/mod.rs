@@ -8,8 +8,10 @@ use serde::Deserialize;
 
 mod github;
 mod junit;
+mod measured;
 mod steps;
 
+pub use measured::Measured;
 pub use steps::Steps;
 
 use crate::error::{Error, Result};

@@ -102,6 +102,24 @@ where
     Ok(found.into_iter().next())
 }
 
+/// Waits for the objects of one kind, which the judge gets as they are now.
+///
+/// # Errors
+/// As [`wait`].
+pub async fn all<K>(
+    api: Api<K>,
+    awaited: &str,
+    limit: Duration,
+    mut judge: impl FnMut(&[Arc<K>]) -> State,
+) -> Result<Vec<Arc<K>>>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let stream = feed(api, "", |found: &mut Vec<Arc<K>>| found);
+    let feeds = vec![Feed { name: "the objects", optional: false, stream }];
+    until(feeds, awaited, limit, |found| judge(found)).await
+}
+
 /// Waits until an object is gone, or another one has its name; `holds` says what keeps it.
 ///
 /// # Errors

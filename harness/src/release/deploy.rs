@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
@@ -26,6 +27,8 @@ const RECOVER: Duration = Duration::from_secs(120);
 
 /// How long the routes may take once everything is ready.
 const REACH: Duration = Duration::from_secs(30);
+/// How long the result of a probe may take from the kubelet to us.
+const HEARD: Duration = Duration::from_secs(1);
 
 /// How a plan is deployed.
 #[derive(Debug, Clone, Copy)]
@@ -74,9 +77,46 @@ impl Deployment<'_> {
 /// # Errors
 /// [`Error::Doomed`] or [`Error::Deadline`].
 pub async fn converged(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<()> {
+    reached(cluster, plan, limit).await.map(drop)
+}
+
+/// [`converged`], and it stays so: for after a part was away that others depend on and outlived.
+///
+/// A readiness probe that began while the part was away may still end, and take a pod out of its Service, when the part
+/// is long back: up to the probe's `timeoutSeconds` later. Costs that time.
+///
+/// # Errors
+/// As [`converged`].
+pub async fn steady(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<()> {
+    let Plan { namespace, release, .. } = plan;
+    let end = Instant::now() + limit;
+    loop {
+        let seen = reached(cluster, plan, end.saturating_duration_since(Instant::now())).await?;
+        let lapse = |seen: &Snapshot| match settled(seen, release) {
+            State::Ready => State::Pending("it is as it was".to_owned()),
+            _ => State::Ready,
+        };
+        let lapsed = k8s::wait(&cluster.client, namespace, "a late probe", late(&seen.pods), lapse).await;
+        match lapsed {
+            Err(Error::Deadline { .. }) => return Ok(()),
+            Err(other) => return Err(other),
+            Ok(_) => tracing::debug!("{release} lost a part to a late probe: waiting again"),
+        }
+    }
+}
+
+/// How late a probe can be: the longest `timeoutSeconds`, and a second for its result to be written and heard of.
+fn late(pods: &[Arc<Pod>]) -> Duration {
+    let containers = pods.iter().filter_map(|pod| pod.spec.as_ref()).flat_map(|spec| &spec.containers);
+    let probes = containers.filter_map(|container| container.readiness_probe.as_ref());
+    let longest = probes.filter_map(|probe| probe.timeout_seconds).max().unwrap_or(1);
+    Duration::from_secs(u64::try_from(longest).unwrap_or(1)) + HEARD
+}
+
+async fn reached(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<Snapshot> {
     let Plan { namespace, release, .. } = plan;
     let awaited = format!("release {release} in namespace {namespace}");
-    k8s::wait(&cluster.client, namespace, &awaited, limit, |seen| settled(seen, release)).await?;
+    let seen = k8s::wait(&cluster.client, namespace, &awaited, limit, |seen| settled(seen, release)).await?;
     // Ready is not reachable: the node's routes and policies follow a moment later, and nothing can be watched for it.
     let router = Forward::open(
         cluster.client.clone(),
@@ -89,7 +129,7 @@ pub async fn converged(cluster: &Cluster, plan: &Plan, limit: Duration) -> Resul
     for path in descriptor::REACHED {
         reader.answers(path, REACH).await?;
     }
-    Ok(())
+    Ok(seen)
 }
 
 /// Converged, and no pod of what was replaced is left: until it is gone it may still be asked.

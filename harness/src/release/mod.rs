@@ -9,7 +9,7 @@ mod skaffold;
 mod staging;
 
 pub(crate) use deploy::random_hex;
-pub use deploy::{Deployment, converged, deploy};
+pub use deploy::{Deployment, converged, deploy, steady};
 pub use held::Held;
 pub use helm::{History, lint, render};
 pub use plan::Plan;

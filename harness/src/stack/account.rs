@@ -66,7 +66,8 @@ impl Argument for Account {
         let shared = fixtures.release().await?;
         let stack = Stack::of(Arc::clone(&fixtures), &shared.cluster, &shared.plan, scenario).await?;
         let credentials = stack.credentials().await?;
-        let argument = Self::sign_in(Site::shared(&shared, scenario).await?, credentials).await?;
-        Ok(Made { argument, aftercare: Box::new(SharedCare::of(&shared.cluster, &shared.plan)) })
+        let care = SharedCare::of(&fixtures, &shared.cluster, &shared.plan).await?;
+        let site = Site::shared(fixtures.stage, &shared, scenario).await?;
+        Ok(Made { argument: Self::sign_in(site, credentials).await?, aftercare: Box::new(care) })
     }
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod charts;
+mod dev;
 mod images;
 mod own;
 mod shared;
@@ -9,6 +10,7 @@ mod site;
 
 pub use account::Account;
 pub use charts::Charts;
+pub use dev::{Dev, Saved};
 pub use images::Images;
 pub use own::OwnStack;
 pub use shared::Stack;

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::fixture::{Fixtures, Own};
 use crate::k8s;
 use crate::k8s::workload::{Kind, Workload};
-use crate::release::Plan;
+use crate::release::{self, Plan};
 use crate::scenario::{Aftercare, Argument, Made, Needs};
 use crate::services::ROLLOUT;
 use crate::settings::Login;
@@ -32,13 +32,19 @@ impl Deref for OwnStack {
 }
 
 impl OwnStack {
-    /// Replaces the pods of a component; returns once the new ones serve and the old ones are gone.
+    /// Replaces the pods of a component; returns once the new ones serve and the old ones are gone, and the parts that
+    /// depend on it serve again.
     ///
     /// # Errors
     /// [`Error::Deadline`] or [`Error::Doomed`].
     pub async fn restart(&self, component: &Component) -> Result<()> {
         self.workload(component).restart(ROLLOUT).await?;
-        self.converged().await
+        // The rest of the release outlives a store, and its probes saw it go.
+        if component.stateful {
+            release::steady(&self.own.cluster, self.plan(), ROLLOUT).await
+        } else {
+            self.converged().await
+        }
     }
 
     /// Sets a component's replicas; returns once that took effect.

@@ -10,7 +10,7 @@ use kube::{Api, Client as Kube};
 
 use super::site::Site;
 use crate::artifacts::ArtifactSet;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Lock, Mode};
 use crate::descriptor::{self, Component};
 use crate::error::{Error, Result};
 use crate::fixture::Fixtures;
@@ -20,6 +20,7 @@ use crate::k8s::{self, Forward, workload};
 use crate::release::{self, Plan};
 use crate::scenario::{Aftercare, Argument, Made, Needs};
 use crate::services::{Backend, Credentials, ROLLOUT, User};
+use crate::stage::Stage;
 
 /// What a scenario knows of a release: its site, its Kubernetes objects, its account.
 #[derive(Debug)]
@@ -41,7 +42,10 @@ impl Deref for Stack {
 
 impl Stack {
     pub(super) async fn of(fixtures: Arc<Fixtures>, cluster: &Cluster, plan: &Plan, scenario: &str) -> Result<Self> {
-        let site = Site::of(cluster, plan, scenario).await?;
+        let site = match fixtures.stage {
+            Stage::Dev => Site::dev(scenario)?,
+            _ => Site::of(cluster, plan, scenario).await?,
+        };
         Ok(Self { site, cluster: cluster.clone(), plan: plan.clone(), scenario: scenario.to_owned(), fixtures })
     }
 
@@ -203,8 +207,9 @@ impl Argument for Stack {
 
     async fn make(fixtures: Arc<Fixtures>, scenario: &str) -> Result<Made<Self>> {
         let shared = fixtures.release().await?;
+        let care = SharedCare::of(&fixtures, &shared.cluster, &shared.plan).await?;
         let argument = Self::of(fixtures, &shared.cluster, &shared.plan, scenario).await?;
-        Ok(Made { argument, aftercare: Box::new(SharedCare::of(&shared.cluster, &shared.plan)) })
+        Ok(Made { argument, aftercare: Box::new(care) })
     }
 }
 
@@ -212,11 +217,17 @@ impl Argument for Stack {
 pub(super) struct SharedCare {
     client: Kube,
     namespace: String,
+    /// In stage dev: nobody edits meanwhile.
+    _turn: Option<Lock>,
 }
 
 impl SharedCare {
-    pub(super) fn of(cluster: &Cluster, plan: &Plan) -> Self {
-        Self { client: cluster.client.clone(), namespace: plan.namespace.clone() }
+    pub(super) async fn of(fixtures: &Fixtures, cluster: &Cluster, plan: &Plan) -> Result<Self> {
+        let turn = match fixtures.stage {
+            Stage::Dev => Some(fixtures.turn(Mode::Shared).await?),
+            _ => None,
+        };
+        Ok(Self { client: cluster.client.clone(), namespace: plan.namespace.clone(), _turn: turn })
     }
 }
 

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::shared::SharedCare;
 use crate::cluster::Cluster;
-use crate::cluster::edge::Way;
+use crate::cluster::edge::{Edge, Way};
 use crate::descriptor;
+use crate::dev;
 use crate::error::{Error, Result};
-use crate::events::MEASURE;
+use crate::events;
 use crate::fixture::{Fixtures, Shared};
 use crate::http::{Options, Probe, Reader, Reply, Tls, old_tls_is_refused};
 use crate::k8s::Forward;
@@ -80,6 +81,11 @@ impl Site {
         Self { meant: revision, ..self }
     }
 
+    /// The site of stage dev: its router, by Kind's port mapping, as the developer's browser reaches it.
+    pub(super) fn dev(scenario: &str) -> Result<Self> {
+        Self::new(Options::new(dev::FRONTEND), scenario)
+    }
+
     /// The site of a release: its one router, the frontend, through a forward to a ready pod.
     pub(super) async fn of(cluster: &Cluster, plan: &Plan, scenario: &str) -> Result<Self> {
         let component = &descriptor::FRONTEND;
@@ -87,16 +93,24 @@ impl Site {
         let port = component.container_port;
         let forward = Forward::open(cluster.client.clone(), &plan.namespace, &selector, port).await?;
         let site = Self::new(Options::new(forward.url()), scenario)?;
-        let site = site.meant_to_serve(Some(plan.artifacts.revision.clone()));
         Ok(Self { forward: Some(Arc::new(forward)), ..site })
     }
 
-    /// The site of the shared release, through the edge where there is one.
-    pub(super) async fn shared(shared: &Shared, scenario: &str) -> Result<Self> {
-        let Some(edge) = &shared.edge else { return Self::of(&shared.cluster, &shared.plan, scenario).await };
+    /// The site of the stage's shared release, through the edge where there is one.
+    pub(super) async fn shared(stage: Stage, shared: &Shared, scenario: &str) -> Result<Self> {
+        let site = match (&shared.edge, stage) {
+            (Some(edge), _) => Self::behind(edge, scenario).await?,
+            (None, Stage::Dev) => Self::dev(scenario)?,
+            (None, _) => Self::of(&shared.cluster, &shared.plan, scenario).await?,
+        };
+        // Tilt's images are of no revision.
+        let revision = (stage != Stage::Dev).then(|| shared.plan.artifacts.revision.clone());
+        Ok(site.meant_to_serve(revision))
+    }
+
+    async fn behind(edge: &Edge, scenario: &str) -> Result<Self> {
         let way = edge.way().await?;
         let site = Self::new(way.options.clone(), scenario)?.plain_at(way.plain.address());
-        let site = site.meant_to_serve(Some(shared.plan.artifacts.revision.clone()));
         Ok(Self { forward: Some(Arc::new(way)), ..site })
     }
 
@@ -117,8 +131,7 @@ impl Site {
 
     /// Writes down what the scenario measured: a report shows it beside the verdict.
     pub fn measured(&self, name: &str, value: impl Display) {
-        let value = value.to_string();
-        tracing::info!(target: MEASURE, scenario = self.scenario.as_str(), name, value = value.as_str());
+        events::measured(&self.scenario, name, &value.to_string());
     }
 
     /// GET of a path of the page.
@@ -195,7 +208,7 @@ impl Site {
     pub fn meant(&self) -> Result<&str> {
         self.meant
             .as_deref()
-            .ok_or_else(|| Error::NotApplicable("GIT_SHA is not set: any revision is the right one".to_owned()))
+            .ok_or_else(|| Error::NotApplicable("no revision is named (GIT_SHA): any is the right one".to_owned()))
     }
 
     /// Goes the way to the site once more, up to TLS.
@@ -285,7 +298,8 @@ impl Argument for Site {
             return Ok(Made { argument, aftercare: Box::new(Nothing) });
         }
         let shared = fixtures.release().await?;
-        let argument = Self::shared(&shared, scenario).await?;
-        Ok(Made { argument, aftercare: Box::new(SharedCare::of(&shared.cluster, &shared.plan)) })
+        let care = SharedCare::of(&fixtures, &shared.cluster, &shared.plan).await?;
+        let argument = Self::shared(fixtures.stage, &shared, scenario).await?;
+        Ok(Made { argument, aftercare: Box::new(care) })
     }
 }

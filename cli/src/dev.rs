@@ -1,0 +1,44 @@
+//! `cargo stack dev`: Tilt on the dev cluster, in this terminal.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use harness::Result;
+use harness::cluster::Home;
+use harness::dev::{self, Inputs};
+use harness::engine::Engine;
+use harness::fixture::Fixtures;
+use harness::project::Project;
+use harness::settings::Settings;
+use harness::stage::Stage;
+use harness::tools::Tools;
+
+pub async fn run(settings: Settings, ci: bool) -> Result<ExitCode> {
+    let fixtures = Arc::new(Fixtures::new(settings, Stage::Dev)?);
+    let status = fixtures.run_tilt(ci).await?;
+    if let Some(text) = fixtures.farewell()? {
+        eprintln!("{text}");
+    }
+    // Ctrl-C is how `tilt up` ends, whatever it says then; of `tilt ci` it is the verdict that counts.
+    let well = status.success() || !ci;
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What the Tiltfile asks when nobody answered before: of `tilt up` by hand.
+pub async fn inputs(settings: &Settings) -> Result<ExitCode> {
+    super::show(settings)?;
+    let project = Project::find(settings)?;
+    let home = Home::of(settings, &project, Stage::Dev)?;
+    let engine = Engine::ensure(&Tools::new(settings), settings, &home.folder).await?;
+    let inputs = Inputs::of(&engine, &project, settings, &home.cluster).await?;
+    println!("{}", inputs.json()?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Names what stays after `cargo stack clean`, since it is not ours to remove.
+pub async fn name_what_is_not_ours(settings: &Settings) {
+    let Ok(engine) = Engine::connect(&Tools::new(settings), settings).await else { return };
+    if let Ok(Some(text)) = dev::made_by_hand(&engine).await {
+        println!("{text}");
+    }
+}

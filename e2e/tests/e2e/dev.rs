@@ -1,0 +1,186 @@
+//! Stage dev: what a developer does with Tilt, done to a copy of the checkout.
+
+use std::time::Duration;
+
+use harness::descriptor::{API, Component, FRONTEND, REDIS};
+use harness::dev::{BACKEND, FRONTEND as PAGE, HUD, Update};
+use harness::http::Reader;
+use harness::k8s::{self, State};
+use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
+use harness::services::{DOCS, OPENAPI};
+use harness::stack::Dev;
+use harness::{Error, expect, expect_eq};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::Api;
+
+/// How long a rebuild may take: an image, and a rollout.
+const REBUILD: Duration = Duration::from_secs(240);
+/// How often a reload is measured.
+const TIMES: usize = 5;
+
+pub fn scenarios() -> Vec<Scenarios> {
+    vec![
+        scenario(every_resource_is_green),
+        each(
+            an_address_answers,
+            [("hud", (HUD, "/", "Tilt")), ("backend", (BACKEND, DOCS, "swagger-ui")), ("frontend", (PAGE, "/", "<title>"))],
+        ),
+        each(an_edit_is_served_by_the_same_pod, [("of_the_backend", BACKEND_EDIT), ("of_the_page", PAGE_EDIT)])
+            .within(240),
+        each(
+            a_rebuild_makes_a_new_pod,
+            [
+                ("for_requirements", ("backend/requirements.txt", "alembic==", "# edited\nalembic==", API, "backend")),
+                ("for_migrations", ("backend/jetscale_backend/migrations/env.py", "from alembic import", "# edited\nfrom alembic import", API, "backend")),
+                ("for_the_router", ("frontend/start.sh", "set -u", "# edited\nset -u", FRONTEND, "frontend")),
+            ],
+        )
+        .within(300),
+        scenario(a_syntax_error_is_shown_and_the_next_edit_heals_it).within(180),
+        scenario(a_subchart_is_rendered_anew_when_it_changes).within(120),
+        scenario(the_debugger_accepts_a_connection),
+        each(a_button_works, [("seed_data", "seed-data"), ("backend_tests", "backend-tests")]).within(120),
+        each(
+            another_context_is_refused,
+            [("of_another_kind_cluster", "kind-other"), ("that_looks_like_production", "production")],
+        ),
+        scenario(other_stages_are_left_alone),
+    ]
+}
+
+/// A text of a source file, and where it is served.
+#[derive(Clone, Copy)]
+struct Edit {
+    what: &'static str,
+    component: Component,
+    resource: &'static str,
+    file: &'static str,
+    text: &'static str,
+    base: &'static str,
+    path: &'static str,
+}
+
+const BACKEND_EDIT: Edit = Edit {
+    what: "backend: from save to served",
+    component: API,
+    resource: "backend",
+    file: "backend/jetscale_backend/app.py",
+    text: "JetScale backend",
+    base: BACKEND,
+    path: OPENAPI,
+};
+const PAGE_EDIT: Edit = Edit {
+    what: "frontend: from save to served",
+    component: FRONTEND,
+    resource: "frontend",
+    file: "frontend/html/index.html",
+    text: "<title>JetScale",
+    base: PAGE,
+    path: "/",
+};
+
+async fn every_resource_is_green(dev: Dev) -> ScenarioResult {
+    let names: Vec<String> = dev.all_green().await?.iter().map(|resource| resource.name()).collect();
+    for name in ["(Tiltfile)", "postgres", "redis", "backend", "websocket", "frontend"] {
+        expect!(names.iter().any(|found| found == name), "Tilt has no resource {name}: {names:?}")?;
+    }
+    Ok(())
+}
+
+/// The addresses that the documentation promises.
+async fn an_address_answers(_: Dev, (base, path, text): (&'static str, &'static str, &'static str)) -> ScenarioResult {
+    let page = Reader::new(base)?.get(path).await?;
+    page.expect_status(200)?;
+    expect!(page.text().contains(text), "{page} does not hold {text:?}")
+}
+
+async fn an_edit_is_served_by_the_same_pod(dev: Dev, edit: Edit) -> ScenarioResult {
+    let pods = dev.pods(&edit.component).await?;
+    let mut text = edit.text.to_owned();
+    for number in 1..=TIMES {
+        let new = format!("{} {number}", edit.text);
+        let saved = dev.edit(edit.file, &text, &new)?;
+        let took = dev.served(edit.base, edit.path, new.trim_start_matches("<title>"), saved).await?;
+        dev.measured(edit.what, took);
+        expect_eq!(dev.updated(edit.resource, saved, Duration::from_secs(30)).await?, Update::Live)?;
+        text = new;
+    }
+    expect_eq!(dev.pods(&edit.component).await?, pods)
+}
+
+async fn a_rebuild_makes_a_new_pod(dev: Dev, (file, from, to, component, resource): Rebuild) -> ScenarioResult {
+    let before = dev.pods(&component).await?;
+    let saved = dev.edit(file, from, to)?;
+    expect_eq!(dev.updated(resource, saved, REBUILD).await?, Update::Whole)?;
+    dev.settled().await?;
+    let after = dev.pods(&component).await?;
+    expect!(after.iter().any(|pod| !before.contains(pod)), "no pod is new: {after:?}")
+}
+
+/// File, text, its replacement, what is rebuilt, its name in Tilt.
+type Rebuild = (&'static str, &'static str, &'static str, Component, &'static str);
+
+/// Tilt's API has the error, the pod stays, and a good edit needs nothing else.
+async fn a_syntax_error_is_shown_and_the_next_edit_heals_it(dev: Dev) -> ScenarioResult {
+    let (pods, file) = (dev.pods(&API).await?, BACKEND_EDIT.file);
+    let bad = dev.edit(file, "def create_app()", "def broken(:\n\ndef create_app()")?;
+    let shown = dev.updated("backend", bad, Duration::from_secs(30)).await?;
+    expect!(matches!(&shown, Update::Failed(why) if why.contains("compileall")), "Tilt says {shown:?}")?;
+    let good = dev.edit(file, "def broken(:\n\n", "# mended\n")?;
+    expect_eq!(dev.updated("backend", good, Duration::from_secs(30)).await?, Update::Live)?;
+    let named = dev.edit(file, "JetScale backend", "JetScale backend, mended")?;
+    dev.served(BACKEND, OPENAPI, "JetScale backend, mended", named).await?;
+    dev.settled().await?;
+    expect_eq!(dev.pods(&API).await?, pods)
+}
+
+async fn a_subchart_is_rendered_anew_when_it_changes(dev: Dev) -> ScenarioResult {
+    dev.edit("charts/redis/values.yaml", "memory: 32Mi", "memory: 33Mi")?;
+    let sets: Api<StatefulSet> = Api::namespaced(dev.kube().clone(), dev.namespace());
+    let name = dev.name_of(&REDIS);
+    k8s::wait::object(sets, &name, "the changed StatefulSet of redis", Duration::from_secs(60), |set| {
+        let text = format!("{:?}", set.and_then(|set| set.spec.as_ref()));
+        if text.contains("33Mi") { State::Ready } else { State::Pending("it asks for the memory it had".to_owned()) }
+    })
+    .await
+    .map(drop)
+}
+
+/// Not only the forward: the adapter behind it answers the first request of its protocol.
+async fn the_debugger_accepts_a_connection(dev: Dev) -> ScenarioResult {
+    if dev.log(&API).await?.contains("no debugger") {
+        return Err(Error::NotApplicable("the Python of this machine's base image has no ctypes, which debugpy needs".into()));
+    }
+    let answer = harness::dev::ask_debugger().await?;
+    expect!(answer.contains("\"event\"") || answer.contains("\"response\""), "the debugger said {answer:?}")
+}
+
+async fn a_button_works(dev: Dev, task: &'static str) -> ScenarioResult {
+    expect_eq!(dev.press(task).await?, Update::Whole)
+}
+
+/// By the Tiltfile itself, before it asks anything of the cluster or of this machine.
+async fn another_context_is_refused(dev: Dev, context: &'static str) -> ScenarioResult {
+    let kubeconfig = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: {context}\ncontexts:\n\
+         - {{name: {context}, context: {{cluster: c, user: u}}}}\nclusters:\n\
+         - {{name: c, cluster: {{server: 'https://127.0.0.1:1'}}}}\nusers:\n- {{name: u, user: {{}}}}\n"
+    );
+    match dev.tiltfile_on(&kubeconfig).await {
+        Ok(()) => Err(Error::Unmet(format!("the Tiltfile accepted the context {context}"))),
+        Err(error) => {
+            let text = error.report();
+            expect!(text.contains("kind-kind alone") && text.contains(context), "the Tiltfile said:\n{text}")
+        }
+    }
+}
+
+/// Neither their pods nor their registries hold a dev image.
+async fn other_stages_are_left_alone(dev: Dev) -> ScenarioResult {
+    for neighbour in dev.neighbours().await? {
+        for name in neighbour.images.iter().chain(&neighbour.repositories) {
+            expect!(!name.contains("-dev"), "{} holds {name}", neighbour.cluster)?;
+        }
+    }
+    Ok(())
+}

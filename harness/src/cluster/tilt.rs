@@ -1,0 +1,73 @@
+//! The Tilt that runs on a dev cluster: whose it is, and its end.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
+
+use super::home::Home;
+use crate::error::{Error, Result};
+use crate::lock::{Lock, Mode, holders};
+use crate::run::{read_json, write_json};
+
+/// What stands for a run where a developer works: nobody ends that Tilt but the developer.
+pub const BY_HAND: &str = "cargo stack dev";
+/// How long Tilt may take to end what it runs.
+const END: Duration = Duration::from_secs(20);
+
+/// A Tilt that runs; it holds the lock [`Home::tilt_lock`] as long as it, or what it started, lives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// Its process.
+    pub pid: i32,
+    /// The run that it belongs to, or [`BY_HAND`].
+    pub run: String,
+    /// The copy of the checkout that it watches.
+    pub tree: PathBuf,
+    /// The configuration by which its API is reached.
+    pub config: PathBuf,
+    /// What it writes.
+    pub log: PathBuf,
+}
+
+/// The Tilt that runs on a cluster now; only under the lock `change`.
+///
+/// # Errors
+/// [`Error::Malformed`] when somebody else wrote the note.
+pub fn running(home: &Home) -> Result<Option<Running>> {
+    if Lock::try_take(&home.tilt_lock(), Mode::Exclusive)?.is_some() {
+        return Ok(None);
+    }
+    read_json(&home.tilt())
+}
+
+/// Notes a Tilt that was just started; only under the lock `change`.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be written.
+pub fn note(home: &Home, running: &Running) -> Result<()> {
+    write_json(&home.tilt(), running)
+}
+
+/// Ends the Tilt of a cluster, if one runs; only under the lock `change`.
+///
+/// # Errors
+/// [`Error::Deadline`] when it does not end, even when it is killed.
+pub async fn end(home: &Home) -> Result<()> {
+    let Some(running) = running(home)? else { return Ok(()) };
+    tracing::info!("ending Tilt (process {})", running.pid);
+    for signal in [Signal::TERM, Signal::KILL] {
+        if let Some(pid) = Pid::from_raw(running.pid) {
+            // Gone already: what it started holds the lock, and ends with it.
+            let _ = kill_process(pid, signal);
+        }
+        if Lock::take(&home.tilt_lock(), Mode::Exclusive, END).await.is_ok() {
+            return Ok(());
+        }
+    }
+    Err(Error::refused(
+        format!("Tilt does not end: {} is held by {}", home.tilt_lock().display(), holders(&home.tilt_lock())),
+        format!("kill -9 {}", running.pid),
+    ))
+}

@@ -1,0 +1,114 @@
+//! What Tilt stands on: the dev cluster, the registry beside it, announced there, and the images that it builds from.
+
+use std::path::Path;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+
+use super::inputs::Inputs;
+use super::ports::expect_free;
+use super::{NODE_PORTS, TILT_PORTS};
+use crate::artifacts::{Registry, Sources};
+use crate::cluster::node_image::Wants;
+use crate::cluster::{self, Cluster, Home, Lock, Record};
+use crate::descriptor;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::k8s;
+use crate::project::Project;
+use crate::settings::Settings;
+use crate::source::From;
+use crate::tools::{Tool, Tools};
+
+/// How a cluster tells tools like Tilt of the registry beside it (KEP 1755).
+const ANNOUNCEMENT: &str = "local-registry-hosting";
+/// The cluster of the quick start by hand, which is never ours.
+const BY_HAND: &str = "kind";
+
+/// What Tilt is started on.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// The dev cluster.
+    pub cluster: Cluster,
+    /// What the Tiltfile asks for.
+    pub inputs: Inputs,
+}
+
+/// What preparing needs to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// What the environment asks for.
+    pub settings: &'a Settings,
+    /// Where the tools are.
+    pub tools: &'a Tools,
+    /// The checkout.
+    pub project: &'a Project,
+    /// The dev cluster's state folder.
+    pub home: &'a Home,
+    /// A folder for files of this process's own.
+    pub scratch: &'a Path,
+    /// The lock `change`.
+    pub change: &'a Lock,
+}
+
+/// Makes sure of all of it: ports and tools first, since what a person has to mend needs no cluster.
+///
+/// Only under the lock `change`, and where no Tilt of ours runs. What remains on cancel: as for a cluster of stage local.
+///
+/// # Errors
+/// [`Error::Refused`] when a port is taken, naming its holder; as [`cluster::ensure`] and [`Inputs::of`].
+pub async fn prepare(wanted: Wanted<'_>, record: &mut Record) -> Result<Ground> {
+    let Wanted { settings, tools, project, home, scratch, change } = wanted;
+    let engine = Engine::ensure(tools, settings, &home.folder).await?;
+    let node = engine.container(&cluster::node_name(&home.cluster)).await?;
+    let runs = node.is_some_and(|container| container.state.running);
+    let ports: Vec<u16> = TILT_PORTS.into_iter().chain(NODE_PORTS.into_iter().filter(|_| !runs)).collect();
+    expect_free(&engine, &ports).await?;
+    tools.require(&[Tool::Kind, Tool::Helm, Tool::Tilt]).await?;
+    let wants = Wants { engine: &engine, tools, project, settings, from: From::Auto };
+    let making_inputs = Inputs::of(&engine, project, settings, &home.cluster);
+    let (cluster, inputs) = tokio::join!(cluster::ensure(home, record, wants, change), making_inputs);
+    let (cluster, inputs) = (cluster?, inputs?);
+    tools.forget_go_caches()?;
+    let data = home.registry_data();
+    let sources = Sources { project, settings, tools, cluster: &home.cluster, registry_data: &data, scratch };
+    Registry::beside(&engine, &sources).await?;
+    Registry::join(&engine, &home.cluster, &cluster::node_name(&home.cluster)).await?;
+    // Only now: the engine gives a container that joins a network another free port.
+    announce(&cluster, &Registry::address(&engine, &home.cluster).await?).await?;
+    Ok(Ground { cluster, inputs })
+}
+
+/// Says in the cluster where the registry is: Tilt pushes there by itself, and names images as the node finds them.
+async fn announce(cluster: &Cluster, address: &str) -> Result<()> {
+    let what = format!("announce the registry in {}", cluster.name);
+    let hosting = format!(
+        "host: \"{}\"\nhostFromContainerRuntime: \"{}\"\nhelp: \"https://kind.sigs.k8s.io/docs/user/local-registry/\"\n",
+        address,
+        descriptor::REGISTRY
+    );
+    let object = serde_json::json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": ANNOUNCEMENT, "labels": {descriptor::OWNER_LABEL: cluster.name}},
+        "data": {"localRegistryHosting.v1": hosting},
+    });
+    let api: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), "kube-public");
+    let how = PatchParams::apply(k8s::FIELD_MANAGER).force();
+    k8s::within(&what, Duration::from_secs(20), async {
+        api.patch(ANNOUNCEMENT, &how, &Patch::Apply(&object)).await.map(drop).map_err(Error::kube(&what))
+    })
+    .await
+}
+
+/// The cluster of the quick start by hand, if there is one, with the command that removes it: we never do.
+///
+/// # Errors
+/// [`Error::Command`] when the engine does not answer.
+pub async fn made_by_hand(engine: &Engine) -> Result<Option<String>> {
+    let node = engine.container(&cluster::node_name(BY_HAND)).await?;
+    Ok(node.map(|_| {
+        format!("the Kind cluster {BY_HAND} was made by hand; kind delete cluster --name {BY_HAND} removes it")
+    }))
+}

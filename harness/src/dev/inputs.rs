@@ -1,0 +1,67 @@
+//! What the Tiltfile asks of this machine: base images, the services' folders, how builds reach the network.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::artifacts::{Bases, wanted};
+use crate::descriptor::{BUILT, REGISTRY_IMAGE};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::project::Project;
+use crate::settings::Settings;
+use crate::source::From;
+
+/// The answer, as JSON: the same whether `tilt up` asks by hand or `cargo stack dev` wrote it down before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Inputs {
+    /// The one context, beside `kind-kind`, that Tilt may touch.
+    pub context: String,
+    /// Base and third-party images by their recipes' names, as the engine holds them.
+    pub images: BTreeMap<String, String>,
+    /// The folders that the services are built from.
+    pub contexts: BTreeMap<String, PathBuf>,
+    /// Further certificate authorities for builds, or the empty string.
+    pub ca: PathBuf,
+    /// Where the values of `<release>-auth` are kept; git ignores it.
+    pub auth: PathBuf,
+}
+
+impl Inputs {
+    /// Makes sure that the engine holds the images, and says what Tilt has to know.
+    ///
+    /// # Errors
+    /// As [`Bases::ensure`] and [`Project::context`].
+    pub async fn of(engine: &Engine, project: &Project, settings: &Settings, cluster: &str) -> Result<Self> {
+        let mut wanted = wanted();
+        wanted.retain(|want| want.recipe != REGISTRY_IMAGE.name);
+        let bases = Bases { engine, project, may_set_up: settings.may_set_up, from: From::Auto };
+        let held = bases.ensure(&wanted).await?;
+        let images = wanted.iter().zip(held).map(|(want, held)| (want.recipe.to_owned(), held.reference)).collect();
+        let contexts = BUILT
+            .iter()
+            .map(|image| Ok((image.name.to_owned(), project.context(image, settings)?)))
+            .collect::<Result<_>>()?;
+        let ca = settings.build_ca.clone().filter(|path| path.is_file()).unwrap_or_default();
+        let auth = project.root.join(".jetscale/auth.json");
+        Ok(Self { context: format!("kind-{cluster}"), images, contexts, ca, auth })
+    }
+
+    /// It as JSON.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], never in practice.
+    pub fn json(&self) -> Result<String> {
+        serde_json::to_string_pretty(self).map_err(Error::malformed("write the answer to the Tiltfile as JSON"))
+    }
+
+    /// The same, built from copies of the services' folders.
+    #[must_use]
+    pub fn from_copies(mut self, copies: &Path) -> Self {
+        for (name, folder) in &mut self.contexts {
+            *folder = copies.join(name);
+        }
+        self
+    }
+}

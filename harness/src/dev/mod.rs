@@ -1,0 +1,35 @@
+//! Stage dev: Tilt on a Kind cluster, on what it asks of this machine, and what it says of itself.
+//!
+//! Tilt builds and deploys here; the harness gives it a cluster with its registry, and looks on.
+
+mod debugger;
+mod ground;
+mod inputs;
+mod neighbour;
+mod ports;
+mod session;
+mod tree;
+mod view;
+
+pub use debugger::ask_debugger;
+pub use ground::{Ground, Wanted, made_by_hand, prepare};
+pub use inputs::Inputs;
+pub use neighbour::Neighbour;
+pub use ports::expect_free;
+pub use session::{Session, Start};
+pub use view::{Resource, TILTFILE, Update, View};
+
+/// The page of what the developer sees of Tilt.
+pub const HUD: &str = "http://localhost:10350";
+/// The api, by Kind's port mapping.
+pub const BACKEND: &str = "http://localhost:8000";
+/// The page, and the router in front of everything, by Kind's port mapping.
+pub const FRONTEND: &str = "http://localhost:3000";
+/// The port where Tilt serves its page and its API.
+pub const HUD_PORT: u16 = 10350;
+/// The port that Tilt forwards to the api's debugger.
+pub const DEBUGGER_PORT: u16 = 5678;
+/// The ports that Kind's port mappings own (kind/kind-config.yaml).
+pub const NODE_PORTS: [u16; 2] = [8000, 3000];
+/// The ports that Tilt owns.
+pub const TILT_PORTS: [u16; 2] = [HUD_PORT, DEBUGGER_PORT];

@@ -1,0 +1,58 @@
+//! What another stage's cluster on this machine holds, so that a scenario can tell that dev mode did not leak.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::ListParams;
+
+use crate::cluster::{self, Home, Phase};
+use crate::error::{Error, Result};
+use crate::k8s;
+use crate::tools::Tools;
+
+/// What another stage's cluster and the registry beside it hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Neighbour {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The images that its pods run; none where there is no cluster.
+    pub images: BTreeSet<String>,
+    /// The repositories in its registry's data.
+    pub repositories: BTreeSet<String>,
+}
+
+impl Neighbour {
+    /// Looks, and changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Kube`] when the cluster is there and does not answer.
+    pub async fn look(home: &Home, tools: &Tools) -> Result<Self> {
+        let mut images = BTreeSet::new();
+        if let Phase::Ready { token, .. } = home.record()?.cluster {
+            let cluster = cluster::find(home, tools, &token).await?;
+            let what = format!("list the pods of {}", cluster.name);
+            let pods: Api<Pod> = Api::all(cluster.client.clone());
+            let pods = k8s::within(&what, k8s::CALL, async {
+                pods.list(&ListParams::default()).await.map_err(Error::kube(&what))
+            })
+            .await?;
+            let specs = pods.items.into_iter().filter_map(|pod| pod.spec);
+            images.extend(specs.flat_map(|spec| spec.containers).filter_map(|container| container.image));
+        }
+        let repositories = repositories(&home.registry_data())?;
+        Ok(Self { cluster: home.cluster.clone(), images, repositories })
+    }
+}
+
+/// The repositories in a registry's data (the distribution registry's layout on disk).
+fn repositories(data: &Path) -> Result<BTreeSet<String>> {
+    let root = data.join("docker/registry/v2/repositories");
+    let listed = match std::fs::read_dir(&root) {
+        Ok(listed) => listed,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(Error::io(format!("list {}", root.display()))(error)),
+    };
+    Ok(listed.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+}

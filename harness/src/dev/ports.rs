@@ -1,0 +1,57 @@
+//! The fixed ports of stage dev are free, or whoever holds one is named.
+
+use crate::doctor::ports::{Holder, holder};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+
+/// The label by which Kind marks its nodes.
+const KIND_LABEL: &str = "io.x-k8s.kind.cluster";
+
+/// Makes sure that nobody listens at these ports.
+///
+/// # Errors
+/// [`Error::Refused`] with who holds each of them, and how to end that.
+pub async fn expect_free(engine: &Engine, ports: &[u16]) -> Result<()> {
+    let mut taken = Vec::new();
+    let mut next = Vec::new();
+    for port in ports {
+        let Some(found) = holder(*port) else { continue };
+        let (who, end) = match cluster_at(engine, *port).await? {
+            Some(cluster) => (format!("the Kind cluster {cluster}"), format!("kind delete cluster --name {cluster}")),
+            None => named(&found),
+        };
+        taken.push(format!("port {port} is held by {who}"));
+        if !next.contains(&end) {
+            next.push(end);
+        }
+    }
+    match taken.is_empty() {
+        true => Ok(()),
+        false => Err(Error::refused(taken.join("\n"), next.join("\n        "))),
+    }
+}
+
+fn named(found: &Holder) -> (String, String) {
+    match found.pid {
+        Some(pid) => (found.to_string(), format!("end it (kill {pid}), and run the same command again")),
+        None => (found.to_string(), "end it, and run the same command again".to_owned()),
+    }
+}
+
+/// The Kind cluster whose node publishes a port of this machine.
+async fn cluster_at(engine: &Engine, port: u16) -> Result<Option<String>> {
+    let listed = engine
+        .docker()?
+        .args(["ps", "--filter", &format!("publish={port}"), "--filter", &format!("label={KIND_LABEL}")])
+        .args(["--format", &format!("{{{{.Label \"{KIND_LABEL}\"}}}}|{{{{.Ports}}}}")])
+        .run()
+        .await?
+        .stdout;
+    // The filter also finds who publishes the port of that number in the container at another one here.
+    let here = format!(":{port}->");
+    Ok(listed.lines().filter_map(|line| line.split_once('|')).find(|(_, all)| all.contains(&here)).map(first))
+}
+
+fn first((name, _): (&str, &str)) -> String {
+    name.to_owned()
+}

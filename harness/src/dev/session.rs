@@ -1,0 +1,204 @@
+//! A Tilt: started for a run's scenarios, or in the foreground for a developer.
+
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use command_fds::CommandFdExt;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::ground::Ground;
+use super::tree;
+use super::view::View;
+use super::{HUD, HUD_PORT};
+use crate::cluster::{Home, Lock, Mode, tilt};
+use crate::error::{Error, Result};
+use crate::http::Reader;
+use crate::progress::Step;
+use crate::project::Project;
+use crate::run::{Run, write_json};
+use crate::settings::DEV_INPUTS;
+use crate::tools::{Look, Tool, Tools};
+
+/// How long Tilt may take to answer.
+const ANSWER: Duration = Duration::from_secs(60);
+/// How long it may take until every resource is green for the first time: all images are built.
+const GREEN: Duration = Duration::from_secs(900);
+/// How many lines of its log a failure shows.
+const TAIL: usize = 40;
+
+/// A Tilt whose resources were all green.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// What it says of itself.
+    pub view: View,
+    /// The copy of the checkout that it watches: `Tiltfile`, `charts`, `backend`, `frontend`.
+    pub tree: PathBuf,
+    /// What it writes.
+    pub log: PathBuf,
+}
+
+/// What a Tilt is started with.
+#[derive(Debug, Clone, Copy)]
+pub struct Start<'a> {
+    /// Where the tools are.
+    pub tools: &'a Tools,
+    /// The dev cluster's state folder.
+    pub home: &'a Home,
+    /// The checkout.
+    pub project: &'a Project,
+    /// What it stands on.
+    pub ground: &'a Ground,
+}
+
+impl Start<'_> {
+    /// `tilt`, with the cluster, its page's address and the answer to the Tiltfile's question.
+    async fn command(&self, task: &str, inputs: &Path, folder: &Path, held: Vec<&Lock>) -> Result<Command> {
+        let Look::Found(found) = self.tools.look(Tool::Tilt).await? else {
+            return Err(Error::refused("there is no tilt", "cargo stack setup"));
+        };
+        let cluster = &self.ground.cluster;
+        let mut command = Command::new(&found.path);
+        command
+            .args([task, "--context", &cluster.context, "--host", "127.0.0.1", "--port", &HUD_PORT.to_string()])
+            .arg("--file")
+            .arg(folder.join("Tiltfile"))
+            .current_dir(folder)
+            .env("KUBECONFIG", &cluster.kubeconfig)
+            .env("PATH", self.tools.search_path())
+            .env(DEV_INPUTS, inputs);
+        let held = held.into_iter().map(Lock::descriptor).collect::<Result<Vec<_>>>()?;
+        command.as_std_mut().preserved_fds(held);
+        Ok(command)
+    }
+
+    fn lock(&self) -> Result<Lock> {
+        let path = self.home.tilt_lock();
+        let mut lock = Lock::try_take(&path, Mode::Exclusive)?
+            .ok_or_else(|| Error::refused("another Tilt runs on the dev cluster", "cargo stack clean --wait"))?;
+        lock.label("tilt");
+        Ok(lock)
+    }
+
+    /// Starts a Tilt of a run's own on a copy of the checkout, and waits until all of it is green.
+    ///
+    /// It outlives this process, for the run's others; the reaper ends it. Only under the lock `change`.
+    ///
+    /// # Errors
+    /// [`Error::Doomed`] or [`Error::Deadline`], with the end of its log.
+    pub async fn detached(&self, run: &Run) -> Result<Session> {
+        let step = Step::begin("starting Tilt, until all of its resources are green");
+        let (tree, log) = (run.folder.join("tree"), run.folder.join("tilt.log"));
+        let (inputs, config) = (run.folder.join("dev-inputs.json"), run.folder.join("tilt-config"));
+        tree::copy(self.project, &self.ground.inputs, &tree)?;
+        write_json(&inputs, &self.ground.inputs.clone().from_copies(&tree))?;
+        let lock = self.lock()?;
+        let say = || format!("write {}", log.display());
+        let output = File::create(&log).map_err(Error::io(say()))?;
+        let both = output.try_clone().map_err(Error::io(say()))?;
+        let mut command = self.command("up", &inputs, &tree, vec![&lock]).await?;
+        command.arg("--stream").env("TILT_CONFIG", &config).stdin(Stdio::null()).stdout(output).stderr(both);
+        // Not the runner's group, which a test's time-out kills.
+        command.as_std_mut().process_group(0);
+        let mut child = command.spawn().map_err(Error::io("start tilt"))?;
+        drop((command, lock));
+        let pid = pid_of(&child);
+        tilt::note(
+            self.home,
+            &tilt::Running { pid, run: run.id.clone(), tree: tree.clone(), config: config.clone(), log: log.clone() },
+        )?;
+        let work = async {
+            Reader::new(HUD)?.answers("/", ANSWER).await?;
+            let view = View::open(&config).await?;
+            view.all_green(GREEN).await?;
+            Ok(Session { view, tree, log: log.clone() })
+        };
+        let outcome = tokio::select! {
+            outcome = work => outcome,
+            status = child.wait() => Err(ended(status)),
+        };
+        match outcome {
+            Ok(session) => {
+                step.done();
+                Ok(session)
+            }
+            Err(error) => Err(error.diagnosed(format!("the end of {}\n{}", log.display(), tail(&log)))),
+        }
+    }
+
+    /// Runs Tilt in the foreground with this process's own terminal, and returns when it has ended.
+    ///
+    /// Ctrl-C reaches Tilt by the terminal; where there is none, SIGINT and SIGTERM are handed on. The locks last as
+    /// long as it does. `started` is called once it is noted whose it is.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be started.
+    pub async fn foreground(&self, ci: bool, used: Lock, change: Lock) -> Result<ExitStatus> {
+        let inputs = self.home.folder.join("dev-inputs.json");
+        write_json(&inputs, &self.ground.inputs)?;
+        let lock = self.lock()?;
+        let task = if ci { "ci" } else { "up" };
+        let mut command = self.command(task, &inputs, &self.project.root, vec![&lock, &used]).await?;
+        let mut interrupted = signal(SignalKind::interrupt()).map_err(Error::io("listen for SIGINT"))?;
+        let mut terminated = signal(SignalKind::terminate()).map_err(Error::io("listen for SIGTERM"))?;
+        let mut child = command.spawn().map_err(Error::io("start tilt"))?;
+        drop((command, lock));
+        let nowhere = PathBuf::new();
+        let running = tilt::Running {
+            pid: pid_of(&child),
+            run: tilt::BY_HAND.to_owned(),
+            tree: self.project.root.clone(),
+            config: nowhere.clone(),
+            log: nowhere,
+        };
+        tilt::note(self.home, &running)?;
+        drop(change);
+        let by_terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
+        loop {
+            let given = tokio::select! {
+                status = child.wait() => return status.map_err(Error::io("wait for tilt")),
+                _ = interrupted.recv() => (!by_terminal).then_some(Signal::INT),
+                _ = terminated.recv() => Some(Signal::TERM),
+            };
+            if let Some((pid, signal)) = Pid::from_raw(running.pid).zip(given) {
+                // Ended in between: then there is nothing to tell it.
+                let _ = kill_process(pid, signal);
+            }
+        }
+    }
+}
+
+impl Session {
+    /// The Tilt of this run, that another process of it started.
+    ///
+    /// # Errors
+    /// As [`View::open`].
+    pub async fn join(running: tilt::Running) -> Result<Self> {
+        let view = View::open(&running.config).await?;
+        Ok(Self { view, tree: running.tree, log: running.log })
+    }
+
+    /// The last lines that Tilt wrote.
+    pub fn tail(&self) -> String {
+        tail(&self.log)
+    }
+}
+
+fn pid_of(child: &Child) -> i32 {
+    child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default()
+}
+
+fn ended(status: std::io::Result<ExitStatus>) -> Error {
+    let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+    Error::Unmet(format!("tilt ended by itself ({status})"))
+}
+
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(TAIL)..].join("\n")
+}

@@ -1,0 +1,280 @@
+//! `Dev`: the run's Tilt, what it serves, and a copy of the checkout to edit.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use kube::ResourceExt;
+
+use crate::cluster::{Lock, Mode};
+use crate::descriptor::{CHARTS, Component, UMBRELLA};
+use crate::dev::{self, Neighbour, Resource, Update};
+use crate::error::{Error, Result};
+use crate::events;
+use crate::fixture::{self, Fixtures};
+use crate::http::Reader;
+use crate::k8s::{self, State, workload};
+use crate::scenario::{Aftercare, Argument, Made, Needs};
+use crate::tools::{Command, Tool};
+
+/// How often it is asked whether an edit is served: what is measured is a fraction of a second.
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+/// How long everything may take to be as it was, after a scenario's edits are undone.
+const UNDONE: Duration = Duration::from_secs(110);
+
+/// The run's Tilt, for one scenario alone: others wait until it has undone its edits.
+#[derive(Debug)]
+pub struct Dev {
+    dev: Arc<fixture::Dev>,
+    fixtures: Arc<Fixtures>,
+    edits: Edits,
+    /// Who edits.
+    scenario: String,
+}
+
+/// The files that were edited, as they were before.
+type Edits = Arc<Mutex<BTreeMap<PathBuf, String>>>;
+
+/// When a file was saved.
+#[derive(Debug, Clone, Copy)]
+pub struct Saved {
+    /// For durations.
+    pub at: Instant,
+    /// For comparison with what Tilt says.
+    pub moment: SystemTime,
+}
+
+impl Dev {
+    /// Replaces a text in a file of the copy (`backend/…`, `frontend/…`, `charts/…`); undone after the scenario.
+    ///
+    /// # Errors
+    /// [`Error::Unmet`] when the file does not hold the text.
+    pub fn edit(&self, path: &str, from: &str, to: &str) -> Result<Saved> {
+        let file = self.dev.session.tree.join(path);
+        let text = std::fs::read_to_string(&file).map_err(Error::io(format!("read {}", file.display())))?;
+        if !text.contains(from) {
+            return Err(Error::Unmet(format!("{path} does not hold {from:?}")));
+        }
+        let edited = text.replacen(from, to, 1);
+        self.edits.lock().unwrap_or_else(PoisonError::into_inner).entry(file.clone()).or_insert(text);
+        let saved = Saved { at: Instant::now(), moment: SystemTime::now() };
+        std::fs::write(&file, edited).map_err(Error::io(format!("write {}", file.display())))?;
+        Ok(saved)
+    }
+
+    /// How long it took from a save until an address serves a text.
+    ///
+    /// # Errors
+    /// [`Error::Deadline`] with the last answer.
+    pub async fn served(&self, base: &str, path: &str, text: &str, saved: Saved) -> Result<Duration> {
+        let reader = Reader::new(base)?;
+        let limit = Duration::from_secs(45);
+        let mut last = "not asked yet".to_owned();
+        let asking = async {
+            let mut beat = tokio::time::interval(BETWEEN_TRIES);
+            loop {
+                beat.tick().await;
+                match reader.get(path).await {
+                    Ok(reply) if reply.status == 200 && reply.text().contains(text) => return saved.at.elapsed(),
+                    Ok(reply) => last = format!("it answered {} without it", reply.status),
+                    Err(error) => last = error.report(),
+                }
+            }
+        };
+        tokio::time::timeout(limit, asking).await.map_err(|_| Error::Deadline {
+            awaited: format!("{text:?} from {base}{path}"),
+            after: limit,
+            last,
+        })
+    }
+
+    /// Waits for the end of Tilt's update of a resource that began at or after a save.
+    ///
+    /// # Errors
+    /// [`Error::Deadline`] after `limit`.
+    pub async fn updated(&self, resource: &str, saved: Saved, limit: Duration) -> Result<Update> {
+        self.dev.session.view.updated(resource, saved.moment, limit).await
+    }
+
+    /// Waits until everything is green, and reached by both addresses.
+    ///
+    /// # Errors
+    /// [`Error::Doomed`] or [`Error::Deadline`].
+    pub async fn settled(&self) -> Result<()> {
+        self.dev.settled().await
+    }
+
+    /// All of Tilt's resources, once they are green.
+    ///
+    /// # Errors
+    /// [`Error::Doomed`] or [`Error::Deadline`].
+    pub async fn all_green(&self) -> Result<Vec<Arc<Resource>>> {
+        self.dev.session.view.all_green(UNDONE).await
+    }
+
+    /// Waits until a resource is as the judge wants it.
+    ///
+    /// # Errors
+    /// [`Error::Doomed`] or [`Error::Deadline`].
+    pub async fn resource(&self, name: &str, judge: impl FnMut(&Resource) -> State) -> Result<()> {
+        let awaited = format!("Tilt's resource {name}");
+        self.dev.session.view.resource(name, &awaited, Duration::from_secs(60), judge).await
+    }
+
+    /// Presses the button of a task, and returns how it ended.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when there is no such task; [`Error::Deadline`] when it does not end.
+    pub async fn press(&self, task: &str) -> Result<Update> {
+        let pressed = Saved { at: Instant::now(), moment: SystemTime::now() };
+        self.tilt("trigger").await?.arg(task).run().await?;
+        self.updated(task, pressed, Duration::from_secs(90)).await
+    }
+
+    /// `tilt` on another context than our own: what the Tiltfile says to it. Nothing is deployed.
+    ///
+    /// # Errors
+    /// [`Error::Command`] with what Tilt said.
+    pub async fn tiltfile_on(&self, kubeconfig: &str) -> Result<()> {
+        let file = tempfile::NamedTempFile::new().map_err(Error::io("make a kubeconfig"))?;
+        std::fs::write(file.path(), kubeconfig).map_err(Error::io("write a kubeconfig"))?;
+        let tree = &self.dev.session.tree;
+        let command = self.fixtures.tools.command(Tool::Tilt).await?.args(["alpha", "tiltfile-result", "--file"]);
+        let command = command.arg(tree.join("Tiltfile")).folder(tree);
+        command.env("KUBECONFIG", file.path().to_string_lossy()).run().await.map(drop)
+    }
+
+    async fn tilt(&self, task: &str) -> Result<Command> {
+        let port = dev::HUD_PORT.to_string();
+        Ok(self.fixtures.tools.command(Tool::Tilt).await?.args([task, "--host", "127.0.0.1", "--port", &port]))
+    }
+
+    /// The names of a component's pods that are not leaving.
+    ///
+    /// # Errors
+    /// [`Error::Kube`] when they cannot be listed.
+    pub async fn pods(&self, component: &Component) -> Result<Vec<String>> {
+        let plan = &self.dev.shared.plan;
+        let pods = workload::pods(self.kube(), &plan.namespace, &plan.selector(component)).await?;
+        let staying = pods.iter().filter(|pod| !k8s::pod::is_terminating(pod));
+        Ok(staying.map(ResourceExt::name_any).collect())
+    }
+
+    /// What the first pod of a component wrote.
+    ///
+    /// # Errors
+    /// [`Error::Kube`] when it cannot be read.
+    pub async fn log(&self, component: &Component) -> Result<String> {
+        let Some(pod) = self.pods(component).await?.into_iter().next() else {
+            return Err(Error::Unmet(format!("there is no pod of {}", component.suffix)));
+        };
+        let what = format!("read the log of {pod}");
+        let api: kube::Api<k8s_openapi::api::core::v1::Pod> =
+            kube::Api::namespaced(self.kube().clone(), self.namespace());
+        let params = kube::api::LogParams { container: Some(component.label.to_owned()), ..Default::default() };
+        k8s::within(&what, k8s::CALL, async { api.logs(&pod, &params).await.map_err(Error::kube(&what)) }).await
+    }
+
+    /// A client of the dev cluster; for reading.
+    pub fn kube(&self) -> &kube::Client {
+        &self.dev.shared.cluster.client
+    }
+
+    /// The release's namespace.
+    pub fn namespace(&self) -> &str {
+        &self.dev.shared.plan.namespace
+    }
+
+    /// The name of a component's Service and workload.
+    pub fn name_of(&self, component: &Component) -> String {
+        self.dev.shared.plan.name(component.suffix)
+    }
+
+    /// What the clusters of this checkout's other stages hold.
+    ///
+    /// # Errors
+    /// [`Error::Kube`] when one that is there does not answer.
+    pub async fn neighbours(&self) -> Result<Vec<Neighbour>> {
+        self.fixtures.neighbours().await
+    }
+
+    /// Writes a measured time into the run's events, from which `cargo stack report --measured` makes a table.
+    pub fn measured(&self, what: &str, took: Duration) {
+        events::timed(&self.scenario, what, took);
+    }
+}
+
+impl Argument for Dev {
+    const NEEDS: Needs = Needs::Dev;
+
+    async fn make(fixtures: Arc<Fixtures>, scenario: &str) -> Result<Made<Self>> {
+        let dev = fixtures.dev().await?;
+        let turn = fixtures.turn(Mode::Exclusive).await?;
+        let edits = Edits::default();
+        let aftercare = Care { dev: Arc::clone(&dev), edits: Arc::clone(&edits), _turn: turn };
+        Ok(Made { argument: Self { dev, fixtures, edits, scenario: scenario.to_owned() }, aftercare: Box::new(aftercare) })
+    }
+}
+
+/// The resource of Tilt's that an edit of a file updates.
+fn resource_of(path: &Path) -> String {
+    let mut parts = path.iter().map(|part| part.to_string_lossy().into_owned());
+    match (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) {
+        (folder, chart) if folder == CHARTS && chart == UMBRELLA => dev::TILTFILE.to_owned(),
+        (folder, chart) if folder == CHARTS => chart,
+        (service, _) => service,
+    }
+}
+
+/// Undoes the edits, and gives the turn to others once everything is as it was.
+struct Care {
+    dev: Arc<fixture::Dev>,
+    edits: Edits,
+    _turn: Lock,
+}
+
+impl Aftercare for Care {
+    fn diagnose(&self) -> Pin<Box<dyn Future<Output = Option<String>> + Send + '_>> {
+        Box::pin(async {
+            let shared = &self.dev.shared;
+            let pods = k8s::diagnose(&shared.cluster.client, &shared.plan.namespace).await;
+            Some(format!("{pods}\n\nTilt's last lines:\n{}", self.dev.session.tail()))
+        })
+    }
+
+    fn remove(self: Box<Self>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
+        Box::pin(async move {
+            let edits = std::mem::take(&mut *self.edits.lock().unwrap_or_else(PoisonError::into_inner));
+            let moment = SystemTime::now();
+            let mut touched = std::collections::BTreeSet::new();
+            for (file, text) in edits {
+                if std::fs::read_to_string(&file).is_ok_and(|now| now == text) {
+                    continue;
+                }
+                std::fs::write(&file, text).map_err(Error::io(format!("write {}", file.display())))?;
+                touched.extend(file.strip_prefix(&self.dev.session.tree).ok().map(resource_of));
+            }
+            for resource in touched {
+                self.dev.session.view.updated(&resource, moment, UNDONE).await?;
+            }
+            self.dev.settled().await
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("backend/requirements.txt", "backend")]
+    #[case("charts/redis/values.yaml", "redis")]
+    #[case("charts/app/values.yaml", "(Tiltfile)")]
+    fn an_edit_belongs_to_a_resource(#[case] path: &str, #[case] resource: &str) {
+        assert_eq!(resource_of(Path::new(path)), resource);
+    }
+}
