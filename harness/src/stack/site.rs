@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::shared::SharedCare;
 use crate::cluster::Cluster;
@@ -17,6 +18,9 @@ use crate::scenario::{Argument, Made, Needs, Nothing};
 use crate::services::{self, Backend};
 use crate::stage::Stage;
 use crate::websocket::{self, Handshake};
+
+/// How many times slower a release beside its tests may be: it shares the machine with builds and with them.
+const SHARED_MACHINE: u32 = 5;
 
 /// An address that answers: GET, HEAD, and a WebSocket handshake; nothing that writes.
 ///
@@ -33,6 +37,8 @@ pub struct Site {
     plain: Option<SocketAddr>,
     /// The revision that is meant to be served, where one is known.
     meant: Option<String>,
+    /// How many times slower than the live site it may be.
+    slack: u32,
     /// Who asks.
     scenario: String,
     /// Keeps the way to the cluster open.
@@ -46,7 +52,7 @@ impl Site {
     /// The URL or the CA bundle does not parse.
     pub fn new(options: Options, scenario: &str) -> Result<Self> {
         let reader = Reader::with(options.clone())?;
-        Ok(Self { reader, options, plain: None, meant: None, scenario: scenario.to_owned(), forward: None })
+        Ok(Self { reader, options, plain: None, meant: None, slack: 1, scenario: scenario.to_owned(), forward: None })
     }
 
     /// The same site, whose host answers without TLS at this address.
@@ -61,6 +67,12 @@ impl Site {
         Self { meant: revision, ..self }
     }
 
+    /// The same site, which may be so many times slower than the live one.
+    #[must_use]
+    pub fn slower(self, times: u32) -> Self {
+        Self { slack: times, ..self }
+    }
+
     /// The site of a release: its one router, the frontend, through a forward to a ready pod.
     pub(super) async fn of(cluster: &Cluster, plan: &Plan, scenario: &str) -> Result<Self> {
         let component = &descriptor::FRONTEND;
@@ -68,7 +80,7 @@ impl Site {
         let port = component.container_port;
         let forward = Forward::open(cluster.client.clone(), &plan.namespace, &selector, port).await?;
         let site = Self::new(Options::new(forward.url()), scenario)?;
-        let site = site.meant_to_serve(Some(plan.artifacts.revision.clone()));
+        let site = site.meant_to_serve(Some(plan.artifacts.revision.clone())).slower(SHARED_MACHINE);
         Ok(Self { forward: Some(Arc::new(forward)), ..site })
     }
 
@@ -153,11 +165,16 @@ impl Site {
             resolve: self.options.resolve,
             ..websocket::Options::default()
         };
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         match services::open_websocket(self.reader.base(), &options).await {
             Err(error) => Err(self.explained(self.reader.explained(error, start.elapsed()).await)),
             handshake => handshake,
         }
+    }
+
+    /// What is allowed here where the live site is allowed this.
+    pub fn allows(&self, live: Duration) -> Duration {
+        live * self.slack
     }
 
     /// The revision that is meant to be served.
@@ -196,7 +213,7 @@ impl Site {
     pub fn at(&self, address: IpAddr) -> Result<Self> {
         let resolve = Some((address, self.reader.target().port).into());
         let site = Self::new(Options { resolve, ..self.options.clone() }, &self.scenario)?;
-        Ok(site.meant_to_serve(self.meant.clone()))
+        Ok(site.meant_to_serve(self.meant.clone()).slower(self.slack))
     }
 
     /// That TLS is spoken here.
