@@ -15,6 +15,12 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// The scenarios that failed.
+    pub fn failed(&self) -> Vec<&str> {
+        let verdicts = self.text.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix("... FAILED"));
+        verdicts.map(str::trim).collect()
+    }
+
     /// Fails the test unless the suite was red and said this.
     #[track_caller]
     pub fn is_red_with(&self, parts: &[&str]) {
@@ -33,7 +39,11 @@ pub fn checkout() -> PathBuf {
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        let built = Command::new(env!("CARGO"))
+        let mut cargo = Command::new(env!("CARGO"));
+        for name in of_this_test() {
+            cargo.env_remove(name);
+        }
+        let built = cargo
             .args(["test", "--workspace", "--test", "smoke", "--no-run", "--message-format", "json"])
             .current_dir(checkout())
             .output()
@@ -45,6 +55,13 @@ pub fn binary() -> &'static Path {
             messages.find(|message| message["target"]["name"] == "smoke" && message["executable"].is_string());
         PathBuf::from(artifact.unwrap()["executable"].as_str().unwrap())
     })
+}
+
+/// What cargo told this test about its package: build scripts would see a change, and everything be built anew.
+#[expect(clippy::disallowed_methods, reason = "these are no settings")]
+fn of_this_test() -> impl Iterator<Item = String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.filter(|name| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.starts_with(start)))
 }
 
 /// Runs the scenarios with this text in their names against an address, with these settings beside it.
