@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::shared::SharedCare;
 use crate::cluster::Cluster;
@@ -19,6 +20,9 @@ use crate::scenario::{Argument, Made, Needs, Nothing};
 use crate::services::{self, Backend};
 use crate::stage::Stage;
 use crate::websocket::{self, Handshake};
+
+/// How many times slower a release beside its tests may be: it shares the machine with builds and with them.
+const SHARED_MACHINE: u32 = 5;
 
 /// A way to the cluster, open for as long as it lives.
 trait Open: std::fmt::Debug + Send + Sync {
@@ -53,6 +57,8 @@ pub struct Site {
     plain: Option<SocketAddr>,
     /// The revision that is meant to be served, where one is known.
     meant: Option<String>,
+    /// How many times slower than the live site it may be.
+    slack: u32,
     /// Who asks.
     scenario: String,
     /// Keeps the way to the cluster open.
@@ -66,7 +72,7 @@ impl Site {
     /// The URL or the CA bundle does not parse.
     pub fn new(options: Options, scenario: &str) -> Result<Self> {
         let reader = Reader::with(options.clone())?;
-        Ok(Self { reader, options, plain: None, meant: None, scenario: scenario.to_owned(), forward: None })
+        Ok(Self { reader, options, plain: None, meant: None, slack: 1, scenario: scenario.to_owned(), forward: None })
     }
 
     /// The same site, whose host answers without TLS at this address.
@@ -79,6 +85,12 @@ impl Site {
     #[must_use]
     pub fn meant_to_serve(self, revision: Option<String>) -> Self {
         Self { meant: revision, ..self }
+    }
+
+    /// The same site, which may be so many times slower than the live one.
+    #[must_use]
+    pub fn slower(self, times: u32) -> Self {
+        Self { slack: times, ..self }
     }
 
     /// The site of stage dev: its router, by Kind's port mapping, as the developer's browser reaches it.
@@ -105,7 +117,7 @@ impl Site {
         };
         // Tilt's images are of no revision.
         let revision = (stage != Stage::Dev).then(|| shared.plan.artifacts.revision.clone());
-        Ok(site.meant_to_serve(revision))
+        Ok(site.meant_to_serve(revision).slower(SHARED_MACHINE))
     }
 
     async fn behind(edge: &Edge, scenario: &str) -> Result<Self> {
@@ -194,11 +206,16 @@ impl Site {
             resolve: self.options.resolve,
             ..websocket::Options::default()
         };
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         match services::open_websocket(self.reader.base(), &options).await {
             Err(error) => Err(self.explained(self.reader.explained(error, start.elapsed()).await)),
             handshake => handshake,
         }
+    }
+
+    /// What is allowed here where the live site is allowed this.
+    pub fn allows(&self, live: Duration) -> Duration {
+        live * self.slack
     }
 
     /// The revision that is meant to be served.
@@ -237,7 +254,7 @@ impl Site {
     pub fn at(&self, address: IpAddr) -> Result<Self> {
         let resolve = Some((address, self.reader.target().port).into());
         let site = Self::new(Options { resolve, ..self.options.clone() }, &self.scenario)?;
-        Ok(site.meant_to_serve(self.meant.clone()))
+        Ok(site.meant_to_serve(self.meant.clone()).slower(self.slack))
     }
 
     /// That TLS is spoken here.

@@ -1,0 +1,89 @@
+//! Stage live as it really runs, against servers that play a site: green where all is well, and red with the right
+//! layer where something is not.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod certificates;
+mod faults;
+mod server;
+mod suite;
+
+use harness::http::{BETWEEN_REQUESTS, MOST_REQUESTS};
+use harness::services::SIGN_IN;
+
+use self::certificates::Authority;
+use self::server::{REVISION, healthy, start};
+
+/// What a whole run sends: GET and HEAD alone, within the budget and at its pace.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_run_reads_and_stays_within_its_budget() {
+    let server = start(None, healthy).await;
+    suite::binary();
+    let began = std::time::Instant::now();
+    let ran = suite::run(&format!("http://{}", server.address), "", &[("GIT_SHA", &REVISION[..9])]).await;
+    let took = began.elapsed();
+    // A busy machine answers itself too slowly.
+    let failed: Vec<_> = ran.failed().into_iter().filter(|name| !name.starts_with("latency::")).collect();
+    assert!(failed.is_empty(), "{}", ran.text);
+    assert!(ran.text.contains(" latency::p95_is_within_its_budget::page: p95 "), "{}", ran.text);
+    let asked = server.asked.lock().unwrap();
+    let writes: Vec<_> = asked.iter().filter(|asked| !matches!(asked.method.as_str(), "GET" | "HEAD")).collect();
+    assert!(writes.is_empty(), "{writes:?}");
+    let count = u32::try_from(asked.len()).unwrap();
+    assert!((60..=u32::try_from(MOST_REQUESTS).unwrap()).contains(&count), "{count} requests");
+    assert!(took >= BETWEEN_REQUESTS * (count - 1), "{count} requests in {took:?}");
+}
+
+/// What is about TLS, and what it measured: for people at the run's end, for machines in JUnit's XML.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_tls_all_is_green_and_each_scenario_says_what_it_measured() {
+    let authority = Authority::new();
+    let server = start(Some(authority.acceptor("127.0.0.1", 2999)), healthy).await;
+    let bundle = authority.bundle();
+    let url = format!("https://{}", server.address);
+    let ran = suite::run(&url, "s::", &[("JETSCALE_CA_BUNDLE", bundle.to_str().unwrap())]).await;
+    assert!(ran.passed, "{}", ran.text);
+    let measured = [
+        "passed   tls::certificates_last_for_two_more_weeks: days left ",
+        "passed   tls::speaks_the_current_protocol: protocol TLSv1.3",
+        "passed   tls::refuses_the_obsolete_protocol: TLS 1.1 refused by an alert",
+        "passed   headers::https_is_for_good: HSTS max-age=31536000",
+    ];
+    for part in measured {
+        assert!(ran.text.contains(part), "there is no {part:?} in:\n{}", ran.text);
+    }
+    let junit = ran.folder.path().join("junit.xml");
+    let report = std::process::Command::new(env!("CARGO_BIN_EXE_cargo-stack"))
+        .args(["report", "--junit", junit.to_str().unwrap()])
+        .env("JETSCALE_RUN_DIR", ran.folder.path())
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&report.stdout).contains(measured[0]), "{report:?}");
+    let junit = std::fs::read_to_string(junit).unwrap();
+    assert!(junit.contains("<system-out>days left "), "{junit}");
+}
+
+/// The sign-in is the one POST there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_signs_in_and_posts_nothing_else() {
+    let server = start(None, healthy).await;
+    let account = [("JETSCALE_ACCOUNT_LOGIN", "somebody"), ("JETSCALE_ACCOUNT_PASSWORD", "hunter2")];
+    let ran = suite::run(&format!("http://{}", server.address), "account::i", &account).await;
+    assert!(ran.passed && !ran.text.contains("hunter2"), "{}", ran.text);
+    let asked = server.asked.lock().unwrap();
+    let writes: Vec<_> = asked.iter().filter(|asked| asked.method != "GET").collect();
+    assert!(!writes.is_empty());
+    assert!(writes.iter().all(|asked| asked.method == "POST" && asked.path == SIGN_IN), "{writes:?}");
+}
+
+/// A file with no word in main.rs compiles to nothing.
+#[test]
+fn every_file_of_the_suite_is_a_module() {
+    let listed = std::process::Command::new(suite::binary()).arg("--list").output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let modules: std::collections::BTreeSet<_> = listed.lines().filter_map(|line| line.split("::").next()).collect();
+    let folder = std::fs::read_dir(suite::checkout().join("smoke/tests/smoke")).unwrap();
+    let files = folder.map(|entry| entry.unwrap().file_name().to_string_lossy().trim_end_matches(".rs").to_owned());
+    let files: std::collections::BTreeSet<_> = files.filter(|name| name != "main").collect();
+    assert_eq!(modules, files.iter().map(String::as_str).collect());
+}

@@ -1,0 +1,5 @@
+use harness::http::Client;
+
+fn main() {
+    let _ = Client::new("https://app.jetscale.ai");
+}
