@@ -5,6 +5,7 @@
 mod artifacts;
 mod dev;
 mod parity;
+mod preview;
 mod validate;
 
 use std::io::Write;
@@ -68,6 +69,9 @@ enum Task {
     /// Build, copy, show and compare sets of images, for the stages that build none.
     #[command(subcommand)]
     Artifacts(artifacts::Task),
+    /// Deploy, list and remove the previews of pull requests on an existing cluster (docs/preview.md).
+    #[command(subcommand)]
+    Preview(preview::Task),
     /// Compare what the clusters of stages local and ci really hold, once both have run.
     ///
     /// Exit status 1 when anything but image references (repository@digest) differs.
@@ -215,6 +219,7 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
         Task::Dev { inputs: true, .. } => dev::inputs(&settings).await,
         Task::Dev { ci, .. } => dev::run(settings, ci).await,
         Task::Artifacts(task) => artifacts::run(task, settings).await,
+        Task::Preview(task) => preview::run(task, settings).await,
         Task::Parity => parity::run(&settings),
         Task::Setup { from, stage, dry_run } => setup(&settings, from.into(), stage.into(), dry_run).await,
         Task::Doctor { json } => doctor(&settings, json).await,
@@ -229,9 +234,6 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
 
 async fn up(settings: Settings) -> Result<ExitCode> {
     let stage = settings.stage.unwrap_or(Stage::Local);
-    if let Some(why) = stage.missing() {
-        return Err(Error::refused(why, "set JETSCALE_STAGE=local, or unset it"));
-    }
     let fixtures = Arc::new(Fixtures::new(settings, stage)?);
     let shared = fixtures.release().await?;
     eprintln!("release {} in context {} is ready", shared.plan.release, shared.cluster.context);

@@ -69,12 +69,7 @@ pub const VALUES_E2E: &str = "values.local.e2e.yaml";
 pub const VALUES_FILES: [ValuesFile; 4] = [
     ValuesFile { name: "dev", file: "values.local.dev.yaml", set: &[], dev: true },
     ValuesFile { name: "e2e", file: VALUES_E2E, set: &[], dev: false },
-    ValuesFile {
-        name: "preview",
-        file: "values.preview.yaml",
-        set: &["ingress.host=pr-1.app.jetscale.ai"],
-        dev: false,
-    },
+    ValuesFile { name: "preview", file: VALUES_PREVIEW, set: &["ingress.host=pr-1.app.jetscale.ai"], dev: false },
     ValuesFile { name: "live", file: "values.live.yaml", set: &[], dev: false },
 ];
 /// The longest release name that the charts take, in characters.
@@ -93,6 +88,16 @@ pub const EDGE_LABEL: &str = "jetscale.ai/edge";
 pub const EDGE_HOST: &str = "app.jetscale.example";
 /// The label that every object, container and namespace of ours carries; its value is the owner.
 pub const OWNER_LABEL: &str = "jetscale.ai/owner";
+/// What a preview's namespace is called, but for the pull request's number.
+pub const PREVIEW_PREFIX: &str = "jetscale-pr-";
+/// Below which domain previews are served: `pr-<number>.` in front of it.
+pub const PREVIEW_DOMAIN: &str = "app.jetscale.ai";
+/// The namespace that opens a cluster to previews, and holds their Leases (charts/preview-sweeper).
+pub const PREVIEWS_NAMESPACE: &str = "jetscale-previews";
+/// The ClusterRole that a deployer has in a preview's namespace, and nowhere else (charts/preview-sweeper).
+pub const PREVIEW_ROLE: &str = "jetscale-preview-namespace";
+/// Values file of stage preview, in the umbrella's folder.
+pub const VALUES_PREVIEW: &str = "values.preview.yaml";
 /// The label by which a test's pod may reach the release's services (the charts' NetworkPolicies).
 pub const CLIENT_LABEL: &str = "jetscale.ai/client";
 /// The label that marks an image which stands in for an official one.

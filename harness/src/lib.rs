@@ -25,6 +25,8 @@ pub mod dev;
 
 pub mod validate;
 
+pub mod preview;
+
 pub mod stack;
 
 pub mod fixture;

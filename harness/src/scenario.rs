@@ -62,8 +62,12 @@ impl Needs {
             (Self::Images, Stage::Dev) => Some("stage dev has no artifact set: Tilt builds its images"),
             (Self::OwnStack, Stage::Dev) => Some("stage dev has the one release that Tilt deploys"),
             (Self::Site | Self::Account | Self::Charts, _) | (_, Stage::Local | Stage::Ci) => None,
+            (Self::Stack, Stage::Preview) => None,
+            (Self::Images, Stage::Preview) => {
+                Some("stage preview needs no engine: its images are the cluster's to pull")
+            }
+            (Self::OwnStack, Stage::Preview) => Some("a preview is one namespace with one release, which is shared"),
             (_, Stage::Live) => Some("stage live is read-only: it has a Site, and an Account if it is given one"),
-            _ => Some("this version runs it in stages local and ci alone"),
         }
     }
 }

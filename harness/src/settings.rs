@@ -33,8 +33,27 @@ pub const LIVE_URL: &str = "JETSCALE_LIVE_URL";
 pub const ACCOUNT_LOGIN: &str = "JETSCALE_ACCOUNT_LOGIN";
 /// Its password; never printed.
 pub const ACCOUNT_PASSWORD: &str = "JETSCALE_ACCOUNT_PASSWORD";
-/// The revision that stage live is meant to serve: 7 to 40 hexadecimal digits; without it any is right.
+/// The revision that stage live is meant to serve, or that stage preview deploys: 7 to 40 hexadecimal digits. In stage
+/// live any is right without it; stage preview wants it.
 pub const GIT_SHA: &str = "GIT_SHA";
+/// The pull request that a preview is of: a positive whole number, as GitHub writes it.
+pub const PR_NUMBER: &str = "PR_NUMBER";
+/// The context of the existing cluster that stage preview uses; the current context is never taken.
+pub const KUBE_CONTEXT: &str = "JETSCALE_KUBE_CONTEXT";
+/// The contexts that stage preview may use: a pattern in which `*` stands for any text, such as
+/// `arn:aws:eks:*:cluster/jetscale-preview`. Without it none may be used.
+pub const KUBE_CONTEXT_ALLOW: &str = "JETSCALE_KUBE_CONTEXT_ALLOW";
+/// The one file that holds [`KUBE_CONTEXT`]; default: `.kube/config` in [`HOME`].
+pub const KUBECONFIG: &str = "KUBECONFIG";
+/// Where a preview's host is found: `https://` and that host, with another port perhaps, or an address where DNS does
+/// not know the host (`https://127.0.0.1:8443`): the host in requests and certificates stays the preview's.
+pub const PREVIEW_URL: &str = "JETSCALE_PREVIEW_URL";
+/// Hours until a preview that nobody deploys again is swept; default 72.
+pub const PREVIEW_LIFETIME_HOURS: &str = "JETSCALE_PREVIEW_LIFETIME_HOURS";
+/// A further values file, for what is the preview cluster's own (ingress class, address blocks, stores); an absolute path.
+pub const PREVIEW_VALUES: &str = "JETSCALE_PREVIEW_VALUES";
+/// The folder of charts that stage preview deploys, instead of the checkout's: a pull request's, taken as data.
+pub const CHARTS_DIR: &str = "JETSCALE_CHARTS_DIR";
 /// A PEM file of further certificate authorities, for requests and for builds behind a TLS proxy.
 pub const CA_BUNDLE: &str = "JETSCALE_CA_BUNDLE";
 /// The Kind node image; default: the one that kind/kind-config.yaml pins.
@@ -64,6 +83,10 @@ pub const CI: &str = "CI";
 pub const GITHUB_SERVER_URL: &str = "GITHUB_SERVER_URL";
 /// Set by GitHub Actions: `owner/name`.
 pub const GITHUB_REPOSITORY: &str = "GITHUB_REPOSITORY";
+/// Where GitHub's API is; default `https://api.github.com`.
+pub const GITHUB_API_URL: &str = "GITHUB_API_URL";
+/// The token by which pull requests are looked at; never printed.
+pub const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
 /// Set by GitHub Actions: the run's number.
 pub const GITHUB_RUN_ID: &str = "GITHUB_RUN_ID";
 /// `true` in GitHub Actions, where findings are annotations as well.
@@ -125,10 +148,13 @@ const OURS: &[&str] = &[
     RUN_DIR,
     DEV_INPUTS,
     QUIET,
+    KUBE_CONTEXT,
+    KUBE_CONTEXT_ALLOW,
+    PREVIEW_URL,
+    PREVIEW_LIFETIME_HOURS,
+    PREVIEW_VALUES,
+    CHARTS_DIR,
 ];
-
-/// Settings of stages that this version does not have: set, they are named in a warning.
-const LATER: &[&str] = &["JETSCALE_KUBE_CONTEXT", "JETSCALE_KUBE_CONTEXT_ALLOW", "JETSCALE_PREVIEW_URL"];
 
 /// The services' own variables: known, and left alone.
 const SERVICES: &[&str] = &[
@@ -192,6 +218,16 @@ pub struct Login {
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Login({} at {}, …)", self.username, self.server)
+    }
+}
+
+/// A token, whose text is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(pub String);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
     }
 }
 
@@ -260,6 +296,28 @@ pub struct Settings {
     pub pip_index: Option<String>,
     /// The package folder that cargo names, if it runs us.
     pub manifest_dir: Option<PathBuf>,
+    /// [`PR_NUMBER`], as it is written.
+    pub pr_number: Option<String>,
+    /// [`KUBE_CONTEXT`].
+    pub kube_context: Option<String>,
+    /// [`KUBE_CONTEXT_ALLOW`].
+    pub kube_context_allow: Option<String>,
+    /// [`KUBECONFIG`] or its default.
+    pub kubeconfig: PathBuf,
+    /// [`PREVIEW_URL`].
+    pub preview_url: Option<String>,
+    /// [`PREVIEW_LIFETIME_HOURS`].
+    pub preview_lifetime: Duration,
+    /// [`PREVIEW_VALUES`].
+    pub preview_values: Option<PathBuf>,
+    /// [`CHARTS_DIR`].
+    pub charts_dir: Option<PathBuf>,
+    /// [`GITHUB_API_URL`].
+    pub github_api: String,
+    /// [`GITHUB_REPOSITORY`].
+    pub github_repository: Option<String>,
+    /// [`GITHUB_TOKEN`].
+    pub github_token: Option<Token>,
     /// Set names that start with JETSCALE_ and mean nothing to us; worth a warning, no more.
     pub unknown: Vec<String>,
 }
@@ -285,7 +343,7 @@ impl Settings {
         let get = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
         let path = |name: &str| get(name).map(PathBuf::from);
         // Cargo runs each suite in its package's folder: a relative path would mean another place in each.
-        for name in [CA_BUNDLE, TOOLBOX, BACKEND_DIR, FRONTEND_DIR, RUN_DIR] {
+        for name in [CA_BUNDLE, TOOLBOX, BACKEND_DIR, FRONTEND_DIR, RUN_DIR, KUBECONFIG, PREVIEW_VALUES, CHARTS_DIR] {
             if let Some(relative) = path(name).filter(|path| !path.is_absolute()) {
                 return Err(refuse(name, &relative.to_string_lossy(), "an absolute path"));
             }
@@ -345,6 +403,17 @@ impl Settings {
                 .collect(),
             pip_index: get(PIP_INDEX_URL).map(str::to_owned),
             manifest_dir: path(CARGO_MANIFEST_DIR),
+            pr_number: get(PR_NUMBER).map(str::to_owned),
+            kube_context: get(KUBE_CONTEXT).map(str::to_owned),
+            kube_context_allow: get(KUBE_CONTEXT_ALLOW).map(str::to_owned),
+            kubeconfig: path(KUBECONFIG).unwrap_or_else(|| home.join(".kube/config")),
+            preview_url: get(PREVIEW_URL).map(str::to_owned),
+            preview_lifetime: lifetime(get(PREVIEW_LIFETIME_HOURS))?,
+            preview_values: path(PREVIEW_VALUES),
+            charts_dir: path(CHARTS_DIR),
+            github_api: get(GITHUB_API_URL).unwrap_or("https://api.github.com").trim_end_matches('/').to_owned(),
+            github_repository: get(GITHUB_REPOSITORY).map(str::to_owned),
+            github_token: get(GITHUB_TOKEN).map(|token| Token(token.to_owned())),
         })
     }
 }
@@ -409,6 +478,14 @@ fn revision(value: Option<&str>) -> Result<Option<String>> {
     }
 }
 
+/// From an hour to thirty days: a preview always ends.
+fn lifetime(value: Option<&str>) -> Result<Duration> {
+    let text = value.unwrap_or("72");
+    let hours = text.parse::<u64>().ok().filter(|hours| (1..=720).contains(hours));
+    let hours = hours.ok_or_else(|| refuse(PREVIEW_LIFETIME_HOURS, text, "a whole number of hours, 1 to 720"))?;
+    Ok(Duration::from_secs(hours * 3600))
+}
+
 fn refuse(name: &str, value: &str, allowed: &str) -> Error {
     Error::refused(format!("{name}={value} is not allowed"), format!("set {name} to {allowed}, or unset it"))
 }
@@ -421,15 +498,13 @@ fn unknown_names(variables: &BTreeMap<String, String>) -> Result<Vec<String>> {
         if known(OURS) || known(SERVICES) {
             continue;
         }
-        if !known(LATER) {
-            let likeness = |setting: &&&str| strsim::jaro_winkler(&name[9..], &setting[9..]);
-            let closest = OURS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-            if let Some(setting) = closest.filter(|setting| likeness(setting) >= ALIKE) {
-                return Err(Error::refused(
-                    format!("{name} is not a setting; did you mean {setting}?"),
-                    format!("set {setting}, or unset {name}"),
-                ));
-            }
+        let likeness = |setting: &&&str| strsim::jaro_winkler(&name[9..], &setting[9..]);
+        let closest = OURS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        if let Some(setting) = closest.filter(|setting| likeness(setting) >= ALIKE) {
+            return Err(Error::refused(
+                format!("{name} is not a setting; did you mean {setting}?"),
+                format!("set {setting}, or unset {name}"),
+            ));
         }
         unknown.push(name.clone());
     }
@@ -458,6 +533,8 @@ mod tests {
     #[case::half_an_account("JETSCALE_ACCOUNT_LOGIN", "somebody", "set both, or none")]
     #[case::branch("GIT_SHA", "main", "7 to 40 hexadecimal digits")]
     #[case::too_long("GIT_SHA", "0123456789012345678901234567890123456789a", "7 to 40 hexadecimal digits")]
+    #[case::kubeconfigs("KUBECONFIG", "one:two", "an absolute path")]
+    #[case::no_lifetime("JETSCALE_PREVIEW_LIFETIME_HOURS", "0", "1 to 720")]
     #[case::slip("JETSCALE_STAG", "ci", "did you mean JETSCALE_STAGE?")]
     #[case::plural("JETSCALE_DEPLOYERS", "helm", "did you mean JETSCALE_DEPLOYER?")]
     #[case::case("JETSCALE_LIVEURL", "x", "did you mean JETSCALE_LIVE_URL?")]

@@ -42,14 +42,6 @@ impl Stage {
     pub fn may_build(self) -> Option<MayBuild> {
         (self == Self::Local).then_some(MayBuild(()))
     }
-
-    /// Why this harness cannot run the stage yet, if so.
-    pub fn missing(self) -> Option<&'static str> {
-        match self {
-            Self::Dev | Self::Local | Self::Ci | Self::Live => None,
-            Self::Preview => Some("stage preview needs its deployer, which is not part of this version"),
-        }
-    }
 }
 
 /// Leave to build images: whatever leads to a builder asks for it, and [`Stage::may_build`] alone gives it.

@@ -38,9 +38,6 @@ pub fn main_through(through: Through, default: Stage, scenarios: impl Into<Vec<S
     let mut arguments = Arguments::from_args();
     let (settings, trials) = match Settings::from_environment().and_then(|settings| {
         let stage = settings.stage.unwrap_or(default);
-        if let Some(why) = stage.missing() {
-            return Err(Error::refused(why, format!("set JETSCALE_STAGE={default}, or unset it")));
-        }
         Ok((settings.clone(), trials(scenarios.into(), (stage, through), settings)?))
     }) {
         Ok(ready) => ready,

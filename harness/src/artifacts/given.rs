@@ -12,6 +12,7 @@ use super::{Credentials, Registry, Sources, serve};
 use crate::descriptor::REGISTRY;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::project::Project;
 use crate::settings::{self, Settings};
 use crate::stage::Stage;
 
@@ -45,27 +46,13 @@ impl Given {
     /// # Errors
     /// [`Error::Refused`] naming the artifact, and what to do about it.
     pub async fn obtain(&self, engine: &Engine, sources: &Sources<'_>) -> Result<ArtifactSet> {
-        let location = self.location.as_deref().ok_or_else(|| {
-            Error::refused(
-                format!("stage {} builds nothing, and {} names no artifact set", self.stage, settings::ARTIFACTS),
-                "cargo stack artifacts build --output FILE, then set JETSCALE_ARTIFACTS to that file's absolute path",
-            )
-        })?;
-        let needed = images_of(&sources.project.skaffold()?, self.stage.name())?;
-        let text = read(location, sources.settings.ca_bundle.as_deref()).await?;
-        let set = ArtifactSet::parse(&text, location, &needed)?;
+        let (location, set) = self.parsed(sources.project, sources.settings).await?;
         let here = engine.platform().await?;
         if set.platform != here {
             return Err(Error::refused(
                 format!("the artifact set {location} is for {}, and this engine runs {here}", set.platform),
                 format!("build one for {here}, or set DOCKER_HOST to an engine of {}", set.platform),
             ));
-        }
-        if set.is_dirty() {
-            tracing::warn!(
-                "the artifact set {location} is of {}: no commit holds what it was built from",
-                set.revision
-            );
         }
         if let Some(artifact) = set.builds.iter().find(|artifact| is_local(artifact.tag.registry())) {
             let registry = artifact.tag.registry();
@@ -77,6 +64,42 @@ impl Given {
         self.check(&set, registry.as_ref()).await?;
         tracing::info!("{} images of revision {} are in their registries", set.builds.len(), set.revision);
         Ok(set)
+    }
+
+    /// The set, where there is no engine, only a cluster: each image is in its registry, for the set's platform, and we
+    /// may pull it. Of a registry that clusters alone know, the cluster has to tell.
+    ///
+    /// # Errors
+    /// As [`Given::obtain`].
+    pub async fn read(&self, project: &Project, settings: &Settings) -> Result<ArtifactSet> {
+        let (location, set) = self.parsed(project, settings).await?;
+        let (known, unknown): (Vec<_>, Vec<_>) = set.builds.iter().partition(|one| one.tag.registry() != REGISTRY);
+        let checks = known.into_iter().map(|artifact| check(artifact, None, &set.platform, &self.credentials));
+        join_all(checks).await.into_iter().collect::<Result<()>>()?;
+        if !unknown.is_empty() {
+            tracing::warn!("{location}: {REGISTRY} is a cluster's own registry: what it holds is not looked at first");
+        }
+        Ok(set)
+    }
+
+    /// The set as it is written, whole; and where it is from.
+    async fn parsed(&self, project: &Project, settings: &Settings) -> Result<(&str, ArtifactSet)> {
+        let location = self.location.as_deref().ok_or_else(|| {
+            Error::refused(
+                format!("stage {} builds nothing, and {} names no artifact set", self.stage, settings::ARTIFACTS),
+                "cargo stack artifacts build --output FILE, then set JETSCALE_ARTIFACTS to that file's absolute path",
+            )
+        })?;
+        let needed = images_of(&project.skaffold()?, self.stage.name())?;
+        let text = read(location, settings.ca_bundle.as_deref()).await?;
+        let set = ArtifactSet::parse(&text, location, &needed)?;
+        if set.is_dirty() {
+            tracing::warn!(
+                "the artifact set {location} is of {}: no commit holds what it was built from",
+                set.revision
+            );
+        }
+        Ok((location, set))
     }
 
     /// Each image by its digest, in its registry, with our credentials.

@@ -23,14 +23,6 @@ impl Deref for Client {
 }
 
 impl Client {
-    /// A client of this base URL with the default [`Options`].
-    ///
-    /// # Errors
-    /// The URL does not parse.
-    pub(crate) fn new(base: &str) -> Result<Self> {
-        Self::with(Options::new(base))
-    }
-
     /// A client with these options.
     ///
     /// # Errors

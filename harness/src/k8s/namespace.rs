@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, ResourceExt};
 
 use super::wait::{State, gone, object};
@@ -29,19 +29,7 @@ pub async fn create(
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
 ) -> Result<()> {
-    let api: Api<Namespace> = Api::all(client.clone());
-    let wanted = Namespace {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            labels: Some(labels),
-            annotations: Some(annotations),
-            ..ObjectMeta::default()
-        },
-        ..Namespace::default()
-    };
-    let what = format!("create the namespace {name}");
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let made = call(&what, api.patch(name, &params, &Patch::Apply(&wanted))).await?;
+    let made = applied(client, name, labels, annotations).await?;
     if made.metadata.deletion_timestamp.is_some() {
         return Err(Error::refused(
             format!("the namespace {name} is still being deleted: {}", holds(&made)),
@@ -57,6 +45,68 @@ pub async fn create(
     })
     .await
     .map(|_| ())
+}
+
+/// Makes a namespace, or brings an existing one's labels to these; does not wait until pods can be created in it.
+///
+/// # Errors
+/// The API's error, or [`Error::Deadline`] after 10 s.
+pub async fn apply(client: &Client, name: &str, labels: &BTreeMap<String, String>) -> Result<()> {
+    applied(client, name, labels.clone(), BTreeMap::new()).await.map(drop)
+}
+
+async fn applied(
+    client: &Client,
+    name: &str,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+) -> Result<Namespace> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let wanted = Namespace {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            labels: Some(labels),
+            annotations: Some(annotations),
+            ..ObjectMeta::default()
+        },
+        ..Namespace::default()
+    };
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    call(&format!("create the namespace {name}"), api.patch(name, &params, &Patch::Apply(&wanted))).await
+}
+
+/// Waits until a namespace that is being deleted is gone.
+///
+/// # Errors
+/// [`Error::Deadline`] after `limit`, which names what holds it.
+pub async fn gone_by(client: &Client, name: &str, limit: Duration) -> Result<()> {
+    gone(Api::<Namespace>::all(client.clone()), name, &format!("the end of the namespace {name}"), limit, holds).await
+}
+
+/// Deletes the very namespace that was looked at, and waits until it is gone; another one of its name is left alone.
+///
+/// Its pods are killed where we may do so. On cancel the deletion goes on in the cluster.
+///
+/// # Errors
+/// The API's error, or [`Error::Deadline`] after `limit`, which names what holds it.
+pub async fn delete_exactly(client: &Client, found: &Namespace, limit: Duration) -> Result<()> {
+    let (api, name) = (Api::<Namespace>::all(client.clone()), found.name_any());
+    let preconditions = Preconditions { uid: found.uid(), ..Preconditions::default() };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    match call(&format!("delete the namespace {name}"), api.delete(&name, &params)).await {
+        Err(error) if has_code(&error, 404) => return Ok(()),
+        // Deleted already, or another one of that name: then the one that was meant is gone.
+        Err(error) if has_code(&error, 409) => {}
+        Err(error) => return Err(error),
+        Ok(_) => {}
+    }
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &name);
+    let at_once = DeleteParams::default().grace_period(0);
+    // Only a matter of seconds: who may delete the namespace need not be allowed to.
+    if let Err(error) = call("kill its pods", pods.delete_collection(&at_once, &ListParams::default())).await {
+        tracing::debug!("the pods of {name} end in their own time: {}", error.report());
+    }
+    gone_by(client, &name, limit).await
 }
 
 /// Deletes a namespace with all that is in it, and waits until it is gone; absent is fine.

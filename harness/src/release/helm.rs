@@ -83,6 +83,9 @@ fn content(plan: &Plan) -> Result<Vec<String>> {
         "--values".to_owned(),
         umbrella.join(&plan.values).display().to_string(),
     ];
+    if let Some(more) = &plan.more_values {
+        args.extend(["--values".to_owned(), more.display().to_string()]);
+    }
     for artifact in &plan.artifacts.builds {
         let name = &artifact.image_name;
         args.extend(["--set-string".to_owned(), format!("{name}.image.repository={}", artifact.tag.repository)]);
@@ -134,7 +137,7 @@ pub(super) async fn uninstall(cluster: &Cluster, plan: &Plan, lock: Option<Owned
 /// # Errors
 /// [`Error::Command`] when the charts do not render, or a schema refuses the values.
 pub async fn render(tools: &Tools, plan: &Plan) -> Result<String> {
-    let command = tools.command(Tool::Helm).await?.args(["template", "--namespace", &plan.namespace]);
+    let command = tools.command(Tool::Helm).await?.args(["template", "--include-crds", "--namespace", &plan.namespace]);
     let Output { stdout } = command.args(content(plan)?).limit(LIMIT).run().await?;
     Ok(stdout)
 }

@@ -14,7 +14,7 @@ pub use held::Held;
 pub use helm::{History, lint, render};
 pub use plan::Plan;
 pub use skaffold::render as render_by_skaffold;
-pub use staging::{Staged, stage_charts};
+pub use staging::{Staged, stage_charts, stage_given_charts};
 
 use crate::error::{Error, Result};
 

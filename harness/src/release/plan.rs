@@ -1,11 +1,14 @@
 //! What a release is made of: everything that its manifests depend on, and nothing else.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::staging::Staged;
 use crate::artifacts::ArtifactSet;
 use crate::descriptor::{self, Component};
 use crate::hash;
+use crate::preview::PullRequest;
 use crate::settings::Deployer;
 
 /// Everything that a release's manifests depend on.
@@ -19,6 +22,12 @@ pub struct Plan {
     pub values: String,
     /// Single values on top of it, as `path=value`; empty for a stage's shared release.
     pub overrides: Vec<String>,
+    /// A further values file, after the stage's own: what is a cluster's own.
+    #[serde(default)]
+    pub more_values: Option<PathBuf>,
+    /// The pull request, in stage preview.
+    #[serde(default)]
+    pub pull_request: Option<PullRequest>,
     /// The charts.
     pub charts: Staged,
     /// The images.
@@ -37,10 +46,30 @@ impl Plan {
             release: descriptor::RELEASE.to_owned(),
             values: descriptor::VALUES_E2E.to_owned(),
             overrides: Vec::new(),
+            more_values: None,
+            pull_request: None,
             charts,
             artifacts,
             deployer,
             profile: profile.to_owned(),
+        }
+    }
+
+    /// What stage preview deploys of a pull request, with what is the cluster's own.
+    pub fn preview(
+        charts: Staged,
+        artifacts: ArtifactSet,
+        deployer: Deployer,
+        of: PullRequest,
+        more_values: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            namespace: of.namespace(),
+            values: descriptor::VALUES_PREVIEW.to_owned(),
+            overrides: vec![format!("ingress.host={}", of.host())],
+            more_values,
+            pull_request: Some(of),
+            ..Self::shared(charts, artifacts, deployer, "preview")
         }
     }
 
@@ -63,6 +92,8 @@ impl Plan {
         let parts = (
             (&self.namespace, &self.release, &self.values, &self.overrides),
             (&self.charts.hash, images, self.deployer, &self.profile),
+            // Its content counts; one that cannot be read fails the deploy, which says why.
+            self.more_values.as_ref().map(|path| std::fs::read_to_string(path).unwrap_or_default()),
         );
         hash::text(&serde_json::json!(parts).to_string())
     }

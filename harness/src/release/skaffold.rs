@@ -8,6 +8,7 @@ use super::plan::Plan;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::run::write_json;
+use crate::settings;
 use crate::tools::{Tools, skaffold_config};
 
 /// What stands on everything that Skaffold deploys: constant, since its own random one restarts every pod (measured).
@@ -35,11 +36,19 @@ pub(super) async fn deploy(cluster: &Cluster, plan: &Plan, scratch: &Path, lock:
         .folder(&plan.charts.folder)
         // Skaffold calls Helm by its own idea of the cluster; both must agree.
         .env("KUBECONFIG", cluster.kubeconfig.to_string_lossy())
+        .envs(variables(plan))
         .limit(LIMIT)
         .holding(lock)
         .run()
         .await
         .map(drop)
+}
+
+/// What skaffold.yaml's profile preview asks the environment for.
+fn variables(plan: &Plan) -> impl Iterator<Item = (&'static str, String)> {
+    let number = plan.pull_request.map(|of| (settings::PR_NUMBER, of.to_string()));
+    let values = plan.more_values.as_ref().map(|path| (settings::PREVIEW_VALUES, path.display().to_string()));
+    number.into_iter().chain(values)
 }
 
 /// The manifests that `skaffold render` makes by the plan's profile; needs neither a cluster nor a registry.
@@ -65,6 +74,7 @@ pub async fn render(tools: &Tools, plan: &Plan) -> Result<String> {
         .args(["--interactive=false", "--update-check=false"])
         .folder(&plan.charts.folder)
         .env("HOME", folder.path().to_string_lossy())
+        .envs(variables(plan))
         .limit(LIMIT)
         .run()
         .await?;

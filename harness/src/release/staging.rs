@@ -48,20 +48,30 @@ struct Dependency {
 /// # Errors
 /// [`Error::Refused`] when the umbrella names a subchart that is not in the checkout.
 pub fn stage_charts(checkout: &Path, cache: &Path) -> Result<Staged> {
+    stage_given_charts(checkout, &checkout.join(CHARTS), cache)
+}
+
+/// The same with charts of another place, taken as data: skaffold.yaml, which can name commands, is the checkout's own.
+///
+/// # Errors
+/// As [`stage_charts`]; [`Error::Refused`] too for what leads out of the folder of charts.
+pub fn stage_given_charts(checkout: &Path, charts: &Path, cache: &Path) -> Result<Staged> {
     private_folder(cache)?;
     let build = tempfile::Builder::new()
         .prefix("staging-")
         .tempdir_in(cache)
         .map_err(Error::io(format!("make a folder in {}", cache.display())))?;
     let umbrella = build.path().join(CHARTS).join(UMBRELLA);
-    let source = checkout.join(CHARTS).join(UMBRELLA);
+    let source = charts.join(UMBRELLA);
     copy_chart(&source, &umbrella)?;
     copy_file(&checkout.join("skaffold.yaml"), &build.path().join("skaffold.yaml"))?;
     let path = source.join("Chart.yaml");
     let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
     let chart: ChartFile = serde_yaml::from_str(&text).map_err(Error::malformed(format!("read {}", path.display())))?;
     for dependency in chart.dependencies {
-        let folder = dependency.repository.strip_prefix("file://").map(|relative| source.join(relative));
+        // Beside the umbrella, and nowhere else.
+        let relative = dependency.repository.strip_prefix("file://../").filter(|name| !name.contains(['/', '\\']));
+        let folder = relative.filter(|name| !name.starts_with('.')).map(|name| charts.join(name));
         let folder = folder.filter(|folder| folder.join("Chart.yaml").is_file()).ok_or_else(|| {
             Error::refused(
                 format!(
@@ -88,10 +98,30 @@ pub fn stage_charts(checkout: &Path, cache: &Path) -> Result<Staged> {
 
 /// Copies a chart without what `helm dependency build` may have left in it.
 fn copy_chart(from: &Path, to: &Path) -> Result<()> {
+    refuse_links(from)?;
     for file in hash::files(from)? {
         let relative = file.strip_prefix(from).unwrap_or(&file);
         if !relative.starts_with("charts") && relative != Path::new("Chart.lock") {
             copy_file(&file, &to.join(relative))?;
+        }
+    }
+    Ok(())
+}
+
+/// A link could lead to any file of this machine, which a template could then write into a manifest.
+fn refuse_links(folder: &Path) -> Result<()> {
+    let say = || format!("list {}", folder.display());
+    let is_link = |path: &Path| std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    for entry in std::fs::read_dir(folder).map_err(Error::io(say()))? {
+        let path = entry.map_err(Error::io(say()))?.path();
+        if is_link(&path) || is_link(folder) {
+            return Err(Error::refused(
+                format!("{} is a symbolic link, or lies behind one", path.display()),
+                "put the file itself into the chart",
+            ));
+        }
+        if path.is_dir() {
+            refuse_links(&path)?;
         }
     }
     Ok(())
@@ -136,6 +166,28 @@ mod tests {
         std::fs::write(root.path().join("charts/backend/values.yaml"), "a: 1\n").unwrap();
         assert_ne!(first, stage_charts(root.path(), cache.path()).unwrap());
         assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 2, "no temporary folder remains");
+    }
+
+    #[rstest::rstest]
+    #[case::out_of_the_charts("file://../../backend")]
+    #[case::absolute("file:///etc")]
+    #[case::dots("file://../..")]
+    #[case::of_the_network("https://charts.example.org")]
+    fn a_dependency_elsewhere_is_refused(#[case] dependency: &str) {
+        let root = checkout(dependency);
+        std::fs::create_dir_all(root.path().join("backend")).unwrap();
+        std::fs::write(root.path().join("backend/Chart.yaml"), "name: backend\n").unwrap();
+        let cache = tempfile::tempdir().unwrap();
+        let error = stage_charts(root.path(), cache.path()).unwrap_err().report();
+        assert!(error.contains(dependency), "{error}");
+    }
+
+    #[test]
+    fn a_link_is_refused() {
+        let (root, cache) = (checkout("file://../backend"), tempfile::tempdir().unwrap());
+        std::os::unix::fs::symlink("/etc/hostname", root.path().join("charts/backend/files")).unwrap();
+        let error = stage_charts(root.path(), cache.path()).unwrap_err().report();
+        assert!(error.contains("charts/backend/files is a symbolic link"), "{error}");
     }
 
     #[test]

@@ -44,6 +44,7 @@ impl Stack {
     pub(super) async fn of(fixtures: Arc<Fixtures>, cluster: &Cluster, plan: &Plan, scenario: &str) -> Result<Self> {
         let site = match fixtures.stage {
             Stage::Dev => Site::dev(scenario)?,
+            Stage::Preview => Site::preview(&fixtures, plan, scenario)?,
             _ => Site::of(cluster, plan, scenario).await?,
         };
         Ok(Self { site, cluster: cluster.clone(), plan: plan.clone(), scenario: scenario.to_owned(), fixtures })
@@ -122,7 +123,7 @@ impl Stack {
     /// # Errors
     /// [`Error::Http`] when no client can be made.
     pub fn client(&self) -> Result<Client> {
-        Client::new(self.site.base())
+        Client::with(self.site.options().clone())
     }
 
     /// The api as the release's first account.

@@ -108,6 +108,12 @@ impl Site {
         Ok(Self { forward: Some(Arc::new(forward)), ..site })
     }
 
+    /// The site of a preview: its host, through the Ingress and TLS, as anybody outside reaches it.
+    pub(super) fn preview(fixtures: &Fixtures, plan: &Plan, scenario: &str) -> Result<Self> {
+        let site = Self::new(fixtures.preview_site()?, scenario)?;
+        Ok(site.meant_to_serve(Some(plan.artifacts.revision.clone())).slower(SHARED_MACHINE))
+    }
+
     /// The site of the stage's shared release, through the edge where there is one.
     pub(super) async fn shared(stage: Stage, shared: &Shared, scenario: &str) -> Result<Self> {
         let site = match (&shared.edge, stage) {
@@ -316,7 +322,10 @@ impl Argument for Site {
         }
         let shared = fixtures.release().await?;
         let care = SharedCare::of(&fixtures, &shared.cluster, &shared.plan).await?;
-        let argument = Self::shared(fixtures.stage, &shared, scenario).await?;
+        let argument = match fixtures.stage {
+            Stage::Preview => Self::preview(&fixtures, &shared.plan, scenario)?,
+            stage => Self::shared(stage, &shared, scenario).await?,
+        };
         Ok(Made { argument, aftercare: Box::new(care) })
     }
 }

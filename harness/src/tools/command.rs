@@ -78,6 +78,13 @@ impl Command {
         self
     }
 
+    /// Sets variables of its environment.
+    #[must_use]
+    pub fn envs<'a>(mut self, variables: impl IntoIterator<Item = (&'a str, String)>) -> Self {
+        self.envs.extend(variables.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        self
+    }
+
     /// Sets its working folder.
     #[must_use]
     pub fn folder(mut self, folder: &Path) -> Self {

@@ -1,0 +1,140 @@
+//! `cargo stack preview`: a namespace of an existing cluster for each pull request, which always goes away.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Subcommand;
+use harness::cluster::Cluster;
+use harness::events::{self, Show};
+use harness::fixture::Fixtures;
+use harness::preview::{self, Expiry, GitHub, Gone, Preview, PullRequest};
+use harness::run::private_folder;
+use harness::settings::Settings;
+use harness::stage::Stage;
+use harness::tools::Tools;
+use harness::{Error, Result};
+
+/// How long `down` waits for a deploy of the same preview that goes on.
+const TURN: Duration = Duration::from_secs(900);
+
+#[derive(Subcommand)]
+pub enum Task {
+    /// Deploy the pull request's preview, or bring the one that is there to these artifacts, and wait until its host
+    /// serves them.
+    ///
+    /// Builds nothing. What a killed one left is mended; one that goes on elsewhere is waited for.
+    ///
+    /// Example: PR_NUMBER=123 GIT_SHA=4f2a9c1 JETSCALE_ARTIFACTS=$PWD/artifacts.json
+    /// JETSCALE_KUBE_CONTEXT=preview JETSCALE_KUBE_CONTEXT_ALLOW=preview cargo stack preview up
+    Up,
+    /// Show the pull request's preview: its revision, its address, who changes it, when its time is over.
+    ///
+    /// Exit status 1 when there is none.
+    ///
+    /// Example: PR_NUMBER=123 cargo stack preview status
+    Status,
+    /// List all previews of the cluster.
+    List,
+    /// Remove the pull request's preview, and wait until nothing of it remains; fine when there is none.
+    ///
+    /// Example: PR_NUMBER=123 cargo stack preview down
+    Down {
+        /// Seconds to wait for its end; after that, what holds the namespace is named. Calling again waits on.
+        #[arg(long, default_value_t = preview::WITHIN.as_secs())]
+        within: u64,
+    },
+    /// Remove the previews whose pull request is closed, or whose time is over.
+    ///
+    /// GitHub is asked with GITHUB_TOKEN and GITHUB_REPOSITORY; where it does not answer, or answers 404, the pull
+    /// request does not count as closed.
+    ///
+    /// Example: cargo stack preview sweep --dry-run
+    Sweep {
+        /// Print what would be removed, and remove nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Ask nobody: look at the time alone.
+        #[arg(long)]
+        expired_only: bool,
+    },
+}
+
+pub async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
+    if matches!(task, Task::Up) {
+        return up(settings).await;
+    }
+    let log = settings.state_root.join("preview");
+    private_folder(&log)?;
+    events::start(&log, Show::wanted(&settings))?;
+    // Before any cluster is asked: what is no pull request.
+    let of = match task {
+        Task::List | Task::Sweep { .. } => None,
+        _ => Some(PullRequest::of(&settings)?),
+    };
+    let github = match task {
+        Task::Sweep { expired_only: false, .. } => Some(GitHub::of(&settings)?),
+        _ => None,
+    };
+    let cluster = preview::connect(&settings, &Tools::new(&settings)).await?;
+    match (task, of) {
+        (Task::Status, Some(of)) => status(&cluster, of).await,
+        (Task::Down { within }, Some(of)) => down(&cluster, of, Duration::from_secs(within)).await,
+        (Task::Sweep { dry_run, .. }, _) => {
+            preview::sweep(&cluster, github.as_ref(), dry_run, |of, text| println!("pr-{of}  {text}")).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => list(&cluster).await,
+    }
+}
+
+async fn up(settings: Settings) -> Result<ExitCode> {
+    let fixtures = Arc::new(Fixtures::new(settings, Stage::Preview)?);
+    let shared = fixtures.release().await?;
+    eprintln!("release {} in {} is ready", shared.plan.release, shared.plan.namespace);
+    println!("https://{}/", PullRequest::of(&fixtures.settings)?.host());
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn status(cluster: &Cluster, of: PullRequest) -> Result<ExitCode> {
+    match preview::look(cluster, of).await? {
+        Some(found) => println!("{}", row(&found)),
+        None => println!("pr-{of}  there is no preview"),
+    }
+    if let Some(holder) = preview::holder(cluster, of).await? {
+        println!("pr-{of}  is being changed: {holder}");
+    }
+    let there = preview::look(cluster, of).await?.is_some();
+    Ok(if there { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn list(cluster: &Cluster) -> Result<ExitCode> {
+    let previews = preview::list(cluster).await?;
+    if previews.is_empty() {
+        println!("no preview in the context {}", cluster.context);
+    }
+    for preview in previews {
+        println!("{}", row(&preview));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(preview: &Preview) -> String {
+    let Preview { of, sha, .. } = preview;
+    let until = match preview.expires {
+        _ if preview.is_terminating => "is being deleted".to_owned(),
+        Expiry::At(at) if at <= preview::now() => "its time is over".to_owned(),
+        Expiry::At(at) => format!("{} h left", (at - preview::now()).div_ceil(3600)),
+        Expiry::Unknown => "its label says no time".to_owned(),
+    };
+    format!("pr-{of}  {sha}  https://{}/  {until}", of.host())
+}
+
+async fn down(cluster: &Cluster, of: PullRequest, within: Duration) -> Result<ExitCode> {
+    match preview::down(cluster, of, TURN, within, |_| true).await? {
+        Gone::Removed => println!("pr-{of}  removed"),
+        Gone::Absent => println!("pr-{of}  there is no preview"),
+        Gone::Kept => return Err(Error::refused(format!("pr-{of} was kept"), "report this as a bug")),
+    }
+    Ok(ExitCode::SUCCESS)
+}

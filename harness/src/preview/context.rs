@@ -1,0 +1,128 @@
+//! Which existing cluster: its context must be named, allowed by the pattern, reachable, and open to previews.
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+
+use crate::cluster::Cluster;
+use crate::descriptor::PREVIEWS_NAMESPACE;
+use crate::error::{Error, Result};
+use crate::k8s;
+use crate::settings::{KUBE_CONTEXT, KUBE_CONTEXT_ALLOW, Settings};
+use crate::tools::Tools;
+
+/// Words of a context's name that no pattern allows: a preview has no business there.
+const PRODUCTION: [&str; 4] = ["prod", "production", "prd", "live"];
+
+/// The cluster of the context that the settings name. Credentials of an exec plugin are asked for as the kubeconfig
+/// says, and again before they expire.
+///
+/// # Errors
+/// [`Error::Refused`] when the context is not named, not allowed, or its cluster is not open to previews;
+/// [`Error::Kube`] when it does not answer.
+pub async fn connect(settings: &Settings, tools: &Tools) -> Result<Cluster> {
+    let context = allowed(settings.kube_context.as_deref(), settings.kube_context_allow.as_deref())?;
+    let client = k8s::connect(&settings.kubeconfig, context).await?;
+    let api: Api<Namespace> = Api::all(client.clone());
+    let what = format!("reach the cluster of the context {context:?}");
+    if k8s::call(&what, api.get_opt(PREVIEWS_NAMESPACE)).await?.is_none() {
+        return Err(Error::refused(
+            format!(
+                "the cluster of the context {context:?} has no namespace {PREVIEWS_NAMESPACE}: it is not open to previews"
+            ),
+            "its administrator opens it by charts/preview-sweeper (docs/preview.md)",
+        ));
+    }
+    let (context, kubeconfig) = (context.to_owned(), settings.kubeconfig.clone());
+    Ok(Cluster { name: context.clone(), context, kubeconfig, client, tools: tools.clone() })
+}
+
+/// The named context, if the pattern allows it.
+fn allowed<'a>(context: Option<&'a str>, pattern: Option<&str>) -> Result<&'a str> {
+    let context = context.ok_or_else(|| {
+        Error::refused(
+            format!("{KUBE_CONTEXT} names no context, and the current one is never taken"),
+            format!("kubectl config get-contexts --output name; set {KUBE_CONTEXT} to one of them"),
+        )
+    })?;
+    let pattern = pattern.ok_or_else(|| {
+        Error::refused(
+            format!("{KUBE_CONTEXT_ALLOW} is not set, so no context may be used"),
+            format!("set {KUBE_CONTEXT_ALLOW} to a pattern of the contexts that previews may use"),
+        )
+    })?;
+    if pattern.chars().all(|sign| sign == '*') {
+        return Err(Error::refused(
+            format!("{KUBE_CONTEXT_ALLOW}={pattern} allows every context"),
+            "name the clusters that previews may use, such as *preview*",
+        ));
+    }
+    if !matches(pattern, context) {
+        return Err(Error::refused(
+            format!("the context {context:?} is not allowed by {KUBE_CONTEXT_ALLOW}={pattern}"),
+            format!("set {KUBE_CONTEXT} to a preview cluster's context"),
+        ));
+    }
+    let words = context.split(|sign: char| !sign.is_ascii_alphanumeric()).map(str::to_ascii_lowercase);
+    if let Some(word) = words.into_iter().find(|word| PRODUCTION.contains(&word.as_str())) {
+        return Err(Error::refused(
+            format!("the context {context:?} looks like production ({word}), which no pattern allows"),
+            format!("set {KUBE_CONTEXT} to a preview cluster's context"),
+        ));
+    }
+    Ok(context)
+}
+
+/// Whether a pattern, in which `*` stands for any text, matches the whole of a text.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(text) = text.strip_prefix(first) else { return false };
+    text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| matches(rest, &text[at..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::none_named(None, Some("*preview*"), "names no context")]
+    #[case::no_pattern(Some("preview"), None, "no context may be used")]
+    #[case::all_allowed(Some("preview"), Some("**"), "allows every context")]
+    #[case::another(Some("minikube"), Some("*preview*"), "is not allowed by")]
+    #[case::only_the_start(Some("preview-2"), Some("preview"), "is not allowed by")]
+    #[case::production(Some("eks-production"), Some("eks-*"), "looks like production")]
+    #[case::production_arn(
+        Some("arn:aws:eks:eu-central-1:1:cluster/jetscale-PROD"),
+        Some("arn:*"),
+        "looks like production"
+    )]
+    #[case::live(Some("live/preview"), Some("*preview*"), "looks like production")]
+    fn a_context_is_refused(#[case] context: Option<&str>, #[case] pattern: Option<&str>, #[case] says: &str) {
+        let error = allowed(context, pattern).unwrap_err().report();
+        assert!(error.contains(says) && error.contains("next: "), "{error}");
+    }
+
+    #[rstest]
+    #[case::exact("preview", "preview")]
+    #[case::middle("arn:aws:eks:eu-central-1:1:cluster/preview", "arn:*:cluster/preview")]
+    #[case::twice("a-preview-b", "*preview*")]
+    #[case::product("product-previews", "product-*")]
+    fn a_context_is_allowed(#[case] context: &str, #[case] pattern: &str) {
+        assert_eq!(allowed(Some(context), Some(pattern)).unwrap(), context);
+    }
+
+    #[tokio::test]
+    async fn a_context_that_the_file_lacks_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "apiVersion: v1\nkind: Config\ncontexts: []\n").unwrap();
+        let variables = [
+            ("KUBECONFIG".to_owned(), file.path().display().to_string()),
+            (KUBE_CONTEXT.to_owned(), "preview".to_owned()),
+            (KUBE_CONTEXT_ALLOW.to_owned(), "preview".to_owned()),
+        ];
+        let settings = Settings::parse(&variables.into()).unwrap();
+        let error = connect(&settings, &Tools::new(&settings)).await.unwrap_err().report();
+        assert!(error.contains("\"preview\""), "{error}");
+    }
+}

@@ -1,0 +1,83 @@
+//! Takes a preview down, and waits until nothing of it remains.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolume};
+use kube::Api;
+use tokio::time::Instant;
+
+use super::up::foreign;
+use super::{Preview, PullRequest, lease};
+use crate::cluster::Cluster;
+use crate::error::Result;
+use crate::k8s::{self, State};
+
+/// How long the end of a namespace is waited for, unless the caller says otherwise.
+pub const WITHIN: Duration = Duration::from_secs(300);
+
+/// What became of a preview.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// It was there, and is gone.
+    Removed,
+    /// There was none.
+    Absent,
+    /// It was left, since the caller no longer wanted it gone.
+    Kept,
+}
+
+/// Takes a preview down if `still` says so once its Lease is held, and waits until nothing of it remains; `turn` is how
+/// long to wait for that Lease.
+///
+/// What remains on cancel or kill: the deletion goes on in the cluster; calling again waits for its end.
+///
+/// # Errors
+/// [`crate::Error::Refused`] for a namespace that is not ours; [`crate::Error::Deadline`] after `within`, naming what
+/// holds the namespace, or naming who holds the Lease.
+pub async fn down(
+    cluster: &Cluster,
+    of: PullRequest,
+    turn: Duration,
+    within: Duration,
+    still: impl FnOnce(&Preview) -> bool,
+) -> Result<Gone> {
+    lease::under(cluster, of, "down", turn, remove(cluster, of, within, still)).await
+}
+
+async fn remove(
+    cluster: &Cluster,
+    of: PullRequest,
+    within: Duration,
+    still: impl FnOnce(&Preview) -> bool,
+) -> Result<Gone> {
+    let end = Instant::now() + within;
+    let name = of.namespace();
+    let api: Api<Namespace> = Api::all(cluster.client.clone());
+    let Some(found) = k8s::call(&format!("read the namespace {name}"), api.get_opt(&name)).await? else {
+        return Ok(Gone::Absent);
+    };
+    let preview = Preview::of(&found).map_err(|why| foreign(&name, &why))?;
+    if !still(&preview) {
+        return Ok(Gone::Kept);
+    }
+    // The very one that was looked at: another of that name may have taken its place.
+    k8s::namespace::delete_exactly(&cluster.client, &found, within).await?;
+    volumes_gone(cluster, &name, end.saturating_duration_since(Instant::now())).await?;
+    Ok(Gone::Removed)
+}
+
+/// Volumes are the cluster's: they go after their namespace.
+async fn volumes_gone(cluster: &Cluster, namespace: &str, limit: Duration) -> Result<()> {
+    let api: Api<PersistentVolume> = Api::all(cluster.client.clone());
+    let of_namespace = |volume: &PersistentVolume| {
+        let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+        claim.is_some_and(|claim| claim.namespace.as_deref() == Some(namespace))
+    };
+    let awaited = format!("the end of the volumes of {namespace}");
+    let judge = |volumes: &[std::sync::Arc<PersistentVolume>]| {
+        let mut left = volumes.iter().filter(|volume| of_namespace(volume));
+        let name = left.next().map(|volume| volume.metadata.name.clone().unwrap_or_default());
+        name.map_or(State::Ready, |name| State::Pending(format!("the volume {name} is still there")))
+    };
+    k8s::wait::all(api, &awaited, limit, judge).await.map(drop)
+}

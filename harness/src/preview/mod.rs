@@ -1,0 +1,23 @@
+//! Stage preview: a namespace of an existing cluster for each pull request, which always goes away.
+//!
+//! ```text
+//! identity, context -> admit -> lease -> up | down | sweep
+//! ```
+
+pub mod admit;
+mod context;
+mod down;
+mod github;
+mod identity;
+mod lease;
+mod objects;
+mod sweep;
+mod up;
+
+pub use context::connect;
+pub use down::{Gone, WITHIN, down};
+pub use github::{GitHub, PullState};
+pub use identity::{Expiry, Preview, PullRequest, labels, now};
+pub use lease::holder;
+pub use sweep::{Decision, decide, sweep};
+pub use up::{Order, list, look, options, up};

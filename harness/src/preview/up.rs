@@ -1,0 +1,220 @@
+//! Brings a preview up: looked at first, then under its Lease the namespace, what limits it, and the release.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use reqwest::Url;
+
+use super::{Preview, PullRequest, admit, identity, lease, objects};
+use crate::artifacts::Credentials;
+use crate::cluster::Cluster;
+use crate::error::{Error, Result};
+use crate::http::{Options, Reader};
+use crate::k8s;
+use crate::release::{self, Deployment, Plan};
+use crate::services::Backend;
+use crate::settings::{PREVIEW_URL, Settings};
+
+/// How long to wait for another deploy or teardown of the same preview.
+const TURN: Duration = Duration::from_secs(900);
+/// How long a namespace that is being deleted may take to be gone.
+const GONE: Duration = Duration::from_secs(300);
+/// How long DNS, certificate and route may take once the pods are ready: ExternalDNS and ACM take minutes.
+const REACHED: Duration = Duration::from_secs(600);
+
+/// A preview to be brought up.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// Where.
+    pub cluster: &'a Cluster,
+    /// Of which pull request.
+    pub of: PullRequest,
+    /// Of which revision.
+    pub sha: &'a str,
+    /// What.
+    pub plan: &'a Plan,
+    /// How long it lives if nobody deploys it again.
+    pub lifetime: Duration,
+    /// A folder for the deployer's own files.
+    pub scratch: &'a Path,
+    /// Who we are at the registries that the images are pulled from.
+    pub credentials: &'a Credentials,
+    /// How its host is asked.
+    pub site: &'a Options,
+}
+
+/// Deploys a preview, or brings the one that is there to this content in place, and waits until its host serves it.
+///
+/// What remains on cancel or kill: a preview that is half deployed and a Lease that ends by itself; the next call goes
+/// on from there, and a sweep removes it once its time is over.
+///
+/// # Errors
+/// [`Error::Refused`] before anything is applied: an artifact set of another revision, charts that hold what they may
+/// not, a namespace that is not ours; then as [`release::deploy`], [`Error::Deadline`] or [`Error::Unreachable`].
+pub async fn up(order: Order<'_>) -> Result<()> {
+    is_of(&order.plan.artifacts.revision, order.sha)?;
+    admit::sources(&order.plan.charts.folder)?;
+    let rendered = release::render(&order.cluster.tools, order.plan).await?;
+    admit::objects(order.of, &release::objects(&rendered)?)?;
+    let purpose = format!("up of {}", short(order.sha));
+    lease::under(order.cluster, order.of, &purpose, TURN, deploy(&order)).await?;
+    reached(&order).await
+}
+
+async fn deploy(order: &Order<'_>) -> Result<()> {
+    let Order { cluster, of, plan, .. } = order;
+    let created = match look(cluster, *of).await? {
+        Some(preview) if preview.is_terminating => {
+            tracing::info!("waiting until the namespace {} that is being deleted is gone", of.namespace());
+            k8s::namespace::gone_by(&cluster.client, &of.namespace(), GONE).await?;
+            identity::now()
+        }
+        Some(preview) => preview.created,
+        None => identity::now(),
+    };
+    let labels = identity::labels(*of, order.sha, created, order.lifetime);
+    // Labelled from its first second, so that a sweep finds it.
+    k8s::namespace::apply(&cluster.client, &of.namespace(), &labels).await?;
+    objects::allow_ourselves(cluster, *of, &labels).await?;
+    k8s::namespace::create(&cluster.client, &of.namespace(), labels.clone(), Default::default()).await?;
+    objects::limit(cluster, *of, &labels).await?;
+    let (scratch, credentials) = (order.scratch, order.credentials);
+    release::deploy(Deployment { cluster, plan, scratch, lock: None, labels: &labels, credentials }).await
+}
+
+/// The preview that is there.
+///
+/// # Errors
+/// [`Error::Refused`] when its namespace is there and is not ours.
+pub async fn look(cluster: &Cluster, of: PullRequest) -> Result<Option<Preview>> {
+    let name = of.namespace();
+    let api: Api<Namespace> = Api::all(cluster.client.clone());
+    let Some(found) = k8s::call(&format!("read the namespace {name}"), api.get_opt(&name)).await? else {
+        return Ok(None);
+    };
+    Preview::of(&found).map(Some).map_err(|why| foreign(&name, &why))
+}
+
+pub(super) fn foreign(name: &str, why: &str) -> Error {
+    Error::refused(
+        format!("the namespace {name} is none of our previews, and is left alone: {why}"),
+        format!("kubectl get namespace {name} --show-labels"),
+    )
+}
+
+/// The previews of a cluster, by number; namespaces that only look like one are left out.
+///
+/// # Errors
+/// [`Error::Kube`] when they cannot be listed.
+pub async fn list(cluster: &Cluster) -> Result<Vec<Preview>> {
+    let found = k8s::namespace::list_labelled(&cluster.client, &identity::selector()).await?;
+    let mut previews: Vec<Preview> = found.iter().filter_map(|namespace| Preview::of(namespace).ok()).collect();
+    previews.sort_by_key(|preview| preview.of);
+    Ok(previews)
+}
+
+/// Waits until the host answers as anybody outside sees it, and serves what was deployed.
+async fn reached(order: &Order<'_>) -> Result<()> {
+    let reader = Reader::with(order.site.clone())?;
+    if let Err(error) = reader.answers("/", REACHED).await {
+        // Which layer it is: the name, a connection, the certificate.
+        reader.target().probe().await?;
+        return Err(error);
+    }
+    let served = Backend::new(reader).version().await?;
+    if served.git_sha == order.plan.artifacts.revision || served.is(order.sha) {
+        return Ok(());
+    }
+    Err(Error::Unmet(format!("{} serves {}, not {}", order.of.host(), served.git_sha, order.sha)))
+}
+
+/// How a preview's host is asked: as the settings say where it is found.
+///
+/// # Errors
+/// [`Error::Refused`] for an address that is another host's; [`Error::Io`] when the CA bundle cannot be read.
+pub fn options(settings: &Settings, of: PullRequest) -> Result<Options> {
+    let base = format!("https://{}", of.host());
+    let mut options = Options { direct: true, ..Options::new(&base) };
+    if let Some(path) = &settings.ca_bundle {
+        let bundle = std::fs::read(path).map_err(Error::io(format!("read {}", path.display())))?;
+        options.ca_bundle = Some(bundle);
+    }
+    let Some(text) = &settings.preview_url else { return Ok(options) };
+    let refuse = || {
+        Error::refused(
+            format!("{PREVIEW_URL}={text} is not where {} is found", of.host()),
+            format!("set it to https://{} or to https://ADDRESS:PORT, or unset it", of.host()),
+        )
+    };
+    let url = Url::parse(text).map_err(|_| refuse())?;
+    let port = url.port().unwrap_or(443);
+    let host = url.host_str().unwrap_or_default();
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        _ if url.scheme() != "https" || url.path() != "/" => return Err(refuse()),
+        Ok(address) => options.resolve = Some((address, port).into()),
+        Err(_) if host == of.host() => options.base = format!("https://{host}:{port}"),
+        Err(_) => return Err(refuse()),
+    }
+    Ok(options)
+}
+
+/// That a set's images are of the revision that is asked for; either may be abbreviated.
+fn is_of(revision: &str, sha: &str) -> Result<()> {
+    let built = revision.strip_suffix("-dirty").unwrap_or(revision);
+    if built.starts_with(sha) || (built.len() >= 7 && sha.starts_with(built)) {
+        return Ok(());
+    }
+    Err(Error::refused(
+        format!("the artifact set is of the revision {revision}, and GIT_SHA is {sha}"),
+        "give the set that was built of that commit, or the commit of that set",
+    ))
+}
+
+fn short(sha: &str) -> &str {
+    &sha[..sha.len().min(7)]
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::whole("abcdef0123", "abcdef0123", true)]
+    #[case::abbreviated("abcdef0123", "abcdef0", true)]
+    #[case::abbreviated_set("abcdef0", "abcdef0123", true)]
+    #[case::another("abcdef0123", "1234567", false)]
+    #[case::nothing("", "1234567", false)]
+    #[case::exported("unknown", "1234567", false)]
+    fn a_set_is_of_the_revision(#[case] revision: &str, #[case] sha: &str, #[case] same: bool) {
+        assert_eq!(is_of(revision, sha).is_ok(), same);
+    }
+
+    fn asked(text: &str) -> Result<Options> {
+        let variables = [("JETSCALE_PREVIEW_URL".to_owned(), text.to_owned())].into();
+        options(&Settings::parse(&variables).unwrap(), PullRequest::parse("7").unwrap())
+    }
+
+    #[rstest]
+    #[case::production("https://app.jetscale.ai")]
+    #[case::another("https://pr-8.app.jetscale.ai")]
+    #[case::plain("http://127.0.0.1:8080")]
+    #[case::path("https://127.0.0.1:8443/x")]
+    #[case::no_url("pr-7")]
+    fn another_address_is_refused(#[case] text: &str) {
+        let error = asked(text).unwrap_err().report();
+        assert!(error.contains("pr-7.app.jetscale.ai"), "{error}");
+    }
+
+    #[test]
+    fn an_address_says_where_and_the_host_stays() {
+        let options = asked("https://127.0.0.1:8443").unwrap();
+        assert_eq!(options.base, "https://pr-7.app.jetscale.ai");
+        assert_eq!(options.resolve, Some("127.0.0.1:8443".parse().unwrap()));
+        assert_eq!(asked("").unwrap().base, "https://pr-7.app.jetscale.ai");
+    }
+}
