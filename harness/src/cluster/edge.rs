@@ -4,6 +4,7 @@
 
 mod certificate;
 mod image;
+pub mod previews;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -109,7 +109,11 @@ impl Home {
     /// [`Error::Io`] when it cannot be made.
     pub fn of(settings: &Settings, project: &Project, stage: Stage) -> Result<Self> {
         let user = rustix::process::getuid().as_raw();
-        let identity = format!("{}\n{user}\n{}", settings.docker_host, project.root.display());
+        let mut identity = format!("{}\n{user}\n{}", settings.docker_host, project.root.display());
+        // Each preview is changed by itself.
+        if stage == Stage::Preview {
+            identity = format!("{identity}\n{}", settings.pr_number.as_deref().unwrap_or_default());
+        }
         let cluster = format!("jetscale-{stage}-{}", &hash::text(&identity)[..8]);
         let home = Self { folder: settings.state_root.join("clusters").join(&cluster), cluster };
         for folder in ["slots", "owners"] {

@@ -121,6 +121,7 @@ pub struct RunningJob {
     client: Client,
     namespace: String,
     name: String,
+    container: String,
     started: tokio::time::Instant,
     limit: Duration,
 }
@@ -138,9 +139,27 @@ pub async fn start(client: &Client, namespace: &str, spec: &JobSpec) -> Result<R
         client: client.clone(),
         namespace: namespace.to_owned(),
         name: spec.name.clone(),
+        container: CONTAINER.to_owned(),
         started: tokio::time::Instant::now(),
         limit: spec.limit,
     })
+}
+
+/// Waits for the end of a Job that somebody else created, and reads what one of its containers wrote.
+///
+/// # Errors
+/// As [`RunningJob::finish`].
+pub async fn ended(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    container: &str,
+    limit: Duration,
+) -> Result<JobOutcome> {
+    let (client, namespace) = (client.clone(), namespace.to_owned());
+    let (name, container) = (name.to_owned(), container.to_owned());
+    let started = tokio::time::Instant::now();
+    RunningJob { client, namespace, name, container, started, limit }.finish().await
 }
 
 impl RunningJob {
@@ -216,7 +235,7 @@ impl RunningJob {
     async fn logs_of(&self, pod: &str) -> Result<String> {
         let what = format!("read the logs of the pod {pod}");
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-        let params = LogParams { container: Some(CONTAINER.to_owned()), ..LogParams::default() };
+        let params = LogParams { container: Some(self.container.clone()), ..LogParams::default() };
         within(&what, CALL, async { api.logs(pod, &params).await.map_err(Error::kube(what.as_str())) }).await
     }
 }

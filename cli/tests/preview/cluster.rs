@@ -1,0 +1,64 @@
+//! What the rehearsal asks of the cluster.
+
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::json;
+
+/// Tries the targets in front of `--` until they are open, then each of the others once.
+pub const CONNECT: &str = r#"
+import socket, sys, time
+def ask(target):
+    host, port = target.rsplit(":", 1)
+    try:
+        with socket.create_connection((host, int(port)), timeout=4):
+            return "open"
+    except socket.gaierror:
+        return "unknown"
+    except OSError as error:
+        return "closed " + type(error).__name__
+end = time.monotonic() + 20
+split = sys.argv.index("--")
+for target in sys.argv[1:split]:
+    while (answer := ask(target)) != "open" and time.monotonic() < end:
+        time.sleep(0.1)
+    print(target, answer, flush=True)
+for target in sys.argv[split + 1:]:
+    print(target, ask(target), flush=True)
+"#;
+
+pub const NAMESPACE_TEMPLATE: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: mine}\n";
+pub const HOST_TEMPLATE: &str = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: mine}\nspec: {rules: [{host: app.jetscale.ai}]}\n";
+pub const LOOKUP_TEMPLATE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: mine}\ndata: {x: {{ lookup \"v1\" \"Secret\" \"\" \"\" | toJson | quote }}}\n";
+
+/// Asks for a namespace's deletion, without waiting for it.
+pub async fn delete(client: &Client, name: &str) -> kube::Result<()> {
+    Api::<Namespace>::all(client.clone()).delete(name, &DeleteParams::default()).await.map(drop)
+}
+
+/// Puts a preview's labels on a namespace.
+pub async fn adopt(client: &Client, name: &str) -> kube::Result<()> {
+    let number = harness::preview::PullRequest::of_namespace(name).unwrap();
+    let labels = harness::preview::labels(number, "abcdef0", 1, std::time::Duration::from_secs(60));
+    let patch = json!({"metadata": {"labels": labels}});
+    let api = Api::<Namespace>::all(client.clone());
+    api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.map(drop)
+}
+
+/// Binds the deployer's role in a namespace.
+pub async fn bind(client: &Client, namespace: &str) -> kube::Result<()> {
+    use k8s_openapi::api::rbac::v1::RoleBinding;
+    let binding: RoleBinding = serde_json::from_value(json!({
+        "metadata": {"name": "mine"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "jetscale-preview-namespace"},
+        "subjects": [{"kind": "ServiceAccount", "name": "deployer", "namespace": "jetscale-previews"}],
+    }))
+    .unwrap();
+    Api::namespaced(client.clone(), namespace).create(&PostParams::default(), &binding).await.map(drop)
+}
+
+/// Lists a namespace's Secrets.
+pub async fn secrets(client: &Client, namespace: &str) -> kube::Result<usize> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    api.list_metadata(&ListParams::default()).await.map(|found| found.items.len())
+}

@@ -1,0 +1,76 @@
+//! `cargo stack preview`, as a process of its own.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+
+/// How long one may take.
+const LIMIT: Duration = Duration::from_secs(420);
+
+/// A call that was not started yet.
+pub struct Call {
+    pub command: Command,
+    /// Its own state and runs, as on another machine; and charts, if it was given some.
+    pub folder: tempfile::TempDir,
+}
+
+/// How one ended.
+pub struct Ran {
+    pub passed: bool,
+    /// Both streams.
+    pub text: String,
+}
+
+impl Call {
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Deploys a copy of the checkout's charts with one more template.
+    pub fn with_charts(self, place: &super::Place, template: &str) -> Self {
+        let charts = self.folder.path().join("charts");
+        copy(&place.checkout().join("charts"), &charts);
+        std::fs::write(charts.join("app/templates/strange.yaml"), template).unwrap();
+        let charts = charts.to_string_lossy().into_owned();
+        self.with("JETSCALE_CHARTS_DIR", &charts)
+    }
+
+    pub async fn run(mut self) -> Ran {
+        let output = tokio::time::timeout(LIMIT, self.command.output()).await.expect("it did not end").unwrap();
+        let text = [output.stdout, output.stderr].map(|stream| String::from_utf8_lossy(&stream).into_owned()).concat();
+        Ran { passed: output.status.success(), text }
+    }
+
+    pub fn start(mut self) -> Running {
+        let child = self.command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn();
+        Running { child: child.unwrap(), _folder: self.folder }
+    }
+}
+
+/// One that goes on.
+pub struct Running {
+    child: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Running {
+    /// Kills it as nobody can refuse.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
+
+fn copy(from: &PathBuf, to: &PathBuf) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::copy(&from, &to).unwrap();
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Stage preview as it is really used: `cargo stack preview` by a deployer with no other rights, on stage local's Kind
+//! cluster, which an administrator opened to previews. What differs on EKS: docs/preview.md.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says where")]
+
+mod cluster;
+mod command;
+mod github;
+mod place;
+mod suite;
+
+use std::time::Duration;
+
+use harness::expect;
+use harness::k8s::job::JobSpec;
+use harness::preview::PullRequest;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use self::cluster::CONNECT;
+use self::place::{Place, rehearse};
+
+/// Two previews side by side: deployed at once, one of them twice at once; served through the Ingress with TLS; apart
+/// from each other; upgraded in place; gone by `down` and by `sweep`.
+#[test]
+fn two_previews_live_side_by_side_and_each_goes() {
+    rehearse(async {
+        let place = Place::get().await;
+        let (one, two) = ("101", "102");
+        let ups = tokio::join!(place.up(one).run(), place.up(two).run(), place.up(one).run());
+        for up in [&ups.0, &ups.1, &ups.2] {
+            assert!(up.passed, "{}", up.text);
+        }
+        assert!(ups.1.text.contains("https://pr-102.app.jetscale.ai/"), "{}", ups.1.text);
+        assert!(place.plugin_calls() > 2, "the exec plugin was asked only {} times", place.plugin_calls());
+        place.is_restricted(one).await;
+        assert_ne!(place.auth(one).await, place.auth(two).await, "two previews share their secrets");
+        place.are_apart(one, two).await;
+
+        let before = (place.created(one).await, place.pods(one).await);
+        let again = place.up(one).run().await;
+        assert!(again.passed, "{}", again.text);
+        assert_eq!(before, (place.created(one).await, place.pods(one).await), "the same content restarted pods");
+
+        let list = place.stack(one, &["list"]).run().await;
+        assert!(list.text.contains("pr-101  ") && list.text.contains("pr-102  "), "{}", list.text);
+        let down = place.stack(one, &["down"]).run().await;
+        assert!(down.passed && down.text.contains("pr-101  removed"), "{}", down.text);
+        assert!(!place.exists(one).await, "something of pr-101 remains");
+        let down = place.stack(one, &["down"]).run().await;
+        assert!(down.passed && down.text.contains("there is no preview"), "{}", down.text);
+        let status = place.stack(one, &["status"]).run().await;
+        assert!(!status.passed && status.text.contains("there is no preview"), "{}", status.text);
+
+        // Its time is over: a dry run says so, and a sweep removes it.
+        place.label(two, "jetscale.ai/expires", Some("1")).await;
+        let dry = place.stack(two, &["sweep", "--dry-run", "--expired-only"]).run().await;
+        assert!(dry.text.contains("pr-102  remove: its time was over"), "{}", dry.text);
+        assert!(place.exists(two).await, "a dry run removed it");
+        let sweep = place.stack(two, &["sweep", "--expired-only"]).run().await;
+        assert!(sweep.passed && sweep.text.contains("pr-102  removed"), "{}", sweep.text);
+        assert!(!place.exists(two).await, "something of pr-102 remains");
+    });
+}
+
+/// The scenarios of e2e, from outside, by the very command that the README names.
+#[test]
+fn the_scenarios_run_against_a_preview() {
+    rehearse(async {
+        let place = Place::get().await;
+        let ran = suite::run(place, "110").await;
+        let down = place.stack("110", &["down"]).run().await;
+        assert!(ran.passed, "{}", ran.text);
+        assert!(down.passed, "{}", down.text);
+        for scenario in ["backend::version_is_the_artifacts_revision", "backend::docs_are_served"] {
+            assert!(ran.text.contains(&format!("test {scenario} ... ok")), "{}", ran.text);
+        }
+        assert!(ran.text.contains("a preview is one namespace with one release"), "{}", ran.text);
+    });
+}
+
+/// A killed deploy and a killed teardown: the next command goes on from there, once the dead one's Lease is over.
+#[test]
+fn what_a_kill_left_is_gone_on_from() {
+    rehearse(async {
+        let place = Place::get().await;
+        let number = "103";
+        let mut up = place.up(number).start();
+        place.has_begun(number).await;
+        up.kill().await;
+        let again = place.up(number).run().await;
+        assert!(again.passed, "{}", again.text);
+        assert!(again.text.contains("taken over"), "{}", again.text);
+
+        place.hold(number, true).await;
+        let mut down = place.stack(number, &["down"]).start();
+        place.is_terminating(number).await;
+        down.kill().await;
+        let late = place.stack(number, &["down", "--within", "15"]).run().await;
+        assert!(!late.passed && late.text.contains("jetscale.ai/hold"), "the finalizer is not named:\n{}", late.text);
+        place.hold(number, false).await;
+        let last = place.stack(number, &["down"]).run().await;
+        assert!(last.passed, "{}", last.text);
+        assert!(!place.exists(number).await);
+    });
+}
+
+/// What is foreign is left alone, whoever asks and however.
+#[test]
+fn what_is_foreign_is_left_alone() {
+    rehearse(async {
+        let place = Place::get().await;
+        place.namespace("jetscale-pr-104", false, "104").await;
+        place.namespace("jetscale-pr-105", true, "106").await;
+        place.namespace("rehearsal-labelled", true, "107").await;
+        let config = place.admin_context();
+        let refused = [
+            ("a command", place.stack("1; rm", &["down"]), "is no pull request"),
+            ("a path", place.stack("../101", &["down"]), "is no pull request"),
+            ("no pull request", place.stack("", &["down"]), "is no pull request"),
+            ("no revision", place.up("104").with("GIT_SHA", "main"), "7 to 40 hexadecimal digits"),
+            ("another revision", place.up("104").with("GIT_SHA", "0000000"), "the artifact set is of the revision"),
+            ("no context", place.stack("104", &["down"]).with("JETSCALE_KUBE_CONTEXT", ""), "names no context"),
+            ("another context", place.stack("104", &["down"]).with("JETSCALE_KUBE_CONTEXT", &config), "not allowed by"),
+            ("production", place.stack("104", &["sweep"]).with("JETSCALE_KUBE_CONTEXT", "rehearsal-prod"), "GITHUB"),
+            (
+                "a production context",
+                place.stack("104", &["sweep", "--expired-only"]).with("JETSCALE_KUBE_CONTEXT", "rehearsal-prod"),
+                "looks like production",
+            ),
+            ("an unlabelled namespace, up", place.up("104"), "none of our previews"),
+            ("an unlabelled namespace, down", place.stack("104", &["down"]), "none of our previews"),
+            ("another's namespace, up", place.up("105"), "none of our previews"),
+            ("another's namespace, down", place.stack("105", &["down"]), "none of our previews"),
+            ("another's host", place.up("104").with("JETSCALE_PREVIEW_URL", "https://app.jetscale.ai"), "is not where"),
+            (
+                "charts with a cluster's kind",
+                place.up("108").with_charts(place, cluster::NAMESPACE_TEMPLATE),
+                "Namespace is no kind",
+            ),
+            ("charts of another host", place.up("108").with_charts(place, cluster::HOST_TEMPLATE), "its host is"),
+            ("charts that look around", place.up("108").with_charts(place, cluster::LOOKUP_TEMPLATE), "calls lookup"),
+        ];
+        for (what, command, says) in refused {
+            let ran = command.run().await;
+            assert!(!ran.passed && ran.text.contains(says), "{what}: there is no {says:?} in:\n{}", ran.text);
+        }
+        let sweep = place.stack("1", &["sweep", "--expired-only"]).run().await;
+        assert!(sweep.passed && !sweep.text.contains("pr-105") && !sweep.text.contains("pr-107"), "{}", sweep.text);
+        for name in ["jetscale-pr-104", "jetscale-pr-105", "rehearsal-labelled"] {
+            assert!(place.has_namespace(name).await, "{name} was removed");
+            place.remove_namespace(name).await;
+        }
+        assert!(!place.exists("108").await, "something was applied");
+    });
+}
+
+/// A closed pull request ends its preview; an error and a 404 never do.
+#[test]
+fn only_a_closed_pull_request_is_swept() {
+    rehearse(async {
+        let place = Place::get().await;
+        let github = github::start([(121, 200, "closed"), (122, 200, "open"), (123, 404, ""), (124, 500, "")]).await;
+        for number in ["121", "122", "123", "124"] {
+            place.namespace(&format!("jetscale-pr-{number}"), true, number).await;
+        }
+        let sweep = place.stack("1", &["sweep"]);
+        let sweep = sweep.with("GITHUB_API_URL", &github).with("GITHUB_REPOSITORY", "jetscale/stack");
+        let sweep = sweep.with("GITHUB_TOKEN", "hunter2").run().await;
+        assert!(sweep.passed && !sweep.text.contains("hunter2"), "{}", sweep.text);
+        assert!(sweep.text.contains("pr-121  remove: its pull request is closed"), "{}", sweep.text);
+        assert!(sweep.text.contains("pr-123  keep: GitHub answered 404"), "{}", sweep.text);
+        assert!(!place.exists("121").await);
+        for number in ["122", "123", "124"] {
+            assert!(place.exists(number).await, "pr-{number} was removed:\n{}", sweep.text);
+            place.remove_namespace(&format!("jetscale-pr-{number}")).await;
+        }
+    });
+}
+
+/// RBAC lets an account that deletes namespaces delete all of them: a policy does not.
+#[test]
+fn the_accounts_can_touch_nothing_but_previews() {
+    rehearse(async {
+        let place = Place::get().await;
+        place.namespace("jetscale-pr-131", false, "131").await;
+        place.namespace("jetscale-pr-132", true, "133").await;
+        place.namespace("jetscale-pr-134", true, "134").await;
+        place.namespace("rehearsal-foreign", true, "135").await;
+        for account in ["preview-sweeper", "deployer"] {
+            let client = place.as_account(account).await;
+            for name in [
+                "default",
+                "kube-system",
+                "jetscale-previews",
+                "jetscale",
+                "jetscale-pr-131",
+                "jetscale-pr-132",
+                "rehearsal-foreign",
+            ] {
+                let error = cluster::delete(&client, name).await.unwrap_err().to_string();
+                assert!(error.contains("only a namespace jetscale-pr-<number>"), "{account} on {name}: {error}");
+            }
+        }
+        let deployer = place.as_account("deployer").await;
+        let adopted = cluster::adopt(&deployer, "jetscale-pr-131").await.unwrap_err().to_string();
+        assert!(adopted.contains("only a namespace"), "{adopted}");
+        for name in ["kube-system", "jetscale-pr-131", "rehearsal-foreign"] {
+            let error = cluster::bind(&deployer, name).await.unwrap_err().to_string();
+            assert!(error.contains("in previews' namespaces alone"), "{name}: {error}");
+        }
+        let read = cluster::secrets(&deployer, "kube-system").await.unwrap_err().to_string();
+        assert!(read.contains("forbidden"), "{read}");
+        cluster::delete(&place.as_account("preview-sweeper").await, "jetscale-pr-134").await.unwrap();
+        place.gone("jetscale-pr-134").await;
+        for name in ["jetscale-pr-131", "jetscale-pr-132", "rehearsal-foreign"] {
+            place.remove_namespace(name).await;
+        }
+    });
+}
+
+/// Previews end even if CI never runs again: the CronJob's own pod removes what is over, and nothing else.
+#[test]
+fn the_sweeper_runs_in_the_cluster() {
+    rehearse(async {
+        let place = Place::get().await;
+        place.namespace("jetscale-pr-141", true, "141").await;
+        place.namespace("jetscale-pr-142", true, "142").await;
+        place.label("141", "jetscale.ai/expires", Some("1")).await;
+        let log = place.sweep_in_the_cluster().await;
+        assert!(log.contains("pr-141  removed"), "{log}");
+        assert!(!place.exists("141").await && place.exists("142").await, "{log}");
+        place.remove_namespace("jetscale-pr-142").await;
+    });
+}
+
+impl Place {
+    /// The pods of one preview reach none of the other's, and their own.
+    async fn are_apart(&self, one: &str, two: &str) {
+        let target = |number: &str, what: &str, port: u16| format!("jetscale-{what}.jetscale-pr-{number}.svc:{port}");
+        let own = target(one, "backend", 8000);
+        let others = [target(two, "backend", 8000), target(two, "frontend", 80), target(two, "postgres", 5432)];
+        let stranger = target(one, "postgres", 5432);
+        let args = [&[own.as_str(), "--", &stranger], &others.each_ref().map(String::as_str)[..]].concat();
+        let mut spec = JobSpec::new("apart", self.backend_image(), ["python", "-c", CONNECT].into_iter().chain(args));
+        spec.labels = [("jetscale.ai/client".to_owned(), "true".to_owned())].into();
+        spec.pull_secrets = vec!["jetscale-pull".to_owned()];
+        let job = harness::k8s::job::start(self.client(), &format!("jetscale-pr-{one}"), &spec).await.unwrap();
+        let answer = job.finish().await.unwrap().logs;
+        expect!(answer.contains(&format!("{own} open")), "{answer}").unwrap();
+        // A client is let in by no store: open means that this cluster's network enforces no policy.
+        if answer.contains(&format!("{stranger} open")) {
+            eprintln!("not shown: this cluster enforces no NetworkPolicy, so nothing keeps previews apart:\n{answer}");
+            return;
+        }
+        for target in others {
+            expect!(answer.contains(&format!("{target} closed")), "{answer}").unwrap();
+        }
+    }
+
+    /// A pod that may do more than `restricted` allows is refused.
+    async fn is_restricted(&self, number: &str) {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "strong", "namespace": format!("jetscale-pr-{number}")},
+            "spec": {"hostNetwork": true, "containers": [{"name": "it", "image": "it", "securityContext": {"privileged": true}}]},
+        });
+        let error = harness::k8s::apply(self.client(), &pod).await.unwrap_err().report();
+        assert!(error.contains("restricted"), "{error}");
+    }
+
+    /// Sets or removes a label of a preview's namespace.
+    async fn label(&self, number: &str, label: &str, value: Option<&str>) {
+        let patch = json!({"metadata": {"labels": {label: value}}});
+        let api: kube::Api<k8s_openapi::api::core::v1::Namespace> = kube::Api::all(self.client().clone());
+        let name = PullRequest::parse(number).unwrap().namespace();
+        let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
+        let patched = api.patch(&name, &params, &patch);
+        tokio::time::timeout(Duration::from_secs(10), patched).await.unwrap().unwrap();
+    }
+}

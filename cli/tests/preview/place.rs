@@ -1,0 +1,311 @@
+//! Where it is rehearsed: stage local's cluster and artifacts, an edge for previews, a deployer by an exec plugin, and
+//! the chart that an administrator installs.
+
+use std::future::Future;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use harness::cluster::edge::previews::PreviewsEdge;
+use harness::fixture::{Fixtures, Shared};
+use harness::k8s::{self, Forward, State, job};
+use harness::preview::PullRequest;
+use harness::run::write_json;
+use harness::settings::Settings;
+use harness::stage::Stage;
+use harness::tools::Tool;
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, ServiceAccount};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::config::Kubeconfig;
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+
+use super::command::Call;
+
+const CONTEXT: &str = "rehearsal-preview";
+const PREVIEWS: &str = "jetscale-previews";
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Clients are bound to the runtime that made them: one for all tests.
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap());
+static PLACE: OnceCell<Place> = OnceCell::const_new();
+
+/// Runs a test.
+pub fn rehearse(test: impl Future<Output = ()>) {
+    RUNTIME.block_on(test);
+}
+
+pub struct Place {
+    fixtures: Arc<Fixtures>,
+    shared: Arc<Shared>,
+    folder: PathBuf,
+    way: Forward,
+}
+
+impl Place {
+    pub async fn get() -> &'static Self {
+        PLACE.get_or_init(Self::make).await
+    }
+
+    async fn make() -> Self {
+        let mut settings = Settings::from_environment().unwrap();
+        // Apart from the suites' runs, which a report looks for.
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("preview-rehearsal");
+        std::fs::create_dir_all(&folder).unwrap();
+        settings.run_dir = Some(folder.join("runs"));
+        let stage = settings.stage.filter(|stage| *stage == Stage::Ci).unwrap_or(Stage::Local);
+        let fixtures = Arc::new(Fixtures::new(settings, stage).unwrap());
+        let shared = fixtures.release().await.unwrap_or_else(|error| panic!("{}", error.report()));
+        let edge = fixtures.previews_edge(&shared).await.unwrap_or_else(|error| panic!("{}", error.report()));
+        let way = edge.way().await.unwrap();
+        std::fs::write(folder.join("ca.pem"), &edge.ca).unwrap();
+        std::fs::write(folder.join("values.yaml"), PreviewsEdge::values()).unwrap();
+        write_json(&folder.join("artifacts.json"), &shared.plan.artifacts).unwrap();
+        let place = Self { fixtures, shared, folder, way };
+        place.open_to_previews().await;
+        place.write_kubeconfig().await;
+        place
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.shared.cluster.client
+    }
+
+    pub fn checkout(&self) -> &Path {
+        &self.fixtures.project.root
+    }
+
+    pub fn backend_image(&self) -> String {
+        self.shared.plan.artifacts.get("backend").unwrap().tag.by_digest()
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).to_string_lossy().into_owned()
+    }
+
+    /// What an administrator does once.
+    async fn open_to_previews(&self) {
+        let chart = self.checkout().join("charts/preview-sweeper");
+        let image = "jetscale.internal/preview-sweeper:rehearsal";
+        let made = Command::new(chart.join("image/make")).args([env!("CARGO_BIN_EXE_cargo-stack"), image]).output();
+        let made = made.await.unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let pushed = self.fixtures.push(image, "preview-sweeper").await.unwrap();
+        let values = json!({
+            "deployers": [{"kind": "ServiceAccount", "name": "deployer", "namespace": PREVIEWS}],
+            "sweeper": {"image": {"repository": pushed.repository, "digest": pushed.digest}, "schedule": "0 0 1 1 *"},
+        });
+        write_json(&self.folder.join("sweeper.json"), &values).unwrap();
+        let helm = self.shared.cluster.tools.command(Tool::Helm).await.unwrap();
+        let helm = helm.args(["upgrade", "--install", PREVIEWS]).arg(chart);
+        let helm = helm.args(["--namespace", PREVIEWS, "--create-namespace", "--values", &self.path("sweeper.json")]);
+        let helm = helm.args(["--kube-context", &self.shared.cluster.context, "--kubeconfig"]);
+        helm.arg(&self.shared.cluster.kubeconfig).run().await.unwrap_or_else(|error| panic!("{}", error.report()));
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "deployer", "namespace": PREVIEWS}});
+        k8s::apply(self.client(), &account).await.unwrap();
+    }
+
+    /// A second user, whose short-lived credentials an exec plugin gives, as EKS does.
+    async fn write_kubeconfig(&self) {
+        let token = self.token("deployer").await;
+        std::fs::write(self.folder.join("token"), token).unwrap();
+        std::fs::write(self.folder.join("calls"), "").unwrap();
+        let plugin = self.folder.join("plugin");
+        let script = format!(
+            "#!/bin/sh\necho asked >>{calls}\nexpires=$(date -u -d '+63 seconds' +%Y-%m-%dT%H:%M:%SZ)\n\
+             printf '{{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":\
+             {{\"token\":\"%s\",\"expirationTimestamp\":\"%s\"}}}}' \"$(cat {token})\" \"$expires\"\n",
+            calls = self.path("calls"),
+            token = self.path("token"),
+        );
+        std::fs::write(&plugin, script).unwrap();
+        std::fs::set_permissions(&plugin, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let exec = json!({
+            "apiVersion": "client.authentication.k8s.io/v1", "command": plugin, "interactiveMode": "Never",
+        });
+        let config = self.config(&[(CONTEXT, json!({"exec": exec})), ("rehearsal-prod", json!({"token": "none"}))]);
+        write_json(&self.folder.join("kubeconfig"), &config).unwrap();
+    }
+
+    fn config(&self, users: &[(&str, Value)]) -> Value {
+        let admin = Kubeconfig::read_from(&self.shared.cluster.kubeconfig).unwrap();
+        let cluster = serde_json::to_value(admin.clusters[0].cluster.clone().unwrap()).unwrap();
+        let user = |(name, user): &(&str, Value)| json!({"name": name, "user": user});
+        let context =
+            |(name, _): &(&str, Value)| json!({"name": name, "context": {"cluster": "rehearsal", "user": name}});
+        json!({
+            "apiVersion": "v1", "kind": "Config",
+            "clusters": [{"name": "rehearsal", "cluster": cluster}],
+            "users": users.iter().map(user).collect::<Vec<_>>(),
+            "contexts": users.iter().map(context).collect::<Vec<_>>(),
+        })
+    }
+
+    async fn token(&self, account: &str) -> String {
+        let api: Api<ServiceAccount> = Api::namespaced(self.client().clone(), PREVIEWS);
+        let request: TokenRequest =
+            serde_json::from_value(json!({"metadata": {}, "spec": {"audiences": [], "expirationSeconds": 7200}}))
+                .unwrap();
+        let made = api.create_token_request(account, &PostParams::default(), &request).await.unwrap();
+        made.status.unwrap().token
+    }
+
+    /// A client of one of the accounts.
+    pub async fn as_account(&self, account: &str) -> Client {
+        let config = self.config(&[(account, json!({"token": self.token(account).await}))]);
+        let path = self.folder.join(format!("kubeconfig-{account}"));
+        write_json(&path, &config).unwrap();
+        k8s::connect(&path, account).await.unwrap()
+    }
+
+    /// The context of the administrator, which no preview may use.
+    pub fn admin_context(&self) -> String {
+        self.shared.cluster.context.clone()
+    }
+
+    /// How often the exec plugin was asked.
+    pub fn plugin_calls(&self) -> usize {
+        std::fs::read_to_string(self.folder.join("calls")).unwrap().lines().count()
+    }
+
+    /// `cargo stack preview` by the deployer, about a pull request.
+    pub fn stack(&self, number: &str, args: &[&str]) -> Call {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-stack"));
+        command.arg("preview").args(args).current_dir(self.checkout()).kill_on_drop(true);
+        for name in ["JETSCALE_STAGE", "NEXTEST_RUN_ID", "JETSCALE_CHARTS_DIR", "GITHUB_TOKEN", "GITHUB_REPOSITORY"] {
+            command.env_remove(name);
+        }
+        let revision = &self.shared.plan.artifacts.revision;
+        command
+            .env("XDG_STATE_HOME", folder.path().join("state"))
+            .env("JETSCALE_RUN_DIR", folder.path().join("runs"))
+            .env("PR_NUMBER", number)
+            .env("GIT_SHA", revision.strip_suffix("-dirty").unwrap_or(revision))
+            .env("KUBECONFIG", self.path("kubeconfig"))
+            .env("JETSCALE_KUBE_CONTEXT", CONTEXT)
+            .env("JETSCALE_KUBE_CONTEXT_ALLOW", "rehearsal-*")
+            .env("JETSCALE_ARTIFACTS", self.path("artifacts.json"))
+            .env("JETSCALE_PREVIEW_VALUES", self.path("values.yaml"))
+            .env("JETSCALE_PREVIEW_URL", format!("https://{}", self.way.address()))
+            .env("JETSCALE_CA_BUNDLE", self.path("ca.pem"));
+        Call { command, folder }
+    }
+
+    pub fn up(&self, number: &str) -> Call {
+        self.stack(number, &["up"])
+    }
+
+    fn namespaces(&self) -> Api<Namespace> {
+        Api::all(self.client().clone())
+    }
+
+    pub async fn has_namespace(&self, name: &str) -> bool {
+        self.namespaces().get_opt(name).await.unwrap().is_some()
+    }
+
+    pub async fn exists(&self, number: &str) -> bool {
+        self.has_namespace(&PullRequest::parse(number).unwrap().namespace()).await
+    }
+
+    /// Makes a namespace, with the labels of a preview of that number if it is to look like one.
+    pub async fn namespace(&self, name: &str, labelled: bool, number: &str) {
+        let of = PullRequest::parse(number).unwrap();
+        let labels = harness::preview::labels(of, "abcdef0", 1, Duration::from_secs(3600));
+        let labels = if labelled { labels } else { Default::default() };
+        k8s::namespace::create(self.client(), name, labels, Default::default()).await.unwrap();
+    }
+
+    pub async fn remove_namespace(&self, name: &str) {
+        k8s::namespace::delete(self.client(), name, LIMIT).await.unwrap();
+    }
+
+    pub async fn gone(&self, name: &str) {
+        k8s::namespace::gone_by(self.client(), name, LIMIT).await.unwrap();
+    }
+
+    pub async fn created(&self, number: &str) -> Option<String> {
+        let name = PullRequest::parse(number).unwrap().namespace();
+        self.namespaces().get(&name).await.unwrap().labels().get("jetscale.ai/created").cloned()
+    }
+
+    /// The names of a preview's pods.
+    pub async fn pods(&self, number: &str) -> Vec<String> {
+        let api: Api<Pod> = Api::namespaced(self.client().clone(), &PullRequest::parse(number).unwrap().namespace());
+        let of_release = ListParams::default().labels("app.kubernetes.io/instance=jetscale");
+        let mut names: Vec<_> = api.list(&of_release).await.unwrap().iter().map(ResourceExt::name_any).collect();
+        names.sort();
+        names
+    }
+
+    /// A preview's own secret.
+    pub async fn auth(&self, number: &str) -> Vec<u8> {
+        let api: Api<Secret> = Api::namespaced(self.client().clone(), &PullRequest::parse(number).unwrap().namespace());
+        api.get("jetscale-auth").await.unwrap().data.unwrap()["db-password"].0.clone()
+    }
+
+    /// Waits until Helm has written down that it installs.
+    pub async fn has_begun(&self, number: &str) {
+        let api: Api<Secret> = Api::namespaced(self.client().clone(), &PullRequest::parse(number).unwrap().namespace());
+        let name = "sh.helm.release.v1.jetscale.v1";
+        k8s::wait::object(api, name, "the beginning of a release", LIMIT, |found| match found {
+            Some(_) => State::Ready,
+            None => State::Pending("Helm has not begun".to_owned()),
+        })
+        .await
+        .unwrap();
+    }
+
+    pub async fn is_terminating(&self, number: &str) {
+        let name = PullRequest::parse(number).unwrap().namespace();
+        k8s::wait::object(self.namespaces(), &name, "the beginning of its end", LIMIT, |found| {
+            match found.is_none_or(|found| found.metadata.deletion_timestamp.is_some()) {
+                true => State::Ready,
+                false => State::Pending("it is not being deleted".to_owned()),
+            }
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Puts something into a preview's namespace that no deletion ends, or lets it end.
+    pub async fn hold(&self, number: &str, held: bool) {
+        let api: Api<ConfigMap> =
+            Api::namespaced(self.client().clone(), &PullRequest::parse(number).unwrap().namespace());
+        let finalizers = if held { vec!["jetscale.ai/hold"] } else { vec![] };
+        if held {
+            let object =
+                serde_json::from_value(json!({"metadata": {"name": "held", "finalizers": finalizers}})).unwrap();
+            api.create(&PostParams::default(), &object).await.unwrap();
+        } else {
+            let patch = json!({"metadata": {"finalizers": finalizers}});
+            api.patch("held", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+        }
+    }
+
+    /// Runs the CronJob's Job now, and gives what it wrote.
+    pub async fn sweep_in_the_cluster(&self) -> String {
+        let api: Api<CronJob> = Api::namespaced(self.client().clone(), PREVIEWS);
+        let template = api.get("preview-sweeper").await.unwrap().spec.unwrap().job_template.spec.unwrap();
+        let job = json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "sweep-now", "namespace": PREVIEWS},
+            "spec": template,
+        });
+        let jobs: Api<k8s_openapi::api::batch::v1::Job> = Api::namespaced(self.client().clone(), PREVIEWS);
+        let background = kube::api::DeleteParams::background();
+        let _ = jobs.delete("sweep-now", &background).await;
+        k8s::wait::gone(jobs, "sweep-now", "the end of an earlier Job", LIMIT, |_| String::new()).await.unwrap();
+        k8s::apply(self.client(), &job).await.unwrap();
+        let outcome = job::ended(self.client(), PREVIEWS, "sweep-now", "sweep", LIMIT).await;
+        let outcome = outcome.unwrap_or_else(|error| panic!("{}", error.report()));
+        assert!(outcome.succeeded, "{}", outcome.logs);
+        outcome.logs
+    }
+}
