@@ -39,7 +39,8 @@ static PLACE: OnceCell<Place> = OnceCell::const_new();
 
 /// Runs a test.
 pub fn rehearse(test: impl Future<Output = ()>) {
-    RUNTIME.block_on(test);
+    // On the heap: provisioning alone is larger than a test thread's stack.
+    RUNTIME.block_on(Box::pin(test));
 }
 
 pub struct Place {
@@ -51,7 +52,7 @@ pub struct Place {
 
 impl Place {
     pub async fn get() -> &'static Self {
-        PLACE.get_or_init(Self::make).await
+        PLACE.get_or_init(|| Box::pin(Self::make())).await
     }
 
     async fn make() -> Self {
@@ -62,8 +63,8 @@ impl Place {
         settings.run_dir = Some(folder.join("runs"));
         let stage = settings.stage.filter(|stage| *stage == Stage::Ci).unwrap_or(Stage::Local);
         let fixtures = Arc::new(Fixtures::new(settings, stage).unwrap());
-        let shared = fixtures.release().await.unwrap_or_else(|error| panic!("{}", error.report()));
-        let edge = fixtures.previews_edge(&shared).await.unwrap_or_else(|error| panic!("{}", error.report()));
+        let shared = Box::pin(fixtures.release()).await.unwrap_or_else(|error| panic!("{}", error.report()));
+        let edge = Box::pin(fixtures.previews_edge(&shared)).await.unwrap_or_else(|error| panic!("{}", error.report()));
         let way = edge.way().await.unwrap();
         std::fs::write(folder.join("ca.pem"), &edge.ca).unwrap();
         std::fs::write(folder.join("values.yaml"), PreviewsEdge::values()).unwrap();

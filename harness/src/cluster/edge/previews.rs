@@ -95,7 +95,7 @@ fn objects(image: &str, labels: &BTreeMap<String, String>) -> Result<Vec<Value>>
         if object["kind"].as_str().is_some_and(|kind| OF_ONE_RELEASE.contains(&kind)) {
             continue;
         }
-        let containers = object["spec"]["template"]["spec"]["containers"].as_array_mut();
+        let containers = object.pointer_mut("/spec/template/spec/containers").and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
             if let Some(command) = container["command"].as_array_mut() {
                 command.retain(|word| !word.as_str().is_some_and(|word| word.starts_with("--watch-namespaces=")));
