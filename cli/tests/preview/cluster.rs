@@ -31,9 +31,10 @@ pub const NAMESPACE_TEMPLATE: &str = "apiVersion: v1\nkind: Namespace\nmetadata:
 pub const HOST_TEMPLATE: &str = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: mine}\nspec: {rules: [{host: app.jetscale.ai}]}\n";
 pub const LOOKUP_TEMPLATE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: mine}\ndata: {x: {{ lookup \"v1\" \"Secret\" \"\" \"\" | toJson | quote }}}\n";
 
-/// Asks for a namespace's deletion, without waiting for it.
-pub async fn delete(client: &Client, name: &str) -> kube::Result<()> {
-    Api::<Namespace>::all(client.clone()).delete(name, &DeleteParams::default()).await.map(drop)
+/// Asks for a namespace's deletion, without waiting for it; where it is to be refused, only whether it would be done.
+pub async fn delete(client: &Client, name: &str, dry_run: bool) -> kube::Result<()> {
+    let params = DeleteParams { dry_run, ..DeleteParams::default() };
+    Api::<Namespace>::all(client.clone()).delete(name, &params).await.map(drop)
 }
 
 /// Puts a preview's labels on a namespace.

@@ -23,7 +23,7 @@ use kube::config::Kubeconfig;
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::process::Command;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::OnceCell;
 
 use super::command::Call;
@@ -32,15 +32,19 @@ const CONTEXT: &str = "rehearsal-preview";
 const PREVIEWS: &str = "jetscale-previews";
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// Provisioning, unoptimised, is deeper than a thread's usual stack.
+const STACK: usize = 32 << 20;
+
 /// Clients are bound to the runtime that made them: one for all tests.
 static RUNTIME: LazyLock<Runtime> =
-    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap());
+    LazyLock::new(|| Builder::new_multi_thread().thread_stack_size(STACK).enable_all().build().unwrap());
 static PLACE: OnceCell<Place> = OnceCell::const_new();
 
 /// Runs a test.
-pub fn rehearse(test: impl Future<Output = ()>) {
-    // On the heap: provisioning alone is larger than a test thread's stack.
-    RUNTIME.block_on(Box::pin(test));
+pub fn rehearse(test: impl Future<Output = ()> + Send + 'static) {
+    if let Err(error) = RUNTIME.block_on(RUNTIME.spawn(test)) {
+        std::panic::resume_unwind(error.into_panic());
+    }
 }
 
 pub struct Place {
