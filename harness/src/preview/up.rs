@@ -60,7 +60,7 @@ pub async fn up(order: Order<'_>) -> Result<()> {
     let rendered = release::render(&order.cluster.tools, order.plan).await?;
     admit::objects(order.of, &release::objects(&rendered)?)?;
     let purpose = format!("up of {}", short(order.sha));
-    lease::under(order.cluster, order.of, &purpose, TURN, deploy(&order)).await?;
+    lease::under(order.cluster, order.of, &purpose, TURN, Box::pin(deploy(&order))).await?;
     reached(&order).await
 }
 
@@ -82,7 +82,8 @@ async fn deploy(order: &Order<'_>) -> Result<()> {
     k8s::namespace::create(&cluster.client, &of.namespace(), labels.clone(), Default::default()).await?;
     objects::limit(cluster, *of, &labels).await?;
     let (scratch, credentials) = (order.scratch, order.credentials);
-    release::deploy(Deployment { cluster, plan, scratch, lock: None, labels: &labels, credentials }).await
+    let deployment = Deployment { cluster, plan, scratch, lock: None, labels: &labels, credentials };
+    Box::pin(release::deploy(deployment)).await
 }
 
 /// The preview that is there.
