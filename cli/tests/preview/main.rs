@@ -63,17 +63,20 @@ fn two_previews_live_side_by_side_and_each_goes() {
     });
 }
 
-/// The scenarios of e2e, from outside, by the very command that the README names.
+/// The scenarios of e2e, from outside, and then those of stage live.
 #[test]
 fn the_scenarios_run_against_a_preview() {
     rehearse(async {
         let place = Place::get().await;
-        let ran = suite::run(place, "110").await;
+        let ran = suite::e2e(place, "110").await;
+        let smoke = suite::smoke(place, "110").await;
         let down = place.stack("110", &["down"]).run().await;
         assert!(ran.passed, "{}", ran.text);
+        assert!(smoke.passed, "{}", smoke.text);
         assert!(down.passed, "{}", down.text);
         for scenario in ["backend::version_is_the_artifacts_revision", "backend::docs_are_served"] {
-            assert!(ran.text.contains(&format!("test {scenario} ... ok")), "{}", ran.text);
+            let passed = |line: &str| line.starts_with(&format!("test {scenario} ")) && line.ends_with(" ok");
+            assert!(ran.text.lines().any(passed), "{scenario} did not run:\n{}", ran.text);
         }
         assert!(ran.text.contains("a preview is one namespace with one release"), "{}", ran.text);
     });

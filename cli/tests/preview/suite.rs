@@ -1,4 +1,4 @@
-//! e2e's suite against a preview, by the command that the README names.
+//! The suites against a preview, as processes that are told nothing but its settings.
 
 use std::process::Command;
 use std::time::Duration;
@@ -6,44 +6,55 @@ use std::time::Duration;
 use super::command::Ran;
 use super::place::Place;
 
-/// Runs the scenarios that are about what is deployed, in stage preview.
-pub async fn run(place: &Place, number: &str) -> Ran {
+/// Packages as `cargo test` at the root names them, so that nothing is built twice; and those of the smoke suite.
+const E2E: &[&str] = &["--package", "harness", "--package", "e2e", "--package", "cli", "--test", "e2e"];
+const SMOKE: &[&str] = &["--workspace", "--test", "smoke"];
+
+/// The scenarios of e2e.
+pub async fn e2e(place: &Place, number: &str) -> Ran {
+    // What needs no cluster is shown elsewhere.
+    run(place, number, E2E, &["--skip", "charts::", "--skip", "parity::", "--skip", "separation::"]).await
+}
+
+/// Those of stage live.
+pub async fn smoke(place: &Place, number: &str) -> Ran {
+    run(place, number, SMOKE, &[]).await
+}
+
+async fn run(place: &Place, number: &str, target: &[&str], args: &[&str]) -> Ran {
     let call = place.up(number);
     let variables: Vec<_> = call.command.as_std().get_envs().collect();
-    let mut suite = tokio::process::Command::new(binary(place));
+    let mut suite = tokio::process::Command::new(binary(place, target));
     for (name, value) in variables {
         match value {
             Some(value) => suite.env(name, value),
             None => suite.env_remove(name),
         };
     }
-    // What needs no cluster is shown elsewhere.
-    let elsewhere = ["charts::", "images::", "parity::", "separation::", "suite::", "dev::", "registry::"];
-    for module in elsewhere {
-        suite.args(["--skip", module]);
-    }
+    suite.args(args);
     suite.env("JETSCALE_STAGE", "preview").current_dir(place.checkout()).kill_on_drop(true);
     let output = tokio::time::timeout(Duration::from_secs(600), suite.output()).await.expect("it did not end").unwrap();
     let text = [output.stdout, output.stderr].map(|stream| String::from_utf8_lossy(&stream).into_owned()).concat();
     Ran { passed: output.status.success(), text }
 }
 
-/// The suite's binary, built as `cargo test` at the root builds it, so that nothing is built twice.
-fn binary(place: &Place) -> std::path::PathBuf {
+/// A suite's binary.
+fn binary(place: &Place, target: &[&str]) -> std::path::PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     for name in of_this_test() {
         cargo.env_remove(name);
     }
     let built = cargo
-        .args(["test", "--package", "harness", "--package", "e2e", "--package", "cli", "--test", "e2e", "--no-run"])
-        .args(["--message-format", "json"])
+        .arg("test")
+        .args(target)
+        .args(["--no-run", "--message-format", "json"])
         .current_dir(place.checkout())
         .output()
         .unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let messages = String::from_utf8(built.stdout).unwrap();
     let mut messages = messages.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let artifact = messages.find(|message| message["target"]["name"] == "e2e" && message["executable"].is_string());
+    let artifact = messages.find(|message| message["target"]["kind"][0] == "test" && message["executable"].is_string());
     artifact.unwrap()["executable"].as_str().unwrap().into()
 }
 

@@ -1,11 +1,14 @@
 //! The charts, rendered: no cluster, no engine.
 
 use harness::descriptor::{RELEASE_MAX, VALUES_FILES, ValuesFile};
+use harness::preview::{PullRequest, admit};
+use harness::release::{self, Plan};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
+use harness::settings::Deployer;
 use harness::stack::Charts;
 use harness::validate::{expect_none, longest_name, policy, types};
 use harness::{Error, expect, expect_eq};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A row for each values file.
 fn values() -> [(&'static str, ValuesFile); 4] {
@@ -31,6 +34,7 @@ pub fn scenarios() -> Vec<Scenarios> {
             ],
         ),
         scenario(live_survives_the_loss_of_a_node),
+        scenario(a_preview_is_its_pull_requests_by_either_deployer),
     ]
 }
 
@@ -87,6 +91,33 @@ fn refused(rendered: harness::Result<Vec<Value>>, names: &str) -> ScenarioResult
         Err(error) => expect!(error.report().contains(names), "the error does not name {names}: {}", error.report()),
         Ok(_) => Err(Error::Unmet(format!("it rendered, though {names} is wrong"))),
     }
+}
+
+/// Host, class and sources as pull request and cluster say, whether Skaffold or Helm deploys.
+async fn a_preview_is_its_pull_requests_by_either_deployer(charts: Charts) -> ScenarioResult {
+    let (of, alb) = (PullRequest::parse("123"), charts.root().join("docs/preview-alb.yaml"));
+    let of = of.ok_or_else(|| Error::Unmet("123 is no pull request".to_owned()))?;
+    let (staged, set) = (charts.plan.charts.clone(), charts.plan.artifacts.clone());
+    let plan = Plan::preview(staged, set, Deployer::Skaffold, of, Some(alb));
+    let by_skaffold = release::objects(&charts.render_by_skaffold(&plan).await?)?;
+    for objects in [charts.render(&plan).await?, by_skaffold] {
+        let [ingress, policy] = ["Ingress/jetscale", "NetworkPolicy/jetscale-ingress"].map(|name| {
+            let title = |object: &&Value| format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"])) == name;
+            objects.iter().find(title).cloned().unwrap_or_default()
+        });
+        expect_eq!(ingress["spec"]["ingressClassName"], "alb")?;
+        expect_eq!(ingress["spec"]["rules"][0]["host"], "pr-123.app.jetscale.ai")?;
+        expect_eq!(ingress["spec"]["tls"][0]["hosts"][0], "pr-123.app.jetscale.ai")?;
+        expect_eq!(ingress["metadata"]["annotations"]["alb.ingress.kubernetes.io/target-type"], "ip")?;
+        let blocks = json!([{"ipBlock": {"cidr": "10.0.0.0/20"}}, {"ipBlock": {"cidr": "10.0.16.0/20"}}]);
+        expect_eq!(policy["spec"]["ingress"][0]["from"], blocks)?;
+        admit::objects(of, &objects)?;
+    }
+    Ok(())
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 /// Two replicas of what is ours, spread, and a budget for each.
