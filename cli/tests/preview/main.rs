@@ -32,7 +32,8 @@ fn two_previews_live_side_by_side_and_each_goes() {
             assert!(up.passed, "{}", up.text);
         }
         assert!(ups.1.text.contains("https://pr-102.app.jetscale.ai/"), "{}", ups.1.text);
-        assert!(place.plugin_calls() > 2, "the exec plugin was asked only {} times", place.plugin_calls());
+        // More than once a process: what had expired was refreshed.
+        assert!(place.plugin_calls() > 50, "the exec plugin was asked only {} times", place.plugin_calls());
         place.is_restricted(one).await;
         assert_ne!(place.auth(one).await, place.auth(two).await, "two previews share their secrets");
         place.are_apart(one, two).await;

@@ -117,14 +117,14 @@ impl Place {
         k8s::apply(self.client(), &account).await.unwrap();
     }
 
-    /// A second user, whose short-lived credentials an exec plugin gives, as EKS does.
+    /// A second user, whose credentials an exec plugin gives, as on EKS; each has expired when it is used again.
     async fn write_kubeconfig(&self) {
         let token = self.token("deployer").await;
         std::fs::write(self.folder.join("token"), token).unwrap();
         std::fs::write(self.folder.join("calls"), "").unwrap();
         let plugin = self.folder.join("plugin");
         let script = format!(
-            "#!/bin/sh\necho asked >>{calls}\nexpires=$(date -u -d '+63 seconds' +%Y-%m-%dT%H:%M:%SZ)\n\
+            "#!/bin/sh\necho asked >>{calls}\nexpires=$(date -u -d '+1 second' +%Y-%m-%dT%H:%M:%SZ)\n\
              printf '{{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":\
              {{\"token\":\"%s\",\"expirationTimestamp\":\"%s\"}}}}' \"$(cat {token})\" \"$expires\"\n",
             calls = self.path("calls"),

@@ -1,5 +1,6 @@
 //! What a pull request's charts may be, looked at before anything is applied: they are data beside our credentials.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use serde_json::Value;
@@ -56,7 +57,7 @@ fn problem(of: PullRequest, object: &Value) -> Option<String> {
         return Some(format!("{version} {kind} is no kind of a preview (a namespace's own, and known)"));
     }
     let namespace = &object["metadata"]["namespace"];
-    if !namespace.is_null() && *namespace != Value::from(of.namespace()) {
+    if !namespace.is_null() && namespace.as_str() != Some(of.namespace().as_str()) {
         return Some(format!("it is for the namespace {namespace}, not for {}", of.namespace()));
     }
     let annotations = object["metadata"]["annotations"].as_object();
@@ -65,6 +66,7 @@ fn problem(of: PullRequest, object: &Value) -> Option<String> {
     }
     match kind.as_str() {
         "Ingress" => strange_host(of, &object["spec"]),
+        "NetworkPolicy" => reaches_credentials(&object["spec"]),
         "Service" => exposed(&object["spec"]),
         _ => None,
     }
@@ -81,6 +83,52 @@ fn strange_host(of: PullRequest, spec: &Value) -> Option<String> {
     let host = Value::from(of.host());
     let other = rules.chain(certificates).find(|found| *found != host)?;
     Some(format!("its host is {other}, not {host}"))
+}
+
+/// A policy that lets pods reach the node's link-local addresses, where clouds hand out the node's own credentials; that
+/// of EKS Pod Identity alone gives a pod its own.
+fn reaches_credentials(spec: &Value) -> Option<String> {
+    const POD_IDENTITY: &str = "169.254.170.23/32";
+    for rule in spec["egress"].as_array().into_iter().flatten() {
+        let peers = rule["to"].as_array().filter(|peers| !peers.is_empty());
+        let Some(peers) = peers else { return Some("it lets pods reach every address".to_owned()) };
+        for block in peers.iter().map(|peer| &peer["ipBlock"]).filter(|block| !block.is_null()) {
+            let cidr = block["cidr"].as_str().unwrap_or_default();
+            let except = block["except"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let covered = except.filter_map(Block::parse).any(|except| except.covers(&LINK_LOCAL));
+            let harmless = cidr == POD_IDENTITY || cidr.contains(':') || covered;
+            if !harmless && Block::parse(cidr).is_none_or(|block| block.meets(&LINK_LOCAL)) {
+                return Some(format!("it lets pods reach {cidr}, and so 169.254.0.0/16"));
+            }
+        }
+    }
+    None
+}
+
+const LINK_LOCAL: Block = Block { address: 0xA9FE_0000, bits: 16 };
+
+/// A block of IPv4 addresses.
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    address: u32,
+    bits: u32,
+}
+
+impl Block {
+    fn parse(text: &str) -> Option<Self> {
+        let (address, bits) = text.split_once('/')?;
+        let bits = bits.parse().ok().filter(|bits| *bits <= 32)?;
+        Some(Self { address: address.parse::<Ipv4Addr>().ok()?.to_bits(), bits })
+    }
+
+    fn covers(&self, other: &Self) -> bool {
+        self.bits <= other.bits && self.meets(other)
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        let mask = u32::MAX.checked_shl(32 - self.bits.min(other.bits)).unwrap_or(0);
+        self.address & mask == other.address & mask
+    }
 }
 
 /// A Service that is reached past the Ingress, or that leads out of the cluster.
@@ -169,6 +217,22 @@ mod tests {
             "rules": [{"host": "pr-7.app.jetscale.ai"}], "tls": [{"hosts": ["pr-7.app.jetscale.ai"]}]}});
         let service = json!({"apiVersion": "v1", "kind": "Service", "spec": {"ports": []}});
         objects(of(), &[ingress, service]).unwrap();
+    }
+
+    #[rstest]
+    #[case::nobody(json!([]), true)]
+    #[case::everybody(json!([{}]), false)]
+    #[case::whole_network(json!([{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]), false)]
+    #[case::but_for_it(json!([{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}]}]), true)]
+    #[case::but_for_a_part(json!([{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}}]}]), false)]
+    #[case::metadata(json!([{"to": [{"ipBlock": {"cidr": "169.254.169.254/32"}}]}]), false)]
+    #[case::pod_identity(json!([{"to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}]}]), true)]
+    #[case::stores(json!([{"to": [{"ipBlock": {"cidr": "10.0.0.0/16"}}]}]), true)]
+    #[case::unreadable(json!([{"to": [{"ipBlock": {"cidr": "metadata"}}]}]), false)]
+    #[case::pods(json!([{"to": [{"podSelector": {}}]}]), true)]
+    fn no_policy_reaches_the_nodes_credentials(#[case] egress: Value, #[case] taken: bool) {
+        let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "spec": {"egress": egress}});
+        assert_eq!(objects(of(), &[policy]).is_ok(), taken);
     }
 
     #[rstest]
