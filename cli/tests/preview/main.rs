@@ -53,6 +53,7 @@ fn two_previews_live_side_by_side_and_each_goes() {
         let status = place.stack(one, &["status"]).run().await;
         assert!(!status.passed && status.text.contains("there is no preview"), "{}", status.text);
 
+        let _turn = place.sweeps.lock().await;
         // Its time is over: a dry run says so, and a sweep removes it.
         place.label(two, "jetscale.ai/expires", Some("1")).await;
         let dry = place.stack(two, &["sweep", "--dry-run", "--expired-only"]).run().await;
@@ -149,6 +150,7 @@ fn what_is_foreign_is_left_alone() {
             let ran = command.run().await;
             assert!(!ran.passed && ran.text.contains(says), "{what}: there is no {says:?} in:\n{}", ran.text);
         }
+        let _turn = place.sweeps.lock().await;
         let sweep = place.stack("1", &["sweep", "--expired-only"]).run().await;
         assert!(sweep.passed && !sweep.text.contains("pr-105") && !sweep.text.contains("pr-107"), "{}", sweep.text);
         for name in ["jetscale-pr-104", "jetscale-pr-105", "rehearsal-labelled"] {
@@ -168,6 +170,7 @@ fn only_a_closed_pull_request_is_swept() {
         for number in ["121", "122", "123", "124"] {
             place.namespace(&format!("jetscale-pr-{number}"), true, number).await;
         }
+        let _turn = place.sweeps.lock().await;
         let sweep = place.stack("1", &["sweep"]);
         let sweep = sweep.with("GITHUB_API_URL", &github).with("GITHUB_REPOSITORY", "jetscale/stack");
         let sweep = sweep.with("GITHUB_TOKEN", "hunter2").run().await;
@@ -222,6 +225,7 @@ fn the_accounts_can_touch_nothing_but_previews() {
 fn the_sweeper_runs_in_the_cluster() {
     rehearse(async {
         let place = Place::get().await;
+        let _turn = place.sweeps.lock().await;
         place.namespace("jetscale-pr-141", true, "141").await;
         place.namespace("jetscale-pr-142", true, "142").await;
         place.label("141", "jetscale.ai/expires", Some("1")).await;

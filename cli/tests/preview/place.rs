@@ -24,7 +24,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use super::command::Call;
 
@@ -52,6 +52,8 @@ pub struct Place {
     shared: Arc<Shared>,
     folder: PathBuf,
     way: Forward,
+    /// One at a time sweeps, or has what a sweep would remove: a sweep is of the whole cluster.
+    pub sweeps: Mutex<()>,
 }
 
 impl Place {
@@ -73,7 +75,7 @@ impl Place {
         std::fs::write(folder.join("ca.pem"), &edge.ca).unwrap();
         std::fs::write(folder.join("values.yaml"), PreviewsEdge::values()).unwrap();
         write_json(&folder.join("artifacts.json"), &shared.plan.artifacts).unwrap();
-        let place = Self { fixtures, shared, folder, way };
+        let place = Self { fixtures, shared, folder, way, sweeps: Mutex::new(()) };
         place.open_to_previews().await;
         place.write_kubeconfig().await;
         place
