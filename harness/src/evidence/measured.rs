@@ -73,7 +73,8 @@ mod tests {
             format!("{{\"target\":\"measure\",\"name\":\"{name}\",\"value\":\"?\",\"seconds\":{seconds}}}\n")
         };
         let text = [line("a", 3.0), line("b", 1.0), line("a", 1.0), line("a", 2.0)].concat();
-        let shown = Measured::parse(&(text + "{\"target\":\"measure\",\"name\":\"a\",\"value\":\"?\"}\n{\"tar")).to_string();
+        let shown =
+            Measured::parse(&(text + "{\"target\":\"measure\",\"name\":\"a\",\"value\":\"?\"}\n{\"tar")).to_string();
         let rows: Vec<&str> = shown.lines().skip(2).collect();
         assert_eq!(rows, ["| a | 3 | 2.00 | 3.00 |", "| b | 1 | 1.00 | 1.00 |"]);
     }

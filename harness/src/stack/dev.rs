@@ -214,7 +214,10 @@ impl Argument for Dev {
         let turn = fixtures.turn(Mode::Exclusive).await?;
         let edits = Edits::default();
         let aftercare = Care { dev: Arc::clone(&dev), edits: Arc::clone(&edits), _turn: turn };
-        Ok(Made { argument: Self { dev, fixtures, edits, scenario: scenario.to_owned() }, aftercare: Box::new(aftercare) })
+        Ok(Made {
+            argument: Self { dev, fixtures, edits, scenario: scenario.to_owned() },
+            aftercare: Box::new(aftercare),
+        })
     }
 }
 
