@@ -6,6 +6,11 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use harness::engine::Engine;
+use harness::events::{self, Show};
+use harness::settings::Settings;
+use harness::tools::Tools;
+
 const CLUSTER: &str = "jetscale-test-00000000";
 
 /// A state folder with a record of nothing, whose time is over a second after its last user; and the record's path.
@@ -23,8 +28,20 @@ fn state() -> (tempfile::TempDir, PathBuf) {
     (state, record)
 }
 
+/// The reaper asks the engine what it has of ours, and starts none: on a bare machine, this test is the first to need it.
+fn engine() {
+    let settings = Settings::from_environment().unwrap();
+    let own = tempfile::tempdir().unwrap();
+    events::start(own.path(), Show::Lines).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    if let Err(error) = runtime.block_on(Engine::ensure(&Tools::new(&settings), &settings, own.path())) {
+        panic!("{}", error.report());
+    }
+}
+
 #[test]
 fn it_ends_when_the_time_is_over_and_leaves_the_lock_files() {
+    engine();
     let (state, record) = state();
     let status = Command::new(env!("CARGO_BIN_EXE_cargo-stack"))
         .args(["__reaper", CLUSTER])

@@ -122,12 +122,12 @@ async fn policies_are_enforced(own: &OwnStack) -> Result<()> {
     let listener = harness::k8s::job::start(own.kube(), own.namespace(), &spec).await?;
     let target = address(listener.first_line().await?.trim(), 9999);
     let control = address(&own.name_of(&API), API.service_port);
-    let ask = async |name: &str| -> Result<bool> {
-        let logs = own.start_job(name, CONNECT, &[&control, &target], LIMIT).await?.finish().await?.logs;
+    let ask = async |name: &str, targets: [&str; 3]| -> Result<bool> {
+        let logs = own.start_job(name, CONNECT, &targets, LIMIT).await?.finish().await?.logs;
         expect!(logs.contains(&format!("{control} open")), "the probe's own network does not work: {logs}")?;
         Ok(logs.contains(&format!("{target} open")))
     };
-    expect!(ask("before-policy").await?, "the probe's pods do not reach each other, without any policy")?;
+    expect!(ask("before-policy", [&control, &target, "--"]).await?, "the probe's pods do not reach each other, without any policy")?;
     let policy: NetworkPolicy = serde_json::from_value(serde_json::json!({
         "metadata": {"name": "probe"},
         "spec": {"podSelector": {"matchLabels": {"jetscale.ai/probe": "listener"}}, "policyTypes": ["Ingress"]},
@@ -135,7 +135,7 @@ async fn policies_are_enforced(own: &OwnStack) -> Result<()> {
     .map_err(Error::malformed("read the probe's policy"))?;
     let policies: Api<NetworkPolicy> = Api::namespaced(own.kube().clone(), own.namespace());
     policies.create(&PostParams::default(), &policy).await.map_err(Error::kube("create the probe's policy"))?;
-    match ask("after-policy").await? {
+    match ask("after-policy", [&control, "--", &target]).await? {
         true => Err(Error::NotApplicable("this cluster does not enforce NetworkPolicies".to_owned())),
         false => Ok(()),
     }

@@ -124,7 +124,7 @@ pub async fn find(cluster: &Cluster, home: &Home, project: &Project, behind: Beh
 pub async fn make(order: Order<'_>) -> Result<Edge> {
     let step = Step::begin("making the edge");
     let (client, behind) = (&order.cluster.client, order.behind);
-    let image = image::push(&order.wants, order.sources, &node_name(&order.cluster.name)).await?;
+    let images = image::push(&order.wants, order.sources, &node_name(&order.cluster.name)).await?;
     let issued = certificate::issue(EDGE_HOST)?;
     let path = order.home.edge_ca();
     std::fs::write(&path, &issued.ca).map_err(Error::io(format!("write {}", path.display())))?;
@@ -139,7 +139,7 @@ pub async fn make(order: Order<'_>) -> Result<Edge> {
     });
     k8s::apply(client, &secret).await?;
     let mark = mark(&image::tag(order.wants.project)?, behind, &ca);
-    for object in manifests(&image.by_digest(), behind, &mark, labels)? {
+    for object in manifests([&images.contour.by_digest(), &images.envoy.by_digest()], behind, &mark, labels)? {
         k8s::apply(client, &object).await?;
         if object["kind"] == "CustomResourceDefinition" {
             established(client, object["metadata"]["name"].as_str().unwrap_or_default()).await?;
@@ -204,16 +204,22 @@ fn mark(image: &str, behind: Behind<'_>, ca: &[u8]) -> String {
 }
 
 /// The objects, in the order in which they are made.
-fn manifests(image: &str, behind: Behind<'_>, mark: &str, labels: &BTreeMap<String, String>) -> Result<Vec<Value>> {
+fn manifests(
+    [contour, envoy]: [&str; 2],
+    behind: Behind<'_>,
+    mark: &str,
+    labels: &BTreeMap<String, String>,
+) -> Result<Vec<Value>> {
     let words = [
         ("$EDGE", EDGE_NAMESPACE),
         ("$NAMESPACE", behind.namespace),
         ("$RELEASE", behind.release),
-        ("$IMAGE", image),
+        ("$CONTOUR", contour),
+        ("$ENVOY", envoy),
         ("$MARK", mark),
         ("$HOST", EDGE_HOST),
         ("$COMPONENT", FRONTEND.label),
-        ("$CONTAINER_PORT", &FRONTEND.container_port.to_string()),
+        ("$ROUTER_PORT", &FRONTEND.container_port.to_string()),
         // Before $SERVICE, which it begins with.
         ("$SERVICE_PORT", &FRONTEND.service_port.to_string()),
         ("$SERVICE", &format!("{}-{}", behind.release, FRONTEND.suffix)),
@@ -251,7 +257,7 @@ mod tests {
     #[test]
     fn every_word_is_filled_in_and_the_ingress_is_the_last() {
         let labels = BTreeMap::from([("whose".to_owned(), "ours".to_owned())]);
-        let objects = manifests("registry/edge@sha256:0", BEHIND, "m4rk", &labels).unwrap();
+        let objects = manifests(["registry/edge@sha256:0", "registry/edge@sha256:1"], BEHIND, "m4rk", &labels).unwrap();
         assert!(!json!(objects).to_string().contains('$'));
         assert!(objects.iter().all(|object| object["metadata"]["labels"]["whose"] == "ours"));
         let last = objects.last().unwrap();

