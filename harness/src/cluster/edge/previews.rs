@@ -43,7 +43,7 @@ impl std::fmt::Debug for PreviewsEdge {
 pub async fn make(order: Order<'_>) -> Result<PreviewsEdge> {
     let step = Step::begin("making the previews' edge");
     let (client, labels) = (&order.cluster.client, order.labels);
-    let image = image::push(&order.wants, order.sources, &node_name(&order.cluster.name)).await?;
+    let images = image::push(&order.wants, order.sources, &node_name(&order.cluster.name)).await?;
     let issued = certificate::issue(&format!("*.{PREVIEW_DOMAIN}"))?;
     k8s::namespace::create(client, NAMESPACE, with_edge_label(labels), BTreeMap::new()).await?;
     let secret = json!({
@@ -52,7 +52,7 @@ pub async fn make(order: Order<'_>) -> Result<PreviewsEdge> {
         "stringData": {"tls.crt": issued.chain, "tls.key": issued.key},
     });
     k8s::apply(client, &secret).await?;
-    for object in objects(&image.by_digest(), labels)? {
+    for object in objects([&images.contour.by_digest(), &images.envoy.by_digest()], labels)? {
         k8s::apply(client, &object).await?;
         if object["kind"] == "CustomResourceDefinition" {
             established(client, object["metadata"]["name"].as_str().unwrap_or_default()).await?;
@@ -87,9 +87,9 @@ impl PreviewsEdge {
 }
 
 /// The edge's own objects, but for what leads to one release; and what it needs to lead to any.
-fn objects(image: &str, labels: &BTreeMap<String, String>) -> Result<Vec<Value>> {
+fn objects([contour, envoy]: [&str; 2], labels: &BTreeMap<String, String>) -> Result<Vec<Value>> {
     const OF_ONE_RELEASE: [&str; 4] = ["Role", "RoleBinding", "NetworkPolicy", "Ingress"];
-    let text = MANIFESTS.replace("$EDGE", NAMESPACE).replace("$IMAGE", image);
+    let text = MANIFESTS.replace("$EDGE", NAMESPACE).replace("$CONTOUR", contour).replace("$ENVOY", envoy);
     let mut objects: Vec<Value> = Vec::new();
     for mut object in crate::release::objects(&text)? {
         if object["kind"].as_str().is_some_and(|kind| OF_ONE_RELEASE.contains(&kind)) {
@@ -128,4 +128,19 @@ fn objects(image: &str, labels: &BTreeMap<String, String>) -> Result<Vec<Value>>
         }),
     ]);
     Ok(objects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_leads_to_every_namespace_and_to_no_one_release() {
+        let labels = BTreeMap::from([("whose".to_owned(), "ours".to_owned())]);
+        let objects = objects(["registry/edge@sha256:0", "registry/edge@sha256:1"], &labels).unwrap();
+        let text = json!(objects).to_string();
+        assert!(!text.contains('$') && !text.contains("--watch-namespaces"), "{text}");
+        assert!(objects.iter().all(|object| object["metadata"]["labels"]["whose"] == "ours"));
+        assert!(objects.iter().all(|object| object["kind"] != "Ingress" && object["kind"] != "Role"));
+    }
 }
