@@ -157,6 +157,8 @@ def _make_client(settings: StorageSettings) -> Any:
         retries={"mode": "standard", "total_max_attempts": 2},
         max_pool_connections=THREADS,
     )
+    # A failed exchange is told by us, in a line; here it would be a traceback at every probe.
+    logging.getLogger("botocore.credentials").setLevel(logging.CRITICAL)
     session = botocore.session.get_session()
     session.set_config_variable("region", settings.region)
     # The default one: the client that the SDK makes for STS has it, too.
