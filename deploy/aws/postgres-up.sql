@@ -7,7 +7,7 @@ SELECT :'name' ~ '^jetscale-pr-[1-9][0-9]*$' AS ours \gset
 \if :ours
 SELECT format('CREATE ROLE %I', :'name')
     WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'name') \gexec
-ALTER ROLE :"name" WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE CONNECTION LIMIT 40 PASSWORD :'password';
+ALTER ROLE :"name" WITH LOGIN CONNECTION LIMIT 40 PASSWORD :'password';
 -- Whoever gives a database away must be a member of the role that gets it, unless a superuser.
 GRANT :"name" TO CURRENT_USER;
 SELECT format('CREATE DATABASE %I OWNER %I', :'name', :'name')

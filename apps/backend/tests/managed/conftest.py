@@ -84,15 +84,16 @@ class Postgres:
     port: int
     socket: Path
 
-    def psql(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        """As the administrator, by the socket."""
+    def psql(self, *arguments: str, user: str = "admin", **env: str) -> subprocess.CompletedProcess[str]:
+        """By the socket, as the superuser or whoever is named."""
         command = [program("psql", "postgresql-client"), "-h", str(self.socket), "-p", str(self.port)]
-        command += ["-U", "admin", "-d", "postgres", "-qAtX", *arguments]
+        command += ["-U", user, "-d", "postgres", "-qAtX", *arguments]
         env = {"PATH": os.environ["PATH"], **env}
         return subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
 
     def run_file(self, file: str, name: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return self.psql("-v", f"name={name}", "-f", str(DEPLOY / file), **env)
+        """As RDS's master user: one who makes databases and roles, and is no superuser."""
+        return self.psql("-v", f"name={name}", "-f", str(DEPLOY / file), user="master", **env)
 
 
 @pytest.fixture(scope="session")
@@ -119,6 +120,7 @@ def postgres(work: Path, certificates: Certificates) -> Iterator[Postgres]:
         command += ["-c", f"{name}={value}"]
     server = Postgres(port, folder)
     with running(command, lambda: server.psql("-c", "SELECT 1").returncode == 0, folder / "log", user=user):
+        assert server.psql("-c", "CREATE ROLE master LOGIN CREATEDB CREATEROLE").returncode == 0
         yield server
 
 

@@ -108,6 +108,20 @@ def test_what_was_made_can_be_made_again_and_removed_twice(postgres):
     assert postgres.psql("-c", found).stdout == "0\n"
 
 
+async def test_a_database_goes_while_somebody_is_connected(postgres, database_env):
+    name = "jetscale-pr-8"
+    made = postgres.run_file("postgres-up.sql", name, PREVIEW_PASSWORD=database_env["JETSCALE_DB_PASSWORD"])
+    assert made.returncode == 0, made.stderr
+    env = {**database_env, "JETSCALE_DB_NAME": name, "JETSCALE_DB_USER": name}
+    database = Database(settings.database_url(env))
+    await database.check()
+    down = postgres.run_file("postgres-down.sql", name)
+    assert down.returncode == 0, down.stderr
+    with pytest.raises(Exception, match="."):
+        await database.check()
+    await database.close()
+
+
 @pytest.mark.parametrize("file", ["postgres-up.sql", "postgres-down.sql"])
 @pytest.mark.parametrize(
     "name", ["postgres", "jetscale", "jetscale-pr-0", f"{NAME}; DROP ROLE admin", f"{NAME}'"]
