@@ -60,6 +60,10 @@
 - name: AWS_ENDPOINT_URL_STS
   value: {{ . | quote }}
 {{- end }}
+{{- if .caSecret.name }}
+- name: AWS_CA_BUNDLE
+  value: /etc/jetscale/storage-ca/ca.crt
+{{- end }}
 # else the SDK asks the node's metadata for the node's own role
 - name: AWS_EC2_METADATA_DISABLED
   value: "true"
@@ -90,6 +94,9 @@
 {{- end }}
 {{- end }}
 {{- with .Values.storage }}
+{{- if and .bucket .caSecret.name }}
+- {name: storage-ca, mountPath: /etc/jetscale/storage-ca, readOnly: true}
+{{- end }}
 {{- if and .bucket .webIdentityToken.enabled }}
 - {name: web-identity, mountPath: /var/run/secrets/jetscale/web-identity, readOnly: true}
 {{- end }}
@@ -111,6 +118,10 @@
 {{- end }}
 {{- end }}
 {{- with .Values.storage }}
+{{- if and .bucket .caSecret.name }}
+- name: storage-ca
+  secret: {secretName: {{ .caSecret.name }}, items: [{key: {{ .caSecret.key }}, path: ca.crt}]}
+{{- end }}
 {{- if and .bucket .webIdentityToken.enabled }}
 - name: web-identity
   projected:

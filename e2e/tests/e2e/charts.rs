@@ -50,7 +50,7 @@ pub fn scenarios() -> Vec<Scenarios> {
 }
 
 /// Stage preview with every store outside the cluster, as a deployer sets it.
-const MANAGED: [&str; 25] = [
+const MANAGED: [&str; 26] = [
     "postgres.enabled=false",
     "backend.database.external.host=db.example.internal",
     "backend.database.external.name=jetscale-pr-1",
@@ -69,6 +69,7 @@ const MANAGED: [&str; 25] = [
     "backend.storage.bucket=jetscale-previews",
     "backend.storage.prefix=jetscale-pr-1/",
     "backend.storage.region=eu-central-1",
+    "backend.storage.caSecret.name=jetscale-managed",
     "backend.storage.roleArn=arn:aws:iam::123456789012:role/jetscale-pr-1",
     "backend.storage.webIdentityToken.enabled=true",
     "backend.storage.peers[0].ipBlock.cidr=128.0.0.0/1",

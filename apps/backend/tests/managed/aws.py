@@ -117,6 +117,7 @@ def main() -> None:
     parser.add_argument("--issuer", required=True, help="the tokens' issuer")
     parser.add_argument("--jwks", type=Path, required=True, help="the issuer's public keys")
     parser.add_argument("--enforce", type=int, metavar="N", help="check all requests after the first N")
+    parser.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"), help="https, by these files")
     arguments = parser.parse_args()
     # moto reads both as it is imported.
     os.environ["MOTO_PORT"] = str(arguments.port)
@@ -133,7 +134,14 @@ def main() -> None:
     _exchange_is_unsigned()
     keys = jwt.PyJWKSet.from_json(arguments.jwks.read_text())
     app = TrustPolicies(DomainDispatcherApplication(create_backend_app), arguments.issuer, keys)
-    run_simple(arguments.host, arguments.port, app, threaded=True, request_handler=MotoRequestHandler)
+    run_simple(
+        arguments.host,
+        arguments.port,
+        app,
+        threaded=True,
+        request_handler=MotoRequestHandler,
+        ssl_context=tuple(arguments.tls) if arguments.tls else None,
+    )
 
 
 if __name__ == "__main__":

@@ -204,6 +204,7 @@ class Cluster:
 @dataclass(frozen=True)
 class Aws:
     url: str
+    ca: str
     key_id: str
     secret: str
 
@@ -213,7 +214,7 @@ class Aws:
         config = Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required")
         session = botocore.session.get_session()
         return session.create_client(
-            service, region_name=REGION, endpoint_url=self.url, config=config, **credentials
+            service, region_name=REGION, endpoint_url=self.url, verify=self.ca, config=config, **credentials
         )
 
     def make_role(self, name: str, namespace: str) -> str:
@@ -238,23 +239,24 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def aws(work: Path, cluster: Cluster) -> Iterator[Aws]:
+def aws(work: Path, cluster: Cluster, certificates: Certificates) -> Iterator[Aws]:
     """Every request is signed and allowed, or refused, but for the three that make the administrator."""
     folder, port = work / "aws", free_port()
     folder.mkdir()
     (folder / "jwks.json").write_text(cluster.jwks)
     command = [sys.executable, "-m", "tests.managed.aws", "--port", str(port), "--enforce", "3"]
     command += ["--issuer", ISSUER, "--jwks", str(folder / "jwks.json")]
+    command += ["--tls", certificates.chain, certificates.key]
     command = ["env", f"PYTHONPATH={BACKEND}", *command]
     with running(command, lambda: listens(port), folder / "log"):
-        anyone = Aws(f"http://127.0.0.1:{port}", "anyone", "anything")
+        anyone = Aws(f"https://localhost:{port}", certificates.ca, "anyone", "anything")
         iam = anyone.client("iam")
         everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [everything]})
         iam.create_user(UserName="admin")
         iam.put_user_policy(UserName="admin", PolicyName="all", PolicyDocument=policy)
         key = iam.create_access_key(UserName="admin")["AccessKey"]
-        server = Aws(anyone.url, key["AccessKeyId"], key["SecretAccessKey"])
+        server = Aws(anyone.url, anyone.ca, key["AccessKeyId"], key["SecretAccessKey"])
         location = {"LocationConstraint": REGION}
         server.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=location)
         yield server
@@ -279,6 +281,7 @@ def pod(aws: Aws, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AWS_ROLE_ARN", role)
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token_file))
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", aws.url)
+    monkeypatch.setenv("AWS_CA_BUNDLE", aws.ca)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     # Nothing of whoever runs the tests.
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))

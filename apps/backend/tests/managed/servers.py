@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -25,8 +25,11 @@ def program(name: str, package: str) -> str:
 
 
 def server_user() -> str | None:
-    """Postgres does not run as root; Debian's package brings the user."""
-    return "postgres" if getpass.getuser() == "root" else None
+    """Postgres does not run as root; Debian's package brings a user for it."""
+    if os.geteuid() != 0:
+        return None
+    users = {user.pw_name for user in pwd.getpwall()}
+    return "postgres" if "postgres" in users else "nobody"
 
 
 def free_port() -> int:

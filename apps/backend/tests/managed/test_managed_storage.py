@@ -111,6 +111,12 @@ async def test_a_bucket_that_is_not_there_and_a_store_that_is_away_are_down(pod,
         await away.get("item/a.txt")
 
 
+async def test_a_store_of_another_ca_gets_no_token(store, monkeypatch, certificates, caplog):
+    monkeypatch.setenv("AWS_CA_BUNDLE", certificates.other_ca)
+    assert await readiness(store) == "down"
+    assert "SSL validation failed" in caplog.text
+
+
 def test_the_bucket_refuses_strangers(aws):
     key = {"Bucket": BUCKET, "Key": f"{NAME}/of-a-stranger"}
     stranger = aws.client("s3", aws_access_key_id="AKIASTRANGER", aws_secret_access_key="guessed")
