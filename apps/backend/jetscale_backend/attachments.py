@@ -97,8 +97,11 @@ class StoredAttachments:
 
 
 class Attachments:
-    """For the item's owner alone. An object comes before its row and goes before it, so that a row
-    always has one; what a failure in between leaves is an object without a row, never served."""
+    """For the item's owner alone.
+
+    An object comes before its row and goes before it. A failure in between leaves an object that
+    no row names, which is never served, or a row without its object, which is no attachment.
+    """
 
     def __init__(self, items: ItemStore, rows: AttachmentStore, objects: Objects) -> None:
         self._items = items
@@ -118,7 +121,7 @@ class Attachments:
         if attachments:
             await self.owned(item_id, login)
         for attachment in attachments:
-            await self.delete(item_id, attachment.name)
+            await self._remove(item_id, attachment.name)
 
     async def put(self, item_id: uuid.UUID, name: str, content: bytes, content_type: str) -> Attachment:
         await self._objects.put(_key(item_id, name), content, content_type)
@@ -141,6 +144,9 @@ class Attachments:
     async def delete(self, item_id: uuid.UUID, name: str) -> None:
         if await self._rows.get(item_id, name) is None:
             raise no_attachment()
+        await self._remove(item_id, name)
+
+    async def _remove(self, item_id: uuid.UUID, name: str) -> None:
         await self._objects.delete(_key(item_id, name))
         await self._rows.delete(item_id, name)
 
