@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,9 @@ from tests.managed.servers import free_port, listens, program, running, server_u
 
 BACKEND = Path(__file__).parents[2]
 DEPLOY = BACKEND.parents[1] / "deploy" / "aws"
+# The descriptions of services are parsed once for all clients of the session, not for each.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+
 ISSUER = "https://issuer.example.test"
 REGION = "eu-central-1"
 BUCKET = "attachments"
@@ -119,7 +123,12 @@ def postgres(work: Path, certificates: Certificates) -> Iterator[Postgres]:
     for name, value in options.items():
         command += ["-c", f"{name}={value}"]
     server = Postgres(port, folder)
-    with running(command, lambda: server.psql("-c", "SELECT 1").returncode == 0, folder / "log", user=user):
+
+    def answers() -> bool:
+        return server.psql("-c", "SELECT 1").returncode == 0
+
+    # By SIGTERM it would wait for its clients.
+    with running(command, answers, folder / "log", user=user, stop=signal.SIGINT):
         assert server.psql("-c", "CREATE ROLE master LOGIN CREATEDB CREATEROLE").returncode == 0
         yield server
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -40,7 +41,12 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: list[str], ready: Callable[[], bool], log: Path, *, user: str | None = None
+    command: list[str],
+    ready: Callable[[], bool],
+    log: Path,
+    *,
+    user: str | None = None,
+    stop: signal.Signals = signal.SIGTERM,
 ) -> Iterator[None]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, user=user, cwd=log.parent)  # noqa: S603
@@ -48,7 +54,7 @@ def running(
         _until(ready, process, log)
         yield
     finally:
-        process.terminate()
+        process.send_signal(stop)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:

@@ -1,6 +1,7 @@
 """The api as a preview runs it, every store a managed one."""
 
 import time
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -25,14 +26,19 @@ def env(database_env, redis_env, pod):
     return {**database_env, **redis_env, **pod.env, **admin, "JETSCALE_JWT_SECRET_KEY": JWT_KEY}
 
 
+@asynccontextmanager
+async def serving(env):
+    app = create_api(settings.api_settings(env))
+    async with app.router.lifespan_context(app):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            yield client
+
+
 @pytest.fixture
 async def api(env):
     await migrate(settings.migrate_settings(env))
-    app = create_api(settings.api_settings(env))
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            yield client
+    async with serving(env) as client:
+        yield client
 
 
 async def signed_in(api):
@@ -115,9 +121,8 @@ async def test_an_item_takes_its_attachments_with_it(api, aws):
 
 
 async def test_a_store_that_goes_away_is_a_503(env):
-    away = {**env, "JETSCALE_S3_ENDPOINT": "http://127.0.0.1:1"}
-    app = create_api(settings.api_settings(away))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as api:
+    await migrate(settings.migrate_settings(env))
+    async with serving({**env, "JETSCALE_S3_ENDPOINT": "http://127.0.0.1:1"}) as api:
         owner = await signed_in(api)
         item = await new_item(api, owner)
         put = await api.put(f"{item}/attachments/a", content=b"", headers=owner)

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from jetscale_backend import settings
 from jetscale_backend.database import Database
 from jetscale_backend.migrate import MigrationFailed, migrate
+from jetscale_backend.settings import SettingsError
 from tests.managed.conftest import BACKEND, NAME, OTHER
 
 
@@ -76,18 +77,20 @@ def run_migrate(env):
 
 
 def test_a_ca_file_that_is_none_ends_the_start_in_one_line(database_env, tmp_path):
-    for path in (tmp_path / "absent.pem", tmp_path / "empty.pem"):
-        (tmp_path / "empty.pem").touch()
-        result = run_migrate({**database_env, "JETSCALE_DB_CA_FILE": str(path)})
-        assert result.returncode == 1
-        assert result.stderr.startswith(f"jetscale-backend: the CA file {path} cannot be used: ")
-        assert result.stderr.count("\n") == 1
+    absent, empty = tmp_path / "absent.pem", tmp_path / "empty.pem"
+    with pytest.raises(SettingsError, match="the CA file .*absent.pem cannot be used: No such file"):
+        Database(settings.database_url({**database_env, "JETSCALE_DB_CA_FILE": str(absent)}))
+    empty.touch()
+    result = run_migrate({**database_env, "JETSCALE_DB_CA_FILE": str(empty)})
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"jetscale-backend: the CA file {empty} cannot be used: ")
+    assert result.stderr.count("\n") == 1
 
 
-def test_a_previews_role_can_migrate_twice(database_env):
-    for _ in range(2):
-        result = run_migrate(database_env)
-        assert result.returncode == 0, result.stderr
+async def test_a_previews_role_can_migrate_twice(database_env):
+    result = run_migrate(database_env)
+    assert result.returncode == 0, result.stderr
+    await migrate(settings.migrate_settings(database_env))
 
 
 async def test_a_previews_role_cannot_enter_anothers_database(database_env):
