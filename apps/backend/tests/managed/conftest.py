@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -47,6 +49,16 @@ def template(file: str, **values: str) -> str:
         text = text.replace(f"${{{name}}}", value)
     assert "${" not in text, f"{file} wants more values"
     return text
+
+
+@pytest.fixture(autouse=True)
+def sockets_go_with_their_test() -> Iterator[None]:
+    """On a busy machine a connection may time out and the retry heal it; its socket is the collector's,
+    which would complain of it in the midst of a later test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="session")
