@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pwd
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,7 +51,14 @@ def running(
     stop: signal.Signals = signal.SIGTERM,
 ) -> Iterator[None]:
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, user=user, cwd=log.parent)  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603
+            command,
+            stdout=output,
+            stderr=output,
+            user=user,
+            cwd=log.parent,
+            preexec_fn=lambda: _end_with_parent(stop),
+        )
     try:
         _until(ready, process, log)
         yield
@@ -60,6 +69,12 @@ def running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _end_with_parent(stop: signal.Signals) -> None:
+    """Tests that are killed leave no server behind, where the kernel can see to it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, int(stop))  # PR_SET_PDEATHSIG
 
 
 def _until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
