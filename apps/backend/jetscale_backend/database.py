@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from http import HTTPStatus
 
-from sqlalchemy import Index, String, func, text
+from sqlalchemy import ForeignKey, Index, Integer, String, func, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import DateTime
 
+from jetscale_backend import tls
 from jetscale_backend.envelope import ApiError
 from jetscale_backend.log import reason
 
@@ -48,6 +49,8 @@ class Item(Base):
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
     name: Mapped[str] = mapped_column(String(100))
+    # None: made by a version that did not keep it.
+    owner: Mapped[str | None] = mapped_column(String(320))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
     __table_args__ = (
@@ -55,6 +58,18 @@ class Item(Base):
         # Serves LIKE 'prefix%' under any collation.
         Index("ix_items_name", "name", postgresql_ops={"name": "text_pattern_ops"}),
     )
+
+
+class Attachment(Base):
+    """What the object store holds for an item; its bytes are there alone."""
+
+    __tablename__ = "attachments"
+
+    item_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    content_type: Mapped[str] = mapped_column(String(100))
+    size: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
 class DatabaseUnavailable(ApiError):
@@ -83,6 +98,7 @@ def create_engine(
     url: URL, *, pool_size: int, max_overflow: int = 0, command_timeout_secs: float | None = None
 ) -> AsyncEngine:
     """An engine connects on first use, so the service starts without its database."""
+    url, tls_args = _without_tls(url)
     return create_async_engine(
         url,
         pool_size=pool_size,
@@ -93,8 +109,18 @@ def create_engine(
             "timeout": CONNECT_TIMEOUT_SECS,
             "command_timeout": command_timeout_secs,
             "server_settings": {"application_name": "jetscale-backend"},
+            **tls_args,
         },
     )
+
+
+def _without_tls(url: URL) -> tuple[URL, dict[str, object]]:
+    """libpq's sslmode and sslrootcert as what the driver takes: it knows them in a DSN of its own alone."""
+    mode, ca_file = url.query.get("sslmode"), url.query.get("sslrootcert")
+    url = url.difference_update_query(["sslmode", "sslrootcert"])
+    if mode is None:
+        return url, {}
+    return url, {"ssl": tls.verifying(ca_file) if mode == "verify-full" else mode}
 
 
 class Database:

@@ -20,8 +20,12 @@ log = logging.getLogger(__name__)
 CHECK_TIMEOUT_SECS = 2.0
 
 # Public hosts answer readiness too: fixed words, the reasons go to the log.
-State = Literal["ok", "down"]
+State = Literal["ok", "down", "refused"]
 Check = Callable[[], Awaitable[None]]
+
+
+class Refused(Exception):
+    """It answers, and does not let us: no waiting heals that."""
 
 
 class Status(BaseModel):
@@ -29,7 +33,7 @@ class Status(BaseModel):
 
 
 class Readiness(BaseModel):
-    status: State
+    status: Literal["ok", "down"]
     components: dict[str, State]
 
 
@@ -59,8 +63,9 @@ class ReadinessProbe:
         try:
             await self._answer_in_time(name)
         except Exception as error:
-            self._note(name, "down", reason(error))
-            return "down"
+            state: State = "refused" if isinstance(error, Refused) else "down"
+            self._note(name, state, reason(error))
+            return state
         self._note(name, "ok", "answers")
         return "ok"
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Protocol
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import delete, select
 
@@ -22,6 +22,10 @@ LIST_MAX = 1000
 Name = Annotated[str, Field(min_length=1, max_length=100), PRINTABLE]
 Prefix = Annotated[str, Query(max_length=100, description="Only names that begin so"), PRINTABLE]
 Limit = Annotated[int, Query(ge=1, le=LIST_MAX)]
+
+
+# Asked with the item's id and the login of who deletes it; may refuse by an ApiError.
+BeforeDelete = Callable[[uuid.UUID, str], Awaitable[None]]
 
 
 class NewItem(BaseModel):
@@ -39,7 +43,7 @@ class ItemBody(BaseModel):
 
 
 class ItemStore(Protocol):
-    async def create(self, name: str) -> Item: ...
+    async def create(self, name: str, owner: str) -> Item: ...
 
     async def list(self, prefix: str, limit: int) -> Sequence[Item]: ...
 
@@ -54,9 +58,9 @@ class StoredItems:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(self, name: str) -> Item:
+    async def create(self, name: str, owner: str) -> Item:
         async with self._database.session() as session:
-            item = Item(name=name)
+            item = Item(name=name, owner=owner)
             session.add(item)
             await session.commit()
             await session.refresh(item)
@@ -84,7 +88,9 @@ def not_found() -> ApiError:
     return ApiError(HTTPStatus.NOT_FOUND, "item_not_found", "There is no such item.")
 
 
-def items_router(items: ItemStore, current_login: CurrentLogin) -> APIRouter:
+def items_router(
+    items: ItemStore, current_login: CurrentLogin, before_delete: BeforeDelete | None = None
+) -> APIRouter:
     router = APIRouter(
         prefix="/api/v2/items",
         tags=["items"],
@@ -94,8 +100,8 @@ def items_router(items: ItemStore, current_login: CurrentLogin) -> APIRouter:
     missing = {404: {"model": ErrorBody}}
 
     @router.post("", status_code=HTTPStatus.CREATED)
-    async def create(body: NewItem) -> Data[ItemBody]:
-        return Data(data=ItemBody.model_validate(await items.create(body.name)))
+    async def create(body: NewItem, request: Request) -> Data[ItemBody]:
+        return Data(data=ItemBody.model_validate(await items.create(body.name, current_login(request))))
 
     @router.get("", description="Newest first.")
     async def list_items(prefix: Prefix = "", limit: Limit = LIST_MAX) -> Data[list[ItemBody]]:
@@ -110,7 +116,9 @@ def items_router(items: ItemStore, current_login: CurrentLogin) -> APIRouter:
         return Data(data=ItemBody.model_validate(item))
 
     @router.delete("/{item_id}", status_code=HTTPStatus.NO_CONTENT, responses=missing)
-    async def remove(item_id: uuid.UUID) -> None:
+    async def remove(item_id: uuid.UUID, request: Request) -> None:
+        if before_delete is not None:
+            await before_delete(item_id, current_login(request))
         if not await items.delete(item_id):
             raise not_found()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import ssl
 import sys
 import time
 from pathlib import Path
@@ -77,6 +78,9 @@ async def _until_deadline(engine: AsyncEngine, settings: MigrateSettings) -> Non
             if sqlstate(error).startswith(REFUSAL_SQLSTATES):
                 message = f"{place} refused the user {url.username!r}: {reason(error)}"
                 raise MigrationFailed(message) from None
+            if isinstance(error, ssl.SSLCertVerificationError):
+                # Nor a certificate of another host, or of a CA that is not ours.
+                raise MigrationFailed(f"{place} is not who it should be: {reason(error)}") from None
             if not isinstance(error, LockHeld) and not is_unavailable(error):
                 raise
             state = reason(error)

@@ -20,8 +20,21 @@ DB_PORT = "JETSCALE_DB_PORT"
 DB_NAME = "JETSCALE_DB_NAME"
 DB_USER = "JETSCALE_DB_USER"
 DB_PASSWORD = "JETSCALE_DB_PASSWORD"
+DB_SSLMODE = "JETSCALE_DB_SSLMODE"
+DB_CA_FILE = "JETSCALE_DB_CA_FILE"
 REDIS_URL = "JETSCALE_REDIS_URL"
 REDIS_HOST = "JETSCALE_REDIS_HOST"
+REDIS_USER = "JETSCALE_REDIS_USER"
+REDIS_PASSWORD = "JETSCALE_REDIS_PASSWORD"
+REDIS_CA_FILE = "JETSCALE_REDIS_CA_FILE"
+REDIS_PREFIX = "JETSCALE_REDIS_PREFIX"
+S3_BUCKET = "JETSCALE_S3_BUCKET"
+S3_PREFIX = "JETSCALE_S3_PREFIX"
+S3_REGION = "JETSCALE_S3_REGION"
+S3_ENDPOINT = "JETSCALE_S3_ENDPOINT"
+# The SDK's own names, which EKS sets and other tools read too.
+AWS_REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+AWS_S3_ENDPOINT = "AWS_ENDPOINT_URL_S3"
 JWT_SECRET_KEY = "JETSCALE_JWT_SECRET_KEY"
 ADMIN_EMAIL = "JETSCALE_DEFAULT_ADMIN_EMAIL"
 ADMIN_PASSWORD = "JETSCALE_DEFAULT_ADMIN_PASSWORD"
@@ -29,6 +42,8 @@ MIGRATE_DEADLINE = "JETSCALE_MIGRATE_DEADLINE_SECS"
 
 DRIVER = "postgresql+asyncpg"
 COMPONENTS = ("api", "websocket", "migrate")
+# libpq's names. Not verify-ca: whoever holds any certificate of a public CA would pass it.
+SSLMODES = ("disable", "prefer", "require", "verify-full")
 # RFC 7518, 3.2: a key for HS256 has at least the size of the hash.
 JWT_KEY_MIN_BYTES = 32
 
@@ -56,11 +71,34 @@ class Admin:
 
 
 @dataclass(frozen=True)
+class RedisSettings:
+    url: str = field(repr=False)
+    user: str | None
+    password: str | None = field(repr=False)
+    ca_file: str | None
+    # Before every key: what a user of a shared redis may touch.
+    prefix: str
+
+
+@dataclass(frozen=True)
+class StorageSettings:
+    """Where attachments go; who may is the SDK's own chain's to find out."""
+
+    bucket: str
+    # Before every key: "" or something that ends with "/".
+    prefix: str
+    region: str
+    # None: AWS itself.
+    endpoint: str | None
+
+
+@dataclass(frozen=True)
 class ApiSettings:
     database_url: URL
-    redis_url: str = field(repr=False)
+    redis: RedisSettings
     jwt_key: str = field(repr=False)
     version: Version
+    storage: StorageSettings | None
 
 
 @dataclass(frozen=True)
@@ -89,9 +127,10 @@ def component(env: Environment) -> str:
 def api_settings(env: Environment) -> ApiSettings:
     return ApiSettings(
         database_url=database_url(env),
-        redis_url=redis_url(env),
+        redis=redis_settings(env),
         jwt_key=jwt_key(env),
         version=version(env),
+        storage=storage_settings(env),
     )
 
 
@@ -108,7 +147,19 @@ def migrate_settings(env: Environment) -> MigrateSettings:
 
 
 def database_url(env: Environment) -> URL:
-    """The whole URL if given, otherwise the one made of the JETSCALE_DB_ parts."""
+    """The whole URL if given, otherwise the one made of the parts; TLS as sslmode and sslrootcert in it."""
+    url = _plain_database_url(env)
+    tls = {"sslmode": _optional(env, DB_SSLMODE), "sslrootcert": _optional(env, DB_CA_FILE)}
+    url = url.update_query_dict({name: value for name, value in tls.items() if value is not None})
+    mode = url.query.get("sslmode")
+    if mode is not None and mode not in SSLMODES:
+        raise SettingsError(f"{DB_SSLMODE} (sslmode in {DATABASE_URL}) must be one of {', '.join(SSLMODES)}")
+    if "sslrootcert" in url.query and mode != "verify-full":
+        raise SettingsError(f"{DB_CA_FILE} is of no use unless {DB_SSLMODE} is verify-full")
+    return url
+
+
+def _plain_database_url(env: Environment) -> URL:
     text = _optional(env, DATABASE_URL)
     if text is not None:
         return _parse_database_url(text)
@@ -146,6 +197,39 @@ def redis_url(env: Environment) -> str:
     if any(sign in host for sign in "/@: "):
         raise SettingsError(f"{REDIS_HOST} must be a host name alone; {REDIS_URL} takes a whole URL")
     return f"redis://{host}:6379/0"
+
+
+def redis_settings(env: Environment) -> RedisSettings:
+    url, ca_file = redis_url(env), _optional(env, REDIS_CA_FILE)
+    if ca_file is not None and not url.startswith("rediss://"):
+        raise SettingsError(f"{REDIS_CA_FILE} is of no use unless {REDIS_URL} begins with rediss://")
+    return RedisSettings(
+        url=url,
+        user=_optional(env, REDIS_USER),
+        password=_optional(env, REDIS_PASSWORD),
+        ca_file=ca_file,
+        prefix=_optional(env, REDIS_PREFIX) or "jetscale:",
+    )
+
+
+def storage_settings(env: Environment) -> StorageSettings | None:
+    """None without a bucket: then there are no attachments."""
+    bucket = _optional(env, S3_BUCKET)
+    if bucket is None:
+        return None
+    regions = [value for name in (S3_REGION, *AWS_REGIONS) if (value := _optional(env, name))]
+    if not regions:
+        raise SettingsError(f"{S3_BUCKET} needs a region: set {S3_REGION}")
+    prefix = _optional(env, S3_PREFIX) or ""
+    if prefix and not prefix.endswith("/"):
+        # Without it the prefix of pull request 1 would be the beginning of 10's.
+        raise SettingsError(f'{S3_PREFIX} must end with "/"')
+    return StorageSettings(
+        bucket=bucket,
+        prefix=prefix,
+        region=regions[0],
+        endpoint=_optional(env, S3_ENDPOINT) or _optional(env, AWS_S3_ENDPOINT),
+    )
 
 
 def jwt_key(env: Environment) -> str:

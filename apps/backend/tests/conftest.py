@@ -46,8 +46,8 @@ class FakeItems:
     def __init__(self) -> None:
         self.stored: dict[uuid.UUID, Item] = {}
 
-    async def create(self, name: str) -> Item:
-        item = Item(id=uuid.uuid4(), name=name, created_at=datetime.now(UTC))
+    async def create(self, name: str, owner: str) -> Item:
+        item = Item(id=uuid.uuid4(), name=name, owner=owner, created_at=datetime.now(UTC))
         self.stored[item.id] = item
         return item
 

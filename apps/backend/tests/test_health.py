@@ -2,7 +2,7 @@ import asyncio
 import logging
 import time
 
-from jetscale_backend.health import ReadinessProbe
+from jetscale_backend.health import ReadinessProbe, Refused
 
 
 async def test_live_and_version(client):
@@ -26,6 +26,10 @@ async def test_ready_follows_its_components(client, redis):
     down = await client.get("/api/v2/system/ready")
     assert down.status_code == 503
     assert down.json()["data"] == {"status": "down", "components": {"database": "ok", "redis": "down"}}
+
+    redis.error = Refused("by 10.0.0.1, whose password is hidden")
+    refused = await client.get("/api/v2/system/ready")
+    assert refused.json()["data"] == {"status": "down", "components": {"database": "ok", "redis": "refused"}}
 
     redis.error = None
     assert (await client.get("/api/v2/system/ready")).status_code == 200

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from jetscale_backend import settings
-from jetscale_backend.settings import Admin, SettingsError
+from jetscale_backend.settings import Admin, SettingsError, StorageSettings
 
 PARTS = {
     "JETSCALE_DB_HOST": "db",
@@ -65,6 +65,60 @@ def test_a_bad_redis_is_refused(env):
         settings.redis_url(env)
 
 
+def test_tls_of_the_database_by_parts_or_in_the_url():
+    tls = {"JETSCALE_DB_SSLMODE": "verify-full", "JETSCALE_DB_CA_FILE": "/ca.pem"}
+    expected = {"sslmode": "verify-full", "sslrootcert": "/ca.pem"}
+    assert settings.database_url({**PARTS, **tls}).query == expected
+    assert settings.database_url({"JETSCALE_DATABASE_URL": URL, **tls}).query == expected
+    in_url = f"{URL}?sslmode=verify-full&sslrootcert=/ca.pem"
+    assert settings.database_url({"JETSCALE_DATABASE_URL": in_url}).query == expected
+    assert settings.database_url(PARTS).query == {}
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        ({"JETSCALE_DB_SSLMODE": "verify-ca"}, "must be one of disable, prefer, require, verify-full"),
+        ({"JETSCALE_DB_CA_FILE": "/ca.pem"}, "of no use unless JETSCALE_DB_SSLMODE is verify-full"),
+        ({"JETSCALE_DB_SSLMODE": "require", "JETSCALE_DB_CA_FILE": "/ca.pem"}, "of no use"),
+    ],
+)
+def test_tls_that_would_check_nothing_is_refused(env, message):
+    with pytest.raises(SettingsError, match=message):
+        settings.database_url({**PARTS, **env})
+
+
+def test_redis_of_ones_own_has_a_prefix_of_its_own():
+    plain = settings.redis_settings({"JETSCALE_REDIS_HOST": "cache"})
+    assert (plain.user, plain.password, plain.ca_file, plain.prefix) == (None, None, None, "jetscale:")
+    with pytest.raises(SettingsError, match="begins with rediss://"):
+        settings.redis_settings({"JETSCALE_REDIS_HOST": "cache", "JETSCALE_REDIS_CA_FILE": "/ca.pem"})
+
+
+def test_storage_is_there_when_a_bucket_is_named():
+    assert settings.storage_settings({"AWS_REGION": "eu-central-1"}) is None
+    env = {"JETSCALE_S3_BUCKET": "b", "AWS_REGION": "eu-central-1"}
+    assert settings.storage_settings(env) == StorageSettings("b", "", "eu-central-1", None)
+    env |= {
+        "JETSCALE_S3_REGION": "eu-west-1",
+        "JETSCALE_S3_PREFIX": "pr-1/",
+        "AWS_ENDPOINT_URL_S3": "http://s3",
+    }
+    assert settings.storage_settings(env) == StorageSettings("b", "pr-1/", "eu-west-1", "http://s3")
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        ({}, "set JETSCALE_S3_REGION"),
+        ({"AWS_REGION": "eu-central-1", "JETSCALE_S3_PREFIX": "pr-1"}, "end with"),
+    ],
+)
+def test_storage_that_is_half_configured_is_refused(env, message):
+    with pytest.raises(SettingsError, match=message):
+        settings.storage_settings({"JETSCALE_S3_BUCKET": "b", **env})
+
+
 @pytest.mark.parametrize("key", ["", "short"])
 def test_a_weak_jwt_key_is_refused(key):
     with pytest.raises(SettingsError, match="JETSCALE_JWT_SECRET_KEY"):
@@ -91,6 +145,7 @@ def test_an_admin_is_whole_or_absent():
 
 def test_secrets_stay_out_of_repr():
     env = {**PARTS, "JETSCALE_REDIS_URL": "redis://:hidden@h", "JETSCALE_JWT_SECRET_KEY": "hidden" * 6}
+    env["JETSCALE_REDIS_PASSWORD"] = "hidden"
     shown = repr(settings.api_settings(env))
     assert "hidden" not in shown
     assert "p@ss" not in shown

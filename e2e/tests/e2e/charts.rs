@@ -35,7 +35,56 @@ pub fn scenarios() -> Vec<Scenarios> {
         ),
         scenario(live_survives_the_loss_of_a_node),
         scenario(a_preview_is_its_pull_requests_by_either_deployer),
+        scenario(take_managed_stores),
+        each(
+            refuse_half_a_managed_store,
+            [
+                ("a_bucket_in_no_region", ("backend.storage.region=", "storage.region is empty")),
+                ("a_prefix_that_begins_others", ("backend.storage.prefix=pr-1", "/storage/prefix")),
+                ("a_role_that_is_none", ("backend.storage.roleArn=preview", "/storage/roleArn")),
+                ("a_token_for_no_role", ("backend.storage.roleArn=", "webIdentityToken is enabled")),
+                ("a_ca_that_nobody_looks_at", ("backend.database.external.tls.mode=require", "only verify-full")),
+                ("a_nodes_metadata", ("backend.storage.peers[0].ipBlock.cidr=169.254.169.254/32", "is link-local")),
+            ],
+        ),
+        scenario(leave_a_nodes_metadata_out_of_every_block),
+        scenario(give_a_role_to_the_api_alone),
     ]
+}
+
+/// Stage preview with every store outside the cluster, as a deployer sets it.
+const MANAGED: [&str; 26] = [
+    "postgres.enabled=false",
+    "backend.database.external.host=db.example.internal",
+    "backend.database.external.name=jetscale-pr-1",
+    "backend.database.external.user=jetscale-pr-1",
+    "backend.database.external.peers[0].ipBlock.cidr=10.1.0.0/16",
+    "backend.database.external.tls.mode=verify-full",
+    "backend.database.external.tls.caSecret.name=jetscale-managed",
+    "redis.enabled=false",
+    "backend.redis.external.host=redis.example.internal",
+    "backend.redis.external.port=6380",
+    "backend.redis.external.user=jetscale-pr-1",
+    "backend.redis.external.prefix=jetscale-pr-1:",
+    "backend.redis.external.peers[0].ipBlock.cidr=0.0.0.0/0",
+    "backend.redis.external.tls.enabled=true",
+    "backend.redis.external.tls.caSecret.name=jetscale-managed",
+    "backend.storage.bucket=jetscale-previews",
+    "backend.storage.prefix=jetscale-pr-1/",
+    "backend.storage.region=eu-central-1",
+    "backend.storage.caSecret.name=jetscale-managed",
+    "backend.storage.roleArn=arn:aws:iam::123456789012:role/jetscale-pr-1",
+    "backend.storage.webIdentityToken.enabled=true",
+    "backend.storage.peers[0].ipBlock.cidr=128.0.0.0/1",
+    "backend.storage.peers[0].ipBlock.except[0]=172.16.0.0/12",
+    "backend.networkPolicy.egress[0].ports[0].port=443",
+    "backend.networkPolicy.egress[0].ports[0].protocol=TCP",
+    "backend.networkPolicy.egress[0].to[0].ipBlock.cidr=0.0.0.0/0",
+];
+
+fn managed(charts: &Charts) -> (ValuesFile, Plan) {
+    let [_, _, preview, _] = VALUES_FILES;
+    (preview, MANAGED.iter().fold(charts.with_values(&preview), |plan, value| plan.with(value)))
 }
 
 async fn lint_with(charts: Charts, file: ValuesFile) -> ScenarioResult {
@@ -134,4 +183,50 @@ async fn live_survives_the_loss_of_a_node(charts: Charts) -> ScenarioResult {
     }
     let budgets = objects.iter().filter(|object| object["kind"] == "PodDisruptionBudget").count();
     expect_eq!(budgets, deployments.len())
+}
+
+async fn take_managed_stores(charts: Charts) -> ScenarioResult {
+    let (file, plan) = managed(&charts);
+    let rendered = charts.rendered(&plan, &file).await?;
+    expect_none(&rendered.broken)?;
+    expect_none(&types::check(&rendered))?;
+    expect_none(&policy::check(&rendered))
+}
+
+async fn refuse_half_a_managed_store(charts: Charts, (value, names): (&'static str, &'static str)) -> ScenarioResult {
+    let (_, plan) = managed(&charts);
+    refused(charts.render(&plan.with(value)).await, names)
+}
+
+/// Of every block that a pod may go to, whoever named it, 169.254.0.0/16 is left out.
+async fn leave_a_nodes_metadata_out_of_every_block(charts: Charts) -> ScenarioResult {
+    let objects = charts.render(&managed(&charts).1).await?;
+    let policies = objects.iter().filter(|object| object["kind"] == "NetworkPolicy");
+    let rules = policies.flat_map(|policy| policy["spec"]["egress"].as_array().into_iter().flatten());
+    let peers = rules.flat_map(|rule| rule["to"].as_array().into_iter().flatten());
+    let wide = |block: &&Value| block["cidr"].as_str().is_some_and(|cidr| cidr.ends_with("/0") || cidr.ends_with("/1"));
+    let blocks: Vec<&Value> = peers.map(|peer| &peer["ipBlock"]).filter(wide).collect();
+    // Redis and the more egress of two components, the api's storage.
+    expect_eq!(blocks.len(), 5)?;
+    for block in blocks {
+        let except = block["except"].as_array().is_some_and(|list| list.contains(&Value::from("169.254.0.0/16")));
+        expect!(except, "{block} holds the node's metadata")?;
+    }
+    Ok(())
+}
+
+async fn give_a_role_to_the_api_alone(charts: Charts) -> ScenarioResult {
+    let objects = charts.render(&managed(&charts).1).await?;
+    let accounts = objects.iter().filter(|object| object["kind"] == "ServiceAccount");
+    let with_a_role: Vec<&Value> = accounts
+        .filter(|account| account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"].is_string())
+        .map(|account| &account["metadata"]["name"])
+        .collect();
+    expect_eq!(with_a_role, vec!["jetscale-backend"])?;
+    let pods = objects.iter().filter(|object| object["spec"]["template"].is_object());
+    let with_a_token: Vec<&Value> = pods
+        .filter(|pod| pod["spec"]["template"]["spec"]["volumes"].to_string().contains("serviceAccountToken"))
+        .map(|pod| &pod["metadata"]["name"])
+        .collect();
+    expect_eq!(with_a_token, vec!["jetscale-backend"])
 }

@@ -1,0 +1,135 @@
+import os
+import subprocess
+import sys
+
+import pytest
+from sqlalchemy import text
+
+from jetscale_backend import settings
+from jetscale_backend.database import Database
+from jetscale_backend.migrate import MigrationFailed, migrate
+from jetscale_backend.settings import SettingsError
+from tests.managed.conftest import BACKEND, NAME, OTHER
+
+
+async def connection(env):
+    """The error, or what encrypts the connection."""
+    database = Database(settings.database_url(env))
+    try:
+        await database.check()
+        async with database.session() as session:
+            query = "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+            return await session.scalar(text(query))
+    except OSError as error:
+        return error
+    finally:
+        await database.close()
+
+
+async def test_the_right_ca_is_accepted(database_env):
+    assert await connection(database_env) == "TLSv1.3"
+
+
+async def test_a_url_with_sslmode_and_sslrootcert_does_the_same(database_env):
+    url = settings.database_url(database_env).render_as_string(hide_password=False)
+    assert "sslmode=verify-full&sslrootcert=" in url
+    assert await connection({"JETSCALE_DATABASE_URL": url}) == "TLSv1.3"
+
+
+async def test_another_ca_is_refused(database_env, certificates):
+    error = await connection({**database_env, "JETSCALE_DB_CA_FILE": certificates.other_ca})
+    assert "certificate verify failed" in str(error)
+
+
+async def test_the_systems_cas_do_not_know_it(database_env):
+    error = await connection({**database_env, "JETSCALE_DB_CA_FILE": ""})
+    assert "certificate verify failed" in str(error)
+
+
+async def test_a_certificate_of_another_host_is_refused(database_env):
+    error = await connection({**database_env, "JETSCALE_DB_HOST": "127.0.0.1"})
+    assert "certificate is not valid for '127.0.0.1'" in str(error)
+
+
+async def test_without_tls_nobody_comes_in(database_env):
+    env = {**database_env, "JETSCALE_DB_SSLMODE": "disable", "JETSCALE_DB_CA_FILE": ""}
+    database = Database(settings.database_url(env))
+    with pytest.raises(Exception, match="no encryption"):
+        await database.check()
+    await database.close()
+
+
+async def test_a_migration_ends_at_once_when_the_server_is_not_who_it_should_be(database_env, certificates):
+    env = {**database_env, "JETSCALE_DB_CA_FILE": certificates.other_ca}
+    with pytest.raises(MigrationFailed, match="is not who it should be: .*certificate verify failed"):
+        await migrate(settings.migrate_settings(env))
+
+
+def run_migrate(env):
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "jetscale_backend.migrate"],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(BACKEND), **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_ca_file_that_is_none_ends_the_start_in_one_line(database_env, tmp_path):
+    absent, empty = tmp_path / "absent.pem", tmp_path / "empty.pem"
+    with pytest.raises(SettingsError, match="the CA file .*absent.pem cannot be used: No such file"):
+        Database(settings.database_url({**database_env, "JETSCALE_DB_CA_FILE": str(absent)}))
+    empty.touch()
+    result = run_migrate({**database_env, "JETSCALE_DB_CA_FILE": str(empty)})
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"jetscale-backend: the CA file {empty} cannot be used: ")
+    assert result.stderr.count("\n") == 1
+
+
+async def test_a_previews_role_can_migrate_twice(database_env):
+    result = run_migrate(database_env)
+    assert result.returncode == 0, result.stderr
+    await migrate(settings.migrate_settings(database_env))
+
+
+async def test_a_previews_role_cannot_enter_anothers_database(database_env):
+    database = Database(settings.database_url({**database_env, "JETSCALE_DB_NAME": OTHER}))
+    with pytest.raises(Exception, match=f'permission denied for database "{OTHER}"'):
+        await database.check()
+    await database.close()
+
+
+def test_what_was_made_can_be_made_again_and_removed_twice(postgres):
+    name = "jetscale-pr-7"
+    for _ in range(2):
+        assert postgres.run_file("postgres-up.sql", name, PREVIEW_PASSWORD="x").returncode == 0
+    found = "SELECT count(*) FROM pg_roles, pg_database WHERE rolname = datname AND datname = 'jetscale-pr-7'"
+    assert postgres.psql("-c", found).stdout == "1\n"
+    for _ in range(2):
+        assert postgres.run_file("postgres-down.sql", name).returncode == 0
+    assert postgres.psql("-c", found).stdout == "0\n"
+
+
+async def test_a_database_goes_while_somebody_is_connected(postgres, database_env):
+    name = "jetscale-pr-8"
+    made = postgres.run_file("postgres-up.sql", name, PREVIEW_PASSWORD=database_env["JETSCALE_DB_PASSWORD"])
+    assert made.returncode == 0, made.stderr
+    env = {**database_env, "JETSCALE_DB_NAME": name, "JETSCALE_DB_USER": name}
+    database = Database(settings.database_url(env))
+    await database.check()
+    down = postgres.run_file("postgres-down.sql", name)
+    assert down.returncode == 0, down.stderr
+    with pytest.raises(Exception, match="."):
+        await database.check()
+    await database.close()
+
+
+@pytest.mark.parametrize("file", ["postgres-up.sql", "postgres-down.sql"])
+@pytest.mark.parametrize(
+    "name", ["postgres", "jetscale", "jetscale-pr-0", f"{NAME}; DROP ROLE admin", f"{NAME}'"]
+)
+def test_names_that_are_no_previews_are_refused(postgres, file, name):
+    refused = postgres.run_file(file, name, PREVIEW_PASSWORD="x")
+    assert refused.returncode != 0
+    assert "the name is not one of a preview" in refused.stderr
