@@ -14,13 +14,13 @@ pub fn scenarios() -> Vec<Scenarios> {
     ]
 }
 
-/// Asks the Service from inside the cluster, a new connection each time; prints the counts. It begins to count with
-/// the first good answer: policies learn of a new pod a moment after its start.
+/// Asks the Service from inside the cluster, a new connection each time; prints the counts, and when what was lost was
+/// asked. It begins to count with the first good answer: policies learn of a new pod a moment after its start.
 const STEADY: &str = r#"
 import json, sys, time, urllib.request
 url, seconds = sys.argv[1], float(sys.argv[2])
-end, good, bad = time.monotonic() + seconds, 0, []
-while time.monotonic() < end:
+start, good, bad = time.monotonic(), 0, []
+while (since := time.monotonic() - start) < seconds:
     try:
         with urllib.request.urlopen(url, timeout=10) as reply:
             json.load(reply)["data"]["version"]
@@ -29,16 +29,16 @@ while time.monotonic() < end:
         good += 1
     except Exception as error:
         if good:
-            bad.append(repr(error))
+            bad.append(f"{since:.2f}s {error!r}")
     time.sleep(0.005)
-print("good", good, "lost", len(bad), bad[:3], flush=True)
+print("good", good, "lost", len(bad), bad[:3], bad[-1:], flush=True)
 sys.exit(1 if bad else 0)
 "#;
 
 /// Every pod of api and frontend is replaced under steady requests through the frontend's Service; none is lost.
 async fn a_rolling_update_loses_no_request(stack: OwnStack) -> ScenarioResult {
     let url = format!("http://{}/api/v2/system/version", stack.name_of(&FRONTEND));
-    let asking = stack.start_job("steady", STEADY, &[&url, "45"], Duration::from_secs(120)).await?;
+    let asking = stack.start_job("steady", STEADY, &[&url, "60"], Duration::from_secs(140)).await?;
     asking.first_line().await?;
     stack.restart(&API).await?;
     stack.restart(&FRONTEND).await?;

@@ -4,15 +4,14 @@ use std::fmt;
 use std::net::{Ipv4Addr, TcpListener};
 
 use super::{Check, Verdict};
+use crate::dev::{NODE_PORTS, TILT_PORTS};
 
 const GROUP: &str = "ports";
-/// Stage dev's: backend, frontend, Tilt, the debugger.
-const PORTS: [u16; 4] = [8000, 3000, 10350, 5678];
 /// A socket that listens, in /proc/net/tcp.
 const LISTENS: &str = "0A";
 
 pub(super) fn examine() -> Vec<Check> {
-    PORTS.iter().map(|port| examine_one(*port)).collect()
+    NODE_PORTS.into_iter().chain(TILT_PORTS).map(examine_one).collect()
 }
 
 fn examine_one(port: u16) -> Check {

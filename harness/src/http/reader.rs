@@ -141,14 +141,42 @@ impl Reader {
     /// # Errors
     /// [`Error::Deadline`] after `limit`, with the last answer.
     pub async fn answers(&self, path: &str, limit: Duration) -> Result<Reply> {
+        let judge = |reply: &Reply| match reply.status {
+            200 => Ok(()),
+            other => Err(format!("it answered {other}")),
+        };
+        self.until(path, (BETWEEN_TRIES, limit), "status 200", judge).await
+    }
+
+    /// The same until the answer holds a text as well, asked that often.
+    ///
+    /// # Errors
+    /// As [`Reader::answers`].
+    pub async fn serves(&self, path: &str, text: &str, every: Duration, limit: Duration) -> Result<Reply> {
+        let judge = |reply: &Reply| match reply.status == 200 && reply.text().contains(text) {
+            true => Ok(()),
+            false => Err(format!("it answered {} without it", reply.status)),
+        };
+        self.until(path, (every, limit), &format!("{text:?}"), judge).await
+    }
+
+    async fn until(
+        &self,
+        path: &str,
+        (every, limit): (Duration, Duration),
+        awaited: &str,
+        judge: impl Fn(&Reply) -> Result<(), String>,
+    ) -> Result<Reply> {
         let mut last = String::from("not asked yet");
         let asking = async {
-            let mut beat = tokio::time::interval(BETWEEN_TRIES);
+            let mut beat = tokio::time::interval(every);
             loop {
                 beat.tick().await;
                 match self.follow(Method::GET, path).await {
-                    Ok(reply) if reply.status == 200 => return reply,
-                    Ok(reply) => last = format!("it answered {}", reply.status),
+                    Ok(reply) => match judge(&reply) {
+                        Ok(()) => return reply,
+                        Err(why) => last = why,
+                    },
                     Err(error) => last = error.report(),
                 }
             }
@@ -156,7 +184,7 @@ impl Reader {
         match tokio::time::timeout(limit, asking).await {
             Ok(reply) => Ok(reply),
             Err(_) => {
-                let awaited = format!("status 200 from {}{}", self.base(), path.trim_start_matches('/'));
+                let awaited = format!("{awaited} from {}{}", self.base(), path.trim_start_matches('/'));
                 Err(Error::Deadline { awaited, after: limit, last })
             }
         }

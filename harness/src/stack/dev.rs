@@ -69,25 +69,8 @@ impl Dev {
     /// # Errors
     /// [`Error::Deadline`] with the last answer.
     pub async fn served(&self, base: &str, path: &str, text: &str, saved: Saved) -> Result<Duration> {
-        let reader = Reader::new(base)?;
-        let limit = Duration::from_secs(45);
-        let mut last = "not asked yet".to_owned();
-        let asking = async {
-            let mut beat = tokio::time::interval(BETWEEN_TRIES);
-            loop {
-                beat.tick().await;
-                match reader.get(path).await {
-                    Ok(reply) if reply.status == 200 && reply.text().contains(text) => return saved.at.elapsed(),
-                    Ok(reply) => last = format!("it answered {} without it", reply.status),
-                    Err(error) => last = error.report(),
-                }
-            }
-        };
-        tokio::time::timeout(limit, asking).await.map_err(|_| Error::Deadline {
-            awaited: format!("{text:?} from {base}{path}"),
-            after: limit,
-            last,
-        })
+        Reader::new(base)?.serves(path, text, BETWEEN_TRIES, Duration::from_secs(45)).await?;
+        Ok(saved.at.elapsed())
     }
 
     /// Waits for the end of Tilt's update of a resource that began at or after a save.
