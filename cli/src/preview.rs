@@ -1,5 +1,6 @@
 //! `cargo stack preview`: a namespace of an existing cluster for each pull request, which always goes away.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,18 @@ pub enum Task {
         #[arg(long, default_value_t = preview::WITHIN.as_secs())]
         within: u64,
     },
+    /// Make and remove what previews have on shared stores, as their namespaces ask for it, until told to stop.
+    ///
+    /// Runs in the cluster (charts/preview-sweeper), beside the stores' administrators' credentials; by hand it is of use
+    /// only while no other does.
+    Keep {
+        /// Where the stores are: `stores` of the chart's values, as JSON.
+        #[arg(long)]
+        stores: PathBuf,
+        /// A folder with the administrators' passwords: postgres-password, redis-password.
+        #[arg(long)]
+        secrets: PathBuf,
+    },
     /// Remove the previews whose pull request is closed, or whose time is over.
     ///
     /// GitHub is asked with GITHUB_TOKEN and GITHUB_REPOSITORY; where it does not answer, or answers 404, the pull
@@ -69,7 +82,7 @@ pub async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
     events::start(&log, Show::wanted(&settings))?;
     // Before any cluster is asked: what is no pull request.
     let of = match task {
-        Task::List | Task::Sweep { .. } => None,
+        Task::List | Task::Sweep { .. } | Task::Keep { .. } => None,
         _ => Some(PullRequest::of(&settings)?),
     };
     let github = match task {
@@ -82,6 +95,10 @@ pub async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
         (Task::Down { within }, Some(of)) => down(&cluster, of, Duration::from_secs(within)).await,
         (Task::Sweep { dry_run, .. }, _) => {
             preview::sweep(&cluster, github.as_ref(), dry_run, |of, text| println!("pr-{of}  {text}")).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        (Task::Keep { stores, secrets }, _) => {
+            keeper::keep(cluster.client, keeper::Files { stores, secrets }).await?;
             Ok(ExitCode::SUCCESS)
         }
         _ => list(&cluster).await,

@@ -96,6 +96,11 @@ pub const PREVIEW_DOMAIN: &str = "app.jetscale.ai";
 pub const PREVIEWS_NAMESPACE: &str = "jetscale-previews";
 /// The ClusterRole that a deployer has in a preview's namespace, and nowhere else (charts/preview-sweeper).
 pub const PREVIEW_ROLE: &str = "jetscale-preview-namespace";
+/// The keeper of previews' stores: its ServiceAccount in [`PREVIEWS_NAMESPACE`], its ConfigMap there, and its RoleBinding
+/// in a preview's namespace.
+pub const PREVIEW_STORES: &str = "preview-stores";
+/// The ClusterRole that the keeper has in a preview's namespace (charts/preview-sweeper).
+pub const PREVIEW_STORES_ROLE: &str = "jetscale-preview-stores";
 /// Values file of stage preview, in the umbrella's folder.
 pub const VALUES_PREVIEW: &str = "values.preview.yaml";
 /// The label by which a test's pod may reach the release's services (the charts' NetworkPolicies).
@@ -187,7 +192,7 @@ pub const REDIS: Component = Component {
     artifact: "redis",
 };
 /// All of them.
-pub const COMPONENTS: [Component; 5] = [API, WEBSOCKET, FRONTEND, POSTGRES, REDIS];
+pub static COMPONENTS: [Component; 5] = [API, WEBSOCKET, FRONTEND, POSTGRES, REDIS];
 
 /// The memory of one isolated release, in bytes, with room for a rolling update: what limits how many run at once.
 pub const OWN_RELEASE_BYTES: u64 = 2 << 30;

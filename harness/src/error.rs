@@ -53,6 +53,14 @@ pub enum Error {
         /// How long each layer took.
         trail: crate::http::Trail,
     },
+    /// A store that previews share was not reached, or refused.
+    #[error("{what}")]
+    Store {
+        /// What was tried, on what.
+        what: String,
+        /// What the store, or the client of it, said.
+        source: Box<dyn StdError + Send + Sync>,
+    },
     /// Text that we were given does not parse.
     #[error("{what}")]
     Malformed {
@@ -149,6 +157,12 @@ impl Error {
     pub fn http<E: StdError + Send + Sync + 'static>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
         let what = what.into();
         move |source| Self::Http { what, source: Box::new(source) }
+    }
+
+    /// For `map_err` on what a shared store answered: says what was tried, on what.
+    pub fn store<E: Into<Box<dyn StdError + Send + Sync>>>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
+        let what = what.into();
+        move |source| Self::Store { what, source: source.into() }
     }
 
     /// For `map_err` on parsing: says what was read, from where.

@@ -9,6 +9,51 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "sweeper.account" -}}
 system:serviceaccount:{{ .Release.Namespace }}:preview-sweeper
 {{- end }}
+{{/* sweeper.keeper: the keeper of stores, as the API server calls it. */}}
+{{- define "sweeper.keeper" -}}
+system:serviceaccount:{{ .Release.Namespace }}:preview-stores
+{{- end }}
+{{/* sweeper.image: of the sweeper and the keeper, by digest. */}}
+{{- define "sweeper.image" -}}
+{{ required "image.repository is empty" .Values.image.repository }}@{{ required "image.digest is empty" .Values.image.digest }}
+{{- end }}
+{{/* sweeper.kubeconfig: the one context that either names and is allowed: the cluster that it runs in. */}}
+{{- define "sweeper.kubeconfig" -}}
+apiVersion: v1
+kind: Config
+clusters:
+  - name: in-cluster
+    cluster:
+      server: https://kubernetes.default.svc
+      certificate-authority: /var/run/secrets/kubernetes.io/serviceaccount/ca.crt
+users:
+  - name: in-cluster
+    user: {tokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token}
+contexts:
+  - name: in-cluster
+    context: {cluster: in-cluster, user: in-cluster}
+{{- end }}
+{{/* sweeper.env: of either. */}}
+{{- define "sweeper.env" -}}
+- {name: KUBECONFIG, value: /etc/preview-sweeper/kubeconfig}
+- {name: JETSCALE_KUBE_CONTEXT, value: in-cluster}
+- {name: JETSCALE_KUBE_CONTEXT_ALLOW, value: in-cluster}
+- {name: XDG_STATE_HOME, value: /tmp}
+- {name: XDG_CACHE_HOME, value: /tmp}
+{{- end }}
+{{/* sweeper.podSecurity: restricted. */}}
+{{- define "sweeper.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65534
+runAsGroup: 65534
+fsGroup: 65534
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+{{- define "sweeper.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
 {{/* sweeper.is-deployer: whether a request is a deployer's, in CEL. */}}
 {{- define "sweeper.is-deployer" -}}
 {{- $terms := list "false" }}

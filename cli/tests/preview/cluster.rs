@@ -1,8 +1,9 @@
 //! What the rehearsal asks of the cluster.
 
-use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
+use kube::api::{AttachParams, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use tokio::io::AsyncReadExt;
 use serde_json::json;
 
 /// Tries the targets in front of `--` until they are open, then each of the others once.
@@ -25,6 +26,22 @@ for target in sys.argv[1:split]:
     print(target, answer, flush=True)
 for target in sys.argv[split + 1:]:
     print(target, ask(target), flush=True)
+"#;
+
+/// Asks until it is refused: a policy is heard of a moment after its pod starts.
+pub const UNTIL_CLOSED: &str = r#"
+import socket, sys, time
+host, port = sys.argv[1].rsplit(":", 1)
+end = time.monotonic() + 15
+while time.monotonic() < end:
+    try:
+        socket.create_connection((host, int(port)), timeout=4).close()
+    except OSError:
+        print("closed", flush=True)
+        break
+    time.sleep(0.2)
+else:
+    print("open", flush=True)
 "#;
 
 pub const NAMESPACE_TEMPLATE: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: mine}\n";
@@ -62,4 +79,23 @@ pub async fn bind(client: &Client, namespace: &str) -> kube::Result<()> {
 pub async fn secrets(client: &Client, namespace: &str) -> kube::Result<usize> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     api.list_metadata(&ListParams::default()).await.map(|found| found.items.len())
+}
+
+/// Runs a command in the one pod of a selector, and gives what it wrote; panics with it when it fails.
+pub async fn exec(client: &Client, namespace: &str, selector: &str, command: &[&str]) -> String {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let found = pods.list(&ListParams::default().labels(selector)).await.unwrap();
+    let name = found.items.first().unwrap_or_else(|| panic!("no pod {selector} in {namespace}")).name_any();
+    let run = async {
+        let mut process = pods.exec(&name, command.to_vec(), &AttachParams::default()).await.unwrap();
+        let (mut out, mut err) = (process.stdout().unwrap(), process.stderr().unwrap());
+        let (mut text, mut errors) = (String::new(), String::new());
+        let (out, err) = tokio::join!(out.read_to_string(&mut text), err.read_to_string(&mut errors));
+        (out.unwrap(), err.unwrap());
+        let status = process.take_status().unwrap().await;
+        let succeeded = status.as_ref().is_some_and(|status| status.status.as_deref() == Some("Success"));
+        assert!(succeeded, "{command:?} in {name}: {status:?}\n{text}{errors}");
+        text
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), run).await.expect("it did not end")
 }

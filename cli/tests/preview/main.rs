@@ -7,6 +7,7 @@ mod cluster;
 mod command;
 mod github;
 mod place;
+mod stores;
 mod suite;
 
 use std::time::Duration;
@@ -17,7 +18,7 @@ use harness::preview::PullRequest;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use self::cluster::CONNECT;
+use self::cluster::{CONNECT, UNTIL_CLOSED};
 use self::place::{Place, rehearse};
 
 /// Two previews side by side: deployed at once, one of them twice at once; served through the Ingress with TLS; apart
@@ -37,6 +38,7 @@ fn two_previews_live_side_by_side_and_each_goes() {
         place.is_restricted(one).await;
         assert_ne!(place.auth(one).await, place.auth(two).await, "two previews share their secrets");
         place.are_apart(one, two).await;
+        place.share_no_store(one, two).await;
 
         let before = (place.created(one).await, place.pods(one).await);
         let again = place.up(one).run().await;
@@ -47,7 +49,7 @@ fn two_previews_live_side_by_side_and_each_goes() {
         assert!(list.text.contains("pr-101  ") && list.text.contains("pr-102  "), "{}", list.text);
         let down = place.stack(one, &["down"]).run().await;
         assert!(down.passed && down.text.contains("pr-101  removed"), "{}", down.text);
-        assert!(!place.exists(one).await, "something of pr-101 remains");
+        place.is_gone(one).await;
         let down = place.stack(one, &["down"]).run().await;
         assert!(down.passed && down.text.contains("there is no preview"), "{}", down.text);
         let status = place.stack(one, &["status"]).run().await;
@@ -61,7 +63,7 @@ fn two_previews_live_side_by_side_and_each_goes() {
         assert!(place.exists(two).await, "a dry run removed it");
         let sweep = place.stack(two, &["sweep", "--expired-only"]).run().await;
         assert!(sweep.passed && sweep.text.contains("pr-102  removed"), "{}", sweep.text);
-        assert!(!place.exists(two).await, "something of pr-102 remains");
+        place.is_gone(two).await;
     });
 }
 
@@ -76,7 +78,15 @@ fn the_scenarios_run_against_a_preview() {
         assert!(ran.passed, "{}", ran.text);
         assert!(smoke.passed, "{}", smoke.text);
         assert!(down.passed, "{}", down.text);
-        for scenario in ["backend::version_is_the_artifacts_revision", "backend::docs_are_served"] {
+        let run = [
+            "backend::version_is_the_artifacts_revision",
+            "backend::docs_are_served",
+            "aws::readiness_names_each_part",
+            "aws::attachments_are_put_read_back_and_deleted",
+            "aws::the_database_is_asked_over_verified_tls",
+            "aws::no_key_is_stored",
+        ];
+        for scenario in run {
             let passed = |line: &str| line.starts_with(&format!("test {scenario} ")) && line.ends_with(" ok");
             assert!(ran.text.lines().any(passed), "{scenario} did not run:\n{}", ran.text);
         }
@@ -106,7 +116,7 @@ fn what_a_kill_left_is_gone_on_from() {
         place.hold(number, false).await;
         let last = place.stack(number, &["down"]).run().await;
         assert!(last.passed, "{}", last.text);
-        assert!(!place.exists(number).await);
+        place.is_gone(number).await;
     });
 }
 
@@ -241,23 +251,83 @@ impl Place {
     async fn are_apart(&self, one: &str, two: &str) {
         let target = |number: &str, what: &str, port: u16| format!("jetscale-{what}.jetscale-pr-{number}.svc:{port}");
         let own = target(one, "backend", 8000);
-        let others = [target(two, "backend", 8000), target(two, "frontend", 80), target(two, "postgres", 5432)];
-        let stranger = target(one, "postgres", 5432);
-        let args = [&[own.as_str(), "--", &stranger], &others.each_ref().map(String::as_str)[..]].concat();
-        let mut spec = JobSpec::new("apart", self.backend_image(), ["python", "-c", CONNECT].into_iter().chain(args));
-        spec.labels = [("jetscale.ai/client".to_owned(), "true".to_owned())].into();
-        spec.pull_secrets = vec!["jetscale-pull".to_owned()];
-        let job = harness::k8s::job::start(self.client(), &format!("jetscale-pr-{one}"), &spec).await.unwrap();
-        let answer = job.finish().await.unwrap().logs;
+        let others = [target(two, "backend", 8000), target(two, "frontend", 80), target(two, "websocket", 8001)];
+        let args = [&[own.as_str(), "--"], &others.each_ref().map(String::as_str)[..]].concat();
+        let answer = self.job(one, "apart", CONNECT, &args, "jetscale.ai/client").await;
         expect!(answer.contains(&format!("{own} open")), "{answer}").unwrap();
-        // A client is let in by no store: open means that this cluster's network enforces no policy.
-        if answer.contains(&format!("{stranger} open")) {
-            eprintln!("not shown: this cluster enforces no NetworkPolicy, so nothing keeps previews apart:\n{answer}");
+        if !self.enforces_policies(one, &own).await {
+            eprintln!("not shown: this cluster's network enforces no NetworkPolicy, so nothing keeps previews apart");
             return;
         }
         for target in others {
             expect!(answer.contains(&format!("{target} closed")), "{answer}").unwrap();
         }
+    }
+
+    /// Whether a policy that shuts a pod in does so here.
+    async fn enforces_policies(&self, number: &str, target: &str) -> bool {
+        let policy = json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": {"name": "shut", "namespace": PullRequest::parse(number).unwrap().namespace()},
+            "spec": {"podSelector": {"matchLabels": {"rehearsal/shut": "true"}}, "policyTypes": ["Egress"]},
+        });
+        harness::k8s::apply(self.client(), &policy).await.unwrap();
+        let answer = self.job(number, "shut", UNTIL_CLOSED, &[target], "rehearsal/shut").await;
+        assert!(answer.contains("closed") || answer.contains("open"), "{answer}");
+        answer.contains("closed")
+    }
+
+    /// What a script says that runs in a preview's namespace, in a pod with a label.
+    async fn job(&self, number: &str, name: &str, script: &str, args: &[&str], label: &str) -> String {
+        let command = [&["python", "-c", script], args].concat();
+        let mut spec = JobSpec::new(name, self.backend_image(), command);
+        spec.labels = [(label.to_owned(), "true".to_owned())].into();
+        spec.pull_secrets = vec!["jetscale-pull".to_owned()];
+        let namespace = PullRequest::parse(number).unwrap().namespace();
+        let job = harness::k8s::job::start(self.client(), &namespace, &spec).await.unwrap();
+        job.finish().await.unwrap().logs
+    }
+
+    /// With all that one preview's api has, it does its own work, and nothing of the other's: no database, no key, no
+    /// object, no identity.
+    async fn share_no_store(&self, one: &str, two: &str) {
+        let names = [one, two].map(|number| PullRequest::parse(number).unwrap().namespace());
+        for name in &names {
+            let held = stores::holds(self.client(), name).await;
+            for kind in ["database", "login", "user", "role"] {
+                assert!(held.contains(&format!("{kind} {name}")), "{name} has no {kind}: {held:?}");
+            }
+        }
+        // So that there is something to be read.
+        self.tries(&names[1], &names[0]).await;
+        let answer = self.tries(&names[0], &names[1]).await;
+        let says = |name: &str, result: &str| answer.lines().any(|line| line.starts_with(&format!("{name} {result}")));
+        for name in ["own-database", "own-key", "own-object", "own-object-read"] {
+            assert!(says(name, "allowed"), "{name}:\n{answer}");
+        }
+        for name in ["others-database", "others-role", "others-key", "all-keys", "others-object", "others-object-written"] {
+            assert!(says(name, "refused"), "{name}:\n{answer}");
+        }
+        for name in ["all-objects", "a-stranger"] {
+            assert!(says(name, "refused"), "{name}:\n{answer}");
+        }
+        assert!(says("others-identity", "refused: Refused"), "{answer}");
+        assert!(answer.contains("sts:AssumeRoleWithWebIdentity"), "a wrong role is not said:\n{answer}");
+    }
+
+    /// In a preview's api: what it may do of its own, and of another's.
+    async fn tries(&self, own: &str, other: &str) -> String {
+        let script = include_str!("stores/stranger.py");
+        let role = format!("arn:aws:iam::123456789012:role/jetscale-previews/{other}");
+        let command = ["python", "-c", script, own, other, &role];
+        cluster::exec(self.client(), own, "app.kubernetes.io/component=api", &command).await
+    }
+
+    /// Nothing of a preview remains, in the cluster or in the stores.
+    async fn is_gone(&self, number: &str) {
+        assert!(!self.exists(number).await, "the namespace of pr-{number} remains");
+        let left = stores::holds(self.client(), &PullRequest::parse(number).unwrap().namespace()).await;
+        assert!(left.is_empty(), "of pr-{number} there remains {left:?}");
     }
 
     /// A pod that may do more than `restricted` allows is refused.

@@ -27,9 +27,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::command::Call;
+use super::stores;
 
 const CONTEXT: &str = "rehearsal-preview";
-const PREVIEWS: &str = "jetscale-previews";
+pub const PREVIEWS: &str = "jetscale-previews";
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Provisioning, unoptimised, is deeper than a thread's usual stack.
@@ -105,10 +106,15 @@ impl Place {
         let made = made.await.unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let pushed = self.fixtures.push(image, "preview-sweeper").await.unwrap();
-        let values = json!({
+        // Before the chart: the passwords of the stores' administrators are there as the keeper starts.
+        k8s::namespace::create(self.client(), PREVIEWS, Default::default(), Default::default()).await.unwrap();
+        let stores = stores::make(&self.fixtures, &self.shared, self.checkout(), &self.folder).await;
+        let own = json!({
             "deployers": [{"kind": "ServiceAccount", "name": "deployer", "namespace": PREVIEWS}],
-            "sweeper": {"image": {"repository": pushed.repository, "digest": pushed.digest}, "schedule": "0 0 1 1 *"},
+            "image": {"repository": pushed.repository, "digest": pushed.digest},
+            "sweeper": {"schedule": "0 0 1 1 *"},
         });
+        let values = harness::preview::stores::merged(own, stores);
         write_json(&self.folder.join("sweeper.json"), &values).unwrap();
         let helm = self.shared.cluster.tools.command(Tool::Helm).await.unwrap();
         let helm = helm.args(["upgrade", "--install", PREVIEWS]).arg(chart);

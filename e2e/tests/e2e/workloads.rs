@@ -1,6 +1,5 @@
 //! What runs is what was promised: pods, images, limits, security contexts.
 
-use harness::descriptor::COMPONENTS;
 use harness::k8s::pod;
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::stage::Stage;
@@ -25,7 +24,7 @@ pub fn scenarios() -> Vec<Scenarios> {
 }
 
 async fn are_all_available(stack: Stack) -> ScenarioResult {
-    for component in &COMPONENTS {
+    for component in stack.plan().components() {
         let pods = stack.pods(component).await?;
         expect!(pods.iter().any(pod::is_ready), "no pod of {} is ready", component.suffix)?;
     }
@@ -41,7 +40,7 @@ async fn have_not_restarted(stack: Stack) -> ScenarioResult {
 
 /// Every container, init containers too, runs an artifact of the set, named by its digest.
 async fn run_the_artifacts_by_digest(stack: Stack) -> ScenarioResult {
-    for component in &COMPONENTS {
+    for component in stack.plan().components() {
         let wanted = stack.artifacts().get(component.artifact)?.tag.by_digest();
         for pod in stack.pods(component).await? {
             for container in containers(&pod) {

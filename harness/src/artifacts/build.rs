@@ -191,7 +191,7 @@ fn adapted(text: &str, contexts: &[(&str, PathBuf)], ca: &Path) -> Result<String
 }
 
 /// The CA file that builds get as a secret: the host's, where it has one of its own; else an empty one.
-fn build_ca(sources: &Sources<'_>) -> Result<PathBuf> {
+pub(crate) fn build_ca(sources: &Sources<'_>) -> Result<PathBuf> {
     if let Some(path) = sources.settings.build_ca.as_ref().filter(|path| path.is_file()) {
         return Ok(path.clone());
     }

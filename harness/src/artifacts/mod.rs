@@ -16,6 +16,7 @@ use std::path::Path;
 #[cfg(test)]
 pub(crate) use base::third_party_image;
 pub use base::{Bases, Wanted, wanted};
+pub(crate) use build::build_ca;
 pub use build::{Order, build, push};
 pub use credentials::Credentials;
 pub use distribution::{copy, platforms};
@@ -52,7 +53,7 @@ pub struct Sources<'a> {
 }
 
 impl Sources<'_> {
-    fn bases<'b>(&'b self, engine: &'b Engine) -> Bases<'b> {
+    pub(crate) fn bases<'b>(&'b self, engine: &'b Engine) -> Bases<'b> {
         Bases { engine, project: self.project, may_set_up: self.settings.may_set_up, from: From::Auto }
     }
 }

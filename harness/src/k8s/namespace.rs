@@ -148,8 +148,13 @@ pub async fn list_labelled(client: &Client, selector: &str) -> Result<Vec<Namesp
     Ok(call(&format!("list the namespaces with {selector}"), api.list(&params)).await?.items)
 }
 
-/// What the namespace controller says that keeps a namespace from going.
+/// What keeps a namespace from going: what the owner of a finalizer says in an annotation called as it is and `-failed`,
+/// else what the namespace controller says.
 fn holds(namespace: &Namespace) -> String {
+    let said = |finalizer: &String| namespace.annotations().get(&format!("{finalizer}-failed"));
+    if let Some(why) = namespace.finalizers().iter().find_map(said) {
+        return why.clone();
+    }
     let conditions = namespace.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     let holding = conditions.iter().filter(|condition| condition.status == "True");
     let said: Vec<&str> = holding.filter_map(|condition| condition.message.as_deref()).collect();

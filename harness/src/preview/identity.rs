@@ -119,7 +119,7 @@ impl Preview {
 }
 
 /// The label selector of all previews.
-pub(super) fn selector() -> String {
+pub fn selector() -> String {
     format!("{OWNER_LABEL}={OWNER}")
 }
 

@@ -11,13 +11,15 @@ mod github;
 mod identity;
 mod lease;
 mod objects;
+pub mod stores;
 mod sweep;
 mod up;
 
 pub use context::connect;
 pub use down::{Gone, WITHIN, down};
 pub use github::{GitHub, PullState};
-pub use identity::{Expiry, Preview, PullRequest, labels, now};
+pub use identity::{Expiry, Preview, PullRequest, labels, now, selector};
 pub use lease::holder;
+pub use stores::Stores;
 pub use sweep::{Decision, decide, sweep};
 pub use up::{Order, list, look, options, up};

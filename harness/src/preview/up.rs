@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use reqwest::Url;
 
-use super::{Preview, PullRequest, admit, identity, lease, objects};
+use super::{Preview, PullRequest, Stores, admit, identity, lease, objects, stores};
 use crate::artifacts::Credentials;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
@@ -81,6 +81,11 @@ async fn deploy(order: &Order<'_>) -> Result<()> {
     objects::allow_ourselves(cluster, *of, &labels).await?;
     k8s::namespace::create(&cluster.client, &of.namespace(), labels.clone(), Default::default()).await?;
     objects::limit(cluster, *of, &labels).await?;
+    if let Some(shared) = Stores::of(cluster).await? {
+        // Its passwords are those that the stores get.
+        release::ensure_auth(cluster, plan, &labels).await?;
+        stores::ask(cluster, *of, &shared, &labels).await?;
+    }
     let (scratch, credentials) = (order.scratch, order.credentials);
     let deployment = Deployment { cluster, plan, scratch, lock: None, labels: &labels, credentials };
     Box::pin(release::deploy(deployment)).await

@@ -191,9 +191,14 @@ fn pending(history: &History) -> &str {
 }
 
 /// The Secret that the charts name and never make; made once per namespace and release, its values never shown.
-async fn ensure_auth(cluster: &Cluster, plan: &Plan, labels: &BTreeMap<String, String>) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Kube`] when it cannot be made.
+pub(crate) async fn ensure_auth(cluster: &Cluster, plan: &Plan, labels: &BTreeMap<String, String>) -> Result<()> {
     let data = [
         ("db-password", random_hex()?),
+        // Of a Redis that asks for one: the release's own does not.
+        ("redis-password", random_hex()?),
         ("jwt-secret-key", random_hex()?),
         ("admin-email", descriptor::ADMIN_EMAIL.to_owned()),
         ("admin-password", random_hex()?),

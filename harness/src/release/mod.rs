@@ -8,7 +8,7 @@ mod plan;
 mod skaffold;
 mod staging;
 
-pub(crate) use deploy::random_hex;
+pub(crate) use deploy::{ensure_auth, random_hex};
 pub use deploy::{Deployment, converged, deploy, steady};
 pub use held::Held;
 pub use helm::{History, lint, render};

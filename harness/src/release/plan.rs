@@ -25,6 +25,9 @@ pub struct Plan {
     /// A further values file, after the stage's own: what is a cluster's own.
     #[serde(default)]
     pub more_values: Option<PathBuf>,
+    /// The components that the release does not have, by their suffix: stores that are elsewhere.
+    #[serde(default)]
+    pub elsewhere: Vec<String>,
     /// The pull request, in stage preview.
     #[serde(default)]
     pub pull_request: Option<PullRequest>,
@@ -47,6 +50,7 @@ impl Plan {
             values: descriptor::VALUES_E2E.to_owned(),
             overrides: Vec::new(),
             more_values: None,
+            elsewhere: Vec::new(),
             pull_request: None,
             charts,
             artifacts,
@@ -96,6 +100,11 @@ impl Plan {
             self.more_values.as_ref().map(|path| std::fs::read_to_string(path).unwrap_or_default()),
         );
         hash::text(&serde_json::json!(parts).to_string())
+    }
+
+    /// The components that it has.
+    pub fn components(&self) -> impl Iterator<Item = &'static Component> {
+        descriptor::COMPONENTS.iter().filter(|component| !self.elsewhere.iter().any(|it| it == component.suffix))
     }
 
     /// The label selector of a component's pods.

@@ -110,7 +110,24 @@ def _exchange_is_unsigned() -> None:
     TokenResponse._authenticate_and_authorize_normal_action = check_others
 
 
-def main() -> None:
+def _roles_that_are_not_there_have_names() -> None:
+    """moto takes one for "*", so that a policy of some roles would let nobody make any."""
+    from moto.iam.responses import IamResponse
+
+    resource = IamResponse._determine_resource
+
+    def named(self: IamResponse) -> str:
+        found = resource(self)
+        if found != "*" or "RoleName" not in self.data:
+            return found
+        # The path is told as a role is made, and never again: of one that is not there nobody knows it.
+        path = self.data.get("Path", ["/"])[0]
+        return f"arn:aws:iam::{self.current_account}:role{path}{self.data['RoleName'][0]}"
+
+    IamResponse._determine_resource = named
+
+
+def main(arguments: list[str] | None = None, before_serving: Callable[[], None] = lambda: None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.managed.aws")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
@@ -118,11 +135,13 @@ def main() -> None:
     parser.add_argument("--jwks", type=Path, required=True, help="the issuer's public keys")
     parser.add_argument("--enforce", type=int, metavar="N", help="check all requests after the first N")
     parser.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"), help="https, by these files")
-    arguments = parser.parse_args()
-    # moto reads both as it is imported.
-    os.environ["MOTO_PORT"] = str(arguments.port)
-    if arguments.enforce is not None:
-        os.environ["INITIAL_NO_AUTH_ACTION_COUNT"] = str(arguments.enforce)
+    options = parser.parse_args(arguments)
+    # moto reads these as it is imported.
+    os.environ["MOTO_PORT"] = str(options.port)
+    # Else the first part of a Service's name is taken for a bucket.
+    os.environ["S3_IGNORE_SUBDOMAIN_BUCKETNAME"] = "true"
+    if options.enforce is not None:
+        os.environ["INITIAL_NO_AUTH_ACTION_COUNT"] = str(options.enforce)
 
     from moto.moto_server.werkzeug_app import (
         DomainDispatcherApplication,
@@ -132,15 +151,17 @@ def main() -> None:
     from werkzeug.serving import run_simple
 
     _exchange_is_unsigned()
-    keys = jwt.PyJWKSet.from_json(arguments.jwks.read_text())
-    app = TrustPolicies(DomainDispatcherApplication(create_backend_app), arguments.issuer, keys)
+    _roles_that_are_not_there_have_names()
+    keys = jwt.PyJWKSet.from_json(options.jwks.read_text())
+    app = TrustPolicies(DomainDispatcherApplication(create_backend_app), options.issuer, keys)
+    before_serving()
     run_simple(
-        arguments.host,
-        arguments.port,
+        options.host,
+        options.port,
         app,
         threaded=True,
         request_handler=MotoRequestHandler,
-        ssl_context=tuple(arguments.tls) if arguments.tls else None,
+        ssl_context=tuple(options.tls) if options.tls else None,
     )
 
 

@@ -106,16 +106,23 @@ class Postgres:
     port: int
     socket: Path
 
-    def psql(self, *arguments: str, user: str = "admin", **env: str) -> subprocess.CompletedProcess[str]:
-        """By the socket, as the superuser or whoever is named."""
+    def psql(self, *statements: str) -> subprocess.CompletedProcess[str]:
+        """By the socket, as the superuser; each statement in a transaction of its own."""
         command = [program("psql", "postgresql-client"), "-h", str(self.socket), "-p", str(self.port)]
-        command += ["-U", user, "-d", "postgres", "-qAtX", *arguments]
-        env = {"PATH": os.environ["PATH"], **env}
+        command += ["-U", "admin", "-d", "postgres", "-qAtX", "-v", "ON_ERROR_STOP=1"]
+        command += [argument for statement in statements for argument in ("-c", statement)]
+        env = {"PATH": os.environ["PATH"]}
         return subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
 
-    def run_file(self, file: str, name: str, **env: str) -> subprocess.CompletedProcess[str]:
-        """As RDS's master user: one who makes databases and roles, and is no superuser."""
-        return self.psql("-v", f"name={name}", "-f", str(DEPLOY / file), user="master", **env)
+    def make_preview(self, name: str, password: str) -> None:
+        """A database and its owner, whom alone it lets in: as the keeper of previews makes them."""
+        literal = "'" + password.replace("'", "''") + "'"
+        made = self.psql(
+            f'CREATE ROLE "{name}" LOGIN PASSWORD {literal}',
+            f'CREATE DATABASE "{name}" OWNER "{name}"',
+            f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC',
+        )
+        assert made.returncode == 0, made.stderr
 
 
 @pytest.fixture(scope="session")
@@ -143,21 +150,19 @@ def postgres(work: Path, certificates: Certificates) -> Iterator[Postgres]:
     server = Postgres(port, folder)
 
     def answers() -> bool:
-        return server.psql("-c", "SELECT 1").returncode == 0
+        return server.psql("SELECT 1").returncode == 0
 
     # By SIGTERM it would wait for its clients.
     with running(command, answers, folder / "log", user=user, stop=signal.SIGINT):
-        assert server.psql("-c", "CREATE ROLE master LOGIN CREATEDB CREATEROLE").returncode == 0
         yield server
 
 
 @pytest.fixture(scope="session")
 def database_env(postgres: Postgres, certificates: Certificates) -> dict[str, str]:
-    """The database and role of a preview, made by deploy/aws."""
+    """A preview's own database and role, beside another's."""
     password = "p@ss/w:rd'%"
     for name in (NAME, OTHER):
-        made = postgres.run_file("postgres-up.sql", name, PREVIEW_PASSWORD=password)
-        assert made.returncode == 0, made.stderr
+        postgres.make_preview(name, password)
     return {
         "JETSCALE_DB_HOST": "localhost",
         "JETSCALE_DB_PORT": str(postgres.port),

@@ -9,7 +9,7 @@ from jetscale_backend import settings
 from jetscale_backend.database import Database
 from jetscale_backend.migrate import MigrationFailed, migrate
 from jetscale_backend.settings import SettingsError
-from tests.managed.conftest import BACKEND, NAME, OTHER
+from tests.managed.conftest import BACKEND, OTHER
 
 
 async def connection(env):
@@ -98,38 +98,3 @@ async def test_a_previews_role_cannot_enter_anothers_database(database_env):
     with pytest.raises(Exception, match=f'permission denied for database "{OTHER}"'):
         await database.check()
     await database.close()
-
-
-def test_what_was_made_can_be_made_again_and_removed_twice(postgres):
-    name = "jetscale-pr-7"
-    for _ in range(2):
-        assert postgres.run_file("postgres-up.sql", name, PREVIEW_PASSWORD="x").returncode == 0
-    found = "SELECT count(*) FROM pg_roles, pg_database WHERE rolname = datname AND datname = 'jetscale-pr-7'"
-    assert postgres.psql("-c", found).stdout == "1\n"
-    for _ in range(2):
-        assert postgres.run_file("postgres-down.sql", name).returncode == 0
-    assert postgres.psql("-c", found).stdout == "0\n"
-
-
-async def test_a_database_goes_while_somebody_is_connected(postgres, database_env):
-    name = "jetscale-pr-8"
-    made = postgres.run_file("postgres-up.sql", name, PREVIEW_PASSWORD=database_env["JETSCALE_DB_PASSWORD"])
-    assert made.returncode == 0, made.stderr
-    env = {**database_env, "JETSCALE_DB_NAME": name, "JETSCALE_DB_USER": name}
-    database = Database(settings.database_url(env))
-    await database.check()
-    down = postgres.run_file("postgres-down.sql", name)
-    assert down.returncode == 0, down.stderr
-    with pytest.raises(Exception, match="."):
-        await database.check()
-    await database.close()
-
-
-@pytest.mark.parametrize("file", ["postgres-up.sql", "postgres-down.sql"])
-@pytest.mark.parametrize(
-    "name", ["postgres", "jetscale", "jetscale-pr-0", f"{NAME}; DROP ROLE admin", f"{NAME}'"]
-)
-def test_names_that_are_no_previews_are_refused(postgres, file, name):
-    refused = postgres.run_file(file, name, PREVIEW_PASSWORD="x")
-    assert refused.returncode != 0
-    assert "the name is not one of a preview" in refused.stderr

@@ -1,0 +1,172 @@
+//! What previews share on a cluster of AWS, in a namespace of its own: Postgres, Redis, and moto as S3, STS and IAM; all
+//! with TLS, and each administered as there. What a preview has of them is read past the keeper.
+
+use std::path::Path;
+use std::time::Duration;
+
+use harness::fixture::{Fixtures, Shared};
+use harness::k8s::snapshot::Watched;
+use harness::k8s::verdict::deployment_converged;
+use harness::k8s::{self, Snapshot, State};
+use kube::Client;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::{Value, json};
+
+use super::cluster::exec;
+
+pub const NAMESPACE: &str = "rehearsal-stores";
+const ACCOUNT: &str = "123456789012";
+const SERVERS: [&str; 3] = ["postgres", "redis", "aws"];
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// All that moto holds, whoever asks.
+const LOOK_AT_AWS: &str = r#"
+import json, ssl, urllib.request
+trusting = ssl._create_unverified_context()
+with urllib.request.urlopen("https://localhost:8443/moto-api/data.json", context=trusting) as answer:
+    data = json.load(answer)
+for role in data["iam"]["Role"]:
+    print("role", role["name"])
+for key in data["s3"]["FakeKey"]:
+    print("object", key["name"])
+"#;
+
+/// Makes them anew, and gives the values by which charts/preview-sweeper knows of them.
+pub async fn make(fixtures: &Fixtures, shared: &Shared, checkout: &Path, folder: &Path) -> Value {
+    let client = &shared.cluster.client;
+    k8s::namespace::delete(client, NAMESPACE, LIMIT).await.unwrap();
+    k8s::namespace::create(client, NAMESPACE, Default::default(), Default::default()).await.unwrap();
+    let aws = aws_image(fixtures, checkout, folder).await;
+    let third_party = |name: &str| shared.plan.artifacts.get(name).unwrap().tag.by_digest();
+    let [jwks, discovery] = ["/openid/v1/jwks", "/.well-known/openid-configuration"].map(|path| raw(client, path));
+    let (jwks, discovery) = (jwks.await, discovery.await);
+    let issuer = discovery["issuer"].as_str().unwrap().to_owned();
+    let (ca, certificate, key) = certificate();
+    let tls = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": {"name": "tls", "namespace": NAMESPACE},
+        "stringData": {"tls.crt": certificate, "tls.key": key, "ca.crt": ca},
+    });
+    let keys = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "jwks", "namespace": NAMESPACE},
+        "data": {"jwks.json": jwks.to_string()},
+    });
+    let (postgres_password, redis_password) = (password(), password());
+    let passwords = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": "preview-stores", "namespace": super::place::PREVIEWS},
+        "stringData": {"postgres-password": postgres_password, "redis-password": redis_password},
+    });
+    for object in [tls, keys, passwords] {
+        k8s::apply(client, &object).await.unwrap();
+    }
+    let manifests = include_str!("stores/manifests.yaml")
+        .replace("$NAMESPACE", NAMESPACE)
+        .replace("$POSTGRES_IMAGE", &third_party("postgres"))
+        .replace("$REDIS_IMAGE", &third_party("redis"))
+        .replace("$AWS_IMAGE", &aws)
+        .replace("$POSTGRES_PASSWORD", &postgres_password)
+        .replace("$REDIS_PASSWORD", &redis_password)
+        .replace("$ISSUER", &issuer);
+    for object in harness::release::objects(&manifests).unwrap() {
+        k8s::apply(client, &object).await.unwrap();
+    }
+    let kinds = [Watched::Deployments, Watched::ReplicaSets, Watched::Pods, Watched::Warnings];
+    let ready = |seen: &Snapshot| {
+        let states = SERVERS.map(|name| deployment_converged(seen, name));
+        states.into_iter().find(|state| *state != State::Ready).unwrap_or(State::Ready)
+    };
+    let waited = k8s::wait::wait_on(client, NAMESPACE, &kinds, "the stores of previews", LIMIT, ready).await;
+    waited.unwrap_or_else(|error| panic!("{}", error.report()));
+    values(&ca, issuer.trim_start_matches("https://"))
+}
+
+fn values(ca: &str, issuer: &str) -> Value {
+    let peers = json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}}]);
+    let host = |name: &str| format!("{name}.{NAMESPACE}.svc");
+    json!({
+        "stores": {
+            "postgres": {"host": host("postgres"), "port": 5432, "user": "master", "ca": ca, "peers": peers},
+            "redis": {"host": host("redis"), "port": 6379, "user": "default", "ca": ca, "peers": peers},
+            "s3": {
+                "bucket": "attachments", "region": "eu-central-1", "account": ACCOUNT, "issuer": issuer, "ca": ca,
+                "endpoint": format!("https://{}", host("aws")), "port": 8443, "peers": peers, "webIdentityToken": true,
+            },
+        },
+        "keeper": {"roleArn": format!("arn:aws:iam::{ACCOUNT}:role/preview-stores")},
+    })
+}
+
+/// What the stores hold of a preview: databases, roles, Redis users and keys, IAM roles, objects.
+pub async fn holds(client: &Client, namespace: &str) -> Vec<String> {
+    let query = "SELECT 'database ' || datname FROM pg_database UNION ALL SELECT 'login ' || rolname FROM pg_roles";
+    let psql = ["psql", "-qAtX", "-U", "admin", "-d", "postgres", "-c", query];
+    let postgres = exec(client, NAMESPACE, "app=postgres", &psql);
+    let redis = ["redis-cli", "-e", "--tls", "--cacert", "/tls/ca.crt", "--no-auth-warning"];
+    let users = [&redis[..], &["ACL", "USERS"]].concat();
+    let keys = [&redis[..], &["KEYS", "*"]].concat();
+    let aws = exec(client, NAMESPACE, "app=aws", &["python", "-c", LOOK_AT_AWS]);
+    let mut all = [postgres.await, aws.await].concat();
+    for line in exec(client, NAMESPACE, "app=redis", &users).await.lines() {
+        all.push_str(&format!("\nuser {line}"));
+    }
+    for line in exec(client, NAMESPACE, "app=redis", &keys).await.lines() {
+        all.push_str(&format!("\nkey {line}"));
+    }
+    let of_it = |line: &&str| {
+        let name = line.split_once(' ').map_or("", |(_, name)| name);
+        name.strip_prefix(namespace).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+    };
+    all.lines().filter(of_it).map(str::to_owned).collect()
+}
+
+async fn raw(client: &Client, path: &str) -> Value {
+    let request = http::Request::get(path).body(Vec::new()).unwrap();
+    tokio::time::timeout(LIMIT, client.request(request)).await.unwrap().unwrap()
+}
+
+async fn aws_image(fixtures: &Fixtures, checkout: &Path, folder: &Path) -> String {
+    let own = checkout.join("cli/tests/preview/stores");
+    let context = folder.join("aws");
+    std::fs::create_dir_all(&context).unwrap();
+    let backend = checkout.join("apps/backend");
+    let policies = checkout.join("deploy/aws");
+    let files = [
+        own.join("serve.py"),
+        backend.join("requirements.txt"),
+        backend.join("requirements-reload.txt"),
+        backend.join("requirements-dev.txt"),
+        backend.join("tests/managed/aws.py"),
+        policies.join("role-trust.json"),
+        policies.join("keeper-policy.json"),
+    ];
+    for file in files {
+        std::fs::copy(&file, context.join(file.file_name().unwrap())).unwrap();
+    }
+    let tag = "jetscale.internal/rehearsal-aws:rehearsal";
+    let built = fixtures.build_on_python(&own.join("Dockerfile"), &context, tag).await;
+    built.unwrap_or_else(|error| panic!("{}", error.report()));
+    fixtures.push(tag, "rehearsal-aws").await.unwrap().by_digest()
+}
+
+/// A CA, and what it signs for all three.
+fn certificate() -> (String, String, String) {
+    let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut names: Vec<String> = SERVERS.map(|name| format!("{name}.{NAMESPACE}.svc")).into();
+    // For their own probes.
+    names.extend(["localhost".to_owned(), "127.0.0.1".to_owned()]);
+    let mut params = CertificateParams::new(names).unwrap();
+    params.use_authority_key_identifier_extension = true;
+    let own = params.signed_by(&key, &ca).unwrap();
+    (ca.pem(), own.pem(), key.serialize_pem())
+}
+
+fn password() -> String {
+    let mut bytes = [0; 16];
+    let mut source = std::fs::File::open("/dev/urandom").unwrap();
+    std::io::Read::read_exact(&mut source, &mut bytes).unwrap();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,207 @@
+//! Signed requests to AWS, or to what speaks like it at one endpoint.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use harness::error::{Error, Result};
+use harness::preview::stores::S3;
+use http::{Method, Request, Uri};
+use reqsign_aws_v4::{Credential, DefaultCredentialProvider, RequestSigner};
+use reqsign_core::{Context, FileRead, HttpSend, OsEnv, Signer};
+use reqwest::{Certificate, Client, Url};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::keeper::failed;
+
+/// How long one request may take.
+const LIMIT: Duration = Duration::from_secs(15);
+/// Where IAM, which is the same in all regions, is signed for.
+const IAM_REGION: &str = "us-east-1";
+const IAM_VERSION: &str = "2010-05-08";
+
+/// A client of S3 and IAM, with the credentials that the SDKs would find: in a pod those of its ServiceAccount's role.
+#[derive(Debug)]
+pub(crate) struct Aws {
+    sender: Sender,
+    s3: Signer<Credential>,
+    iam: Signer<Credential>,
+    region: String,
+}
+
+/// What a request was answered.
+pub(crate) struct Answer {
+    status: u16,
+    pub body: String,
+}
+
+/// The part of AWS' answers to failed requests that says why: S3's is the root, others have it in one.
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(rename = "Code")]
+    code: Option<String>,
+    #[serde(rename = "Message")]
+    message: Option<String>,
+    #[serde(rename = "Error")]
+    inner: Option<Box<Refusal>>,
+}
+
+impl Answer {
+    /// The body of a request that was carried out.
+    pub fn good(self, what: &str) -> Result<String> {
+        if (200..300).contains(&self.status) {
+            return Ok(self.body);
+        }
+        Err(Error::store(what)(match self.refusal() {
+            Some((code, message)) => format!("{code}: {message}"),
+            None => format!("answered {}", self.status),
+        }))
+    }
+
+    /// [`Answer::good`], and this refusal is as good.
+    pub fn good_or(self, what: &str, code: &str) -> Result<()> {
+        if self.refusal().is_some_and(|(said, _)| said == code) {
+            return Ok(());
+        }
+        self.good(what).map(drop)
+    }
+
+    fn refusal(&self) -> Option<(String, String)> {
+        if self.status < 300 {
+            return None;
+        }
+        let outer: Refusal = quick_xml::de::from_str(&self.body).ok()?;
+        let refusal = outer.inner.map_or(Refusal { inner: None, ..outer }, |inner| *inner);
+        Some((refusal.code?, refusal.message.unwrap_or_default()))
+    }
+}
+
+impl Aws {
+    /// # Errors
+    /// [`Error::Malformed`] for an endpoint or a certificate authority that does not parse.
+    pub fn new(s3: &S3) -> Result<Self> {
+        harness::http::install_tls();
+        let mut client = Client::builder().timeout(LIMIT).redirect(reqwest::redirect::Policy::none());
+        if let Some(ca) = &s3.ca {
+            for certificate in Certificate::from_pem_bundle(ca.as_bytes()).map_err(Error::malformed("s3.ca"))? {
+                client = client.add_root_certificate(certificate);
+            }
+        }
+        let endpoint = s3.endpoint.as_deref().map(Url::parse).transpose().map_err(Error::malformed("s3.endpoint"))?;
+        let client = client.build().map_err(Error::http("make a client for AWS"))?;
+        let sender = Sender { client, endpoint };
+        let context = Context::new().with_env(OsEnv).with_file_read(Files).with_http_send(sender.clone());
+        let signer = |service: &str, region: &str| {
+            let found = DefaultCredentialProvider::new();
+            Signer::new(context.clone(), found, RequestSigner::new(service, region))
+        };
+        let (s3_signer, iam) = (signer("s3", &s3.region), signer("iam", IAM_REGION));
+        Ok(Self { sender, s3: s3_signer, iam, region: s3.region.clone() })
+    }
+
+    /// An action of IAM.
+    pub async fn iam(&self, action: &str, parameters: &[(&str, &str)]) -> Result<Answer> {
+        let url = self.sender.at("iam.amazonaws.com", "/")?;
+        let mut form = url.clone();
+        form.query_pairs_mut().append_pair("Action", action).append_pair("Version", IAM_VERSION);
+        form.query_pairs_mut().extend_pairs(parameters);
+        let body = form.query().unwrap_or_default().to_owned();
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(url.as_str())
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("x-amz-content-sha256", hex::encode(Sha256::digest(&body)));
+        self.send(&self.iam, request, body, action).await
+    }
+
+    /// A request to a bucket; the path and the query are encoded already.
+    pub async fn s3(&self, method: Method, bucket: &str, path: &str, query: &str) -> Result<Answer> {
+        let url = self.sender.at(&format!("s3.{}.amazonaws.com", self.region), &format!("/{bucket}{path}"))?;
+        let uri = if query.is_empty() { url.to_string() } else { format!("{url}?{query}") };
+        let what = format!("{method} {bucket}{path}");
+        self.send(&self.s3, Request::builder().method(method).uri(uri), String::new(), &what).await
+    }
+
+    async fn send(
+        &self,
+        signer: &Signer<Credential>,
+        request: http::request::Builder,
+        body: String,
+        what: &str,
+    ) -> Result<Answer> {
+        let (mut head, ()) = request.body(()).map_err(failed(what))?.into_parts();
+        let signed = tokio::time::timeout(LIMIT * 2, signer.sign(&mut head, None)).await;
+        signed.map_err(failed(format!("find credentials for {what}")))?.map_err(failed(what))?;
+        let answer = self.sender.http_send(Request::from_parts(head, Bytes::from(body))).await.map_err(failed(what))?;
+        let (head, body) = answer.into_parts();
+        Ok(Answer { status: head.status.as_u16(), body: String::from_utf8_lossy(&body).into_owned() })
+    }
+}
+
+/// Sends requests; those to AWS' own hosts to the one endpoint instead, if there is one.
+#[derive(Debug, Clone)]
+struct Sender {
+    client: Client,
+    endpoint: Option<Url>,
+}
+
+impl Sender {
+    fn at(&self, host: &str, path: &str) -> Result<Url> {
+        let base = match &self.endpoint {
+            Some(endpoint) => endpoint.clone(),
+            None => Url::parse(&format!("https://{host}")).map_err(Error::malformed("an address of AWS"))?,
+        };
+        base.join(path).map_err(Error::malformed("an address of AWS"))
+    }
+
+    async fn carry(&self, mut request: Request<Bytes>) -> Result<http::Response<Bytes>> {
+        // The exchange of a token at STS, whose host the signer chooses.
+        if request.uri().host().is_some_and(|host| host.starts_with("sts.")) && self.endpoint.is_some() {
+            let url = self.at("", request.uri().path())?;
+            *request.uri_mut() = url.as_str().parse::<Uri>().map_err(Error::malformed("the endpoint"))?;
+            request.headers_mut().remove("host");
+        }
+        let what = || format!("{} {}", request.method(), request.uri());
+        let request = reqwest::Request::try_from(request.clone()).map_err(Error::http(what()))?;
+        let what = format!("{} {}", request.method(), request.url().origin().ascii_serialization());
+        let answer = self.client.execute(request).await.map_err(Error::http(&what))?;
+        let mut response = http::Response::builder().status(answer.status());
+        for (name, value) in answer.headers() {
+            response = response.header(name, value);
+        }
+        let body = answer.bytes().await.map_err(Error::http(&what))?;
+        response.body(body).map_err(Error::http(&what))
+    }
+}
+
+impl HttpSend for Sender {
+    async fn http_send(&self, request: Request<Bytes>) -> reqsign_core::Result<http::Response<Bytes>> {
+        self.carry(request).await.map_err(|error| reqsign_core::Error::unexpected(error.report()))
+    }
+}
+
+/// Reads a token's file anew each time: the kubelet replaces it.
+#[derive(Debug)]
+struct Files;
+
+impl FileRead for Files {
+    async fn file_read(&self, path: &str) -> reqsign_core::Result<Vec<u8>> {
+        tokio::fs::read(path).await.map_err(|error| reqsign_core::Error::unexpected(format!("read {path}: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_read_in_both_forms() {
+        let answer = |body: &str| Answer { status: 404, body: body.to_owned() };
+        let s3 = "<Error><Code>NoSuchBucket</Code><Message>gone</Message></Error>";
+        let iam = "<ErrorResponse><Error><Type>Sender</Type><Code>NoSuchEntity</Code><Message>none</Message></Error></ErrorResponse>";
+        assert_eq!(answer(s3).refusal(), Some(("NoSuchBucket".to_owned(), "gone".to_owned())));
+        assert!(answer(iam).good_or("x", "NoSuchEntity").is_ok());
+        assert!(answer(iam).good("DeleteRole").unwrap_err().report().contains("NoSuchEntity: none"));
+        assert!(answer("<html>").good("x").unwrap_err().report().contains("answered 404"));
+    }
+}
