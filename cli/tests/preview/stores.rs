@@ -8,8 +8,11 @@ use harness::fixture::{Fixtures, Shared};
 use harness::k8s::snapshot::Watched;
 use harness::k8s::verdict::deployment_converged;
 use harness::k8s::{self, Snapshot, State};
-use kube::Client;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use serde_json::{Value, json};
 
 use super::cluster::exec;
@@ -19,16 +22,29 @@ const ACCOUNT: &str = "123456789012";
 const SERVERS: [&str; 3] = ["postgres", "redis", "aws"];
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// All that moto holds, whoever asks.
+/// What the account holds, as an auditor sees it who comes by a token.
 const LOOK_AT_AWS: &str = r#"
-import json, ssl, urllib.request
-trusting = ssl._create_unverified_context()
-with urllib.request.urlopen("https://localhost:8443/moto-api/data.json", context=trusting) as answer:
-    data = json.load(answer)
-for role in data["iam"]["Role"]:
-    print("role", role["name"])
-for key in data["s3"]["FakeKey"]:
-    print("object", key["name"])
+import sys, botocore.session
+from botocore import UNSIGNED
+from botocore.config import Config
+def client(service, **options):
+    session = botocore.session.get_session()
+    return session.create_client(
+        service, region_name="eu-central-1", endpoint_url="https://localhost:8443", verify="/tls/ca.crt", **options
+    )
+role, token = sys.argv[1:]
+sts = client("sts", config=Config(signature_version=UNSIGNED))
+keys = sts.assume_role_with_web_identity(RoleArn=role, RoleSessionName="auditor", WebIdentityToken=token)["Credentials"]
+keys = {
+    "aws_access_key_id": keys["AccessKeyId"],
+    "aws_secret_access_key": keys["SecretAccessKey"],
+    "aws_session_token": keys["SessionToken"],
+}
+for found in client("iam", **keys).list_roles()["Roles"]:
+    print("role", found["RoleName"])
+s3 = client("s3", config=Config(s3={"addressing_style": "path"}), **keys)
+for found in s3.list_objects_v2(Bucket="attachments").get("Contents", []):
+    print("object", found["Key"])
 "#;
 
 /// Makes them anew, and gives the values by which charts/preview-sweeper knows of them.
@@ -105,7 +121,9 @@ pub async fn holds(client: &Client, namespace: &str) -> Vec<String> {
     let redis = ["redis-cli", "-e", "--tls", "--cacert", "/tls/ca.crt", "--no-auth-warning"];
     let users = [&redis[..], &["ACL", "USERS"]].concat();
     let keys = [&redis[..], &["KEYS", "*"]].concat();
-    let aws = exec(client, NAMESPACE, "app=aws", &["python", "-c", LOOK_AT_AWS]);
+    let (auditor, token) = (format!("arn:aws:iam::{ACCOUNT}:role/auditor"), token(client).await);
+    let look = ["python", "-c", LOOK_AT_AWS, &auditor, &token];
+    let aws = exec(client, NAMESPACE, "app=aws", &look);
     let mut all = [postgres.await, aws.await].concat();
     for line in exec(client, NAMESPACE, "app=redis", &users).await.lines() {
         all.push_str(&format!("\nuser {line}"));
@@ -118,6 +136,15 @@ pub async fn holds(client: &Client, namespace: &str) -> Vec<String> {
         name.strip_prefix(namespace).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
     };
     all.lines().filter(of_it).map(str::to_owned).collect()
+}
+
+/// Of the account that the auditor's role trusts.
+async fn token(client: &Client) -> String {
+    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), NAMESPACE);
+    let request = json!({"metadata": {}, "spec": {"audiences": ["sts.amazonaws.com"], "expirationSeconds": 600}});
+    let request: TokenRequest = serde_json::from_value(request).unwrap();
+    let made = api.create_token_request("default", &PostParams::default(), &request).await.unwrap();
+    made.status.unwrap().token
 }
 
 async fn raw(client: &Client, path: &str) -> Value {
@@ -153,6 +180,9 @@ async fn aws_image(fixtures: &Fixtures, checkout: &Path, folder: &Path) -> Strin
 fn certificate() -> (String, String, String) {
     let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    // Another name than of what it signs, which else were taken to have signed itself.
+    params.distinguished_name.push(DnType::CommonName, "stores of previews");
     let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
     let mut names: Vec<String> = SERVERS.map(|name| format!("{name}.{NAMESPACE}.svc")).into();

@@ -18,6 +18,7 @@ use crate::descriptor::{
     API, AUTH_SUFFIX, POSTGRES, PREVIEW_STORES, PREVIEW_STORES_ROLE, PREVIEWS_NAMESPACE, REDIS, RELEASE,
 };
 use crate::error::{Error, Result};
+use crate::hash;
 use crate::k8s::{self, State};
 use crate::progress::Step;
 
@@ -32,7 +33,7 @@ const FAILED: &str = "jetscale.ai/stores-failed";
 
 /// The key of the ConfigMap [`PREVIEW_STORES`].
 const KEY: &str = "stores.json";
-/// The Secret beside a release with the stores' certificate authorities.
+/// The Secret beside a release with the stores' certificate authorities, but for what follows from its content.
 const CA: &str = "jetscale-stores-ca";
 /// Path of the previews' IAM roles, by which the keeper's own policy is limited to them.
 const ROLE_PATH: &str = "/jetscale-previews/";
@@ -143,9 +144,9 @@ impl Stores {
 
     /// The charts' values for one preview.
     pub fn values(&self, of: PullRequest) -> Value {
-        let name = of.namespace();
+        let (name, secret) = (of.namespace(), self.ca_secret());
         let ca = |store: &str, ca: &Option<String>| match ca {
-            Some(_) => json!({"name": CA, "key": format!("{store}.crt")}),
+            Some(_) => json!({"name": secret, "key": format!("{store}.crt")}),
             None => json!({}),
         };
         let mut values = json!({"backend": {}});
@@ -181,6 +182,11 @@ impl Stores {
         all.into_iter().filter(|(store, _)| store.is_some()).map(|(_, part)| part.suffix.to_owned()).collect()
     }
 
+    /// Another name for another content, so that pods that read the old one are replaced.
+    fn ca_secret(&self) -> String {
+        format!("{CA}-{}", hash::short(&hash::text(&json!(self.authorities()).to_string())))
+    }
+
     fn authorities(&self) -> BTreeMap<String, &str> {
         let all = [
             ("postgres.crt", self.postgres.as_ref().and_then(|it| it.ca.as_deref())),
@@ -204,7 +210,7 @@ pub(super) async fn ask(
 ) -> Result<()> {
     let (client, namespace) = (&cluster.client, of.namespace());
     let step = Step::begin(format!("having the stores of {namespace} made"));
-    let metadata = json!({"name": CA, "namespace": namespace, "labels": labels});
+    let metadata = json!({"name": stores.ca_secret(), "namespace": namespace, "labels": labels});
     let secret =
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": stores.authorities()});
     k8s::apply(client, &secret).await?;

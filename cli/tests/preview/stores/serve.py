@@ -5,6 +5,7 @@ The port opens when both are there. From the first request on signatures and pol
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -30,20 +31,30 @@ def template(file: str, **values: str) -> str:
 
 def make_account(issuer: str) -> None:
     """By moto's own models: nobody has credentials yet."""
-    from moto.iam.models import iam_backends
     from moto.s3.models import s3_backends
+
+    s3_backends[aws.ACCOUNT]["aws"].create_bucket(BUCKET, REGION)
+    policy = template("keeper-policy.json", ACCOUNT=aws.ACCOUNT, BUCKET=BUCKET)
+    make_role(issuer, KEEPER, policy, namespace=KEEPER_NAMESPACE, account=KEEPER)
+    # Who looks what there is, for the rehearsal.
+    look = {"Effect": "Allow", "Action": ["iam:ListRoles", "s3:ListBucket"], "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [look]})
+    make_role(issuer, "auditor", policy, namespace="rehearsal-stores", account="default")
+
+
+def make_role(issuer: str, name: str, policy: str, *, namespace: str, account: str) -> None:
+    from moto.iam.models import iam_backends
 
     trust = template(
         "role-trust.json",
         ACCOUNT=aws.ACCOUNT,
         ISSUER=issuer.removeprefix("https://"),
-        NAME=KEEPER_NAMESPACE,
-        SERVICE_ACCOUNT=KEEPER,
+        NAME=namespace,
+        SERVICE_ACCOUNT=account,
     )
-    s3_backends[aws.ACCOUNT]["aws"].create_bucket(BUCKET, REGION)
     iam = iam_backends[aws.ACCOUNT]["aws"]
     iam.create_role(
-        role_name=KEEPER,
+        role_name=name,
         assume_role_policy_document=trust,
         path="/",
         permissions_boundary=None,
@@ -51,8 +62,7 @@ def make_account(issuer: str) -> None:
         tags=[],
         max_session_duration=3600,
     )
-    policy = template("keeper-policy.json", ACCOUNT=aws.ACCOUNT, BUCKET=BUCKET)
-    iam.put_role_policy(KEEPER, "stores-of-previews", policy)
+    iam.put_role_policy(name, "own", policy)
 
 
 def main() -> None:
