@@ -3,7 +3,9 @@
 use harness::error::Result;
 use harness::preview::stores::Server;
 use redis::aio::MultiplexedConnection;
-use redis::{Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo, TlsCertificates, cmd};
+use redis::{
+    Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo, TlsCertificates, cmd,
+};
 use sha2::{Digest, Sha256};
 
 use crate::keeper::failed;

@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn an_empty_list_is_one() {
-        let found: Listing = quick_xml::de::from_str("<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>").unwrap();
+        let found: Listing =
+            quick_xml::de::from_str("<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>").unwrap();
         assert!(found.contents.is_empty());
     }
 }

@@ -3,8 +3,8 @@
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use kube::api::{AttachParams, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
-use tokio::io::AsyncReadExt;
 use serde_json::json;
+use tokio::io::AsyncReadExt;
 
 /// Tries the targets in front of `--` until they are open, then each of the others once.
 pub const CONNECT: &str = r#"

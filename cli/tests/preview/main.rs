@@ -230,19 +230,28 @@ fn the_accounts_can_touch_nothing_but_previews() {
     });
 }
 
-/// Previews end even if CI never runs again: the CronJob's own pod removes what is over, and nothing else.
+/// Previews end even if CI never runs again: the CronJob's own pod asks GitHub, removes what is over or closed, and
+/// nothing else.
 #[test]
 fn the_sweeper_runs_in_the_cluster() {
     rehearse(async {
         let place = Place::get().await;
         let _turn = place.sweeps.lock().await;
-        place.namespace("jetscale-pr-141", true, "141").await;
-        place.namespace("jetscale-pr-142", true, "142").await;
+        for number in ["141", "142", "143", "144"] {
+            place.namespace(&format!("jetscale-pr-{number}"), true, number).await;
+        }
         place.label("141", "jetscale.ai/expires", Some("1")).await;
         let log = place.sweep_in_the_cluster().await;
-        assert!(log.contains("pr-141  removed"), "{log}");
-        assert!(!place.exists("141").await && place.exists("142").await, "{log}");
-        place.remove_namespace("jetscale-pr-142").await;
+        assert!(log.contains("pr-141  remove: its time was over") && log.contains("pr-141  removed"), "{log}");
+        assert!(log.contains("pr-142  remove: its pull request is closed"), "{log}");
+        assert!(log.contains("pr-143  keep: its pull request is open"), "{log}");
+        assert!(log.contains("pr-144  keep: GitHub answered 404"), "{log}");
+        for (number, stays) in [("141", false), ("142", false), ("143", true), ("144", true)] {
+            assert_eq!(place.exists(number).await, stays, "pr-{number}:\n{log}");
+        }
+        for number in ["143", "144"] {
+            place.remove_namespace(&format!("jetscale-pr-{number}")).await;
+        }
     });
 }
 
@@ -305,7 +314,9 @@ impl Place {
         for name in ["own-database", "own-key", "own-object", "own-object-read"] {
             assert!(says(name, "allowed"), "{name}:\n{answer}");
         }
-        for name in ["others-database", "others-role", "others-key", "all-keys", "others-object", "others-object-written"] {
+        for name in
+            ["others-database", "others-role", "others-key", "all-keys", "others-object", "others-object-written"]
+        {
             assert!(says(name, "refused"), "{name}:\n{answer}");
         }
         for name in ["all-objects", "a-stranger"] {

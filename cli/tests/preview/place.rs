@@ -112,7 +112,6 @@ impl Place {
         let own = json!({
             "deployers": [{"kind": "ServiceAccount", "name": "deployer", "namespace": PREVIEWS}],
             "image": {"repository": pushed.repository, "digest": pushed.digest},
-            "sweeper": {"schedule": "0 0 1 1 *"},
         });
         let values = harness::preview::stores::merged(own, stores);
         write_json(&self.folder.join("sweeper.json"), &values).unwrap();

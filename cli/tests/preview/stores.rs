@@ -1,5 +1,6 @@
 //! What previews share on a cluster of AWS, in a namespace of its own: Postgres, Redis, and moto as S3, STS and IAM; all
-//! with TLS, and each administered as there. What a preview has of them is read past the keeper.
+//! with TLS, and each administered as there. What a preview has of them is read past the keeper. Beside them, what plays
+//! GitHub's API for the sweeper in the cluster.
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use super::cluster::exec;
 
 pub const NAMESPACE: &str = "rehearsal-stores";
 const ACCOUNT: &str = "123456789012";
-const SERVERS: [&str; 3] = ["postgres", "redis", "aws"];
+const SERVERS: [&str; 4] = ["postgres", "redis", "aws", "github"];
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// What the account holds, as an auditor sees it who comes by a token.
@@ -73,7 +74,12 @@ pub async fn make(fixtures: &Fixtures, shared: &Shared, checkout: &Path, folder:
         "metadata": {"name": "preview-stores", "namespace": super::place::PREVIEWS},
         "stringData": {"postgres-password": postgres_password, "redis-password": redis_password},
     });
-    for object in [tls, keys, passwords] {
+    let token = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": "github", "namespace": super::place::PREVIEWS},
+        "stringData": {"token": "of-the-sweeper"},
+    });
+    for object in [tls, keys, passwords, token] {
         k8s::apply(client, &object).await.unwrap();
     }
     let manifests = include_str!("stores/manifests.yaml")
@@ -107,6 +113,12 @@ fn values(ca: &str, issuer: &str) -> Value {
             "s3": {
                 "bucket": "attachments", "region": "eu-central-1", "account": ACCOUNT, "issuer": issuer, "ca": ca,
                 "endpoint": format!("https://{}", host("aws")), "port": 8443, "peers": peers, "webIdentityToken": true,
+            },
+        },
+        "sweeper": {
+            "schedule": "0 0 1 1 *",
+            "github": {
+                "repository": "jetscale/stack", "apiUrl": format!("http://{}:6443", host("github")), "tokenSecret": "github",
             },
         },
         "keeper": {"roleArn": format!("arn:aws:iam::{ACCOUNT}:role/preview-stores")},
@@ -160,6 +172,7 @@ async fn aws_image(fixtures: &Fixtures, checkout: &Path, folder: &Path) -> Strin
     let policies = checkout.join("deploy/aws");
     let files = [
         own.join("serve.py"),
+        own.join("github.py"),
         backend.join("requirements.txt"),
         backend.join("requirements-reload.txt"),
         backend.join("requirements-dev.txt"),

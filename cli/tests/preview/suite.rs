@@ -3,26 +3,35 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::command::Ran;
+use super::command::{Call, Ran};
 use super::place::Place;
 
 /// Packages as `cargo test` at the root names them, so that nothing is built twice; and those of the smoke suite.
 const E2E: &[&str] = &["--package", "harness", "--package", "e2e", "--package", "cli", "--test", "e2e"];
 const SMOKE: &[&str] = &["--workspace", "--test", "smoke"];
 
-/// The scenarios of e2e.
+/// The scenarios that a preview ignores, each with its reason.
+const IGNORED: &str = ".ci/ignored-preview.txt";
+
+/// The scenarios of e2e; those that are listed are ignored, and no others.
 pub async fn e2e(place: &Place, number: &str) -> Ran {
     // What needs no cluster is shown elsewhere.
-    run(place, number, E2E, &["--skip", "charts::", "--skip", "parity::", "--skip", "separation::"]).await
+    let args = ["--skip", "charts::", "--skip", "parity::", "--skip", "separation::"];
+    let call = place.up(number);
+    let ran = run(place, &call, E2E, &args).await;
+    let mut report = Command::new(env!("CARGO_BIN_EXE_cargo-stack"));
+    report.args(["report", "--expect-ignored", IGNORED]).env("JETSCALE_RUN_DIR", call.folder.path().join("runs"));
+    let output = report.env_remove("JETSCALE_STAGE").current_dir(place.checkout()).output().unwrap();
+    let text = [output.stdout, output.stderr].map(|stream| String::from_utf8_lossy(&stream).into_owned()).concat();
+    Ran { passed: ran.passed && output.status.success(), text: ran.text + &text }
 }
 
 /// Those of stage live.
 pub async fn smoke(place: &Place, number: &str) -> Ran {
-    run(place, number, SMOKE, &[]).await
+    run(place, &place.up(number), SMOKE, &[]).await
 }
 
-async fn run(place: &Place, number: &str, target: &[&str], args: &[&str]) -> Ran {
-    let call = place.up(number);
+async fn run(place: &Place, call: &Call, target: &[&str], args: &[&str]) -> Ran {
     let variables: Vec<_> = call.command.as_std().get_envs().collect();
     let mut suite = tokio::process::Command::new(binary(place, target));
     for (name, value) in variables {

@@ -9,6 +9,7 @@ pub mod policy;
 mod refusal;
 pub mod separation;
 mod source;
+mod sweeper;
 pub mod types;
 
 use std::path::Path;
@@ -87,7 +88,7 @@ pub fn check(rendered: &Rendered) -> Vec<Finding> {
     broken.chain(types::check(rendered)).chain(policy::check(rendered)).collect()
 }
 
-/// Checks every values file, side by side, and what lies beside the charts.
+/// Checks every values file, side by side, the chart for administrators, and what lies beside the charts.
 ///
 /// # Errors
 /// [`Error::Command`] when Helm fails for another reason than the charts; [`Error::Io`] when a text cannot be read.
@@ -100,8 +101,10 @@ pub async fn run(tools: &Tools, project: &Project, charts: &Staged) -> Result<Re
         findings.extend(found);
         objects += count;
     }
+    let (found, count) = sweeper::check(tools, &project.root).await?;
+    findings.extend(found);
     let rules = policy::RULES.len() + OTHERS.len();
-    Ok(Report { findings: merge(findings), files: VALUES_FILES.len(), objects, rules })
+    Ok(Report { findings: merge(findings), files: VALUES_FILES.len() + 1, objects: objects + count, rules })
 }
 
 /// Checks one values file: findings, and how many objects it renders to.

@@ -1,0 +1,50 @@
+//! The chart by which an administrator opens a cluster to previews, rendered with the example in docs/.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::finding::{Finding, Place};
+use super::{Rendered, policy, refusal, types};
+use crate::descriptor::PREVIEWS_NAMESPACE;
+use crate::error::{Error, Result};
+use crate::tools::{Tool, Tools};
+
+const CHART: &str = "charts/preview-sweeper";
+const EXAMPLE: &str = "docs/preview-sweeper.yaml";
+/// How long one call of Helm may take.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Rules for what a stage deploys: this has roles and policies of the whole cluster, and serves nobody.
+const NOT_FOR_IT: [&str; 2] = ["own-namespace", "probes"];
+
+/// What is wrong with it, and how many objects it renders to.
+///
+/// # Errors
+/// [`Error`] when Helm cannot be called.
+pub(super) async fn check(tools: &Tools, root: &Path) -> Result<(Vec<Finding>, usize)> {
+    let call = async |args: &[&str]| {
+        let values = root.join(EXAMPLE);
+        let helm = tools.command(Tool::Helm).await?.args(args).arg(root.join(CHART)).arg("--values").arg(values);
+        helm.limit(LIMIT).run().await
+    };
+    let (linted, rendered) = tokio::join!(
+        call(&["lint", "--strict", "--quiet", "--namespace", PREVIEWS_NAMESPACE]),
+        call(&["template", PREVIEWS_NAMESPACE, "--namespace", PREVIEWS_NAMESPACE])
+    );
+    let refused = |rule, error: Error| match error {
+        Error::Command(failure) => {
+            let place = Place { file: EXAMPLE.to_owned(), line: None };
+            Ok(vec![Finding::at(rule, place, failure.tail.trim().to_owned())])
+        }
+        other => Err(other),
+    };
+    let text = match rendered {
+        Ok(output) => output.stdout,
+        Err(error) => return Ok((refused(refusal::RENDER, error)?, 0)),
+    };
+    let rendered = Rendered::parse(&text, PREVIEWS_NAMESPACE, false);
+    let mut findings = linted.map_or_else(|error| refused(refusal::LINT, error), |_| Ok(Vec::new()))?;
+    findings.extend(rendered.broken.iter().cloned().chain(types::check(&rendered)));
+    let rules = policy::RULES.iter().filter(|rule| !NOT_FOR_IT.contains(&rule.name));
+    findings.extend(rules.flat_map(|rule| rule.check(&rendered)));
+    Ok((findings, rendered.objects.len()))
+}
