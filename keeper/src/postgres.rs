@@ -71,6 +71,6 @@ async fn run(client: &Client, statement: &str) -> Result<()> {
     let what = statement.split(" PASSWORD ").next().unwrap_or_default();
     client.batch_execute(statement).await.map_err(|error| {
         let said = error.as_db_error().map(|error| error.message().to_owned());
-        Error::store(what)(said.map_or_else(|| error.to_string(), |said| said))
+        Error::store(what)(said.unwrap_or_else(|| error.to_string()))
     })
 }

@@ -91,7 +91,7 @@ pub async fn exec(client: &Client, namespace: &str, selector: &str, command: &[&
         let (mut out, mut err) = (process.stdout().unwrap(), process.stderr().unwrap());
         let (mut text, mut errors) = (String::new(), String::new());
         let (out, err) = tokio::join!(out.read_to_string(&mut text), err.read_to_string(&mut errors));
-        (out.unwrap(), err.unwrap());
+        out.and(err).unwrap();
         let status = process.take_status().unwrap().await;
         let succeeded = status.as_ref().is_some_and(|status| status.status.as_deref() == Some("Success"));
         assert!(succeeded, "{command:?} in {name}: {status:?}\n{text}{errors}");

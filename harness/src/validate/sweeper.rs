@@ -13,8 +13,9 @@ const CHART: &str = "charts/preview-sweeper";
 const EXAMPLE: &str = "docs/preview-sweeper.yaml";
 /// How long one call of Helm may take.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Rules for what a stage deploys: this has roles and policies of the whole cluster, and serves nobody.
-const NOT_FOR_IT: [&str; 2] = ["own-namespace", "probes"];
+/// Rules for what a stage deploys: this has roles and policies of the whole cluster, serves nobody, and its one image is a
+/// command with arguments.
+const NOT_FOR_IT: [&str; 3] = ["own-namespace", "probes", "container-command"];
 
 /// What is wrong with it, and how many objects it renders to.
 ///

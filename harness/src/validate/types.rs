@@ -2,6 +2,7 @@
 //!
 //! The version is the one whose types k8s-openapi is built with (Cargo.toml).
 
+use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
@@ -56,6 +57,8 @@ const KINDS: &[Kind] = &[
     kind::<PersistentVolume>(),
     kind::<PriorityClass>(),
     kind::<StorageClass>(),
+    kind::<ValidatingAdmissionPolicy>(),
+    kind::<ValidatingAdmissionPolicyBinding>(),
 ];
 
 /// A kind, and how an object is read as one.

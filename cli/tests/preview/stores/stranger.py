@@ -1,4 +1,4 @@
-"""Runs in a preview's api, with all that it has, and tries what is another preview's: `name result`, a line each."""
+"""Runs in a preview's api, with all that it has, and tries what is another's: `name result`, a line each."""
 
 import asyncio
 import dataclasses
