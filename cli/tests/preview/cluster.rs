@@ -63,7 +63,7 @@ pub async fn adopt(client: &Client, name: &str) -> kube::Result<()> {
     api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.map(drop)
 }
 
-/// Binds the deployer's role in a namespace.
+/// Whether the deployer's role could be bound in a namespace.
 pub async fn bind(client: &Client, namespace: &str) -> kube::Result<()> {
     use k8s_openapi::api::rbac::v1::RoleBinding;
     let binding: RoleBinding = serde_json::from_value(json!({
@@ -72,7 +72,8 @@ pub async fn bind(client: &Client, namespace: &str) -> kube::Result<()> {
         "subjects": [{"kind": "ServiceAccount", "name": "deployer", "namespace": "jetscale-previews"}],
     }))
     .unwrap();
-    Api::namespaced(client.clone(), namespace).create(&PostParams::default(), &binding).await.map(drop)
+    let params = PostParams { dry_run: true, ..PostParams::default() };
+    Api::namespaced(client.clone(), namespace).create(&params, &binding).await.map(drop)
 }
 
 /// Lists a namespace's Secrets.

@@ -103,7 +103,8 @@ fn what_a_kill_left_is_gone_on_from() {
         let mut up = place.up(number).start();
         place.has_begun(number).await;
         up.kill().await;
-        let again = place.up(number).run().await;
+        // By Helm alone, what Skaffold began.
+        let again = place.up(number).with("JETSCALE_DEPLOYER", "helm").run().await;
         assert!(again.passed, "{}", again.text);
         assert!(again.text.contains("taken over"), "{}", again.text);
 
@@ -116,6 +117,22 @@ fn what_a_kill_left_is_gone_on_from() {
         place.hold(number, false).await;
         let last = place.stack(number, &["down"]).run().await;
         assert!(last.passed, "{}", last.text);
+        place.is_gone(number).await;
+    });
+}
+
+/// A teardown waits for the deploy of the same preview that goes on, says so, and then leaves nothing of it.
+#[test]
+fn a_teardown_takes_its_turn() {
+    rehearse(async {
+        let place = Place::get().await;
+        let number = "109";
+        let mut up = place.up(number).start();
+        place.has_begun(number).await;
+        let down = place.stack(number, &["down"]).run().await;
+        // It waits for its host, which is gone.
+        up.kill().await;
+        assert!(down.passed && down.text.contains("waiting for up of"), "{}", down.text);
         place.is_gone(number).await;
     });
 }

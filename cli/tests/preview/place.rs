@@ -26,6 +26,7 @@ use tokio::process::Command;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, OnceCell};
 
+use super::cluster::{bind, delete};
 use super::command::Call;
 use super::stores;
 
@@ -41,10 +42,13 @@ static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().thread_stack_size(STACK).enable_all().build().unwrap());
 static PLACE: OnceCell<Place> = OnceCell::const_new();
 
-/// Runs a test.
+/// Runs a test. What it panicked with is said again here: libtest shows what a test's own thread says, and takes what
+/// the runtime's threads say for the output of whichever test began them.
 pub fn rehearse(test: impl Future<Output = ()> + Send + 'static) {
     if let Err(error) = RUNTIME.block_on(RUNTIME.spawn(test)) {
-        std::panic::resume_unwind(error.into_panic());
+        let panic = error.into_panic();
+        let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
+        panic!("{}", said.unwrap_or("a panic without a message"));
     }
 }
 
@@ -122,6 +126,18 @@ impl Place {
         helm.arg(&self.shared.cluster.kubeconfig).run().await.unwrap_or_else(|error| panic!("{}", error.report()));
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "deployer", "namespace": PREVIEWS}});
         k8s::apply(self.client(), &account).await.unwrap();
+        self.policies_hold().await;
+    }
+
+    /// The API server hears of an admission policy up to some seconds after it was made, and tells nobody.
+    async fn policies_hold(&self) {
+        let deployer = self.as_account("deployer").await;
+        let held = async {
+            while delete(&deployer, "default", true).await.is_ok() || bind(&deployer, "default").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, held).await.expect("the policies let a deployer delete any namespace");
     }
 
     /// A second user, whose credentials an exec plugin gives, as on EKS; each has expired when it is used again.

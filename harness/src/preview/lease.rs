@@ -88,8 +88,13 @@ async fn acquire(api: &Api<Lease>, name: &str, holder: &str, limit: Duration) ->
 
 /// Waits until nobody holds a Lease: `None` once it is absent, else the Lease whose holder died.
 async fn free(api: &Api<Lease>, name: &str, limit: Duration) -> Result<Option<Lease>> {
-    let mut last = None;
+    let mut last: Option<Lease> = None;
     let judge = |found: Option<&Lease>| {
+        if let Some(lease) = found
+            && last.as_ref().map(held_by) != Some(held_by(lease))
+        {
+            tracing::info!("waiting for {}, which has the Lease {name}", held_by(lease));
+        }
         last = found.cloned();
         found.map_or(State::Ready, state)
     };
