@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says where")]
 
+mod apart;
 mod cluster;
 mod command;
 mod github;
@@ -10,20 +11,12 @@ mod place;
 mod stores;
 mod suite;
 
-use std::time::Duration;
-
-use harness::expect;
-use harness::k8s::job::JobSpec;
-use harness::preview::PullRequest;
-use kube::api::{Patch, PatchParams};
-use serde_json::json;
-
-use self::cluster::{CONNECT, UNTIL_CLOSED};
 use self::place::{Place, rehearse};
 
 /// Two previews side by side: deployed at once, one of them twice at once; served through the Ingress with TLS; apart
 /// from each other; upgraded in place; gone by `down` and by `sweep`.
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "the sweeper's image is made of this machine's own binary")]
 fn two_previews_live_side_by_side_and_each_goes() {
     rehearse(async {
         let place = Place::get().await;
@@ -36,6 +29,7 @@ fn two_previews_live_side_by_side_and_each_goes() {
         // More than once a process: what had expired was refreshed.
         assert!(place.plugin_calls() > 50, "the exec plugin was asked only {} times", place.plugin_calls());
         place.is_restricted(one).await;
+        place.is_limited(one).await;
         assert_ne!(place.auth(one).await, place.auth(two).await, "two previews share their secrets");
         place.are_apart(one, two).await;
         place.share_no_store(one, two).await;
@@ -69,6 +63,7 @@ fn two_previews_live_side_by_side_and_each_goes() {
 
 /// The scenarios of e2e, from outside, and then those of stage live.
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "the sweeper's image is made of this machine's own binary")]
 fn the_scenarios_run_against_a_preview() {
     rehearse(async {
         let place = Place::get().await;
@@ -96,6 +91,7 @@ fn the_scenarios_run_against_a_preview() {
 
 /// A killed deploy and a killed teardown: the next command goes on from there, once the dead one's Lease is over.
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "the sweeper's image is made of this machine's own binary")]
 fn what_a_kill_left_is_gone_on_from() {
     rehearse(async {
         let place = Place::get().await;
@@ -123,6 +119,7 @@ fn what_a_kill_left_is_gone_on_from() {
 
 /// A teardown waits for the deploy of the same preview that goes on, says so, and then leaves nothing of it.
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "the sweeper's image is made of this machine's own binary")]
 fn a_teardown_takes_its_turn() {
     rehearse(async {
         let place = Place::get().await;
@@ -139,6 +136,7 @@ fn a_teardown_takes_its_turn() {
 
 /// What is foreign is left alone, whoever asks and however.
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "the sweeper's image is made of this machine's own binary")]
 fn what_is_foreign_is_left_alone() {
     rehearse(async {
         let place = Place::get().await;
@@ -190,6 +188,7 @@ fn what_is_foreign_is_left_alone() {
 
 /// A closed pull request ends its preview; an error and a 404 never do.
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "the sweeper's image is made of this machine's own binary")]
 fn only_a_closed_pull_request_is_swept() {
     rehearse(async {
         let place = Place::get().await;
@@ -214,6 +213,7 @@ fn only_a_closed_pull_request_is_swept() {
 
 /// RBAC lets an account that deletes namespaces delete all of them: a policy does not.
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "the sweeper's image is made of this machine's own binary")]
 fn the_accounts_can_touch_nothing_but_previews() {
     rehearse(async {
         let place = Place::get().await;
@@ -250,6 +250,7 @@ fn the_accounts_can_touch_nothing_but_previews() {
 /// Previews end even if CI never runs again: the CronJob's own pod asks GitHub, removes what is over or closed, and
 /// nothing else.
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "the sweeper's image is made of this machine's own binary")]
 fn the_sweeper_runs_in_the_cluster() {
     rehearse(async {
         let place = Place::get().await;
@@ -270,112 +271,4 @@ fn the_sweeper_runs_in_the_cluster() {
             place.remove_namespace(&format!("jetscale-pr-{number}")).await;
         }
     });
-}
-
-impl Place {
-    /// The pods of one preview reach none of the other's, and their own.
-    async fn are_apart(&self, one: &str, two: &str) {
-        let target = |number: &str, what: &str, port: u16| format!("jetscale-{what}.jetscale-pr-{number}.svc:{port}");
-        let own = target(one, "backend", 8000);
-        let others = [target(two, "backend", 8000), target(two, "frontend", 80), target(two, "websocket", 8001)];
-        let args = [&[own.as_str(), "--"], &others.each_ref().map(String::as_str)[..]].concat();
-        let answer = self.job(one, "apart", CONNECT, &args, "jetscale.ai/client").await;
-        expect!(answer.contains(&format!("{own} open")), "{answer}").unwrap();
-        if !self.enforces_policies(one, &own).await {
-            eprintln!("not shown: this cluster's network enforces no NetworkPolicy, so nothing keeps previews apart");
-            return;
-        }
-        for target in others {
-            expect!(answer.contains(&format!("{target} closed")), "{answer}").unwrap();
-        }
-    }
-
-    /// Whether a policy that shuts a pod in does so here.
-    async fn enforces_policies(&self, number: &str, target: &str) -> bool {
-        let policy = json!({
-            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
-            "metadata": {"name": "shut", "namespace": PullRequest::parse(number).unwrap().namespace()},
-            "spec": {"podSelector": {"matchLabels": {"rehearsal/shut": "true"}}, "policyTypes": ["Egress"]},
-        });
-        harness::k8s::apply(self.client(), &policy).await.unwrap();
-        let answer = self.job(number, "shut", UNTIL_CLOSED, &[target], "rehearsal/shut").await;
-        assert!(answer.contains("closed") || answer.contains("open"), "{answer}");
-        answer.contains("closed")
-    }
-
-    /// What a script says that runs in a preview's namespace, in a pod with a label.
-    async fn job(&self, number: &str, name: &str, script: &str, args: &[&str], label: &str) -> String {
-        let command = [&["python", "-c", script], args].concat();
-        let mut spec = JobSpec::new(name, self.backend_image(), command);
-        spec.labels = [(label.to_owned(), "true".to_owned())].into();
-        spec.pull_secrets = vec!["jetscale-pull".to_owned()];
-        let namespace = PullRequest::parse(number).unwrap().namespace();
-        let job = harness::k8s::job::start(self.client(), &namespace, &spec).await.unwrap();
-        job.finish().await.unwrap().logs
-    }
-
-    /// With all that one preview's api has, it does its own work, and nothing of the other's: no database, no key, no
-    /// object, no identity.
-    async fn share_no_store(&self, one: &str, two: &str) {
-        let names = [one, two].map(|number| PullRequest::parse(number).unwrap().namespace());
-        for name in &names {
-            let held = stores::holds(self.client(), name).await;
-            for kind in ["database", "login", "user", "role"] {
-                assert!(held.contains(&format!("{kind} {name}")), "{name} has no {kind}: {held:?}");
-            }
-        }
-        // So that there is something to be read.
-        self.tries(&names[1], &names[0]).await;
-        let answer = self.tries(&names[0], &names[1]).await;
-        let says = |name: &str, result: &str| answer.lines().any(|line| line.starts_with(&format!("{name} {result}")));
-        for name in ["own-database", "own-key", "own-object", "own-object-read"] {
-            assert!(says(name, "allowed"), "{name}:\n{answer}");
-        }
-        for name in
-            ["others-database", "others-role", "others-key", "all-keys", "others-object", "others-object-written"]
-        {
-            assert!(says(name, "refused"), "{name}:\n{answer}");
-        }
-        for name in ["all-objects", "a-stranger"] {
-            assert!(says(name, "refused"), "{name}:\n{answer}");
-        }
-        assert!(says("others-identity", "refused: Refused"), "{answer}");
-        assert!(answer.contains("sts:AssumeRoleWithWebIdentity"), "a wrong role is not said:\n{answer}");
-    }
-
-    /// In a preview's api: what it may do of its own, and of another's.
-    async fn tries(&self, own: &str, other: &str) -> String {
-        let script = include_str!("stores/stranger.py");
-        let role = format!("arn:aws:iam::123456789012:role/jetscale-previews/{other}");
-        let command = ["python", "-c", script, own, other, &role];
-        cluster::exec(self.client(), own, "app.kubernetes.io/component=api", &command).await
-    }
-
-    /// Nothing of a preview remains, in the cluster or in the stores.
-    async fn is_gone(&self, number: &str) {
-        assert!(!self.exists(number).await, "the namespace of pr-{number} remains");
-        let left = stores::holds(self.client(), &PullRequest::parse(number).unwrap().namespace()).await;
-        assert!(left.is_empty(), "of pr-{number} there remains {left:?}");
-    }
-
-    /// A pod that may do more than `restricted` allows is refused.
-    async fn is_restricted(&self, number: &str) {
-        let pod = json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": "strong", "namespace": format!("jetscale-pr-{number}")},
-            "spec": {"hostNetwork": true, "containers": [{"name": "it", "image": "it", "securityContext": {"privileged": true}}]},
-        });
-        let error = harness::k8s::apply(self.client(), &pod).await.unwrap_err().report();
-        assert!(error.contains("restricted"), "{error}");
-    }
-
-    /// Sets or removes a label of a preview's namespace.
-    async fn label(&self, number: &str, label: &str, value: Option<&str>) {
-        let patch = json!({"metadata": {"labels": {label: value}}});
-        let api: kube::Api<k8s_openapi::api::core::v1::Namespace> = kube::Api::all(self.client().clone());
-        let name = PullRequest::parse(number).unwrap().namespace();
-        let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
-        let patched = api.patch(&name, &params, &patch);
-        tokio::time::timeout(Duration::from_secs(10), patched).await.unwrap().unwrap();
-    }
 }

@@ -1,0 +1,141 @@
+//! What keeps previews apart from each other and from the cluster, and that nothing of one remains.
+
+use std::time::Duration;
+
+use harness::expect;
+use harness::k8s::job::JobSpec;
+use harness::preview::PullRequest;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use super::cluster::{self, CONNECT, UNTIL_CLOSED};
+use super::place::Place;
+use super::stores;
+
+impl Place {
+    /// The pods of one preview reach none of the other's, and their own.
+    pub async fn are_apart(&self, one: &str, two: &str) {
+        let target = |number: &str, what: &str, port: u16| format!("jetscale-{what}.jetscale-pr-{number}.svc:{port}");
+        let own = target(one, "backend", 8000);
+        let others = [target(two, "backend", 8000), target(two, "frontend", 80), target(two, "websocket", 8001)];
+        let args = [&[own.as_str(), "--"], &others.each_ref().map(String::as_str)[..]].concat();
+        let answer = self.job(one, "apart", CONNECT, &args, "jetscale.ai/client").await;
+        expect!(answer.contains(&format!("{own} open")), "{answer}").unwrap();
+        if !self.enforces_policies(one, &own).await {
+            eprintln!("not shown: this cluster's network enforces no NetworkPolicy, so nothing keeps previews apart");
+            return;
+        }
+        for target in others {
+            expect!(answer.contains(&format!("{target} closed")), "{answer}").unwrap();
+        }
+    }
+
+    /// Whether a policy that shuts a pod in does so here.
+    async fn enforces_policies(&self, number: &str, target: &str) -> bool {
+        let policy = json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": {"name": "shut", "namespace": PullRequest::parse(number).unwrap().namespace()},
+            "spec": {"podSelector": {"matchLabels": {"rehearsal/shut": "true"}}, "policyTypes": ["Egress"]},
+        });
+        harness::k8s::apply(self.client(), &policy).await.unwrap();
+        let answer = self.job(number, "shut", UNTIL_CLOSED, &[target], "rehearsal/shut").await;
+        assert!(answer.contains("closed") || answer.contains("open"), "{answer}");
+        answer.contains("closed")
+    }
+
+    /// What a script says that runs in a preview's namespace, in a pod with a label.
+    async fn job(&self, number: &str, name: &str, script: &str, args: &[&str], label: &str) -> String {
+        let command = [&["python", "-c", script], args].concat();
+        let mut spec = JobSpec::new(name, self.backend_image(), command);
+        spec.labels = [(label.to_owned(), "true".to_owned())].into();
+        spec.pull_secrets = vec!["jetscale-pull".to_owned()];
+        let namespace = PullRequest::parse(number).unwrap().namespace();
+        let job = harness::k8s::job::start(self.client(), &namespace, &spec).await.unwrap();
+        job.finish().await.unwrap().logs
+    }
+
+    /// With all that one preview's api has, it does its own work, and nothing of the other's: no database, no key, no
+    /// object, no identity.
+    pub async fn share_no_store(&self, one: &str, two: &str) {
+        let names = [one, two].map(|number| PullRequest::parse(number).unwrap().namespace());
+        for name in &names {
+            let held = stores::holds(self.client(), name).await;
+            for kind in ["database", "login", "user", "role"] {
+                assert!(held.contains(&format!("{kind} {name}")), "{name} has no {kind}: {held:?}");
+            }
+        }
+        // So that there is something to be read.
+        self.tries(&names[1], &names[0]).await;
+        let answer = self.tries(&names[0], &names[1]).await;
+        let says = |name: &str, result: &str| answer.lines().any(|line| line.starts_with(&format!("{name} {result}")));
+        for name in ["own-database", "own-key", "own-object", "own-object-read"] {
+            assert!(says(name, "allowed"), "{name}:\n{answer}");
+        }
+        for name in
+            ["others-database", "others-role", "others-key", "all-keys", "others-object", "others-object-written"]
+        {
+            assert!(says(name, "refused"), "{name}:\n{answer}");
+        }
+        for name in ["all-objects", "a-stranger"] {
+            assert!(says(name, "refused"), "{name}:\n{answer}");
+        }
+        assert!(says("others-identity", "refused: Refused"), "{answer}");
+        assert!(answer.contains("sts:AssumeRoleWithWebIdentity"), "a wrong role is not said:\n{answer}");
+    }
+
+    /// In a preview's api: what it may do of its own, and of another's.
+    async fn tries(&self, own: &str, other: &str) -> String {
+        let script = include_str!("stores/stranger.py");
+        let role = format!("arn:aws:iam::123456789012:role/jetscale-previews/{other}");
+        let command = ["python", "-c", script, own, other, &role];
+        cluster::exec(self.client(), own, "app.kubernetes.io/component=api", &command).await
+    }
+
+    /// Nothing of a preview remains, in the cluster or in the stores.
+    pub async fn is_gone(&self, number: &str) {
+        assert!(!self.exists(number).await, "the namespace of pr-{number} remains");
+        let left = stores::holds(self.client(), &PullRequest::parse(number).unwrap().namespace()).await;
+        assert!(left.is_empty(), "of pr-{number} there remains {left:?}");
+    }
+
+    /// A pod that may do more than `restricted` allows is refused.
+    pub async fn is_restricted(&self, number: &str) {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "strong", "namespace": format!("jetscale-pr-{number}")},
+            "spec": {"hostNetwork": true, "containers": [{"name": "it", "image": "it", "securityContext": {"privileged": true}}]},
+        });
+        let error = harness::k8s::apply(self.client(), &pod).await.unwrap_err().report();
+        assert!(error.contains("restricted"), "{error}");
+    }
+
+    /// A pod that wants more than a preview has is refused.
+    pub async fn is_limited(&self, number: &str) {
+        let memory = json!({"memory": "64Gi"});
+        let security = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+        let container = json!({
+            "name": "it", "image": "it", "securityContext": security,
+            "resources": {"requests": memory, "limits": memory},
+        });
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "large", "namespace": format!("jetscale-pr-{number}")},
+            "spec": {
+                "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+                "containers": [container],
+            },
+        });
+        let error = harness::k8s::apply(self.client(), &pod).await.unwrap_err().report();
+        assert!(error.contains("exceeded quota"), "{error}");
+    }
+
+    /// Sets or removes a label of a preview's namespace.
+    pub async fn label(&self, number: &str, label: &str, value: Option<&str>) {
+        let patch = json!({"metadata": {"labels": {label: value}}});
+        let api: kube::Api<k8s_openapi::api::core::v1::Namespace> = kube::Api::all(self.client().clone());
+        let name = PullRequest::parse(number).unwrap().namespace();
+        let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
+        let patched = api.patch(&name, &params, &patch);
+        tokio::time::timeout(Duration::from_secs(10), patched).await.unwrap().unwrap();
+    }
+}
