@@ -12,8 +12,6 @@ use reqwest::{Certificate, Client, Url};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::keeper::failed;
-
 /// How long one request may take.
 const LIMIT: Duration = Duration::from_secs(15);
 /// Where IAM, which is the same in all regions, is signed for.
@@ -129,10 +127,11 @@ impl Aws {
         body: String,
         what: &str,
     ) -> Result<Answer> {
-        let (mut head, ()) = request.body(()).map_err(failed(what))?.into_parts();
+        let (mut head, ()) = request.body(()).map_err(Error::store(what))?.into_parts();
         let signed = tokio::time::timeout(LIMIT * 2, signer.sign(&mut head, None)).await;
-        signed.map_err(failed(format!("find credentials for {what}")))?.map_err(failed(what))?;
-        let answer = self.sender.http_send(Request::from_parts(head, Bytes::from(body))).await.map_err(failed(what))?;
+        signed.map_err(Error::store(format!("find credentials for {what}")))?.map_err(Error::store(what))?;
+        let answer =
+            self.sender.http_send(Request::from_parts(head, Bytes::from(body))).await.map_err(Error::store(what))?;
         let (head, body) = answer.into_parts();
         Ok(Answer { status: head.status.as_u16(), body: String::from_utf8_lossy(&body).into_owned() })
     }

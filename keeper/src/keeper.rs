@@ -1,6 +1,5 @@
 //! Watches previews' namespaces, and does for each what it asks for.
 
-use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,11 +23,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_secs(5);
 /// How many previews are seen to at once.
 const AT_ONCE: u16 = 8;
-
-/// For `map_err` on what a store answered: says what was tried.
-pub(crate) fn failed<E: StdError + Send + Sync + 'static>(what: impl Into<String>) -> impl FnOnce(E) -> Error {
-    Error::store(what)
-}
 
 /// Where the keeper finds what an administrator gave it.
 #[derive(Debug, Clone)]

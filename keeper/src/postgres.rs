@@ -7,8 +7,6 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::keeper::failed;
-
 /// The database that an administrator is connected to: every server has it.
 const MAINTENANCE: &str = "postgres";
 /// More than the api and its migrations open; fewer than would starve another preview.
@@ -52,7 +50,7 @@ async fn connect(server: &Server, password: &str) -> Result<Client> {
     config.host(&server.host).port(server.port).user(&server.user).password(password).dbname(MAINTENANCE);
     config.ssl_mode(SslMode::Require).application_name("preview-stores");
     let what = || format!("connect to Postgres at {}:{} as {}", server.host, server.port, server.user);
-    let (client, connection) = config.connect(MakeRustlsConnect::new(tls)).await.map_err(failed(what()))?;
+    let (client, connection) = config.connect(MakeRustlsConnect::new(tls)).await.map_err(Error::store(what()))?;
     // Ends with the client.
     tokio::spawn(async move {
         if let Err(error) = connection.await {
@@ -63,7 +61,7 @@ async fn connect(server: &Server, password: &str) -> Result<Client> {
 }
 
 async fn exists(client: &Client, query: &str, name: &str) -> Result<bool> {
-    let row = client.query_opt(query, &[&name]).await.map_err(failed(query))?;
+    let row = client.query_opt(query, &[&name]).await.map_err(Error::store(query))?;
     Ok(row.is_some())
 }
 

@@ -1,14 +1,12 @@
 //! A preview's user of a shared Redis, who may do what the backend does, below one prefix.
 
-use harness::error::Result;
+use harness::error::{Error, Result};
 use harness::preview::stores::Server;
 use redis::aio::MultiplexedConnection;
 use redis::{
     Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo, TlsCertificates, cmd,
 };
 use sha2::{Digest, Sha256};
-
-use crate::keeper::failed;
 
 /// What a preview's user may do.
 const ACCESS: &str = include_str!("../../deploy/aws/redis-access.txt");
@@ -18,7 +16,7 @@ const AT_ONCE: usize = 1000;
 /// Makes a user of this name, limited to the keys `<name>:*`, or brings it to this password.
 ///
 /// # Errors
-/// [`harness::Error::Store`] when the server is not reached, or refuses.
+/// [`Error::Store`] when the server is not reached, or refuses.
 pub(crate) async fn make(server: &Server, admin: &str, name: &str, password: &str) -> Result<()> {
     let mut connection = connect(server, admin).await?;
     let digest = format!("#{}", hex::encode(Sha256::digest(password)));
@@ -52,7 +50,7 @@ pub(crate) async fn remove(server: &Server, admin: &str, name: &str) -> Result<(
 }
 
 async fn ask<T: FromRedisValue>(connection: &mut MultiplexedConnection, command: &Cmd, what: &str) -> Result<T> {
-    command.query_async(connection).await.map_err(failed(format!("{what} at Redis")))
+    command.query_async(connection).await.map_err(Error::store(format!("{what} at Redis")))
 }
 
 async fn connect(server: &Server, password: &str) -> Result<MultiplexedConnection> {
@@ -61,9 +59,9 @@ async fn connect(server: &Server, password: &str) -> Result<MultiplexedConnectio
     let certificates =
         TlsCertificates { client_tls: None, root_cert: server.ca.as_ref().map(|ca| ca.clone().into_bytes()) };
     let account = RedisConnectionInfo::default().set_username(&server.user).set_password(password);
-    let info = address(server).into_connection_info().map_err(failed(&what))?.set_redis_settings(account);
-    let client = Client::build_with_tls(info, certificates).map_err(failed(&what))?;
-    client.get_multiplexed_async_connection().await.map_err(failed(&what))
+    let info = address(server).into_connection_info().map_err(Error::store(&what))?.set_redis_settings(account);
+    let client = Client::build_with_tls(info, certificates).map_err(Error::store(&what))?;
+    client.get_multiplexed_async_connection().await.map_err(Error::store(&what))
 }
 
 fn address(server: &Server) -> ConnectionAddr {

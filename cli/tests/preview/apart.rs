@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use harness::expect;
 use harness::k8s::job::JobSpec;
-use harness::preview::PullRequest;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use super::cluster::{self, CONNECT, UNTIL_CLOSED};
-use super::place::Place;
+use super::place::{Place, namespace_of};
 use super::stores;
 
 impl Place {
@@ -34,7 +33,7 @@ impl Place {
     async fn enforces_policies(&self, number: &str, target: &str) -> bool {
         let policy = json!({
             "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
-            "metadata": {"name": "shut", "namespace": PullRequest::parse(number).unwrap().namespace()},
+            "metadata": {"name": "shut", "namespace": namespace_of(number)},
             "spec": {"podSelector": {"matchLabels": {"rehearsal/shut": "true"}}, "policyTypes": ["Egress"]},
         });
         harness::k8s::apply(self.client(), &policy).await.unwrap();
@@ -49,7 +48,7 @@ impl Place {
         let mut spec = JobSpec::new(name, self.backend_image(), command);
         spec.labels = [(label.to_owned(), "true".to_owned())].into();
         spec.pull_secrets = vec!["jetscale-pull".to_owned()];
-        let namespace = PullRequest::parse(number).unwrap().namespace();
+        let namespace = namespace_of(number);
         let job = harness::k8s::job::start(self.client(), &namespace, &spec).await.unwrap();
         job.finish().await.unwrap().logs
     }
@@ -57,7 +56,7 @@ impl Place {
     /// With all that one preview's api has, it does its own work, and nothing of the other's: no database, no key, no
     /// object, no identity.
     pub async fn share_no_store(&self, one: &str, two: &str) {
-        let names = [one, two].map(|number| PullRequest::parse(number).unwrap().namespace());
+        let names = [one, two].map(namespace_of);
         for name in &names {
             let held = stores::holds(self.client(), name).await;
             for kind in ["database", "login", "user", "role"] {
@@ -71,12 +70,9 @@ impl Place {
         for name in ["own-database", "own-key", "own-object", "own-object-read"] {
             assert!(says(name, "allowed"), "{name}:\n{answer}");
         }
-        for name in
-            ["others-database", "others-role", "others-key", "all-keys", "others-object", "others-object-written"]
-        {
-            assert!(says(name, "refused"), "{name}:\n{answer}");
-        }
-        for name in ["all-objects", "a-stranger"] {
+        let of_the_other = ["database", "role", "key", "object", "object-written"].map(|what| format!("others-{what}"));
+        let of_all = ["all-keys", "all-objects", "a-stranger"].map(str::to_owned);
+        for name in of_the_other.iter().chain(&of_all) {
             assert!(says(name, "refused"), "{name}:\n{answer}");
         }
         assert!(says("others-identity", "refused: Refused"), "{answer}");
@@ -86,7 +82,7 @@ impl Place {
     /// In a preview's api: what it may do of its own, and of another's.
     async fn tries(&self, own: &str, other: &str) -> String {
         let script = include_str!("stores/stranger.py");
-        let role = format!("arn:aws:iam::123456789012:role/jetscale-previews/{other}");
+        let role = format!("arn:aws:iam::{}:role/jetscale-previews/{other}", stores::ACCOUNT);
         let command = ["python", "-c", script, own, other, &role];
         cluster::exec(self.client(), own, "app.kubernetes.io/component=api", &command).await
     }
@@ -94,7 +90,7 @@ impl Place {
     /// Nothing of a preview remains, in the cluster or in the stores.
     pub async fn is_gone(&self, number: &str) {
         assert!(!self.exists(number).await, "the namespace of pr-{number} remains");
-        let left = stores::holds(self.client(), &PullRequest::parse(number).unwrap().namespace()).await;
+        let left = stores::holds(self.client(), &namespace_of(number)).await;
         assert!(left.is_empty(), "of pr-{number} there remains {left:?}");
     }
 
@@ -102,7 +98,7 @@ impl Place {
     pub async fn is_restricted(&self, number: &str) {
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": "strong", "namespace": format!("jetscale-pr-{number}")},
+            "metadata": {"name": "strong", "namespace": namespace_of(number)},
             "spec": {"hostNetwork": true, "containers": [{"name": "it", "image": "it", "securityContext": {"privileged": true}}]},
         });
         let error = harness::k8s::apply(self.client(), &pod).await.unwrap_err().report();
@@ -119,7 +115,7 @@ impl Place {
         });
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": "large", "namespace": format!("jetscale-pr-{number}")},
+            "metadata": {"name": "large", "namespace": namespace_of(number)},
             "spec": {
                 "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
                 "containers": [container],
@@ -133,7 +129,7 @@ impl Place {
     pub async fn label(&self, number: &str, label: &str, value: Option<&str>) {
         let patch = json!({"metadata": {"labels": {label: value}}});
         let api: kube::Api<k8s_openapi::api::core::v1::Namespace> = kube::Api::all(self.client().clone());
-        let name = PullRequest::parse(number).unwrap().namespace();
+        let name = namespace_of(number);
         let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
         let patched = api.patch(&name, &params, &patch);
         tokio::time::timeout(Duration::from_secs(10), patched).await.unwrap().unwrap();

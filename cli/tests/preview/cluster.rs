@@ -1,6 +1,7 @@
 //! What the rehearsal asks of the cluster.
 
-use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, ServiceAccount};
 use kube::api::{AttachParams, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
@@ -80,6 +81,15 @@ pub async fn bind(client: &Client, namespace: &str) -> kube::Result<()> {
 pub async fn secrets(client: &Client, namespace: &str) -> kube::Result<usize> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     api.list_metadata(&ListParams::default()).await.map(|found| found.items.len())
+}
+
+/// A token of a ServiceAccount for an audience; without one, for the API server.
+pub async fn token(client: &Client, namespace: &str, account: &str, audiences: &[&str]) -> String {
+    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let request = json!({"metadata": {}, "spec": {"audiences": audiences, "expirationSeconds": 7200}});
+    let request: TokenRequest = serde_json::from_value(request).unwrap();
+    let made = api.create_token_request(account, &PostParams::default(), &request).await.unwrap();
+    made.status.unwrap().token
 }
 
 /// Runs a command in the one pod of a selector, and gives what it wrote; panics with it when it fails.

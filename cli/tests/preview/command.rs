@@ -22,6 +22,13 @@ pub struct Ran {
     pub text: String,
 }
 
+impl Ran {
+    pub fn of(output: std::process::Output) -> Self {
+        let text = [output.stdout, output.stderr].map(|stream| String::from_utf8_lossy(&stream).into_owned()).concat();
+        Self { passed: output.status.success(), text }
+    }
+}
+
 impl Call {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
@@ -39,8 +46,7 @@ impl Call {
 
     pub async fn run(mut self) -> Ran {
         let output = tokio::time::timeout(LIMIT, self.command.output()).await.expect("it did not end").unwrap();
-        let text = [output.stdout, output.stderr].map(|stream| String::from_utf8_lossy(&stream).into_owned()).concat();
-        Ran { passed: output.status.success(), text }
+        Ran::of(output)
     }
 
     pub fn start(mut self) -> Running {

@@ -15,9 +15,8 @@ use harness::run::write_json;
 use harness::settings::Settings;
 use harness::stage::Stage;
 use harness::tools::Tool;
-use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::batch::v1::CronJob;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret};
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::config::Kubeconfig;
 use kube::{Api, Client, ResourceExt};
@@ -26,7 +25,7 @@ use tokio::process::Command;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, OnceCell};
 
-use super::cluster::{bind, delete};
+use super::cluster::{bind, delete, token};
 use super::command::Call;
 use super::stores;
 
@@ -41,6 +40,11 @@ const STACK: usize = 32 << 20;
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().thread_stack_size(STACK).enable_all().build().unwrap());
 static PLACE: OnceCell<Place> = OnceCell::const_new();
+
+/// The namespace of a pull request's preview.
+pub fn namespace_of(number: &str) -> String {
+    PullRequest::parse(number).unwrap().namespace()
+}
 
 /// Runs a test. What it panicked with is said again here: libtest shows what a test's own thread says, and takes what
 /// the runtime's threads say for the output of whichever test began them.
@@ -142,7 +146,7 @@ impl Place {
 
     /// A second user, whose credentials an exec plugin gives, as on EKS; each has expired when it is used again.
     async fn write_kubeconfig(&self) {
-        let token = self.token("deployer").await;
+        let token = token(self.client(), PREVIEWS, "deployer", &[]).await;
         std::fs::write(self.folder.join("token"), token).unwrap();
         std::fs::write(self.folder.join("calls"), "").unwrap();
         let plugin = self.folder.join("plugin");
@@ -176,18 +180,9 @@ impl Place {
         })
     }
 
-    async fn token(&self, account: &str) -> String {
-        let api: Api<ServiceAccount> = Api::namespaced(self.client().clone(), PREVIEWS);
-        let request: TokenRequest =
-            serde_json::from_value(json!({"metadata": {}, "spec": {"audiences": [], "expirationSeconds": 7200}}))
-                .unwrap();
-        let made = api.create_token_request(account, &PostParams::default(), &request).await.unwrap();
-        made.status.unwrap().token
-    }
-
     /// A client of one of the accounts.
     pub async fn as_account(&self, account: &str) -> Client {
-        let config = self.config(&[(account, json!({"token": self.token(account).await}))]);
+        let config = self.config(&[(account, json!({"token": token(self.client(), PREVIEWS, account, &[]).await}))]);
         let path = self.folder.join(format!("kubeconfig-{account}"));
         write_json(&path, &config).unwrap();
         k8s::connect(&path, account).await.unwrap()
@@ -240,7 +235,7 @@ impl Place {
     }
 
     pub async fn exists(&self, number: &str) -> bool {
-        self.has_namespace(&PullRequest::parse(number).unwrap().namespace()).await
+        self.has_namespace(&namespace_of(number)).await
     }
 
     /// Makes a namespace, with the labels of a preview of that number if it is to look like one.
@@ -260,13 +255,13 @@ impl Place {
     }
 
     pub async fn created(&self, number: &str) -> Option<String> {
-        let name = PullRequest::parse(number).unwrap().namespace();
+        let name = namespace_of(number);
         self.namespaces().get(&name).await.unwrap().labels().get("jetscale.ai/created").cloned()
     }
 
     /// The names of a preview's pods.
     pub async fn pods(&self, number: &str) -> Vec<String> {
-        let api: Api<Pod> = Api::namespaced(self.client().clone(), &PullRequest::parse(number).unwrap().namespace());
+        let api: Api<Pod> = Api::namespaced(self.client().clone(), &namespace_of(number));
         let of_release = ListParams::default().labels("app.kubernetes.io/instance=jetscale");
         let mut names: Vec<_> = api.list(&of_release).await.unwrap().iter().map(ResourceExt::name_any).collect();
         names.sort();
@@ -275,13 +270,13 @@ impl Place {
 
     /// A preview's own secret.
     pub async fn auth(&self, number: &str) -> Vec<u8> {
-        let api: Api<Secret> = Api::namespaced(self.client().clone(), &PullRequest::parse(number).unwrap().namespace());
+        let api: Api<Secret> = Api::namespaced(self.client().clone(), &namespace_of(number));
         api.get("jetscale-auth").await.unwrap().data.unwrap()["db-password"].0.clone()
     }
 
     /// Waits until Helm has written down that it installs.
     pub async fn has_begun(&self, number: &str) {
-        let api: Api<Secret> = Api::namespaced(self.client().clone(), &PullRequest::parse(number).unwrap().namespace());
+        let api: Api<Secret> = Api::namespaced(self.client().clone(), &namespace_of(number));
         let name = "sh.helm.release.v1.jetscale.v1";
         k8s::wait::object(api, name, "the beginning of a release", LIMIT, |found| match found {
             Some(_) => State::Ready,
@@ -292,7 +287,7 @@ impl Place {
     }
 
     pub async fn is_terminating(&self, number: &str) {
-        let name = PullRequest::parse(number).unwrap().namespace();
+        let name = namespace_of(number);
         k8s::wait::object(self.namespaces(), &name, "the beginning of its end", LIMIT, |found| {
             match found.is_none_or(|found| found.metadata.deletion_timestamp.is_some()) {
                 true => State::Ready,
@@ -305,8 +300,7 @@ impl Place {
 
     /// Puts something into a preview's namespace that no deletion ends, or lets it end.
     pub async fn hold(&self, number: &str, held: bool) {
-        let api: Api<ConfigMap> =
-            Api::namespaced(self.client().clone(), &PullRequest::parse(number).unwrap().namespace());
+        let api: Api<ConfigMap> = Api::namespaced(self.client().clone(), &namespace_of(number));
         let finalizers = if held { vec!["jetscale.ai/hold"] } else { vec![] };
         if held {
             let object =

@@ -9,17 +9,14 @@ use harness::fixture::{Fixtures, Shared};
 use harness::k8s::snapshot::Watched;
 use harness::k8s::verdict::deployment_converged;
 use harness::k8s::{self, Snapshot, State};
-use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::PostParams;
-use kube::{Api, Client};
+use kube::Client;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use serde_json::{Value, json};
 
-use super::cluster::exec;
+use super::cluster::{exec, token};
 
 pub const NAMESPACE: &str = "rehearsal-stores";
-const ACCOUNT: &str = "123456789012";
+pub const ACCOUNT: &str = "123456789012";
 const SERVERS: [&str; 4] = ["postgres", "redis", "aws", "github"];
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -68,7 +65,7 @@ pub async fn make(fixtures: &Fixtures, shared: &Shared, checkout: &Path, folder:
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "jwks", "namespace": NAMESPACE},
         "data": {"jwks.json": jwks.to_string()},
     });
-    let (postgres_password, redis_password) = (password(), password());
+    let [postgres_password, redis_password] = [(); 2].map(|()| harness::release::random_hex().unwrap());
     let passwords = json!({
         "apiVersion": "v1", "kind": "Secret",
         "metadata": {"name": "preview-stores", "namespace": super::place::PREVIEWS},
@@ -133,7 +130,8 @@ pub async fn holds(client: &Client, namespace: &str) -> Vec<String> {
     let redis = ["redis-cli", "-e", "--tls", "--cacert", "/tls/ca.crt", "--no-auth-warning"];
     let users = [&redis[..], &["ACL", "USERS"]].concat();
     let keys = [&redis[..], &["KEYS", "*"]].concat();
-    let (auditor, token) = (format!("arn:aws:iam::{ACCOUNT}:role/auditor"), token(client).await);
+    let auditor = format!("arn:aws:iam::{ACCOUNT}:role/auditor");
+    let token = token(client, NAMESPACE, "default", &["sts.amazonaws.com"]).await;
     let look = ["python", "-c", LOOK_AT_AWS, &auditor, &token];
     let aws = exec(client, NAMESPACE, "app=aws", &look);
     let mut all = [postgres.await, aws.await].concat();
@@ -148,15 +146,6 @@ pub async fn holds(client: &Client, namespace: &str) -> Vec<String> {
         name.strip_prefix(namespace).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
     };
     all.lines().filter(of_it).map(str::to_owned).collect()
-}
-
-/// Of the account that the auditor's role trusts.
-async fn token(client: &Client) -> String {
-    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), NAMESPACE);
-    let request = json!({"metadata": {}, "spec": {"audiences": ["sts.amazonaws.com"], "expirationSeconds": 600}});
-    let request: TokenRequest = serde_json::from_value(request).unwrap();
-    let made = api.create_token_request("default", &PostParams::default(), &request).await.unwrap();
-    made.status.unwrap().token
 }
 
 async fn raw(client: &Client, path: &str) -> Value {
@@ -205,11 +194,4 @@ fn certificate() -> (String, String, String) {
     params.use_authority_key_identifier_extension = true;
     let own = params.signed_by(&key, &ca).unwrap();
     (ca.pem(), own.pem(), key.serialize_pem())
-}
-
-fn password() -> String {
-    let mut bytes = [0; 16];
-    let mut source = std::fs::File::open("/dev/urandom").unwrap();
-    std::io::Read::read_exact(&mut source, &mut bytes).unwrap();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -22,8 +22,8 @@ pub async fn e2e(place: &Place, number: &str) -> Ran {
     let mut report = Command::new(env!("CARGO_BIN_EXE_cargo-stack"));
     report.args(["report", "--expect-ignored", IGNORED]).env("JETSCALE_RUN_DIR", call.folder.path().join("runs"));
     let output = report.env_remove("JETSCALE_STAGE").current_dir(place.checkout()).output().unwrap();
-    let text = [output.stdout, output.stderr].map(|stream| String::from_utf8_lossy(&stream).into_owned()).concat();
-    Ran { passed: ran.passed && output.status.success(), text: ran.text + &text }
+    let report = Ran::of(output);
+    Ran { passed: ran.passed && report.passed, text: ran.text + &report.text }
 }
 
 /// Those of stage live.
@@ -43,8 +43,7 @@ async fn run(place: &Place, call: &Call, target: &[&str], args: &[&str]) -> Ran 
     suite.args(args);
     suite.env("JETSCALE_STAGE", "preview").current_dir(place.checkout()).kill_on_drop(true);
     let output = tokio::time::timeout(Duration::from_secs(600), suite.output()).await.expect("it did not end").unwrap();
-    let text = [output.stdout, output.stderr].map(|stream| String::from_utf8_lossy(&stream).into_owned()).concat();
-    Ran { passed: output.status.success(), text }
+    Ran::of(output)
 }
 
 /// A suite's binary.

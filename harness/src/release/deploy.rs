@@ -209,7 +209,10 @@ pub(crate) async fn ensure_auth(cluster: &Cluster, plan: &Plan, labels: &BTreeMa
 }
 
 /// 32 random bytes from the kernel, in hex.
-pub(crate) fn random_hex() -> Result<String> {
+///
+/// # Errors
+/// [`Error::Io`] when the kernel gives none.
+pub fn random_hex() -> Result<String> {
     use std::io::Read;
     let mut bytes = [0; 32];
     let read = std::fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));

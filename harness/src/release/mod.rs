@@ -8,8 +8,8 @@ mod plan;
 mod skaffold;
 mod staging;
 
-pub use deploy::{Deployment, converged, deploy, steady};
-pub(crate) use deploy::{ensure_auth, random_hex};
+pub(crate) use deploy::ensure_auth;
+pub use deploy::{Deployment, converged, deploy, random_hex, steady};
 pub use held::Held;
 pub use helm::{History, lint, render};
 pub use plan::Plan;
