@@ -36,8 +36,8 @@ pub enum Task {
     ///
     /// Example: cargo stack artifacts push artifacts.json --to ghcr.io/jetscale --output official.json
     Push {
-        /// The set.
-        set: PathBuf,
+        /// The set: a file, or an https address.
+        set: String,
         /// The repository to push below.
         #[arg(long)]
         to: String,
@@ -49,8 +49,8 @@ pub enum Task {
     ///
     /// Example: cargo stack artifacts show artifacts.json --check
     Show {
-        /// The set.
-        set: PathBuf,
+        /// The set: a file, or an https address.
+        set: String,
         /// Ask each registry whether it holds the image, for which platform.
         #[arg(long)]
         check: bool,
@@ -59,10 +59,10 @@ pub enum Task {
     ///
     /// Example: cargo stack artifacts diff official.json artifacts.json
     Diff {
-        /// The one.
-        old: PathBuf,
+        /// The one: a file, or an https address.
+        old: String,
         /// The other.
-        new: PathBuf,
+        new: String,
     },
 }
 
@@ -71,7 +71,7 @@ pub async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
         Task::Build { output, registry, official } => build(settings, &output, registry.as_deref(), official).await,
         Task::Push { set, to, output } => push(settings, &set, &to, &output).await,
         Task::Show { set, check } => show(settings, &set, check).await,
-        Task::Diff { old, new } => diff(&settings, &old, &new),
+        Task::Diff { old, new } => diff(&settings, &old, &new).await,
     }
 }
 
@@ -94,8 +94,8 @@ async fn build(settings: Settings, output: &Path, repository: Option<&str>, offi
     Ok(ExitCode::SUCCESS)
 }
 
-async fn push(settings: Settings, path: &Path, to: &str, output: &Path) -> Result<ExitCode> {
-    let set = read(&settings, path)?;
+async fn push(settings: Settings, location: &str, to: &str, output: &Path) -> Result<ExitCode> {
+    let set = read(&settings, location).await?;
     let fixtures = Arc::new(Fixtures::new(settings, Stage::Ci)?);
     let engine = fixtures.engine().await?;
     let mut pushed = set.clone();
@@ -117,8 +117,8 @@ fn below(repository: &str, artifact: &Artifact) -> Reference {
     }
 }
 
-async fn show(settings: Settings, path: &Path, check: bool) -> Result<ExitCode> {
-    let set = read(&settings, path)?;
+async fn show(settings: Settings, location: &str, check: bool) -> Result<ExitCode> {
+    let set = read(&settings, location).await?;
     print!("{}", table(&set));
     if !check {
         return Ok(ExitCode::SUCCESS);
@@ -147,8 +147,8 @@ async fn show(settings: Settings, path: &Path, check: bool) -> Result<ExitCode> 
     Ok(code)
 }
 
-fn diff(settings: &Settings, old: &Path, new: &Path) -> Result<ExitCode> {
-    let (old, new) = (read(settings, old)?, read(settings, new)?);
+async fn diff(settings: &Settings, old: &str, new: &str) -> Result<ExitCode> {
+    let (old, new) = (read(settings, old).await?, read(settings, new).await?);
     let differences = old.differences(&new);
     for line in &differences {
         println!("{line}");
@@ -159,17 +159,16 @@ fn diff(settings: &Settings, old: &Path, new: &Path) -> Result<ExitCode> {
 }
 
 /// A set of what stage ci deploys.
-fn read(settings: &Settings, path: &Path) -> Result<ArtifactSet> {
-    let needed = artifacts::images_of(&Project::find(settings)?.skaffold()?, Stage::Ci.name())?;
-    let text = std::fs::read_to_string(path).map_err(Error::io(format!("read {}", path.display())))?;
-    ArtifactSet::parse(&text, &path.display().to_string(), &needed)
+async fn read(settings: &Settings, location: &str) -> Result<ArtifactSet> {
+    artifacts::read(location, Stage::Ci, &Project::find(settings)?, settings).await
 }
 
 fn table(set: &ArtifactSet) -> String {
     let width = set.builds.iter().map(|artifact| artifact.image_name.len()).max().unwrap_or_default();
     let row = |artifact: &Artifact| {
         let stand_in = artifact.stands_in_for.as_ref().map(|of| format!("  (stands in for {of})")).unwrap_or_default();
-        format!("{:width$}  {}{stand_in}\n", artifact.image_name, artifact.tag.by_digest())
+        let own = artifact.revision.as_ref().map(|own| format!("  (revision {own})")).unwrap_or_default();
+        format!("{:width$}  {}{stand_in}{own}\n", artifact.image_name, artifact.tag.by_digest())
     };
     let rows: String = set.builds.iter().map(row).collect();
     let said = [&set.provenance.reference, &set.provenance.committed, &set.provenance.builder, &set.provenance.run];

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use harness::cluster::Home;
 use harness::project::Project;
-use harness::release::Held;
-use harness::release::parity::{self, Difference};
+use harness::release::held::{Held, Object};
+use harness::release::{Plan, parity::Difference};
 use harness::run::read_json;
 use harness::settings::Settings;
 use harness::stage::Stage;
@@ -13,33 +13,63 @@ use harness::{Error, Result};
 
 pub fn run(settings: &Settings) -> Result<ExitCode> {
     let (local, ci) = (held(settings, Stage::Local)?, held(settings, Stage::Ci)?);
-    let differences = parity::differences(&local.objects, &ci.objects);
-    let (images, others): (Vec<_>, Vec<_>) = differences.into_iter().partition(Difference::is_image_reference);
-    let width = local.objects.iter().map(|object| parity::title(object).len()).max().unwrap_or_default();
-    println!("{:width$}  fields  stages local and ci", "object");
-    for object in &local.objects {
-        let title = parity::title(object);
-        let count = |list: &[Difference]| list.iter().filter(|difference| difference.object == title).count();
-        let verdict = match (count(&others), count(&images)) {
+    let facts = facts(&local.plan, &ci.plan);
+    let (images, others): (Vec<_>, Vec<_>) =
+        local.differences(&ci).into_iter().partition(Difference::is_image_reference);
+    for (name, of_local, of_ci) in &facts {
+        let both = if of_local == of_ci { of_local.clone() } else { format!("DIFFERENT: {of_local} is not {of_ci}") };
+        println!("{name:12}  {both}");
+    }
+    table(&local, &images, &others);
+    for difference in &others {
+        println!("{difference}");
+    }
+    let counts = local.objects.iter().map(Object::fields);
+    let (declared, defaults) = counts.fold((0, 0), |sum, object| (sum.0 + object.0, sum.1 + object.1));
+    println!(
+        "{} objects, {declared} declared fields and {defaults} defaults; different image references: {}; other differences: {}  (revisions {} and {})",
+        local.objects.len(),
+        images.len(),
+        others.len(),
+        local.plan.artifacts.revision,
+        ci.plan.artifacts.revision
+    );
+    let same = others.is_empty() && facts.iter().all(|(_, local, ci)| local == ci);
+    if local.plan.charts.hash != ci.plan.charts.hash {
+        println!(
+            "the charts changed between the two: JETSCALE_STAGE=local cargo stack up, then the same for ci, deploys them anew"
+        );
+    }
+    Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What both were deployed from: each fact with its value in stage local and in stage ci.
+fn facts(local: &Plan, ci: &Plan) -> Vec<(&'static str, String, String)> {
+    let fact = |name, of: fn(&Plan) -> String| (name, of(local), of(ci));
+    vec![
+        fact("namespace", |plan| plan.namespace.clone()),
+        fact("release", |plan| plan.release.clone()),
+        fact("values", |plan| [&[plan.values.clone()], plan.overrides.as_slice()].concat().join(" ")),
+        fact("charts", |plan| plan.charts.hash.clone()),
+        fact("deployer", |plan| format!("{:?}", plan.deployer).to_lowercase()),
+    ]
+}
+
+/// A line for each object.
+fn table(local: &Held, images: &[Difference], others: &[Difference]) {
+    let titles: Vec<String> = local.objects.iter().map(Object::title).collect();
+    let width = titles.iter().map(String::len).max().unwrap_or_default();
+    println!("{:width$}  declared  defaults  stages local and ci", "object");
+    for (object, title) in local.objects.iter().zip(&titles) {
+        let count = |list: &[Difference]| list.iter().filter(|difference| &difference.object == title).count();
+        let verdict = match (count(others), count(images)) {
             (0, 0) => "the same".to_owned(),
             (0, images) => format!("the same but for image references: {images}"),
             (others, _) => format!("DIFFERENT in fields: {others}"),
         };
-        println!("{title:width$}  {:6}  {verdict}", parity::fields(object));
+        let (declared, defaults) = object.fields();
+        println!("{title:width$}  {declared:8}  {defaults:8}  {verdict}");
     }
-    for difference in &others {
-        println!("{difference}");
-    }
-    let fields: usize = local.objects.iter().map(parity::fields).sum();
-    println!(
-        "{} objects, {fields} fields; different image references: {}; other differences: {}  (revisions {} and {})",
-        local.objects.len(),
-        images.len(),
-        others.len(),
-        local.revision,
-        ci.revision
-    );
-    Ok(if others.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn held(settings: &Settings, stage: Stage) -> Result<Held> {

@@ -1,6 +1,6 @@
 //! What the backend promises, in every stage that deploys it.
 
-use harness::descriptor::REDIS;
+use harness::descriptor::{API, REDIS};
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::services::{DOCS, LIVE, OPENAPI};
 use harness::stage::Stage;
@@ -48,7 +48,7 @@ async fn is_ready_with_every_part(site: Site) -> ScenarioResult {
 
 /// What serves was built from the revision that the artifact set records.
 async fn version_is_the_artifacts_revision(stack: Stack) -> ScenarioResult {
-    expect_eq!(stack.backend().version().await?.git_sha, stack.artifacts().revision)
+    expect_eq!(stack.backend().version().await?.git_sha, stack.artifacts().revision_of(API.artifact))
 }
 
 /// Readiness turns 503 and names the part that is down; it recovers with it.

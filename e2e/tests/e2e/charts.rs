@@ -20,6 +20,7 @@ pub fn scenarios() -> Vec<Scenarios> {
         each(lint_with, values()),
         each(fit_kubernetes_types, values()),
         each(obey_policy, values()),
+        scenario(are_right_for_administrators_too),
         each(take_the_longest_release_name, values()),
         scenario(refuse_a_longer_release_name),
         scenario(render_the_same_bytes_twice),
@@ -102,6 +103,11 @@ async fn fit_kubernetes_types(charts: Charts, file: ValuesFile) -> ScenarioResul
 /// Every rule of harness/src/validate/policy; each has planted violations in its unit tests.
 async fn obey_policy(charts: Charts, file: ValuesFile) -> ScenarioResult {
     expect_none(&policy::check(&charts.rendered(&charts.with_values(&file), &file).await?))
+}
+
+/// Lint, types and policy of the chart that opens a cluster to previews.
+async fn are_right_for_administrators_too(charts: Charts) -> ScenarioResult {
+    expect_none(&charts.of_administrators().await?)
 }
 
 async fn take_the_longest_release_name(charts: Charts, file: ValuesFile) -> ScenarioResult {

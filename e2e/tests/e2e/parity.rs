@@ -22,21 +22,21 @@ pub fn scenarios() -> Vec<Scenarios> {
 }
 
 async fn helm_renders_the_same_bytes_for_both_stages(charts: Charts) -> ScenarioResult {
-    let local = charts.render_text(&charts.plan_of(Stage::Local)).await?;
-    let ci = charts.render_text(&charts.plan_of(Stage::Ci)).await?;
+    let local = charts.render_text(&charts.plan_of(Stage::Local)?).await?;
+    let ci = charts.render_text(&charts.plan_of(Stage::Ci)?).await?;
     same(&local, &ci)
 }
 
 async fn skaffold_renders_the_same_bytes_for_both_stages(charts: Charts) -> ScenarioResult {
-    let local = charts.render_by_skaffold(&charts.plan_of(Stage::Local)).await?;
-    let ci = charts.render_by_skaffold(&charts.plan_of(Stage::Ci)).await?;
+    let local = charts.render_by_skaffold(&charts.plan_of(Stage::Local)?).await?;
+    let ci = charts.render_by_skaffold(&charts.plan_of(Stage::Ci)?).await?;
     same(&local, &ci)
 }
 
 /// Whichever of the two deploys, the objects are the same; Skaffold adds one label, which is constant.
 async fn helm_and_skaffold_render_the_same_objects(charts: Charts) -> ScenarioResult {
     for stage in [Stage::Local, Stage::Ci] {
-        let plan = charts.plan_of(stage);
+        let plan = charts.plan_of(stage)?;
         let by_skaffold = release::objects(&charts.render_by_skaffold(&plan).await?)?;
         let by_skaffold: Vec<Value> = by_skaffold.into_iter().map(parity::without_run_id).collect();
         no_differences(&charts.render(&plan).await?, &by_skaffold)?;
@@ -45,7 +45,7 @@ async fn helm_and_skaffold_render_the_same_objects(charts: Charts) -> ScenarioRe
 }
 
 async fn other_artifacts_change_image_references_alone(charts: Charts) -> ScenarioResult {
-    let (local, mut ci) = (charts.plan_of(Stage::Local), charts.plan_of(Stage::Ci));
+    let (local, mut ci) = (charts.plan_of(Stage::Local)?, charts.plan_of(Stage::Ci)?);
     ci.artifacts = elsewhere(&ci.artifacts);
     for (left, right) in [
         (charts.render_text(&local).await?, charts.render_text(&ci).await?),
@@ -77,7 +77,7 @@ async fn both_profiles_are_one_deployment(charts: Charts) -> ScenarioResult {
 async fn both_stages_are_the_plan_of_the_harness(charts: Charts) -> ScenarioResult {
     let skaffold = charts.skaffold()?;
     for stage in [Stage::Local, Stage::Ci] {
-        let plan = charts.plan_of(stage);
+        let plan = charts.plan_of(stage)?;
         let release = &profile(&skaffold, stage)?["deploy"]["helm"]["releases"][0];
         expect_eq!((release["name"].as_str(), release["namespace"].as_str()), (Some(RELEASE), Some(NAMESPACE)))?;
         expect_eq!((plan.release.as_str(), plan.namespace.as_str(), plan.values.as_str()), (RELEASE, NAMESPACE, VALUES_E2E))?;
@@ -91,7 +91,9 @@ async fn both_stages_are_the_plan_of_the_harness(charts: Charts) -> ScenarioResu
             }
         }
     }
-    expect_eq!(charts.plan_of(Stage::Local).charts.hash, charts.plan_of(Stage::Ci).charts.hash)
+    // Images, charts by their hash, values: all that a manifest depends on.
+    let (local, ci) = (charts.plan_of(Stage::Local)?, charts.plan_of(Stage::Ci)?);
+    expect_eq!(Plan { profile: ci.profile.clone(), ..local }, ci)
 }
 
 /// The proof can fail: a copy of skaffold.yaml in which stage ci alone gives the frontend more memory.
@@ -107,11 +109,11 @@ async fn a_value_that_one_profile_changes_is_named_by_its_path(charts: Charts) -
     // Every JSON text is a YAML text.
     std::fs::write(folder.join("skaffold.yaml"), skaffold.to_string()).map_err(Error::io("write the copy's skaffold.yaml"))?;
     let of = |stage| {
-        let plan = charts.plan_of(stage);
-        Plan { charts: Staged { folder: folder.clone(), ..plan.charts.clone() }, ..plan }
+        let plan = charts.plan_of(stage)?;
+        Ok::<_, Error>(Plan { charts: Staged { folder: folder.clone(), ..plan.charts.clone() }, ..plan })
     };
-    let local = release::objects(&charts.render_by_skaffold(&of(Stage::Local)).await?)?;
-    let ci = release::objects(&charts.render_by_skaffold(&of(Stage::Ci)).await?)?;
+    let local = release::objects(&charts.render_by_skaffold(&of(Stage::Local)?).await?)?;
+    let ci = release::objects(&charts.render_by_skaffold(&of(Stage::Ci)?).await?)?;
     let found: Vec<String> = parity::differences(&local, &ci).iter().map(ToString::to_string).collect();
     expect_eq!(
         found,

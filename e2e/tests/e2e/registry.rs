@@ -22,19 +22,21 @@ pub fn scenarios() -> Vec<Scenarios> {
                 ("that_is_empty", (damage_all, "is empty")),
                 ("that_is_cut_off", (cut_off, "does not parse")),
                 ("without_images", (|set| put(set, "/builds", json!([])), "names no image")),
-                ("without_one_image", (|set| remove(set, 3), "has no redis, which skaffold.yaml deploys")),
+                ("without_one_image", (|set| remove(set, 3), "has no redis, which skaffold.yaml names")),
                 ("with_a_tag", (|set| tag(set, "r.example/backend:v1"), "backend: image reference \"r.example/backend:v1\": it has no digest")),
                 ("with_half_a_digest", (|set| tag(set, "r.example/backend@sha256:12"), "is not 64 lower-case hex digits")),
                 ("with_another_digest", (|set| tag(set, "r.example/backend@md5:12"), "is not a sha256")),
                 ("with_a_strange_repository", (|set| tag(set, &format!("r.example/back end@sha256:{ZEROS}")), "signs that no repository has")),
                 ("with_a_name_twice", (|set| put(set, "/builds/1/imageName", json!("backend")), "names backend twice")),
+                ("with_an_odd_revision_of_its_own", (odd_revision, "says of backend the revision \"main\"")),
                 ("without_a_revision", (|set| put(set, "/revision", Value::Null), "which revision")),
                 ("without_a_platform", (|set| put(set, "/platform", Value::Null), "which platform")),
                 ("for_another_engine", (|set| put(set, "/platform", json!("linux/s390x")), "is for linux/s390x, and this engine runs")),
-                ("with_a_digest_that_is_nowhere", (nowhere, "artifact backend: ")),
+                ("with_a_digest_that_is_nowhere", (nowhere, "does not hold it")),
                 ("in_a_registry_that_is_not_there", (|set| tag(set, &format!("127.0.0.1:1/backend@sha256:{ZEROS}")), "the registry 127.0.0.1:1 cannot be reached")),
             ],
         ),
+        scenario(an_image_for_another_platform_is_refused).within(120),
         each(
             credentials_are_asked_before_anything_is_deployed,
             [("missing", (None, "wants credentials, and there are none")), ("wrong", (Some("wrong"), "refuses the credentials of robot"))],
@@ -65,6 +67,11 @@ fn remove(mut set: Value, index: usize) -> String {
     set.to_string()
 }
 
+fn odd_revision(mut set: Value) -> String {
+    set["builds"][0]["revision"] = json!("main");
+    set.to_string()
+}
+
 fn nowhere(set: Value) -> String {
     let there = set["builds"][0]["tag"].as_str().unwrap_or_default().to_owned();
     let repository = there.split('@').next().unwrap_or_default().to_owned();
@@ -89,6 +96,16 @@ async fn a_whole_set_is_taken(images: Images) -> ScenarioResult {
 async fn a_set_is_refused(images: Images, (damage, says): (Damage, &'static str)) -> ScenarioResult {
     let set = serde_json::to_value(images.artifacts().await?).map_err(Error::malformed("write the set"))?;
     refused(images.check_set(&damage(set), images.credentials().clone()).await, says)
+}
+
+/// What a set says of its images is not believed: the image's own configuration counts.
+async fn an_image_for_another_platform_is_refused(images: Images) -> ScenarioResult {
+    let registry = images.private_registry().await?;
+    let mut set = images.artifacts().await?;
+    set.builds[0].tag = registry.put_image_for("linux/s390x", images.credentials()).await?;
+    let text = serde_json::to_string(&set).map_err(Error::malformed("write the set"))?;
+    let outcome = images.check_set(&text, images.credentials().clone().with(registry.login)).await;
+    refused(outcome, &format!("artifact backend: {} is for linux/s390x, and the set says", set.builds[0].tag))
 }
 
 /// Our own question to the registry comes first: the error names the artifact and the registry, not a pod.
@@ -124,10 +141,12 @@ fn refused<T>(outcome: harness::Result<T>, says: &str) -> ScenarioResult {
     }
 }
 
-/// Every image is pulled from a registry that wants credentials, and every ServiceAccount of the release has them.
+/// Every image is pulled from a registry that wants credentials, and every ServiceAccount of the release has them: here
+/// those that `docker login` keeps.
 async fn good_credentials_pull_every_image(stack: OwnStack) -> ScenarioResult {
     let (plan, login) = stack.private_plan().await?;
-    stack.upgrade_as(&plan, &stack.credentials_with(login.clone())).await?;
+    let home = tempfile::tempdir().map_err(Error::io("make a folder for the engine's client's configuration"))?;
+    stack.upgrade_as(&plan, &stack.docker_login(&login, home.path()).await?).await?;
     for pod in stack.all_pods().await? {
         let spec = pod.spec.unwrap_or_default();
         let images = spec.containers.iter().chain(spec.init_containers.iter().flatten()).filter_map(|it| it.image.as_deref());

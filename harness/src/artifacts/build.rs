@@ -7,9 +7,9 @@ use serde::Deserialize;
 
 use super::Sources;
 use super::base::{Held, wanted};
+use super::origin::{Origin, Origins, Revision};
 use super::reference::Reference;
 use super::registry::Registry;
-use super::revision::{Revision, revision};
 use super::set::{Artifact, ArtifactSet, Provenance};
 use crate::descriptor::{self, BUILT, REGISTRY_IMAGE, THIRD_PARTY};
 use crate::engine::Engine;
@@ -19,6 +19,9 @@ use crate::tools::{Look, Tool};
 
 /// How long all builds may take together; the first one on a slow line downloads everything.
 const BUILD: Duration = Duration::from_secs(1200);
+
+/// The build arguments that say an image's revision; skaffold.yaml fills them from variables of the same names.
+const TOLD: [&str; 3] = ["JETSCALE_GIT_SHA", "JETSCALE_GIT_REF", "JETSCALE_BUILD_TIME"];
 
 /// What is asked of a build.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,11 +47,10 @@ struct SkaffoldOutput {
 /// official set is asked of a tree that no commit holds.
 pub async fn build(_: MayBuild, engine: &Engine, sources: &Sources<'_>, order: Order<'_>) -> Result<ArtifactSet> {
     let started = Instant::now();
-    let revision = revision(sources).await?;
+    let origins = Origins::of(sources).await?;
     if order.official {
-        revision.expect_official()?;
+        origins.expect_official()?;
     }
-    check_contexts(sources)?;
     // Skaffold and buildx are needed once the bases are there; having either may take minutes.
     let (mut wanted, bases) = (wanted(), sources.bases(engine));
     if order.repository.is_some() {
@@ -64,60 +66,50 @@ pub async fn build(_: MayBuild, engine: &Engine, sources: &Sources<'_>, order: O
         None => Registry::beside(engine, sources).await?.address,
     };
     let (built, pushed) = tokio::join!(
-        skaffold_build(sources, &repository, bases, &revision),
+        skaffold_build(sources, &repository, bases, &origins),
         push_all(engine, &repository, &others[..THIRD_PARTY.len()])
     );
     let mut builds: Vec<Artifact> = built?.into_iter().chain(pushed?).collect();
     builds.sort_by(|a, b| a.image_name.cmp(&b.image_name));
+    for artifact in &mut builds {
+        artifact.revision = origins.own(&artifact.image_name).map(|own| own.sha.clone());
+    }
     if order.repository.is_none() {
         for artifact in &mut builds {
             artifact.tag = artifact.tag.at_registry(descriptor::REGISTRY);
         }
     }
-    tracing::info!("{} images ready after {:.1?}, revision {}", builds.len(), started.elapsed(), revision.sha);
+    let revision = origins.stack.sha.clone();
+    tracing::info!("{} images ready after {:.1?}, revision {revision}", builds.len(), started.elapsed());
     let image = &bases[0].image;
     let platform = format!("{}/{}", image.os, image.architecture);
-    let provenance = provenance(sources, &revision).await?;
-    Ok(ArtifactSet { builds, revision: revision.sha, platform, provenance })
+    let provenance = provenance(sources, &origins).await?;
+    Ok(ArtifactSet { builds, revision, platform, provenance })
 }
 
-async fn provenance(sources: &Sources<'_>, revision: &Revision) -> Result<Provenance> {
+async fn provenance(sources: &Sources<'_>, origins: &Origins) -> Result<Provenance> {
     let version = match sources.tools.look(Tool::Skaffold).await? {
         Look::Found(found) => found.version,
         Look::Missing { .. } => None,
     };
     Ok(Provenance {
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-        reference: Some(revision.reference.clone()),
-        committed: Some(revision.time.clone()),
+        reference: Some(origins.stack.reference.clone()),
+        committed: Some(origins.stack.time.clone()),
         builder: version.map(|version| format!("skaffold {version}")),
         run: sources.settings.run_url.clone(),
     })
-}
-
-/// Each context names what goes into its image; without, whatever lies about in the folder would.
-fn check_contexts(sources: &Sources<'_>) -> Result<()> {
-    for image in &BUILT {
-        let folder = sources.project.context(image, sources.settings)?;
-        if !folder.join(".dockerignore").is_file() {
-            return Err(Error::refused(
-                format!("{} has no .dockerignore: what lies about there would get into the image", folder.display()),
-                "write one that excludes all (*) and names what the image holds (!src/), as apps/backend does",
-            ));
-        }
-    }
-    Ok(())
 }
 
 async fn skaffold_build(
     sources: &Sources<'_>,
     repository: &str,
     bases: &[Held],
-    revision: &Revision,
+    origins: &Origins,
 ) -> Result<Vec<Artifact>> {
     let output = sources.scratch.join("skaffold-build.json");
     let config = crate::tools::skaffold_config(sources.scratch)?;
-    let definition = definition(sources, &build_ca(sources)?)?;
+    let definition = definition(sources, origins, &build_ca(sources)?)?;
     let mut command = sources
         .tools
         .command(Tool::Skaffold)
@@ -134,13 +126,12 @@ async fn skaffold_build(
         .args(["--interactive=false", "--update-check=false", "--detect-minikube=false"])
         .folder(&sources.project.root)
         .env("JETSCALE_VERSION", env!("CARGO_PKG_VERSION"))
-        .env("JETSCALE_GIT_SHA", &revision.sha)
-        .env("JETSCALE_GIT_REF", &revision.reference)
-        .env("JETSCALE_BUILD_TIME", &revision.time)
+        .envs(told(&origins.stack, None))
         .limit(BUILD)
         .on_failure("mend what the last lines name, and run the same command again");
     for (image, base) in BUILT.iter().zip(bases) {
         command = command.env(image.base_argument, &base.reference);
+        command = command.envs(origins.own(image.name).into_iter().flat_map(|own| told(own, Some(image.name))));
     }
     command.run().await?;
     let say = || format!("read {}", output.display());
@@ -157,28 +148,41 @@ async fn skaffold_build(
     Ok(found.builds)
 }
 
+/// What images are told of their revision; of a repository of its own, one image alone.
+fn told(revision: &Revision, image: Option<&str>) -> [(String, String); 3] {
+    let Revision { sha, reference, time, .. } = revision;
+    let values = [sha, reference, time];
+    std::array::from_fn(|at| (variable(TOLD[at], image), values[at].clone()))
+}
+
+/// The variable that fills a build argument.
+fn variable(argument: &str, image: Option<&str>) -> String {
+    image.map_or_else(|| argument.to_owned(), |image| format!("{argument}_{image}"))
+}
+
 /// skaffold.yaml as this build needs it, beside the build's other files.
-fn definition(sources: &Sources<'_>, ca: &Path) -> Result<PathBuf> {
-    let text = sources.project.skaffold()?;
-    let contexts = BUILT
-        .iter()
-        .map(|image| Ok((image.context, sources.project.context(image, sources.settings)?)))
-        .collect::<Result<Vec<_>>>()?;
+fn definition(sources: &Sources<'_>, origins: &Origins, ca: &Path) -> Result<PathBuf> {
     let copy = sources.scratch.join("skaffold-build.yaml");
-    std::fs::write(&copy, adapted(&text, &contexts, ca)?).map_err(Error::io(format!("write {}", copy.display())))?;
+    let text = adapted(&sources.project.skaffold()?, &origins.images, ca)?;
+    std::fs::write(&copy, text).map_err(Error::io(format!("write {}", copy.display())))?;
     Ok(copy)
 }
 
-/// The definition with the folders that the images are really built from, and the CA file as their secret:
-/// Skaffold expands no variable in either, and a variable's value is too short for a whole bundle.
-fn adapted(text: &str, contexts: &[(&str, PathBuf)], ca: &Path) -> Result<String> {
+/// The definition with what the images are really built from, and the CA file as their secret: Skaffold expands no
+/// variable in a folder or a secret's path, and a variable's value is too short for a whole bundle.
+fn adapted(text: &str, origins: &[Origin], ca: &Path) -> Result<String> {
     let problem = || Error::malformed("read skaffold.yaml");
     let mut root: serde_yaml::Value = serde_yaml::from_str(text).map_err(problem())?;
     let artifacts = root["build"]["artifacts"].as_sequence_mut().into_iter().flatten();
     for artifact in artifacts {
-        let context = artifact["context"].as_str().unwrap_or_default().to_owned();
-        if let Some((_, folder)) = contexts.iter().find(|(own, _)| *own == context) {
-            artifact["context"] = folder.to_string_lossy().into_owned().into();
+        let name = artifact["image"].as_str().unwrap_or_default().to_owned();
+        if let Some(origin) = origins.iter().find(|origin| origin.image.name == name) {
+            artifact["context"] = origin.folder.to_string_lossy().into_owned().into();
+            for argument in origin.revision.iter().flat_map(|_| TOLD) {
+                // A variable, not its value: a branch's name in braces would be an action of Skaffold's templates.
+                artifact["docker"]["buildArgs"][argument] =
+                    format!("{{{{.{}}}}}", variable(argument, Some(&name))).into();
+            }
         }
         for secret in artifact["docker"]["secrets"].as_sequence_mut().into_iter().flatten() {
             if secret["id"] == "ca" {
@@ -209,6 +213,7 @@ async fn push_all(engine: &Engine, prefix: &str, held: &[Held]) -> Result<Vec<Ar
             image_name: image.name.to_owned(),
             tag: reference,
             stands_in_for: held.image.stands_in_for().map(str::to_owned),
+            revision: None,
         });
     }
     Ok(artifacts)
@@ -236,13 +241,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definition_gets_folders_and_the_ca_file() {
-        let text = "build:\n  artifacts:\n  - context: apps/backend\n    docker: {secrets: [{id: ca, env: X}]}\n";
-        let adapted = adapted(text, &[("apps/backend", PathBuf::from("/b"))], Path::new("/ca.pem")).unwrap();
-        let value: serde_yaml::Value = serde_yaml::from_str(&adapted).unwrap();
-        let artifact = &value["build"]["artifacts"][0];
+    fn the_definition_gets_what_is_really_built_from() {
+        let text = "build:\n  artifacts:\n  - image: backend\n    context: apps/backend\n    docker:\n      \
+            buildArgs: {JETSCALE_GIT_SHA: '{{.JETSCALE_GIT_SHA}}'}\n      secrets: [{id: ca, env: X}]\n";
+        let revision = |sha: &str| Revision::known(sha, Path::new("/b"));
+        let of = |revision| {
+            let origin = Origin { image: &BUILT[0], folder: PathBuf::from("/b"), revision };
+            let adapted = adapted(text, &[origin], Path::new("/ca.pem")).unwrap();
+            serde_yaml::from_str::<serde_yaml::Value>(&adapted).unwrap()["build"]["artifacts"][0].clone()
+        };
+        let artifact = of(None);
         assert_eq!(artifact["context"], "/b");
         assert_eq!(artifact["docker"]["secrets"][0]["src"], "/ca.pem");
         assert!(artifact["docker"]["secrets"][0].get("env").is_none());
+        assert_eq!(artifact["docker"]["buildArgs"]["JETSCALE_GIT_SHA"], "{{.JETSCALE_GIT_SHA}}");
+        let own = of(Some(revision("0123456")));
+        assert_eq!(own["docker"]["buildArgs"]["JETSCALE_GIT_SHA"], "{{.JETSCALE_GIT_SHA_backend}}");
+        assert_eq!(
+            told(&revision("0123456"), Some("backend"))[0],
+            ("JETSCALE_GIT_SHA_backend".into(), "0123456".into())
+        );
     }
 }

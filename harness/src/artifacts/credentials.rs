@@ -1,7 +1,7 @@
 //! Who we are at an image registry: by the settings, else by the engine's client's own configuration.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -27,6 +27,11 @@ impl Credentials {
     pub fn of(settings: &Settings) -> Self {
         let logins = settings.registry_login.iter().cloned().collect();
         Self { logins, docker_config: Some(settings.docker_config.join("config.json")) }
+    }
+
+    /// What the engine's client's configuration in a folder says, and nothing else.
+    pub fn of_client(docker_config: &Path) -> Self {
+        Self { logins: Vec::new(), docker_config: Some(docker_config.join("config.json")) }
     }
 
     /// The same with one more account, which comes before all others.
@@ -116,7 +121,7 @@ mod tests {
     fn from_file(text: &str) -> (tempfile::TempDir, Credentials) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.json"), text).unwrap();
-        let credentials = Credentials { logins: Vec::new(), docker_config: Some(folder.path().join("config.json")) };
+        let credentials = Credentials::of_client(folder.path());
         (folder, credentials)
     }
 

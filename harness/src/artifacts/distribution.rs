@@ -9,11 +9,12 @@ use oci_client::Client;
 use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError as Oci, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::credentials::Credentials;
 use super::reference::Reference;
 use crate::error::{Error, Result};
+use crate::hash;
 
 /// How long a question may take.
 const ASK: Duration = Duration::from_secs(30);
@@ -27,6 +28,9 @@ const MANIFESTS: [&str; 4] = [
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 ];
+
+/// An image's configuration.
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 
 /// One image in its registry.
 struct At<'a> {
@@ -69,6 +73,33 @@ fn platform(value: &Value) -> String {
 pub async fn copy(from: &Reference, to: &Reference, credentials: &Credentials) -> Result<()> {
     let (source, target) = (At::new(from, credentials).await?, At::new(to, credentials).await?);
     source.within(COPY, source.copy(&target, from.digest.clone())).await
+}
+
+/// Pushes an image without layers, for a platform that this machine may not have; `repository` is all of its name.
+///
+/// # Errors
+/// [`Error::Refused`] when the registry does not take it.
+pub(super) async fn push_nothing(repository: &str, platform: &str, credentials: &Credentials) -> Result<Reference> {
+    let (os, architecture) = platform.split_once('/').unwrap_or((platform, ""));
+    let root = json!({"type": "layers", "diff_ids": []});
+    let config = json!({"os": os, "architecture": architecture, "rootfs": root}).to_string();
+    let digest = |text: &str| format!("sha256:{}", hash::text(text));
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": MANIFESTS[0], "layers": [],
+        "config": {"mediaType": CONFIG, "digest": digest(&config), "size": config.len()},
+    });
+    let manifest = manifest.to_string();
+    let reference = Reference { repository: repository.to_owned(), tag: None, digest: digest(&manifest) };
+    let at = At::new(&reference, credentials).await?;
+    let (of_config, kind) = (digest(&config), reqwest::header::HeaderValue::from_static(MANIFESTS[0]));
+    at.within(ASK, async {
+        let pushed = at.client.push_blob(&at.named(&of_config), config, &of_config).await;
+        pushed.map_err(|error| at.refusal(&error))?;
+        let pushed = at.client.push_manifest_raw(&at.named(&reference.digest), manifest, kind).await;
+        pushed.map(drop).map_err(|error| at.refusal(&error))
+    })
+    .await?;
+    Ok(reference)
 }
 
 impl<'a> At<'a> {

@@ -7,7 +7,7 @@ use futures::future::join_all;
 
 use super::distribution::{is_local, platforms};
 use super::reference::Reference;
-use super::set::{Artifact, ArtifactSet};
+use super::set::{Artifact, ArtifactSet, in_variables};
 use super::{Credentials, Registry, Sources, serve};
 use crate::descriptor::REGISTRY;
 use crate::engine::Engine;
@@ -16,8 +16,17 @@ use crate::project::Project;
 use crate::settings::{self, Settings};
 use crate::stage::Stage;
 
-/// What Skaffold replaces by an image's repository in a profile's values.
-const REPOSITORY_OF: &str = "IMAGE_REPO_";
+/// What Skaffold replaces by a part of an image's reference in a profile's values (skaffold.dev, "Deploying with Helm");
+/// the longer of two that begin alike comes first.
+const VARIABLES: [&str; 7] = [
+    "IMAGE_FULLY_QUALIFIED_",
+    "IMAGE_REPO_NO_DOMAIN_",
+    "IMAGE_REPO_",
+    "IMAGE_DIGEST_",
+    "IMAGE_DOMAIN_",
+    "IMAGE_NAME_",
+    "IMAGE_TAG_",
+];
 
 /// Where a given set is to be read from.
 #[derive(Debug, Clone)]
@@ -90,14 +99,9 @@ impl Given {
                 "cargo stack artifacts build --output FILE, then set JETSCALE_ARTIFACTS to that file's absolute path",
             )
         })?;
-        let needed = images_of(&project.skaffold()?, self.stage.name())?;
-        let text = read(location, settings.ca_bundle.as_deref()).await?;
-        let set = ArtifactSet::parse(&text, location, &needed)?;
+        let set = read(location, self.stage, project, settings).await?;
         if set.is_dirty() {
-            tracing::warn!(
-                "the artifact set {location} is of {}: no commit holds what it was built from",
-                set.revision
-            );
+            tracing::warn!("the artifact set {location} is of a dirty tree: no commit holds what it was built from");
         }
         Ok((location, set))
     }
@@ -144,8 +148,18 @@ pub(super) fn from_here(reference: &Reference, registry: Option<&Registry>) -> R
     }
 }
 
+/// A set as it is written in a file or at an https address, whole for a stage; whether its images are anywhere is not
+/// looked at.
+///
+/// # Errors
+/// [`Error::Refused`] when it cannot be read; as [`ArtifactSet::parse`].
+pub async fn read(location: &str, stage: Stage, project: &Project, settings: &Settings) -> Result<ArtifactSet> {
+    let needed = images_of(&project.skaffold()?, stage.name())?;
+    ArtifactSet::parse(&text(location, settings.ca_bundle.as_deref()).await?, location, &needed)
+}
+
 /// The text of a file, or of an https address.
-async fn read(location: &str, ca_bundle: Option<&Path>) -> Result<String> {
+async fn text(location: &str, ca_bundle: Option<&Path>) -> Result<String> {
     if location.starts_with("https://") {
         return crate::tools::fetch_text(ca_bundle, location).await.map_err(|why| {
             Error::refused(
@@ -162,28 +176,33 @@ async fn read(location: &str, ca_bundle: Option<&Path>) -> Result<String> {
     })
 }
 
-/// The images that a profile of skaffold.yaml deploys, by the names that its values ask for.
+/// The images that skaffold.yaml names: those that it builds, and those that a profile's values ask for, which have the
+/// form of their variables where it does not build them.
 ///
 /// # Errors
 /// [`Error::Malformed`] when the text does not parse; [`Error::Refused`] when it has no such profile.
-pub fn images_of(skaffold: &str, profile: &str) -> Result<BTreeSet<String>> {
+fn images_of(skaffold: &str, profile: &str) -> Result<BTreeSet<String>> {
     let root: serde_yaml::Value = serde_yaml::from_str(skaffold).map_err(Error::malformed("read skaffold.yaml"))?;
     let profiles = root["profiles"].as_sequence().map(Vec::as_slice).unwrap_or_default();
     let found = profiles.iter().find(|entry| entry["name"].as_str() == Some(profile)).ok_or_else(|| {
         Error::refused(format!("skaffold.yaml has no profile {profile}"), format!("add the profile {profile}"))
     })?;
-    let mut names = BTreeSet::new();
-    collect(&found["deploy"], &mut names);
+    let built = root["build"]["artifacts"].as_sequence().into_iter().flatten();
+    let mut names: BTreeSet<String> =
+        built.filter_map(|artifact| artifact["image"].as_str().map(str::to_owned)).collect();
+    let known: BTreeSet<String> = names.iter().map(|name| in_variables(name)).collect();
+    let mut asked = BTreeSet::new();
+    collect(&found["deploy"], &mut asked);
+    names.extend(asked.into_iter().filter(|name| !known.contains(name)));
     Ok(names)
 }
 
 fn collect(value: &serde_yaml::Value, names: &mut BTreeSet<String>) {
     match value {
         serde_yaml::Value::String(text) => {
-            for rest in text.split(REPOSITORY_OF).skip(1) {
-                let end = rest.find(|sign: char| !sign.is_alphanumeric() && !"_-".contains(sign)).unwrap_or(rest.len());
-                names.insert(rest[..end].to_owned());
-            }
+            let words = text.split(|sign: char| !sign.is_ascii_alphanumeric() && sign != '_');
+            let image = |word: &str| VARIABLES.iter().find_map(|start| word.strip_prefix(start)).map(str::to_owned);
+            names.extend(words.filter_map(image));
         }
         serde_yaml::Value::Sequence(list) => list.iter().for_each(|item| collect(item, names)),
         serde_yaml::Value::Mapping(map) => map.values().for_each(|item| collect(item, names)),
@@ -192,23 +211,4 @@ fn collect(value: &serde_yaml::Value, names: &mut BTreeSet<String>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_images_of_a_profile_are_those_that_its_values_ask_for() {
-        let text = "profiles:\n- name: ci\n  deploy: {helm: {releases: [{setValueTemplates: {\n    \
-            a.image.repository: '{{.IMAGE_REPO_backend}}', a.image.digest: '{{.IMAGE_DIGEST_backend}}',\n    \
-            b.image.repository: '{{ .IMAGE_REPO_preview-sweeper }}'}}]}}\n- name: live\n  deploy: {}\n";
-        let names: Vec<String> = images_of(text, "ci").unwrap().into_iter().collect();
-        assert_eq!(names, ["backend", "preview-sweeper"]);
-        assert!(images_of(text, "live").unwrap().is_empty());
-        assert!(images_of(text, "dev").unwrap_err().report().contains("no profile dev"));
-    }
-
-    #[tokio::test]
-    async fn a_file_that_is_not_there_is_named() {
-        let error = read("/nowhere/set.json", None).await.unwrap_err().report();
-        assert!(error.contains("/nowhere/set.json") && error.contains("artifacts build"), "{error}");
-    }
-}
+mod tests;

@@ -2,9 +2,11 @@
 
 use base64::Engine as _;
 
-use super::Sources;
 use super::base::third_party;
+use super::distribution::push_nothing;
+use super::reference::Reference;
 use super::registry::{ANSWER, PORT};
+use super::{Credentials, Sources};
 use crate::descriptor::{OWNER_LABEL, REGISTRY_IMAGE};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -62,5 +64,14 @@ impl PrivateRegistry {
         let reader = Reader::new(&format!("http://{}", login.server))?;
         reader.with_header("authorization", &format!("Basic {basic}"))?.answers("/v2/", ANSWER).await?;
         Ok(Self { container, login })
+    }
+
+    /// Puts an image without layers in it, for a platform that this machine may not have.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the registry does not take it.
+    pub async fn put_image_for(&self, platform: &str, credentials: &Credentials) -> Result<Reference> {
+        let credentials = credentials.clone().with(self.login.clone());
+        push_nothing(&format!("{}/nothing", self.login.server), platform, &credentials).await
     }
 }

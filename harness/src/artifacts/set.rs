@@ -17,7 +17,7 @@ use crate::hash;
 pub struct ArtifactSet {
     /// The images, sorted by name.
     pub builds: Vec<Artifact>,
-    /// The revision they were built from; ends in `-dirty` when the working tree had changes.
+    /// The stack's revision that they were built from; ends in `-dirty` when the working tree had changes.
     pub revision: String,
     /// `os/architecture` of all of them.
     pub platform: String,
@@ -58,6 +58,9 @@ pub struct Artifact {
     /// The image it stands in for, when it is not the official one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stands_in_for: Option<String>,
+    /// The revision of its own repository, when it was not built from the stack's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
 }
 
 /// A set as somebody wrote it: nothing in it is believed yet, so that each fault can be named with its artifact.
@@ -76,11 +79,13 @@ struct WrittenArtifact {
     image_name: Option<String>,
     tag: Option<String>,
     stands_in_for: Option<String>,
+    revision: Option<String>,
 }
 
 impl ArtifactSet {
     /// Reads a set, and refuses it unless it is whole: each image by digest, each of `needed` among them, none twice,
-    /// a revision and a platform. `from` says in errors where the text is from.
+    /// a revision and a platform. `from` says in errors where the text is from; `needed` are names of images, or the
+    /// forms of them that Skaffold's variables have.
     ///
     /// # Errors
     /// [`Error::Refused`] naming the artifact, and what to do about it.
@@ -96,7 +101,7 @@ impl ArtifactSet {
         let listed =
             listed.ok_or_else(|| refuse("names no image: its member `builds` is missing or empty".to_owned()))?;
         let mut builds = Vec::new();
-        for (index, WrittenArtifact { image_name, tag, stands_in_for }) in listed.into_iter().enumerate() {
+        for (index, WrittenArtifact { image_name, tag, stands_in_for, revision }) in listed.into_iter().enumerate() {
             let image_name = image_name.filter(|name| !name.is_empty());
             let image_name =
                 image_name.ok_or_else(|| refuse(format!("has an image without imageName, number {index}")))?;
@@ -110,13 +115,19 @@ impl ArtifactSet {
             if builds.iter().any(|other: &Artifact| other.image_name == image_name) {
                 return Err(refuse(format!("names {image_name} twice")));
             }
-            builds.push(Artifact { image_name, tag, stands_in_for });
+            if let Some(odd) = revision.as_ref().filter(|revision| !is_revision(revision)) {
+                return Err(refuse(format!(
+                    "says of {image_name} the revision {odd:?}, which is not 7 to 40 hex digits"
+                )));
+            }
+            builds.push(Artifact { image_name, tag, stands_in_for, revision });
         }
-        let there: BTreeSet<&str> = builds.iter().map(|artifact| artifact.image_name.as_str()).collect();
-        let missing: Vec<&str> = needed.iter().map(String::as_str).filter(|name| !there.contains(name)).collect();
+        let there: BTreeSet<String> = builds.iter().map(|artifact| in_variables(&artifact.image_name)).collect();
+        let missing: Vec<&str> =
+            needed.iter().filter(|name| !there.contains(&in_variables(name))).map(String::as_str).collect();
         if !missing.is_empty() {
             // Skaffold would render `<no value>` for them, without an error.
-            return Err(refuse(format!("has no {}, which skaffold.yaml deploys", missing.join(", "))));
+            return Err(refuse(format!("has no {}, which skaffold.yaml names", missing.join(", "))));
         }
         let revision = written.revision.filter(|revision| is_revision(revision)).ok_or_else(|| {
             refuse("does not say which revision it was built from: `revision`, 7 to 40 hex digits".to_owned())
@@ -128,9 +139,16 @@ impl ArtifactSet {
         Ok(Self { builds, revision, platform, provenance: written.provenance })
     }
 
-    /// Whether the working tree that it was built from had changes that no commit holds.
+    /// The revision that an image was built from: of its own repository, else the stack's.
+    pub fn revision_of(&self, image: &str) -> &str {
+        let own = self.builds.iter().find(|artifact| artifact.image_name == image);
+        own.and_then(|artifact| artifact.revision.as_deref()).unwrap_or(&self.revision)
+    }
+
+    /// Whether a working tree that it was built from had changes that no commit holds.
     pub fn is_dirty(&self) -> bool {
-        self.revision.ends_with(DIRTY)
+        let own = self.builds.iter().filter_map(|artifact| artifact.revision.as_ref());
+        [&self.revision].into_iter().chain(own).any(|revision| revision.ends_with(DIRTY))
     }
 
     /// How the images of another set differ, a line each; empty when they are the same, wherever they are.
@@ -160,6 +178,7 @@ impl ArtifactSet {
                 digest: format!("sha256:{}", hash::text(name)),
             },
             stands_in_for: None,
+            revision: None,
         };
         let none = || "none".to_owned();
         let builds = names.map(artifact).collect();
@@ -183,6 +202,11 @@ impl ArtifactSet {
 
 /// What a revision ends in when the working tree had changes.
 pub(super) const DIRTY: &str = "-dirty";
+
+/// An image's name as Skaffold's variables have it: a template takes no other signs (its `SanitizeHelmTemplateValue`).
+pub(super) fn in_variables(image: &str) -> String {
+    image.replace(|sign: char| !sign.is_ascii_alphanumeric(), "_")
+}
 
 /// 7 to 40 hex digits, `unknown` for an exported tree, or either with `-dirty`.
 fn is_revision(text: &str) -> bool {
@@ -227,6 +251,23 @@ mod tests {
         assert_eq!((set.is_dirty(), &again), (false, &set));
     }
 
+    #[test]
+    fn an_image_may_be_of_a_repository_of_its_own() {
+        let mut text = whole();
+        text["builds"][1]["revision"] = "fedcba9-dirty".into();
+        let set = ArtifactSet::parse(&text.to_string(), "x.json", &needed()).unwrap();
+        assert_eq!((set.revision_of("backend"), set.revision_of("redis")), ("fedcba9-dirty", "0123456"));
+        assert!(set.is_dirty());
+    }
+
+    #[test]
+    fn names_are_found_as_variables_spell_them() {
+        let mut text = whole();
+        text["builds"][1]["imageName"] = "acme/back-end".into();
+        let needed = ["acme_back_end", "acme/back-end"].map(str::to_owned).into();
+        assert!(ArtifactSet::parse(&text.to_string(), "x.json", &needed).is_ok());
+    }
+
     type Damage = fn(&mut serde_json::Value) -> serde_json::Value;
 
     #[test]
@@ -248,13 +289,14 @@ mod tests {
     #[case::empty(|_: &mut serde_json::Value| serde_json::Value::Null, "names no image")]
     #[case::no_builds(|set: &mut serde_json::Value| { set["builds"].take(); set.take() }, "names no image")]
     #[case::no_image(|set: &mut serde_json::Value| { set["builds"] = serde_json::json!([]); set.take() }, "names no image")]
-    #[case::missing(|set: &mut serde_json::Value| { set["builds"].as_array_mut().unwrap().remove(0); set.take() }, "has no redis, which skaffold.yaml deploys")]
+    #[case::missing(|set: &mut serde_json::Value| { set["builds"].as_array_mut().unwrap().remove(0); set.take() }, "has no redis, which skaffold.yaml names")]
     #[case::no_name(|set: &mut serde_json::Value| { set["builds"][1]["imageName"].take(); set.take() }, "without imageName")]
     #[case::no_tag(|set: &mut serde_json::Value| { set["builds"][1]["tag"].take(); set.take() }, "has no tag for backend")]
     #[case::tag_alone(|set: &mut serde_json::Value| { set["builds"][1]["tag"] = "r.example/backend:v1".into(); set.take() }, "backend: image reference \"r.example/backend:v1\": it has no digest")]
     #[case::short_digest(|set: &mut serde_json::Value| { set["builds"][1]["tag"] = "r.example/backend@sha256:12".into(); set.take() }, "backend: image reference \"r.example/backend@sha256:12\": its digest is not 64")]
     #[case::twice(|set: &mut serde_json::Value| { set["builds"][0]["imageName"] = "backend".into(); set.take() }, "names backend twice")]
     #[case::no_revision(|set: &mut serde_json::Value| { set["revision"] = "main".into(); set.take() }, "which revision it was built from")]
+    #[case::odd_revision_of_its_own(|set: &mut serde_json::Value| { set["builds"][1]["revision"] = "main".into(); set.take() }, "says of backend the revision \"main\"")]
     #[case::no_platform(|set: &mut serde_json::Value| { set["platform"].take(); set.take() }, "which platform it is for")]
     #[case::odd_platform(|set: &mut serde_json::Value| { set["platform"] = "amd64".into(); set.take() }, "which platform it is for")]
     fn malformed_sets_are_refused_each_with_its_own_error(#[case] damage: Damage, #[case] says: &str) {

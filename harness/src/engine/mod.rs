@@ -184,9 +184,23 @@ impl Engine {
         let auth = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", login.username, login.password));
         let config = serde_json::json!({"auths": {&login.server: {"auth": auth}}}).to_string();
         std::fs::write(folder.path().join("config.json"), config).map_err(Error::io("write the configuration"))?;
+        self.docker_with(folder.path(), settings).await?.args(pull).limit(PULL).run().await.map(drop)
+    }
+
+    /// `docker login` into a client's configuration in this folder, instead of the user's.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when the registry refuses the account.
+    pub async fn login(&self, login: &Login, folder: &Path, settings: &Settings) -> Result<()> {
+        let docker = self.docker_with(folder, settings).await?;
+        let docker = docker.args(["login", "--username", &login.username, "--password-stdin", &login.server]);
+        docker.input(login.password.clone()).run().await.map(drop)
+    }
+
+    /// The client with another configuration; contexts are a part of it, so the engine is named.
+    async fn docker_with(&self, folder: &Path, settings: &Settings) -> Result<Command> {
         let address = absence::address(self, &settings.docker_host).await;
-        let docker = self.docker()?.env("DOCKER_HOST", address).arg("--config").arg(folder.path());
-        docker.args(pull).limit(PULL).run().await.map(drop)
+        Ok(self.docker()?.env("DOCKER_HOST", address).arg("--config").arg(folder))
     }
 
     /// The first object that an inspection prints; `None` when there is no such thing.

@@ -131,7 +131,7 @@ async fn reached(order: &Order<'_>) -> Result<()> {
         return Err(error);
     }
     let served = Backend::new(reader).version().await?;
-    if served.git_sha == order.plan.artifacts.revision || served.is(order.sha) {
+    if served.git_sha == order.plan.revision() || served.is(order.sha) {
         return Ok(());
     }
     Err(Error::Unmet(format!("{} serves {}, not {}", order.of.host(), served.git_sha, order.sha)))

@@ -12,13 +12,43 @@ use crate::descriptor;
 use crate::error::{Error, Result};
 use crate::k8s;
 
-/// The objects of a release as their cluster held them when it had converged.
+/// A release as its cluster held it when it had converged.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Held {
-    /// The revision of its artifacts.
-    pub revision: String,
-    /// Each object as the API server gave it, as far as its manifest speaks of it; of Secrets the keys alone.
-    pub objects: Vec<Value>,
+    /// What was deployed.
+    pub plan: Plan,
+    /// Its objects, by name; of Secrets the keys alone.
+    pub objects: Vec<Object>,
+}
+
+/// One object, and what was asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Object {
+    /// As the API server gave it, but for what it gives no two clusters alike ([`parity::without_assigned`]).
+    pub live: Value,
+    /// As its manifest says.
+    pub manifest: Value,
+}
+
+impl Held {
+    /// How another cluster holds it otherwise, defaults too.
+    pub fn differences(&self, other: &Self) -> Vec<parity::Difference> {
+        let live = |held: &Self| held.objects.iter().map(|object| object.live.clone()).collect::<Vec<Value>>();
+        parity::differences(&live(self), &live(other))
+    }
+}
+
+impl Object {
+    /// Kind and name.
+    pub fn title(&self) -> String {
+        parity::title(&self.live)
+    }
+
+    /// How many fields the manifest declares, and how many more there are: the API server's defaults.
+    pub fn fields(&self) -> (usize, usize) {
+        let declared = parity::fields(&parity::as_declared(&self.live, &self.manifest));
+        (declared, parity::fields(&self.live).saturating_sub(declared))
+    }
 }
 
 impl Held {
@@ -28,30 +58,31 @@ impl Held {
     /// [`Error::Kube`] when an object that was deployed cannot be read.
     pub async fn read(cluster: &Cluster, plan: &Plan) -> Result<Self> {
         let manifests = super::objects(&render(&cluster.tools, plan).await?)?;
-        let reads = manifests.iter().map(|manifest| read(cluster, &plan.namespace, manifest));
+        let reads = manifests.into_iter().map(|manifest| read(cluster, &plan.namespace, manifest));
         let mut objects = join_all(reads).await.into_iter().collect::<Result<Vec<_>>>()?;
         for name in [plan.name(descriptor::AUTH_SUFFIX), descriptor::PULL_SECRET.to_owned()] {
             objects.push(keys_of_secret(cluster, &plan.namespace, &name).await?);
         }
-        objects.sort_by_key(parity::title);
-        Ok(Self { revision: plan.artifacts.revision.clone(), objects })
+        objects.sort_by_key(Object::title);
+        Ok(Self { plan: plan.clone(), objects })
     }
 }
 
-async fn read(cluster: &Cluster, namespace: &str, manifest: &Value) -> Result<Value> {
+async fn read(cluster: &Cluster, namespace: &str, manifest: Value) -> Result<Object> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (version, kind) = (text(&manifest["apiVersion"]), text(&manifest["kind"]));
     let (group, version) = version.split_once('/').unwrap_or(("", &version));
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &kind));
     let live = get(cluster, namespace, &text(&manifest["metadata"]["name"]), &resource).await?;
-    Ok(parity::as_declared(&live, manifest))
+    Ok(Object { live: parity::without_assigned(live), manifest })
 }
 
-async fn keys_of_secret(cluster: &Cluster, namespace: &str, name: &str) -> Result<Value> {
+async fn keys_of_secret(cluster: &Cluster, namespace: &str, name: &str) -> Result<Object> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Secret"));
     let secret = get(cluster, namespace, name, &resource).await?;
     let keys: Vec<&String> = secret["data"].as_object().into_iter().flat_map(|data| data.keys()).collect();
-    Ok(serde_json::json!({"kind": "Secret", "metadata": {"name": name}, "type": secret["type"], "keys": keys}))
+    let live = serde_json::json!({"kind": "Secret", "metadata": {"name": name}, "type": secret["type"], "keys": keys});
+    Ok(Object { manifest: live.clone(), live })
 }
 
 async fn get(cluster: &Cluster, namespace: &str, name: &str, resource: &ApiResource) -> Result<Value> {

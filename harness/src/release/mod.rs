@@ -1,7 +1,7 @@
 //! Chart + values + artifacts -> manifests -> deployed and converged.
 
 mod deploy;
-mod held;
+pub mod held;
 mod helm;
 pub mod parity;
 mod plan;
@@ -10,7 +10,6 @@ mod staging;
 
 pub(crate) use deploy::ensure_auth;
 pub use deploy::{Deployment, converged, deploy, random_hex, steady};
-pub use held::Held;
 pub use helm::{History, lint, render};
 pub use plan::Plan;
 pub use skaffold::render as render_by_skaffold;

@@ -5,6 +5,18 @@ use std::fmt;
 
 use serde_json::Value;
 
+/// What an API server gives to each object anew: who it is, when it was made, how often changed, where it is reached.
+const ASSIGNED: [&str; 9] = [
+    "/metadata/uid",
+    "/metadata/resourceVersion",
+    "/metadata/generation",
+    "/metadata/creationTimestamp",
+    "/metadata/managedFields",
+    "/metadata/annotations/deployment.kubernetes.io~1revision",
+    "/spec/clusterIP",
+    "/spec/clusterIPs",
+    "/status",
+];
 /// The label that Skaffold puts on what it renders, and Helm does not.
 const RUN_ID: &str = "skaffold.dev/run-id";
 
@@ -113,6 +125,19 @@ pub fn without_run_id(mut object: Value) -> Value {
     object
 }
 
+/// A live object without what its API server alone decides; a Service's address stays where it has none (`None`).
+#[must_use]
+pub fn without_assigned(mut live: Value) -> Value {
+    let headless = live["spec"]["clusterIP"] == "None";
+    for path in ASSIGNED.iter().filter(|path| !(headless && path.starts_with("/spec/clusterIP"))) {
+        let (parent, key) = path.rsplit_once('/').unwrap_or_default();
+        if let Some(Value::Object(fields)) = live.pointer_mut(parent) {
+            fields.remove(&key.replace("~1", "/"));
+        }
+    }
+    live
+}
+
 /// Of a live object only what its manifest says something about: the rest are the API server's defaults and notes.
 #[must_use]
 pub fn as_declared(live: &Value, manifest: &Value) -> Value {
@@ -197,6 +222,30 @@ mod tests {
         assert_eq!(as_declared(&live, &manifest), manifest);
         live["spec"]["replicas"] = 3.into();
         assert_eq!(differences(&[as_declared(&live, &manifest)], &[manifest])[0].path, "spec.replicas");
+    }
+
+    #[test]
+    fn what_each_cluster_assigns_is_left_out_and_nothing_else() {
+        let service = |uid: &str, address: &str| {
+            json!({
+                "kind": "Service", "metadata": {"name": "api", "uid": uid, "annotations": {"a": "b"}},
+                "spec": {"clusterIP": address, "clusterIPs": [address], "type": "ClusterIP"}, "status": {"loadBalancer": {}},
+            })
+        };
+        let [left, right] = [("1", "10.0.0.1"), ("2", "10.0.0.2")].map(|(uid, at)| without_assigned(service(uid, at)));
+        assert_eq!(left, right);
+        assert_eq!(left["spec"], json!({"type": "ClusterIP"}));
+        assert_eq!(left["metadata"], json!({"name": "api", "annotations": {"a": "b"}}));
+        assert_eq!(without_assigned(service("1", "None"))["spec"]["clusterIP"], "None");
+        let mut restarted = deployment(1, "a");
+        restarted["metadata"]["annotations"] = json!({"deployment.kubernetes.io/revision": "3"});
+        restarted["spec"]["template"]["metadata"] =
+            json!({"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}});
+        let found = differences(&[deployment(1, "a")], &[without_assigned(restarted)]);
+        assert_eq!(
+            found.iter().map(|it| it.path.as_str()).collect::<Vec<_>>(),
+            ["metadata.annotations", "spec.template.metadata"]
+        );
     }
 
     #[test]

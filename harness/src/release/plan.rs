@@ -10,6 +10,7 @@ use crate::descriptor::{self, Component};
 use crate::hash;
 use crate::preview::PullRequest;
 use crate::settings::Deployer;
+use crate::stage::Stage;
 
 /// Everything that a release's manifests depend on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,8 +43,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What stages local and ci deploy.
-    pub fn shared(charts: Staged, artifacts: ArtifactSet, deployer: Deployer, profile: &str) -> Self {
+    /// What a stage deploys of these; stages local and ci the same, which `parity::*` proves.
+    pub fn shared(charts: Staged, artifacts: ArtifactSet, deployer: Deployer, stage: Stage) -> Self {
         Self {
             namespace: descriptor::NAMESPACE.to_owned(),
             release: descriptor::RELEASE.to_owned(),
@@ -55,7 +56,7 @@ impl Plan {
             charts,
             artifacts,
             deployer,
-            profile: profile.to_owned(),
+            profile: stage.name().to_owned(),
         }
     }
 
@@ -73,7 +74,7 @@ impl Plan {
             overrides: vec![format!("ingress.host={}", of.host())],
             more_values,
             pull_request: Some(of),
-            ..Self::shared(charts, artifacts, deployer, "preview")
+            ..Self::shared(charts, artifacts, deployer, Stage::Preview)
         }
     }
 
@@ -100,6 +101,11 @@ impl Plan {
             self.more_values.as_ref().map(|path| std::fs::read_to_string(path).unwrap_or_default()),
         );
         hash::text(&serde_json::json!(parts).to_string())
+    }
+
+    /// The revision that its api says it is of.
+    pub fn revision(&self) -> &str {
+        self.artifacts.revision_of(descriptor::API.artifact)
     }
 
     /// The components that it has.

@@ -11,7 +11,7 @@ use crate::scenario::{Argument, Made, Needs, Nothing};
 use crate::settings::Deployer;
 use crate::stage::Stage;
 use crate::tools::Tool;
-use crate::validate::{self, Rendered};
+use crate::validate::{self, Finding, Rendered};
 
 /// The charts of the working tree, with images that do not exist.
 #[derive(Debug)]
@@ -51,9 +51,12 @@ impl Charts {
         release::objects(&release::render(&self.fixtures.tools, plan).await?)
     }
 
-    /// What stages local and ci deploy, each by its own profile of skaffold.yaml.
-    pub fn plan_of(&self, stage: Stage) -> Plan {
-        Plan { profile: stage.name().to_owned(), ..self.plan.clone() }
+    /// What a stage deploys, planned as it does itself; with images that do not exist.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when a subchart is missing.
+    pub fn plan_of(&self, stage: Stage) -> Result<Plan> {
+        Ok(Plan::shared(self.fixtures.charts()?, ArtifactSet::placeholder(), self.fixtures.settings.deployer, stage))
     }
 
     /// The bytes that Skaffold renders by a plan's profile, with no cluster and no registry.
@@ -86,6 +89,14 @@ impl Charts {
         validate::render(&self.fixtures.tools, plan, file).await
     }
 
+    /// What is wrong with the chart by which administrators open a cluster to previews.
+    ///
+    /// # Errors
+    /// [`Error`] when Helm cannot be called.
+    pub async fn of_administrators(&self) -> Result<Vec<Finding>> {
+        validate::administrators(&self.fixtures.tools, self.root()).await.map(|(findings, _)| findings)
+    }
+
     /// What `helm lint --strict` finds.
     ///
     /// # Errors
@@ -100,7 +111,7 @@ impl Argument for Charts {
 
     async fn make(fixtures: Arc<Fixtures>, _: &str) -> Result<Made<Self>> {
         fixtures.tools.require(&[Tool::Helm]).await?;
-        let plan = Plan::shared(fixtures.charts()?, ArtifactSet::placeholder(), Deployer::Helm, Stage::Local.name());
+        let plan = Plan::shared(fixtures.charts()?, ArtifactSet::placeholder(), Deployer::Helm, Stage::Local);
         Ok(Made { argument: Self { fixtures, plan }, aftercare: Box::new(Nothing) })
     }
 }

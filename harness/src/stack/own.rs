@@ -1,6 +1,7 @@
 //! `OwnStack`: a namespace and a release of a scenario's own.
 
 use std::ops::Deref;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -91,6 +92,16 @@ impl OwnStack {
     /// Who we are at image registries, with one more account.
     pub fn credentials_with(&self, login: Login) -> Credentials {
         self.own.credentials.clone().with(login)
+    }
+
+    /// What `docker login` with an account leaves in a folder: who a user is who has set nothing else.
+    ///
+    /// # Errors
+    /// As [`crate::engine::Engine::login`].
+    pub async fn docker_login(&self, login: &Login, folder: &Path) -> Result<Credentials> {
+        let fixtures = self.stack.fixtures();
+        fixtures.engine().await?.login(login, folder, &fixtures.settings).await?;
+        Ok(Credentials::of_client(folder))
     }
 
     fn workload(&self, component: &Component) -> Workload {

@@ -111,7 +111,7 @@ impl Site {
     /// The site of a preview: its host, through the Ingress and TLS, as anybody outside reaches it.
     pub(super) fn preview(fixtures: &Fixtures, plan: &Plan, scenario: &str) -> Result<Self> {
         let site = Self::new(fixtures.preview_site()?, scenario)?;
-        Ok(site.meant_to_serve(Some(plan.artifacts.revision.clone())).slower(SHARED_MACHINE))
+        Ok(site.meant_to_serve(Some(plan.revision().to_owned())).slower(SHARED_MACHINE))
     }
 
     /// The site of the stage's shared release, through the edge where there is one.
@@ -122,7 +122,7 @@ impl Site {
             (None, _) => Self::of(&shared.cluster, &shared.plan, scenario).await?,
         };
         // Tilt's images are of no revision.
-        let revision = (stage != Stage::Dev).then(|| shared.plan.artifacts.revision.clone());
+        let revision = (stage != Stage::Dev).then(|| shared.plan.revision().to_owned());
         Ok(site.meant_to_serve(revision).slower(SHARED_MACHINE))
     }
 

@@ -80,8 +80,8 @@ impl Command {
 
     /// Sets variables of its environment.
     #[must_use]
-    pub fn envs<'a>(mut self, variables: impl IntoIterator<Item = (&'a str, String)>) -> Self {
-        self.envs.extend(variables.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    pub fn envs<N: Into<String>>(mut self, variables: impl IntoIterator<Item = (N, String)>) -> Self {
+        self.envs.extend(variables.into_iter().map(|(name, value)| (name.into(), value)));
         self
     }
 

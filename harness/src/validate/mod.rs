@@ -19,6 +19,7 @@ use futures::future::join_all;
 pub use finding::{Finding, Place, Subject, merge};
 pub use object::{Object, Rendered};
 pub use source::Sources;
+pub use sweeper::check as administrators;
 
 use crate::artifacts::ArtifactSet;
 use crate::descriptor::{self, VALUES_FILES, ValuesFile};
@@ -63,7 +64,7 @@ pub fn plan(charts: Staged, file: &ValuesFile) -> Plan {
     if file.dev {
         artifacts.builds.clear();
     }
-    let plan = Plan::shared(charts, artifacts, Deployer::Helm, Stage::Local.name());
+    let plan = Plan::shared(charts, artifacts, Deployer::Helm, Stage::Local);
     let plan = Plan { values: file.file.to_owned(), ..plan };
     file.set.iter().fold(plan, |plan, value| plan.with(value))
 }
@@ -101,7 +102,7 @@ pub async fn run(tools: &Tools, project: &Project, charts: &Staged) -> Result<Re
         findings.extend(found);
         objects += count;
     }
-    let (found, count) = sweeper::check(tools, &project.root).await?;
+    let (found, count) = administrators(tools, &project.root).await?;
     findings.extend(found);
     let rules = policy::RULES.len() + OTHERS.len();
     Ok(Report { findings: merge(findings), files: VALUES_FILES.len() + 1, objects: objects + count, rules })

@@ -21,7 +21,7 @@ const NOT_FOR_IT: [&str; 3] = ["own-namespace", "probes", "container-command"];
 ///
 /// # Errors
 /// [`Error`] when Helm cannot be called.
-pub(super) async fn check(tools: &Tools, root: &Path) -> Result<(Vec<Finding>, usize)> {
+pub async fn check(tools: &Tools, root: &Path) -> Result<(Vec<Finding>, usize)> {
     let call = async |args: &[&str]| {
         let values = root.join(EXAMPLE);
         let helm = tools.command(Tool::Helm).await?.args(args).arg(root.join(CHART)).arg("--values").arg(values);

@@ -166,6 +166,15 @@ mod tests {
 
     use super::*;
 
+    /// One minor version, which two files pin.
+    #[test]
+    fn the_types_are_of_the_kubernetes_that_clusters_run() {
+        let read = |file: &str| std::fs::read_to_string(format!("{}/../{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let (kind, cargo) = (read("kind/kind-config.yaml"), read("Cargo.toml"));
+        let minor = kind.split_once("image: kindest/node:v1.").and_then(|(_, rest)| rest.split('.').next()).unwrap();
+        assert!(cargo.contains(&format!("\"v1_{minor}\"")), "Cargo.toml has other types than those of 1.{minor}");
+    }
+
     #[rstest]
     #[case::field_of_a_list_item(
         json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"ports": [{"prt": 1, "port": 1}]}}),
