@@ -71,7 +71,8 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 /// [`Error::Io`] when it cannot be written.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     let say = || format!("write {}", path.display());
-    let text = serde_json::to_vec_pretty(value).map_err(Error::malformed(say()))?;
+    let mut text = serde_json::to_vec_pretty(value).map_err(Error::malformed(say()))?;
+    text.push(b'\n');
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(say()))?;
     file.write_all(&text).map_err(Error::io(say()))?;

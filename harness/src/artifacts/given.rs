@@ -55,7 +55,8 @@ impl Given {
     /// # Errors
     /// [`Error::Refused`] naming the artifact, and what to do about it.
     pub async fn obtain(&self, engine: &Engine, sources: &Sources<'_>) -> Result<ArtifactSet> {
-        let (location, set) = self.parsed(sources.project, sources.settings).await?;
+        let (location, set) = self.written(sources.project, sources.settings).await?;
+        warn_if_dirty(location, &set);
         let here = engine.platform().await?;
         if set.platform != here {
             return Err(Error::refused(
@@ -81,7 +82,8 @@ impl Given {
     /// # Errors
     /// As [`Given::obtain`].
     pub async fn read(&self, project: &Project, settings: &Settings) -> Result<ArtifactSet> {
-        let (location, set) = self.parsed(project, settings).await?;
+        let (location, set) = self.written(project, settings).await?;
+        warn_if_dirty(location, &set);
         let (known, unknown): (Vec<_>, Vec<_>) = set.builds.iter().partition(|one| one.tag.registry() != REGISTRY);
         let checks = known.into_iter().map(|artifact| check(artifact, None, &set.platform, &self.credentials));
         join_all(checks).await.into_iter().collect::<Result<()>>()?;
@@ -91,19 +93,18 @@ impl Given {
         Ok(set)
     }
 
-    /// The set as it is written, whole; and where it is from.
-    async fn parsed(&self, project: &Project, settings: &Settings) -> Result<(&str, ArtifactSet)> {
+    /// The set as it is written, whole, and where it is from; no registry is asked.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when none is named; as [`read`].
+    pub async fn written(&self, project: &Project, settings: &Settings) -> Result<(&str, ArtifactSet)> {
         let location = self.location.as_deref().ok_or_else(|| {
             Error::refused(
                 format!("stage {} builds nothing, and {} names no artifact set", self.stage, settings::ARTIFACTS),
                 "cargo stack artifacts build --output FILE, then set JETSCALE_ARTIFACTS to that file's absolute path",
             )
         })?;
-        let set = read(location, self.stage, project, settings).await?;
-        if set.is_dirty() {
-            tracing::warn!("the artifact set {location} is of a dirty tree: no commit holds what it was built from");
-        }
-        Ok((location, set))
+        Ok((location, read(location, self.stage, project, settings).await?))
     }
 
     /// Each image by its digest, in its registry, with our credentials.
@@ -111,6 +112,12 @@ impl Given {
         // All to their end, and the first in the set's order is the one that is told.
         let checks = set.builds.iter().map(|artifact| check(artifact, registry, &set.platform, &self.credentials));
         join_all(checks).await.into_iter().collect()
+    }
+}
+
+fn warn_if_dirty(location: &str, set: &ArtifactSet) {
+    if set.is_dirty() {
+        tracing::warn!("the artifact set {location} is of a dirty tree: no commit holds what it was built from");
     }
 }
 
