@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Subcommand;
-use harness::artifacts::{self, Artifact, ArtifactSet, Credentials, Order, Reference};
+use harness::artifacts::{self, Artifact, ArtifactSet, Order, Reference};
 use harness::fixture::Fixtures;
 use harness::project::Project;
 use harness::run::write_json;
@@ -123,24 +123,19 @@ async fn show(settings: Settings, location: &str, check: bool) -> Result<ExitCod
     if !check {
         return Ok(ExitCode::SUCCESS);
     }
-    let credentials = Credentials::of(&settings);
     let fixtures = Arc::new(Fixtures::new(settings, Stage::Ci)?);
     let engine = fixtures.engine().await?;
     let mut code = ExitCode::SUCCESS;
     for artifact in &set.builds {
-        let found = match fixtures.from_here(&engine, &artifact.tag).await {
-            Ok(reference) => artifacts::platforms(&reference, &credentials).await,
+        let checked = match fixtures.from_here(&engine, &artifact.tag).await {
+            Ok(at) => artifacts::check(artifact, &at, &set.platform, &fixtures.credentials).await,
             Err(error) => Err(error),
         };
-        match found {
-            Ok(platforms) if platforms.contains(&set.platform) => println!("ok       {}", artifact.image_name),
-            Ok(platforms) => {
-                code = ExitCode::FAILURE;
-                println!("wrong    {}: it is for {platforms:?}", artifact.image_name);
-            }
+        match checked {
+            Ok(()) => println!("ok       {}", artifact.image_name),
             Err(error) => {
                 code = ExitCode::FAILURE;
-                println!("missing  {}: {}", artifact.image_name, error.report());
+                println!("refused  {}", error.report());
             }
         }
     }

@@ -37,7 +37,7 @@ pub fn run(settings: &Settings) -> Result<ExitCode> {
     let same = others.is_empty() && facts.iter().all(|(_, local, ci)| local == ci);
     if local.plan.charts.hash != ci.plan.charts.hash {
         println!(
-            "the charts changed between the two: JETSCALE_STAGE=local cargo stack up, then the same for ci, deploys them anew"
+            "charts or skaffold.yaml changed between the two: JETSCALE_STAGE=local cargo stack up, then the same for ci, deploys them anew"
         );
     }
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -49,13 +49,13 @@ fn facts(local: &Plan, ci: &Plan) -> Vec<(&'static str, String, String)> {
     vec![
         fact("namespace", |plan| plan.namespace.clone()),
         fact("release", |plan| plan.release.clone()),
-        fact("values", |plan| [&[plan.values.clone()], plan.overrides.as_slice()].concat().join(" ")),
+        fact("values", |plan| [plan.values.as_str(), &plan.overrides.join(" ")].join(" ").trim_end().to_owned()),
         fact("charts", |plan| plan.charts.hash.clone()),
         fact("deployer", |plan| format!("{:?}", plan.deployer).to_lowercase()),
     ]
 }
 
-/// A line for each object.
+/// A line for each object of the first.
 fn table(local: &Held, images: &[Difference], others: &[Difference]) {
     let titles: Vec<String> = local.objects.iter().map(Object::title).collect();
     let width = titles.iter().map(String::len).max().unwrap_or_default();

@@ -45,7 +45,7 @@ struct At<'a> {
 ///
 /// # Errors
 /// [`Error::Refused`] when the registry is not reached, wants other credentials, or does not hold it.
-pub async fn platforms(reference: &Reference, credentials: &Credentials) -> Result<BTreeSet<String>> {
+pub(super) async fn platforms(reference: &Reference, credentials: &Credentials) -> Result<BTreeSet<String>> {
     let at = At::new(reference, credentials).await?;
     let work = async {
         let (manifest, _) = at.manifest(&reference.digest).await?;

@@ -85,7 +85,7 @@ impl Given {
         let (location, set) = self.written(project, settings).await?;
         warn_if_dirty(location, &set);
         let (known, unknown): (Vec<_>, Vec<_>) = set.builds.iter().partition(|one| one.tag.registry() != REGISTRY);
-        let checks = known.into_iter().map(|artifact| check(artifact, None, &set.platform, &self.credentials));
+        let checks = known.into_iter().map(|artifact| check(artifact, &artifact.tag, &set.platform, &self.credentials));
         join_all(checks).await.into_iter().collect::<Result<()>>()?;
         if !unknown.is_empty() {
             tracing::warn!("{location}: {REGISTRY} is a cluster's own registry: what it holds is not looked at first");
@@ -110,8 +110,10 @@ impl Given {
     /// Each image by its digest, in its registry, with our credentials.
     async fn check(&self, set: &ArtifactSet, registry: Option<&Registry>) -> Result<()> {
         // All to their end, and the first in the set's order is the one that is told.
-        let checks = set.builds.iter().map(|artifact| check(artifact, registry, &set.platform, &self.credentials));
-        join_all(checks).await.into_iter().collect()
+        let check = async |artifact: &Artifact| {
+            check(artifact, &from_here(&artifact.tag, registry), &set.platform, &self.credentials).await
+        };
+        join_all(set.builds.iter().map(check)).await.into_iter().collect()
     }
 }
 
@@ -121,24 +123,22 @@ fn warn_if_dirty(location: &str, set: &ArtifactSet) {
     }
 }
 
-async fn check(
-    artifact: &Artifact,
-    registry: Option<&Registry>,
-    wanted: &str,
-    credentials: &Credentials,
-) -> Result<()> {
-    let at_host = from_here(&artifact.tag, registry);
-    let found = platforms(&at_host, credentials).await.map_err(|error| match error {
+/// Whether an artifact is in its registry, which this host reaches by the name in `at`, for a platform, and we may pull it.
+///
+/// # Errors
+/// [`Error::Refused`] naming the artifact.
+pub async fn check(artifact: &Artifact, at: &Reference, platform: &str, credentials: &Credentials) -> Result<()> {
+    let found = platforms(at, credentials).await.map_err(|error| match error {
         Error::Refused { what, next } => Error::refused(format!("artifact {}: {what}", artifact.image_name), next),
         other => other,
     })?;
-    if found.contains(wanted) {
+    if found.contains(platform) {
         return Ok(());
     }
     let found: Vec<&str> = found.iter().map(String::as_str).collect();
     Err(Error::refused(
         format!(
-            "artifact {}: {} is for {}, and the set says {wanted}",
+            "artifact {}: {} is for {}, and the set says {platform}",
             artifact.image_name,
             artifact.tag.by_digest(),
             found.join(", ")

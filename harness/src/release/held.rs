@@ -6,7 +6,7 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Plan, parity, render};
+use super::{Plan, helm, parity};
 use crate::cluster::Cluster;
 use crate::descriptor;
 use crate::error::{Error, Result};
@@ -26,7 +26,7 @@ pub struct Held {
 pub struct Object {
     /// As the API server gave it, but for what it gives no two clusters alike ([`parity::without_assigned`]).
     pub live: Value,
-    /// As its manifest says.
+    /// As the manifest says that Helm deployed.
     pub manifest: Value,
 }
 
@@ -55,9 +55,9 @@ impl Held {
     /// Reads what the cluster holds of a plan's release.
     ///
     /// # Errors
-    /// [`Error::Kube`] when an object that was deployed cannot be read.
+    /// [`Error::Command`] when Helm does not say what it deployed; [`Error::Kube`] when an object of that cannot be read.
     pub async fn read(cluster: &Cluster, plan: &Plan) -> Result<Self> {
-        let manifests = super::objects(&render(&cluster.tools, plan).await?)?;
+        let manifests = super::objects(&helm::deployed(cluster, plan).await?)?;
         let reads = manifests.into_iter().map(|manifest| read(cluster, &plan.namespace, manifest));
         let mut objects = join_all(reads).await.into_iter().collect::<Result<Vec<_>>>()?;
         for name in [plan.name(descriptor::AUTH_SUFFIX), descriptor::PULL_SECRET.to_owned()] {
@@ -81,7 +81,8 @@ async fn keys_of_secret(cluster: &Cluster, namespace: &str, name: &str) -> Resul
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Secret"));
     let secret = get(cluster, namespace, name, &resource).await?;
     let keys: Vec<&String> = secret["data"].as_object().into_iter().flat_map(|data| data.keys()).collect();
-    let live = serde_json::json!({"kind": "Secret", "metadata": {"name": name}, "type": secret["type"], "keys": keys});
+    let metadata = serde_json::json!({"name": name, "namespace": namespace});
+    let live = serde_json::json!({"kind": "Secret", "metadata": metadata, "type": secret["type"], "keys": keys});
     Ok(Object { manifest: live.clone(), live })
 }
 

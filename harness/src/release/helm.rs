@@ -132,6 +132,12 @@ pub(super) async fn uninstall(cluster: &Cluster, plan: &Plan, lock: Option<Owned
         .map(drop)
 }
 
+/// The manifests of the release as it is deployed, by whichever tool.
+pub(super) async fn deployed(cluster: &Cluster, plan: &Plan) -> Result<String> {
+    let Output { stdout } = on(cluster, plan).await?.args(["get", "manifest", &plan.release]).run().await?;
+    Ok(stdout)
+}
+
 /// The manifests of a plan; needs no cluster.
 ///
 /// # Errors

@@ -47,9 +47,12 @@ impl Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() {
+            let side = if self.left.is_some() { "first" } else { "second" };
+            return write!(f, "{}: only in the {side}", self.object);
+        }
         let word = |value: &Option<Value>| value.as_ref().map_or_else(|| "nothing".to_owned(), Value::to_string);
-        let path = if self.path.is_empty() { "the object" } else { &self.path };
-        write!(f, "{}: {path}: {} is not {}", self.object, word(&self.left), word(&self.right))
+        write!(f, "{}: {}: {} is not {}", self.object, self.path, word(&self.left), word(&self.right))
     }
 }
 
@@ -195,10 +198,7 @@ mod tests {
         let found =
             differences(&[deployment(1, "a")], &[more, json!({"kind": "Service", "metadata": {"name": "api"}})]);
         let found: Vec<String> = found.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            found,
-            ["Deployment api: spec.paused: nothing is not true", "Service api: the object: nothing is not \"there\""]
-        );
+        assert_eq!(found, ["Deployment api: spec.paused: nothing is not true", "Service api: only in the second"]);
     }
 
     #[test]
