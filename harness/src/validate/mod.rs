@@ -34,12 +34,13 @@ use crate::tools::Tools;
 const LISTED: &str = "values-listed";
 
 /// Rules beside those of [`policy`].
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     refusal::LINT,
     refusal::RENDER,
     refusal::SCHEMA,
     object::WELL_FORMED,
     types::TYPES,
+    types::FIELDS,
     separation::TILT,
     separation::DEV,
     LISTED,

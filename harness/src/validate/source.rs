@@ -8,6 +8,7 @@ use std::path::Path as Folder;
 
 use super::finding::{Finding, Place, Subject};
 use super::object::{Path, Step};
+use super::types::FIELDS;
 use crate::descriptor::{CHARTS, UMBRELLA};
 use crate::error::{Error, Result};
 use crate::hash;
@@ -50,19 +51,22 @@ impl Sources {
     #[must_use]
     pub fn locate(&self, finding: Finding, values: &str) -> Finding {
         let Some(Place { file: template, line: None }) = &finding.place else { return finding };
-        let place = self.place(template, finding.subject.as_ref(), &finding.path, values);
+        let place = self.place(template, &finding, values);
         Finding { place, ..finding }
     }
 
-    fn place(&self, template: &str, subject: Option<&Subject>, path: &Path, values: &str) -> Option<Place> {
+    fn place(&self, template: &str, finding: &Finding, values: &str) -> Option<Place> {
+        let path = &finding.path;
         let file = in_checkout(template)?;
         let Some(text) = self.text(&file) else { return Some(Place { file, line: None }) };
         let lines: Vec<&str> = text.lines().collect();
-        let Some(subject) = subject else { return Some(Place { file, line: None }) };
+        let Some(subject) = &finding.subject else { return Some(Place { file, line: None }) };
         let (found, file) = self.follow(&lines, document(&lines, subject), &file, &path.0, DEPTH);
         let line = self.text(&file).and_then(|text| text.lines().nth(found.line)).unwrap_or_default();
-        let of_values = value_path(line).filter(|_| found.matched > 0);
         let rest = &path.0[found.matched..];
+        // A field's name stands in the template even where what it holds is a value.
+        let of_name = finding.rule == FIELDS && rest.is_empty();
+        let of_values = value_path(line).filter(|_| found.matched > 0 && !of_name);
         of_values
             .and_then(|keys| self.value(&file, &keys, rest, values))
             .or(Some(Place { file, line: Some(found.line + 1) }))

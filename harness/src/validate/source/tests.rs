@@ -101,8 +101,19 @@ fn path(text: &str) -> Path {
     "charts/backend/templates/api.yaml:12"
 )]
 fn lines(#[case] kind: &str, #[case] steps: &str, #[case] place: &str) {
-    let subject = Subject { kind: kind.to_owned(), name: "jetscale-backend".to_owned() };
-    let found =
-        sources().place("app/charts/backend/templates/api.yaml", Some(&subject), &path(steps), "values.live.yaml");
-    assert_eq!(found.unwrap().to_string(), place);
+    assert_eq!(located("probes", kind, steps), place);
+}
+
+#[rstest]
+#[case::whose_value_is_one_of_the_values("spec replicas", "charts/backend/templates/api.yaml:7")]
+#[case::within_a_value("spec template spec containers -api resources requests", "charts/app/values.live.yaml:5")]
+fn an_unknown_field(#[case] steps: &str, #[case] place: &str) {
+    assert_eq!(located(FIELDS, "Deployment", steps), place);
+}
+
+fn located(rule: &'static str, kind: &str, steps: &str) -> String {
+    let template = Place { file: "app/charts/backend/templates/api.yaml".to_owned(), line: None };
+    let subject = Some(Subject { kind: kind.to_owned(), name: "jetscale-backend".to_owned() });
+    let finding = Finding { subject, path: path(steps), ..Finding::at(rule, template, "") };
+    sources().locate(finding, "values.live.yaml").place.unwrap().to_string()
 }
