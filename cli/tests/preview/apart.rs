@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use harness::expect;
-use harness::k8s::job::JobSpec;
+use harness::k8s::job::{CONNECT, JobSpec};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use super::cluster::{self, CONNECT, UNTIL_CLOSED};
+use super::cluster::{self, UNTIL_CLOSED};
 use super::place::{Place, namespace_of};
 use super::stores;
 

@@ -7,28 +7,6 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 
-/// Tries the targets in front of `--` until they are open, then each of the others once.
-pub const CONNECT: &str = r#"
-import socket, sys, time
-def ask(target):
-    host, port = target.rsplit(":", 1)
-    try:
-        with socket.create_connection((host, int(port)), timeout=4):
-            return "open"
-    except socket.gaierror:
-        return "unknown"
-    except OSError as error:
-        return "closed " + type(error).__name__
-end = time.monotonic() + 20
-split = sys.argv.index("--")
-for target in sys.argv[1:split]:
-    while (answer := ask(target)) != "open" and time.monotonic() < end:
-        time.sleep(0.1)
-    print(target, answer, flush=True)
-for target in sys.argv[split + 1:]:
-    print(target, ask(target), flush=True)
-"#;
-
 /// Asks until it is refused: a policy is heard of a moment after its pod starts.
 pub const UNTIL_CLOSED: &str = r#"
 import socket, sys, time

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use harness::k8s::job::CONNECT;
 use harness::descriptor::{API, COMPONENTS, FRONTEND, NAMESPACE, POSTGRES, REDIS, RELEASE};
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::stage::Stage;
@@ -13,29 +14,6 @@ use kube::Api;
 use kube::api::{ListParams, PostParams};
 
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// Tries each host:port in front of `--` until it is open, since each target's policies learn of a new client in their
-/// own time; then asks each of the others once. Prints a line for each.
-const CONNECT: &str = r#"
-import socket, sys, time
-def ask(target):
-    host, port = target.rsplit(":", 1)
-    try:
-        with socket.create_connection((host, int(port)), timeout=4):
-            return "open"
-    except socket.gaierror:
-        return "unknown"
-    except OSError as error:
-        return "closed " + type(error).__name__
-end = time.monotonic() + 20
-split = sys.argv.index("--")
-for target in sys.argv[1:split]:
-    while (answer := ask(target)) != "open" and time.monotonic() < end:
-        time.sleep(0.1)
-    print(target, answer, flush=True)
-for target in sys.argv[split + 1:]:
-    print(target, ask(target), flush=True)
-"#;
 
 /// Listens, and says where.
 const LISTEN: &str = r#"

@@ -1,4 +1,5 @@
-//! Who we are at an image registry: by the settings, else by the engine's client's own configuration.
+//! Who we are at an image registry: by the settings, else by the engine's client's own configuration. And whom we trust
+//! to be one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,6 +7,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use crate::error::{Error, Result};
 use crate::settings::{self, Login, Settings};
@@ -20,18 +23,20 @@ const HUB: (&str, &str) = ("docker.io", "https://index.docker.io/v1/");
 pub struct Credentials {
     logins: Vec<Login>,
     docker_config: Option<PathBuf>,
+    ca_bundle: Option<PathBuf>,
 }
 
 impl Credentials {
     /// [`settings::REGISTRY_SERVER`] and its account, else the engine's client's configuration.
     pub fn of(settings: &Settings) -> Self {
         let logins = settings.registry_login.iter().cloned().collect();
-        Self { logins, docker_config: Some(settings.docker_config.join("config.json")) }
+        let docker_config = Some(settings.docker_config.join("config.json"));
+        Self { logins, docker_config, ca_bundle: settings.ca_bundle.clone() }
     }
 
     /// What the engine's client's configuration in a folder says, and nothing else.
     pub fn of_client(docker_config: &Path) -> Self {
-        Self { logins: Vec::new(), docker_config: Some(docker_config.join("config.json")) }
+        Self { logins: Vec::new(), docker_config: Some(docker_config.join("config.json")), ca_bundle: None }
     }
 
     /// The same with one more account, which comes before all others.
@@ -81,6 +86,18 @@ impl Credentials {
             Err(CredentialRetrievalError::HelperFailure { helper, .. }) => Err(refuse(&format!("{helper} fails"))),
             Err(other) => Err(refuse(&other.to_string())),
         }
+    }
+
+    /// Certificates of authorities that are trusted beside the system's, as DER: those of [`settings::CA_BUNDLE`].
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Malformed`] when that file cannot be read.
+    pub(super) fn authorities(&self) -> Result<Vec<Vec<u8>>> {
+        let Some(path) = &self.ca_bundle else { return Ok(Vec::new()) };
+        let say = || format!("read the CA bundle {}", path.display());
+        let text = std::fs::read(path).map_err(Error::io(say()))?;
+        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+        Ok(found.map_err(Error::malformed(say()))?.into_iter().map(|der| der.to_vec()).collect())
     }
 
     /// Where an account was looked for, for an error.
@@ -150,6 +167,19 @@ mod tests {
             secret,
             serde_json::json!({"auths": {"a.example": {"username": "carol", "password": "word", "auth": auth}}})
         );
+    }
+
+    #[test]
+    fn each_authority_of_a_bundle_is_trusted() {
+        let of = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap().cert;
+        let (one, two) = (of("one.example"), of("two.example"));
+        let bundle = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(bundle.path(), format!("# ours\n{}{}", one.pem(), two.pem())).unwrap();
+        let (_folder, mut credentials) = from_file("{}");
+        credentials.ca_bundle = Some(bundle.path().to_owned());
+        assert_eq!(credentials.authorities().unwrap(), [one.der().to_vec(), two.der().to_vec()]);
+        credentials.ca_bundle = Some("/nowhere/ca.pem".into());
+        assert!(credentials.authorities().unwrap_err().report().contains("/nowhere/ca.pem"));
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt};
 use oci_client::Client;
-use oci_client::client::{ClientConfig, ClientProtocol};
+use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError as Oci, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
 use serde_json::{Value, json};
@@ -109,10 +109,13 @@ impl<'a> At<'a> {
         let login = credentials.at(registry).await?;
         let user = login.as_ref().map(|login| login.username.clone());
         let auth = login.map_or(RegistryAuth::Anonymous, |login| RegistryAuth::Basic(login.username, login.password));
+        let authority = |data| Certificate { encoding: CertificateEncoding::Der, data };
+        let extra_root_certificates = credentials.authorities()?.into_iter().map(authority).collect();
         // As the engine's client does: on this machine itself a registry needs no certificate.
         let plain = if is_local(registry) { vec![registry.to_owned()] } else { Vec::new() };
         let client = Client::new(ClientConfig {
             protocol: ClientProtocol::HttpsExcept(plain),
+            extra_root_certificates,
             // Else a request for each piece that comes in.
             use_monolithic_push: true,
             connect_timeout: Some(Duration::from_secs(5)),

@@ -17,6 +17,10 @@ use super::wait::{State, wait_on};
 use super::{CALL, call, within};
 use crate::{Error, Result};
 
+/// A script in Python that tries each host:port in front of `--` until it is open, since each target's policies learn of a
+/// new client in their own time, and then asks each of the others once. It prints a line for each: open, closed, unknown.
+pub const CONNECT: &str = include_str!("connect.py");
+
 const CONTAINER: &str = "job";
 const JOB_LABEL: &str = "batch.kubernetes.io/job-name";
 
