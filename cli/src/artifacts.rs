@@ -28,7 +28,7 @@ pub enum Task {
         /// The repository to push below, such as ghcr.io/jetscale.
         #[arg(long)]
         registry: Option<String>,
-        /// Refuse a working tree with changes that no commit holds.
+        /// Build what the commits hold, and refuse a working tree, the stack's or a sibling service's, with changes.
         #[arg(long)]
         official: bool,
     },

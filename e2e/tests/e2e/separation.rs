@@ -26,6 +26,7 @@ pub fn scenarios() -> Vec<Scenarios> {
                 ("by_a_list", "custom_build('backend', ['skaffold', 'build'], ['apps/backend'])"),
                 ("by_several_lines", "local(\"\"\"\n  set -e\n  skaffold run\n\"\"\")"),
                 ("by_an_extension", "load('ext://skaffold', 'skaffold_build')"),
+                ("by_another_file", "include('./stack/Tiltfile')"),
                 ("by_the_harness", "local_resource('stack', cmd=['cargo stack up'])"),
                 ("by_the_harness_in_a_list", "local_resource('stack', cmd=['cargo', 'stack', 'verify'])"),
             ],

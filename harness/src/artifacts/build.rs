@@ -26,7 +26,7 @@ const TOLD: [&str; 3] = ["JETSCALE_GIT_SHA", "JETSCALE_GIT_REF", "JETSCALE_BUILD
 /// What is asked of a build.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Order<'a> {
-    /// Whether the set is for others: then it is of a clean commit, or refused before anything is built.
+    /// Whether the set is for others: then it is of what clean commits hold, or refused before anything is built.
     pub official: bool,
     /// The repository that images are pushed below, such as `ghcr.io/jetscale`; `None`: the registry beside the cluster.
     pub repository: Option<&'a str>,
@@ -47,9 +47,10 @@ struct SkaffoldOutput {
 /// official set is asked of a tree that no commit holds.
 pub async fn build(_: MayBuild, engine: &Engine, sources: &Sources<'_>, order: Order<'_>) -> Result<ArtifactSet> {
     let started = Instant::now();
-    let origins = Origins::of(sources).await?;
+    let mut origins = Origins::of(sources).await?;
     if order.official {
         origins.expect_official()?;
+        origins = origins.committed(sources.tools, sources.scratch).await?;
     }
     // Skaffold and buildx are needed once the bases are there; having either may take minutes.
     let (mut wanted, bases) = (wanted(), sources.bases(engine));

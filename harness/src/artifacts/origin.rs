@@ -8,7 +8,8 @@ use super::Sources;
 use super::set::DIRTY;
 use crate::descriptor::{BUILT, Built};
 use crate::error::{Error, Result};
-use crate::tools::{Tool, Tools};
+use crate::run::private_folder;
+use crate::tools::{Command, Tool, Tools};
 
 /// What is built from.
 #[derive(Debug)]
@@ -59,6 +60,33 @@ impl Origins {
     pub fn expect_official(&self) -> Result<()> {
         let elsewhere = self.images.iter().filter_map(|origin| origin.revision.as_ref());
         [&self.stack].into_iter().chain(elsewhere).try_for_each(Revision::expect_official)
+    }
+
+    /// The same images from what their commits hold, written below a folder: a working tree may have files that git
+    /// ignores and a .dockerignore lets in. Their times are the commit's, so that their layers are the same each time.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when git or tar fails; [`Error::Refused`] when a .dockerignore is not committed.
+    pub async fn committed(mut self, tools: &Tools, folder: &Path) -> Result<Self> {
+        for Origin { image, folder: context, .. } in &mut self.images {
+            let (archive, into) = (folder.join(format!("{}.tar", image.name)), folder.join(image.name));
+            private_folder(&into)?;
+            // The permissions that a checkout gives; git's own default lets a group write.
+            let git = tools.command(Tool::Git).await?.args(["-c", "tar.umask=0022", "archive", "--format=tar"]);
+            let git = git.arg("--output").arg(&archive);
+            git.arg("HEAD").folder(context).run().await?;
+            Command::new("tar")
+                .arg("--extract")
+                .arg("--file")
+                .arg(&archive)
+                .arg("--directory")
+                .arg(&into)
+                .run()
+                .await?;
+            expect_dockerignore(&into)?;
+            *context = into;
+        }
+        Ok(self)
     }
 }
 
@@ -134,6 +162,7 @@ impl Revision {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Settings;
 
     #[test]
     fn only_clean_commits_are_official() {
@@ -149,6 +178,45 @@ mod tests {
                 assert!(error.contains(sha) && error.contains(&format!("git -C {folder} status")), "{error}");
             }
         }
+    }
+
+    async fn git(folder: &Path, args: &[&str]) {
+        let who = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.com"];
+        let git = Command::new("git").args(who).args(args.iter().copied()).folder(folder);
+        git.run().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_official_image_is_of_what_its_commit_holds() {
+        let (tree, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let tools = Tools::new(&Settings::from_environment().unwrap());
+        let context = tree.path().join("apps/backend");
+        std::fs::create_dir_all(&context).unwrap();
+        let write = |name: &str, text: &str| std::fs::write(context.join(name), text).unwrap();
+        let origins = |revision| {
+            let image = Origin { image: &BUILT[0], folder: context.clone(), revision: None };
+            Origins { stack: revision, images: vec![image] }
+        };
+        write(".gitignore", "*.env\n");
+        write("main.py", "one\n");
+        git(tree.path(), &["init", "--quiet", "."]).await;
+        git(tree.path(), &["add", "."]).await;
+        git(tree.path(), &["commit", "--quiet", "--message=one"]).await;
+        write("secret.env", "password\n");
+        let clean = Revision::of(&tools, &context).await.unwrap();
+        assert!(clean.expect_official().is_ok(), "{clean:?}");
+        let error = origins(clean).committed(&tools, scratch.path()).await.unwrap_err().report();
+        assert!(error.contains("has no .dockerignore"), "{error}");
+        write(".dockerignore", "");
+        let dirty = Revision::of(&tools, &context).await.unwrap();
+        assert!(dirty.sha.ends_with(DIRTY), "{dirty:?}");
+        git(tree.path(), &["add", "."]).await;
+        git(tree.path(), &["commit", "--quiet", "--message=two"]).await;
+        let committed = origins(dirty).committed(&tools, scratch.path()).await.unwrap();
+        let mut names: Vec<_> =
+            std::fs::read_dir(&committed.images[0].folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [".dockerignore", ".gitignore", "main.py"]);
     }
 
     #[test]

@@ -12,17 +12,35 @@ pub const TILTFILE: &str = "Tiltfile";
 /// Skaffold's configuration, in the checkout.
 pub const SKAFFOLD_YAML: &str = "skaffold.yaml";
 
+/// Calls that run another file of Starlark (docs.tilt.dev, "API reference").
+const LOADS: [&str; 3] = ["load(", "load_dynamic(", "include("];
 /// Tasks of ours that run Skaffold.
 const RUNS_SKAFFOLD: [&str; 3] = ["cargo stack up", "cargo stack verify", "cargo stack artifacts"];
 
-/// Where a Tiltfile runs Skaffold: in a text, since that is how a program is named; comments may speak of it.
+/// Where a Tiltfile runs Skaffold: in a text, since that is how a program is named; comments may speak of it. A file that it
+/// loads could, and is not looked into.
 pub fn tiltfile(text: &str) -> Vec<Finding> {
-    let finding = |(line, literal): &(usize, String)| {
-        let place = Place { file: TILTFILE.to_owned(), line: Some(*line) };
-        runs_skaffold(literal)
-            .map(|what| Finding::at(TILT, place, format!("it runs {what}: stage dev is Tilt's alone")))
+    let finding = |literal: &Literal| {
+        let place = Place { file: TILTFILE.to_owned(), line: Some(literal.line) };
+        let what = match runs_skaffold(&literal.text) {
+            Some(what) => format!("it runs {what}: stage dev is Tilt's alone"),
+            None if literal.is_loaded && !literal.text.starts_with("ext://") => {
+                format!("it loads {:?}, and nobody looks whether that runs skaffold: put it here", literal.text)
+            }
+            None => return None,
+        };
+        Some(Finding::at(TILT, place, what))
     };
     literals(text).iter().filter_map(finding).collect()
+}
+
+/// A text literal of a Starlark file.
+struct Literal {
+    /// The line that it starts on.
+    line: usize,
+    text: String,
+    /// Whether it names a file of Starlark that is run.
+    is_loaded: bool,
 }
 
 /// The program, or a task that calls it.
@@ -35,15 +53,17 @@ fn runs_skaffold(literal: &str) -> Option<&'static str> {
     RUNS_SKAFFOLD.into_iter().find(|task| line.contains(task))
 }
 
-/// The text literals of a Starlark file, each with the line that it starts on; those of a list are one, as a command is.
-fn literals(text: &str) -> Vec<(usize, String)> {
-    let mut found: Vec<(usize, String)> = Vec::new();
+/// The text literals of a Starlark file; those of a list are one, as a command is.
+fn literals(text: &str) -> Vec<Literal> {
+    let mut found: Vec<Literal> = Vec::new();
     let mut rest = text;
     let mut in_list = false;
     let line = |rest: &str| text[..text.len() - rest.len()].matches('\n').count() + 1;
     while let Some(at) = rest.find(['#', '"', '\'']) {
         let between = rest[..at].trim();
         in_list = (in_list && between == ",") || between.ends_with('[');
+        let is_call = |before: &str| !before.ends_with(|sign: char| sign.is_alphanumeric() || "_.".contains(sign));
+        let is_loaded = LOADS.iter().any(|call| between.strip_suffix(call).is_some_and(is_call));
         rest = &rest[at..];
         if rest.starts_with('#') {
             rest = rest.find('\n').map_or("", |end| &rest[end..]);
@@ -53,8 +73,8 @@ fn literals(text: &str) -> Vec<(usize, String)> {
         let inner = &rest[quote.len()..];
         let end = closing(inner, quote).unwrap_or(inner.len());
         match found.last_mut() {
-            Some((_, list)) if in_list && between == "," => list.extend([" ", &inner[..end]]),
-            _ => found.push((line(rest), inner[..end].to_owned())),
+            Some(list) if in_list && between == "," => list.text.extend([" ", &inner[..end]]),
+            _ => found.push(Literal { line: line(rest), text: inner[..end].to_owned(), is_loaded }),
         }
         rest = inner.get(end + quote.len()..).unwrap_or_default();
     }
@@ -146,6 +166,9 @@ mod tests {
     #[case::hash_in_a_literal("local('echo # skaffold')", &[1])]
     #[case::escaped_quote("x = 'it\\'s'\nlocal('skaffold')", &[2])]
     #[case::several_lines("local(\n  \"\"\"set -e\n  skaffold run\"\"\")", &[2])]
+    #[case::another_call("x = reload('./more.star')", &[])]
+    #[case::extension("load('ext://helm_resource', 'helm_resource')", &[])]
+    #[case::loaded("# x\nload('./more.star', 'f')\ninclude('other/Tiltfile')", &[2, 3])]
     #[case::harness("local_resource('up', cmd=['cargo', 'stack', 'up'])\nlocal('cargo stack up')", &[1, 2])]
     fn tiltfiles(#[case] text: &str, #[case] lines: &[usize]) {
         let found = tiltfile(text).into_iter().filter_map(|finding| finding.place?.line);
