@@ -4,6 +4,7 @@
 
 mod artifacts;
 mod dev;
+mod mutants;
 mod parity;
 mod preview;
 mod validate;
@@ -111,6 +112,8 @@ enum Task {
     ///
     /// Example: cargo stack validate
     Validate,
+    /// Score.
+    Mutants,
     /// Show what of ours there is: clusters, releases, who uses them, when they go.
     Status,
     /// Print how a run ended: the scenarios that failed, and those ignored, each with its reason.
@@ -224,6 +227,7 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
         Task::Setup { from, stage, dry_run } => setup(&settings, from.into(), stage.into(), dry_run).await,
         Task::Doctor { json } => doctor(&settings, json).await,
         Task::Validate => validate::run(&settings).await,
+        Task::Mutants => mutants::run(&settings).await,
         Task::Status => status(&settings),
         Task::Report { steps: true, .. } => steps(&settings),
         Task::Report { measured: true, .. } => measured(&settings),

@@ -24,6 +24,7 @@ pub mod release;
 
 pub mod dev;
 
+pub mod mutants;
 pub mod validate;
 
 pub mod preview;
@@ -38,6 +39,7 @@ pub mod uninstall;
 
 pub mod doctor;
 
+pub mod contract;
 pub mod descriptor;
 pub mod services;
 

@@ -22,8 +22,6 @@
   valueFrom: {secretKeyRef: {name: {{ .Release.Name }}-auth, key: db-password}}
 - name: JETSCALE_REDIS_HOST
   value: {{ include "backend.redisHost" . | quote }}
-- name: JETSCALE_REDIS_PORT
-  value: {{ ternary .Values.redis.external.port 6379 (not (empty .Values.redis.external.host)) | int | quote }}
 - name: JETSCALE_JWT_SECRET_KEY
   valueFrom: {secretKeyRef: {name: {{ .Release.Name }}-auth, key: jwt-secret-key}}
 {{- range $name, $value := .Values.env }}

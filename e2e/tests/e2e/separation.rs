@@ -1,22 +1,21 @@
 //! Stage dev is Tilt's, every other stage is Skaffold's or Helm's: neither names what is the other's.
 
-use harness::descriptor::{VALUES_FILES, ValuesFile};
+use harness::descriptor::{DEV, E2E, LIVE, MANAGED, PREVIEW, ValuesFile};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::stack::Charts;
 use harness::validate::{Finding, Sources, expect_none, policy, separation};
 use harness::{expect, expect_eq};
 
-const DEV_VALUES: &str = VALUES_FILES[0].file;
+const DEV_VALUES: &str = DEV.file;
 /// What a configuration of Skaffold may look like.
 const SKAFFOLD: &str = include_str!("../fixtures/skaffold.yaml");
 /// What a values file may look like.
 const VALUES: &str = include_str!("../fixtures/values.yaml");
 
 pub fn scenarios() -> Vec<Scenarios> {
-    let [_, e2e, preview, live] = VALUES_FILES;
     vec![
         scenario(the_tiltfile_skaffold_yaml_and_values_files_keep_apart),
-        each(no_command_is_overridden, [("e2e", e2e), ("preview", preview), ("live", live)]),
+        each(no_command_is_overridden, [("e2e", E2E), ("preview", PREVIEW), ("managed", MANAGED), ("live", LIVE)]),
         each(
             a_tiltfile_that_runs_skaffold_is_caught,
             [
@@ -102,9 +101,8 @@ async fn a_values_file_that_names_dev_is_caught(_: Charts, change: Change) -> Sc
 
 /// Stage dev's values alone may set a command; the charts' schema refuses it elsewhere, so dev mode is rendered here.
 async fn a_command_in_a_release_is_caught(charts: Charts, command: &'static str) -> ScenarioResult {
-    let [dev, ..] = VALUES_FILES;
-    let plan = charts.with_values(&dev).with(command);
-    let mut rendered = charts.rendered(&plan, &dev).await?;
+    let plan = charts.with_values(&DEV).with(command);
+    let mut rendered = charts.rendered(&plan, &DEV).await?;
     expect_none(&policy::COMMAND.check(&rendered))?;
     rendered.dev = false;
     let found = policy::COMMAND.check(&rendered);

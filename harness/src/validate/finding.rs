@@ -67,7 +67,7 @@ impl Finding {
         about.extend((!self.path.is_empty()).then(|| self.path.to_string()));
         about.extend(match self.values.len() {
             0 => None,
-            count if count == VALUES_FILES.len() => Some("every values file".to_owned()),
+            _ if VALUES_FILES.iter().all(|one| self.values.contains(&one.file)) => Some("every values file".to_owned()),
             _ => Some(self.values.join(", ")),
         });
         if about.is_empty() { self.message.clone() } else { format!("{} ({})", self.message, about.join("; ")) }

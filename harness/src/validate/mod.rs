@@ -4,6 +4,7 @@
 //! [`policy`]; texts are checked for the separation of stage dev from the others.
 
 mod finding;
+pub mod nginx;
 mod object;
 pub mod policy;
 mod refusal;
@@ -12,12 +13,10 @@ mod source;
 mod sweeper;
 pub mod types;
 
-use std::path::Path;
-
 use futures::future::join_all;
 
 pub use finding::{Finding, Place, Subject, merge};
-pub use object::{Object, Rendered};
+pub use object::{Object, Path, Rendered, Step};
 pub use source::Sources;
 pub use sweeper::check as administrators;
 
@@ -33,14 +32,15 @@ use crate::tools::Tools;
 /// Rule: every values file of the umbrella is one that is checked.
 const LISTED: &str = "values-listed";
 
-/// Rules beside those of [`policy`].
-const OTHERS: [&str; 9] = [
+/// Rules about rendered objects beside those of [`policy`].
+pub const OF_OBJECTS: [&str; 2] = [types::TYPES, types::FIELDS];
+
+/// Rules about texts and calls.
+const OTHERS: [&str; 7] = [
     refusal::LINT,
     refusal::RENDER,
     refusal::SCHEMA,
     object::WELL_FORMED,
-    types::TYPES,
-    types::FIELDS,
     separation::TILT,
     separation::DEV,
     LISTED,
@@ -75,7 +75,8 @@ pub fn plan(charts: Staged, file: &ValuesFile) -> Plan {
 /// # Errors
 /// [`Error::Command`] when it does not render.
 pub async fn render(tools: &Tools, plan: &Plan, file: &ValuesFile) -> Result<Rendered> {
-    Ok(Rendered::parse(&release::render(tools, plan).await?, &plan.namespace, file.dev))
+    let rendered = Rendered::parse(&release::render(tools, plan).await?, (&plan.namespace, &plan.release), file.dev);
+    Ok(Rendered { live: file.file == descriptor::LIVE.file, ..rendered })
 }
 
 /// The plan with the longest release name that the charts take.
@@ -88,6 +89,19 @@ pub fn longest_name(plan: &Plan) -> Plan {
 pub fn check(rendered: &Rendered) -> Vec<Finding> {
     let broken = rendered.broken.iter().cloned();
     broken.chain(types::check(rendered)).chain(policy::check(rendered)).collect()
+}
+
+/// The same after a change of some objects, named with the kind that they had, of a render that nothing is wrong with:
+/// what looks at each object by itself looks at those alone.
+pub fn check_changed(rendered: &Rendered, changed: &[(usize, &str)]) -> Vec<Finding> {
+    let objects = changed.iter().map(|(at, _)| rendered.objects[*at].clone()).collect();
+    let alone = Rendered { objects, ..rendered.without_objects() };
+    let concerned = |rule: &&policy::Rule| {
+        changed.iter().any(|(at, kind)| rule.looks_at(kind) || rule.looks_at(rendered.objects[*at].kind()))
+    };
+    let rules = policy::RULES.iter().filter(concerned);
+    let found = rules.flat_map(|rule| rule.check(if rule.is_alone() { &alone } else { rendered }));
+    types::check(&alone).into_iter().chain(found).collect()
 }
 
 /// Checks every values file, side by side, the chart for administrators, and what lies beside the charts.
@@ -105,8 +119,21 @@ pub async fn run(tools: &Tools, project: &Project, charts: &Staged) -> Result<Re
     }
     let (found, count) = administrators(tools, &project.root).await?;
     findings.extend(found);
-    let rules = policy::RULES.len() + OTHERS.len();
+    let rules = policy::RULES.len() + OF_OBJECTS.len() + OTHERS.len();
     Ok(Report { findings: merge(findings), files: VALUES_FILES.len() + 1, objects: objects + count, rules })
+}
+
+/// What every values file renders to, by its name, with images that do not exist.
+///
+/// # Errors
+/// [`Error::Command`] when one does not render; [`Error::Unmet`] when a document of it is no object.
+pub async fn renders(tools: &Tools, charts: &Staged) -> Result<Vec<(&'static str, Rendered)>> {
+    let one = async |file: &'static ValuesFile| {
+        let rendered = render(tools, &plan(charts.clone(), file), file).await?;
+        expect_none(&rendered.broken)?;
+        Ok((file.name, rendered))
+    };
+    join_all(VALUES_FILES.iter().map(one)).await.into_iter().collect()
 }
 
 /// Checks one values file: findings, and how many objects it renders to.
@@ -157,13 +184,13 @@ fn names_alone(long: &Rendered, known: &[Finding]) -> Vec<Finding> {
 
 /// What needs no render: the Tiltfile, skaffold.yaml, and values files as texts.
 pub fn beside(sources: &Sources) -> Vec<Finding> {
-    let dev = VALUES_FILES.iter().find(|file| file.dev).map_or("", |file| file.file);
+    let dev = descriptor::DEV.file;
     let mut findings = Vec::new();
     findings.extend(sources.text(separation::TILTFILE).map(separation::tiltfile).unwrap_or_default());
     let skaffold = sources.text(separation::SKAFFOLD_YAML).map(|text| separation::skaffold(text, dev));
     findings.extend(skaffold.unwrap_or_default());
     for (path, text) in sources.files() {
-        let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
+        let name = std::path::Path::new(path).file_name().unwrap_or_default().to_string_lossy();
         if !name.starts_with("values") || !name.ends_with(".yaml") || name == dev {
             continue;
         }

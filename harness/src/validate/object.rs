@@ -1,6 +1,7 @@
 //! Rendered objects, and a walk through one that knows where it is.
 
 use std::fmt;
+use std::rc::Rc;
 
 use serde_json::Value;
 
@@ -10,12 +11,16 @@ use super::finding::{Finding, Place, Subject};
 pub const WELL_FORMED: &str = "well-formed";
 
 /// What one values file renders to.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Rendered {
     /// Whether it is stage dev's.
     pub dev: bool,
+    /// Whether it is stage live's.
+    pub live: bool,
     /// The namespace it was rendered for.
     pub namespace: String,
+    /// The release it was rendered for.
+    pub release: String,
     /// The objects.
     pub objects: Vec<Object>,
     /// Documents that are no objects.
@@ -23,7 +28,7 @@ pub struct Rendered {
 }
 
 /// One rendered object.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Object {
     /// The object itself.
     pub value: Value,
@@ -50,14 +55,34 @@ pub struct Node<'a> {
     object: &'a Object,
     /// Null where it is absent.
     pub value: &'a Value,
-    /// Where it is, or would be.
-    pub path: Path,
+    trail: Option<Rc<Trail<'a>>>,
+}
+
+/// How a walk came to a node, from its end: a path is made of it where something is wrong alone, since rules take many
+/// steps and find little.
+#[derive(Debug)]
+struct Trail<'a> {
+    before: Option<Rc<Trail<'a>>>,
+    last: Footstep<'a>,
+}
+
+#[derive(Debug)]
+enum Footstep<'a> {
+    Key(&'a str),
+    Item(usize, &'a Value),
 }
 
 impl Rendered {
+    /// The same release, of which nothing is rendered.
+    pub fn without_objects(&self) -> Self {
+        let (namespace, release) = (self.namespace.clone(), self.release.clone());
+        Self { dev: self.dev, live: self.live, namespace, release, ..Self::default() }
+    }
+
     /// Reads what `helm template` printed.
-    pub fn parse(text: &str, namespace: &str, dev: bool) -> Self {
-        let mut rendered = Self { dev, namespace: namespace.to_owned(), ..Self::default() };
+    pub fn parse(text: &str, (namespace, release): (&str, &str), dev: bool) -> Self {
+        let (namespace, release) = (namespace.to_owned(), release.to_owned());
+        let mut rendered = Self { dev, namespace, release, ..Self::default() };
         for document in documents(text) {
             let template = document.lines().find_map(|line| line.strip_prefix("# Source: ")).unwrap_or_default();
             // By way of serde_yaml's own value, which refuses a key that stands twice.
@@ -92,7 +117,7 @@ fn documents(text: &str) -> Vec<String> {
 impl Object {
     /// The whole object, to walk through.
     pub fn root(&self) -> Node<'_> {
-        Node { object: self, value: &self.value, path: Path::default() }
+        Node { object: self, value: &self.value, trail: None }
     }
 
     /// Its kind, or the empty string.
@@ -150,6 +175,63 @@ impl Path {
         self.0.is_empty()
     }
 
+    /// The path with every place in a list as `[]`: the same for all items.
+    pub fn pattern(&self) -> String {
+        let anywhere = |step: &Step| match step {
+            Step::Item(..) => "[]".to_owned(),
+            Step::Key(_) => Self(vec![step.clone()]).to_string(),
+        };
+        let mut pattern = String::new();
+        for step in self.0.iter().map(anywhere) {
+            let dot = !pattern.is_empty() && !step.starts_with('[');
+            pattern.extend([if dot { "." } else { "" }, &step]);
+        }
+        pattern
+    }
+
+    /// The key that the last step is, or that the list is under whose item it is.
+    pub fn last_key(&self) -> Option<&str> {
+        self.0.iter().rev().find_map(|step| match step {
+            Step::Key(key) => Some(key.as_str()),
+            Step::Item(..) => None,
+        })
+    }
+
+    /// What is there in an object.
+    pub fn find<'a>(&self, object: &'a Value) -> Option<&'a Value> {
+        self.0.iter().try_fold(object, |value, step| match step {
+            Step::Key(key) => value.get(key),
+            Step::Item(at, _) => value.get(at),
+        })
+    }
+
+    fn find_mut<'a>(steps: &[Step], object: &'a mut Value) -> Option<&'a mut Value> {
+        steps.iter().try_fold(object, |value, step| match step {
+            Step::Key(key) => value.get_mut(key),
+            Step::Item(at, _) => value.get_mut(at),
+        })
+    }
+
+    /// Takes what is there out of an object.
+    pub fn remove_from(&self, object: &mut Value) {
+        let Some((last, steps)) = self.0.split_last() else { return };
+        match (Self::find_mut(steps, object), last) {
+            (Some(Value::Object(map)), Step::Key(key)) => drop(map.remove(key)),
+            (Some(Value::Array(list)), Step::Item(at, _)) if *at < list.len() => drop(list.remove(*at)),
+            _ => {}
+        }
+    }
+
+    /// Puts a value there, into a map or in the place of what is in a list.
+    pub fn set_in(&self, object: &mut Value, value: Value) {
+        let Some((last, steps)) = self.0.split_last() else { return };
+        match (Self::find_mut(steps, object), last) {
+            (Some(Value::Object(map)), Step::Key(key)) => drop(map.insert(key.clone(), value)),
+            (Some(Value::Array(list)), Step::Item(at, _)) if *at < list.len() => list[*at] = value,
+            _ => {}
+        }
+    }
+
     fn with(&self, step: Step) -> Self {
         Self(self.0.iter().cloned().chain([step]).collect())
     }
@@ -169,27 +251,27 @@ impl fmt::Display for Path {
 }
 
 impl<'a> Node<'a> {
+    fn step(&self, value: &'a Value, last: Footstep<'a>) -> Self {
+        Self { object: self.object, value, trail: Some(Rc::new(Trail { before: self.trail.clone(), last })) }
+    }
+
     /// The part under a key.
     #[must_use]
-    pub fn get(&self, key: &str) -> Self {
-        Self { object: self.object, value: &self.value[key], path: self.path.key(key) }
+    pub fn get(&self, key: &'a str) -> Self {
+        self.step(&self.value[key], Footstep::Key(key))
     }
 
     /// The part under several keys.
     #[must_use]
-    pub fn at(&self, keys: &[&str]) -> Self {
+    pub fn at(&self, keys: &[&'a str]) -> Self {
         keys.iter().fold(self.clone(), |node, key| node.get(key))
     }
 
     /// The items of a list; none where it is absent.
     pub fn items(&self) -> impl Iterator<Item = Self> + use<'a> {
-        let (object, path) = (self.object, self.path.clone());
+        let node = self.clone();
         let list = self.value.as_array().map(Vec::as_slice).unwrap_or_default();
-        list.iter().enumerate().map(move |(index, value)| Self {
-            object,
-            value,
-            path: path.item(index, value["name"].as_str()),
-        })
+        list.iter().enumerate().map(move |(at, value)| node.step(value, Footstep::Item(at, value)))
     }
 
     /// Keys and values of a map; none where it is absent.
@@ -209,9 +291,22 @@ impl<'a> Node<'a> {
         !self.value.is_null()
     }
 
+    /// Where it is, or would be.
+    pub fn path(&self) -> Path {
+        let steps = std::iter::successors(self.trail.as_deref(), |trail| trail.before.as_deref());
+        let mut steps: Vec<Step> = steps
+            .map(|trail| match trail.last {
+                Footstep::Key(key) => Step::Key(key.to_owned()),
+                Footstep::Item(at, value) => Step::Item(at, value["name"].as_str().map(str::to_owned)),
+            })
+            .collect();
+        steps.reverse();
+        Path(steps)
+    }
+
     /// Something wrong here.
     pub fn finding(&self, message: impl Into<String>) -> Finding {
-        self.object.finding(&self.path, message)
+        self.object.finding(&self.path(), message)
     }
 }
 
@@ -223,7 +318,7 @@ mod tests {
     fn documents_keep_their_template_and_a_key_that_stands_twice_is_found() {
         let text = "---\n# Source: app/templates/a.yaml\nkind: A\n---\n# Source: app/templates/b.yaml\n# nothing\n\
                     ---\n# Source: app/templates/c.yaml\nkind: C\nkind: D\n";
-        let rendered = Rendered::parse(text, "jetscale", false);
+        let rendered = Rendered::parse(text, ("jetscale", "jetscale"), false);
         assert_eq!(rendered.objects.len(), 1);
         assert_eq!((rendered.objects[0].kind(), rendered.objects[0].template.as_str()), ("A", "app/templates/a.yaml"));
         let broken = rendered.broken.iter().map(ToString::to_string).collect::<String>();
@@ -236,7 +331,7 @@ mod tests {
         let object = Object { value, template: String::new() };
         let container = object.root().at(&["spec", "containers"]).items().next().unwrap();
         assert_eq!(container.get("readinessProbe").finding("").path.to_string(), "spec.containers[0]");
-        assert_eq!(container.path.0[2], Step::Item(0, Some("api".into())));
+        assert_eq!(container.path().0[2], Step::Item(0, Some("api".into())));
         assert_eq!(object.root().get("a.b/c").path.to_string(), "[\"a.b/c\"]");
     }
 }

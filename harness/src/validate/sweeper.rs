@@ -42,7 +42,7 @@ pub async fn check(tools: &Tools, root: &Path) -> Result<(Vec<Finding>, usize)> 
         Ok(output) => output.stdout,
         Err(error) => return Ok((refused(refusal::RENDER, error)?, 0)),
     };
-    let rendered = Rendered::parse(&text, PREVIEWS_NAMESPACE, false);
+    let rendered = Rendered::parse(&text, (PREVIEWS_NAMESPACE, PREVIEWS_NAMESPACE), false);
     let mut findings = linted.map_or_else(|error| refused(refusal::LINT, error), |_| Ok(Vec::new()))?;
     findings.extend(rendered.broken.iter().cloned().chain(types::check(&rendered)));
     let rules = policy::RULES.iter().filter(|rule| !NOT_FOR_IT.contains(&rule.name));

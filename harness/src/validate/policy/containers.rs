@@ -1,6 +1,6 @@
-//! Rules about containers: images, probes, resources, security.
+//! Rules about containers: images, commands, security.
 
-use super::{all_containers, pod, pods, runs_for_ever};
+use super::{all_containers, pods};
 use crate::artifacts::Reference;
 use crate::validate::finding::Finding;
 use crate::validate::object::{Node, Rendered};
@@ -33,37 +33,6 @@ pub fn latest(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// Kubernetes asks each container whether it can serve, and whether it still lives.
-pub fn probes(rendered: &Rendered) -> Vec<Finding> {
-    let workloads = rendered.objects.iter().filter(|object| runs_for_ever(object)).filter_map(pod);
-    workloads
-        .flat_map(|pod| pod.at(&["spec", "containers"]).items())
-        .flat_map(|container| {
-            let has = |probe: &str| container.get(probe).is_set();
-            let name = container.get("name").text();
-            let ready = (!has("readinessProbe")).then(|| format!("container {name} has no readinessProbe"));
-            let lives = (!has("livenessProbe") && !has("startupProbe"))
-                .then(|| format!("container {name} has neither a livenessProbe nor a startupProbe"));
-            ready.into_iter().chain(lives).map(|message| container.finding(message)).collect::<Vec<_>>()
-        })
-        .collect()
-}
-
-/// The scheduler knows what each container needs, and no leak takes the node.
-pub fn resources(rendered: &Rendered) -> Vec<Finding> {
-    const NEEDED: [[&str; 2]; 3] = [["requests", "cpu"], ["requests", "memory"], ["limits", "memory"]];
-    each(rendered)
-        .flat_map(|(_, container)| {
-            let name = container.get("name").text();
-            let resources = container.get("resources");
-            let absent = NEEDED.into_iter().filter(move |keys| !resources.at(keys).is_set());
-            absent.map(move |[list, what]| {
-                container.at(&["resources", list]).finding(format!("container {name} has no resources.{list}.{what}"))
-            })
-        })
-        .collect()
-}
-
 /// Pod Security "restricted", and nothing of the host.
 pub fn security_context(rendered: &Rendered) -> Vec<Finding> {
     let containers = each(rendered).flat_map(|(pod, container)| unsafe_settings(&pod, &container));
@@ -79,7 +48,7 @@ pub fn security_context(rendered: &Rendered) -> Vec<Finding> {
 fn unsafe_settings(pod: &Node<'_>, container: &Node<'_>) -> Vec<Finding> {
     let (own, pods) = (container.get("securityContext"), pod.at(&["spec", "securityContext"]));
     // What a container says goes before what its pod says.
-    let effective = |keys: &[&str]| if own.at(keys).is_set() { own.at(keys) } else { pods.at(keys) };
+    let effective = |keys: &[&'static str]| if own.at(keys).is_set() { own.at(keys) } else { pods.at(keys) };
     let non_root = effective(&["runAsNonRoot"]);
     let seccomp = effective(&["seccompProfile", "type"]);
     let escalation = own.get("allowPrivilegeEscalation");
@@ -102,7 +71,7 @@ fn unsafe_settings(pod: &Node<'_>, container: &Node<'_>) -> Vec<Finding> {
     let name = container.get("name").text();
     let wrong = checks.into_iter().filter(|(holds, ..)| !holds);
     wrong
-        .map(|(_, node, what)| match node.path.0.starts_with(&container.path.0) {
+        .map(|(_, node, what)| match node.path().0.starts_with(&container.path().0) {
             true => node.finding(format!("container {name}: {what}")),
             false => node.finding(what),
         })

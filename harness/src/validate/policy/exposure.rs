@@ -1,6 +1,7 @@
 //! Rules about what a release touches outside of itself: hosts, ports of nodes, hooks, namespaces.
 
 use super::{all_containers, pods};
+use crate::descriptor;
 use crate::validate::finding::Finding;
 use crate::validate::object::{Node, Rendered};
 use crate::validate::types::is_cluster_scoped;
@@ -24,6 +25,71 @@ pub fn ingress_host(rendered: &Rendered) -> Vec<Finding> {
             findings
         })
         .collect()
+}
+
+/// All of a host's paths go to the router, and to nothing beside it.
+pub fn ingress_route(rendered: &Rendered) -> Vec<Finding> {
+    let router = format!("{}-{}", rendered.release, descriptor::FRONTEND.suffix);
+    let mut findings = Vec::new();
+    for object in rendered.objects.iter().filter(|object| object.kind() == "Ingress") {
+        for rule in object.root().at(&["spec", "rules"]).items() {
+            let paths: Vec<_> = rule.at(&["http", "paths"]).items().collect();
+            let whole = paths.iter().any(|path| path.get("path").text() == "/" && path.get("pathType").text() == "Prefix");
+            if !whole {
+                findings.push(rule.get("http").finding("no path is / of type Prefix: a part of the site is not there"));
+            }
+            let past = paths.iter().map(|path| path.at(&["backend", "service", "name"])).filter(|name| name.text() != router);
+            findings.extend(past.map(|name| name.finding(format!("{} is past the router, {router}: without its headers and limits", name.value))));
+        }
+        if object.root().at(&["spec", "defaultBackend"]).is_set() {
+            findings.push(object.root().get("spec").finding("a default backend answers for every host"));
+        }
+    }
+    findings
+}
+
+/// Each host is one of ours, asked by TLS; where a load balancer of AWS serves it, by redirect, and straight to the pods.
+pub fn ingress_tls(rendered: &Rendered) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for object in rendered.objects.iter().filter(|object| object.kind() == "Ingress") {
+        let root = object.root();
+        let spec = root.get("spec");
+        let tls: Vec<_> = spec.get("tls").items().flat_map(|tls| tls.get("hosts").items()).map(|host| host.text()).collect();
+        for host in spec.get("rules").items().map(|rule| rule.get("host")) {
+            let of_preview = host.text().strip_suffix(descriptor::PREVIEW_DOMAIN).and_then(|rest| rest.strip_prefix("pr-")?.strip_suffix('.'));
+            let ours = match rendered.live {
+                true => host.text() == descriptor::PREVIEW_DOMAIN,
+                false => of_preview.is_some_and(|number| number.parse::<u32>().is_ok()),
+            };
+            if !ours {
+                findings.push(host.finding(format!("{} is not the host of this stage", host.value)));
+            }
+            if !tls.contains(&host.text()) {
+                findings.push(spec.get("tls").finding(format!("{} is not asked by TLS", host.value)));
+            }
+        }
+        let class = spec.get("ingressClassName");
+        if rendered.live && class.text() != "alb" {
+            findings.push(class.finding(format!("the class is {}: no controller of the live cluster serves that", class.value)));
+        }
+        if class.text() == "alb" {
+            let annotations = root.at(&["metadata", "annotations"]);
+            // docs: kubernetes-sigs/aws-load-balancer-controller, "Ingress annotations".
+            let needed = [
+                ("alb.ingress.kubernetes.io/scheme", "internet-facing", "nobody outside reaches it"),
+                ("alb.ingress.kubernetes.io/target-type", "ip", "a ClusterIP has no port of a node to send to"),
+                ("alb.ingress.kubernetes.io/listen-ports", r#"[{"HTTP": 80}, {"HTTPS": 443}]"#, "who types the name, or asks by TLS, gets no answer"),
+                ("alb.ingress.kubernetes.io/ssl-redirect", "443", "the site is served in the clear"),
+            ];
+            for (name, wanted, why) in needed {
+                let set = annotations.get(name);
+                if set.text() != wanted {
+                    findings.push(set.finding(format!("{name} is {}, not {wanted}: {why}", set.value)));
+                }
+            }
+        }
+    }
+    findings
 }
 
 /// Nothing listens on a node, or at a load balancer of its own, beside the Ingress.

@@ -1,15 +1,33 @@
 //! What must hold of rendered objects beyond their types: pure rules.
 
 mod containers;
+mod environment;
 mod exposure;
+mod labels;
 mod names;
+mod network;
+mod pods;
+mod probes;
+mod resources;
+mod rollout;
+mod router;
 mod secrets;
 mod selectors;
+mod services;
 #[cfg(test)]
 mod tests;
+mod volumes;
 
 use super::finding::Finding;
 use super::object::{Node, Object, Rendered};
+use crate::contract::{self, Promise};
+
+/// The label of the chart that an object is of (kubernetes.io, "Recommended Labels").
+const NAME: &str = "app.kubernetes.io/name";
+/// The label of its release.
+const INSTANCE: &str = "app.kubernetes.io/instance";
+/// The label of its component.
+const COMPONENT: &str = "app.kubernetes.io/component";
 
 /// One rule.
 #[derive(Debug, Clone, Copy)]
@@ -18,16 +36,32 @@ pub struct Rule {
     pub name: &'static str,
     /// Whether stage dev is exempt.
     dev_exempt: bool,
+    /// The kinds that it compares with each other; none: it looks at each object by itself.
+    compares: &'static [&'static str],
     check: fn(&Rendered) -> Vec<Finding>,
 }
 
-const fn rule(name: &'static str, check: fn(&Rendered) -> Vec<Finding>) -> Rule {
-    Rule { name, dev_exempt: false, check }
+type Check = fn(&Rendered) -> Vec<Finding>;
+
+/// A rule about each object by itself.
+const fn rule(name: &'static str, check: Check) -> Rule {
+    Rule { name, dev_exempt: false, compares: &[], check }
 }
 
-const fn outside_dev(name: &'static str, check: fn(&Rendered) -> Vec<Finding>) -> Rule {
-    Rule { name, dev_exempt: true, check }
+/// The same, from which stage dev is exempt.
+const fn outside_dev(name: &'static str, check: Check) -> Rule {
+    Rule { dev_exempt: true, ..rule(name, check) }
 }
+
+/// A rule about what objects of these kinds are to each other.
+const fn between(name: &'static str, kinds: &'static [&'static str], check: Check) -> Rule {
+    Rule { compares: kinds, ..rule(name, check) }
+}
+
+/// What has pods that run for ever.
+const SERVING: &[&str] = &["Deployment", "StatefulSet"];
+/// Any kind.
+const ANY: &[&str] = &["*"];
 
 /// Rule: the chart leaves a container's command to its image.
 pub const COMMAND: Rule = outside_dev("container-command", containers::command);
@@ -38,23 +72,61 @@ pub const NAMES: Rule = rule("name-length", names::fit);
 pub const RULES: &[Rule] = &[
     outside_dev("image-digest", containers::digest),
     rule("image-latest", containers::latest),
-    rule("probes", containers::probes),
-    rule("resources", containers::resources),
+    rule("probes", probes::present),
+    rule("probe-timing", probes::timing),
+    rule("probe-question", probes::questions),
+    rule("resources", resources::present),
+    rule("resource-proportion", resources::proportion),
+    between("resources-fit", SERVING, resources::fit),
     rule("security-context", containers::security_context),
     outside_dev("read-only-root", containers::read_only_root),
     COMMAND,
+    rule("no-token", pods::token),
+    between("own-account", SERVING, pods::account),
+    rule("no-service-links", pods::service_links),
+    rule("one-user", pods::user),
+    between("pull", &["Deployment", "StatefulSet", "ServiceAccount"], pods::pull),
+    between("cloud-role", &["Deployment", "StatefulSet", "ServiceAccount"], pods::cloud_role),
     rule("literal-secret", secrets::literal),
     NAMES,
-    rule("unique", names::unique),
+    between("unique", ANY, names::unique),
+    between("names-and-ports", ANY, services::names_and_ports),
+    between("labels", ANY, labels::recommended),
     rule("ingress-host", exposure::ingress_host),
+    between("ingress-route", &["Ingress"], exposure::ingress_route),
+    rule("ingress-tls", exposure::ingress_tls),
     outside_dev("node-port", exposure::node_port),
     rule("hook", exposure::hook),
     rule("own-namespace", exposure::own_namespace),
-    rule("selectors-match", selectors::matching),
-    rule("references-resolve", selectors::resolving),
+    between("selectors-match", ANY, selectors::matching),
+    between("one-selector", ANY, services::one_selector),
+    between("references-resolve", ANY, selectors::resolving),
+    between("network-reach", &["Deployment", "StatefulSet", "NetworkPolicy", "Ingress"], network::reach),
+    between("environment", &["Deployment", "StatefulSet", "Service", "NetworkPolicy"], environment::told),
+    rule("mounts", volumes::mounts),
+    rule("volume-size", volumes::sizes),
+    rule("promised-volumes", volumes::promised),
+    rule("update", rollout::update),
+    rule("graceful-end", rollout::end),
+    between("disruption", &["Deployment", "PodDisruptionBudget"], rollout::disruption),
+    between("configuration-rolls", &["Deployment", "StatefulSet", "ConfigMap"], rollout::configuration),
+    rule("spread", rollout::spread),
+    between("router-routes", &["ConfigMap", "Service"], router::routes),
+    rule("router-tells", router::tells),
+    between("router-limits", &["ConfigMap", "Deployment"], router::limits),
 ];
 
 impl Rule {
+    /// Whether it looks at each object by itself.
+    pub fn is_alone(&self) -> bool {
+        self.compares.is_empty()
+    }
+
+    /// Whether it may find something else where an object of that kind changed.
+    pub fn looks_at(&self, kind: &str) -> bool {
+        self.is_alone() || self.compares == ANY || self.compares.contains(&kind)
+    }
+
     /// What breaks it.
     pub fn check(&self, rendered: &Rendered) -> Vec<Finding> {
         if rendered.dev && self.dev_exempt {
@@ -83,6 +155,11 @@ fn pod(object: &Object) -> Option<Node<'_>> {
 /// Whether its containers run for ever, so that somebody must know how they are.
 fn runs_for_ever(object: &Object) -> bool {
     !matches!(object.kind(), "Job" | "CronJob")
+}
+
+/// What the contract says of the component whose pod this is.
+fn promise(pod: &Node<'_>) -> Option<&'static Promise> {
+    contract::of(pod.at(&["metadata", "labels", COMPONENT]).text())
 }
 
 /// Init containers and containers of a pod.

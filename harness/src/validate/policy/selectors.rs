@@ -51,7 +51,7 @@ fn own_pods(object: &Object) -> Vec<Finding> {
 }
 
 /// The workloads whose pods a selector finds.
-fn selected<'a>(selector: &Node<'_>, rendered: &'a Rendered) -> Vec<&'a Object> {
+pub(super) fn selected<'a>(selector: &Node<'_>, rendered: &'a Rendered) -> Vec<&'a Object> {
     let finds =
         |object: &&Object| pod(object).is_some_and(|pod| selects(selector, pod.at(&["metadata", "labels"]).value));
     rendered.objects.iter().filter(finds).collect()
@@ -87,7 +87,8 @@ fn list(objects: &[&Object]) -> String {
     objects.iter().map(|object| format!("{} {}", object.kind(), object.name())).collect::<Vec<_>>().join(" and ")
 }
 
-/// What an object names is in the release: ports, Services, ServiceAccounts, ConfigMaps. Secrets are made beside it.
+/// What an object names is in the release: ports, Services, ServiceAccounts, ConfigMaps with their keys. Secrets are made
+/// beside it.
 pub fn resolving(rendered: &Rendered) -> Vec<Finding> {
     let mut findings = Vec::new();
     for object in &rendered.objects {

@@ -116,7 +116,7 @@ const WORDS: [(&str, &str); 4] = [
 
 fn release(dev: bool) -> Rendered {
     let text = WORDS.iter().fold(RELEASE.to_owned(), |text, (word, meaning)| text.replace(word, meaning));
-    Rendered::parse(&text, "jetscale", dev)
+    Rendered::parse(&text, ("jetscale", "r"), dev)
 }
 
 /// Sets what a JSON pointer names in the object of a kind and name; null removes it, no pointer adds an object.

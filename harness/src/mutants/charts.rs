@@ -1,0 +1,175 @@
+//! The score of the charts' rules, with no cluster: every mutant of every values file, and which rules see it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::time::{Duration, Instant};
+
+use super::equivalent::Equivalent;
+use super::{Mutant, Operator, apply, mutants};
+use crate::error::{Error, Result};
+use crate::validate::{self, Rendered};
+
+/// One mutant, and what became of it.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// The values file's name.
+    pub values: &'static str,
+    /// Kind and name of the object.
+    pub object: String,
+    /// Where in it.
+    pub path: String,
+    /// How it differs.
+    pub operator: Operator,
+    /// What is there instead.
+    pub change: String,
+    /// The rules that see it; none: it survives.
+    pub caught_by: BTreeSet<&'static str>,
+    /// Why nobody could notice, where that is so.
+    pub equivalent: Option<usize>,
+}
+
+/// What all mutants came to.
+#[derive(Debug, Default)]
+pub struct Score {
+    /// All of them, by values file, object and path.
+    pub judged: Vec<Judged>,
+    /// Entries of the file of equivalent mutants that are wrong: they name none, or some that are caught.
+    pub wrong: Vec<String>,
+    /// Rules that see no mutant.
+    pub idle: Vec<&'static str>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Caught, of those that are not equivalent.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// How many are caught.
+    pub caught: usize,
+    /// How many there are.
+    pub of: usize,
+}
+
+impl Tally {
+    /// In percent, rounded down.
+    pub fn percent(self) -> usize {
+        (self.caught * 100).checked_div(self.of).unwrap_or(100)
+    }
+}
+
+impl Score {
+    /// The tally of those that a filter lets through.
+    pub fn tally(&self, filter: impl Fn(&Judged) -> bool) -> Tally {
+        let counted = self.judged.iter().filter(|judged| judged.equivalent.is_none() && filter(judged));
+        let tally = |sum: Tally, judged: &Judged| Tally {
+            caught: sum.caught + usize::from(!judged.caught_by.is_empty()),
+            of: sum.of + 1,
+        };
+        counted.fold(Tally::default(), tally)
+    }
+
+    /// Those that no rule sees and that are not equivalent, each place once: where, what, in which values files.
+    pub fn survivors(&self) -> Vec<String> {
+        let mut places: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        let survives = |judged: &&Judged| judged.caught_by.is_empty() && judged.equivalent.is_none();
+        for judged in self.judged.iter().filter(survives) {
+            let what = format!("{}: {}: {}", judged.object, judged.path, judged.change);
+            places.entry(what).or_default().insert(judged.values);
+        }
+        let told = |(what, values): (&String, &BTreeSet<&str>)| {
+            format!("{what} ({})", values.iter().copied().collect::<Vec<_>>().join(", "))
+        };
+        places.iter().map(told).collect()
+    }
+
+    /// How many mutants each rule sees, and how many it sees alone.
+    pub fn by_rule(&self) -> BTreeMap<&'static str, (usize, usize)> {
+        let mut rules: BTreeMap<_, (usize, usize)> = BTreeMap::new();
+        for judged in &self.judged {
+            for rule in &judged.caught_by {
+                let (all, alone) = rules.entry(*rule).or_default();
+                *all += 1;
+                *alone += usize::from(judged.caught_by.len() == 1);
+            }
+        }
+        rules
+    }
+}
+
+/// Judges all mutants of the renders, on all cores.
+///
+/// # Errors
+/// [`Error::Unmet`] when a render breaks a rule as it is: then nothing is shown by a rule that is broken.
+pub fn score(renders: &[(&'static str, Rendered)], equivalents: &[Equivalent]) -> Result<Score> {
+    let started = Instant::now();
+    for (_, rendered) in renders {
+        validate::expect_none(&validate::check(rendered))?;
+    }
+    let all: Vec<(&'static str, &Rendered, Mutant)> = renders
+        .iter()
+        .flat_map(|(values, rendered)| mutants(rendered).into_iter().map(move |mutant| (*values, rendered, mutant)))
+        .collect();
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let part = all.len().div_ceil(cores).max(1);
+    let judged = std::thread::scope(|scope| {
+        let threads: Vec<_> = all.chunks(part).map(|part| scope.spawn(|| judge(part, equivalents))).collect();
+        threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<std::thread::Result<Vec<_>>>()
+    });
+    let judged = judged.map_err(|_| Error::Unmet("a rule panicked over a mutant".to_owned()))?.concat();
+    let wrong = wrong(&judged, equivalents);
+    let seen: BTreeSet<_> = judged.iter().flat_map(|judged| judged.caught_by.iter().copied()).collect();
+    let idle = validate::OF_OBJECTS.iter().copied().chain(validate::policy::RULES.iter().map(|rule| rule.name));
+    Ok(Score { idle: idle.filter(|rule| !seen.contains(rule)).collect(), judged, wrong, took: started.elapsed() })
+}
+
+fn judge(mutants: &[(&'static str, &Rendered, Mutant)], equivalents: &[Equivalent]) -> Vec<Judged> {
+    let mut current: Option<(&'static str, Rendered)> = None;
+    let one = |(values, rendered, mutant): &(&'static str, &Rendered, Mutant)| {
+        let object = &rendered.objects[mutant.object];
+        let before = mutant.path.find(&object.value);
+        let before = before.map(|value| value.as_str().map_or(value.to_string(), str::to_owned)).unwrap_or_default();
+        let place = format!("{} {}", object.kind(), mutant.path.pattern());
+        let mutated = match &mut current {
+            Some((of, mutated)) if of == values => mutated,
+            other => &mut other.insert((*values, (*rendered).clone())).1,
+        };
+        let changed = apply(mutated, mutant);
+        let kinds: Vec<_> = changed.iter().map(|at| (*at, rendered.objects[*at].kind())).collect();
+        let caught_by = validate::check_changed(mutated, &kinds).into_iter().map(|finding| finding.rule).collect();
+        // Cloning the whole render for each mutant took most of the time.
+        for at in changed {
+            mutated.objects[at].clone_from(&rendered.objects[at]);
+        }
+        Judged {
+            values,
+            object: format!("{} {}", object.kind(), object.name()),
+            path: mutant.path.to_string(),
+            operator: mutant.operator,
+            change: mutant.told(rendered),
+            caught_by,
+            equivalent: equivalents.iter().position(|one| one.holds(&place, mutant.operator, &before)),
+        }
+    };
+    mutants.iter().map(one).collect()
+}
+
+/// An equivalent mutant that a rule sees is not equivalent; an entry that names none is a leaving.
+fn wrong(judged: &[Judged], equivalents: &[Equivalent]) -> Vec<String> {
+    let entry = |(at, one): (usize, &Equivalent)| {
+        let named: Vec<_> = judged.iter().filter(|judged| judged.equivalent == Some(at)).collect();
+        let title = format!("{} {}", one.path, one.operator);
+        let caught = named.iter().find(|judged| !judged.caught_by.is_empty());
+        match (named.is_empty(), caught) {
+            (true, _) => Some(format!("{} names no mutant", title.trim())),
+            (_, Some(judged)) => Some(format!(
+                "{} names {} {}, which {:?} sees: that is not equivalent",
+                title.trim(),
+                judged.object,
+                judged.path,
+                judged.caught_by
+            )),
+            _ => None,
+        }
+    };
+    equivalents.iter().enumerate().filter_map(entry).collect()
+}

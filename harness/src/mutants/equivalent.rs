@@ -1,0 +1,82 @@
+//! Mutants that nobody could notice: named in a file, each with its reason.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::Operator;
+use crate::error::{Error, Result};
+
+/// The file, in the checkout.
+pub const FILE: &str = "e2e/mutants/equivalent.yaml";
+
+/// A group of mutants that are equivalent for one reason.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Equivalent {
+    /// Kind and path, with `[]` for each item of a list: `Deployment spec.replicas`; `*` stands for anything.
+    pub path: String,
+    /// The operator's name; empty: any.
+    #[serde(default)]
+    pub operator: String,
+    /// What the mutated leaf was, or what was added; empty: anything.
+    #[serde(default)]
+    pub value: String,
+    /// Why nobody could notice.
+    pub because: String,
+}
+
+impl Equivalent {
+    /// Whether a mutant is one of them.
+    pub fn holds(&self, place: &str, operator: Operator, value: &str) -> bool {
+        (self.operator.is_empty() || self.operator == operator.name())
+            && (self.value.is_empty() || self.value == value)
+            && matches(&self.path, place)
+    }
+}
+
+/// Whether a text is one of a pattern, in which `*` stands for anything, also nothing.
+fn matches(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((before, rest)) => text
+            .strip_prefix(before)
+            .is_some_and(|text| (0..=text.len()).any(|at| text.is_char_boundary(at) && matches(rest, &text[at..]))),
+    }
+}
+
+/// Reads the file.
+///
+/// # Errors
+/// [`Error::Io`] when there is none; [`Error::Malformed`] when it is something else.
+pub fn read(root: &Path) -> Result<Vec<Equivalent>> {
+    let path = root.join(FILE);
+    let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
+    let list: Vec<Equivalent> = serde_yaml::from_str(&text).map_err(Error::malformed(format!("read {FILE}")))?;
+    let named = |operator: &str| operator.is_empty() || Operator::ALL.iter().any(|one| one.name() == operator);
+    match list.iter().find(|one| !named(&one.operator)) {
+        None => Ok(list),
+        Some(one) => Err(Error::refused(
+            format!("{FILE} names the operator {:?}", one.operator),
+            format!("name one of {}", Operator::ALL.map(Operator::name).join(", ")),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("Deployment spec.replicas", "Deployment spec.replicas", true)]
+    #[case("* spec.replicas", "Deployment spec.replicas", true)]
+    #[case("*.imagePullPolicy", "Deployment spec.containers[].imagePullPolicy", true)]
+    #[case("*.labels*", "Service metadata.labels[\"helm.sh/chart\"]", true)]
+    #[case("*.labels", "Service metadata.labels.a", false)]
+    #[case("Deployment spec", "Deployment spec.replicas", false)]
+    fn patterns(#[case] pattern: &str, #[case] text: &str, #[case] is: bool) {
+        assert_eq!(matches(pattern, text), is);
+    }
+}
