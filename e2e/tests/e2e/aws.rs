@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use harness::descriptor::{API, POSTGRES};
+use harness::k8s::pod;
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::services::ITEMS;
 use harness::stack::Stack;
@@ -132,9 +133,8 @@ fn variables(container: &Container) -> BTreeMap<String, String> {
 }
 
 fn names_of_variables(pod: &Pod) -> Vec<String> {
-    let Some(spec) = &pod.spec else { return Vec::new() };
-    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
-    containers.flat_map(|container| container.env.iter().flatten()).map(|variable| variable.name.clone()).collect()
+    let variables = pod::containers(pod).into_iter().flat_map(|container| container.env.iter().flatten());
+    variables.map(|variable| variable.name.clone()).collect()
 }
 
 async fn stores_objects(stack: &Stack) -> Result<()> {
