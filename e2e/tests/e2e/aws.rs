@@ -63,6 +63,10 @@ async fn what_is_no_attachment_is_refused(stack: Stack) -> ScenarioResult {
     stores_objects(&stack).await?;
     let user = stack.user().await?;
     let item = user.create_item(&stack.own_name("item")).await?;
+    // The same without what is wrong with each is kept, and goes again.
+    let good = attachment(&item.id, "plan.json");
+    user.client().put(&good, &String::new()).await?.expect_status(200)?;
+    user.client().delete(&good).await?.expect_status(204)?;
     let attempts = [
         // The quotes of JSON make it two bytes too large.
         (attachment(&item.id, "large.json"), "x".repeat(ATTACHMENT_MAX), 413),
