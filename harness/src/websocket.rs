@@ -146,6 +146,27 @@ impl Socket {
         deadline(&what, received).await
     }
 
+    /// Says nothing for this long, and sees that the other side neither says anything nor hangs up; its pings are answered.
+    ///
+    /// # Errors
+    /// [`Error::Unmet`] when it closed or spoke, and when; the connection broke.
+    pub async fn stays_open(&mut self, silence: Duration) -> Result<()> {
+        let start = tokio::time::Instant::now();
+        let unmet = |how: &str| Err(Error::Unmet(format!("{}: {how} after {:.1?}", self.what, start.elapsed())));
+        loop {
+            let next = match tokio::time::timeout_at(start + silence, self.stream.next()).await {
+                Err(_) => return Ok(()),
+                Ok(next) => next,
+            };
+            match next {
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(_))) | None => return unmet("the other side hung up"),
+                Some(Ok(_)) => return unmet("the other side spoke"),
+                Some(Err(error)) => return unmet(&format!("the connection broke ({error})")),
+            }
+        }
+    }
+
     /// Closes with the closing handshake, within 10 s.
     ///
     /// # Errors

@@ -50,6 +50,16 @@ def test_a_token_has_subject_and_times(tokens):
     assert claims["exp"] - claims["iat"] == LIFETIME.total_seconds()
 
 
+# Made as the bad ones below are, so that those are refused for what is wrong with them.
+@pytest.mark.parametrize(
+    "token",
+    [Tokens(KEY).issue(LOGIN), jwt.encode({"sub": LOGIN, "iat": 1, "exp": 9999999999}, KEY, "HS256")],
+    ids=["issued", "encoded"],
+)
+def test_good_tokens_are_taken(tokens, token):
+    assert tokens.login(token) == LOGIN
+
+
 @pytest.mark.parametrize(
     "token",
     [

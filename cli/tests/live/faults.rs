@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use harness::services::READY;
+use harness::services::{ME, READY};
+use rustls::pki_types::CertificateDer;
 use tokio::net::TcpListener;
 
 use crate::certificates::Authority;
@@ -73,6 +74,68 @@ async fn a_certificate_for_another_host_is_tls() {
 async fn an_unknown_authority_is_tls() {
     let ran = with_certificate("127.0.0.1", 2999, false).await;
     ran.is_red_with(&["tls: ", "issuer is not trusted (unknown CA", SHOWN]);
+}
+
+/// Who trusts the issuer itself misses no link; a browser that trusts the root does.
+#[tokio::test]
+async fn a_certificate_that_is_sent_alone_is_tls() {
+    let authority = Authority::new();
+    let ran = with_chain(&authority, &[]).await;
+    ran.is_red_with(&["---- tls::chain_is_whole_and_in_order ----", "is sent alone", SHOWN]);
+    assert_eq!(ran.failed(), ["tls::chain_is_whole_and_in_order"]);
+}
+
+#[tokio::test]
+async fn a_chain_with_a_stranger_in_it_is_tls() {
+    let (authority, stranger) = (Authority::new(), Authority::named("somebody else"));
+    let ran = with_chain(&authority, &[stranger.certificate(), authority.certificate()]).await;
+    ran.is_red_with(&["pair[0].issuer is not pair[1].subject", "CN=somebody else"]);
+    assert_eq!(ran.failed(), ["tls::chain_is_whole_and_in_order"]);
+}
+
+async fn with_chain(authority: &Authority, behind: &[&CertificateDer<'static>]) -> Ran {
+    let server = start(Some(authority.acceptor_sending("127.0.0.1", 2999, behind)), healthy).await;
+    let bundle = authority.bundle();
+    run(&format!("https://{}", server.address), "tls::c", &[("JETSCALE_CA_BUNDLE", bundle.to_str().unwrap())]).await
+}
+
+/// A page that names no file of a kind: nothing is claimed of all of none.
+#[tokio::test]
+async fn a_page_without_files_is_told() {
+    let bare = |request: &Request| match request.path.as_str() {
+        "/" => reply("200 OK", "content-type: text/html\r\n", "<title>JetScale</title>"),
+        _ => healthy(request),
+    };
+    let ran = plain(bare, "page::").await;
+    for scenario in ["styles_are_compressed", "every_asset_says_how_long_it_may_be_kept"] {
+        ran.is_red_with(&[&format!("---- page::{scenario} ----"), "the page names no .css"]);
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_lets_in_any_script_is_told() {
+    let lax = |request: &Request| {
+        let headers = "content-type: text/html\r\ncontent-security-policy: default-src *; frame-ancestors 'none'\r\n";
+        match request.path.as_str() {
+            "/" => reply("200 OK", headers, "<title>JetScale</title>"),
+            _ => healthy(request),
+        }
+    };
+    let ran = plain(lax, "headers::the_page").await;
+    ran.is_red_with(&["lets in what is not the site's own: default-src *"]);
+}
+
+/// Whoever takes any token.
+#[tokio::test]
+async fn a_spoilt_token_that_is_taken_is_told() {
+    let careless = |request: &Request| match request.path.as_str() {
+        ME => reply("200 OK", "content-type: application/json\r\n", r#"{"data":{"login":"somebody"}}"#),
+        _ => healthy(request),
+    };
+    let server = start(None, careless).await;
+    let account = [("JETSCALE_ACCOUNT_LOGIN", "somebody"), ("JETSCALE_ACCOUNT_PASSWORD", "hunter2")];
+    let ran = run(&format!("http://{}", server.address), "account::a_spoilt", &account).await;
+    ran.is_red_with(&[ME, "answered 200 after ", "instead of 401"]);
 }
 
 #[tokio::test]

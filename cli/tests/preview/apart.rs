@@ -18,38 +18,39 @@ impl Place {
         let own = target(one, "backend", 8000);
         let others = [target(two, "backend", 8000), target(two, "frontend", 80), target(two, "websocket", 8001)];
         let args = [&[own.as_str(), "--"], &others.each_ref().map(String::as_str)[..]].concat();
-        let answer = self.job(one, "apart", CONNECT, &args, "jetscale.ai/client").await;
+        let answer = self.job(&namespace_of(one), "apart", CONNECT, &args, "jetscale.ai/client").await;
         expect!(answer.contains(&format!("{own} open")), "{answer}").unwrap();
-        if !self.enforces_policies(one, &own).await {
-            eprintln!("not shown: this cluster's network enforces no NetworkPolicy, so nothing keeps previews apart");
-            return;
-        }
         for target in others {
             expect!(answer.contains(&format!("{target} closed")), "{answer}").unwrap();
         }
     }
 
-    /// Whether a policy that shuts a pod in does so here.
-    async fn enforces_policies(&self, number: &str, target: &str) -> bool {
+    /// Whether a policy that shuts a pod in does so here: two pods ask the same, and one of them is shut in.
+    pub async fn enforces_policies(&self) -> bool {
+        const NAMESPACE: &str = "rehearsal-policies";
+        const TARGET: &str = "kubernetes.default.svc:443";
+        self.namespace(NAMESPACE, false, "111").await;
         let policy = json!({
             "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
-            "metadata": {"name": "shut", "namespace": namespace_of(number)},
+            "metadata": {"name": "shut", "namespace": NAMESPACE},
             "spec": {"podSelector": {"matchLabels": {"rehearsal/shut": "true"}}, "policyTypes": ["Egress"]},
         });
         harness::k8s::apply(self.client(), &policy).await.unwrap();
-        let answer = self.job(number, "shut", UNTIL_CLOSED, &[target], "rehearsal/shut").await;
-        assert!(answer.contains("closed") || answer.contains("open"), "{answer}");
-        answer.contains("closed")
+        let free = self.job(NAMESPACE, "free", CONNECT, &[TARGET, "--"], "rehearsal/free").await;
+        assert!(free.contains(&format!("{TARGET} open")), "the pods' own network does not work: {free}");
+        let shut = self.job(NAMESPACE, "shut", UNTIL_CLOSED, &[TARGET], "rehearsal/shut").await;
+        assert!(shut.contains("closed") || shut.contains("open"), "{shut}");
+        self.remove_namespace(NAMESPACE).await;
+        shut.contains("closed")
     }
 
-    /// What a script says that runs in a preview's namespace, in a pod with a label.
-    async fn job(&self, number: &str, name: &str, script: &str, args: &[&str], label: &str) -> String {
+    /// What a script says that runs in a namespace, in a pod with a label.
+    async fn job(&self, namespace: &str, name: &str, script: &str, args: &[&str], label: &str) -> String {
         let command = [&["python", "-c", script], args].concat();
         let mut spec = JobSpec::new(name, self.backend_image(), command);
         spec.labels = [(label.to_owned(), "true".to_owned())].into();
         spec.pull_secrets = vec!["jetscale-pull".to_owned()];
-        let namespace = namespace_of(number);
-        let job = harness::k8s::job::start(self.client(), &namespace, &spec).await.unwrap();
+        let job = harness::k8s::job::start(self.client(), namespace, &spec).await.unwrap();
         job.finish().await.unwrap().logs
     }
 

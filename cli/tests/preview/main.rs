@@ -11,264 +11,298 @@ mod place;
 mod stores;
 mod suite;
 
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Completion, Trial};
+
 use self::place::{Place, rehearse};
 
-/// Two previews side by side: deployed at once, one of them twice at once; served through the Ingress with TLS; apart
-/// from each other; upgraded in place; gone by `down` and by `sweep`.
-#[test]
-#[cfg_attr(not(target_os = "linux"), ignore = "the sweeper's image is made of this machine's own binary")]
-fn two_previews_live_side_by_side_and_each_goes() {
-    rehearse(async {
-        let place = Place::get().await;
-        let (one, two) = ("101", "102");
-        let ups = tokio::join!(place.up(one).run(), place.up(two).run(), place.up(one).run());
-        for up in [&ups.0, &ups.1, &ups.2] {
-            assert!(up.passed, "{}", up.text);
+/// A trial of each function's name. The sweeper's image is made of this machine's own binary, which is to run on Linux.
+macro_rules! trials {
+    ($($name:ident),+ $(,)?) => {
+        vec![$(
+            Trial::ignorable_test(stringify!($name), || Ok(Shown::from(rehearse($name())).into()))
+                .with_ignored_flag(!cfg!(target_os = "linux"))
+        ),+]
+    };
+}
+
+fn main() -> ExitCode {
+    let trials = trials![
+        two_previews_live_side_by_side_and_each_goes,
+        two_previews_reach_nothing_of_each_other,
+        the_scenarios_run_against_a_preview,
+        what_a_kill_left_is_gone_on_from,
+        a_teardown_takes_its_turn,
+        what_is_foreign_is_left_alone,
+        only_a_closed_pull_request_is_swept,
+        the_accounts_can_touch_nothing_but_previews,
+        the_sweeper_runs_in_the_cluster,
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// Why a trial shows nothing here, if so.
+enum Shown {
+    All,
+    Nothing(&'static str),
+}
+
+impl From<()> for Shown {
+    fn from((): ()) -> Self {
+        Self::All
+    }
+}
+
+impl From<Shown> for Completion {
+    fn from(shown: Shown) -> Self {
+        match shown {
+            Shown::All => Self::Completed,
+            Shown::Nothing(why) => Self::ignored_with(why),
         }
-        assert!(ups.1.text.contains("https://pr-102.app.jetscale.ai/"), "{}", ups.1.text);
-        // More than once a process: what had expired was refreshed.
-        assert!(place.plugin_calls() > 50, "the exec plugin was asked only {} times", place.plugin_calls());
-        place.is_restricted(one).await;
-        place.is_limited(one).await;
-        assert_ne!(place.auth(one).await, place.auth(two).await, "two previews share their secrets");
-        place.are_apart(one, two).await;
-        place.share_no_store(one, two).await;
+    }
+}
 
-        let before = (place.created(one).await, place.pods(one).await);
-        let again = place.up(one).run().await;
-        assert!(again.passed, "{}", again.text);
-        assert_eq!(before, (place.created(one).await, place.pods(one).await), "the same content restarted pods");
+/// Two previews side by side: deployed at once, one of them twice at once; served through the Ingress with TLS; with no
+/// secret and no store in common; upgraded in place; gone by `down` and by `sweep`.
+async fn two_previews_live_side_by_side_and_each_goes() {
+    let place = Place::get().await;
+    let (one, two) = ("101", "102");
+    let ups = tokio::join!(place.up(one).run(), place.up(two).run(), place.up(one).run());
+    for up in [&ups.0, &ups.1, &ups.2] {
+        assert!(up.passed, "{}", up.text);
+    }
+    assert!(ups.1.text.contains("https://pr-102.app.jetscale.ai/"), "{}", ups.1.text);
+    // More than once a process: what had expired was refreshed.
+    assert!(place.plugin_calls() > 50, "the exec plugin was asked only {} times", place.plugin_calls());
+    place.is_restricted(one).await;
+    place.is_limited(one).await;
+    assert_ne!(place.auth(one).await, place.auth(two).await, "two previews share their secrets");
+    place.share_no_store(one, two).await;
 
-        let list = place.stack(one, &["list"]).run().await;
-        assert!(list.text.contains("pr-101  ") && list.text.contains("pr-102  "), "{}", list.text);
-        let down = place.stack(one, &["down"]).run().await;
-        assert!(down.passed && down.text.contains("pr-101  removed"), "{}", down.text);
-        place.is_gone(one).await;
-        let down = place.stack(one, &["down"]).run().await;
-        assert!(down.passed && down.text.contains("there is no preview"), "{}", down.text);
-        let status = place.stack(one, &["status"]).run().await;
-        assert!(!status.passed && status.text.contains("there is no preview"), "{}", status.text);
+    let before = (place.created(one).await, place.pods(one).await);
+    let again = place.up(one).run().await;
+    assert!(again.passed, "{}", again.text);
+    assert_eq!(before, (place.created(one).await, place.pods(one).await), "the same content restarted pods");
 
-        let _turn = place.sweeps.lock().await;
-        // Its time is over: a dry run says so, and a sweep removes it.
-        place.label(two, "jetscale.ai/expires", Some("1")).await;
-        let dry = place.stack(two, &["sweep", "--dry-run", "--expired-only"]).run().await;
-        assert!(dry.text.contains("pr-102  remove: its time was over"), "{}", dry.text);
-        assert!(place.exists(two).await, "a dry run removed it");
-        let sweep = place.stack(two, &["sweep", "--expired-only"]).run().await;
-        assert!(sweep.passed && sweep.text.contains("pr-102  removed"), "{}", sweep.text);
-        place.is_gone(two).await;
-    });
+    let list = place.stack(one, &["list"]).run().await;
+    assert!(list.text.contains("pr-101  ") && list.text.contains("pr-102  "), "{}", list.text);
+    let down = place.stack(one, &["down"]).run().await;
+    assert!(down.passed && down.text.contains("pr-101  removed"), "{}", down.text);
+    place.is_gone(one).await;
+    let down = place.stack(one, &["down"]).run().await;
+    assert!(down.passed && down.text.contains("there is no preview"), "{}", down.text);
+    let status = place.stack(one, &["status"]).run().await;
+    assert!(!status.passed && status.text.contains("there is no preview"), "{}", status.text);
+
+    let _turn = place.sweeps.lock().await;
+    // Its time is over: a dry run says so, and a sweep removes it.
+    place.label(two, "jetscale.ai/expires", Some("1")).await;
+    let dry = place.stack(two, &["sweep", "--dry-run", "--expired-only"]).run().await;
+    assert!(dry.text.contains("pr-102  remove: its time was over"), "{}", dry.text);
+    assert!(place.exists(two).await, "a dry run removed it");
+    let sweep = place.stack(two, &["sweep", "--expired-only"]).run().await;
+    assert!(sweep.passed && sweep.text.contains("pr-102  removed"), "{}", sweep.text);
+    place.is_gone(two).await;
+}
+
+/// Where the cluster's network enforces policies; elsewhere nothing keeps them apart.
+async fn two_previews_reach_nothing_of_each_other() -> Shown {
+    let place = Place::get().await;
+    if !place.enforces_policies().await {
+        return Shown::Nothing("this cluster's network enforces no NetworkPolicy, so nothing keeps previews apart");
+    }
+    let (one, two) = ("111", "112");
+    let ups = tokio::join!(place.up(one).run(), place.up(two).run());
+    assert!(ups.0.passed && ups.1.passed, "{}\n{}", ups.0.text, ups.1.text);
+    place.are_apart(one, two).await;
+    for number in [one, two] {
+        let down = place.stack(number, &["down"]).run().await;
+        assert!(down.passed, "{}", down.text);
+    }
+    Shown::All
 }
 
 /// The scenarios of e2e, from outside, and then those of stage live.
-#[test]
-#[cfg_attr(not(target_os = "linux"), ignore = "the sweeper's image is made of this machine's own binary")]
-fn the_scenarios_run_against_a_preview() {
-    rehearse(async {
-        let place = Place::get().await;
-        let ran = suite::e2e(place, "110").await;
-        let smoke = suite::smoke(place, "110").await;
-        let down = place.stack("110", &["down"]).run().await;
-        assert!(ran.passed, "{}", ran.text);
-        assert!(smoke.passed, "{}", smoke.text);
-        assert!(down.passed, "{}", down.text);
-        let run = [
-            "backend::version_is_the_artifacts_revision",
-            "backend::docs_are_served",
-            "aws::readiness_names_each_part",
-            "aws::attachments_are_put_read_back_and_deleted",
-            "aws::the_database_is_asked_over_verified_tls",
-            "aws::no_key_is_stored",
-        ];
-        for scenario in run {
-            let passed = |line: &str| line.starts_with(&format!("test {scenario} ")) && line.ends_with(" ok");
-            assert!(ran.text.lines().any(passed), "{scenario} did not run:\n{}", ran.text);
-        }
-        assert!(ran.text.contains("a preview is one namespace with one release"), "{}", ran.text);
-    });
+async fn the_scenarios_run_against_a_preview() {
+    let place = Place::get().await;
+    let ran = suite::e2e(place, "110").await;
+    let smoke = suite::smoke(place, "110").await;
+    let down = place.stack("110", &["down"]).run().await;
+    assert!(ran.passed, "{}", ran.text);
+    assert!(smoke.passed, "{}", smoke.text);
+    assert!(down.passed, "{}", down.text);
+    let run = [
+        "backend::version_is_the_artifacts_revision",
+        "backend::docs_are_served",
+        "aws::readiness_names_each_part",
+        "aws::attachments_are_put_read_back_and_deleted",
+        "aws::the_database_is_asked_over_verified_tls",
+        "aws::no_key_is_stored",
+    ];
+    for scenario in run {
+        let passed = |line: &str| line.starts_with(&format!("test {scenario} ")) && line.ends_with(" ok");
+        assert!(ran.text.lines().any(passed), "{scenario} did not run:\n{}", ran.text);
+    }
+    assert!(ran.text.contains("a preview is one namespace with one release"), "{}", ran.text);
 }
 
 /// A killed deploy and a killed teardown: the next command goes on from there, once the dead one's Lease is over.
-#[test]
-#[cfg_attr(not(target_os = "linux"), ignore = "the sweeper's image is made of this machine's own binary")]
-fn what_a_kill_left_is_gone_on_from() {
-    rehearse(async {
-        let place = Place::get().await;
-        let number = "103";
-        let mut up = place.up(number).start();
-        place.has_begun(number).await;
-        up.kill().await;
-        // By Helm alone, what Skaffold began.
-        let again = place.up(number).with("JETSCALE_DEPLOYER", "helm").run().await;
-        assert!(again.passed, "{}", again.text);
-        assert!(again.text.contains("taken over"), "{}", again.text);
+async fn what_a_kill_left_is_gone_on_from() {
+    let place = Place::get().await;
+    let number = "103";
+    let mut up = place.up(number).start();
+    place.has_begun(number).await;
+    up.kill().await;
+    // By Helm alone, what Skaffold began.
+    let again = place.up(number).with("JETSCALE_DEPLOYER", "helm").run().await;
+    assert!(again.passed, "{}", again.text);
+    assert!(again.text.contains("taken over"), "{}", again.text);
 
-        place.hold(number, true).await;
-        let mut down = place.stack(number, &["down"]).start();
-        place.is_terminating(number).await;
-        down.kill().await;
-        let late = place.stack(number, &["down", "--within", "15"]).run().await;
-        assert!(!late.passed && late.text.contains("jetscale.ai/hold"), "the finalizer is not named:\n{}", late.text);
-        place.hold(number, false).await;
-        let last = place.stack(number, &["down"]).run().await;
-        assert!(last.passed, "{}", last.text);
-        place.is_gone(number).await;
-    });
+    place.hold(number, true).await;
+    let mut down = place.stack(number, &["down"]).start();
+    place.is_terminating(number).await;
+    down.kill().await;
+    let late = place.stack(number, &["down", "--within", "15"]).run().await;
+    assert!(!late.passed && late.text.contains("jetscale.ai/hold"), "the finalizer is not named:\n{}", late.text);
+    place.hold(number, false).await;
+    let last = place.stack(number, &["down"]).run().await;
+    assert!(last.passed, "{}", last.text);
+    place.is_gone(number).await;
 }
 
 /// A teardown waits for the deploy of the same preview that goes on, says so, and then leaves nothing of it.
-#[test]
-#[cfg_attr(not(target_os = "linux"), ignore = "the sweeper's image is made of this machine's own binary")]
-fn a_teardown_takes_its_turn() {
-    rehearse(async {
-        let place = Place::get().await;
-        let number = "109";
-        let mut up = place.up(number).start();
-        place.has_begun(number).await;
-        let down = place.stack(number, &["down"]).run().await;
-        // It waits for its host, which is gone.
-        up.kill().await;
-        assert!(down.passed && down.text.contains("waiting for up of"), "{}", down.text);
-        place.is_gone(number).await;
-    });
+async fn a_teardown_takes_its_turn() {
+    let place = Place::get().await;
+    let number = "109";
+    let mut up = place.up(number).start();
+    place.has_begun(number).await;
+    let down = place.stack(number, &["down"]).run().await;
+    // It waits for its host, which is gone.
+    up.kill().await;
+    assert!(down.passed && down.text.contains("waiting for up of"), "{}", down.text);
+    place.is_gone(number).await;
 }
 
 /// What is foreign is left alone, whoever asks and however.
-#[test]
-#[cfg_attr(not(target_os = "linux"), ignore = "the sweeper's image is made of this machine's own binary")]
-fn what_is_foreign_is_left_alone() {
-    rehearse(async {
-        let place = Place::get().await;
-        place.namespace("jetscale-pr-104", false, "104").await;
-        place.namespace("jetscale-pr-105", true, "106").await;
-        place.namespace("rehearsal-labelled", true, "107").await;
-        let config = place.admin_context();
-        let refused = [
-            ("a command", place.stack("1; rm", &["down"]), "is no pull request"),
-            ("a path", place.stack("../101", &["down"]), "is no pull request"),
-            ("no pull request", place.stack("", &["down"]), "is no pull request"),
-            ("no revision", place.up("104").with("GIT_SHA", "main"), "7 to 40 hexadecimal digits"),
-            ("another revision", place.up("104").with("GIT_SHA", "0000000"), "the artifact set is of the revision"),
-            ("no context", place.stack("104", &["down"]).with("JETSCALE_KUBE_CONTEXT", ""), "names no context"),
-            ("another context", place.stack("104", &["down"]).with("JETSCALE_KUBE_CONTEXT", &config), "not allowed by"),
-            ("production", place.stack("104", &["sweep"]).with("JETSCALE_KUBE_CONTEXT", "rehearsal-prod"), "GITHUB"),
-            (
-                "a production context",
-                place.stack("104", &["sweep", "--expired-only"]).with("JETSCALE_KUBE_CONTEXT", "rehearsal-prod"),
-                "looks like production",
-            ),
-            ("an unlabelled namespace, up", place.up("104"), "none of our previews"),
-            ("an unlabelled namespace, down", place.stack("104", &["down"]), "none of our previews"),
-            ("another's namespace, up", place.up("105"), "none of our previews"),
-            ("another's namespace, down", place.stack("105", &["down"]), "none of our previews"),
-            ("another's host", place.up("104").with("JETSCALE_PREVIEW_URL", "https://app.jetscale.ai"), "is not where"),
-            (
-                "charts with a cluster's kind",
-                place.up("108").with_charts(place, cluster::NAMESPACE_TEMPLATE),
-                "Namespace is no kind",
-            ),
-            ("charts of another host", place.up("108").with_charts(place, cluster::HOST_TEMPLATE), "its host is"),
-            ("charts that look around", place.up("108").with_charts(place, cluster::LOOKUP_TEMPLATE), "calls lookup"),
-        ];
-        for (what, command, says) in refused {
-            let ran = command.run().await;
-            assert!(!ran.passed && ran.text.contains(says), "{what}: there is no {says:?} in:\n{}", ran.text);
-        }
-        let _turn = place.sweeps.lock().await;
-        let sweep = place.stack("1", &["sweep", "--expired-only"]).run().await;
-        assert!(sweep.passed && !sweep.text.contains("pr-105") && !sweep.text.contains("pr-107"), "{}", sweep.text);
-        for name in ["jetscale-pr-104", "jetscale-pr-105", "rehearsal-labelled"] {
-            assert!(place.has_namespace(name).await, "{name} was removed");
-            place.remove_namespace(name).await;
-        }
-        assert!(!place.exists("108").await, "something was applied");
-    });
+async fn what_is_foreign_is_left_alone() {
+    let place = Place::get().await;
+    place.namespace("jetscale-pr-104", false, "104").await;
+    place.namespace("jetscale-pr-105", true, "106").await;
+    place.namespace("rehearsal-labelled", true, "107").await;
+    let config = place.admin_context();
+    let refused = [
+        ("a command", place.stack("1; rm", &["down"]), "is no pull request"),
+        ("a path", place.stack("../101", &["down"]), "is no pull request"),
+        ("no pull request", place.stack("", &["down"]), "is no pull request"),
+        ("no revision", place.up("104").with("GIT_SHA", "main"), "7 to 40 hexadecimal digits"),
+        ("another revision", place.up("104").with("GIT_SHA", "0000000"), "the artifact set is of the revision"),
+        ("no context", place.stack("104", &["down"]).with("JETSCALE_KUBE_CONTEXT", ""), "names no context"),
+        ("another context", place.stack("104", &["down"]).with("JETSCALE_KUBE_CONTEXT", &config), "not allowed by"),
+        ("production", place.stack("104", &["sweep"]).with("JETSCALE_KUBE_CONTEXT", "rehearsal-prod"), "GITHUB"),
+        (
+            "a production context",
+            place.stack("104", &["sweep", "--expired-only"]).with("JETSCALE_KUBE_CONTEXT", "rehearsal-prod"),
+            "looks like production",
+        ),
+        ("an unlabelled namespace, up", place.up("104"), "none of our previews"),
+        ("an unlabelled namespace, down", place.stack("104", &["down"]), "none of our previews"),
+        ("another's namespace, up", place.up("105"), "none of our previews"),
+        ("another's namespace, down", place.stack("105", &["down"]), "none of our previews"),
+        ("another's host", place.up("104").with("JETSCALE_PREVIEW_URL", "https://app.jetscale.ai"), "is not where"),
+        (
+            "charts with a cluster's kind",
+            place.up("108").with_charts(place, cluster::NAMESPACE_TEMPLATE),
+            "Namespace is no kind",
+        ),
+        ("charts of another host", place.up("108").with_charts(place, cluster::HOST_TEMPLATE), "its host is"),
+        ("charts that look around", place.up("108").with_charts(place, cluster::LOOKUP_TEMPLATE), "calls lookup"),
+    ];
+    for (what, command, says) in refused {
+        let ran = command.run().await;
+        assert!(!ran.passed && ran.text.contains(says), "{what}: there is no {says:?} in:\n{}", ran.text);
+    }
+    let _turn = place.sweeps.lock().await;
+    let sweep = place.stack("1", &["sweep", "--expired-only"]).run().await;
+    assert!(sweep.passed && !sweep.text.contains("pr-105") && !sweep.text.contains("pr-107"), "{}", sweep.text);
+    for name in ["jetscale-pr-104", "jetscale-pr-105", "rehearsal-labelled"] {
+        assert!(place.has_namespace(name).await, "{name} was removed");
+        place.remove_namespace(name).await;
+    }
+    assert!(!place.exists("108").await, "something was applied");
 }
 
 /// A closed pull request ends its preview; an error and a 404 never do.
-#[test]
-#[cfg_attr(not(target_os = "linux"), ignore = "the sweeper's image is made of this machine's own binary")]
-fn only_a_closed_pull_request_is_swept() {
-    rehearse(async {
-        let place = Place::get().await;
-        let github = github::start([(121, 200, "closed"), (122, 200, "open"), (123, 404, ""), (124, 500, "")]).await;
-        for number in ["121", "122", "123", "124"] {
-            place.namespace(&format!("jetscale-pr-{number}"), true, number).await;
-        }
-        let _turn = place.sweeps.lock().await;
-        let sweep = place.stack("1", &["sweep"]);
-        let sweep = sweep.with("GITHUB_API_URL", &github).with("GITHUB_REPOSITORY", "jetscale/stack");
-        let sweep = sweep.with("GITHUB_TOKEN", "hunter2").run().await;
-        assert!(sweep.passed && !sweep.text.contains("hunter2"), "{}", sweep.text);
-        assert!(sweep.text.contains("pr-121  remove: its pull request is closed"), "{}", sweep.text);
-        assert!(sweep.text.contains("pr-123  keep: GitHub answered 404"), "{}", sweep.text);
-        assert!(!place.exists("121").await);
-        for number in ["122", "123", "124"] {
-            assert!(place.exists(number).await, "pr-{number} was removed:\n{}", sweep.text);
-            place.remove_namespace(&format!("jetscale-pr-{number}")).await;
-        }
-    });
+async fn only_a_closed_pull_request_is_swept() {
+    let place = Place::get().await;
+    let github = github::start([(121, 200, "closed"), (122, 200, "open"), (123, 404, ""), (124, 500, "")]).await;
+    for number in ["121", "122", "123", "124"] {
+        place.namespace(&format!("jetscale-pr-{number}"), true, number).await;
+    }
+    let _turn = place.sweeps.lock().await;
+    let sweep = place.stack("1", &["sweep"]);
+    let sweep = sweep.with("GITHUB_API_URL", &github).with("GITHUB_REPOSITORY", "jetscale/stack");
+    let sweep = sweep.with("GITHUB_TOKEN", "hunter2").run().await;
+    assert!(sweep.passed && !sweep.text.contains("hunter2"), "{}", sweep.text);
+    assert!(sweep.text.contains("pr-121  remove: its pull request is closed"), "{}", sweep.text);
+    assert!(sweep.text.contains("pr-123  keep: GitHub answered 404"), "{}", sweep.text);
+    assert!(!place.exists("121").await);
+    for number in ["122", "123", "124"] {
+        assert!(place.exists(number).await, "pr-{number} was removed:\n{}", sweep.text);
+        place.remove_namespace(&format!("jetscale-pr-{number}")).await;
+    }
 }
 
 /// RBAC lets an account that deletes namespaces delete all of them: a policy does not.
-#[test]
-#[cfg_attr(not(target_os = "linux"), ignore = "the sweeper's image is made of this machine's own binary")]
-fn the_accounts_can_touch_nothing_but_previews() {
-    rehearse(async {
-        let place = Place::get().await;
-        place.namespace("jetscale-pr-131", false, "131").await;
-        place.namespace("jetscale-pr-132", true, "133").await;
-        place.namespace("jetscale-pr-134", true, "134").await;
-        place.namespace("rehearsal-foreign", true, "135").await;
-        for account in ["preview-sweeper", "deployer"] {
-            let client = place.as_account(account).await;
-            // All but the two that the API server itself keeps.
-            let foreign = ["jetscale", "jetscale-previews", "jetscale-pr-131", "jetscale-pr-132", "rehearsal-foreign"];
-            for name in foreign {
-                let error = cluster::delete(&client, name, true).await.unwrap_err().to_string();
-                assert!(error.contains("only a namespace jetscale-pr-<number>"), "{account} on {name}: {error}");
-            }
+async fn the_accounts_can_touch_nothing_but_previews() {
+    let place = Place::get().await;
+    place.namespace("jetscale-pr-131", false, "131").await;
+    place.namespace("jetscale-pr-132", true, "133").await;
+    place.namespace("jetscale-pr-134", true, "134").await;
+    place.namespace("rehearsal-foreign", true, "135").await;
+    for account in ["preview-sweeper", "deployer"] {
+        let client = place.as_account(account).await;
+        // All but the two that the API server itself keeps.
+        let foreign = ["jetscale", "jetscale-previews", "jetscale-pr-131", "jetscale-pr-132", "rehearsal-foreign"];
+        for name in foreign {
+            let error = cluster::delete(&client, name, true).await.unwrap_err().to_string();
+            assert!(error.contains("only a namespace jetscale-pr-<number>"), "{account} on {name}: {error}");
         }
-        let deployer = place.as_account("deployer").await;
-        let adopted = cluster::adopt(&deployer, "jetscale-pr-131").await.unwrap_err().to_string();
-        assert!(adopted.contains("only a namespace"), "{adopted}");
-        for name in ["kube-system", "jetscale-pr-131", "rehearsal-foreign"] {
-            let error = cluster::bind(&deployer, name).await.unwrap_err().to_string();
-            assert!(error.contains("in previews' namespaces alone"), "{name}: {error}");
-        }
-        let read = cluster::secrets(&deployer, "kube-system").await.unwrap_err().to_string();
-        assert!(read.contains("forbidden"), "{read}");
-        cluster::delete(&place.as_account("preview-sweeper").await, "jetscale-pr-134", false).await.unwrap();
-        place.gone("jetscale-pr-134").await;
-        for name in ["jetscale-pr-131", "jetscale-pr-132", "rehearsal-foreign"] {
-            place.remove_namespace(name).await;
-        }
-    });
+    }
+    let deployer = place.as_account("deployer").await;
+    let adopted = cluster::adopt(&deployer, "jetscale-pr-131").await.unwrap_err().to_string();
+    assert!(adopted.contains("only a namespace"), "{adopted}");
+    for name in ["kube-system", "jetscale-pr-131", "rehearsal-foreign"] {
+        let error = cluster::bind(&deployer, name).await.unwrap_err().to_string();
+        assert!(error.contains("in previews' namespaces alone"), "{name}: {error}");
+    }
+    let read = cluster::secrets(&deployer, "kube-system").await.unwrap_err().to_string();
+    assert!(read.contains("forbidden"), "{read}");
+    cluster::delete(&place.as_account("preview-sweeper").await, "jetscale-pr-134", false).await.unwrap();
+    place.gone("jetscale-pr-134").await;
+    for name in ["jetscale-pr-131", "jetscale-pr-132", "rehearsal-foreign"] {
+        place.remove_namespace(name).await;
+    }
 }
 
 /// Previews end even if CI never runs again: the CronJob's own pod asks GitHub, removes what is over or closed, and
 /// nothing else.
-#[test]
-#[cfg_attr(not(target_os = "linux"), ignore = "the sweeper's image is made of this machine's own binary")]
-fn the_sweeper_runs_in_the_cluster() {
-    rehearse(async {
-        let place = Place::get().await;
-        let _turn = place.sweeps.lock().await;
-        for number in ["141", "142", "143", "144"] {
-            place.namespace(&format!("jetscale-pr-{number}"), true, number).await;
-        }
-        place.label("141", "jetscale.ai/expires", Some("1")).await;
-        let log = place.sweep_in_the_cluster().await;
-        assert!(log.contains("pr-141  remove: its time was over") && log.contains("pr-141  removed"), "{log}");
-        assert!(log.contains("pr-142  remove: its pull request is closed"), "{log}");
-        assert!(log.contains("pr-143  keep: its pull request is open"), "{log}");
-        assert!(log.contains("pr-144  keep: GitHub answered 404"), "{log}");
-        for (number, stays) in [("141", false), ("142", false), ("143", true), ("144", true)] {
-            assert_eq!(place.exists(number).await, stays, "pr-{number}:\n{log}");
-        }
-        for number in ["143", "144"] {
-            place.remove_namespace(&format!("jetscale-pr-{number}")).await;
-        }
-    });
+async fn the_sweeper_runs_in_the_cluster() {
+    let place = Place::get().await;
+    let _turn = place.sweeps.lock().await;
+    for number in ["141", "142", "143", "144"] {
+        place.namespace(&format!("jetscale-pr-{number}"), true, number).await;
+    }
+    place.label("141", "jetscale.ai/expires", Some("1")).await;
+    let log = place.sweep_in_the_cluster().await;
+    assert!(log.contains("pr-141  remove: its time was over") && log.contains("pr-141  removed"), "{log}");
+    assert!(log.contains("pr-142  remove: its pull request is closed"), "{log}");
+    assert!(log.contains("pr-143  keep: its pull request is open"), "{log}");
+    assert!(log.contains("pr-144  keep: GitHub answered 404"), "{log}");
+    for (number, stays) in [("141", false), ("142", false), ("143", true), ("144", true)] {
+        assert_eq!(place.exists(number).await, stays, "pr-{number}:\n{log}");
+    }
+    for number in ["143", "144"] {
+        place.remove_namespace(&format!("jetscale-pr-{number}")).await;
+    }
 }

@@ -46,14 +46,9 @@ pub fn namespace_of(number: &str) -> String {
     PullRequest::parse(number).unwrap().namespace()
 }
 
-/// Runs a test. What it panicked with is said again here: libtest shows what a test's own thread says, and takes what
-/// the runtime's threads say for the output of whichever test began them.
-pub fn rehearse(test: impl Future<Output = ()> + Send + 'static) {
-    if let Err(error) = RUNTIME.block_on(RUNTIME.spawn(test)) {
-        let panic = error.into_panic();
-        let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
-        panic!("{}", said.unwrap_or("a panic without a message"));
-    }
+/// Runs a trial, and panics as it did: what a trial's own thread panics with is its failure's text.
+pub fn rehearse<T: Send + 'static>(trial: impl Future<Output = T> + Send + 'static) -> T {
+    RUNTIME.block_on(RUNTIME.spawn(trial)).unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 pub struct Place {

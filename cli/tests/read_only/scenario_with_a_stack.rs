@@ -7,5 +7,5 @@ async fn changes_something(_: Stack) -> ScenarioResult {
 }
 
 fn main() {
-    let _ = scenario(changes_something);
+    let _ = scenario(changes_something); //~ E0277 ReadOnly
 }

@@ -1,7 +1,7 @@
 use harness::stack::Site;
 
 async fn reach_into(site: Site) {
-    let _ = site.kube();
+    let _ = site.kube(); //~ E0599 kube
 }
 
 fn main() {}

@@ -2,18 +2,41 @@
 
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::services::{self, Credentials, ME};
-use harness::stack::{Site, Stack};
-use harness::{Error, expect, expect_eq};
+use harness::stack::Stack;
+use harness::{Error, Result, expect, expect_eq};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub fn scenarios() -> Vec<Scenarios> {
     vec![
         scenario(a_user_signs_in),
-        each(wrong_credentials_are_refused, [("password", true), ("login", false)]),
+        each(wrong_credentials_are_refused, [("password", Wrong::Password), ("login", Wrong::Login)]),
+        scenario(failed_sign_ins_are_limited).within(120),
         scenario(no_token_is_refused),
-        each(a_token_is_refused, [("expired", -60), ("signed_with_another_key", 3600)]),
+        each(a_token_is_refused, BAD_TOKENS),
     ]
+}
+
+/// How many wrong passwords in a minute a login may have.
+const GUESSES: u32 = 50;
+
+/// What is wrong with a token that would do but for that.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    Expired,
+    AnotherKey,
+    Unsigned,
+}
+
+/// Each way in which a token may be bad.
+pub const BAD_TOKENS: [(&str, Fault); 3] =
+    [("expired", Fault::Expired), ("signed_with_another_key", Fault::AnotherKey), ("unsigned", Fault::Unsigned)];
+
+/// Which half of an account is wrong.
+#[derive(Clone, Copy)]
+enum Wrong {
+    Password,
+    Login,
 }
 
 async fn a_user_signs_in(stack: Stack) -> ScenarioResult {
@@ -22,30 +45,75 @@ async fn a_user_signs_in(stack: Stack) -> ScenarioResult {
     expect_eq!(me.expect_status(200)?.data()?["login"], json!(login))
 }
 
-/// The same answer for a wrong password and an unknown login: it tells nobody which logins exist.
-async fn wrong_credentials_are_refused(stack: Stack, known_login: bool) -> ScenarioResult {
-    let login = if known_login { stack.credentials().await?.login } else { stack.own_name("nobody") };
-    let credentials = Credentials { login, password: "not the password".to_owned() };
-    let reply = services::try_sign_in(&stack.client()?, &credentials).await?;
-    reply.expect_status(401)?;
-    let body: serde_json::Value = reply.json()?;
-    expect_eq!(body["error"]["code"], json!("invalid_credentials"))
+/// The same answer for a wrong password and an unknown login: it tells nobody which logins exist. Both halves are right
+/// but for the one, and the right ones sign in.
+async fn wrong_credentials_are_refused(stack: Stack, wrong: Wrong) -> ScenarioResult {
+    let (client, right) = (stack.client()?, stack.credentials().await?);
+    services::try_sign_in(&client, &right).await?.expect_status(200)?;
+    let credentials = match wrong {
+        Wrong::Password => Credentials { password: "not the password".to_owned(), ..right },
+        Wrong::Login => Credentials { login: stack.own_name("nobody"), ..right },
+    };
+    let reply = services::try_sign_in(&client, &credentials).await?;
+    let body: Value = reply.expect_status(401)?.json()?;
+    expect_eq!(body["error"]["code"], json!("invalid_credentials"))?;
+    let nobody = Credentials { login: stack.own_name("somebody"), password: "any".to_owned() };
+    expect_eq!(body, services::try_sign_in(&client, &nobody).await?.json::<Value>()?)
 }
 
-async fn no_token_is_refused(site: Site) -> ScenarioResult {
-    let reply = site.get(ME).await?;
+/// Fifty guesses a minute at one login, and everybody else still signs in.
+async fn failed_sign_ins_are_limited(stack: Stack) -> ScenarioResult {
+    let client = stack.client()?;
+    let guess = Credentials { login: stack.own_name("guessed"), password: "guess".to_owned() };
+    let mut refused = 0;
+    let limited = loop {
+        let reply = services::try_sign_in(&client, &guess).await?;
+        if reply.status == 429 || refused == GUESSES {
+            break reply;
+        }
+        reply.expect_status(401)?;
+        refused += 1;
+    };
+    let after: Option<u64> = limited.expect_status(429)?.header("retry-after").and_then(|secs| secs.parse().ok());
+    expect!((1..=60).contains(&after.unwrap_or_default()), "{limited} with Retry-After {after:?}")?;
+    expect_eq!(refused, GUESSES)?;
+    stack.user().await.map(drop)
+}
+
+/// The same question with a token is answered.
+async fn no_token_is_refused(stack: Stack) -> ScenarioResult {
+    stack.user().await?.client().get(ME).await?.expect_status(200)?;
+    let reply = stack.client()?.get(ME).await?;
     reply.expect_status(401)?;
     expect!(reply.header("www-authenticate").is_some_and(|how| how.starts_with("Bearer")), "{reply}: no challenge")
 }
 
-/// A token that would do but for its age, or for the key it is signed with.
-async fn a_token_is_refused(stack: Stack, lives_secs: i64) -> ScenarioResult {
-    let key = if lives_secs < 0 { stack.auth_secret().await?["jwt-secret-key"].clone() } else { vec![b'k'; 64] };
-    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs() as i64;
-    let login = stack.credentials().await?.login;
-    let claims = json!({"sub": login, "iat": now - 3600, "exp": now + lives_secs});
-    let token = encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(&key))
-        .map_err(Error::malformed("sign a token"))?;
-    let reply = stack.client()?.bearer(&token)?.get(ME).await?;
-    reply.expect_status(401).map(drop)
+/// A token made by the same hand without the fault is taken, so what is refused is the fault.
+async fn a_token_is_refused(stack: Stack, fault: Fault) -> ScenarioResult {
+    let (good, bad) = (token(&stack, None).await?, token(&stack, Some(fault)).await?);
+    stack.client()?.bearer(&good)?.get(ME).await?.expect_status(200)?;
+    stack.client()?.bearer(&bad)?.get(ME).await?.expect_status(401).map(drop)
+}
+
+/// A token of the release's first account as the backend makes them, but for a fault.
+pub async fn token(stack: &Stack, fault: Option<Fault>) -> Result<String> {
+    let key = match fault {
+        Some(Fault::AnotherKey) => vec![b'k'; 64],
+        _ => stack.auth_secret().await?["jwt-secret-key"].clone(),
+    };
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+    // Issued an hour ago: past the lifetime or not, a clock that is a little behind takes it.
+    let expires = if fault == Some(Fault::Expired) { now - 60 } else { now + 3600 };
+    let claims = json!({"sub": stack.credentials().await?.login, "iat": now - 3600, "exp": expires});
+    let signed = encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(&key));
+    let signed = signed.map_err(Error::malformed("sign a token"))?;
+    Ok(if fault == Some(Fault::Unsigned) { unsigned(&signed) } else { signed })
+}
+
+/// The same claims under a head that says that nobody signed them.
+fn unsigned(token: &str) -> String {
+    // {"alg":"none","typ":"JWT"}
+    const NO_ALGORITHM: &str = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
+    let claims = token.split('.').nth(1).unwrap_or_default();
+    format!("{NO_ALGORITHM}.{claims}.")
 }

@@ -51,7 +51,7 @@ async fn version_is_the_artifacts_revision(stack: Stack) -> ScenarioResult {
     expect_eq!(stack.backend().version().await?.git_sha, stack.artifacts().revision_of(API.artifact))
 }
 
-/// Readiness turns 503 and names the part that is down; it recovers with it.
+/// Readiness turns 503 and names the part that is down, and the Service leads to the api no more; both recover with it.
 async fn ready_names_redis_while_it_is_down(stack: OwnStack) -> ScenarioResult {
     let api = stack.api_of_one_pod().await?;
     stack.scale(&REDIS, 0).await?;
@@ -59,7 +59,9 @@ async fn ready_names_redis_while_it_is_down(stack: OwnStack) -> ScenarioResult {
     expect_eq!(status, 503)?;
     expect_eq!(down.components["redis"], "down")?;
     expect_eq!(down.components["database"], "ok")?;
+    stack.is_left_out(&API).await?;
     stack.scale(&REDIS, 1).await?;
     api.becomes_ready().await?;
+    stack.converged().await?;
     expect_eq!(api.ready().await?.1.components["redis"], "ok")
 }

@@ -1,6 +1,6 @@
 //! Configuration that must differ, and secrets that must not show.
 
-use harness::descriptor::{NAMESPACE, RELEASE};
+use harness::descriptor::{AUTH_SUFFIX, NAMESPACE, RELEASE};
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::stack::{OwnStack, Stack};
 use harness::{Error, expect};
@@ -24,12 +24,15 @@ async fn secrets_differ_between_releases(own: OwnStack) -> ScenarioResult {
     Ok(())
 }
 
-/// Neither a pod's environment nor a ConfigMap spells out a value of `<release>-auth`.
+/// Neither a pod's environment nor a ConfigMap spells out a value of `<release>-auth`; both are seen, as what they are to
+/// hold shows.
 async fn no_secret_stands_in_a_manifest(stack: Stack) -> ScenarioResult {
-    let mut text = format!("{:?}", stack.all_pods().await?);
     let maps: Api<ConfigMap> = Api::namespaced(stack.kube().clone(), stack.namespace());
     let maps = maps.list(&ListParams::default()).await.map_err(Error::kube("list the ConfigMaps"))?;
-    text.push_str(&format!("{:?}", maps.items));
+    let text = serde_json::to_string(&(stack.all_pods().await?, maps.items)).map_err(Error::malformed("write objects"))?;
+    for seen in [stack.plan().name(AUTH_SUFFIX), "server_tokens".to_owned()] {
+        expect!(text.contains(&seen), "neither a pod nor a ConfigMap holds {seen}")?;
+    }
     for (key, value) in stack.auth_secret().await? {
         let value = String::from_utf8_lossy(&value).into_owned();
         expect!(!text.contains(&value), "the value of {key} stands in a pod or a ConfigMap")?;

@@ -1,10 +1,15 @@
 //! The page, and the one router in front of everything.
 
+use harness::descriptor::FRONTEND;
+use harness::http::ContentSecurityPolicy;
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
-use harness::services::VERSION;
+use harness::services::{ITEMS, VERSION};
 use harness::stage::Stage;
 use harness::stack::{Site, Stack};
 use harness::{expect, expect_eq};
+use serde_json::{Value, json};
+
+const CSP: &str = "content-security-policy";
 
 pub fn scenarios() -> Vec<Scenarios> {
     vec![
@@ -15,12 +20,16 @@ pub fn scenarios() -> Vec<Scenarios> {
         each(
             sends_security_headers,
             [
-                ("content_security_policy", "content-security-policy"),
-                ("frame_options", "x-frame-options"),
-                ("content_type_options", "x-content-type-options"),
-                ("referrer_policy", "referrer-policy"),
+                ("content_security_policy", (CSP, "frame-ancestors 'none'")),
+                ("frame_options", ("x-frame-options", "DENY")),
+                ("content_type_options", ("x-content-type-options", "nosniff")),
+                ("referrer_policy", ("referrer-policy", "strict-origin")),
             ],
         ),
+        scenario(the_page_runs_its_own_scripts_alone),
+        scenario(tells_no_version),
+        scenario(a_query_is_not_logged),
+        scenario(a_large_body_reaches_the_backend),
         scenario(hsts_is_for_tls_alone).not_in(Stage::Preview, "a preview is reached by TLS alone, as the smoke scenarios see"),
     ]
 }
@@ -61,9 +70,50 @@ async fn unknown_path_is_not_found(site: Site) -> ScenarioResult {
     expect!(!text.contains("nginx/") && !text.contains("traceback"), "{reply} tells what serves it")
 }
 
-async fn sends_security_headers(site: Site, header: &'static str) -> ScenarioResult {
+async fn sends_security_headers(site: Site, (header, part): (&'static str, &'static str)) -> ScenarioResult {
     let page = site.get("/").await?;
-    expect!(page.header(header).is_some_and(|value| !value.is_empty()), "{page} has no {header}")
+    let value = page.header(header).unwrap_or("not sent");
+    expect!(value.contains(part), "{page} with {header}: {value}, without {part}")
+}
+
+/// What others' scripts could do in the page of somebody who is signed in, they cannot: none is run.
+async fn the_page_runs_its_own_scripts_alone(site: Site) -> ScenarioResult {
+    let page = site.get("/").await?;
+    let policy = ContentSecurityPolicy::parse(page.expect_status(200)?.header(CSP).unwrap_or_default());
+    expect_eq!(policy.sources("default-src"), ["'self'"])?;
+    expect_eq!(policy.laxities(), Vec::<String>::new())
+}
+
+/// Neither in a header nor in a page of the router's own, such as the one for a method that it does not serve.
+async fn tells_no_version(stack: Stack) -> ScenarioResult {
+    let own = stack.client()?.post("/", &json!({})).await?;
+    expect!(own.expect_status(405)?.text().contains("nginx"), "{own}, and not by a page of nginx's own")?;
+    for reply in [own, stack.get("/").await?, stack.get("/no/such/page").await?, stack.get(VERSION).await?] {
+        let server = reply.header("server").unwrap_or_default();
+        expect!(!server.contains(|letter: char| letter.is_ascii_digit()), "{reply} by {server}")?;
+        expect!(!reply.text().contains("nginx/"), "{reply} and shows a version of nginx")?;
+    }
+    Ok(())
+}
+
+/// A query may hold what is nobody else's; the log holds the path alone.
+async fn a_query_is_not_logged(stack: Stack) -> ScenarioResult {
+    let secret = stack.own_name("secret");
+    // Each path is one that nobody else asks for: of the page, and of the api.
+    let paths = [format!("/{}", stack.own_name("page")), format!("/api/v2/{}", stack.own_name("api"))];
+    for path in &paths {
+        stack.get(&format!("{path}?token={secret}")).await?.expect_status(404)?;
+    }
+    let log = stack.log_with(&FRONTEND, &paths).await?;
+    expect!(!log.contains(&secret), "the router's log holds a query")
+}
+
+/// As large as an attachment may be: the backend judges it, and not the router.
+async fn a_large_body_reaches_the_backend(stack: Stack) -> ScenarioResult {
+    let name = "n".repeat(5 * 1024 * 1024);
+    let reply = stack.user().await?.client().post(ITEMS, &json!({"name": name})).await?;
+    let judged: Value = reply.expect_status(422)?.json()?;
+    expect_eq!(judged["error"]["code"], json!("validation_failed"))
 }
 
 /// HSTS over plain HTTP is ignored by browsers and a mistake of the router's.

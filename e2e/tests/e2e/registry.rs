@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use harness::artifacts;
 use harness::descriptor::PULL_SECRET;
+use harness::k8s::pod;
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::settings::Login;
 use harness::stack::{Images, OwnStack};
@@ -148,9 +149,8 @@ async fn good_credentials_pull_every_image(stack: OwnStack) -> ScenarioResult {
     let home = tempfile::tempdir().map_err(Error::io("make a folder for the engine's client's configuration"))?;
     stack.upgrade_as(&plan, &stack.docker_login(&login, home.path()).await?).await?;
     for pod in stack.all_pods().await? {
-        let spec = pod.spec.unwrap_or_default();
-        let images = spec.containers.iter().chain(spec.init_containers.iter().flatten()).filter_map(|it| it.image.as_deref());
-        for image in images {
+        for container in pod::containers(&pod) {
+            let image = container.image.as_deref().unwrap_or_default();
             expect!(image.starts_with(&format!("{}/", login.server)), "{image} is not from {}", login.server)?;
         }
     }

@@ -1,11 +1,13 @@
 //! Updates that users do not notice, and bad ones that they do not notice either.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use harness::descriptor::{API, FRONTEND};
+use harness::descriptor::{API, Component, FRONTEND};
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::stack::OwnStack;
-use harness::{expect, expect_eq};
+use harness::{Result, expect, expect_eq};
+use kube::ResourceExt;
 
 pub fn scenarios() -> Vec<Scenarios> {
     vec![
@@ -14,38 +16,65 @@ pub fn scenarios() -> Vec<Scenarios> {
     ]
 }
 
-/// Asks the Service from inside the cluster, a new connection each time; prints the counts, and when what was lost was
-/// asked. It begins to count with the first good answer: policies learn of a new pod a moment after its start.
+/// Asks the Service from inside the cluster, a new connection each time, until a file says that it is enough; prints how
+/// many good answers there were up to each mark, and when what was lost was asked. It begins to count with the first good
+/// answer: policies learn of a new pod a moment after its start.
 const STEADY: &str = r#"
-import json, sys, time, urllib.request
-url, seconds = sys.argv[1], float(sys.argv[2])
-start, good, bad = time.monotonic(), 0, []
-while (since := time.monotonic() - start) < seconds:
+import json, os, sys, time, urllib.request
+url, marks = sys.argv[1], sys.argv[2:]
+start, good, bad, part = time.monotonic(), [0], [], 0
+while part < len(marks) or good[-1] < 100:
+    if part < len(marks) and os.path.exists("/tmp/" + marks[part]):
+        part += 1
+        good.append(0)
+    since = time.monotonic() - start
     try:
         with urllib.request.urlopen(url, timeout=10) as reply:
             json.load(reply)["data"]["version"]
-        if not good:
+        if good == [0]:
             print("asking", flush=True)
-        good += 1
+        good[-1] += 1
     except Exception as error:
-        if good:
+        if good != [0]:
             bad.append(f"{since:.2f}s {error!r}")
     time.sleep(0.005)
-print("good", good, "lost", len(bad), bad[:3], bad[-1:], flush=True)
+print("good", *good, "lost", len(bad), bad[:3], bad[-1:], flush=True)
 sys.exit(1 if bad else 0)
 "#;
 
-/// Every pod of api and frontend is replaced under steady requests through the frontend's Service; none is lost.
+/// Every pod of api and frontend is replaced under steady requests through the frontend's Service; none is lost. The load
+/// goes on until the last old pod is gone, and then asks the new ones alone.
 async fn a_rolling_update_loses_no_request(stack: OwnStack) -> ScenarioResult {
     let url = format!("http://{}/api/v2/system/version", stack.name_of(&FRONTEND));
-    let asking = stack.start_job("steady", STEADY, &[&url, "60"], Duration::from_secs(140)).await?;
+    let old = names(&stack, &[API, FRONTEND]).await?;
+    let asking = stack.start_job("steady", STEADY, &[&url, API.suffix, FRONTEND.suffix], Duration::from_secs(220)).await?;
     asking.first_line().await?;
-    stack.restart(&API).await?;
-    stack.restart(&FRONTEND).await?;
+    for component in [API, FRONTEND] {
+        stack.restart(&component).await?;
+        asking.tell(&format!("open('/tmp/{}', 'w')", component.suffix)).await?;
+    }
+    let new = names(&stack, &[API, FRONTEND]).await?;
     let outcome = asking.finish().await?;
     expect!(outcome.succeeded, "requests were lost during the update: {}", outcome.logs)?;
-    let good: u32 = outcome.logs.split_whitespace().skip_while(|word| *word != "good").nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
-    expect!(good > 200, "only {good} requests were made: {}", outcome.logs)
+    expect!(old.is_disjoint(&new), "of {old:?} not all were replaced: {new:?}")?;
+    let good = counts(&outcome.logs);
+    let enough = good.len() == 3 && good.iter().all(|count| *count >= 50);
+    expect!(enough, "good answers while the api, then the frontend was replaced, then after: {good:?}: {}", outcome.logs)
+}
+
+/// The names of the pods of these components, terminating ones too.
+async fn names(stack: &OwnStack, components: &[Component]) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for component in components {
+        names.extend(stack.pods(component).await?.iter().map(ResourceExt::name_any));
+    }
+    Ok(names)
+}
+
+/// The numbers between the words `good` and `lost`.
+fn counts(log: &str) -> Vec<u32> {
+    let words = log.split_whitespace().skip_while(|word| *word != "good").skip(1);
+    words.map_while(|word| word.parse().ok()).collect()
 }
 
 /// An image that does not exist fails the deploy within seconds; the release goes back, and the old pods serve on.

@@ -44,6 +44,11 @@ impl Neighbour {
         let repositories = repositories(&home.registry_data())?;
         Ok(Self { cluster: home.cluster.clone(), images, repositories })
     }
+
+    /// Whether there is anything of it that could be looked at.
+    pub fn is_there(&self) -> bool {
+        !self.images.is_empty() || !self.repositories.is_empty()
+    }
 }
 
 /// The repositories in a registry's data (the distribution registry's layout on disk).

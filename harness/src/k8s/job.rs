@@ -222,6 +222,23 @@ impl RunningJob {
         .await
     }
 
+    /// Runs a Python program beside the one that runs, in its pod, to tell it something.
+    ///
+    /// # Errors
+    /// [`Error::Unmet`] when there is no pod or the program fails; [`Error::Deadline`] after 10 s.
+    pub async fn tell(&self, program: &str) -> Result<()> {
+        let selector = format!("{JOB_LABEL}={}", self.name);
+        let pods = super::workload::pods(&self.client, &self.namespace, &selector).await?;
+        let none = || Error::Unmet(format!("job/{} has no pod", self.name));
+        let pod = pods.first().map(ResourceExt::name_any).ok_or_else(none)?;
+        let command = ["python", "-c", program];
+        let ended = super::workload::exec(&self.client, &self.namespace, &pod, &command, CALL).await?;
+        if ended.succeeded {
+            return Ok(());
+        }
+        Err(Error::Unmet(format!("job/{} cannot be told: {} {}", self.name, ended.reason, ended.stderr.trim())))
+    }
+
     /// What the program has written so far; empty before it runs.
     ///
     /// # Errors

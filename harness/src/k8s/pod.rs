@@ -1,6 +1,6 @@
 //! Small questions to a pod, answered as `kubectl get pods` answers them.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 use kube::ResourceExt;
 
 /// Whether the pod is on its way out; it may still serve, but counts for nothing.
@@ -22,6 +22,13 @@ pub fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a str> {
 /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
 pub fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Unknown")
+}
+
+/// Every container, init containers too.
+pub fn containers(pod: &Pod) -> Vec<&Container> {
+    let spec = pod.spec.as_ref();
+    let init = spec.and_then(|spec| spec.init_containers.as_ref()).into_iter().flatten();
+    spec.into_iter().flat_map(|spec| &spec.containers).chain(init).collect()
 }
 
 /// The statuses of init containers, in order.

@@ -11,6 +11,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::feed::{Feed, feed};
+use super::pod::is_terminating;
 
 /// Every object of ONE namespace that the harness judges by; `events` holds warnings alone.
 #[derive(Debug, Default, Clone)]
@@ -126,6 +127,24 @@ impl Snapshot {
             .iter()
             .find(|set| is_controlled_by(set.as_ref(), &uid) && set.annotations().get(REVISION) == Some(revision))
             .map(AsRef::as_ref)
+    }
+
+    /// Whether a Service leads to a pod that is ready and stays.
+    pub fn has_ready_endpoint(&self, service: &str) -> bool {
+        let of_service = |slice: &&Arc<EndpointSlice>| {
+            slice.labels().get("kubernetes.io/service-name").is_some_and(|owner| owner == service)
+        };
+        let mut endpoints = self.endpoint_slices.iter().filter(of_service).flat_map(|slice| &slice.endpoints);
+        endpoints.any(|endpoint| {
+            let conditions = endpoint.conditions.clone().unwrap_or_default();
+            let ready = conditions.ready.unwrap_or(true) && !conditions.terminating.unwrap_or(false);
+            // Slices lag behind pods: one that names a pod which is gone proves nothing.
+            let pod = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"));
+            let alive = pod.is_none_or(|target| {
+                self.pod(target.name.as_deref().unwrap_or_default()).is_some_and(|pod| !is_terminating(pod))
+            });
+            ready && alive
+        })
     }
 
     /// The warnings about the object with this uid, oldest first.

@@ -202,23 +202,7 @@ fn lacks_endpoint(snapshot: &Snapshot, rollouts: &[Rollout<'_>], service: &Servi
         return None;
     }
     let name = service.name_any();
-    let slices = snapshot
-        .endpoint_slices
-        .iter()
-        .filter(|slice| slice.labels().get("kubernetes.io/service-name").is_some_and(|owner| *owner == name));
-    let mut endpoints = slices.flat_map(|slice| &slice.endpoints);
-    let serves = endpoints.any(|endpoint| {
-        let conditions = endpoint.conditions.clone().unwrap_or_default();
-        let ready = conditions.ready.unwrap_or(true) && !conditions.terminating.unwrap_or(false);
-        // Slices lag behind pods: one that names a pod which is gone proves nothing.
-        let pod = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"));
-        let alive = pod.is_none_or(|target| {
-            let name = target.name.as_deref().unwrap_or_default();
-            snapshot.pod(name).is_some_and(|pod| !is_terminating(pod))
-        });
-        ready && alive
-    });
-    (!serves).then(|| format!("service/{name}: no ready endpoint"))
+    (!snapshot.has_ready_endpoint(&name)).then(|| format!("service/{name}: no ready endpoint"))
 }
 
 #[cfg(test)]

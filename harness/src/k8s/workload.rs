@@ -10,6 +10,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
+use super::pod::is_terminating;
 use super::snapshot::Snapshot;
 use super::verdict::{deployment_converged, stateful_set_converged};
 use super::wait::{State, wait};
@@ -39,7 +40,8 @@ impl Workload {
         Self { client, namespace: namespace.into(), kind, name: name.into() }
     }
 
-    /// Replaces every pod; returns once the new revision serves. On cancel the rollout goes on.
+    /// Replaces every pod; returns once the new revision serves and the pods of the old one are gone. On cancel the
+    /// rollout goes on.
     ///
     /// # Errors
     /// As [`wait`]; the API's error when there is no such workload.
@@ -47,7 +49,11 @@ impl Workload {
         // The annotation that kubectl sets, so that both count as the same thing.
         let stamp = json!({ "kubectl.kubernetes.io/restartedAt": Timestamp::now().to_string() });
         self.patch("restart", json!({ "spec": { "template": { "metadata": { "annotations": stamp } } } })).await?;
-        self.wait_for("the new revision", limit, |_| true).await
+        self.wait_for("the new revision", limit, |pods| match pods.iter().find(|pod| is_terminating(pod)) {
+            Some(pod) => State::Pending(format!("{} still ends", pod.name_any())),
+            None => State::Ready,
+        })
+        .await
     }
 
     /// Sets the number of replicas; returns once so many serve and the surplus pods are gone.
@@ -57,16 +63,18 @@ impl Workload {
     pub async fn scale(&self, replicas: u16, limit: Duration) -> Result<()> {
         self.patch("scale", json!({ "spec": { "replicas": replicas } })).await?;
         // A terminating pod may still serve what it was asked before.
-        self.wait_for(&format!("{replicas} replicas"), limit, |pods| pods == usize::from(replicas)).await
+        self.wait_for(&format!("{replicas} replicas"), limit, |pods| match pods.len() {
+            count if count == usize::from(replicas) => State::Ready,
+            count => State::Pending(format!("{count} pods are still there")),
+        })
+        .await
     }
 
-    async fn wait_for(&self, what: &str, limit: Duration, enough: impl Fn(usize) -> bool) -> Result<()> {
+    /// Waits until it has converged, and its pods are as wanted.
+    async fn wait_for(&self, what: &str, limit: Duration, wanted: impl Fn(&[&Pod]) -> State) -> Result<()> {
         let awaited = format!("{what} of {self}");
         let judge = |snapshot: &Snapshot| match self.judge(snapshot) {
-            State::Ready => {
-                let pods = self.pods_in(snapshot);
-                if enough(pods) { State::Ready } else { State::Pending(format!("{pods} pods are still there")) }
-            }
+            State::Ready => wanted(&self.pods_in(snapshot)),
             other => other,
         };
         wait(&self.client, &self.namespace, &awaited, limit, judge).await.map(|_| ())
@@ -79,8 +87,8 @@ impl Workload {
         }
     }
 
-    /// How many pods there are of it, terminating ones and former revisions included.
-    fn pods_in(&self, snapshot: &Snapshot) -> usize {
+    /// Its pods, terminating ones and those of former revisions included.
+    fn pods_in<'a>(&self, snapshot: &'a Snapshot) -> Vec<&'a Pod> {
         let owners: Vec<String> = match self.kind {
             Kind::StatefulSet => snapshot.stateful_set(&self.name).and_then(ResourceExt::uid).into_iter().collect(),
             Kind::Deployment => {
@@ -90,7 +98,7 @@ impl Workload {
                 ours.filter_map(|set| set.uid()).collect()
             }
         };
-        owners.iter().map(|owner| snapshot.pods_of(owner).len()).sum()
+        owners.iter().flat_map(|owner| snapshot.pods_of(owner)).collect()
     }
 
     async fn patch(&self, verb: &str, patch: Value) -> Result<()> {

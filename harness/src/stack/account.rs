@@ -31,6 +31,16 @@ impl Account {
         Ok(Self { site, reader, token, login: credentials.login })
     }
 
+    /// The same with another signature in the token: nobody who could sign in.
+    ///
+    /// # Errors
+    /// No client can be made.
+    pub fn spoilt(&self) -> Result<Self> {
+        let token = spoilt(&self.token);
+        let reader = Reader::with(self.site.options().clone())?.bearer(&token)?;
+        Ok(Self { site: self.site.clone(), reader, token, login: self.login.clone() })
+    }
+
     /// The site, as anybody sees it.
     pub fn site(&self) -> &Site {
         &self.site
@@ -53,6 +63,19 @@ impl Account {
     }
 }
 
+/// Another letter in the middle of the token's last part: its last letters may stand for no bits.
+fn spoilt(token: &str) -> String {
+    let (head, signature) = token.rsplit_once('.').map_or(("", token), |(head, signature)| (head, signature));
+    let middle = signature.len() / 2;
+    let change = |(index, letter): (usize, char)| match letter {
+        'A' if index == middle => 'B',
+        _ if index == middle => 'A',
+        other => other,
+    };
+    let signature: String = signature.chars().enumerate().map(change).collect();
+    if head.is_empty() { signature } else { format!("{head}.{signature}") }
+}
+
 impl Argument for Account {
     const NEEDS: Needs = Needs::Account;
 
@@ -69,5 +92,18 @@ impl Argument for Account {
         let care = SharedCare::of(&fixtures, &shared.cluster, &shared.plan).await?;
         let site = Site::shared(fixtures.stage, &shared, scenario).await?;
         Ok(Made { argument: Self::sign_in(site, credentials).await?, aftercare: Box::new(care) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("head.claims.signed", "head.claims.sigAed")]
+    #[case("head.claims.sigAed", "head.claims.sigBed")]
+    #[case("good", "goAd")]
+    fn one_letter_of_the_signature_is_another(#[case] token: &str, #[case] spoilt: &str) {
+        assert_eq!(super::spoilt(token), spoilt);
     }
 }

@@ -134,15 +134,19 @@ impl Dev {
         Ok(self.fixtures.tools.command(Tool::Tilt).await?.args([task, "--host", "127.0.0.1", "--port", &port]))
     }
 
-    /// The names of a component's pods that are not leaving.
+    /// The names of a component's pods that are not leaving; at least one: those of none are the same before and after.
     ///
     /// # Errors
-    /// [`Error::Kube`] when they cannot be listed.
+    /// [`Error::Kube`] when they cannot be listed, [`Error::Unmet`] when there is none.
     pub async fn pods(&self, component: &Component) -> Result<Vec<String>> {
         let plan = &self.dev.shared.plan;
         let pods = workload::pods(self.kube(), &plan.namespace, &plan.selector(component)).await?;
         let staying = pods.iter().filter(|pod| !k8s::pod::is_terminating(pod));
-        Ok(staying.map(ResourceExt::name_any).collect())
+        let names: Vec<String> = staying.map(ResourceExt::name_any).collect();
+        match names.is_empty() {
+            true => Err(Error::Unmet(format!("there is no pod of {}", component.suffix))),
+            false => Ok(names),
+        }
     }
 
     /// What the first pod of a component wrote.
@@ -150,9 +154,7 @@ impl Dev {
     /// # Errors
     /// [`Error::Kube`] when it cannot be read.
     pub async fn log(&self, component: &Component) -> Result<String> {
-        let Some(pod) = self.pods(component).await?.into_iter().next() else {
-            return Err(Error::Unmet(format!("there is no pod of {}", component.suffix)));
-        };
+        let pod = self.pods(component).await?.swap_remove(0);
         let what = format!("read the log of {pod}");
         let api: kube::Api<k8s_openapi::api::core::v1::Pod> =
             kube::Api::namespaced(self.kube().clone(), self.namespace());

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::shared::Stack;
 use crate::artifacts::{self, Credentials};
@@ -11,11 +12,16 @@ use crate::descriptor::Component;
 use crate::error::Result;
 use crate::fixture::{Fixtures, Own};
 use crate::k8s;
+use crate::k8s::State;
+use crate::k8s::snapshot::Watched;
 use crate::k8s::workload::{Kind, Workload};
 use crate::release::{self, Plan};
 use crate::scenario::{Aftercare, Argument, Made, Needs};
 use crate::services::ROLLOUT;
 use crate::settings::Login;
+
+/// How long a pod may go on being asked after it is not ready: three readiness probes, each with its time limit.
+const LEFT_OUT: Duration = Duration::from_secs(40);
 
 /// A release of the scenario's own: it may restart, break and upgrade what it likes.
 #[derive(Debug)]
@@ -54,6 +60,21 @@ impl OwnStack {
     /// [`Error::Deadline`] or [`Error::Doomed`].
     pub async fn scale(&self, component: &Component, replicas: u16) -> Result<()> {
         self.workload(component).scale(replicas, ROLLOUT).await
+    }
+
+    /// Waits until the Service of a component leads to no pod: each still runs, and says that it is not ready.
+    ///
+    /// # Errors
+    /// [`Error::Deadline`] when one is asked all the same.
+    pub async fn is_left_out(&self, component: &Component) -> Result<()> {
+        let service = self.name_of(component);
+        let awaited = format!("service/{service} leading nowhere");
+        let judge = |snapshot: &k8s::Snapshot| match snapshot.has_ready_endpoint(&service) {
+            true => State::Pending("it leads to a pod that says it is ready".to_owned()),
+            false => State::Ready,
+        };
+        let kinds = [Watched::Pods, Watched::EndpointSlices];
+        k8s::wait::wait_on(self.kube(), self.namespace(), &kinds, &awaited, LEFT_OUT, judge).await.map(drop)
     }
 
     /// Deploys a changed plan over this release, waits, and rolls back on failure: the harness's own way.

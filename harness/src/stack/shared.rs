@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::{Api, Client as Kube};
+use kube::{Api, Client as Kube, ResourceExt};
 
 use super::site::Site;
 use crate::artifacts::ArtifactSet;
@@ -21,6 +21,11 @@ use crate::release::{self, Plan};
 use crate::scenario::{Aftercare, Argument, Made, Needs};
 use crate::services::{Backend, Credentials, ROLLOUT, User};
 use crate::stage::Stage;
+
+/// The label by which a component's pods are known.
+const COMPONENT: &str = "app.kubernetes.io/component";
+/// How long a line may take from a container to us.
+const WRITTEN: Duration = Duration::from_secs(20);
 
 /// What a scenario knows of a release: its site, its Kubernetes objects, its account.
 #[derive(Debug)]
@@ -79,33 +84,56 @@ impl Stack {
         format!("{}-{what}-{}", self.scenario.replace("::", "-"), std::process::id())
     }
 
-    /// The pods of a component, terminating ones too.
+    /// The pods of a component, terminating ones too; at least one: whatever is claimed of all of none holds.
     ///
     /// # Errors
-    /// [`Error::Kube`] when they cannot be listed.
+    /// [`Error::Kube`] when they cannot be listed, [`Error::Unmet`] when there is none.
     pub async fn pods(&self, component: &Component) -> Result<Vec<Pod>> {
-        workload::pods(&self.cluster.client, &self.plan.namespace, &self.plan.selector(component)).await
+        let pods = workload::pods(&self.cluster.client, &self.plan.namespace, &self.plan.selector(component)).await?;
+        match pods.is_empty() {
+            true => Err(Error::Unmet(format!("there is no pod of {}", component.suffix))),
+            false => Ok(pods),
+        }
     }
 
-    /// All pods of the release.
+    /// All pods of the release, at least one of each component.
     ///
     /// # Errors
-    /// [`Error::Kube`] when they cannot be listed.
+    /// [`Error::Kube`] when they cannot be listed, [`Error::Unmet`] when a component has none.
     pub async fn all_pods(&self) -> Result<Vec<Pod>> {
         let selector = format!("app.kubernetes.io/instance={}", self.plan.release);
-        workload::pods(&self.cluster.client, &self.plan.namespace, &selector).await
+        let pods = workload::pods(&self.cluster.client, &self.plan.namespace, &selector).await?;
+        let without = without_pods(&pods, self.plan.components());
+        match without.is_empty() {
+            true => Ok(pods),
+            false => Err(Error::Unmet(format!("there is no pod of {}", without.join(", ")))),
+        }
     }
 
-    /// The values of `<release>-auth`; never printed.
+    /// What the pods of a component that stay wrote in the last two minutes, once they wrote each of these texts.
     ///
     /// # Errors
-    /// [`Error::Kube`] when the Secret cannot be read.
+    /// [`Error::Deadline`] with the texts that were not written within 20 s.
+    pub async fn log_with(&self, component: &Component, texts: &[String]) -> Result<String> {
+        let staying = self.pods(component).await?.into_iter().filter(|pod| !k8s::pod::is_terminating(pod));
+        let names: Vec<String> = staying.map(|pod| pod.name_any()).collect();
+        k8s::log::holding(self.kube(), self.namespace(), (&names, component.label), texts, WRITTEN).await
+    }
+
+    /// The values of `<release>-auth`, at least one; never printed.
+    ///
+    /// # Errors
+    /// [`Error::Kube`] when the Secret cannot be read, [`Error::Unmet`] when it is empty.
     pub async fn auth_secret(&self) -> Result<std::collections::BTreeMap<String, Vec<u8>>> {
         let name = self.plan.name(descriptor::AUTH_SUFFIX);
         let what = format!("read the Secret {name}");
         let api: Api<Secret> = Api::namespaced(self.cluster.client.clone(), &self.plan.namespace);
         let secret = k8s::within(&what, k8s::CALL, async { api.get(&name).await.map_err(Error::kube(&what)) }).await?;
-        Ok(secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect())
+        let values = secret.data.unwrap_or_default();
+        if values.is_empty() || values.values().any(|value| value.0.is_empty()) {
+            return Err(Error::Unmet(format!("the Secret {name} is empty, or a value of it is")));
+        }
+        Ok(values.into_iter().map(|(key, value)| (key, value.0)).collect())
     }
 
     /// Login and password of the release's first account.
@@ -203,6 +231,14 @@ impl Stack {
     }
 }
 
+/// The components that have none of these pods.
+fn without_pods(pods: &[Pod], components: impl Iterator<Item = &'static Component>) -> Vec<&'static str> {
+    let has = |component: &&Component| {
+        pods.iter().any(|pod| pod.labels().get(COMPONENT).is_some_and(|label| label == component.label))
+    };
+    components.filter(|component| !has(component)).map(|component| component.suffix).collect()
+}
+
 impl Argument for Stack {
     const NEEDS: Needs = Needs::Stack;
 
@@ -235,5 +271,23 @@ impl SharedCare {
 impl Aftercare for SharedCare {
     fn diagnose(&self) -> Pin<Box<dyn Future<Output = Option<String>> + Send + '_>> {
         Box::pin(async { Some(k8s::diagnose(&self.client, &self.namespace).await) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[rstest]
+    #[case::all(&["api", "redis"], &[])]
+    #[case::one_of_two(&["api", "api"], &["redis"])]
+    #[case::none(&[], &["backend", "redis"])]
+    fn components_without_pods_are_named(#[case] labels: &[&str], #[case] without: &[&str]) {
+        let pod = |label: &&str| serde_json::from_value(json!({"metadata": {"labels": {COMPONENT: label}}})).unwrap();
+        let pods: Vec<Pod> = labels.iter().map(pod).collect();
+        assert_eq!(without_pods(&pods, [&descriptor::API, &descriptor::REDIS].into_iter()), without);
     }
 }

@@ -342,6 +342,7 @@ mod tests {
             }
             if let Some(download) = entry.download {
                 let (base, version) = (download.base, download.version.to_string());
+                assert!(!download.files.is_empty(), "{base}");
                 assert!(base.starts_with("https://") && base.ends_with('/'), "{base}");
                 assert!(download.files.iter().all(|file| format!("{base}{}", file.name).contains(&version)), "{base}");
             }

@@ -4,11 +4,17 @@ use harness::scenario::ScenarioResult;
 use harness::scenario::reading::{Scenarios, scenario};
 use harness::services::{self, ITEMS, Item, ME};
 use harness::stack::Account;
-use harness::expect_eq;
+use harness::websocket::Handshake;
+use harness::{Error, expect, expect_eq};
 use serde_json::json;
 
 pub fn scenarios() -> Vec<Scenarios> {
-    vec![scenario(is_recognised), scenario(items_are_listed), scenario(websocket_opens)]
+    vec![
+        scenario(is_recognised),
+        scenario(items_are_listed),
+        scenario(websocket_opens),
+        scenario(a_spoilt_token_is_refused),
+    ]
 }
 
 async fn is_recognised(account: Account) -> ScenarioResult {
@@ -28,4 +34,19 @@ async fn websocket_opens(account: Account) -> ScenarioResult {
     let socket = account.websocket().await?.open()?;
     account.site().measured("status", 101);
     socket.close().await
+}
+
+/// One letter of the signature is another; with the right one both doors open.
+async fn a_spoilt_token_is_refused(account: Account) -> ScenarioResult {
+    let spoilt = account.spoilt()?;
+    account.get(ME).await?.expect_status(200)?;
+    spoilt.get(ME).await?.expect_status(401)?;
+    account.websocket().await?.open()?.close().await?;
+    match spoilt.websocket().await? {
+        Handshake::Refused { status } => {
+            account.site().measured("status", status);
+            expect!(matches!(status, 401 | 403), "http: the WebSocket is refused, but with status {status}")
+        }
+        Handshake::Open(_) => Err(Error::Unmet("the WebSocket opened for a token that nobody signed".to_owned())),
+    }
 }

@@ -1,6 +1,7 @@
 //! Headers by which a browser protects users.
 
 use harness::expect;
+use harness::http::ContentSecurityPolicy;
 use harness::scenario::ScenarioResult;
 use harness::scenario::reading::{Scenarios, each, scenario};
 use harness::services::{DOCS, LIVE};
@@ -20,6 +21,7 @@ pub fn scenarios() -> Vec<Scenarios> {
             ],
         ),
         each(types_are_not_guessed, [("api", LIVE), ("docs", DOCS), ("error", "/no/such/page")]),
+        scenario(the_page_runs_its_own_scripts_alone),
         scenario(nobody_frames_the_page),
     ]
 }
@@ -49,6 +51,14 @@ async fn types_are_not_guessed(site: Site, path: &'static str) -> ScenarioResult
     let value = reply.header("x-content-type-options").unwrap_or("not sent");
     site.measured("x-content-type-options", value);
     expect!(value == "nosniff", "{reply} with x-content-type-options: {value}")
+}
+
+async fn the_page_runs_its_own_scripts_alone(site: Site) -> ScenarioResult {
+    let page = site.get("/").await?;
+    let policy = ContentSecurityPolicy::parse(page.expect_status(200)?.header("content-security-policy").unwrap_or_default());
+    let lax = policy.laxities();
+    site.measured("lax", lax.len());
+    expect!(lax.is_empty(), "{page} lets in what is not the site's own: {}", lax.join(", "))
 }
 
 async fn nobody_frames_the_page(site: Site) -> ScenarioResult {

@@ -38,10 +38,12 @@ async fn certificate_is_for_the_host(site: Site) -> ScenarioResult {
     expect!(own.is_for(site.host()), "tls: the certificate is not for {}: {own}", site.host())
 }
 
-/// Each certificate was signed by the next: browsers look for no missing link.
+/// Each certificate was signed by the next, and there is a next one: no public authority signs a site's certificate by its
+/// root, and browsers look for no missing link. Who trusts the intermediate itself would not see that it is missing.
 async fn chain_is_whole_and_in_order(site: Site) -> ScenarioResult {
     let tls = site.tls().await?;
     site.measured("certificates", tls.chain.len());
+    expect!(tls.chain.len() > 1, "tls: the certificate is sent alone, without its issuer's: {}", tls.own())?;
     for pair in tls.chain.windows(2) {
         expect_eq!(pair[0].issuer, pair[1].subject)?;
     }

@@ -140,6 +140,7 @@ mod tests {
         let objects = objects(["registry/edge@sha256:0", "registry/edge@sha256:1"], &labels).unwrap();
         let text = json!(objects).to_string();
         assert!(!text.contains('$') && !text.contains("--watch-namespaces"), "{text}");
+        assert!(objects.iter().any(|object| object["kind"] == "Deployment"), "{text}");
         assert!(objects.iter().all(|object| object["metadata"]["labels"]["whose"] == "ours"));
         assert!(objects.iter().all(|object| object["kind"] != "Ingress" && object["kind"] != "Role"));
     }

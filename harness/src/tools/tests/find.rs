@@ -71,12 +71,11 @@ async fn the_toolbox_s_archive_is_unpacked_once_and_comes_first() {
     install(&folder.path().join("path"), "kind", &script("0.33.0"));
     let toolbox = folder.path().join("toolbox");
     std::fs::create_dir(&toolbox).unwrap();
-    let pack = "cd \"$1\" && tar -c kind | zstd -q -o \"$2\"";
+    // Not every machine has zstd: one that unpacks nothing, and wants to be asked as the real one is, of a plain tar.
+    install(&folder.path().join("path"), "zstd", "#!/bin/sh\n[ \"$1 $2\" = '-dc --long=31' ] && cat \"$3\"\n");
     let archive = toolbox.join("bin.tar.zst");
-    let packed = crate::tools::Command::new("sh").args(["-c", pack, "sh"]).arg(folder.path().join("packed"));
-    if packed.arg(&archive).run().await.is_err() {
-        return eprintln!("not tested: there is no zstd here");
-    }
+    let tar = crate::tools::Command::new("tar").args(["--create", "--file"]).arg(&archive);
+    tar.arg("--directory").arg(folder.path().join("packed")).arg("kind").run().await.unwrap();
     let settings =
         settings(folder.path(), &[("JETSCALE_TOOLBOX", toolbox.to_str().unwrap()), ("JETSCALE_SETUP", "never")]);
     let tools = offline(&settings);

@@ -1,0 +1,148 @@
+//! A pod's probes, asked as the kubelet asks them: what it is told a minute later is known now.
+
+use std::fmt;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Container, Pod, Probe as Described};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::{Client, ResourceExt};
+
+use super::{Forward, workload};
+use crate::http::Reader;
+use crate::{Error, Result};
+
+/// How long a command may take that a probe runs.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// How the kubelet asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// GET of a path at a port of the pod.
+    Http {
+        /// The port, by number.
+        port: u16,
+        /// The path.
+        path: String,
+    },
+    /// A command in the container.
+    Exec(Vec<String>),
+}
+
+/// One probe of one container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// The container.
+    pub container: String,
+    /// `startup`, `liveness` or `readiness`.
+    pub kind: &'static str,
+    /// How it is asked.
+    pub way: Way,
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} probe of {}: ", self.kind, self.container)?;
+        match &self.way {
+            Way::Http { port, path } => write!(f, "GET {path} at port {port}"),
+            Way::Exec(command) => f.write_str(&command.join(" ")),
+        }
+    }
+}
+
+/// Every probe of a pod's containers.
+///
+/// # Errors
+/// [`Error::Unmet`] for one that asks in another way, or at a port that its container does not name.
+pub fn probes(pod: &Pod) -> Result<Vec<Probe>> {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let described = containers.flat_map(|container| {
+        let kinds = [
+            ("startup", &container.startup_probe),
+            ("liveness", &container.liveness_probe),
+            ("readiness", &container.readiness_probe),
+        ];
+        kinds.into_iter().filter_map(move |(kind, probe)| Some((container, kind, probe.as_ref()?)))
+    });
+    let probe = |(container, kind, described): (&Container, &'static str, &Described)| {
+        let unmet =
+            || Error::Unmet(format!("{}: the {kind} probe of {} cannot be asked", pod.name_any(), container.name));
+        let way = way(container, described).ok_or_else(unmet)?;
+        Ok(Probe { container: container.name.clone(), kind, way })
+    };
+    described.map(probe).collect()
+}
+
+fn way(container: &Container, probe: &Described) -> Option<Way> {
+    if let Some(command) = probe.exec.as_ref().and_then(|exec| exec.command.clone()) {
+        return Some(Way::Exec(command));
+    }
+    let get = probe.http_get.as_ref()?;
+    let port = match &get.port {
+        IntOrString::Int(number) => *number,
+        IntOrString::String(name) => {
+            let mut ports = container.ports.iter().flatten();
+            ports.find(|port| port.name.as_ref() == Some(name))?.container_port
+        }
+    };
+    Some(Way::Http { port: port.try_into().ok()?, path: get.path.clone().unwrap_or_else(|| "/".to_owned()) })
+}
+
+/// Asks one once.
+///
+/// # Errors
+/// [`Error::Unmet`] when the answer is no success (200 to 299, or exit code 0), or there is none.
+pub async fn ask(client: &Client, namespace: &str, pod: &str, probe: &Probe) -> Result<()> {
+    let unmet = |what: String| Error::Unmet(format!("{pod}: {probe}: {what}"));
+    match &probe.way {
+        Way::Http { port, path } => {
+            let forward = Forward::to_pod(client.clone(), namespace, pod, *port).await?;
+            let reply = Reader::new(&forward.url())?.first_answer(path).await;
+            let reply = reply.map_err(|error| unmet(error.report()))?;
+            if (200..300).contains(&reply.status) { Ok(()) } else { Err(unmet(format!("answered {}", reply.status))) }
+        }
+        Way::Exec(command) => {
+            let command: Vec<&str> = command.iter().map(String::as_str).collect();
+            let ended = workload::exec(client, namespace, pod, &command, LIMIT).await?;
+            if ended.succeeded { Ok(()) } else { Err(unmet(format!("{} {}", ended.reason, ended.stderr.trim()))) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(probe: Value) -> Pod {
+        let container = json!({
+            "name": "api", "ports": [{"name": "http", "containerPort": 8000}],
+            "livenessProbe": probe,
+            "readinessProbe": {"httpGet": {"port": 8001}},
+        });
+        serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": {"containers": [container]}})).unwrap()
+    }
+
+    #[rstest]
+    #[case::a_named_port(json!({"httpGet": {"path": "/live", "port": "http"}}), Some("GET /live at port 8000"))]
+    #[case::a_number(json!({"httpGet": {"path": "/live", "port": 9}}), Some("GET /live at port 9"))]
+    #[case::a_command(json!({"exec": {"command": ["a", "b"]}}), Some("a b"))]
+    #[case::a_port_that_is_not_named(json!({"httpGet": {"path": "/live", "port": "other"}}), None)]
+    #[case::another_way(json!({"tcpSocket": {"port": 9}}), None)]
+    fn each_way_is_read_or_refused(#[case] probe: Value, #[case] way: Option<&str>) {
+        let found = probes(&pod(probe)).ok().map(|all| all.iter().map(Probe::to_string).collect::<Vec<_>>());
+        let wanted = way.map(|way| {
+            vec![
+                format!("the liveness probe of api: {way}"),
+                "the readiness probe of api: GET / at port 8001".to_owned(),
+            ]
+        });
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn a_pod_without_probes_has_none() {
+        assert_eq!(probes(&Pod::default()).unwrap(), []);
+    }
+}
