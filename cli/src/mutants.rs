@@ -1,35 +1,114 @@
 //! `cargo stack mutants`: the suite's own score.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use harness::mutants::{charts, equivalent};
+use clap::Args;
+use harness::mutants::trial::{self, Sight, Suite, Trials, Tried};
+use harness::mutants::{charts, equivalent, faults::Catalogue, page};
 use harness::project::Project;
 use harness::release::stage_charts;
 use harness::settings::Settings;
 use harness::tools::{Tool, Tools};
-use harness::{Result, validate};
+use harness::{Error, Result, validate};
 
-/// Judges the mutants of the charts.
-pub async fn run(settings: &Settings) -> Result<ExitCode> {
+/// What of the charts' mutants must be caught, in percent.
+const LEAST: usize = 80;
+
+/// Which mutants are judged.
+#[derive(Args)]
+pub struct Options {
+    /// Only faults whose names contain this.
+    filter: Option<String>,
+    /// The charts' mutants alone: no cluster, no engine, seconds.
+    #[arg(long, conflicts_with_all = ["filter", "faults", "write"])]
+    charts: bool,
+    /// The faults on a cluster alone.
+    #[arg(long)]
+    faults: bool,
+    /// How many copies of the checkout, each with a cluster of its own, judge faults side by side.
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    jobs: usize,
+    /// Write docs/mutants.md.
+    #[arg(long, conflicts_with_all = ["filter", "faults"])]
+    write: bool,
+}
+
+/// Judges mutants; fails when some survive that must not.
+pub async fn run(settings: &Settings, options: Options) -> Result<ExitCode> {
     crate::show(settings)?;
     let project = Project::find(settings)?;
+    let mut wrong = Vec::new();
+    let with_charts = !options.faults && options.filter.is_none();
+    let charts = if with_charts { Some(of_charts(settings, &project, &mut wrong).await?) } else { None };
+    let faults = if options.charts { None } else { Some(of_faults(settings, &project, &options, &mut wrong).await?) };
+    if let (true, Some(charts), Some(faults)) = (options.write, charts, faults) {
+        let path = project.root.join(page::FILE);
+        std::fs::write(&path, page::whole(&charts, &faults)).map_err(Error::io(format!("write {}", path.display())))?;
+        println!("wrote {}", page::FILE);
+    }
+    for what in &wrong {
+        println!("{what}");
+    }
+    Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn of_charts(settings: &Settings, project: &Project, wrong: &mut Vec<String>) -> Result<String> {
     let tools = Tools::new(settings);
     tools.require(&[Tool::Helm]).await?;
     let staged = stage_charts(&project.root, &settings.cache_root.join("charts"))?;
-    let renders = validate::renders(&tools, &staged).await?;
-    let score = charts::score(&renders, &equivalent::read(&project.root)?)?;
+    let equivalents = equivalent::read(&project.root)?;
+    let score = charts::score(&validate::renders(&tools, &staged).await?, &equivalents)?;
     for survivor in score.survivors() {
-        println!("{survivor}");
-    }
-    for (rule, (all, alone)) in score.by_rule() {
-        println!("{rule}: {all}, {alone} alone");
-    }
-    for operator in harness::mutants::Operator::ALL {
-        let tally = score.tally(|judged| judged.operator == operator);
-        println!("{}: {} of {}, {} %", operator.name(), tally.caught, tally.of, tally.percent());
+        println!("survives: {survivor}");
     }
     let tally = score.tally(|_| true);
-    println!("all: {} of {}, {} %, {:.1?}", tally.caught, tally.of, tally.percent(), score.took);
-    println!("wrong {:?} idle {:?}", score.wrong, score.idle);
-    Ok(ExitCode::SUCCESS)
+    println!(
+        "charts: {} of {} mutants are caught, {} %, by {} rules; {:.0} s",
+        tally.caught,
+        tally.of,
+        tally.percent(),
+        score.by_rule().len(),
+        score.took.as_secs_f64()
+    );
+    if tally.percent() < LEAST {
+        wrong.push(format!("charts: less than {LEAST} % of the mutants are caught"));
+    }
+    wrong.extend(score.wrong.iter().map(|entry| format!("{}: {entry}", equivalent::FILE)));
+    wrong.extend(score.idle.iter().map(|rule| format!("the rule {rule} sees no mutant")));
+    Ok(page::charts(&score, &equivalents))
+}
+
+async fn of_faults(
+    settings: &Settings,
+    project: &Project,
+    options: &Options,
+    wrong: &mut Vec<String>,
+) -> Result<String> {
+    let catalogue = Catalogue::read(&project.root)?;
+    let suite = Suite::compiled(project).await?;
+    wrong.extend(catalogue.gaps(&suite.scenarios().await?));
+    let is_meant = |name: &str| options.filter.as_deref().is_none_or(|filter| name.contains(filter));
+    let faults: Vec<_> = catalogue.faults.iter().filter(|fault| is_meant(&fault.name)).cloned().collect();
+    let tell = |tried: &Tried| println!("{}", line(tried));
+    let trials = trial::run(settings, project, &suite, &faults, options.jobs, &tell).await?;
+    let Trials { tried, red_anyway, took } = &trials;
+    let caught = tried.iter().filter(|tried| tried.is_caught()).count();
+    println!("faults: {caught} of {} are caught; {:.0} min", tried.len(), took.as_secs_f64() / 60.0);
+    wrong.extend(tried.iter().filter(|tried| !tried.is_caught()).map(|tried| format!("not caught: {}", tried.fault)));
+    wrong.extend(red_anyway.iter().map(|scenario| format!("{scenario} is red without any fault")));
+    Ok(page::faults(&trials, &catalogue))
+}
+
+fn line(tried: &Tried) -> String {
+    let mut line = format!("{:<8} {} ({:.0} s)", if tried.is_caught() { "caught" } else { "survives" }, tried.fault, tried.took.as_secs_f64());
+    for (scenario, sight) in &tried.sights {
+        let _ = match sight {
+            Sight::Caught => write!(line, "\n         {scenario} turned red"),
+            Sight::Green => write!(line, "\n         {scenario} stayed green"),
+            Sight::NotDeployed(why) => write!(line, "\n         {scenario} was never asked: {why}"),
+            Sight::NotRun(why) => write!(line, "\n         {scenario} did not run: {why}"),
+        };
+    }
+    line
 }

@@ -14,6 +14,8 @@ pub struct Component {
     pub container_port: u16,
     /// The port of its Service.
     pub service_port: u16,
+    /// The port of the node by which stage dev's host reaches it (kind/kind-config.yaml).
+    pub dev_node_port: Option<u16>,
     /// The artifact that its main container runs.
     pub artifact: &'static str,
 }
@@ -189,6 +191,7 @@ pub const API: Component = Component {
     stateful: false,
     container_port: 8000,
     service_port: 8000,
+    dev_node_port: Some(30800),
     artifact: "backend",
 };
 /// The WebSocket service.
@@ -198,6 +201,7 @@ pub const WEBSOCKET: Component = Component {
     stateful: false,
     container_port: 8001,
     service_port: 8001,
+    dev_node_port: None,
     artifact: "backend",
 };
 /// The page and the one router.
@@ -207,6 +211,7 @@ pub const FRONTEND: Component = Component {
     stateful: false,
     container_port: 8080,
     service_port: 80,
+    dev_node_port: Some(30300),
     artifact: "frontend",
 };
 /// The database.
@@ -216,6 +221,7 @@ pub const POSTGRES: Component = Component {
     stateful: true,
     container_port: 5432,
     service_port: 5432,
+    dev_node_port: None,
     artifact: "postgres",
 };
 /// The cache.
@@ -225,6 +231,7 @@ pub const REDIS: Component = Component {
     stateful: true,
     container_port: 6379,
     service_port: 6379,
+    dev_node_port: None,
     artifact: "redis",
 };
 /// All of them.

@@ -23,7 +23,8 @@ use crate::settings::Settings;
 /// The file of a run's events, in its folder.
 pub const FILE: &str = "events.jsonl";
 
-/// The target of events that carry a scenario's verdict (fields `scenario`, `verdict`, `reason`).
+/// The target of events that carry a scenario's verdict (fields `scenario`, `verdict`, `reason`; of a failure also `asked`:
+/// whether it had its fixture).
 pub const VERDICT: &str = "verdict";
 
 /// The target of events that carry what a scenario measured (fields `scenario`, `name`, `value`, and of times `seconds`).
@@ -145,6 +146,10 @@ struct Fields(serde_json::Map<String, serde_json::Value>);
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         self.0.insert(field.name().into(), format!("{value:?}").into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.0.insert(field.name().into(), value.into());
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {

@@ -30,6 +30,8 @@ pub enum Verdict {
     Passed,
     /// The first error.
     Failed(Error),
+    /// What kept its fixture from being made: it was never asked.
+    NoFixture(Error),
     /// It does not apply here, and why.
     Ignored(String),
 }
@@ -208,7 +210,7 @@ where
             let made = match A::make(fixtures, &name).await {
                 Ok(made) => made,
                 Err(Error::NotApplicable(reason)) => return Verdict::Ignored(reason),
-                Err(error) => return Verdict::Failed(error),
+                Err(error) => return Verdict::NoFixture(error),
             };
             let outcome = bounded(deadline, function(made.argument)).await;
             finish(outcome, made.aftercare).await

@@ -97,6 +97,7 @@ fn judge(scenario: &Scenario, (stage, through): (Stage, Through), settings: &Set
         Some(reason) => Verdict::Ignored(reason.to_owned()),
         None => runtime.block_on(scenario.run(Arc::clone(fixtures))),
     };
+    let asked = !matches!(verdict, Verdict::NoFixture(_));
     let name = scenario.name.as_str();
     let seconds = started.elapsed().as_secs_f64();
     match verdict {
@@ -108,9 +109,9 @@ fn judge(scenario: &Scenario, (stage, through): (Stage, Through), settings: &Set
             tracing::info!(target: VERDICT, scenario = name, verdict = "ignored", seconds, reason = reason.as_str());
             Ok(Completion::ignored_with(reason))
         }
-        Verdict::Failed(error) => {
+        Verdict::Failed(error) | Verdict::NoFixture(error) => {
             let report = error.report();
-            tracing::info!(target: VERDICT, scenario = name, verdict = "failed", seconds, reason = report.as_str());
+            tracing::info!(target: VERDICT, scenario = name, verdict = "failed", asked, seconds, reason = report.as_str());
             if let Err(second) = fixtures.note_failure() {
                 tracing::warn!("{}", second.report());
             }

@@ -1,17 +1,17 @@
 //! The charts, rendered: no cluster, no engine.
 
-use harness::descriptor::{RELEASE_MAX, VALUES_FILES, ValuesFile};
+use harness::descriptor::{MANAGED, RELEASE_MAX, VALUES_FILES, ValuesFile};
 use harness::preview::{PullRequest, admit};
-use harness::release::{self, Plan};
+use harness::release::{self, Plan, Staged};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::settings::Deployer;
 use harness::stack::Charts;
 use harness::validate::{expect_none, longest_name, policy, types};
-use harness::{Error, expect, expect_eq};
+use harness::{Error, expect, expect_eq, hash};
 use serde_json::{Value, json};
 
-/// A row for each values file.
-fn values() -> [(&'static str, ValuesFile); 4] {
+/// A row for each way in which a stage renders.
+fn values() -> [(&'static str, ValuesFile); 5] {
     VALUES_FILES.map(|file| (file.name, file))
 }
 
@@ -24,6 +24,7 @@ pub fn scenarios() -> Vec<Scenarios> {
         each(take_the_longest_release_name, values()),
         scenario(refuse_a_longer_release_name),
         scenario(render_the_same_bytes_twice),
+        scenario(restart_no_pod_with_a_new_version),
         scenario(refuse_an_image_without_a_digest),
         each(
             refuse_a_misspelt_key,
@@ -34,9 +35,7 @@ pub fn scenarios() -> Vec<Scenarios> {
                 ("in_global", "global.devmode=true"),
             ],
         ),
-        scenario(live_survives_the_loss_of_a_node),
         scenario(a_preview_is_its_pull_requests_by_either_deployer),
-        scenario(take_managed_stores),
         each(
             refuse_half_a_managed_store,
             [
@@ -48,44 +47,7 @@ pub fn scenarios() -> Vec<Scenarios> {
                 ("a_nodes_metadata", ("backend.storage.peers[0].ipBlock.cidr=169.254.169.254/32", "is link-local")),
             ],
         ),
-        scenario(leave_a_nodes_metadata_out_of_every_block),
-        scenario(give_a_role_to_the_api_alone),
     ]
-}
-
-/// Stage preview with every store outside the cluster, as a deployer sets it.
-const MANAGED: [&str; 26] = [
-    "postgres.enabled=false",
-    "backend.database.external.host=db.example.internal",
-    "backend.database.external.name=jetscale-pr-1",
-    "backend.database.external.user=jetscale-pr-1",
-    "backend.database.external.peers[0].ipBlock.cidr=10.1.0.0/16",
-    "backend.database.external.tls.mode=verify-full",
-    "backend.database.external.tls.caSecret.name=jetscale-managed",
-    "redis.enabled=false",
-    "backend.redis.external.host=redis.example.internal",
-    "backend.redis.external.port=6380",
-    "backend.redis.external.user=jetscale-pr-1",
-    "backend.redis.external.prefix=jetscale-pr-1:",
-    "backend.redis.external.peers[0].ipBlock.cidr=0.0.0.0/0",
-    "backend.redis.external.tls.enabled=true",
-    "backend.redis.external.tls.caSecret.name=jetscale-managed",
-    "backend.storage.bucket=jetscale-previews",
-    "backend.storage.prefix=jetscale-pr-1/",
-    "backend.storage.region=eu-central-1",
-    "backend.storage.caSecret.name=jetscale-managed",
-    "backend.storage.roleArn=arn:aws:iam::123456789012:role/jetscale-pr-1",
-    "backend.storage.webIdentityToken.enabled=true",
-    "backend.storage.peers[0].ipBlock.cidr=128.0.0.0/1",
-    "backend.storage.peers[0].ipBlock.except[0]=172.16.0.0/12",
-    "backend.networkPolicy.egress[0].ports[0].port=443",
-    "backend.networkPolicy.egress[0].ports[0].protocol=TCP",
-    "backend.networkPolicy.egress[0].to[0].ipBlock.cidr=0.0.0.0/0",
-];
-
-fn managed(charts: &Charts) -> (ValuesFile, Plan) {
-    let [_, _, preview, _] = VALUES_FILES;
-    (preview, MANAGED.iter().fold(charts.with_values(&preview), |plan, value| plan.with(value)))
 }
 
 async fn lint_with(charts: Charts, file: ValuesFile) -> ScenarioResult {
@@ -123,6 +85,27 @@ async fn refuse_a_longer_release_name(charts: Charts) -> ScenarioResult {
 
 async fn render_the_same_bytes_twice(charts: Charts) -> ScenarioResult {
     expect_eq!(charts.render_text(&charts.plan).await?, charts.render_text(&charts.plan).await?)
+}
+
+/// A chart's version on a pod would restart everything with every release.
+async fn restart_no_pod_with_a_new_version(charts: Charts) -> ScenarioResult {
+    let copy = tempfile::tempdir().map_err(Error::io("make a folder for a copy of the charts"))?;
+    let folder = charts.copy_to(copy.path())?;
+    let files = hash::files(&folder)?.into_iter().filter(|file| file.ends_with("Chart.yaml"));
+    for file in files {
+        let text = std::fs::read_to_string(&file).map_err(Error::io(format!("read {}", file.display())))?;
+        let another = |line: &str| match line.split_once("version: ") {
+            Some((before, _)) if before.trim().is_empty() => format!("{before}version: 99.0.0\n"),
+            _ => format!("{line}\n"),
+        };
+        let text: String = text.lines().map(another).collect();
+        std::fs::write(&file, text).map_err(Error::io(format!("write {}", file.display())))?;
+    }
+    let plan = Plan { charts: Staged { folder, ..charts.plan.charts.clone() }, ..charts.plan.clone() };
+    let pods = |objects: &[Value]| -> Vec<Value> { objects.iter().map(|object| object["spec"]["template"].clone()).collect() };
+    let (before, after) = (charts.render(&charts.plan).await?, charts.render(&plan).await?);
+    expect!(before != after, "the charts have no version to change")?;
+    expect_eq!(pods(&after), pods(&before))
 }
 
 async fn refuse_an_image_without_a_digest(charts: Charts) -> ScenarioResult {
@@ -175,64 +158,6 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// Two replicas of what is ours, spread, and a budget for each.
-async fn live_survives_the_loss_of_a_node(charts: Charts) -> ScenarioResult {
-    let [_, _, _, live] = VALUES_FILES;
-    let objects = charts.render(&charts.with_values(&live)).await?;
-    let deployments: Vec<_> = objects.iter().filter(|object| object["kind"] == "Deployment").collect();
-    expect_eq!(deployments.len(), 3)?;
-    for deployment in &deployments {
-        let (name, spec) = (&deployment["metadata"]["name"], &deployment["spec"]);
-        expect!(spec["replicas"].as_u64() >= Some(2), "{name} has {} replicas", spec["replicas"])?;
-        let spread = &spec["template"]["spec"]["topologySpreadConstraints"];
-        expect!(spread.as_array().is_some_and(|list| !list.is_empty()), "{name} is not spread")?;
-    }
-    let budgets = objects.iter().filter(|object| object["kind"] == "PodDisruptionBudget").count();
-    expect_eq!(budgets, deployments.len())
-}
-
-async fn take_managed_stores(charts: Charts) -> ScenarioResult {
-    let (file, plan) = managed(&charts);
-    let rendered = charts.rendered(&plan, &file).await?;
-    expect_none(&rendered.broken)?;
-    expect_none(&types::check(&rendered))?;
-    expect_none(&policy::check(&rendered))
-}
-
 async fn refuse_half_a_managed_store(charts: Charts, (value, names): (&'static str, &'static str)) -> ScenarioResult {
-    let (_, plan) = managed(&charts);
-    refused(charts.render(&plan.with(value)).await, names)
-}
-
-/// Of every block that a pod may go to, whoever named it, 169.254.0.0/16 is left out.
-async fn leave_a_nodes_metadata_out_of_every_block(charts: Charts) -> ScenarioResult {
-    let objects = charts.render(&managed(&charts).1).await?;
-    let policies = objects.iter().filter(|object| object["kind"] == "NetworkPolicy");
-    let rules = policies.flat_map(|policy| policy["spec"]["egress"].as_array().into_iter().flatten());
-    let peers = rules.flat_map(|rule| rule["to"].as_array().into_iter().flatten());
-    let wide = |block: &&Value| block["cidr"].as_str().is_some_and(|cidr| cidr.ends_with("/0") || cidr.ends_with("/1"));
-    let blocks: Vec<&Value> = peers.map(|peer| &peer["ipBlock"]).filter(wide).collect();
-    // Redis and the more egress of two components, the api's storage.
-    expect_eq!(blocks.len(), 5)?;
-    for block in blocks {
-        let except = block["except"].as_array().is_some_and(|list| list.contains(&Value::from("169.254.0.0/16")));
-        expect!(except, "{block} holds the node's metadata")?;
-    }
-    Ok(())
-}
-
-async fn give_a_role_to_the_api_alone(charts: Charts) -> ScenarioResult {
-    let objects = charts.render(&managed(&charts).1).await?;
-    let accounts = objects.iter().filter(|object| object["kind"] == "ServiceAccount");
-    let with_a_role: Vec<&Value> = accounts
-        .filter(|account| account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"].is_string())
-        .map(|account| &account["metadata"]["name"])
-        .collect();
-    expect_eq!(with_a_role, vec!["jetscale-backend"])?;
-    let pods = objects.iter().filter(|object| object["spec"]["template"].is_object());
-    let with_a_token: Vec<&Value> = pods
-        .filter(|pod| pod["spec"]["template"]["spec"]["volumes"].to_string().contains("serviceAccountToken"))
-        .map(|pod| &pod["metadata"]["name"])
-        .collect();
-    expect_eq!(with_a_token, vec!["jetscale-backend"])
+    refused(charts.render(&charts.with_values(&MANAGED).with(value)).await, names)
 }

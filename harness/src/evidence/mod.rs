@@ -29,6 +29,9 @@ struct Judged {
     /// The report of a failure, or why it was ignored.
     #[serde(default)]
     reason: String,
+    /// Whether it had its fixture.
+    #[serde(default = "yes")]
+    asked: bool,
     /// From its fixture's making to its teardown's end.
     #[serde(default)]
     seconds: f64,
@@ -37,12 +40,20 @@ struct Judged {
     measured: Vec<String>,
 }
 
+/// How a scenario ended, as a run's record says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Verdict {
+pub enum Verdict {
+    /// Every expectation was met.
     Passed,
+    /// One was not, or its fixture could not be made.
     Failed,
+    /// It did not apply.
     Ignored,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Verdict {
@@ -102,6 +113,16 @@ impl Outcome {
             format!("{:<8} {name}: {}\n", judged.verdict.word(), judged.measured.join(", "))
         };
         measured.map(line).collect()
+    }
+
+    /// How a scenario ended: its verdict, whether it had its fixture, and the reason; `None` where it did not run.
+    pub fn scenario(&self, name: &str) -> Option<(Verdict, bool, &str)> {
+        self.0.get(name).map(|judged| (judged.verdict, judged.asked, judged.reason.as_str()))
+    }
+
+    /// The scenarios that failed.
+    pub fn failed(&self) -> impl Iterator<Item = &str> {
+        self.of(Verdict::Failed).map(|(name, _)| name)
     }
 
     fn of(&self, verdict: Verdict) -> impl Iterator<Item = (&str, &Judged)> {

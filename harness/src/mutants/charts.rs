@@ -128,7 +128,7 @@ fn judge(mutants: &[(&'static str, &Rendered, Mutant)], equivalents: &[Equivalen
         let object = &rendered.objects[mutant.object];
         let before = mutant.path.find(&object.value);
         let before = before.map(|value| value.as_str().map_or(value.to_string(), str::to_owned)).unwrap_or_default();
-        let place = format!("{} {}", object.kind(), mutant.path.pattern());
+        let place = format!("{} {} {}", object.kind(), object.name(), mutant.path.pattern());
         let mutated = match &mut current {
             Some((of, mutated)) if of == values => mutated,
             other => &mut other.insert((*values, (*rendered).clone())).1,
@@ -140,14 +140,15 @@ fn judge(mutants: &[(&'static str, &Rendered, Mutant)], equivalents: &[Equivalen
         for at in changed {
             mutated.objects[at].clone_from(&rendered.objects[at]);
         }
+        let change = mutant.told(rendered);
         Judged {
             values,
             object: format!("{} {}", object.kind(), object.name()),
             path: mutant.path.to_string(),
             operator: mutant.operator,
-            change: mutant.told(rendered),
             caught_by,
-            equivalent: equivalents.iter().position(|one| one.holds(&place, mutant.operator, &before)),
+            equivalent: equivalents.iter().position(|one| one.holds(&place, mutant.operator, &before, &change)),
+            change,
         }
     };
     mutants.iter().map(one).collect()

@@ -14,7 +14,7 @@ pub const FILE: &str = "e2e/mutants/equivalent.yaml";
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Equivalent {
-    /// Kind and path, with `[]` for each item of a list: `Deployment spec.replicas`; `*` stands for anything.
+    /// Kind, name and path, with `[]` for each item of a list: `Deployment * spec.replicas`; `*` stands for anything.
     pub path: String,
     /// The operator's name; empty: any.
     #[serde(default)]
@@ -22,15 +22,19 @@ pub struct Equivalent {
     /// What the mutated leaf was, or what was added; empty: anything.
     #[serde(default)]
     pub value: String,
+    /// What is changed, as the list of survivors says it; empty: anything.
+    #[serde(default)]
+    pub change: String,
     /// Why nobody could notice.
     pub because: String,
 }
 
 impl Equivalent {
     /// Whether a mutant is one of them.
-    pub fn holds(&self, place: &str, operator: Operator, value: &str) -> bool {
+    pub fn holds(&self, place: &str, operator: Operator, value: &str, change: &str) -> bool {
         (self.operator.is_empty() || self.operator == operator.name())
             && (self.value.is_empty() || self.value == value)
+            && (self.change.is_empty() || matches(&self.change, change))
             && matches(&self.path, place)
     }
 }

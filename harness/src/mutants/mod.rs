@@ -7,7 +7,10 @@
 
 pub mod charts;
 pub mod equivalent;
+pub mod faults;
 mod objects;
 mod other;
+pub mod page;
+pub mod trial;
 
 pub use objects::{Change, Mutant, Operator, apply, mutants};

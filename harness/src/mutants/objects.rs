@@ -96,7 +96,8 @@ fn changed_line(before: &str, after: &str) -> String {
     if after.is_empty() { format!("without `{before}`") } else { format!("`{after}` for `{before}`") }
 }
 
-/// What opens a door, or takes one's own: below which key of a map, and what. A list gets it as an item more.
+/// What opens a door, or takes one's own: below which path's end (`^`: the whole path), under which key of a map, and
+/// what. A list gets it as an item more.
 const ADDED: &[(&str, &str, &str)] = &[
     // Peers of a NetworkPolicy: every namespace, this whole namespace, everybody.
     ("from", "", r#"{"namespaceSelector": {}}"#),
@@ -108,6 +109,8 @@ const ADDED: &[(&str, &str, &str)] = &[
     // A chart's version on pods: every release restarts everything.
     ("template.metadata.labels", "helm.sh/chart", r#""app-0.1.0""#),
     ("template.metadata.labels", "app.kubernetes.io/version", r#""0.1.0""#),
+    ("^metadata", "namespace", r#""kube-system""#),
+    ("^metadata", "annotations", r#"{"helm.sh/hook": "pre-install"}"#),
     ("template.spec", "hostNetwork", "true"),
     ("template.spec", "hostPID", "true"),
     ("containers[].securityContext", "privileged", "true"),
@@ -147,11 +150,12 @@ pub fn mutants(rendered: &Rendered) -> Vec<Mutant> {
                 }
             }
             let pattern = path.pattern();
-            for (below, key, text) in ADDED.iter().filter(|(below, ..)| pattern.ends_with(below)) {
+            let is_here = |below: &str| below.strip_prefix('^').map_or(pattern.ends_with(below), |whole| pattern == whole);
+            for (_, key, text) in ADDED.iter().filter(|(below, ..)| is_here(below)) {
                 let Ok(more) = serde_json::from_str::<Value>(text) else { continue };
-                match (value, below) {
-                    (Value::Array(_), _) => push(path, Operator::Added, Change::Push(more)),
-                    (Value::Object(_), _) => push(&path.key(key), Operator::Added, Change::Set(more)),
+                match value {
+                    Value::Array(_) => push(path, Operator::Added, Change::Push(more)),
+                    Value::Object(_) => push(&path.key(key), Operator::Added, Change::Set(more)),
                     _ => {}
                 }
             }

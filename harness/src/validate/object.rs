@@ -332,6 +332,6 @@ mod tests {
         let container = object.root().at(&["spec", "containers"]).items().next().unwrap();
         assert_eq!(container.get("readinessProbe").finding("").path.to_string(), "spec.containers[0]");
         assert_eq!(container.path().0[2], Step::Item(0, Some("api".into())));
-        assert_eq!(object.root().get("a.b/c").path.to_string(), "[\"a.b/c\"]");
+        assert_eq!(object.root().get("a.b/c").path().to_string(), "[\"a.b/c\"]");
     }
 }

@@ -1,7 +1,7 @@
 //! Rules about containers: images, commands, security.
 
-use super::{all_containers, pods};
-use crate::artifacts::Reference;
+use super::{all_containers, pods, promise};
+use crate::artifacts::{ArtifactSet, Reference};
 use crate::validate::finding::Finding;
 use crate::validate::object::{Node, Rendered};
 
@@ -16,6 +16,21 @@ pub fn digest(rendered: &Rendered) -> Vec<Finding> {
         .map(|(_, container)| container.get("image"))
         .filter(|image| image.text().parse::<Reference>().is_err())
         .map(|image| image.finding(format!("image {:?} is not named by a digest (repository@sha256:…)", image.text())))
+        .collect()
+}
+
+/// A component runs its own artifact, in every container; judged by images that do not exist, of which the harness knows
+/// which is which.
+pub fn own_image(rendered: &Rendered) -> Vec<Finding> {
+    let known = ArtifactSet::placeholder();
+    let is_placeholder = |image: &str| known.builds.iter().any(|build| build.tag.by_digest() == image);
+    each(rendered)
+        .filter_map(|(pod, container)| Some((promise(&pod)?.component, container.get("image"))))
+        .filter(|(component, image)| {
+            let own = known.builds.iter().find(|build| build.image_name == component.artifact);
+            is_placeholder(image.text()) && own.is_none_or(|own| own.tag.by_digest() != image.text())
+        })
+        .map(|(component, image)| image.finding(format!("{} does not run the artifact {}", component.label, component.artifact)))
         .collect()
 }
 

@@ -115,7 +115,8 @@ fn is_there(path: &str, scope: &Scope<'_>) -> bool {
 }
 
 /// Variables that are of use together alone.
-const TOGETHER: [(&str, &[&str]); 5] = [
+const TOGETHER: [(&str, &[&str]); 6] = [
+    ("JETSCALE_REDIS_CA_FILE", &["JETSCALE_REDIS_URL"]),
     ("JETSCALE_S3_BUCKET", &["JETSCALE_S3_REGION", "AWS_EC2_METADATA_DISABLED"]),
     ("AWS_ROLE_ARN", &["AWS_WEB_IDENTITY_TOKEN_FILE"]),
     ("AWS_WEB_IDENTITY_TOKEN_FILE", &["AWS_ROLE_ARN"]),

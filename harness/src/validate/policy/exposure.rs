@@ -92,24 +92,32 @@ pub fn ingress_tls(rendered: &Rendered) -> Vec<Finding> {
     findings
 }
 
-/// Nothing listens on a node, or at a load balancer of its own, beside the Ingress.
+/// No Service listens on a node, or at a load balancer of its own, beside the Ingress.
 pub fn node_port(rendered: &Rendered) -> Vec<Finding> {
-    let services = rendered.objects.iter().filter(|object| object.kind() == "Service").flat_map(|object| {
-        let spec = object.root().get("spec");
-        let outward = matches!(spec.get("type").text(), "NodePort" | "LoadBalancer");
-        let kind =
-            outward.then(|| spec.get("type").finding("the Service is reached past the Ingress: make it a ClusterIP"));
-        let ports = spec.get("ports").items().map(|port| port.get("nodePort")).filter(Node::is_set);
-        kind.into_iter().chain(ports.map(|port| port.finding("nodePort is set"))).collect::<Vec<_>>()
-    });
-    let pods = pods(rendered).flat_map(|pod| {
-        let network = pod.at(&["spec", "hostNetwork"]);
-        let ports = all_containers(&pod).flat_map(|container| container.get("ports").items());
-        let ports = ports.map(|port| port.get("hostPort")).filter(Node::is_set);
-        let network = (network.value == true).then(|| network.finding("the pod has its node's network"));
-        network.into_iter().chain(ports.map(|port| port.finding("hostPort is set"))).collect::<Vec<_>>()
-    });
-    services.chain(pods).collect()
+    let services = rendered.objects.iter().filter(|object| object.kind() == "Service");
+    services
+        .flat_map(|object| {
+            let spec = object.root().get("spec");
+            let kind = spec.get("type");
+            let outward = matches!(kind.text(), "NodePort" | "LoadBalancer");
+            let past = outward.then(|| kind.finding("the Service is reached past the Ingress: make it a ClusterIP"));
+            let ports = spec.get("ports").items().map(|port| port.get("nodePort")).filter(Node::is_set);
+            past.into_iter().chain(ports.map(|port| port.finding("nodePort is set"))).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// No pod listens on its node.
+pub fn host_network(rendered: &Rendered) -> Vec<Finding> {
+    pods(rendered)
+        .flat_map(|pod| {
+            let network = pod.at(&["spec", "hostNetwork"]);
+            let ports = all_containers(&pod).flat_map(|container| container.get("ports").items());
+            let ports = ports.map(|port| port.get("hostPort")).filter(Node::is_set);
+            let network = (network.value == true).then(|| network.finding("the pod has its node's network"));
+            network.into_iter().chain(ports.map(|port| port.finding("hostPort is set"))).collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 /// Nothing runs by itself when a release is deployed or removed.

@@ -71,6 +71,7 @@ pub const NAMES: Rule = rule("name-length", names::fit);
 /// All of them.
 pub const RULES: &[Rule] = &[
     outside_dev("image-digest", containers::digest),
+    outside_dev("own-image", containers::own_image),
     rule("image-latest", containers::latest),
     rule("probes", probes::present),
     rule("probe-timing", probes::timing),
@@ -96,12 +97,14 @@ pub const RULES: &[Rule] = &[
     between("ingress-route", &["Ingress"], exposure::ingress_route),
     rule("ingress-tls", exposure::ingress_tls),
     outside_dev("node-port", exposure::node_port),
+    rule("host-network", exposure::host_network),
     rule("hook", exposure::hook),
     rule("own-namespace", exposure::own_namespace),
     between("selectors-match", ANY, selectors::matching),
     between("one-selector", ANY, services::one_selector),
     between("references-resolve", ANY, selectors::resolving),
     between("network-reach", &["Deployment", "StatefulSet", "NetworkPolicy", "Ingress"], network::reach),
+    rule("network-written-out", network::written_out),
     between("environment", &["Deployment", "StatefulSet", "Service", "NetworkPolicy"], environment::told),
     rule("mounts", volumes::mounts),
     rule("volume-size", volumes::sizes),

@@ -1,7 +1,7 @@
 //! Rules about updates and outages: nobody notices an update, the loss of a node, or a changed configuration.
 
 use super::selectors::selected;
-use super::{COMPONENT, pod, promise};
+use super::{pod, promise};
 use crate::hash;
 use crate::validate::finding::Finding;
 use crate::validate::object::{Node, Object, Rendered};
@@ -177,9 +177,6 @@ pub fn spread(rendered: &Rendered) -> Vec<Finding> {
                 Some(one) => findings.extend(constraint(&one)),
             }
         }
-        let component = root.at(&["spec", "template", "metadata", "labels", COMPONENT]).text();
-        let others = constraints.items().map(|one| one.at(&["labelSelector", "matchLabels", COMPONENT]));
-        findings.extend(others.filter(|label| label.text() != component).map(|label| label.finding("it spreads another component's pods")));
     }
     findings
 }

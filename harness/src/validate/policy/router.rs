@@ -14,16 +14,16 @@ const TEMP: [&str; 5] =
     ["client_body_temp_path", "proxy_temp_path", "fastcgi_temp_path", "uwsgi_temp_path", "scgi_temp_path"];
 /// What stands of a request in a log line, and may hold a secret.
 const TOLD: [&str; 7] = ["$request ", "$request\"", "$request_uri", "$args", "$query_string", "$arg_", "$http_authorization"];
-/// Headers by which browsers protect users, and what each must hold.
-const HEADERS: [(&str, &str); 8] = [
-    ("Strict-Transport-Security", "max-age=31536000"),
-    ("Content-Security-Policy", "default-src 'self'"),
-    ("Cache-Control", "no-cache"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-    ("Referrer-Policy", "strict-origin-when-cross-origin"),
-    ("Permissions-Policy", "camera=()"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
+/// Headers by which browsers protect users, the entry of a map that is meant where the value is one, and what it must hold.
+const HEADERS: [(&str, &str, &str); 8] = [
+    ("Strict-Transport-Security", "https", "max-age=31536000; includeSubDomains"),
+    ("Content-Security-Policy", "default", "default-src 'self'"),
+    ("Cache-Control", "default", "no-cache"),
+    ("X-Content-Type-Options", "", "nosniff"),
+    ("X-Frame-Options", "", "DENY"),
+    ("Referrer-Policy", "", "strict-origin-when-cross-origin"),
+    ("Permissions-Policy", "", "camera=()"),
+    ("Cross-Origin-Opener-Policy", "", "same-origin"),
 ];
 /// What the services are told of a request.
 const FORWARDED: [(&str, &str); 7] = [
@@ -54,10 +54,11 @@ impl Router<'_> {
         nginx::find(self.http(), "server").map_or(&[], |server| &server.block)
     }
 
-    /// A value, of which maps that a variable stands for are all looked up.
-    fn meanings<'a>(&'a self, value: &'a str) -> Vec<&'a str> {
+    /// The entries of the map that a variable stands for; a value itself has no key.
+    fn meanings<'a>(&'a self, value: &'a str) -> Vec<(&'a str, &'a str)> {
         let map = self.http().iter().find(|one| one.name == "map" && one.arg(1) == value);
-        map.map_or_else(|| vec![value], |map| map.block.iter().map(|one| one.arg(0)).collect())
+        let entries = |map: &'a Directive| map.block.iter().map(|one| (one.name.as_str(), one.arg(0))).collect();
+        map.map_or_else(|| vec![("", value)], entries)
     }
 }
 
@@ -124,6 +125,13 @@ pub fn routes(rendered: &Rendered) -> Vec<Finding> {
             let says = page.and_then(|page| nginx::find(&page.block, "return"));
             let internal = page.is_some_and(|page| nginx::find(&page.block, "internal").is_some());
             let answer = if status == "404" { "404" } else { "503" };
+            let plain = page.is_some_and(|page| {
+                let types = nginx::find(&page.block, "types").is_some_and(|types| types.block.is_empty());
+                types && nginx::find(&page.block, "default_type").is_some_and(|one| one.arg(0) == "text/plain")
+            });
+            if !plain {
+                wrong.push(format!("the text of {status} is sent as what the path's ending says"));
+            }
             if !told.contains(&status) || !told.contains(&at) || says.is_none_or(|says| says.arg(0) != answer) || !internal {
                 wrong.push(format!("{status} is answered by nginx's own page, which carries its name"));
             }
@@ -194,19 +202,29 @@ pub fn tells(rendered: &Rendered) -> Vec<Finding> {
             wrong.push("error_log does not go to the pod's log".to_owned());
         }
         let sent: Vec<_> = router.server().iter().filter(|one| one.name == "add_header").collect();
-        for (name, part) in HEADERS {
+        let meanings = |name: &str| {
             let header = sent.iter().find(|one| one.arg(0) == name && one.arg(2) == "always");
-            let values = header.map(|header| router.meanings(header.arg(1))).unwrap_or_default();
-            if !values.iter().any(|value| value.contains(part)) {
+            header.map(|header| router.meanings(header.arg(1))).unwrap_or_default()
+        };
+        for (name, entry, part) in HEADERS {
+            if !meanings(name).iter().any(|(key, value)| *key == entry && value.contains(part)) {
                 wrong.push(format!("{name} is not sent with every answer, with {part}"));
             }
-            if name == "Content-Security-Policy" && values.iter().any(|policy| is_open(policy)) {
-                wrong.push("a Content-Security-Policy lets anybody's scripts run, or anybody frame the page".to_owned());
-            }
         }
-        let hsts = sent.iter().find(|one| one.arg(0) == HEADERS[0].0).map(|one| router.meanings(one.arg(1))).unwrap_or_default();
-        if !hsts.contains(&"") {
+        let policies = meanings("Content-Security-Policy");
+        if policies.iter().any(|(_, policy)| is_open(policy)) {
+            wrong.push("a Content-Security-Policy lets anybody's scripts run, or anybody frame the page".to_owned());
+        }
+        // FastAPI's page takes Swagger UI from its CDN.
+        if !policies.iter().any(|(key, policy)| key.starts_with("~^/docs") && policy.contains("https://cdn.jsdelivr.net")) {
+            wrong.push("the policy of /docs does not let it load Swagger UI".to_owned());
+        }
+        if !meanings("Strict-Transport-Security").contains(&("default", "")) {
             wrong.push("HSTS is sent over plain HTTP".to_owned());
+        }
+        let kept = meanings("Cache-Control");
+        if !kept.iter().any(|(_, value)| value.split(", ").eq(["public", "max-age=31536000", "immutable"])) {
+            wrong.push("a file with a hash in its name is asked for again and again".to_owned());
         }
         if nginx::all(router.server()).iter().filter(|one| one.name == "location").any(|one| nginx::find(&one.block, "add_header").is_some()) {
             wrong.push("a location with an add_header of its own drops all others".to_owned());
@@ -290,6 +308,7 @@ pub fn limits(rendered: &Rendered) -> Vec<Finding> {
             }
         }
         listens(router, rendered, wrong);
+        starts(router, wrong);
     })
 }
 
@@ -316,6 +335,51 @@ fn listens(router: &Router<'_>, rendered: &Rendered, wrong: &mut Vec<String>) {
     let index = nginx::find(router.server(), "index").map_or("", |one| one.arg(0));
     if (root, index) != ("/usr/share/nginx/html", "index.html") {
         wrong.push(format!("the page is {root:?}, {index:?}, and the image has it as /usr/share/nginx/html/index.html"));
+    }
+}
+
+/// Directives that are on or off (nginx.org).
+const FLAGS: [&str; 6] = ["absolute_redirect", "gzip", "gzip_vary", "sendfile", "server_tokens", "tcp_nopush"];
+/// Variables of nginx's own that a configuration of ours uses; `http_…` and `upstream_…` are any.
+const VARIABLES: [&str; 13] = [
+    "body_bytes_sent",
+    "http_host",
+    "proxy_add_x_forwarded_for",
+    "remote_addr",
+    "request",
+    "request_method",
+    "request_time",
+    "scheme",
+    "status",
+    "uri",
+    "host",
+    "args",
+    "request_uri",
+];
+
+/// What nginx would refuse at its start, which is told here in seconds.
+fn starts(router: &Router<'_>, wrong: &mut Vec<String>) {
+    let all = nginx::all(&router.top);
+    if nginx::find(&router.top, "events").is_none() {
+        wrong.push("there is no events section: nginx does not start".to_owned());
+    }
+    for flag in all.iter().filter(|one| FLAGS.contains(&one.name.as_str()) && !matches!(one.arg(0), "on" | "off")) {
+        wrong.push(format!("{} is neither on nor off: nginx does not start", flag.head()));
+    }
+    let maps: Vec<&str> = all.iter().filter(|one| one.name == "map").map(|one| one.arg(1).trim_start_matches('$')).collect();
+    let is_known = |name: &str| {
+        maps.contains(&name) || VARIABLES.contains(&name) || name.starts_with("http_") || name.starts_with("upstream_")
+    };
+    // In an expression a dollar is the end.
+    let texts = all.iter().filter(|one| !(one.name == "location" && one.arg(0) == "~")).flat_map(|one| one.args.iter());
+    for text in texts.filter(|argument| !argument.text.starts_with('~')) {
+        for part in text.text.split('$').skip(1) {
+            let end = part.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).unwrap_or(part.len());
+            let name = &part[..end];
+            if !name.is_empty() && !is_known(name) {
+                wrong.push(format!("nobody knows the variable ${name}: nginx does not start"));
+            }
+        }
     }
 }
 

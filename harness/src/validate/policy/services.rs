@@ -26,6 +26,13 @@ pub fn names_and_ports(rendered: &Rendered) -> Vec<Finding> {
         }
         if object.kind() == "Service" {
             findings.extend(service(object, component.service_port, rendered));
+            findings.extend(node_port(object, component.dev_node_port.filter(|_| rendered.dev)));
+        }
+        if object.kind() == "StatefulSet" {
+            let governing = root.at(&["spec", "serviceName"]);
+            if governing.text() != name.text() {
+                findings.push(governing.finding(format!("its pods' names are in {}, another's Service", governing.value)));
+            }
         }
         if let Some(pod) = pod(object) {
             let ports = pod.at(&["spec", "containers"]).items().flat_map(|container| container.get("ports").items());
@@ -64,6 +71,18 @@ fn service(object: &Object, port: u16, rendered: &Rendered) -> Vec<Finding> {
         findings.push(one.finding("the port's name is not the one of the container's port that it leads to: an Ingress, and people, look for it"));
     }
     findings
+}
+
+/// In stage dev an address of the host leads to some Services: by the port that Kind maps (kind/kind-config.yaml).
+fn node_port(object: &Object, mapped: Option<u16>) -> Option<Finding> {
+    let spec = object.root().get("spec");
+    let first = spec.get("ports").items().next()?.get("nodePort");
+    let (kind, port) = (spec.get("type"), first.value.as_u64());
+    let holds = match mapped {
+        Some(mapped) => kind.text() == "NodePort" && port == Some(u64::from(mapped)),
+        None => matches!(kind.text(), "" | "ClusterIP"),
+    };
+    (!holds).then(|| kind.finding(format!("the type is {} and the node's port {port:?}, and Kind maps {mapped:?}", kind.value)))
 }
 
 /// All selectors of one workload's pods are the same, name, instance and component: a workload's own can never be changed,

@@ -14,18 +14,26 @@ const RELEASE: &str = r#"
 # Source: app/templates/web.yaml
 apiVersion: apps/v1
 kind: Deployment
-metadata: {name: r-web, labels: {app: web}}
+metadata: {name: r-web, labels: {LABELS, app.kubernetes.io/component: web, helm.sh/chart: app-0.1.0}}
 spec:
+  revisionHistoryLimit: 3
+  progressDeadlineSeconds: 300
+  strategy: {type: RollingUpdate, rollingUpdate: {maxUnavailable: 0, maxSurge: 1}}
   selector: {matchLabels: {app: web}}
   template:
-    metadata: {labels: {app: web, part: r}}
+    metadata:
+      labels: {LABELS, app.kubernetes.io/component: web, app: web, part: r}
+      annotations: {conf: CONFHASH}
     spec:
       serviceAccountName: r-web
-      securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+      automountServiceAccountToken: false
+      enableServiceLinks: false
+      securityContext: POD
       topologySpreadConstraints:
         - {topologyKey: zone, maxSkew: 1, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {app: web}}}
       volumes:
         - {name: conf, configMap: {name: r-web}}
+        - {name: tmp, emptyDir: {sizeLimit: 64Mi}}
       initContainers:
         - name: first
           image: r.internal/web@sha256:HEX
@@ -39,76 +47,104 @@ spec:
             - {name: TOKEN_TTL_SECS, value: "60"}
             - {name: DB_URL, value: "postgres://jetscale@r-db:5432/x"}
           ports: [{name: http, containerPort: 8080}]
-          readinessProbe: PROBE
-          livenessProbe: PROBE
+          startupProbe: STARTS
+          readinessProbe: SERVES
+          livenessProbe: LIVES
           resources: RESOURCES
           securityContext: SECURITY
+          volumeMounts:
+            - {name: conf, mountPath: /etc/nginx/nginx.conf, subPath: nginx.conf, readOnly: true}
+            - {name: tmp, mountPath: /tmp}
 ---
 # Source: app/templates/db.yaml
 apiVersion: apps/v1
 kind: StatefulSet
-metadata: {name: r-db}
+metadata: {name: r-db, labels: {LABELS, app.kubernetes.io/component: db, helm.sh/chart: app-0.1.0}}
 spec:
   serviceName: r-db
+  revisionHistoryLimit: 3
+  podManagementPolicy: Parallel
   selector: {matchLabels: {app: db}}
   template:
-    metadata: {labels: {app: db, part: r}}
+    metadata: {labels: {LABELS, app.kubernetes.io/component: db, app: db, part: r}}
     spec:
-      securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+      serviceAccountName: r-db
+      automountServiceAccountToken: false
+      enableServiceLinks: false
+      securityContext: POD
       containers:
         - name: db
           image: r.internal/db@sha256:HEX
           ports: [{name: sql, containerPort: 5432}]
-          readinessProbe: PROBE
-          startupProbe: PROBE
+          startupProbe: STARTS
+          readinessProbe: SERVES
+          livenessProbe: LIVES
           resources: RESOURCES
           securityContext: SECURITY
 ---
+# Source: app/templates/web.yaml
 apiVersion: v1
 kind: Service
-metadata: {name: r-web}
+metadata: {name: r-web, labels: {LABELS, app.kubernetes.io/component: web, helm.sh/chart: app-0.1.0}}
 spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: http}]}
 ---
+# Source: app/templates/db.yaml
 apiVersion: v1
 kind: Service
-metadata: {name: r-db}
+metadata: {name: r-db, labels: {LABELS, app.kubernetes.io/component: db, helm.sh/chart: app-0.1.0}}
 spec: {selector: {app: db}, ports: [{port: 5432}]}
 ---
+# Source: app/templates/web.yaml
 apiVersion: v1
 kind: ServiceAccount
-metadata: {name: r-web}
+metadata: {name: r-web, labels: {LABELS, app.kubernetes.io/component: web, helm.sh/chart: app-0.1.0}}
+automountServiceAccountToken: false
 ---
+# Source: app/templates/db.yaml
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: r-db, labels: {LABELS, app.kubernetes.io/component: db, helm.sh/chart: app-0.1.0}}
+automountServiceAccountToken: false
+---
+# Source: app/templates/web.yaml
 apiVersion: v1
 kind: ConfigMap
-metadata: {name: r-web}
+metadata: {name: r-web, labels: {LABELS, app.kubernetes.io/component: web, helm.sh/chart: app-0.1.0}}
 data: {nginx.conf: "server {}"}
 ---
-apiVersion: policy/v1
-kind: PodDisruptionBudget
-metadata: {name: r-web}
-spec: {maxUnavailable: 1, selector: {matchLabels: {app: web}}}
----
+# Source: app/templates/all.yaml
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
-metadata: {name: r-all}
+metadata: {name: r-all, labels: {LABELS, app.kubernetes.io/component: all, helm.sh/chart: app-0.1.0}}
 spec:
   podSelector:
     matchExpressions:
       - {key: app, operator: In, values: [db, web]}
 ---
+# Source: app/templates/all.yaml
 apiVersion: networking.k8s.io/v1
 kind: Ingress
-metadata: {name: r}
+metadata: {name: r, labels: {LABELS, app.kubernetes.io/component: all, helm.sh/chart: app-0.1.0}}
 spec:
-  tls: [{hosts: [app.example]}]
+  tls: [{hosts: [pr-1.app.jetscale.ai]}]
   rules:
-    - host: app.example
-      http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: r-web, port: {name: http}}}}]}
+    - host: pr-1.app.jetscale.ai
+      http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: r-frontend, port: {name: http}}}}]}
+---
+# Source: app/templates/web.yaml
+apiVersion: v1
+kind: Service
+metadata: {name: r-frontend, labels: {LABELS, app.kubernetes.io/component: web, helm.sh/chart: app-0.1.0}}
+spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: http}]}
 "#;
 
 /// What stands in [`RELEASE`] more than once.
-const WORDS: [(&str, &str); 4] = [
-    ("PROBE", "{httpGet: {path: /, port: http}}"),
+const WORDS: [(&str, &str); 8] = [
+    ("LABELS", "app.kubernetes.io/name: app, app.kubernetes.io/instance: r, app.kubernetes.io/managed-by: Helm, app.kubernetes.io/part-of: r"),
+    ("STARTS", "{httpGet: {path: /, port: http}, periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 120}"),
+    ("SERVES", "{httpGet: {path: /, port: http}, periodSeconds: 2, timeoutSeconds: 4, failureThreshold: 3}"),
+    ("LIVES", "{httpGet: {path: /, port: http}, timeoutSeconds: 5, failureThreshold: 6}"),
+    ("POD", "{runAsNonRoot: true, runAsUser: 5, runAsGroup: 5, fsGroup: 5, seccompProfile: {type: RuntimeDefault}}"),
     ("RESOURCES", "{requests: {cpu: 10m, memory: 8Mi}, limits: {memory: 16Mi}}"),
     ("SECURITY", "{allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}"),
     ("HEX", HEX),
@@ -116,6 +152,7 @@ const WORDS: [(&str, &str); 4] = [
 
 fn release(dev: bool) -> Rendered {
     let text = WORDS.iter().fold(RELEASE.to_owned(), |text, (word, meaning)| text.replace(word, meaning));
+    let text = text.replace("CONFHASH", &crate::hash::text("server {}"));
     Rendered::parse(&text, ("jetscale", "r"), dev)
 }
 
@@ -147,13 +184,19 @@ fn change(rendered: &mut Rendered, object: &str, pointer: &str, value: Value) {
 #[case::in_dev(true)]
 fn a_good_release_breaks_no_rule(#[case] dev: bool) {
     let rendered = release(dev);
-    assert_eq!((rendered.objects.len(), rendered.broken.len()), (9, 0));
+    assert_eq!((rendered.objects.len(), rendered.broken.len()), (10, 0));
     assert_eq!(types::check(&rendered), []);
     assert_eq!(check(&rendered), []);
 }
 
 const WEB: &str = "Deployment r-web";
 const DB: &str = "StatefulSet r-db";
+
+/// A budget of the pods with that label.
+fn budget(app: &str, most: u64) -> Value {
+    json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "r-web"},
+        "spec": {"maxUnavailable": most, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": {"matchLabels": {"app": app}}}})
+}
 
 // A pointer that starts with C is below the first container, with I below the first init container. The last column
 // says whether stage dev is held to the rule as well.
@@ -167,7 +210,14 @@ const DB: &str = "StatefulSet r-db";
 #[case::latest_by_digest("image-latest", DB, "C/image", json!(format!("web:latest@sha256:{HEX}")), true)]
 // probes, resources, command
 #[case::not_ready("probes", WEB, "C/readinessProbe", json!(null), true)]
-#[case::neither_live_nor_started("probes", DB, "C/startupProbe", json!(null), true)]
+#[case::not_started("probes", DB, "C/startupProbe", json!(null), true)]
+#[case::not_live("probes", WEB, "C/livenessProbe", json!(null), true)]
+#[case::never_told("probe-timing", WEB, "C/livenessProbe/failureThreshold", json!(60), true)]
+#[case::told_too_soon("probe-timing", DB, "C/startupProbe/failureThreshold", json!(null), true)]
+#[case::one_second("probe-timing", WEB, "C/readinessProbe/timeoutSeconds", json!(null), true)]
+#[case::fiction("resource-proportion", WEB, "C/resources/limits/memory", json!("1Gi"), true)]
+#[case::below_its_request("resource-proportion", WEB, "C/resources/limits/memory", json!("4Mi"), true)]
+#[case::too_large("resources-fit", WEB, "C/resources/requests/cpu", json!("2"), true)]
 #[case::no_cpu("resources", WEB, "C/resources/requests/cpu", json!(null), true)]
 #[case::no_memory("resources", WEB, "C/resources/requests/memory", json!(null), true)]
 #[case::no_limit("resources", WEB, "I/resources/limits", json!(null), true)]
@@ -187,6 +237,32 @@ const DB: &str = "StatefulSet r-db";
 #[case::host_path("security-context", WEB, "/spec/template/spec/volumes/0", json!({"name": "h", "hostPath": {"path": "/"}}), true)]
 #[case::writable("read-only-root", WEB, "C/securityContext/readOnlyRootFilesystem", json!(false), false)]
 #[case::writable_by_default("read-only-root", WEB, "I/securityContext/readOnlyRootFilesystem", json!(null), false)]
+// who a pod is, and what it is given
+#[case::token("no-token", WEB, "/spec/template/spec/automountServiceAccountToken", json!(null), true)]
+#[case::token_of_an_account("no-token", "ServiceAccount r-web", "/automountServiceAccountToken", json!(true), true)]
+#[case::shared_account("own-account", DB, "/spec/template/spec/serviceAccountName", json!("r-web"), true)]
+#[case::service_links("no-service-links", WEB, "/spec/template/spec/enableServiceLinks", json!(null), true)]
+#[case::other_group("one-user", WEB, "/spec/template/spec/securityContext/fsGroup", json!(6), true)]
+#[case::always("pull", WEB, "C/imagePullPolicy", json!("Always"), true)]
+// volumes
+#[case::no_volume("mounts", WEB, "C/volumeMounts/1/name", json!("temp"), true)]
+#[case::no_mount("mounts", WEB, "C/volumeMounts/1", json!({"name": "conf", "mountPath": "/x", "readOnly": true}), true)]
+#[case::other_file("mounts", WEB, "C/volumeMounts/0/subPath", json!("nginx.cfg"), true)]
+#[case::no_limit_of_scratch("volume-size", WEB, "/spec/template/spec/volumes/1/emptyDir", json!({}), true)]
+#[case::scratch_for_nothing("volume-size", WEB, "/spec/template/spec/volumes/1/emptyDir/sizeLimit", json!("1Mi"), true)]
+// updates
+#[case::recreated("update", WEB, "/spec/strategy/type", json!("Recreate"), true)]
+#[case::gone_first("update", WEB, "/spec/strategy/rollingUpdate/maxUnavailable", json!(1), true)]
+#[case::no_way_back("update", WEB, "/spec/revisionHistoryLimit", json!(0), true)]
+#[case::blocked("update", DB, "/spec/podManagementPolicy", json!(null), true)]
+#[case::budget_for_one("disruption", "NetworkPolicy r-all", "", budget("web", 1), true)]
+#[case::no_budget("disruption", WEB, "/spec/replicas", json!(2), true)]
+#[case::old_configuration("configuration-rolls", "ConfigMap r-web", "/data/nginx.conf", json!("server { }"), true)]
+#[case::nobody("spread", WEB, "/spec/replicas", json!(0), true)]
+// labels
+#[case::version_on_pods("labels", WEB, "/spec/template/metadata/labels/helm.sh~1chart", json!("app-0.1.0"), true)]
+#[case::other_instance("labels", "Service r-db", "/metadata/labels/app.kubernetes.io~1instance", json!("s"), true)]
+#[case::other_component("labels", "Service r-db", "/metadata/labels/app.kubernetes.io~1component", json!("web"), true)]
 // secrets
 #[case::password("literal-secret", WEB, "C/env/0", json!({"name": "DB_PASSWORD", "value": "x"}), true)]
 #[case::key("literal-secret", WEB, "C/env/0", json!({"name": "jwtKey", "value": "x"}), true)]
@@ -211,8 +287,14 @@ const DB: &str = "StatefulSet r-db";
 #[case::node_port("node-port", "Service r-web", "/spec/type", json!("NodePort"), false)]
 #[case::load_balancer("node-port", "Service r-web", "/spec/type", json!("LoadBalancer"), false)]
 #[case::port_of_nodes("node-port", "Service r-web", "/spec/ports/0/nodePort", json!(30000), false)]
-#[case::host_port("node-port", WEB, "C/ports/0/hostPort", json!(80), false)]
-#[case::host_network("node-port", WEB, "/spec/template/spec/hostNetwork", json!(true), false)]
+#[case::host_port("host-network", WEB, "C/ports/0/hostPort", json!(80), true)]
+#[case::host_network("host-network", WEB, "/spec/template/spec/hostNetwork", json!(true), true)]
+#[case::past_the_router("ingress-route", "Ingress r", "/spec/rules/0/http/paths/0/backend/service/name", json!("r-web"), true)]
+#[case::a_part("ingress-route", "Ingress r", "/spec/rules/0/http/paths/0/path", json!("/api"), true)]
+#[case::in_the_clear("ingress-tls", "Ingress r", "/spec/tls", json!(null), true)]
+#[case::another_host("ingress-tls", "Ingress r", "/spec/rules/0/host", json!("app.jetscale.ai"), true)]
+#[case::every_port("network-written-out", "NetworkPolicy r-all", "/spec/ingress", json!([{"from": [{"podSelector": {}}]}]), true)]
+#[case::everybody("network-written-out", "NetworkPolicy r-all", "/spec/ingress", json!([{"ports": [{"port": 80}]}]), true)]
 #[case::hook("hook", "ConfigMap r-web", "/metadata/annotations", json!({"helm.sh/hook": "pre-install"}), true)]
 #[case::other_namespace("own-namespace", "ConfigMap r-web", "/metadata/namespace", json!("kube-system"), true)]
 #[case::whole_cluster(
@@ -226,7 +308,7 @@ const DB: &str = "StatefulSet r-db";
 #[case::service("selectors-match", "Service r-web", "/spec/selector/part", json!("x"), true)]
 #[case::service_of_none("selectors-match", "Service r-web", "/spec/selector", json!(null), true)]
 #[case::service_of_two("selectors-match", "Service r-web", "/spec/selector", json!({"part": "r"}), true)]
-#[case::budget("selectors-match", "PodDisruptionBudget r-web", "/spec/selector/matchLabels/app", json!("x"), true)]
+#[case::budget("selectors-match", "NetworkPolicy r-all", "", budget("x", 1), true)]
 #[case::policy("selectors-match", "NetworkPolicy r-all", "/spec/podSelector/matchExpressions/0/values", json!(["x"]), true)]
 #[case::target_port("references-resolve", "Service r-web", "/spec/ports/0/targetPort", json!("https"), true)]
 #[case::target_number("references-resolve", "Service r-db", "/spec/ports/0/port", json!(5433), true)]

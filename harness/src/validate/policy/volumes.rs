@@ -5,8 +5,10 @@ use super::{all_containers, pod, promise};
 use crate::validate::finding::Finding;
 use crate::validate::object::{Node, Object, Rendered};
 
-/// What an emptyDir may hold, in bytes: enough for what is written to /tmp, and no node's whole disk.
-const SCRATCH: std::ops::RangeInclusive<u64> = (1 << 20)..=(512 << 20);
+/// What an emptyDir may hold, in bytes: no node's whole disk.
+const SCRATCH_MOST: u64 = 512 << 20;
+/// The least for /tmp: several bodies of the largest size at once.
+const TMP_LEAST: u64 = 32 << 20;
 /// What a claim may ask for, in bytes.
 const CLAIM: std::ops::RangeInclusive<u64> = (1 << 30)..=(8 << 30);
 
@@ -75,10 +77,15 @@ pub fn sizes(rendered: &Rendered) -> Vec<Finding> {
         let is_store = promise(&pod).is_some_and(|promise| promise.is_store);
         for volume in pod.at(&["spec", "volumes"]).items().filter(|volume| volume.get("emptyDir").is_set()) {
             let limit = volume.at(&["emptyDir", "sizeLimit"]);
-            let holds = bytes(limit.text()).is_some_and(|size| SCRATCH.contains(&size));
+            let mut mounts = all_containers(&pod).flat_map(|container| container.get("volumeMounts").items());
+            let is_tmp = mounts.any(|mount| {
+                mount.get("name").text() == volume.get("name").text() && mount.get("mountPath").text() == "/tmp"
+            });
+            let least = if is_tmp { TMP_LEAST } else { 1 << 20 };
+            let holds = bytes(limit.text()).is_some_and(|size| (least..=SCRATCH_MOST).contains(&size));
             // What a store without a volume keeps is bounded by itself.
             if !holds && !(is_store && volume.get("name").text() == "data" && !limit.is_set()) {
-                findings.push(limit.finding(format!("the emptyDir may hold {}, not 1Mi to 512Mi: it fills the node's disk, or not what is written", limit.value)));
+                findings.push(limit.finding(format!("the emptyDir may hold {}, not {least} to {SCRATCH_MOST} bytes: it fills the node's disk, or not what is written", limit.value)));
             }
         }
         for claim in object.root().at(&["spec", "volumeClaimTemplates"]).items() {
@@ -120,9 +127,13 @@ pub fn promised(rendered: &Rendered) -> Vec<Finding> {
                 }
             }
             if let Some(path) = asked.configuration {
-                let map = mounted(path).and_then(|mount| volume(&mount).map(|volume| volume.at(&["configMap", "name"])));
-                if !map.is_some_and(|map| map.is_set()) {
-                    findings.push(container.get("volumeMounts").finding(format!("{} reads {path}, and no ConfigMap is there", asked.name)));
+                let file = path.rsplit('/').next().unwrap_or_default();
+                let is_map = mounted(path).is_some_and(|mount| {
+                    let map = volume(&mount).is_some_and(|volume| volume.at(&["configMap", "name"]).is_set());
+                    map && mount.get("subPath").text() == file
+                });
+                if !is_map {
+                    findings.push(container.get("volumeMounts").finding(format!("{} reads {path}, and no file of a ConfigMap is there", asked.name)));
                 }
             }
             for mount in container.get("volumeMounts").items() {

@@ -52,29 +52,28 @@ struct Part<'a> {
     peer: Peer,
 }
 
-/// Everybody is asked by those alone who are promised to.
+/// Everybody is asked by those alone who are promised to, as far as the policies of either end say.
 pub fn reach(rendered: &Rendered) -> Vec<Finding> {
     let policies = Policies::of(&rendered.objects);
     let parts: Vec<Part<'_>> = rendered.objects.iter().filter_map(part).collect();
-    let others = others(&parts);
     let site = Site::of(rendered, &parts);
+    let others = others(&parts, &policies.ports());
     let mut findings = Vec::new();
     for part in &parts {
-        let mut judge = |from: &Peer, to: &Peer| {
+        let mut judge = |direction, other: &Peer| {
+            let (from, to) = if direction == Direction::Egress { (&part.peer, other) } else { (other, &part.peer) };
             for port in &to.ports {
-                let open = is_open(&policies, from, to, port);
-                if promised(&site, from, to, port).is_some_and(|promised| open != promised) {
-                    let what = if open { "reaches, and is not promised to," } else { "does not reach" };
+                let open = policies.allow(direction, &part.labels, &other.end, port);
+                if promised(&site, direction, from, to, port).is_some_and(|promised| open != promised) {
+                    let what = if open { "may ask, and is not promised to," } else { "may not ask" };
                     let message = format!("{} {what} {} at {} {}", from.name, to.name, port.protocol, port.number);
                     findings.push(place(&policies, part).finding(message));
                 }
             }
         };
-        // Of two components, the one that is asked looks at the pair.
-        parts.iter().for_each(|other| judge(&other.peer, &part.peer));
-        for other in &others {
-            judge(other, &part.peer);
-            judge(&part.peer, other);
+        for other in parts.iter().map(|part| &part.peer).chain(&others) {
+            judge(Direction::Ingress, other);
+            judge(Direction::Egress, other);
         }
         findings.extend(foreign(&policies, part));
         findings.extend(unbalanced(&policies, part, &site));
@@ -83,50 +82,72 @@ pub fn reach(rendered: &Rendered) -> Vec<Finding> {
     findings
 }
 
-/// What the release is reached by, and what it has.
+/// Each rule says whom it lets through, and at which ports: without, that is everybody, and every port.
+pub fn written_out(rendered: &Rendered) -> Vec<Finding> {
+    let policies = rendered.objects.iter().filter(|object| object.kind() == "NetworkPolicy");
+    let rules = policies.flat_map(|policy| {
+        let spec = policy.root().get("spec");
+        let of = |rules, peers| spec.get(rules).items().map(move |rule| (rule.clone(), rule.get(peers)));
+        of("ingress", "from").chain(of("egress", "to")).collect::<Vec<_>>()
+    });
+    let mut findings = Vec::new();
+    for (rule, peers) in rules {
+        if peers.items().next().is_none() {
+            findings.push(rule.finding("a rule without peers is about everybody"));
+        }
+        let ports = rule.get("ports");
+        if ports.items().next().is_none() || ports.items().any(|port| !port.get("port").is_set()) {
+            findings.push(rule.finding("a rule without ports is about all of them"));
+        }
+        // The API refuses the others.
+        let nobody = peers.items().filter(|peer| peer.entries().next().is_none());
+        findings.extend(nobody.map(|peer| peer.finding("a peer that says nothing")));
+    }
+    findings
+}
+
+/// What the release is reached by, and what it asks outside.
 struct Site {
     dev: bool,
     /// Whether an Ingress leads to it, and whether that is a load balancer outside the cluster.
     ingress: Option<bool>,
-    stores_outside: bool,
+    /// Whether it asks stores over the internet: those whose certificate it looks at.
+    asks_the_internet: bool,
 }
 
 impl Site {
     fn of(rendered: &Rendered, parts: &[Part<'_>]) -> Self {
         let ingress = rendered.objects.iter().find(|object| object.kind() == "Ingress");
         let class = ingress.map(|ingress| ingress.root().at(&["spec", "ingressClassName"]).text() == "alb");
-        let stores = contract::PROMISES.iter().filter(|promise| promise.is_store).count();
-        let own = parts.iter().filter(|part| part.promise.is_store).count();
-        Self { dev: rendered.dev, ingress: class, stores_outside: own < stores }
+        let verified = |part: &Part<'_>| {
+            let pod = part.workload.root().at(&["spec", "template"]);
+            let mut variables = all_containers(&pod).flat_map(|container| container.get("env").items());
+            variables.any(|variable| variable.get("name").text() == "JETSCALE_DB_SSLMODE")
+        };
+        Self { dev: rendered.dev, ingress: class, asks_the_internet: parts.iter().any(verified) }
     }
 }
 
-/// What the contract says of a connection; none, where that is the values' to say.
-fn promised(site: &Site, from: &Peer, to: &Peer, port: &Port) -> Option<bool> {
+/// What the contract says of a connection, at the end that the direction is about; none, where the values say it.
+fn promised(site: &Site, direction: Direction, from: &Peer, to: &Peer, port: &Port) -> Option<bool> {
     let tcp = port.protocol == "TCP";
     Some(match (from.is, to.is) {
-        (Who::Part(from), Who::Part(to)) => tcp && from.asks.iter().any(|asked| asked.label == to.component.label),
+        // Whoever everybody may ask lets everybody in, whether they ask or not.
+        (Who::Part(_), Who::Part(to)) if direction == Direction::Ingress && to.asked_by == AskedBy::Everybody => tcp,
+        (Who::Part(from), Who::Part(to)) => {
+            tcp && from.asks.iter().any(|asked| asked.label == to.component.label)
+        }
         (Who::Client, Who::Part(to)) => tcp && to.asked_by != AskedBy::Nobody,
         (Who::Neighbour, Who::Part(to)) => tcp && to.asked_by == AskedBy::Everybody,
         (Who::Edge, Who::Part(to)) => tcp && to.asked_by == AskedBy::Everybody && site.ingress == Some(false),
         // In stage dev an address of the host leads to these.
         (Who::Outside, Who::Part(to)) => tcp && site.dev && to.asked_by != AskedBy::Nobody,
         (Who::Metadata, Who::Part(_)) if site.dev => return None,
-        (Who::Part(from), Who::Dns) => from.resolves_names,
+        (Who::Part(from), Who::Dns) => from.resolves_names && port.number == 53,
         // Managed stores may be anywhere, but a database is not on the internet.
-        (Who::Part(_), Who::Outside) if port.number != 5432 && site.stores_outside => return None,
+        (Who::Part(_), Who::Outside) if port.number != 5432 && site.asks_the_internet => return None,
         _ => false,
     })
-}
-
-/// Whether the policies let a connection through, at both of its ends.
-fn is_open(policies: &Policies<'_>, from: &Peer, to: &Peer, port: &Port) -> bool {
-    let side = |direction, of: &Peer, other: &Peer| match (&of.is, &of.end) {
-        (Who::Part(_), End::Pod(labels, _)) => policies.allow(direction, labels, &other.end, port),
-        // Others' policies are theirs.
-        _ => true,
-    };
-    side(Direction::Egress, from, to) && side(Direction::Ingress, to, from)
 }
 
 fn part(object: &Object) -> Option<Part<'_>> {
@@ -148,37 +169,35 @@ fn labels(node: &Node<'_>) -> Labels {
     node.entries().map(|(key, value)| (key.to_owned(), value.text().to_owned())).collect()
 }
 
-/// Who else there is: of this namespace, of others, outside.
-fn others(parts: &[Part<'_>]) -> Vec<Peer> {
+/// Who else there is: of this namespace, of others, outside; each may be asked at every port that a policy names.
+fn others(parts: &[Part<'_>], named: &[Port]) -> Vec<Peer> {
     let map = |pairs: &[(&str, &str)]| -> Labels { pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect() };
-    let ports = |ports: &[(&str, i32)]| -> Vec<Port> {
-        let port = |(protocol, number): &(&str, i32)| Port { protocol: (*protocol).to_owned(), number: *number, name: String::new() };
-        ports.iter().map(port).collect()
-    };
-    let peer = |name: &str, is, end, at: &[(&str, i32)]| Peer { name: name.to_owned(), is, end, ports: ports(at) };
+    let mut ports = named.to_vec();
+    ports.extend([443, 80].map(|number| Port { protocol: "TCP".to_owned(), number, name: String::new() }));
+    let peer = |name: &str, is, end| Peer { name: name.to_owned(), is, end, ports: ports.clone() };
     let pod = |labels: &[(&str, &str)], namespace: Option<&[(&str, &str)]>| End::Pod(map(labels), namespace.map(map));
     let namespace = |name| [("kubernetes.io/metadata.name", name)];
-    let any = [("TCP", 443), ("TCP", 5432)];
-    let dns = [("UDP", 53), ("TCP", 53)];
+    let asks = |name: &str, is, end| Peer { ports: Vec::new(), ..peer(name, is, end) };
+    let dns = [("k8s-app", "kube-dns")];
     let mut all = vec![
-        peer("a client in the namespace", Who::Client, pod(&[(CLIENT_LABEL, "true")], None), &[]),
-        peer("any pod of the namespace", Who::Neighbour, pod(&[], None), &[]),
-        peer("a pod of another namespace", Who::Stranger, pod(&[(CLIENT_LABEL, "true")], Some(&namespace("another"))), &any),
-        peer("the cluster's DNS", Who::Dns, pod(&[("k8s-app", "kube-dns")], Some(&namespace("kube-system"))), &dns),
-        peer("another pod of kube-system", Who::Stranger, pod(&[("k8s-app", "another")], Some(&namespace("kube-system"))), &dns),
-        peer("a DNS of another namespace", Who::Stranger, pod(&[("k8s-app", "kube-dns")], Some(&namespace("another"))), &dns),
-        peer("the edge", Who::Edge, pod(&[], Some(&[(EDGE_LABEL, "true")])), &[]),
-        peer("the internet", Who::Outside, End::Address([203, 0, 113, 7].into()), &[("TCP", 443), ("TCP", 5432), ("UDP", 53)]),
-        peer("the node's metadata", Who::Metadata, End::Address([169, 254, 169, 254].into()), &[("TCP", 80), ("TCP", 443), ("TCP", 6380)]),
+        asks("a client in the namespace", Who::Client, pod(&[(CLIENT_LABEL, "true")], None)),
+        asks("any pod of the namespace", Who::Neighbour, pod(&[], None)),
+        asks("the edge", Who::Edge, pod(&[], Some(&[(EDGE_LABEL, "true")]))),
+        peer("a pod of another namespace", Who::Stranger, pod(&[(CLIENT_LABEL, "true")], Some(&namespace("another")))),
+        peer("the cluster's DNS", Who::Dns, pod(&dns, Some(&namespace("kube-system")))),
+        peer("another pod of kube-system", Who::Stranger, pod(&[("k8s-app", "another")], Some(&namespace("kube-system")))),
+        peer("a DNS of another namespace", Who::Stranger, pod(&dns, Some(&namespace("another")))),
+        peer("the internet", Who::Outside, End::Address([203, 0, 113, 7].into())),
+        peer("the node's metadata", Who::Metadata, End::Address([169, 254, 169, 254].into())),
     ];
     // Namesakes: of another release beside ours, and of another namespace.
     for part in parts {
         let name = &part.peer.name;
         let mut beside = part.labels.clone();
         beside.insert(INSTANCE.to_owned(), "another-release".to_owned());
-        all.push(peer(&format!("{name} of another release"), Who::Neighbour, End::Pod(beside, None), &any));
+        all.push(peer(&format!("{name} of another release"), Who::Neighbour, End::Pod(beside, None)));
         let elsewhere = End::Pod(part.labels.clone(), Some(map(&namespace("another"))));
-        all.push(peer(&format!("{name} of another namespace"), Who::Stranger, elsewhere, &any));
+        all.push(peer(&format!("{name} of another namespace"), Who::Stranger, elsewhere));
     }
     all
 }
@@ -208,9 +227,16 @@ fn unbalanced(policies: &Policies<'_>, part: &Part<'_>, site: &Site) -> Option<F
 fn open_to_all(policies: &Policies<'_>, part: &Part<'_>) -> Option<Finding> {
     let release = part.labels.get(INSTANCE).cloned().unwrap_or_default();
     let new: Labels = BTreeMap::from([(INSTANCE.to_owned(), release)]);
-    let (any, port) = (End::Pod(Labels::new(), None), Port { protocol: "TCP".to_owned(), number: 443, name: String::new() });
-    let open = [Direction::Ingress, Direction::Egress].iter().any(|way| policies.allow(*way, &new, &any, &port));
-    open.then(|| place(policies, part).finding("no policy closes the release's pods, in both directions, until another opens them"))
+    let others = others(&[], &policies.ports());
+    let mut open = others.iter().flat_map(|other| {
+        let dns = Port { protocol: "UDP".to_owned(), number: 53, name: String::new() };
+        let ports = [dns].into_iter().chain(other.ports.clone());
+        ports.map(move |port| (&other.end, port)).collect::<Vec<_>>()
+    });
+    let ways = [Direction::Ingress, Direction::Egress];
+    let open = open.any(|(end, port)| ways.iter().any(|way| policies.allow(*way, &new, end, &port)));
+    let what = "no policy closes a pod of the release in both directions until another opens it";
+    open.then(|| place(policies, part).finding(what))
 }
 
 /// Whether a workload's pods may go to some address outside the cluster at a port.

@@ -26,7 +26,7 @@ pub enum End {
 }
 
 /// A port of a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Port {
     /// TCP, UDP or SCTP.
     pub protocol: String,
@@ -73,6 +73,20 @@ impl<'a> Policies<'a> {
     pub fn of(objects: &'a [Object]) -> Self {
         let policies = objects.iter().filter(|object| object.kind() == "NetworkPolicy");
         Self(policies.filter_map(Policy::of).collect())
+    }
+
+    /// The ports that they name by number.
+    pub fn ports(&self) -> Vec<Port> {
+        let rules = self.0.iter().flat_map(|policy| policy.ingress.iter().chain(&policy.egress).flatten());
+        let named = rules.flat_map(|rule| rule.ports.iter().flatten()).filter_map(|port| {
+            let Some(IntOrString::Int(number)) = port.port else { return None };
+            let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".to_owned());
+            Some(Port { protocol, number, name: String::new() })
+        });
+        let mut ports: Vec<Port> = named.collect();
+        ports.sort();
+        ports.dedup();
+        ports
     }
 
     /// The policies about a pod.

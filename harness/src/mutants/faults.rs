@@ -1,0 +1,158 @@
+//! Faults by hand: edits of the checkout that a colleague could merge, and the scenarios that must see each.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path};
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+
+/// The file, in the checkout.
+pub const FILE: &str = "e2e/mutants/faults.yaml";
+
+/// One fault.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// Its name.
+    pub name: String,
+    /// Who suffers what from it.
+    pub suffers: String,
+    /// What is written otherwise.
+    pub edits: Vec<Edit>,
+    /// The scenarios that must turn red, each by its own assertion.
+    pub caught_by: Vec<String>,
+}
+
+/// One edit of a file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edit {
+    /// The file, relative to the checkout.
+    pub file: String,
+    /// What stands there exactly once; empty: there is no such file.
+    pub from: String,
+    /// What stands there instead.
+    pub to: String,
+}
+
+/// Scenarios that no fault is planted for, and why.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unplanted {
+    /// A scenario's name, or the beginning of several.
+    pub scenarios: String,
+    /// Why.
+    pub because: String,
+}
+
+/// All faults, and what they leave out.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    /// The faults, in the order of the file.
+    pub faults: Vec<Fault>,
+    /// The scenarios without one.
+    pub unplanted: Vec<Unplanted>,
+}
+
+impl Catalogue {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when there is none; [`Error::Malformed`] when it is something else; [`Error::Refused`] when an edit
+    /// leaves the checkout or does not fit it, or a name stands twice.
+    pub fn read(root: &Path) -> Result<Self> {
+        let path = root.join(FILE);
+        let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
+        let catalogue = Self::parse(&text)?;
+        for fault in &catalogue.faults {
+            for edit in &fault.edits {
+                edit.apply(root)?;
+            }
+        }
+        Ok(catalogue)
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let mut documents = serde_yaml::Deserializer::from_str(text);
+        let malformed = || Error::malformed(format!("read {FILE}"));
+        let faults = documents.next().map(Vec::<Fault>::deserialize).transpose().map_err(malformed())?;
+        let unplanted = documents.next().map(Vec::<Unplanted>::deserialize).transpose().map_err(malformed())?;
+        let (faults, unplanted) = (faults.unwrap_or_default(), unplanted.unwrap_or_default());
+        let mut names = BTreeSet::new();
+        for fault in &faults {
+            if !names.insert(&fault.name) || fault.edits.is_empty() || fault.caught_by.is_empty() {
+                return Err(Error::refused(
+                    format!("{FILE}: {} stands twice, or has no edit, or no scenario", fault.name),
+                    "correct it there",
+                ));
+            }
+        }
+        Ok(Self { faults, unplanted })
+    }
+
+    /// What the catalogue leaves open of a list of scenarios: those that nothing is planted for, and names of none.
+    pub fn gaps(&self, scenarios: &[String]) -> Vec<String> {
+        let named: BTreeSet<&str> = self.faults.iter().flat_map(|fault| &fault.caught_by).map(String::as_str).collect();
+        let left_out = |name: &str| self.unplanted.iter().any(|one| name.starts_with(&one.scenarios));
+        let idle = scenarios.iter().filter(|name| !named.contains(name.as_str()) && !left_out(name));
+        let idle = idle.map(|name| format!("no fault is planted for {name}"));
+        let unknown = named.iter().filter(|name| !scenarios.iter().any(|known| known == *name));
+        let unknown = unknown.map(|name| format!("there is no scenario {name}"));
+        let stale = self.unplanted.iter().filter(|one| !scenarios.iter().any(|name| name.starts_with(&one.scenarios)));
+        idle.chain(unknown).chain(stale.map(|one| format!("there is no scenario {}…", one.scenarios))).collect()
+    }
+}
+
+impl Edit {
+    /// The file's text with the edit, below a checkout.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the file is outside, or what the edit replaces does not stand there exactly once.
+    pub fn apply(&self, root: &Path) -> Result<String> {
+        let refused = |what: &str| Error::refused(format!("{FILE}: {}: {what}", self.file), "correct the edit there");
+        if !Path::new(&self.file).components().all(|part| matches!(part, Component::Normal(_))) {
+            return Err(refused("it is no file of the checkout"));
+        }
+        let path = root.join(&self.file);
+        if self.from.is_empty() {
+            return if path.exists() { Err(refused("it is there already")) } else { Ok(self.to.clone()) };
+        }
+        let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
+        match text.matches(&self.from).count() {
+            1 => Ok(text.replacen(&self.from, &self.to, 1)),
+            count => Err(refused(&format!("{count} places have {:?}, not one", self.from))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "- name: a\n  suffers: all\n  edits: [{file: x.txt, from: one, to: two}]\n  caught_by: [m::seen]\n\
+                        ---\n- scenarios: \"m::left\"\n  because: it is\n";
+
+    #[test]
+    fn a_catalogue_says_what_it_leaves_open() {
+        let catalogue = Catalogue::parse(TEXT).unwrap();
+        let scenarios = ["m::seen", "m::left::a", "m::idle"].map(str::to_owned);
+        assert_eq!(catalogue.gaps(&scenarios), ["no fault is planted for m::idle"]);
+        assert_eq!(
+            catalogue.gaps(&[]),
+            ["there is no scenario m::seen", "there is no scenario m::left…"]
+        );
+    }
+
+    #[test]
+    fn an_edit_replaces_what_stands_there_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let edit = |file: &str, from: &str| Edit { file: file.into(), from: from.into(), to: "two".into() };
+        std::fs::write(folder.path().join("x"), "one\nthree three\n").unwrap();
+        assert_eq!(edit("x", "one").apply(folder.path()).unwrap(), "two\nthree three\n");
+        assert_eq!(edit("new", "").apply(folder.path()).unwrap(), "two");
+        for (file, from) in [("x", "three"), ("x", "four"), ("x", ""), ("../x", "one"), ("/x", "one")] {
+            assert!(edit(file, from).apply(folder.path()).is_err(), "{file} {from}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Faults on a real cluster: each is applied to a copy of the checkout, deployed from there by the suite itself, and the
+//! scenarios that it names are run, each alone.
+//!
+//! A copy has a cluster of its own, as every checkout has, so that several are judged side by side and nothing of the
+//! checkout's own is touched.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use super::faults::Fault;
+use crate::cluster::{Home, reaper};
+use crate::error::{Error, Result};
+use crate::evidence::{self, Outcome, Verdict};
+use crate::project::Project;
+use crate::settings::{self, Settings};
+use crate::stage::Stage;
+use crate::tools::Command;
+
+/// How long one scenario may take, with provisioning and deploying what it is about.
+const SCENARIO: Duration = Duration::from_secs(600);
+/// How long the whole suite may take, as the control.
+const SUITE: Duration = Duration::from_secs(1800);
+/// How long compiling the suite may take.
+const COMPILE: Duration = Duration::from_secs(1800);
+/// How long a cluster of a killed trial stays.
+const IDLE_SECS: &str = "120";
+
+/// What became of a fault at one scenario.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sight {
+    /// It turned red by its own assertion.
+    Caught,
+    /// It was never asked: its fixture could not be made, by this first line.
+    NotDeployed(String),
+    /// It stayed green.
+    Green,
+    /// It was ignored, or did not run at all.
+    NotRun(String),
+}
+
+/// What became of a fault.
+#[derive(Debug, Clone)]
+pub struct Tried {
+    /// The fault's name.
+    pub fault: String,
+    /// Who suffers what.
+    pub suffers: String,
+    /// What each scenario that it names said.
+    pub sights: Vec<(String, Sight)>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Tried {
+    /// Whether each scenario that must see it does.
+    pub fn is_caught(&self) -> bool {
+        self.sights.iter().all(|(_, sight)| *sight == Sight::Caught)
+    }
+}
+
+/// All faults, and the control.
+#[derive(Debug, Default)]
+pub struct Trials {
+    /// In the order of the catalogue.
+    pub tried: Vec<Tried>,
+    /// Scenarios that are red without any fault, in a copy in which faults were judged before.
+    pub red_anyway: Vec<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// The suite's own binary.
+#[derive(Debug, Clone)]
+pub struct Suite(PathBuf);
+
+impl Suite {
+    /// Compiles the suite of a checkout, unless it is.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when it does not compile.
+    pub async fn compiled(project: &Project) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Message {
+            executable: Option<PathBuf>,
+        }
+        let cargo = Command::new("cargo").args(["test", "--package", "e2e", "--test", "e2e", "--no-run"]);
+        let cargo = cargo.args(["--message-format", "json"]).folder(&project.root).limit(COMPILE);
+        let output = cargo.run().await?.stdout;
+        let messages = output.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
+        let binary = messages.filter_map(|message| message.executable).last();
+        binary.map(Self).ok_or_else(|| Error::refused("cargo made no suite", "cargo test --package e2e --no-run"))
+    }
+
+    /// The names of its scenarios.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when it cannot list them.
+    pub async fn scenarios(&self) -> Result<Vec<String>> {
+        let listed = Command::new(&self.0).arg("--list").run().await?.stdout;
+        Ok(listed.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
+    }
+}
+
+/// Judges faults in copies of the checkout, so many side by side; `tell` is called for each as it ends.
+///
+/// What remains on a kill: a copy in the folder for temporary files, and its cluster for two minutes.
+///
+/// # Errors
+/// [`Error`] when a copy or its cluster cannot be made or removed; never for what a fault does.
+pub async fn run(
+    settings: &Settings,
+    project: &Project,
+    suite: &Suite,
+    faults: &[Fault],
+    jobs: usize,
+    tell: &(dyn Fn(&Tried) + Sync),
+) -> Result<Trials> {
+    let started = Instant::now();
+    let queue = Mutex::new(faults.iter().enumerate());
+    let worker = async || -> Result<(Vec<(usize, Tried)>, Vec<String>)> {
+        let copy = Copy::of(settings, project, suite).await?;
+        let outcome = copy.judge_all(&queue, tell).await;
+        // A failure to judge is the first error, and leaves no cluster behind.
+        let removed = copy.remove().await;
+        let outcome = outcome?;
+        removed.map(|()| outcome)
+    };
+    let outcomes = futures::future::join_all((0..jobs.clamp(1, faults.len().max(1))).map(|_| worker())).await;
+    let mut trials = Trials::default();
+    let mut tried = Vec::new();
+    for outcome in outcomes {
+        let (some, red) = outcome?;
+        tried.extend(some);
+        trials.red_anyway.extend(red);
+    }
+    tried.sort_by_key(|(at, _)| *at);
+    trials.tried = tried.into_iter().map(|(_, tried)| tried).collect();
+    trials.red_anyway.sort();
+    trials.red_anyway.dedup();
+    trials.took = started.elapsed();
+    Ok(trials)
+}
+
+/// A copy of the checkout.
+struct Copy<'a> {
+    settings: &'a Settings,
+    original: &'a Project,
+    suite: &'a Suite,
+    folder: TempDir,
+}
+
+type Queue<'a> = Mutex<std::iter::Enumerate<std::slice::Iter<'a, Fault>>>;
+
+impl<'a> Copy<'a> {
+    async fn of(settings: &'a Settings, original: &'a Project, suite: &'a Suite) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("jetscale-mutants-").tempdir();
+        let folder = folder.map_err(Error::io("make a folder for a copy of the checkout"))?;
+        let copy = Self { settings, original, suite, folder };
+        let root = copy.root();
+        let clone = ["clone", "--quiet", "--no-hardlinks", "--"].map(std::ffi::OsString::from);
+        Command::new("git").args(clone).arg(&original.root).arg(&root).run().await?;
+        // What is not committed yet is judged too.
+        let changed = Command::new("git").args(["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"]);
+        let changed = changed.folder(&original.root).run().await?.stdout;
+        for file in changed.split('\0').filter(|file| !file.is_empty()) {
+            let (from, to) = (original.root.join(file), root.join(file));
+            if from.is_file() { write(&to, &read(&from)?)? } else { remove_file(&to)? }
+        }
+        Ok(copy)
+    }
+
+    /// A folder of its own in the temporary one, so that no other is beside it.
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("checkout")
+    }
+
+    /// Judges what is left in the queue; then the control: without any fault, the whole suite.
+    async fn judge_all(&self, queue: &Queue<'_>, tell: &(dyn Fn(&Tried) + Sync)) -> Result<(Vec<(usize, Tried)>, Vec<String>)> {
+        let mut all = Vec::new();
+        let next = || queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
+        while let Some((at, fault)) = next() {
+            let tried = self.judge(fault).await?;
+            tell(&tried);
+            all.push((at, tried));
+        }
+        if all.is_empty() {
+            return Ok((all, Vec::new()));
+        }
+        let runs = self.folder.path().join("runs/control");
+        // It says by its record what is red.
+        let _ = self.suite(&runs).limit(SUITE).run().await;
+        let control = Outcome::read(&evidence::latest(&runs)?)?;
+        Ok((all, control.failed().map(str::to_owned).collect()))
+    }
+
+    async fn judge(&self, fault: &Fault) -> Result<Tried> {
+        let started = Instant::now();
+        for edit in &fault.edits {
+            write(&self.root().join(&edit.file), edit.apply(&self.root())?.as_bytes())?;
+        }
+        let mut sights = Vec::new();
+        for scenario in &fault.caught_by {
+            sights.push((scenario.clone(), self.look(&fault.name, scenario).await?));
+        }
+        for edit in &fault.edits {
+            let file = self.root().join(&edit.file);
+            if edit.from.is_empty() { remove_file(&file)? } else { write(&file, &read(&self.original.root.join(&edit.file))?)? }
+        }
+        Ok(Tried { fault: fault.name.clone(), suffers: fault.suffers.clone(), sights, took: started.elapsed() })
+    }
+
+    /// Runs one scenario, and says what it saw.
+    async fn look(&self, fault: &str, scenario: &str) -> Result<Sight> {
+        let runs = self.folder.path().join("runs").join(fault).join(scenario.replace("::", "."));
+        let run = self.suite(&runs).args(["--exact", scenario]).limit(SCENARIO).run().await;
+        let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+        let outcome = match evidence::latest(&runs) {
+            Ok(run) => Outcome::read(&run)?,
+            Err(_) => Outcome::default(),
+        };
+        Ok(match (outcome.scenario(scenario), run) {
+            (Some((Verdict::Failed, true, _)), _) => Sight::Caught,
+            (Some((Verdict::Failed, false, reason)), _) => Sight::NotDeployed(first(reason)),
+            (Some((Verdict::Passed, ..)), _) => Sight::Green,
+            (Some((Verdict::Ignored, _, reason)), _) => Sight::NotRun(first(reason)),
+            (None, Err(error)) => Sight::NotRun(first(&error.report())),
+            (None, Ok(_)) => Sight::NotRun("there is no such scenario".to_owned()),
+        })
+    }
+
+    /// The suite, about the copy; its cluster stays for the next fault.
+    fn suite(&self, runs: &Path) -> Command {
+        let text = |path: PathBuf| path.display().to_string();
+        Command::new(&self.suite.0)
+            .folder(&self.root())
+            .env(settings::CARGO_MANIFEST_DIR, text(self.root().join("e2e")))
+            .env(settings::RUN_DIR, text(runs.to_owned()))
+            .env(settings::STAGE, Stage::Local.name())
+            .env(settings::KEEP, "always")
+            .env(settings::IDLE_TTL_SECS, IDLE_SECS)
+            .env(settings::QUIET, "1")
+    }
+
+    /// Removes its cluster, and itself.
+    async fn remove(self) -> Result<()> {
+        let project = Project { root: self.root() };
+        let home = Home::of(self.settings, &project, Stage::Local)?;
+        reaper::clean(&home, self.settings, Some(SCENARIO)).await?;
+        self.folder.close().map_err(Error::io("remove the copy of the checkout"))
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(Error::io(format!("read {}", path.display())))
+}
+
+/// Writes over what is there, so that it stays executable if it was.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(path, bytes));
+    written.map_err(Error::io(format!("write {}", path.display())))
+}
+
+fn remove_file(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(format!("remove {}", path.display()))(error))
+        }
+        _ => Ok(()),
+    }
+}
