@@ -101,7 +101,12 @@ async fn of_faults(
 }
 
 fn line(tried: &Tried) -> String {
-    let mut line = format!("{:<8} {} ({:.0} s)", if tried.is_caught() { "caught" } else { "survives" }, tried.fault, tried.took.as_secs_f64());
+    let mut line = format!(
+        "{:<8} {} ({:.0} s)",
+        if tried.is_caught() { "caught" } else { "survives" },
+        tried.fault,
+        tried.took.as_secs_f64()
+    );
     for (scenario, sight) in &tried.sights {
         let _ = match sight {
             Sight::Caught => write!(line, "\n         {scenario} turned red"),

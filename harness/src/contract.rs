@@ -190,16 +190,7 @@ pub static PROMISES: [Promise; 5] = [
         component: &WEBSOCKET,
         containers: &[Container {
             name: "websocket",
-            reads: &[
-                part(&["websocket"]),
-                DB_HOST,
-                DB_PORT,
-                DB_NAME,
-                DB_USER,
-                DB_PASSWORD,
-                REDIS_HOST,
-                JWT_KEY,
-            ],
+            reads: &[part(&["websocket"]), DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD, REDIS_HOST, JWT_KEY],
             writes: &["/tmp"],
             configuration: None,
         }],

@@ -138,10 +138,7 @@ mod tests {
         let catalogue = Catalogue::parse(TEXT).unwrap();
         let scenarios = ["m::seen", "m::left::a", "m::idle"].map(str::to_owned);
         assert_eq!(catalogue.gaps(&scenarios), ["no fault is planted for m::idle"]);
-        assert_eq!(
-            catalogue.gaps(&[]),
-            ["there is no scenario m::seen", "there is no scenario m::left…"]
-        );
+        assert_eq!(catalogue.gaps(&[]), ["there is no scenario m::seen", "there is no scenario m::left…"]);
     }
 
     #[test]

@@ -150,7 +150,8 @@ pub fn mutants(rendered: &Rendered) -> Vec<Mutant> {
                 }
             }
             let pattern = path.pattern();
-            let is_here = |below: &str| below.strip_prefix('^').map_or(pattern.ends_with(below), |whole| pattern == whole);
+            let is_here =
+                |below: &str| below.strip_prefix('^').map_or(pattern.ends_with(below), |whole| pattern == whole);
             for (_, key, text) in ADDED.iter().filter(|(below, ..)| is_here(below)) {
                 let Ok(more) = serde_json::from_str::<Value>(text) else { continue };
                 match value {
@@ -218,7 +219,9 @@ pub fn apply(rendered: &mut Rendered, mutant: &Mutant) -> Vec<usize> {
         }
     }
     let mut changed = vec![mutant.object];
-    let (Some(Value::String(before)), Change::Set(Value::String(after))) = (before, &mutant.change) else { return changed };
+    let (Some(Value::String(before)), Change::Set(Value::String(after))) = (before, &mutant.change) else {
+        return changed;
+    };
     let (before, after) = (hash::text(&before), hash::text(after));
     for (at, object) in rendered.objects.iter_mut().enumerate() {
         let annotations = object.value.pointer_mut("/spec/template/metadata/annotations");
@@ -244,9 +247,7 @@ mod tests {
     #[test]
     fn every_field_is_removed_and_changed() {
         let rendered = render(json!({"kind": "A", "spec": {"replicas": 2, "list": [{"on": true}]}}));
-        let told = |mutant: &Mutant| {
-            format!("{}: {}, {}", mutant.path, mutant.operator.name(), mutant.told(&rendered))
-        };
+        let told = |mutant: &Mutant| format!("{}: {}, {}", mutant.path, mutant.operator.name(), mutant.told(&rendered));
         let all: Vec<_> = mutants(&rendered).iter().map(told).collect();
         insta::assert_snapshot!(all.join("\n"), @r#"
         kind: leaf removed, removed
@@ -272,7 +273,8 @@ mod tests {
         let mut rendered = render(json!({"kind": "ConfigMap", "data": {"nginx.conf": "a on;\n"}}));
         let value = json!({"spec": {"template": {"metadata": {"annotations": {"conf": hash::text("a on;\n")}}}}});
         rendered.objects.push(Object { value, template: String::new() });
-        let removed = mutants(&rendered).into_iter().find(|mutant| mutant.operator == Operator::DirectiveRemoved).unwrap();
+        let removed =
+            mutants(&rendered).into_iter().find(|mutant| mutant.operator == Operator::DirectiveRemoved).unwrap();
         let mut mutated = rendered.clone();
         assert_eq!(apply(&mut mutated, &removed), [0, 1]);
         assert_eq!(mutated.objects[0].value["data"]["nginx.conf"], "\n");

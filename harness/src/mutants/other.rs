@@ -73,7 +73,8 @@ fn texts(text: &str, key: &str, others: &[&Value]) -> Vec<String> {
     }
     let mut found = vec![misspelt(text)];
     // The next one that stands in the same place, round and round: what a copied block is left with.
-    let mut known: Vec<&str> = others.iter().filter_map(|other| other.as_str()).filter(|other| *other != text).collect();
+    let mut known: Vec<&str> =
+        others.iter().filter_map(|other| other.as_str()).filter(|other| *other != text).collect();
     known.sort_unstable();
     let next = known.iter().find(|other| **other > text).or(known.first());
     found.extend(next.map(|next| (*next).to_owned()));

@@ -66,7 +66,11 @@ pub fn faults(trials: &Trials, catalogue: &Catalogue) -> String {
          whole suite ran in the same copies without a fault: {}.\n",
         trials.tried.len(),
         trials.took.as_secs_f64() / 60.0,
-        if trials.red_anyway.is_empty() { "green".to_owned() } else { format!("red: {}", trials.red_anyway.join(", ")) },
+        if trials.red_anyway.is_empty() {
+            "green".to_owned()
+        } else {
+            format!("red: {}", trials.red_anyway.join(", "))
+        },
     );
     page.push_str("| fault | who suffers what | scenario | it | s |\n|---|---|---|---|---|\n");
     for tried in &trials.tried {

@@ -145,26 +145,26 @@ pub async fn run(
     Ok(trials)
 }
 
-/// A copy of the checkout.
+/// A copy of the checkout, with a copy of the suite, which may be compiled anew meanwhile.
 struct Copy<'a> {
     settings: &'a Settings,
-    original: &'a Project,
-    suite: &'a Suite,
     folder: TempDir,
 }
 
 type Queue<'a> = Mutex<std::iter::Enumerate<std::slice::Iter<'a, Fault>>>;
 
 impl<'a> Copy<'a> {
-    async fn of(settings: &'a Settings, original: &'a Project, suite: &'a Suite) -> Result<Self> {
+    async fn of(settings: &'a Settings, original: &Project, suite: &Suite) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("jetscale-mutants-").tempdir();
         let folder = folder.map_err(Error::io("make a folder for a copy of the checkout"))?;
-        let copy = Self { settings, original, suite, folder };
+        let copy = Self { settings, folder };
         let root = copy.root();
+        std::fs::copy(&suite.0, copy.suite_file()).map_err(Error::io("copy the suite"))?;
         let clone = ["clone", "--quiet", "--no-hardlinks", "--"].map(std::ffi::OsString::from);
         Command::new("git").args(clone).arg(&original.root).arg(&root).run().await?;
         // What is not committed yet is judged too.
-        let changed = Command::new("git").args(["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"]);
+        let changed =
+            Command::new("git").args(["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"]);
         let changed = changed.folder(&original.root).run().await?.stdout;
         for file in changed.split('\0').filter(|file| !file.is_empty()) {
             let (from, to) = (original.root.join(file), root.join(file));
@@ -178,8 +178,16 @@ impl<'a> Copy<'a> {
         self.folder.path().join("checkout")
     }
 
+    fn suite_file(&self) -> PathBuf {
+        self.folder.path().join("suite")
+    }
+
     /// Judges what is left in the queue; then the control: without any fault, the whole suite.
-    async fn judge_all(&self, queue: &Queue<'_>, tell: &(dyn Fn(&Tried) + Sync)) -> Result<(Vec<(usize, Tried)>, Vec<String>)> {
+    async fn judge_all(
+        &self,
+        queue: &Queue<'_>,
+        tell: &(dyn Fn(&Tried) + Sync),
+    ) -> Result<(Vec<(usize, Tried)>, Vec<String>)> {
         let mut all = Vec::new();
         let next = || queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
         while let Some((at, fault)) = next() {
@@ -199,16 +207,19 @@ impl<'a> Copy<'a> {
 
     async fn judge(&self, fault: &Fault) -> Result<Tried> {
         let started = Instant::now();
+        let mut before = Vec::new();
         for edit in &fault.edits {
-            write(&self.root().join(&edit.file), edit.apply(&self.root())?.as_bytes())?;
+            let file = self.root().join(&edit.file);
+            before.push((file.clone(), if edit.from.is_empty() { None } else { Some(read(&file)?) }));
+            write(&file, edit.apply(&self.root())?.as_bytes())?;
         }
         let mut sights = Vec::new();
         for scenario in &fault.caught_by {
             sights.push((scenario.clone(), self.look(&fault.name, scenario).await?));
         }
-        for edit in &fault.edits {
-            let file = self.root().join(&edit.file);
-            if edit.from.is_empty() { remove_file(&file)? } else { write(&file, &read(&self.original.root.join(&edit.file))?)? }
+        // The last edit first: two may be of one file.
+        for (file, text) in before.iter().rev() {
+            text.as_ref().map_or_else(|| remove_file(file), |text| write(file, text))?;
         }
         Ok(Tried { fault: fault.name.clone(), suffers: fault.suffers.clone(), sights, took: started.elapsed() })
     }
@@ -235,7 +246,7 @@ impl<'a> Copy<'a> {
     /// The suite, about the copy; its cluster stays for the next fault.
     fn suite(&self, runs: &Path) -> Command {
         let text = |path: PathBuf| path.display().to_string();
-        Command::new(&self.suite.0)
+        Command::new(self.suite_file())
             .folder(&self.root())
             .env(settings::CARGO_MANIFEST_DIR, text(self.root().join("e2e")))
             .env(settings::RUN_DIR, text(runs.to_owned()))

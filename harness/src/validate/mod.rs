@@ -36,15 +36,8 @@ const LISTED: &str = "values-listed";
 pub const OF_OBJECTS: [&str; 2] = [types::TYPES, types::FIELDS];
 
 /// Rules about texts and calls.
-const OTHERS: [&str; 7] = [
-    refusal::LINT,
-    refusal::RENDER,
-    refusal::SCHEMA,
-    object::WELL_FORMED,
-    separation::TILT,
-    separation::DEV,
-    LISTED,
-];
+const OTHERS: [&str; 7] =
+    [refusal::LINT, refusal::RENDER, refusal::SCHEMA, object::WELL_FORMED, separation::TILT, separation::DEV, LISTED];
 
 /// What a validation came to.
 #[derive(Debug)]

@@ -13,9 +13,20 @@ const CHART: &str = "charts/preview-sweeper";
 const EXAMPLE: &str = "docs/preview-sweeper.yaml";
 /// How long one call of Helm may take.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Rules for what a stage deploys: this has roles and policies of the whole cluster, serves nobody, and its one image is a
-/// command with arguments.
-const NOT_FOR_IT: [&str; 3] = ["own-namespace", "probes", "container-command"];
+/// Rules for what a stage deploys: this has roles and policies of the whole cluster under names of their own, asks the API
+/// server by its token, serves nobody, is one pod of each kind, and its one image is a command with arguments.
+const NOT_FOR_IT: [&str; 10] = [
+    "own-namespace",
+    "names-and-ports",
+    "labels",
+    "no-token",
+    "cloud-role",
+    "probes",
+    "update",
+    "network-written-out",
+    "configuration-rolls",
+    "container-command",
+];
 
 /// What is wrong with it, and how many objects it renders to.
 ///

@@ -30,7 +30,9 @@ pub fn own_image(rendered: &Rendered) -> Vec<Finding> {
             let own = known.builds.iter().find(|build| build.image_name == component.artifact);
             is_placeholder(image.text()) && own.is_none_or(|own| own.tag.by_digest() != image.text())
         })
-        .map(|(component, image)| image.finding(format!("{} does not run the artifact {}", component.label, component.artifact)))
+        .map(|(component, image)| {
+            image.finding(format!("{} does not run the artifact {}", component.label, component.artifact))
+        })
         .collect()
 }
 

@@ -18,14 +18,19 @@ pub fn told(rendered: &Rendered) -> Vec<Finding> {
             let find = |name: &str| env.items().find(|variable| variable.get("name").text() == name);
             for variable in asked.reads {
                 match find(variable.name) {
-                    Some(set) => findings.extend(wrong(variable, &set, &Scope { rendered, object, container: &container })),
-                    None if variable.needed => findings.push(env.finding(format!("{name} reads {}, and it is not set", variable.name))),
+                    Some(set) => {
+                        findings.extend(wrong(variable, &set, &Scope { rendered, object, container: &container }))
+                    }
+                    None if variable.needed => {
+                        findings.push(env.finding(format!("{name} reads {}, and it is not set", variable.name)))
+                    }
                     None => {}
                 }
             }
             let known = |set: &Node<'_>| asked.reads.iter().any(|variable| variable.name == set.get("name").text());
             let unknown = env.items().filter(|set| !known(set));
-            findings.extend(unknown.map(|set| set.finding(format!("{name} reads no variable {}", set.get("name").value))));
+            findings
+                .extend(unknown.map(|set| set.finding(format!("{name} reads no variable {}", set.get("name").value))));
         }
     }
     findings.extend(half(rendered));
@@ -51,7 +56,9 @@ fn wrong(variable: &Variable, set: &Node<'_>, scope: &Scope<'_>) -> Option<Findi
             (!holds).then(|| reference.finding(format!("{name} is not the key {key} of the Secret {secret}")))
         }
         Meaning::HostOf(component) => match service(component, scope.rendered) {
-            Some(service) if service.name() != text => finding(format!("and the release's {} is {}", component.label, service.name())),
+            Some(service) if service.name() != text => {
+                finding(format!("and the release's {} is {}", component.label, service.name()))
+            }
             None if !text.contains('.') => finding("which is no host outside, and the release has none".to_owned()),
             _ => None,
         },
@@ -60,7 +67,8 @@ fn wrong(variable: &Variable, set: &Node<'_>, scope: &Scope<'_>) -> Option<Findi
             match (service(component, scope.rendered), port) {
                 (Some(service), port) => {
                     let mut ports = service.root().at(&["spec", "ports"]).items();
-                    let known = ports.any(|one| one.get("port").value.as_u64() == port.map(u64::from) && port.is_some());
+                    let known =
+                        ports.any(|one| one.get("port").value.as_u64() == port.map(u64::from) && port.is_some());
                     if known { None } else { finding(format!("which Service {} does not have", service.name())) }
                 }
                 (None, Some(port)) => {
@@ -92,8 +100,11 @@ fn service<'a>(component: &Component, rendered: &'a Rendered) -> Option<&'a Obje
 /// What a component's own variable says.
 fn of_component<'a>(component: &Component, name: &str, rendered: &'a Rendered) -> Option<&'a str> {
     let pods = rendered.objects.iter().filter_map(pod);
-    let pod = pods.into_iter().find(|pod| promise(pod).is_some_and(|promise| promise.component.label == component.label))?;
-    let variable = all_containers(&pod).flat_map(|container| container.get("env").items()).find(|one| one.get("name").text() == name)?;
+    let pod =
+        pods.into_iter().find(|pod| promise(pod).is_some_and(|promise| promise.component.label == component.label))?;
+    let variable = all_containers(&pod)
+        .flat_map(|container| container.get("env").items())
+        .find(|one| one.get("name").text() == name)?;
     variable.get("value").value.as_str()
 }
 
@@ -108,7 +119,8 @@ fn is_there(path: &str, scope: &Scope<'_>) -> bool {
     below.into_iter().any(|(name, rest)| {
         let Some(volume) = volumes.items().find(|volume| volume.get("name").text() == name) else { return true };
         let items: Vec<_> = volume.at(&["secret", "items"]).items().collect();
-        let tokens: Vec<_> = volume.at(&["projected", "sources"]).items().map(|source| source.get("serviceAccountToken")).collect();
+        let tokens: Vec<_> =
+            volume.at(&["projected", "sources"]).items().map(|source| source.get("serviceAccountToken")).collect();
         let mut held = items.iter().chain(&tokens).map(|item| item.get("path").text()).peekable();
         held.peek().is_none() || held.any(|held| held == rest)
     })
@@ -134,7 +146,9 @@ fn half(rendered: &Rendered) -> Vec<Finding> {
         let has = |name: &str| env.items().any(|variable| variable.get("name").text() == name);
         for (name, others) in TOGETHER.iter().filter(|(name, _)| has(name)) {
             let absent = others.iter().filter(|other| !has(other));
-            findings.extend(absent.map(|other| env.finding(format!("{name} is set, and {other} is not: each is of use with the other alone"))));
+            findings.extend(absent.map(|other| {
+                env.finding(format!("{name} is set, and {other} is not: each is of use with the other alone"))
+            }));
         }
     }
     findings

@@ -34,12 +34,16 @@ pub fn ingress_route(rendered: &Rendered) -> Vec<Finding> {
     for object in rendered.objects.iter().filter(|object| object.kind() == "Ingress") {
         for rule in object.root().at(&["spec", "rules"]).items() {
             let paths: Vec<_> = rule.at(&["http", "paths"]).items().collect();
-            let whole = paths.iter().any(|path| path.get("path").text() == "/" && path.get("pathType").text() == "Prefix");
+            let whole =
+                paths.iter().any(|path| path.get("path").text() == "/" && path.get("pathType").text() == "Prefix");
             if !whole {
                 findings.push(rule.get("http").finding("no path is / of type Prefix: a part of the site is not there"));
             }
-            let past = paths.iter().map(|path| path.at(&["backend", "service", "name"])).filter(|name| name.text() != router);
-            findings.extend(past.map(|name| name.finding(format!("{} is past the router, {router}: without its headers and limits", name.value))));
+            let past =
+                paths.iter().map(|path| path.at(&["backend", "service", "name"])).filter(|name| name.text() != router);
+            findings.extend(past.map(|name| {
+                name.finding(format!("{} is past the router, {router}: without its headers and limits", name.value))
+            }));
         }
         if object.root().at(&["spec", "defaultBackend"]).is_set() {
             findings.push(object.root().get("spec").finding("a default backend answers for every host"));
@@ -54,9 +58,13 @@ pub fn ingress_tls(rendered: &Rendered) -> Vec<Finding> {
     for object in rendered.objects.iter().filter(|object| object.kind() == "Ingress") {
         let root = object.root();
         let spec = root.get("spec");
-        let tls: Vec<_> = spec.get("tls").items().flat_map(|tls| tls.get("hosts").items()).map(|host| host.text()).collect();
+        let tls: Vec<_> =
+            spec.get("tls").items().flat_map(|tls| tls.get("hosts").items()).map(|host| host.text()).collect();
         for host in spec.get("rules").items().map(|rule| rule.get("host")) {
-            let of_preview = host.text().strip_suffix(descriptor::PREVIEW_DOMAIN).and_then(|rest| rest.strip_prefix("pr-")?.strip_suffix('.'));
+            let of_preview = host
+                .text()
+                .strip_suffix(descriptor::PREVIEW_DOMAIN)
+                .and_then(|rest| rest.strip_prefix("pr-")?.strip_suffix('.'));
             let ours = match rendered.live {
                 true => host.text() == descriptor::PREVIEW_DOMAIN,
                 false => of_preview.is_some_and(|number| number.parse::<u32>().is_ok()),
@@ -70,7 +78,9 @@ pub fn ingress_tls(rendered: &Rendered) -> Vec<Finding> {
         }
         let class = spec.get("ingressClassName");
         if rendered.live && class.text() != "alb" {
-            findings.push(class.finding(format!("the class is {}: no controller of the live cluster serves that", class.value)));
+            findings.push(
+                class.finding(format!("the class is {}: no controller of the live cluster serves that", class.value)),
+            );
         }
         if class.text() == "alb" {
             let annotations = root.at(&["metadata", "annotations"]);
@@ -78,7 +88,11 @@ pub fn ingress_tls(rendered: &Rendered) -> Vec<Finding> {
             let needed = [
                 ("alb.ingress.kubernetes.io/scheme", "internet-facing", "nobody outside reaches it"),
                 ("alb.ingress.kubernetes.io/target-type", "ip", "a ClusterIP has no port of a node to send to"),
-                ("alb.ingress.kubernetes.io/listen-ports", r#"[{"HTTP": 80}, {"HTTPS": 443}]"#, "who types the name, or asks by TLS, gets no answer"),
+                (
+                    "alb.ingress.kubernetes.io/listen-ports",
+                    r#"[{"HTTP": 80}, {"HTTPS": 443}]"#,
+                    "who types the name, or asks by TLS, gets no answer",
+                ),
                 ("alb.ingress.kubernetes.io/ssl-redirect", "443", "the site is served in the clear"),
             ];
             for (name, wanted, why) in needed {

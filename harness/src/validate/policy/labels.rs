@@ -33,7 +33,11 @@ pub fn recommended(rendered: &Rendered) -> Vec<Finding> {
         let components = components(object, rendered);
         match components.iter().collect::<Vec<_>>().as_slice() {
             [one] => expect(&own, COMPONENT, one),
-            _ => expect(&own, COMPONENT, if own.get(COMPONENT).text().is_empty() { "something" } else { own.get(COMPONENT).text() }),
+            _ => expect(
+                &own,
+                COMPONENT,
+                if own.get(COMPONENT).text().is_empty() { "something" } else { own.get(COMPONENT).text() },
+            ),
         }
         if let Some(pod) = pod(object) {
             let of_pod = labels(&pod);
@@ -57,7 +61,9 @@ fn versions(object: &Object, chart: &str) -> Vec<Finding> {
     let root = object.root();
     let label = labels(&root).get("helm.sh/chart");
     let version = label.text().strip_prefix(chart).and_then(|rest| rest.strip_prefix('-'));
-    let number = |part: &str| part == "0" || (!part.is_empty() && !part.starts_with('0') && part.bytes().all(|byte| byte.is_ascii_digit()));
+    let number = |part: &str| {
+        part == "0" || (!part.is_empty() && !part.starts_with('0') && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
     let known = version.is_some_and(|version| version.split('.').count() == 3 && version.split('.').all(number));
     let unknown = (!known).then(|| label.finding(format!("helm.sh/chart is not {chart}-<version>")));
     let claims = root.at(&["spec", "volumeClaimTemplates"]).items();
@@ -84,7 +90,10 @@ fn components<'a>(object: &'a Object, rendered: &'a Rendered) -> BTreeSet<&'a st
     let root = object.root();
     let spec = root.get("spec");
     let uses = |keys: &'static [&'static str]| {
-        let of = rendered.objects.iter().filter(move |workload| pod(workload).is_some_and(|pod| names(&pod, keys, object.name())));
+        let of = rendered
+            .objects
+            .iter()
+            .filter(move |workload| pod(workload).is_some_and(|pod| names(&pod, keys, object.name())));
         of.collect::<Vec<_>>()
     };
     let about = match object.kind() {

@@ -14,9 +14,24 @@ struct Window {
 }
 
 const WINDOWS: [Window; 3] = [
-    Window { probe: "startupProbe", least: 60, most: 300, why: "a first start on a busy node takes up to a minute, and a broken one should not take five" },
-    Window { probe: "livenessProbe", least: 45, most: 180, why: "a busy process is not killed, and one that hangs is, within three minutes" },
-    Window { probe: "readinessProbe", least: 5, most: 15, why: "one slow answer is no outage, and requests to a pod that is gone end soon" },
+    Window {
+        probe: "startupProbe",
+        least: 60,
+        most: 300,
+        why: "a first start on a busy node takes up to a minute, and a broken one should not take five",
+    },
+    Window {
+        probe: "livenessProbe",
+        least: 45,
+        most: 180,
+        why: "a busy process is not killed, and one that hangs is, within three minutes",
+    },
+    Window {
+        probe: "readinessProbe",
+        least: 5,
+        most: 15,
+        why: "one slow answer is no outage, and requests to a pod that is gone end soon",
+    },
 ];
 /// How long one answer may take, in seconds; Kubernetes' default of one second fails on a busy node.
 const TIMEOUT_SECS: std::ops::RangeInclusive<u64> = 2..=15;
@@ -27,7 +42,9 @@ pub fn present(rendered: &Rendered) -> Vec<Finding> {
         .flat_map(|(_, container)| {
             let name = container.get("name").text();
             let absent = WINDOWS.iter().filter(|window| !container.get(window.probe).is_set());
-            absent.map(|window| container.finding(format!("container {name} has no {}", window.probe))).collect::<Vec<_>>()
+            absent
+                .map(|window| container.finding(format!("container {name} has no {}", window.probe)))
+                .collect::<Vec<_>>()
         })
         .collect()
 }
@@ -35,7 +52,11 @@ pub fn present(rendered: &Rendered) -> Vec<Finding> {
 /// What follows a failing probe comes neither too soon nor too late.
 pub fn timing(rendered: &Rendered) -> Vec<Finding> {
     let probes = containers(rendered).flat_map(|(_, container)| {
-        WINDOWS.iter().map(|window| (window, container.get(window.probe))).filter(|(_, probe)| probe.is_set()).collect::<Vec<_>>()
+        WINDOWS
+            .iter()
+            .map(|window| (window, container.get(window.probe)))
+            .filter(|(_, probe)| probe.is_set())
+            .collect::<Vec<_>>()
     });
     probes
         .flat_map(|(window, probe)| {
@@ -44,8 +65,9 @@ pub fn timing(rendered: &Rendered) -> Vec<Finding> {
             let (period, timeout) = (or("periodSeconds", 10), or("timeoutSeconds", 1));
             let after = period * or("failureThreshold", 3);
             let Window { probe: name, least, most, why } = window;
-            let late = (!(*least..=*most).contains(&after))
-                .then(|| probe.finding(format!("{name} fails for good after {after} s, not within {least} to {most}: {why}")));
+            let late = (!(*least..=*most).contains(&after)).then(|| {
+                probe.finding(format!("{name} fails for good after {after} s, not within {least} to {most}: {why}"))
+            });
             let slow = (!TIMEOUT_SECS.contains(&timeout)).then(|| {
                 let (least, most) = (TIMEOUT_SECS.start(), TIMEOUT_SECS.end());
                 probe.finding(format!("{name} waits {timeout} s for an answer, not {least} to {most}"))
@@ -79,7 +101,9 @@ fn wrong(health: &Health, name: &str, probe: &Node<'_>, container: &Node<'_>) ->
             if path.text() != *wanted {
                 Some(path.finding(format!("{name} asks {}, and the contract's path is {wanted}", path.value)))
             } else {
-                (!open || !port.is_set()).then(|| port.finding(format!("{name} asks the port {}, which the container does not open", port.value)))
+                (!open || !port.is_set()).then(|| {
+                    port.finding(format!("{name} asks the port {}, which the container does not open", port.value))
+                })
             }
         }
         Health::Command { words, may } => {
@@ -105,4 +129,3 @@ fn containers<'a>(rendered: &'a Rendered) -> impl Iterator<Item = (Node<'a>, Nod
     let serving = rendered.objects.iter().filter(|object| runs_for_ever(object)).filter_map(pod);
     serving.flat_map(|pod| pod.at(&["spec", "containers"]).items().map(move |container| (pod.clone(), container)))
 }
-

@@ -68,9 +68,14 @@ pub fn fit(rendered: &Rendered) -> Vec<Finding> {
     let mut most: Option<(u64, Node<'_>)> = None;
     for object in &rendered.objects {
         let replicas = object.root().at(&["spec", "replicas"]).value.as_u64().unwrap_or(1);
-        for container in super::pod(object).into_iter().flat_map(|pod| pod.at(&["spec", "containers"]).items().collect::<Vec<_>>()) {
+        for container in
+            super::pod(object).into_iter().flat_map(|pod| pod.at(&["spec", "containers"]).items().collect::<Vec<_>>())
+        {
             let requests = container.at(&["resources", "requests"]);
-            let (cpu, memory) = (millis(&requests.get("cpu")).unwrap_or(0) * replicas, bytes(requests.get("memory").text()).unwrap_or(0) * replicas);
+            let (cpu, memory) = (
+                millis(&requests.get("cpu")).unwrap_or(0) * replicas,
+                bytes(requests.get("memory").text()).unwrap_or(0) * replicas,
+            );
             sum = (sum.0 + cpu, sum.1 + memory);
             if most.as_ref().is_none_or(|(before, _)| cpu > *before) {
                 most = Some((cpu, requests));
@@ -78,7 +83,10 @@ pub fn fit(rendered: &Rendered) -> Vec<Finding> {
         }
     }
     let fits = sum.0 <= RELEASE_CPU && sum.1 <= RELEASE_MEMORY;
-    let what = format!("the release asks for {}m of a CPU and {} bytes: above {RELEASE_CPU}m or {RELEASE_MEMORY}, four of them do not fit on a laptop", sum.0, sum.1);
+    let what = format!(
+        "the release asks for {}m of a CPU and {} bytes: above {RELEASE_CPU}m or {RELEASE_MEMORY}, four of them do not fit on a laptop",
+        sum.0, sum.1
+    );
     most.filter(|_| !fits).map(|(_, node)| node.finding(what)).into_iter().collect()
 }
 

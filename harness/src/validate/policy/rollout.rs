@@ -17,11 +17,15 @@ const REVISIONS: std::ops::RangeInclusive<u64> = 2..=10;
 
 /// An update replaces a pod only once the new one serves, says so when it does not, and leaves something to go back to.
 pub fn update(rendered: &Rendered) -> Vec<Finding> {
-    rendered.objects.iter().flat_map(|object| match object.kind() {
-        "Deployment" => deployment(object),
-        "StatefulSet" => stateful_set(object),
-        _ => Vec::new(),
-    }).collect()
+    rendered
+        .objects
+        .iter()
+        .flat_map(|object| match object.kind() {
+            "Deployment" => deployment(object),
+            "StatefulSet" => stateful_set(object),
+            _ => Vec::new(),
+        })
+        .collect()
 }
 
 fn deployment(object: &Object) -> Vec<Finding> {
@@ -33,15 +37,35 @@ fn deployment(object: &Object) -> Vec<Finding> {
     let replicas = spec.get("replicas").value.as_u64().unwrap_or(1);
     let started = spec.at(&["template", "spec", "containers"]).items().map(|container| {
         let probe = container.get("startupProbe");
-        probe.get("periodSeconds").value.as_u64().unwrap_or(10) * probe.get("failureThreshold").value.as_u64().unwrap_or(3)
+        probe.get("periodSeconds").value.as_u64().unwrap_or(10)
+            * probe.get("failureThreshold").value.as_u64().unwrap_or(3)
     });
     let longest = started.max().unwrap_or(0);
     let progresses = deadline.value.as_u64().unwrap_or(600);
     let checks = [
-        (matches!(strategy.get("type").text(), "RollingUpdate" | ""), strategy.get("type"), "every pod ends before a new one starts".to_owned()),
-        (away.value.as_u64() == Some(0), away, "maxUnavailable is not 0: a pod goes before its successor serves".to_owned()),
-        (surge.value.as_u64().is_some_and(|surge| (1..=replicas.max(2)).contains(&surge)), surge, "maxSurge is not 1, or at most as many as there are: nothing can be added, or everything is at once".to_owned()),
-        ((longest + 60..=900).contains(&progresses), deadline, format!("progressDeadlineSeconds is {progresses}: not a minute more than a start may take ({longest} s), or above 900")),
+        (
+            matches!(strategy.get("type").text(), "RollingUpdate" | ""),
+            strategy.get("type"),
+            "every pod ends before a new one starts".to_owned(),
+        ),
+        (
+            away.value.as_u64() == Some(0),
+            away,
+            "maxUnavailable is not 0: a pod goes before its successor serves".to_owned(),
+        ),
+        (
+            surge.value.as_u64().is_some_and(|surge| (1..=replicas.max(2)).contains(&surge)),
+            surge,
+            "maxSurge is not 1, or at most as many as there are: nothing can be added, or everything is at once"
+                .to_owned(),
+        ),
+        (
+            (longest + 60..=900).contains(&progresses),
+            deadline,
+            format!(
+                "progressDeadlineSeconds is {progresses}: not a minute more than a start may take ({longest} s), or above 900"
+            ),
+        ),
     ];
     told(checks).chain(revisions(&spec)).collect()
 }
@@ -54,10 +78,26 @@ fn stateful_set(object: &Object) -> Vec<Finding> {
     let is_store = promise(&spec.get("template")).is_some_and(|promise| promise.is_store);
     let goes = |key: &str| !claims || kept.get(key).text() == "Delete";
     let checks = [
-        (policy.text() == "Parallel", policy, "with OrderedReady a pod that cannot start blocks the update that would cure it"),
-        (!is_store || replicas == 1, spec.get("replicas"), "a store that nothing replicates has exactly one pod: two would be two stores"),
-        (goes("whenDeleted"), kept.get("whenDeleted"), "the volume outlives the release, with a password that the next one does not have"),
-        (goes("whenScaled"), kept.get("whenScaled"), "a volume outlives its pod, with a password that the next release does not have"),
+        (
+            policy.text() == "Parallel",
+            policy,
+            "with OrderedReady a pod that cannot start blocks the update that would cure it",
+        ),
+        (
+            !is_store || replicas == 1,
+            spec.get("replicas"),
+            "a store that nothing replicates has exactly one pod: two would be two stores",
+        ),
+        (
+            goes("whenDeleted"),
+            kept.get("whenDeleted"),
+            "the volume outlives the release, with a password that the next one does not have",
+        ),
+        (
+            goes("whenScaled"),
+            kept.get("whenScaled"),
+            "a volume outlives its pod, with a password that the next release does not have",
+        ),
     ];
     told(checks.map(|(holds, node, what)| (holds, node, what.to_owned()))).chain(revisions(&spec)).collect()
 }
@@ -67,7 +107,10 @@ fn revisions(spec: &Node<'_>) -> Option<Finding> {
     let kept = limit.value.as_u64().unwrap_or(10);
     (!REVISIONS.contains(&kept) || !limit.is_set()).then(|| {
         let (least, most) = (REVISIONS.start(), REVISIONS.end());
-        limit.finding(format!("revisionHistoryLimit is {}, not {least} to {most} and written out: nothing to go back to, or a heap", limit.value))
+        limit.finding(format!(
+            "revisionHistoryLimit is {}, not {least} to {most} and written out: nothing to go back to, or a heap",
+            limit.value
+        ))
     })
 }
 
@@ -87,7 +130,9 @@ pub fn end(rendered: &Rendered) -> Vec<Finding> {
             let seconds = sleep.value.as_u64().unwrap_or(0);
             longest = longest.max(seconds);
             if !(SERVES_ON_SECS..=30).contains(&seconds) {
-                findings.push(sleep.finding(format!("preStop sleeps {seconds} s, not {SERVES_ON_SECS} to 30: requests still come to a pod that goes")));
+                findings.push(sleep.finding(format!(
+                    "preStop sleeps {seconds} s, not {SERVES_ON_SECS} to 30: requests still come to a pod that goes"
+                )));
             }
         }
         let (given, least) = (grace.value.as_u64(), longest + GRACE_SECS);
@@ -103,7 +148,8 @@ pub fn end(rendered: &Rendered) -> Vec<Finding> {
 
 /// Where a component has several pods, one may go at a time, whatever takes it; where it has one, nothing forbids that.
 pub fn disruption(rendered: &Rendered) -> Vec<Finding> {
-    let budgets: Vec<&Object> = rendered.objects.iter().filter(|object| object.kind() == "PodDisruptionBudget").collect();
+    let budgets: Vec<&Object> =
+        rendered.objects.iter().filter(|object| object.kind() == "PodDisruptionBudget").collect();
     let mut findings = Vec::new();
     for workload in rendered.objects.iter().filter(|object| object.kind() == "Deployment") {
         let replicas = workload.root().at(&["spec", "replicas"]);
@@ -113,19 +159,25 @@ pub fn disruption(rendered: &Rendered) -> Vec<Finding> {
         };
         let mine: Vec<_> = budgets.iter().filter(of).collect();
         if mine.len() != usize::from(several) {
-            findings.push(replicas.finding(format!("{} pods have {} budgets: one, where there are several pods", replicas.value, mine.len())));
+            findings.push(replicas.finding(format!(
+                "{} pods have {} budgets: one, where there are several pods",
+                replicas.value,
+                mine.len()
+            )));
         }
     }
     for budget in budgets {
         let spec = budget.root().get("spec");
         let (most, policy) = (spec.get("maxUnavailable"), spec.get("unhealthyPodEvictionPolicy"));
         let workloads = selected(&spec.get("selector"), rendered);
-        let replicas: u64 = workloads.iter().map(|one| one.root().at(&["spec", "replicas"]).value.as_u64().unwrap_or(1)).sum();
+        let replicas: u64 =
+            workloads.iter().map(|one| one.root().at(&["spec", "replicas"]).value.as_u64().unwrap_or(1)).sum();
         if workloads.len() != 1 {
             findings.push(spec.get("selector").finding("it is not about the pods of one workload"));
         }
         if !most.value.as_u64().is_some_and(|most| most >= 1 && most < replicas.max(2)) {
-            findings.push(most.finding("maxUnavailable is 0, or all: a node can never be drained, or all pods go with it"));
+            findings
+                .push(most.finding("maxUnavailable is 0, or all: a node can never be drained, or all pods go with it"));
         }
         if policy.text() != "AlwaysAllow" {
             findings.push(policy.finding("a pod that cannot start keeps its node from being drained: AlwaysAllow"));
@@ -148,7 +200,10 @@ pub fn configuration(rendered: &Rendered) -> Vec<Finding> {
             let annotations = pod.at(&["metadata", "annotations"]);
             let said: Vec<&str> = annotations.entries().map(|(_, value)| value.text()).collect();
             if !hashes.iter().all(|hash| said.contains(&hash.as_str())) {
-                let what = format!("no annotation is the sha256 of what ConfigMap {} holds: pods go on with the old one", map.name());
+                let what = format!(
+                    "no annotation is the sha256 of what ConfigMap {} holds: pods go on with the old one",
+                    map.name()
+                );
                 findings.push(annotations.finding(what));
             }
         }
@@ -163,7 +218,9 @@ pub fn spread(rendered: &Rendered) -> Vec<Finding> {
         let root = object.root();
         let replicas = root.at(&["spec", "replicas"]);
         if rendered.live && replicas.value.as_u64().is_none_or(|count| !(2..=10).contains(&count)) {
-            findings.push(replicas.finding("not 2 to 10 replicas: the loss of a node is an outage, or the cluster is full"));
+            findings.push(
+                replicas.finding("not 2 to 10 replicas: the loss of a node is an outage, or the cluster is full"),
+            );
         }
         if replicas.value.as_u64().unwrap_or(1) == 0 {
             findings.push(replicas.finding("no replica: nobody answers"));
@@ -172,7 +229,9 @@ pub fn spread(rendered: &Rendered) -> Vec<Finding> {
         for over in ["kubernetes.io/hostname", "topology.kubernetes.io/zone"] {
             let found = constraints.items().find(|one| one.get("topologyKey").text() == over);
             match found {
-                None if rendered.live => findings.push(constraints.finding(format!("its pods are not spread over {over}"))),
+                None if rendered.live => {
+                    findings.push(constraints.finding(format!("its pods are not spread over {over}")))
+                }
                 None => {}
                 Some(one) => findings.extend(constraint(&one)),
             }
@@ -187,7 +246,11 @@ fn constraint(one: &Node<'_>) -> Vec<Finding> {
     let checks = [
         (skew.value.as_u64() == Some(1), skew, "maxSkew is not 1: all may be on one node".to_owned()),
         (when.text() == "ScheduleAnyway", when, "DoNotSchedule: where a zone is full, a pod does not start".to_owned()),
-        (by_revision, keys, "the old revision's pods count, and the new ones end up together (pod-template-hash)".to_owned()),
+        (
+            by_revision,
+            keys,
+            "the old revision's pods count, and the new ones end up together (pod-template-hash)".to_owned(),
+        ),
     ];
     told(checks).collect()
 }

@@ -13,7 +13,8 @@ use crate::validate::object::{Node, Rendered};
 const TEMP: [&str; 5] =
     ["client_body_temp_path", "proxy_temp_path", "fastcgi_temp_path", "uwsgi_temp_path", "scgi_temp_path"];
 /// What stands of a request in a log line, and may hold a secret.
-const TOLD: [&str; 7] = ["$request ", "$request\"", "$request_uri", "$args", "$query_string", "$arg_", "$http_authorization"];
+const TOLD: [&str; 7] =
+    ["$request ", "$request\"", "$request_uri", "$args", "$query_string", "$arg_", "$http_authorization"];
 /// Headers by which browsers protect users, the entry of a map that is meant where the value is one, and what it must hold.
 const HEADERS: [(&str, &str, &str); 8] = [
     ("Strict-Transport-Security", "https", "max-age=31536000; includeSubDomains"),
@@ -36,8 +37,13 @@ const FORWARDED: [(&str, &str); 7] = [
     ("Connection", "$connection_upgrade"),
 ];
 /// The types of files that a page is made of.
-const TYPES: [(&str, &str); 5] =
-    [("html", "text/html"), ("css", "text/css"), ("js", "text/javascript"), ("svg", "image/svg+xml"), ("json", "application/json")];
+const TYPES: [(&str, &str); 5] = [
+    ("html", "text/html"),
+    ("css", "text/css"),
+    ("js", "text/javascript"),
+    ("svg", "image/svg+xml"),
+    ("json", "application/json"),
+];
 
 /// The configuration of the router, read.
 struct Router<'a> {
@@ -95,12 +101,14 @@ pub fn routes(rendered: &Rendered) -> Vec<Finding> {
         let locations = Location::all(router.server());
         for (path, component) in ROUTES {
             let location = Location::of(&locations, path);
-            let upstream = location.and_then(|location| nginx::find(&location.block, "proxy_pass")).map(|pass| pass.arg(0));
+            let upstream =
+                location.and_then(|location| nginx::find(&location.block, "proxy_pass")).map(|pass| pass.arg(0));
             match (upstream, component) {
                 (None, None) => {
                     let tries = location.and_then(|location| nginx::find(&location.block, "try_files"));
                     let ends = tries.and_then(|tries| tries.args.last()).is_some_and(|last| last.text == "=404");
-                    if !(ends && tries.is_some_and(|tries| tries.arg(0) == "$uri" && tries.arg(1) == "$uri/index.html")) {
+                    if !(ends && tries.is_some_and(|tries| tries.arg(0) == "$uri" && tries.arg(1) == "$uri/index.html"))
+                    {
                         wrong.push(format!("{path} is no file of the page, or 404"));
                     }
                 }
@@ -115,12 +123,17 @@ pub fn routes(rendered: &Rendered) -> Vec<Finding> {
             let servers: Vec<_> = upstream.block.iter().filter(|one| one.name == "server").collect();
             // Tried once more, and never taken for dead: the Service knows better.
             if servers.len() != 2 || servers.iter().any(|server| server.arg(1) != "max_fails=0") {
-                wrong.push(format!("upstream {} does not name its Service twice with max_fails=0: a pod that goes is a failure", upstream.arg(0)));
+                wrong.push(format!(
+                    "upstream {} does not name its Service twice with max_fails=0: a pod that goes is a failure",
+                    upstream.arg(0)
+                ));
             }
         }
         let errors = router.server().iter().filter(|one| one.name == "error_page");
         let told: Vec<&str> = errors.flat_map(|one| one.args.iter().map(|arg| arg.text.as_str())).collect();
-        for (status, at) in [("404", "@not_found"), ("502", "@unavailable"), ("503", "@unavailable"), ("504", "@unavailable")] {
+        for (status, at) in
+            [("404", "@not_found"), ("502", "@unavailable"), ("503", "@unavailable"), ("504", "@unavailable")]
+        {
             let page = router.server().iter().find(|one| one.name == "location" && one.arg(0) == at);
             let says = page.and_then(|page| nginx::find(&page.block, "return"));
             let internal = page.is_some_and(|page| nginx::find(&page.block, "internal").is_some());
@@ -132,7 +145,11 @@ pub fn routes(rendered: &Rendered) -> Vec<Finding> {
             if !plain {
                 wrong.push(format!("the text of {status} is sent as what the path's ending says"));
             }
-            if !told.contains(&status) || !told.contains(&at) || says.is_none_or(|says| says.arg(0) != answer) || !internal {
+            if !told.contains(&status)
+                || !told.contains(&at)
+                || says.is_none_or(|says| says.arg(0) != answer)
+                || !internal
+            {
                 wrong.push(format!("{status} is answered by nginx's own page, which carries its name"));
             }
         }
@@ -166,7 +183,8 @@ impl<'a> Location<'a> {
 fn leads_to(router: &Router<'_>, rendered: &Rendered, to: &str, suffix: &str) -> bool {
     let name = to.strip_prefix("http://").unwrap_or_default();
     let upstream = router.http().iter().find(|one| one.name == "upstream" && one.arg(0) == name);
-    let servers: Vec<&Directive> = upstream.iter().flat_map(|one| one.block.iter()).filter(|one| one.name == "server").collect();
+    let servers: Vec<&Directive> =
+        upstream.iter().flat_map(|one| one.block.iter()).filter(|one| one.name == "server").collect();
     let is_service = |server: &&Directive| {
         let Some((host, port)) = server.arg(0).split_once(':') else { return false };
         let service = rendered.objects.iter().find(|object| object.kind() == "Service" && object.name() == host);
@@ -189,11 +207,19 @@ pub fn tells(rendered: &Rendered) -> Vec<Finding> {
             wrong.push("absolute_redirect is not off: a redirect leads to the container's port".to_owned());
         }
         let format = http.iter().find(|one| one.name == "log_format" && one.arg(0) == "main");
-        let line: String = format.iter().flat_map(|one| one.args.iter().skip(1)).map(|arg| format!("{} ", arg.text)).collect();
-        if !["$uri", "$status", "$remote_addr", "$upstream_status", "$request_time"].iter().all(|part| line.contains(part)) {
+        let line: String =
+            format.iter().flat_map(|one| one.args.iter().skip(1)).map(|arg| format!("{} ", arg.text)).collect();
+        if !["$uri", "$status", "$remote_addr", "$upstream_status", "$request_time"]
+            .iter()
+            .all(|part| line.contains(part))
+        {
             wrong.push("a log line does not say who asked for what, and what became of it".to_owned());
         }
-        wrong.extend(TOLD.iter().filter(|part| line.contains(**part)).map(|part| format!("a log line has {part}, and with it the token of a query")));
+        wrong.extend(
+            TOLD.iter()
+                .filter(|part| line.contains(**part))
+                .map(|part| format!("a log line has {part}, and with it the token of a query")),
+        );
         let access = nginx::find(http, "access_log").map(Directive::head).unwrap_or_default();
         if !access.starts_with("access_log /dev/stdout main") {
             wrong.push("access_log does not go to the pod's log by that format".to_owned());
@@ -216,7 +242,10 @@ pub fn tells(rendered: &Rendered) -> Vec<Finding> {
             wrong.push("a Content-Security-Policy lets anybody's scripts run, or anybody frame the page".to_owned());
         }
         // FastAPI's page takes Swagger UI from its CDN.
-        if !policies.iter().any(|(key, policy)| key.starts_with("~^/docs") && policy.contains("https://cdn.jsdelivr.net")) {
+        if !policies
+            .iter()
+            .any(|(key, policy)| key.starts_with("~^/docs") && policy.contains("https://cdn.jsdelivr.net"))
+        {
             wrong.push("the policy of /docs does not let it load Swagger UI".to_owned());
         }
         if !meanings("Strict-Transport-Security").contains(&("default", "")) {
@@ -226,7 +255,11 @@ pub fn tells(rendered: &Rendered) -> Vec<Finding> {
         if !kept.iter().any(|(_, value)| value.split(", ").eq(["public", "max-age=31536000", "immutable"])) {
             wrong.push("a file with a hash in its name is asked for again and again".to_owned());
         }
-        if nginx::all(router.server()).iter().filter(|one| one.name == "location").any(|one| nginx::find(&one.block, "add_header").is_some()) {
+        if nginx::all(router.server())
+            .iter()
+            .filter(|one| one.name == "location")
+            .any(|one| nginx::find(&one.block, "add_header").is_some())
+        {
             wrong.push("a location with an add_header of its own drops all others".to_owned());
         }
         let types = nginx::find(http, "types").map_or(&[][..], |types| &types.block);
@@ -236,8 +269,16 @@ pub fn tells(rendered: &Rendered) -> Vec<Finding> {
                 wrong.push(format!("a file .{ending} is not {kind}"));
             }
         }
-        let packed: Vec<&str> = nginx::find(http, "gzip_types").iter().flat_map(|one| one.args.iter()).map(|arg| arg.text.as_str()).collect();
-        if !is("gzip", "on") || !["text/css", "text/javascript", "application/json", "image/svg+xml"].iter().all(|kind| packed.contains(kind)) {
+        let packed: Vec<&str> = nginx::find(http, "gzip_types")
+            .iter()
+            .flat_map(|one| one.args.iter())
+            .map(|arg| arg.text.as_str())
+            .collect();
+        if !is("gzip", "on")
+            || !["text/css", "text/javascript", "application/json", "image/svg+xml"]
+                .iter()
+                .all(|kind| packed.contains(kind))
+        {
             wrong.push("text is sent whole, which takes several times as long".to_owned());
         }
     })
@@ -265,13 +306,38 @@ pub fn limits(rendered: &Rendered) -> Vec<Finding> {
             }
         };
         within("proxy_connect_timeout", value("proxy_connect_timeout"), 1, 10, "a pod that is gone is told late");
-        within("proxy_read_timeout", value("proxy_read_timeout"), 30, 120, "a slow answer is cut, or a dead one waited for");
+        within(
+            "proxy_read_timeout",
+            value("proxy_read_timeout"),
+            30,
+            120,
+            "a slow answer is cut, or a dead one waited for",
+        );
         within("proxy_send_timeout", value("proxy_send_timeout"), 10, 120, "a slow upload is cut");
         within("proxy_next_upstream_timeout", value("proxy_next_upstream_timeout"), 2, 30, "a second try never ends");
-        within("client_header_timeout", value("client_header_timeout"), 5, 60, "whoever sends nothing holds a connection");
-        within("client_body_timeout", value("client_body_timeout"), 10, 120, "whoever sends nothing holds a connection");
-        within("keepalive_timeout", value("keepalive_timeout"), 61, 300, "a load balancer keeps connections for 60 s, and would use one that is closed");
-        let socket = Location::of(&Location::all(router.server()), "/api/v1/ws").map_or(&[][..], |location| &location.block);
+        within(
+            "client_header_timeout",
+            value("client_header_timeout"),
+            5,
+            60,
+            "whoever sends nothing holds a connection",
+        );
+        within(
+            "client_body_timeout",
+            value("client_body_timeout"),
+            10,
+            120,
+            "whoever sends nothing holds a connection",
+        );
+        within(
+            "keepalive_timeout",
+            value("keepalive_timeout"),
+            61,
+            300,
+            "a load balancer keeps connections for 60 s, and would use one that is closed",
+        );
+        let socket =
+            Location::of(&Location::all(router.server()), "/api/v1/ws").map_or(&[][..], |location| &location.block);
         for name in ["proxy_read_timeout", "proxy_send_timeout"] {
             let text = nginx::find(socket, name).map_or(value(name), |one| one.arg(0));
             within(&format!("{name} of a WebSocket"), text, 600, 86_400, "a silent WebSocket is cut");
@@ -288,7 +354,8 @@ pub fn limits(rendered: &Rendered) -> Vec<Finding> {
                 wrong.push(format!("{name} is {path:?}: the root file system is read-only, /tmp is not"));
             }
         }
-        let told: Vec<(&str, &str)> = http.iter().filter(|one| one.name == "proxy_set_header").map(|one| (one.arg(0), one.arg(1))).collect();
+        let told: Vec<(&str, &str)> =
+            http.iter().filter(|one| one.name == "proxy_set_header").map(|one| (one.arg(0), one.arg(1))).collect();
         for header in FORWARDED {
             if !told.contains(&header) {
                 wrong.push(format!("a service is not told {} as {}", header.0, header.1));
@@ -302,7 +369,9 @@ pub fn limits(rendered: &Rendered) -> Vec<Finding> {
         }
         for (variable, pairs) in MAPS {
             let map = http.iter().find(|one| one.name == "map" && one.arg(1) == *variable);
-            let has = |(key, value): &(&str, &str)| map.is_some_and(|map| map.block.iter().any(|one| one.name == *key && one.arg(0) == *value));
+            let has = |(key, value): &(&str, &str)| {
+                map.is_some_and(|map| map.block.iter().any(|one| one.name == *key && one.arg(0) == *value))
+            };
             if !pairs.iter().all(has) {
                 wrong.push(format!("{variable} is not {pairs:?}"));
             }
@@ -318,7 +387,10 @@ const MAPS: &[(&str, &[(&str, &str)])] = &[
     ("$forwarded_proto", &[("default", "$http_x_forwarded_proto"), ("", "$scheme")]),
     ("$forwarded_host", &[("default", "$http_x_forwarded_host"), ("", "$http_host")]),
     ("$loggable", &[("default", "1"), ("~^kube-probe/", "0")]),
-    ("$cache_control", &[("default", "no-cache"), ("~^[^:]", ""), ("~^:[0-9]+:/(api/|docs|openapi\\.json)", "no-store")]),
+    (
+        "$cache_control",
+        &[("default", "no-cache"), ("~^[^:]", ""), ("~^:[0-9]+:/(api/|docs|openapi\\.json)", "no-store")],
+    ),
 ];
 
 /// It listens where its container's port is.
@@ -334,7 +406,8 @@ fn listens(router: &Router<'_>, rendered: &Rendered, wrong: &mut Vec<String>) {
     let root = nginx::find(router.server(), "root").map_or("", |one| one.arg(0));
     let index = nginx::find(router.server(), "index").map_or("", |one| one.arg(0));
     if (root, index) != ("/usr/share/nginx/html", "index.html") {
-        wrong.push(format!("the page is {root:?}, {index:?}, and the image has it as /usr/share/nginx/html/index.html"));
+        wrong
+            .push(format!("the page is {root:?}, {index:?}, and the image has it as /usr/share/nginx/html/index.html"));
     }
 }
 
@@ -366,7 +439,8 @@ fn starts(router: &Router<'_>, wrong: &mut Vec<String>) {
     for flag in all.iter().filter(|one| FLAGS.contains(&one.name.as_str()) && !matches!(one.arg(0), "on" | "off")) {
         wrong.push(format!("{} is neither on nor off: nginx does not start", flag.head()));
     }
-    let maps: Vec<&str> = all.iter().filter(|one| one.name == "map").map(|one| one.arg(1).trim_start_matches('$')).collect();
+    let maps: Vec<&str> =
+        all.iter().filter(|one| one.name == "map").map(|one| one.arg(1).trim_start_matches('$')).collect();
     let is_known = |name: &str| {
         maps.contains(&name) || VARIABLES.contains(&name) || name.starts_with("http_") || name.starts_with("upstream_")
     };
@@ -374,7 +448,8 @@ fn starts(router: &Router<'_>, wrong: &mut Vec<String>) {
     let texts = all.iter().filter(|one| !(one.name == "location" && one.arg(0) == "~")).flat_map(|one| one.args.iter());
     for text in texts.filter(|argument| !argument.text.starts_with('~')) {
         for part in text.text.split('$').skip(1) {
-            let end = part.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).unwrap_or(part.len());
+            let end =
+                part.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).unwrap_or(part.len());
             let name = &part[..end];
             if !name.is_empty() && !is_known(name) {
                 wrong.push(format!("nobody knows the variable ${name}: nginx does not start"));

@@ -14,7 +14,8 @@ pub fn names_and_ports(rendered: &Rendered) -> Vec<Finding> {
         let root = object.root();
         let name = root.at(&["metadata", "name"]);
         let release = &rendered.release;
-        let begins = name.text().strip_prefix(release.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+        let begins =
+            name.text().strip_prefix(release.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
         if !begins {
             findings.push(name.finding(format!("{} does not begin with the release's name, {release}", name.value)));
         }
@@ -22,7 +23,10 @@ pub fn names_and_ports(rendered: &Rendered) -> Vec<Finding> {
         let Some(promise) = contract::of(label.text()) else { continue };
         let component = promise.component;
         if name.text() != format!("{release}-{}", component.suffix) {
-            findings.push(name.finding(format!("{} is of {}, and others look for {release}-{}", name.value, component.label, component.suffix)));
+            findings.push(name.finding(format!(
+                "{} is of {}, and others look for {release}-{}",
+                name.value, component.label, component.suffix
+            )));
         }
         if object.kind() == "Service" {
             findings.extend(service(object, component.service_port, rendered));
@@ -31,15 +35,21 @@ pub fn names_and_ports(rendered: &Rendered) -> Vec<Finding> {
         if object.kind() == "StatefulSet" {
             let governing = root.at(&["spec", "serviceName"]);
             if governing.text() != name.text() {
-                findings.push(governing.finding(format!("its pods' names are in {}, another's Service", governing.value)));
+                findings
+                    .push(governing.finding(format!("its pods' names are in {}, another's Service", governing.value)));
             }
         }
         if let Some(pod) = pod(object) {
             let ports = pod.at(&["spec", "containers"]).items().flat_map(|container| container.get("ports").items());
             let ports: Vec<_> = ports.map(|port| port.get("containerPort")).collect();
             if !ports.iter().any(|port| port.value.as_u64() == Some(u64::from(component.container_port))) {
-                let what = format!("no container opens {}, where {} listens", component.container_port, component.label);
-                findings.push(ports.first().map_or_else(|| pod.get("spec").finding(what.clone()), |port| port.finding(what.clone())));
+                let what =
+                    format!("no container opens {}, where {} listens", component.container_port, component.label);
+                findings.push(
+                    ports
+                        .first()
+                        .map_or_else(|| pod.get("spec").finding(what.clone()), |port| port.finding(what.clone())),
+                );
             }
             if component.stateful != (object.kind() == "StatefulSet") {
                 findings.push(root.get("kind").finding(format!("{} is a {}", component.label, object.kind())));
@@ -66,7 +76,9 @@ fn service(object: &Object, port: u16, rendered: &Rendered) -> Vec<Finding> {
     let opened = workloads.iter().filter_map(|workload| pod(workload)).flat_map(|pod| {
         pod.at(&["spec", "containers"]).items().flat_map(|container| container.get("ports").items()).collect::<Vec<_>>()
     });
-    let named = opened.map(|port| port.get("name").text()).any(|name| name == one.get("name").text() && name == one.get("targetPort").text());
+    let named = opened
+        .map(|port| port.get("name").text())
+        .any(|name| name == one.get("name").text() && name == one.get("targetPort").text());
     if !named {
         findings.push(one.finding("the port's name is not the one of the container's port that it leads to: an Ingress, and people, look for it"));
     }
@@ -82,7 +94,9 @@ fn node_port(object: &Object, mapped: Option<u16>) -> Option<Finding> {
         Some(mapped) => kind.text() == "NodePort" && port == Some(u64::from(mapped)),
         None => matches!(kind.text(), "" | "ClusterIP"),
     };
-    (!holds).then(|| kind.finding(format!("the type is {} and the node's port {port:?}, and Kind maps {mapped:?}", kind.value)))
+    (!holds).then(|| {
+        kind.finding(format!("the type is {} and the node's port {port:?}, and Kind maps {mapped:?}", kind.value))
+    })
 }
 
 /// All selectors of one workload's pods are the same, name, instance and component: a workload's own can never be changed,
@@ -95,7 +109,10 @@ pub fn one_selector(rendered: &Rendered) -> Vec<Finding> {
             "Service" => spec.get("selector"),
             "PodDisruptionBudget" | "Deployment" | "StatefulSet" => spec.at(&["selector", "matchLabels"]),
             // A policy about one component; those of all are about the release.
-            "NetworkPolicy" if selected(&spec.get("podSelector"), rendered).len() == 1 && !spec.at(&["podSelector", "matchExpressions"]).is_set() => {
+            "NetworkPolicy"
+                if selected(&spec.get("podSelector"), rendered).len() == 1
+                    && !spec.at(&["podSelector", "matchExpressions"]).is_set() =>
+            {
                 spec.at(&["podSelector", "matchLabels"])
             }
             _ => continue,
@@ -103,10 +120,20 @@ pub fn one_selector(rendered: &Rendered) -> Vec<Finding> {
         let of_component = contract::of(object.root().at(&["metadata", "labels", COMPONENT]).text()).is_some();
         let keys: Vec<&str> = selector.entries().map(|(key, _)| key).collect();
         if of_component && (keys.len() != 3 || [NAME, INSTANCE, COMPONENT].iter().any(|key| !keys.contains(key))) {
-            findings.push(selector.finding(format!("the selector is by {}, not by name, instance and component", keys.join(", "))));
+            findings.push(
+                selector
+                    .finding(format!("the selector is by {}, not by name, instance and component", keys.join(", "))),
+            );
         }
-        let spread = spec.at(&["template", "spec", "topologySpreadConstraints"]).items().map(|one| one.at(&["labelSelector", "matchLabels"]));
-        findings.extend(spread.filter(|other| other.value != selector.value).map(|other| other.finding("its pods are spread by another selector than its own")));
+        let spread = spec
+            .at(&["template", "spec", "topologySpreadConstraints"])
+            .items()
+            .map(|one| one.at(&["labelSelector", "matchLabels"]));
+        findings.extend(
+            spread
+                .filter(|other| other.value != selector.value)
+                .map(|other| other.finding("its pods are spread by another selector than its own")),
+        );
     }
     findings
 }

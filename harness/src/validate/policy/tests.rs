@@ -140,7 +140,10 @@ spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: http}]}
 
 /// What stands in [`RELEASE`] more than once.
 const WORDS: [(&str, &str); 8] = [
-    ("LABELS", "app.kubernetes.io/name: app, app.kubernetes.io/instance: r, app.kubernetes.io/managed-by: Helm, app.kubernetes.io/part-of: r"),
+    (
+        "LABELS",
+        "app.kubernetes.io/name: app, app.kubernetes.io/instance: r, app.kubernetes.io/managed-by: Helm, app.kubernetes.io/part-of: r",
+    ),
     ("STARTS", "{httpGet: {path: /, port: http}, periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 120}"),
     ("SERVES", "{httpGet: {path: /, port: http}, periodSeconds: 2, timeoutSeconds: 4, failureThreshold: 3}"),
     ("LIVES", "{httpGet: {path: /, port: http}, timeoutSeconds: 5, failureThreshold: 6}"),

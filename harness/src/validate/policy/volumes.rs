@@ -14,12 +14,18 @@ const CLAIM: std::ops::RangeInclusive<u64> = (1 << 30)..=(8 << 30);
 
 /// Each mount is of a volume of its pod, each volume is mounted, and no two mounts are at one path.
 pub fn mounts(rendered: &Rendered) -> Vec<Finding> {
-    rendered.objects.iter().filter_map(|object| Some((object, pod(object)?))).flat_map(|(object, pod)| of_pod(object, &pod)).collect()
+    rendered
+        .objects
+        .iter()
+        .filter_map(|object| Some((object, pod(object)?)))
+        .flat_map(|(object, pod)| of_pod(object, &pod))
+        .collect()
 }
 
 fn of_pod(object: &Object, pod: &Node<'_>) -> Vec<Finding> {
     let volumes: Vec<Node<'_>> = volumes(object, pod);
-    let mounts: Vec<Node<'_>> = all_containers(pod).flat_map(|container| container.get("volumeMounts").items()).collect();
+    let mounts: Vec<Node<'_>> =
+        all_containers(pod).flat_map(|container| container.get("volumeMounts").items()).collect();
     let mut findings = Vec::new();
     for mount in &mounts {
         let (name, path, sub) = (mount.get("name"), mount.get("mountPath"), mount.get("subPath"));
@@ -31,10 +37,18 @@ fn of_pod(object: &Object, pod: &Node<'_>) -> Vec<Finding> {
             findings.push(path.finding(format!("{} is no absolute path", path.value)));
         }
         // Kubernetes mounts what is not there as an empty folder.
-        if sub.is_set() && volume.is_some_and(|volume| volume.get("configMap").is_set()) && !path.text().ends_with(sub.text()) {
-            findings.push(sub.finding("a file of a ConfigMap is mounted under another name: misspelt, it is an empty folder"));
+        if sub.is_set()
+            && volume.is_some_and(|volume| volume.get("configMap").is_set())
+            && !path.text().ends_with(sub.text())
+        {
+            findings.push(
+                sub.finding("a file of a ConfigMap is mounted under another name: misspelt, it is an empty folder"),
+            );
         }
-        if volume.is_some_and(|volume| ["configMap", "secret", "projected"].iter().any(|kind| volume.get(kind).is_set())) && mount.get("readOnly").value != true {
+        if volume
+            .is_some_and(|volume| ["configMap", "secret", "projected"].iter().any(|kind| volume.get(kind).is_set()))
+            && mount.get("readOnly").value != true
+        {
             findings.push(mount.get("readOnly").finding("it holds what the pod is given, and is not read-only"));
         }
     }
@@ -89,13 +103,18 @@ pub fn sizes(rendered: &Rendered) -> Vec<Finding> {
             }
         }
         for claim in object.root().at(&["spec", "volumeClaimTemplates"]).items() {
-            let (modes, size) = (claim.at(&["spec", "accessModes"]), claim.at(&["spec", "resources", "requests", "storage"]));
+            let (modes, size) =
+                (claim.at(&["spec", "accessModes"]), claim.at(&["spec", "resources", "requests", "storage"]));
             let mut all = modes.items();
             if !(all.next().is_some_and(|mode| mode.text() == "ReadWriteOnce") && all.next().is_none()) {
-                findings.push(modes.finding("accessModes is not ReadWriteOnce: Kind's provisioner and EBS know no other"));
+                findings
+                    .push(modes.finding("accessModes is not ReadWriteOnce: Kind's provisioner and EBS know no other"));
             }
             if !bytes(size.text()).is_some_and(|size| CLAIM.contains(&size)) {
-                findings.push(size.finding(format!("the claim is for {}, not 1Gi to 8Gi: too little for a database, or more than a laptop has", size.value)));
+                findings.push(size.finding(format!(
+                    "the claim is for {}, not 1Gi to 8Gi: too little for a database, or more than a laptop has",
+                    size.value
+                )));
             }
         }
     }
@@ -109,21 +128,33 @@ pub fn promised(rendered: &Rendered) -> Vec<Finding> {
     for (object, pod) in rendered.objects.iter().filter_map(|object| Some((object, pod(object)?))) {
         let Some(promise) = promise(&pod) else { continue };
         let volumes = volumes(object, &pod);
-        let volume = |mount: &Node<'_>| volumes.iter().find(|volume| name_of(volume).text() == mount.get("name").text());
+        let volume =
+            |mount: &Node<'_>| volumes.iter().find(|volume| name_of(volume).text() == mount.get("name").text());
         for container in all_containers(&pod) {
             let name = container.get("name");
             let Some(asked) = promise.containers.iter().find(|one| one.name == name.text()) else {
-                findings.push(name.finding(format!("the contract knows no container {} of {}", name.value, promise.component.label)));
+                findings.push(
+                    name.finding(format!(
+                        "the contract knows no container {} of {}",
+                        name.value, promise.component.label
+                    )),
+                );
                 continue;
             };
-            let mounted = |path: &str| container.get("volumeMounts").items().find(|mount| mount.get("mountPath").text() == path);
+            let mounted =
+                |path: &str| container.get("volumeMounts").items().find(|mount| mount.get("mountPath").text() == path);
             for path in asked.writes {
                 let holds = mounted(path).is_some_and(|mount| {
-                    let kind = volume(&mount).is_some_and(|volume| volume.get("emptyDir").is_set() || volume.get("metadata").is_set());
+                    let kind = volume(&mount)
+                        .is_some_and(|volume| volume.get("emptyDir").is_set() || volume.get("metadata").is_set());
                     kind && mount.get("readOnly").value != true && !mount.get("subPath").is_set()
                 });
                 if !holds {
-                    findings.push(container.get("volumeMounts").finding(format!("{} writes to {path}, and no writable volume is there", asked.name)));
+                    findings.push(
+                        container
+                            .get("volumeMounts")
+                            .finding(format!("{} writes to {path}, and no writable volume is there", asked.name)),
+                    );
                 }
             }
             if let Some(path) = asked.configuration {
@@ -133,7 +164,11 @@ pub fn promised(rendered: &Rendered) -> Vec<Finding> {
                     map && mount.get("subPath").text() == file
                 });
                 if !is_map {
-                    findings.push(container.get("volumeMounts").finding(format!("{} reads {path}, and no file of a ConfigMap is there", asked.name)));
+                    findings.push(
+                        container
+                            .get("volumeMounts")
+                            .finding(format!("{} reads {path}, and no file of a ConfigMap is there", asked.name)),
+                    );
                 }
             }
             for mount in container.get("volumeMounts").items() {
@@ -146,7 +181,9 @@ pub fn promised(rendered: &Rendered) -> Vec<Finding> {
         }
         for asked in promise.containers {
             if !all_containers(&pod).any(|container| container.get("name").text() == asked.name) {
-                findings.push(pod.get("spec").finding(format!("{} has no container {}", promise.component.label, asked.name)));
+                findings.push(
+                    pod.get("spec").finding(format!("{} has no container {}", promise.component.label, asked.name)),
+                );
             }
         }
     }

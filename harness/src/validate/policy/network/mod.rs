@@ -134,9 +134,7 @@ fn promised(site: &Site, direction: Direction, from: &Peer, to: &Peer, port: &Po
     Some(match (from.is, to.is) {
         // Whoever everybody may ask lets everybody in, whether they ask or not.
         (Who::Part(_), Who::Part(to)) if direction == Direction::Ingress && to.asked_by == AskedBy::Everybody => tcp,
-        (Who::Part(from), Who::Part(to)) => {
-            tcp && from.asks.iter().any(|asked| asked.label == to.component.label)
-        }
+        (Who::Part(from), Who::Part(to)) => tcp && from.asks.iter().any(|asked| asked.label == to.component.label),
         (Who::Client, Who::Part(to)) => tcp && to.asked_by != AskedBy::Nobody,
         (Who::Neighbour, Who::Part(to)) => tcp && to.asked_by == AskedBy::Everybody,
         (Who::Edge, Who::Part(to)) => tcp && to.asked_by == AskedBy::Everybody && site.ingress == Some(false),
@@ -161,7 +159,8 @@ fn part(object: &Object) -> Option<Part<'_>> {
         Some(Port { protocol, number, name: port.get("name").text().to_owned() })
     };
     let end = End::Pod(labels.clone(), None);
-    let peer = Peer { name: object.name().to_owned(), is: Who::Part(promise), end, ports: opened.filter_map(port).collect() };
+    let peer =
+        Peer { name: object.name().to_owned(), is: Who::Part(promise), end, ports: opened.filter_map(port).collect() };
     Some(Part { workload: object, promise, labels, peer })
 }
 
@@ -171,7 +170,9 @@ fn labels(node: &Node<'_>) -> Labels {
 
 /// Who else there is: of this namespace, of others, outside; each may be asked at every port that a policy names.
 fn others(parts: &[Part<'_>], named: &[Port]) -> Vec<Peer> {
-    let map = |pairs: &[(&str, &str)]| -> Labels { pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect() };
+    let map = |pairs: &[(&str, &str)]| -> Labels {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
     let mut ports = named.to_vec();
     ports.extend([443, 80].map(|number| Port { protocol: "TCP".to_owned(), number, name: String::new() }));
     let peer = |name: &str, is, end| Peer { name: name.to_owned(), is, end, ports: ports.clone() };
@@ -185,7 +186,11 @@ fn others(parts: &[Part<'_>], named: &[Port]) -> Vec<Peer> {
         asks("the edge", Who::Edge, pod(&[], Some(&[(EDGE_LABEL, "true")]))),
         peer("a pod of another namespace", Who::Stranger, pod(&[(CLIENT_LABEL, "true")], Some(&namespace("another")))),
         peer("the cluster's DNS", Who::Dns, pod(&dns, Some(&namespace("kube-system")))),
-        peer("another pod of kube-system", Who::Stranger, pod(&[("k8s-app", "another")], Some(&namespace("kube-system")))),
+        peer(
+            "another pod of kube-system",
+            Who::Stranger,
+            pod(&[("k8s-app", "another")], Some(&namespace("kube-system"))),
+        ),
         peer("a DNS of another namespace", Who::Stranger, pod(&dns, Some(&namespace("another")))),
         peer("the internet", Who::Outside, End::Address([203, 0, 113, 7].into())),
         peer("the node's metadata", Who::Metadata, End::Address([169, 254, 169, 254].into())),
@@ -212,7 +217,9 @@ fn foreign(policies: &Policies<'_>, part: &Part<'_>) -> Option<Finding> {
     let mut another = part.labels.clone();
     another.insert(INSTANCE.to_owned(), "another-release".to_owned());
     let policy = policies.about(&another).next()?;
-    Some(policy.root().at(&["spec", "podSelector"]).finding("it limits the pods of other releases in the namespace too"))
+    Some(
+        policy.root().at(&["spec", "podSelector"]).finding("it limits the pods of other releases in the namespace too"),
+    )
 }
 
 /// Behind an Ingress whose controller is a load balancer outside, some block of addresses reaches the router.

@@ -62,8 +62,14 @@ struct Rule {
 }
 
 enum Peer {
-    Pods { namespaces: Option<Selector>, pods: Option<Selector> },
-    Block { cidr: IpNet, except: Vec<IpNet> },
+    Pods {
+        namespaces: Option<Selector>,
+        pods: Option<Selector>,
+    },
+    Block {
+        cidr: IpNet,
+        except: Vec<IpNet>,
+    },
     /// What Kubernetes refuses, and what lets nobody through.
     Nobody,
 }
@@ -135,12 +141,10 @@ impl<'a> Policy<'a> {
         Some(Self {
             object,
             pods: selector(spec.pod_selector.unwrap_or_default())?,
-            ingress: limits("Ingress").then(|| {
-                ingress.map(|NetworkPolicyIngressRule { from, ports }| Rule::new(from, ports)).collect()
-            }),
-            egress: limits("Egress").then(|| {
-                egress.map(|NetworkPolicyEgressRule { to, ports }| Rule::new(to, ports)).collect()
-            }),
+            ingress: limits("Ingress")
+                .then(|| ingress.map(|NetworkPolicyIngressRule { from, ports }| Rule::new(from, ports)).collect()),
+            egress: limits("Egress")
+                .then(|| egress.map(|NetworkPolicyEgressRule { to, ports }| Rule::new(to, ports)).collect()),
         })
     }
 
@@ -258,7 +262,10 @@ mod tests {
     #[case::other_protocol(json!([{"ports": [{"port": 80, "protocol": "UDP"}]}]), [false, false, false])]
     fn ingress(#[case] rules: Value, #[case] wanted: [bool; 3]) {
         let spec = json!({"podSelector": {"matchLabels": {"app": "db"}}, "ingress": rules});
-        let object = Object { value: json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "p"}, "spec": spec}), template: String::new() };
+        let object = Object {
+            value: json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "p"}, "spec": spec}),
+            template: String::new(),
+        };
         let objects = [object];
         let policies = Policies::of(&objects);
         let web = pod(&[("app", "web")]);
@@ -282,10 +289,12 @@ mod tests {
     #[case(json!({}), [false, true])]
     fn directions(#[case] mut spec: Value, #[case] wanted: [bool; 2]) {
         spec["podSelector"] = json!({});
-        let objects = [Object { value: json!({"kind": "NetworkPolicy", "metadata": {}, "spec": spec}), template: String::new() }];
+        let objects =
+            [Object { value: json!({"kind": "NetworkPolicy", "metadata": {}, "spec": spec}), template: String::new() }];
         let policies = Policies::of(&objects);
         let (any, end) = (pod(&[]), End::Address([10, 0, 0, 1].into()));
-        let found = [Direction::Ingress, Direction::Egress].map(|direction| policies.allow(direction, &any, &end, &tcp(80)));
+        let found =
+            [Direction::Ingress, Direction::Egress].map(|direction| policies.allow(direction, &any, &end, &tcp(80)));
         assert_eq!(found, wanted);
     }
 }
