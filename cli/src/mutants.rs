@@ -21,7 +21,7 @@ pub struct Options {
     /// Only faults whose names contain this.
     filter: Option<String>,
     /// The charts' mutants alone: no cluster, no engine, seconds.
-    #[arg(long, conflicts_with_all = ["filter", "faults", "write"])]
+    #[arg(long, conflicts_with_all = ["filter", "faults"])]
     charts: bool,
     /// The faults on a cluster alone.
     #[arg(long)]
@@ -29,8 +29,8 @@ pub struct Options {
     /// How many copies of the checkout, each with a cluster of its own, judge faults side by side.
     #[arg(long, default_value_t = 2, value_name = "N")]
     jobs: usize,
-    /// Write docs/mutants.md.
-    #[arg(long, conflicts_with_all = ["filter", "faults"])]
+    /// Write docs/mutants.md, or the part of it that was judged.
+    #[arg(long, conflicts_with = "filter")]
     write: bool,
 }
 
@@ -39,12 +39,18 @@ pub async fn run(settings: &Settings, options: Options) -> Result<ExitCode> {
     crate::show(settings)?;
     let project = Project::find(settings)?;
     let mut wrong = Vec::new();
-    let with_charts = !options.faults && options.filter.is_none();
-    let charts = if with_charts { Some(of_charts(settings, &project, &mut wrong).await?) } else { None };
-    let faults = if options.charts { None } else { Some(of_faults(settings, &project, &options, &mut wrong).await?) };
-    if let (true, Some(charts), Some(faults)) = (options.write, charts, faults) {
+    let mut parts = Vec::new();
+    if !options.faults && options.filter.is_none() {
+        parts.push(of_charts(settings, &project, &mut wrong).await?);
+    }
+    if !options.charts {
+        parts.push(of_faults(settings, &project, &options, &mut wrong).await?);
+    }
+    if options.write {
         let path = project.root.join(page::FILE);
-        std::fs::write(&path, page::whole(&charts, &faults)).map_err(Error::io(format!("write {}", path.display())))?;
+        let before = std::fs::read_to_string(&path).unwrap_or_default();
+        let page = parts.iter().fold(before, |page, part| page::with(&page, part));
+        std::fs::write(&path, page).map_err(Error::io(format!("write {}", path.display())))?;
         println!("wrote {}", page::FILE);
     }
     for what in &wrong {
@@ -92,9 +98,9 @@ async fn of_faults(
     let faults: Vec<_> = catalogue.faults.iter().filter(|fault| is_meant(&fault.name)).cloned().collect();
     let tell = |tried: &Tried| println!("{}", line(tried));
     let trials = trial::run(settings, project, &suite, &faults, options.jobs, &tell).await?;
-    let Trials { tried, red_anyway, took } = &trials;
+    let Trials { tried, red_anyway } = &trials;
     let caught = tried.iter().filter(|tried| tried.is_caught()).count();
-    println!("faults: {caught} of {} are caught; {:.0} min", tried.len(), took.as_secs_f64() / 60.0);
+    println!("faults: {caught} of {} are caught", tried.len());
     wrong.extend(tried.iter().filter(|tried| !tried.is_caught()).map(|tried| format!("not caught: {}", tried.fault)));
     wrong.extend(red_anyway.iter().map(|scenario| format!("{scenario} is red without any fault")));
     Ok(page::faults(&trials, &catalogue))

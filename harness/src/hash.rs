@@ -11,6 +11,15 @@ pub fn text(text: &str) -> String {
     hex::encode(Sha256::digest(text.as_bytes()))
 }
 
+/// The sha256 of a file, in hex.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read.
+pub fn file(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(Error::io(format!("read {}", path.display())))?;
+    Ok(hex::encode(Sha256::digest(&bytes)))
+}
+
 /// The first twelve hex digits: enough for names.
 pub fn short(hash: &str) -> &str {
     &hash[..hash.len().min(12)]

@@ -12,9 +12,16 @@ use super::trial::{Sight, Trials};
 /// The page, in the checkout.
 pub const FILE: &str = "docs/mutants.md";
 
+const HEAD: &str = "# A red is known to be red\n\n\
+    The suite's own score, by mutation testing: what a colleague could break, and which rule or scenario sees it. Made by\n\
+    `cargo stack mutants --write`. Why it is so: [decision 8](decisions/0008-mutants-of-rendered-objects.md); what is\n\
+    planted: [e2e/mutants/](../e2e/mutants/faults.yaml).\n\n";
+const CHARTS: &str = "## Charts, without a cluster";
+const FAULTS: &str = "## Deployments and services, on a cluster";
+
 /// The part about the charts.
 pub fn charts(score: &Score, equivalents: &[Equivalent]) -> String {
-    let mut page = String::from("## Charts, without a cluster\n\n");
+    let mut page = format!("{CHARTS}\n\n");
     let _ = writeln!(
         page,
         "Mutants of what each values file renders to: every field removed, and changed to other plausible values of its type;\n\
@@ -57,15 +64,14 @@ pub fn charts(score: &Score, equivalents: &[Equivalent]) -> String {
 
 /// The part about deployments and services.
 pub fn faults(trials: &Trials, catalogue: &Catalogue) -> String {
-    let mut page = String::from("## Deployments and services, on a cluster\n\n");
+    let mut page = format!("{FAULTS}\n\n");
     let caught = trials.tried.iter().filter(|tried| tried.is_caught()).count();
     let _ = writeln!(
         page,
         "Faults that a colleague could merge, each applied to a copy of the checkout, deployed from there to a Kind cluster,\n\
-         and looked at by the scenarios that must see it, each run alone. {caught} of {} are caught; {:.0} min. Afterwards the\n\
-         whole suite ran in the same copies without a fault: {}.\n",
+         and looked at by the scenarios that must see it, each run alone. {caught} of {} are caught. Afterwards the whole suite\n\
+         ran in such a copy without a fault: {}. Seconds are of several side by side, with the deploy.\n",
         trials.tried.len(),
-        trials.took.as_secs_f64() / 60.0,
         if trials.red_anyway.is_empty() {
             "green".to_owned()
         } else {
@@ -95,16 +101,33 @@ pub fn faults(trials: &Trials, catalogue: &Catalogue) -> String {
     page
 }
 
-/// The whole page.
-pub fn whole(charts: &str, faults: &str) -> String {
-    format!(
-        "# A red is known to be red\n\n\
-         The suite's own score, by mutation testing: what a colleague could break, and which scenario or rule sees it. Made by\n\
-         `cargo stack mutants --write`; the mutants are described in [e2e/mutants/](../e2e/mutants/faults.yaml).\n\n{charts}\n{faults}"
-    )
+/// The page with a part anew; the other part stays as it was.
+pub fn with(page: &str, part: &str) -> String {
+    let part_of = |heading: &str| {
+        let start = page.find(heading).map(|at| &page[at..]);
+        start.map(|text| text[2..].find("\n## ").map_or(text, |end| &text[..end + 3]).trim_end())
+    };
+    let parts = [CHARTS, FAULTS]
+        .map(|heading| if part.starts_with(heading) { part.trim_end() } else { part_of(heading).unwrap_or_default() });
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    format!("{HEAD}{}\n", parts.join("\n\n"))
 }
 
 /// A text as it may stand in a table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_replaced_and_the_other_stays() {
+        let first = with("", &format!("{FAULTS}\n\nf1\n"));
+        let both = with(&first, &format!("{CHARTS}\n\nc1\n"));
+        assert_eq!(both, format!("{HEAD}{CHARTS}\n\nc1\n\n{FAULTS}\n\nf1\n"));
+        let again = with(&both, &format!("{FAULTS}\n\nf2\n"));
+        assert_eq!(again, format!("{HEAD}{CHARTS}\n\nc1\n\n{FAULTS}\n\nf2\n"));
+    }
 }

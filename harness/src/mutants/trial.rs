@@ -4,18 +4,21 @@
 //! A copy has a cluster of its own, as every checkout has, so that several are judged side by side and nothing of the
 //! checkout's own is touched.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use super::faults::Fault;
 use crate::cluster::{Home, reaper};
 use crate::error::{Error, Result};
 use crate::evidence::{self, Outcome, Verdict};
+use crate::hash;
 use crate::project::Project;
+use crate::run::private_folder;
 use crate::settings::{self, Settings};
 use crate::stage::Stage;
 use crate::tools::Command;
@@ -30,7 +33,7 @@ const COMPILE: Duration = Duration::from_secs(1800);
 const IDLE_SECS: &str = "120";
 
 /// What became of a fault at one scenario.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sight {
     /// It turned red by its own assertion.
     Caught,
@@ -43,7 +46,7 @@ pub enum Sight {
 }
 
 /// What became of a fault.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Tried {
     /// The fault's name.
     pub fault: String,
@@ -69,8 +72,6 @@ pub struct Trials {
     pub tried: Vec<Tried>,
     /// Scenarios that are red without any fault, in a copy in which faults were judged before.
     pub red_anyway: Vec<String>,
-    /// How long it took.
-    pub took: Duration,
 }
 
 /// The suite's own binary.
@@ -95,6 +96,21 @@ impl Suite {
         binary.map(Self).ok_or_else(|| Error::refused("cargo made no suite", "cargo test --package e2e --no-run"))
     }
 
+    /// Where faults of this suite and checkout are written down as they are judged: a run that was stopped goes on there.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when a file cannot be read.
+    pub fn record(&self, settings: &Settings, project: &Project) -> Result<PathBuf> {
+        let mut hashes = vec![hash::text(&self.0.display().to_string()), hash::file(&self.0)?];
+        for part in ["apps", "charts", "kind", "e2e"] {
+            hashes.push(hash::folder(&project.root.join(part))?);
+        }
+        hashes.push(hash::file(&project.root.join("skaffold.yaml"))?);
+        let folder = settings.state_root.join("mutants");
+        private_folder(&folder)?;
+        Ok(folder.join(format!("{}.jsonl", hash::short(&hash::text(&hashes.concat())))))
+    }
+
     /// The names of its scenarios.
     ///
     /// # Errors
@@ -107,7 +123,9 @@ impl Suite {
 
 /// Judges faults in copies of the checkout, so many side by side; `tell` is called for each as it ends.
 ///
-/// What remains on a kill: a copy in the folder for temporary files, and its cluster for two minutes.
+/// What was judged before, of the same suite and checkout, is taken from its record.
+///
+/// What remains on a kill: the record, a copy in the folder for temporary files, and its cluster for two minutes.
 ///
 /// # Errors
 /// [`Error`] when a copy or its cluster cannot be made or removed; never for what a fault does.
@@ -119,30 +137,54 @@ pub async fn run(
     jobs: usize,
     tell: &(dyn Fn(&Tried) + Sync),
 ) -> Result<Trials> {
-    let started = Instant::now();
-    let queue = Mutex::new(faults.iter().enumerate());
-    let worker = async || -> Result<(Vec<(usize, Tried)>, Vec<String>)> {
+    let record = Record(suite.record(settings, project)?);
+    let mut tried = record.read();
+    tried.retain(|one| faults.iter().any(|fault| fault.name == one.fault));
+    tried.iter().for_each(tell);
+    let left: Vec<Fault> =
+        faults.iter().filter(|fault| tried.iter().all(|one| one.fault != fault.name)).cloned().collect();
+    let queue = Mutex::new(left.iter());
+    let worker = async |number: usize| -> Result<(Vec<Tried>, Vec<String>)> {
         let copy = Copy::of(settings, project, suite).await?;
-        let outcome = copy.judge_all(&queue, tell).await;
+        let outcome = async {
+            let judged = copy.judge_all(&queue, &record, tell).await?;
+            // One control is enough: what is left behind is left in each.
+            Ok((judged, if number == 0 { copy.control().await? } else { Vec::new() }))
+        };
+        let outcome = outcome.await;
         // A failure to judge is the first error, and leaves no cluster behind.
         let removed = copy.remove().await;
         let outcome = outcome?;
         removed.map(|()| outcome)
     };
-    let outcomes = futures::future::join_all((0..jobs.clamp(1, faults.len().max(1))).map(|_| worker())).await;
-    let mut trials = Trials::default();
-    let mut tried = Vec::new();
-    for outcome in outcomes {
-        let (some, red) = outcome?;
-        tried.extend(some);
-        trials.red_anyway.extend(red);
+    let workers = jobs.clamp(1, left.len().max(1));
+    let mut red_anyway = Vec::new();
+    for outcome in futures::future::join_all((0..workers).map(worker)).await {
+        let (judged, red) = outcome?;
+        tried.extend(judged);
+        red_anyway.extend(red);
     }
-    tried.sort_by_key(|(at, _)| *at);
-    trials.tried = tried.into_iter().map(|(_, tried)| tried).collect();
-    trials.red_anyway.sort();
-    trials.red_anyway.dedup();
-    trials.took = started.elapsed();
-    Ok(trials)
+    let place = |one: &Tried| faults.iter().position(|fault| fault.name == one.fault);
+    tried.sort_by_key(place);
+    Ok(Trials { tried, red_anyway })
+}
+
+/// A file with a line for each fault that was judged.
+struct Record(PathBuf);
+
+impl Record {
+    /// A line that a kill cut short is passed over.
+    fn read(&self) -> Vec<Tried> {
+        let text = std::fs::read_to_string(&self.0).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    fn add(&self, tried: &Tried) -> Result<()> {
+        let line = serde_json::to_string(tried).map_err(Error::malformed("write down a fault"))?;
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&self.0);
+        let written = file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+        written.map_err(Error::io(format!("write {}", self.0.display())))
+    }
 }
 
 /// A copy of the checkout, with a copy of the suite, which may be compiled anew meanwhile.
@@ -151,7 +193,7 @@ struct Copy<'a> {
     folder: TempDir,
 }
 
-type Queue<'a> = Mutex<std::iter::Enumerate<std::slice::Iter<'a, Fault>>>;
+type Queue<'a> = Mutex<std::slice::Iter<'a, Fault>>;
 
 impl<'a> Copy<'a> {
     async fn of(settings: &'a Settings, original: &Project, suite: &Suite) -> Result<Self> {
@@ -182,27 +224,31 @@ impl<'a> Copy<'a> {
         self.folder.path().join("suite")
     }
 
-    /// Judges what is left in the queue; then the control: without any fault, the whole suite.
+    /// Judges what is left in the queue.
     async fn judge_all(
         &self,
         queue: &Queue<'_>,
+        record: &Record,
         tell: &(dyn Fn(&Tried) + Sync),
-    ) -> Result<(Vec<(usize, Tried)>, Vec<String>)> {
+    ) -> Result<Vec<Tried>> {
         let mut all = Vec::new();
         let next = || queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
-        while let Some((at, fault)) = next() {
+        while let Some(fault) = next() {
             let tried = self.judge(fault).await?;
+            record.add(&tried)?;
             tell(&tried);
-            all.push((at, tried));
+            all.push(tried);
         }
-        if all.is_empty() {
-            return Ok((all, Vec::new()));
-        }
+        Ok(all)
+    }
+
+    /// Without any fault, the whole suite: what of it is red.
+    async fn control(&self) -> Result<Vec<String>> {
         let runs = self.folder.path().join("runs/control");
         // It says by its record what is red.
         let _ = self.suite(&runs).limit(SUITE).run().await;
         let control = Outcome::read(&evidence::latest(&runs)?)?;
-        Ok((all, control.failed().map(str::to_owned).collect()))
+        Ok(control.failed().map(str::to_owned).collect())
     }
 
     async fn judge(&self, fault: &Fault) -> Result<Tried> {
