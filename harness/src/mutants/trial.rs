@@ -91,8 +91,8 @@ impl Suite {
         let cargo = Command::new("cargo").args(["test", "--package", "e2e", "--test", "e2e", "--no-run"]);
         let cargo = cargo.args(["--message-format", "json"]).folder(&project.root).limit(COMPILE);
         let output = cargo.run().await?.stdout;
-        let messages = output.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
-        let binary = messages.filter_map(|message| message.executable).last();
+        let mut messages = output.lines().rev().filter_map(|line| serde_json::from_str::<Message>(line).ok());
+        let binary = messages.find_map(|message| message.executable);
         binary.map(Self).ok_or_else(|| Error::refused("cargo made no suite", "cargo test --package e2e --no-run"))
     }
 

@@ -30,15 +30,14 @@ pub fn recommended(rendered: &Rendered) -> Vec<Finding> {
         expect(&own, INSTANCE, &rendered.release);
         expect(&own, MANAGED_BY, "Helm");
         expect(&own, PART_OF, part_of.unwrap_or_default());
+        // What is about no component, or about several, says what it is for.
+        let component = own.get(COMPONENT).text();
         let components = components(object, rendered);
-        match components.iter().collect::<Vec<_>>().as_slice() {
-            [one] => expect(&own, COMPONENT, one),
-            _ => expect(
-                &own,
-                COMPONENT,
-                if own.get(COMPONENT).text().is_empty() { "something" } else { own.get(COMPONENT).text() },
-            ),
-        }
+        expect(
+            &own,
+            COMPONENT,
+            if components.len() == 1 { components.first().copied().unwrap_or_default() } else { component },
+        );
         if let Some(pod) = pod(object) {
             let of_pod = labels(&pod);
             for key in [NAME, INSTANCE, COMPONENT, MANAGED_BY, PART_OF] {

@@ -46,12 +46,11 @@ const TYPES: [(&str, &str); 5] = [
 ];
 
 /// The configuration of the router, read.
-struct Router<'a> {
-    at: Node<'a>,
+struct Router {
     top: Vec<Directive>,
 }
 
-impl Router<'_> {
+impl Router {
     fn http(&self) -> &[Directive] {
         nginx::find(&self.top, "http").map_or(&[], |http| &http.block)
     }
@@ -68,31 +67,22 @@ impl Router<'_> {
     }
 }
 
-fn routers(rendered: &Rendered) -> impl Iterator<Item = std::result::Result<Router<'_>, Finding>> {
+/// What a check says of each router's configuration; one that cannot be read is wrong by itself.
+fn each(rendered: &Rendered, check: impl Fn(&Router, &mut Vec<String>)) -> Vec<Finding> {
     let is_router = |object: &&crate::validate::Object| {
         object.kind() == "ConfigMap" && object.root().at(&["metadata", "labels", COMPONENT]).text() == FRONTEND.label
     };
-    rendered.objects.iter().filter(is_router).map(|object| {
-        let at = object.root().at(&["data", "nginx.conf"]);
+    let mut findings = Vec::new();
+    for at in rendered.objects.iter().filter(is_router).map(|object| object.root().at(&["data", "nginx.conf"])) {
+        let mut wrong = Vec::new();
         match nginx::parse(at.text()) {
-            Ok(top) if !top.is_empty() => Ok(Router { at, top }),
-            Ok(_) => Err(at.finding("there is no configuration")),
-            Err(error) => Err(at.finding(error)),
+            Ok(top) if top.is_empty() => wrong.push("there is no configuration".to_owned()),
+            Ok(top) => check(&Router { top }, &mut wrong),
+            Err(error) => wrong.push(error),
         }
-    })
-}
-
-fn each(rendered: &Rendered, check: impl Fn(&Router<'_>, &mut Vec<String>)) -> Vec<Finding> {
-    routers(rendered)
-        .flat_map(|router| match router {
-            Ok(router) => {
-                let mut wrong = Vec::new();
-                check(&router, &mut wrong);
-                wrong.into_iter().map(|what| router.at.finding(what)).collect()
-            }
-            Err(finding) => vec![finding],
-        })
-        .collect()
+        findings.extend(wrong.into_iter().map(|what| at.finding(what)));
+    }
+    findings
 }
 
 /// What a browser asks for is answered by the part that the contract says; every upstream is a Service of the release.
@@ -180,7 +170,7 @@ impl<'a> Location<'a> {
 }
 
 /// Whether an upstream's servers are all the Service of a component.
-fn leads_to(router: &Router<'_>, rendered: &Rendered, to: &str, suffix: &str) -> bool {
+fn leads_to(router: &Router, rendered: &Rendered, to: &str, suffix: &str) -> bool {
     let name = to.strip_prefix("http://").unwrap_or_default();
     let upstream = router.http().iter().find(|one| one.name == "upstream" && one.arg(0) == name);
     let servers: Vec<&Directive> =
@@ -189,7 +179,7 @@ fn leads_to(router: &Router<'_>, rendered: &Rendered, to: &str, suffix: &str) ->
         let Some((host, port)) = server.arg(0).split_once(':') else { return false };
         let service = rendered.objects.iter().find(|object| object.kind() == "Service" && object.name() == host);
         let ports = service.map(|service| service.root().at(&["spec", "ports"]));
-        let opens = ports.is_some_and(|ports| ports.items().any(|one| one.get("port").value.to_string() == port));
+        let opens = ports.is_some_and(|ports| ports.items().any(|one| is_port(&one.get("port"), port)));
         host == format!("{}-{suffix}", rendered.release) && opens
     };
     !servers.is_empty() && servers.iter().all(is_service)
@@ -394,13 +384,13 @@ const MAPS: &[(&str, &[(&str, &str)])] = &[
 ];
 
 /// It listens where its container's port is.
-fn listens(router: &Router<'_>, rendered: &Rendered, wrong: &mut Vec<String>) {
+fn listens(router: &Router, rendered: &Rendered, wrong: &mut Vec<String>) {
     let port = nginx::find(router.server(), "listen").map_or("", |one| one.arg(0));
     let routers = rendered.objects.iter().filter_map(pod);
     let is_router = |pod: &Node<'_>| pod.at(&["metadata", "labels", COMPONENT]).text() == FRONTEND.label;
     let opens = routers.filter(is_router).flat_map(|pod| pod.at(&["spec", "containers"]).items().collect::<Vec<_>>());
     let mut ports = opens.flat_map(|container| container.get("ports").items().collect::<Vec<_>>());
-    if !ports.any(|one| one.get("containerPort").value.to_string() == port) {
+    if !ports.any(|one| is_port(&one.get("containerPort"), port)) {
         wrong.push(format!("it listens at {port:?}, which its container does not open"));
     }
     let root = nginx::find(router.server(), "root").map_or("", |one| one.arg(0));
@@ -409,6 +399,10 @@ fn listens(router: &Router<'_>, rendered: &Rendered, wrong: &mut Vec<String>) {
         wrong
             .push(format!("the page is {root:?}, {index:?}, and the image has it as /usr/share/nginx/html/index.html"));
     }
+}
+
+fn is_port(node: &Node<'_>, text: &str) -> bool {
+    node.value.as_u64().is_some_and(|port| text.parse() == Ok(port))
 }
 
 /// Directives that are on or off (nginx.org).
@@ -431,7 +425,7 @@ const VARIABLES: [&str; 13] = [
 ];
 
 /// What nginx would refuse at its start, which is told here in seconds.
-fn starts(router: &Router<'_>, wrong: &mut Vec<String>) {
+fn starts(router: &Router, wrong: &mut Vec<String>) {
     let all = nginx::all(&router.top);
     if nginx::find(&router.top, "events").is_none() {
         wrong.push("there is no events section: nginx does not start".to_owned());

@@ -98,7 +98,8 @@ pub fn sizes(rendered: &Rendered) -> Vec<Finding> {
             let least = if is_tmp { TMP_LEAST } else { 1 << 20 };
             let holds = bytes(limit.text()).is_some_and(|size| (least..=SCRATCH_MOST).contains(&size));
             // What a store without a volume keeps is bounded by itself.
-            if !holds && !(is_store && volume.get("name").text() == "data" && !limit.is_set()) {
+            let is_its_own = is_store && volume.get("name").text() == "data" && !limit.is_set();
+            if !holds && !is_its_own {
                 findings.push(limit.finding(format!("the emptyDir may hold {}, not {least} to {SCRATCH_MOST} bytes: it fills the node's disk, or not what is written", limit.value)));
             }
         }
