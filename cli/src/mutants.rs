@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
-use harness::mutants::trial::{self, Sight, Suite, Trials, Tried};
+use harness::mutants::trial::{self, Limits, Sight, Suite, Trials, Tried};
 use harness::mutants::{charts, equivalent, faults::Catalogue, page};
 use harness::project::Project;
 use harness::release::stage_charts;
@@ -27,8 +28,11 @@ pub struct Options {
     #[arg(long)]
     faults: bool,
     /// How many copies of the checkout, each with a cluster of its own, judge faults side by side.
-    #[arg(long, default_value_t = 2, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N")]
     jobs: usize,
+    /// Begin no other fault after so many minutes; what is left is listed, and a failure.
+    #[arg(long, value_name = "MINUTES")]
+    minutes: Option<u64>,
     /// Write docs/mutants.md, or the part of it that was judged.
     #[arg(long, conflicts_with = "filter")]
     write: bool,
@@ -97,11 +101,13 @@ async fn of_faults(
     let is_meant = |name: &str| options.filter.as_deref().is_none_or(|filter| name.contains(filter));
     let faults: Vec<_> = catalogue.faults.iter().filter(|fault| is_meant(&fault.name)).cloned().collect();
     let tell = |tried: &Tried| println!("{}", line(tried));
-    let trials = trial::run(settings, project, &suite, &faults, options.jobs, &tell).await?;
-    let Trials { tried, red_anyway } = &trials;
+    let limits = Limits { jobs: options.jobs, time: options.minutes.map(|minutes| Duration::from_secs(minutes * 60)) };
+    let trials = trial::run(settings, project, &suite, &faults, limits, &tell).await?;
+    let Trials { tried, left, red_anyway } = &trials;
     let caught = tried.iter().filter(|tried| tried.is_caught()).count();
     println!("faults: {caught} of {} are caught", tried.len());
     wrong.extend(tried.iter().filter(|tried| !tried.is_caught()).map(|tried| format!("not caught: {}", tried.fault)));
+    wrong.extend(left.iter().map(|fault| format!("not judged: {fault}")));
     wrong.extend(red_anyway.iter().map(|scenario| format!("{scenario} is red without any fault")));
     Ok(page::faults(&trials, &catalogue))
 }

@@ -69,9 +69,13 @@ pub fn faults(trials: &Trials, catalogue: &Catalogue) -> String {
     let _ = writeln!(
         page,
         "Faults that a colleague could merge, each applied to a copy of the checkout, deployed from there to a Kind cluster,\n\
-         and looked at by the scenarios that must see it, each run alone. {caught} of {} are caught. Afterwards the whole suite\n\
+         and looked at by the scenarios that must see it, each run alone. {caught} of {} are caught{}. Afterwards the whole suite\n\
          ran in such a copy without a fault: {}. Seconds are of several side by side, with the deploy.\n",
         trials.tried.len(),
+        match trials.left.len() {
+            0 => String::new(),
+            left => format!("; for {left} more there was no time"),
+        },
         if trials.red_anyway.is_empty() {
             "green".to_owned()
         } else {
@@ -93,6 +97,9 @@ pub fn faults(trials: &Trials, catalogue: &Catalogue) -> String {
             };
             let _ = writeln!(page, "| {name} | {suffers} | `{scenario}` | {said} | {secs} |");
         }
+    }
+    if !trials.left.is_empty() {
+        let _ = writeln!(page, "\nNot judged yet: {}.", trials.left.join(", "));
     }
     page.push_str("\nScenarios that no fault is planted for:\n\n| scenarios | why |\n|---|---|\n");
     for one in &catalogue.unplanted {

@@ -4,9 +4,10 @@
 //! A copy has a cluster of its own, as every checkout has, so that several are judged side by side and nothing of the
 //! checkout's own is touched.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,8 @@ impl Tried {
 pub struct Trials {
     /// In the order of the catalogue.
     pub tried: Vec<Tried>,
+    /// The faults that there was no time for.
+    pub left: Vec<String>,
     /// Scenarios that are red without any fault, in a copy in which faults were judged before.
     pub red_anyway: Vec<String>,
 }
@@ -121,7 +124,17 @@ impl Suite {
     }
 }
 
-/// Judges faults in copies of the checkout, so many side by side; `tell` is called for each as it ends.
+/// How faults are judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many copies of the checkout there are side by side.
+    pub jobs: usize,
+    /// After what time no other fault is begun.
+    pub time: Option<Duration>,
+}
+
+/// Judges faults in copies of the checkout; `tell` is called for each as it ends. Those that name a scenario that no other
+/// before them names come first, so that a short run says something of each.
 ///
 /// What was judged before, of the same suite and checkout, is taken from its record.
 ///
@@ -134,20 +147,21 @@ pub async fn run(
     project: &Project,
     suite: &Suite,
     faults: &[Fault],
-    jobs: usize,
+    limits: Limits,
     tell: &(dyn Fn(&Tried) + Sync),
 ) -> Result<Trials> {
+    let started = Instant::now();
     let record = Record(suite.record(settings, project)?);
     let mut tried = record.read();
     tried.retain(|one| faults.iter().any(|fault| fault.name == one.fault));
     tried.iter().for_each(tell);
-    let left: Vec<Fault> =
-        faults.iter().filter(|fault| tried.iter().all(|one| one.fault != fault.name)).cloned().collect();
-    let queue = Mutex::new(left.iter());
+    let left = widest_first(faults.iter().filter(|fault| tried.iter().all(|one| one.fault != fault.name)));
+    let queue = Mutex::new(left.iter().copied());
+    let is_over = || limits.time.is_some_and(|time| started.elapsed() >= time);
     let worker = async |number: usize| -> Result<(Vec<Tried>, Vec<String>)> {
         let copy = Copy::of(settings, project, suite).await?;
         let outcome = async {
-            let judged = copy.judge_all(&queue, &record, tell).await?;
+            let judged = copy.judge_all(|| next(&queue, &is_over), &record, tell).await?;
             // One control is enough: what is left behind is left in each.
             Ok((judged, if number == 0 { copy.control().await? } else { Vec::new() }))
         };
@@ -157,7 +171,7 @@ pub async fn run(
         let outcome = outcome?;
         removed.map(|()| outcome)
     };
-    let workers = jobs.clamp(1, left.len().max(1));
+    let workers = limits.jobs.clamp(1, left.len().max(1));
     let mut red_anyway = Vec::new();
     for outcome in futures::future::join_all((0..workers).map(worker)).await {
         let (judged, red) = outcome?;
@@ -166,7 +180,25 @@ pub async fn run(
     }
     let place = |one: &Tried| faults.iter().position(|fault| fault.name == one.fault);
     tried.sort_by_key(place);
-    Ok(Trials { tried, red_anyway })
+    let left = queue.into_inner().unwrap_or_else(PoisonError::into_inner).map(|fault| fault.name.clone()).collect();
+    Ok(Trials { tried, left, red_anyway })
+}
+
+/// The next fault, while there is time.
+fn next<'a>(queue: &Mutex<impl Iterator<Item = &'a Fault>>, is_over: &impl Fn() -> bool) -> Option<&'a Fault> {
+    if is_over() { None } else { queue.lock().unwrap_or_else(PoisonError::into_inner).next() }
+}
+
+/// First the faults that name a scenario that none before them names, then the others; each in their order.
+fn widest_first<'a>(faults: impl Iterator<Item = &'a Fault>) -> Vec<&'a Fault> {
+    let mut seen = BTreeSet::new();
+    let is_new = |fault: &&Fault| {
+        let names = fault.caught_by.iter().map(|name| seen.insert(name.clone()));
+        names.fold(false, |any, new| any || new)
+    };
+    let (mut first, rest): (Vec<_>, Vec<_>) = faults.partition(is_new);
+    first.extend(rest);
+    first
 }
 
 /// A file with a line for each fault that was judged.
@@ -192,8 +224,6 @@ struct Copy<'a> {
     settings: &'a Settings,
     folder: TempDir,
 }
-
-type Queue<'a> = Mutex<std::slice::Iter<'a, Fault>>;
 
 impl<'a> Copy<'a> {
     async fn of(settings: &'a Settings, original: &Project, suite: &Suite) -> Result<Self> {
@@ -224,15 +254,14 @@ impl<'a> Copy<'a> {
         self.folder.path().join("suite")
     }
 
-    /// Judges what is left in the queue.
-    async fn judge_all(
+    /// Judges one after another.
+    async fn judge_all<'f>(
         &self,
-        queue: &Queue<'_>,
+        next: impl Fn() -> Option<&'f Fault>,
         record: &Record,
         tell: &(dyn Fn(&Tried) + Sync),
     ) -> Result<Vec<Tried>> {
         let mut all = Vec::new();
-        let next = || queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
         while let Some(fault) = next() {
             let tried = self.judge(fault).await?;
             record.add(&tried)?;
@@ -327,5 +356,37 @@ fn remove_file(path: &Path) -> Result<()> {
             Err(Error::io(format!("remove {}", path.display()))(error))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_scenario_is_asked_as_soon_as_can_be() {
+        let fault = |name: &str, scenarios: &[&str]| Fault {
+            name: name.to_owned(),
+            suffers: String::new(),
+            edits: Vec::new(),
+            caught_by: scenarios.iter().map(|scenario| (*scenario).to_owned()).collect(),
+        };
+        let faults = [fault("a", &["x"]), fault("b", &["x"]), fault("c", &["x", "y"]), fault("d", &["z"])];
+        let order: Vec<_> = widest_first(faults.iter()).iter().map(|fault| fault.name.as_str()).collect();
+        assert_eq!(order, ["a", "c", "d", "b"]);
+    }
+
+    #[test]
+    fn a_fault_is_caught_where_each_scenario_saw_it() {
+        let tried = |sights: &[Sight]| Tried {
+            fault: String::new(),
+            suffers: String::new(),
+            sights: sights.iter().map(|sight| (String::new(), sight.clone())).collect(),
+            took: Duration::ZERO,
+        };
+        assert!(tried(&[Sight::Caught, Sight::Caught]).is_caught());
+        for other in [Sight::Green, Sight::NotDeployed("why".into()), Sight::NotRun("why".into())] {
+            assert!(!tried(&[Sight::Caught, other]).is_caught());
+        }
     }
 }
