@@ -7,8 +7,9 @@
 //! Below the path lies the floor that every step may use: [`error`], [`events`], [`hash`],
 //! [`http`], [`k8s`], [`lock`], [`progress`], [`run`], [`source`], [`tools`], [`websocket`]. [`fixture`] walks
 //! the path once for all scenarios of a run, [`setup`] has what it needs ahead of time, [`uninstall`] removes
-//! it, [`doctor`] looks at the machine, [`validate`] at what the charts render to; [`preview`] makes and ends pull
-//! requests' namespaces on a cluster that exists; [`descriptor`] and [`services`] hold what is JetScale's own.
+//! it, [`doctor`] looks at the machine, [`validate`] at what the charts render to, [`mutants`] at
+//! whether a fault would be seen; [`preview`] makes and ends pull requests' namespaces on a cluster that exists;
+//! [`descriptor`], [`contract`] and [`services`] hold what is JetScale's own.
 
 pub mod settings;
 pub mod stage;

@@ -1,8 +1,8 @@
 //! The suite's own score: mutation testing of charts, deployments and services.
 //!
-//! [`objects`] makes mutants of what the charts render to; [`charts`] runs the rules of [`crate::validate`] on each, in
-//! memory. [`faults`] are edits of the checkout by hand, each deployed to a real cluster, and the scenarios that must turn
-//! red. [`page`] writes both down. The terms are those of mutation testing: a mutant is caught or survives; an equivalent
+//! [`mutants`] makes mutants of what the charts render to; [`charts`] runs the rules of [`crate::validate`] on each, in
+//! memory. [`faults`] are edits of the checkout by hand; [`trial`] deploys each to a real cluster and runs the scenarios
+//! that must turn red. [`page`] writes both down. The terms are those of mutation testing: a mutant is caught or survives; an equivalent
 //! one changes nothing that anybody could notice ([`equivalent`]).
 
 pub mod charts;
