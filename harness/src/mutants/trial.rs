@@ -192,10 +192,8 @@ fn next<'a>(queue: &Mutex<impl Iterator<Item = &'a Fault>>, is_over: &impl Fn() 
 /// First the faults that name a scenario that none before them names, then the others; each in their order.
 fn widest_first<'a>(faults: impl Iterator<Item = &'a Fault>) -> Vec<&'a Fault> {
     let mut seen = BTreeSet::new();
-    let is_new = |fault: &&Fault| {
-        let names = fault.caught_by.iter().map(|name| seen.insert(name.clone()));
-        names.fold(false, |any, new| any || new)
-    };
+    // All of its scenarios are noted, whether the first is new or not.
+    let is_new = |fault: &&Fault| fault.caught_by.iter().filter(|name| seen.insert((*name).clone())).count() > 0;
     let (mut first, rest): (Vec<_>, Vec<_>) = faults.partition(is_new);
     first.extend(rest);
     first
