@@ -5,6 +5,7 @@ use regex_lite::Regex;
 use super::{COMPONENT, pod};
 use crate::contract::{LARGEST_BODY_BYTES, ROUTES};
 use crate::descriptor::FRONTEND;
+use crate::http::ContentSecurityPolicy;
 use crate::validate::finding::Finding;
 use crate::validate::nginx::{self, Directive};
 use crate::validate::object::{Node, Rendered};
@@ -275,14 +276,12 @@ pub fn tells(rendered: &Rendered) -> Vec<Finding> {
 }
 
 /// Whether a policy lets in what nobody named.
-fn is_open(policy: &str) -> bool {
-    let parts: Vec<&str> = policy.split(';').map(str::trim).collect();
-    let has = |part: &str| parts.contains(&part);
-    policy.split([';', ' ']).any(|word| matches!(word, "*" | "'unsafe-eval'" | "http:" | "https:"))
-        || !has("default-src 'self'")
-        || !has("object-src 'none'")
-        || !has("base-uri 'none'")
-        || !has("frame-ancestors 'none'")
+fn is_open(text: &str) -> bool {
+    const CLOSED: [(&str, &str); 4] =
+        [("default-src", "'self'"), ("object-src", "'none'"), ("base-uri", "'none'"), ("frame-ancestors", "'none'")];
+    let policy = ContentSecurityPolicy::parse(text);
+    text.split([';', ' ']).any(|word| matches!(word, "*" | "'unsafe-eval'" | "http:" | "https:"))
+        || CLOSED.iter().any(|(directive, source)| policy.sources(directive) != [*source])
 }
 
 /// How long it waits, how much it takes, and where it writes.
