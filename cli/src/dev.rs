@@ -28,9 +28,11 @@ pub async fn run(settings: Settings, ci: bool) -> Result<ExitCode> {
 pub async fn inputs(settings: &Settings) -> Result<ExitCode> {
     super::show(settings)?;
     let project = Project::find(settings)?;
-    let home = Home::of(settings, &project, Stage::Dev)?;
-    let engine = Engine::ensure(&Tools::new(settings), settings, &home.folder).await?;
-    let inputs = Inputs::of(&engine, &project, settings, &home.cluster).await?;
+    let home = Home::of(settings, &project, Stage::Dev);
+    let engine = Engine::ensure(&Tools::new(settings), settings, &settings.state_root).await?;
+    // By hand there may be none yet: the context is then another one, which the Tiltfile says.
+    let cluster = home.record()?.identity.map_or(home.name, |identity| identity.name);
+    let inputs = Inputs::of(&engine, &project, settings, &cluster).await?;
     println!("{}", inputs.json()?);
     Ok(ExitCode::SUCCESS)
 }

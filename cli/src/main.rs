@@ -19,6 +19,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use harness::cluster::{Home, Phase, ReleaseRecord, holders, reaper};
 use harness::events::{self, Show};
 use harness::fixture::Fixtures;
+use harness::folders::{self, Marker};
+use harness::process::Process;
 use harness::project::Project;
 use harness::run::{Run, private_folder};
 use harness::settings::{self, Settings};
@@ -146,14 +148,21 @@ enum Task {
     },
     /// Remove this checkout's clusters, registries, kubeconfigs and runs.
     ///
+    /// Prints what it removed. What is in use stays, and is an error; the Tilt of this checkout's `cargo stack dev` is ended,
+    /// unless --wait is given. Nothing is removed that does not carry our mark.
+    ///
     /// Examples: cargo stack clean --wait; cargo stack clean --all
     Clean {
-        /// Uninstall: the clusters of all checkouts, the images made here, the caches and the state as well.
+        /// Uninstall: everybody's clusters that nobody uses, the images made here, the caches and the state as well; says what
+        /// it left, and why.
         #[arg(long)]
         all: bool,
         /// Wait for runs that still use a cluster (at most ten minutes) instead of giving up.
         #[arg(long)]
         wait: bool,
+        /// Forget a cluster in an engine that is gone for good, by the name that `cargo stack status` prints; deletes nothing.
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["all", "wait"])]
+        forget: Option<String>,
     },
 }
 
@@ -238,7 +247,8 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
         Task::Report { steps: true, .. } => steps(&settings),
         Task::Report { measured: true, .. } => measured(&settings),
         Task::Report { expect_ignored, junit, annotate, .. } => report(&settings, expect_ignored, junit, annotate),
-        Task::Clean { all, wait } => clean(&settings, all, wait).await,
+        Task::Clean { forget: Some(name), .. } => forget(&settings, &name).await,
+        Task::Clean { all, wait, .. } => clean(&settings, all, wait).await,
     }
 }
 
@@ -253,6 +263,8 @@ async fn up(settings: Settings) -> Result<ExitCode> {
 async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> {
     let project = Project::find(&settings)?;
     let runs = Run::all(&settings).join(format!("verify-{}", std::process::id()));
+    let process = Process::this();
+    folders::make_marked(&runs, &Marker { holds: "runs".to_owned(), checkout: project.root.clone(), process })?;
     show(&settings)?;
     // To compile nextest takes longer than it saves: that is left to `cargo stack setup`.
     let nextest = Tools::new(&settings).ensure(Tool::Nextest, Source::Downloads).await;
@@ -325,13 +337,14 @@ fn status(settings: &Settings) -> Result<ExitCode> {
     let mut any = false;
     for home in homes {
         let record = home.record()?;
-        if record.cluster == Phase::Absent {
+        if record.cluster == Phase::Absent && record.identity.is_none() {
             continue;
         }
         any = true;
         let cluster = match record.cluster {
             Phase::Ready { .. } => "ready",
-            _ => "being made, or left half made",
+            Phase::Absent => "none, but the registry beside it may be there",
+            Phase::Creating => "being made, or left half made",
         };
         let release = match record.release {
             ReleaseRecord::Absent => "none",
@@ -342,8 +355,13 @@ fn status(settings: &Settings) -> Result<ExitCode> {
             .keeping
             .idle(home.has_failed())
             .map_or("stays".to_owned(), |idle| format!("goes {idle:.0?} after its last user"));
-        println!("{}\n  cluster:  {cluster}, {idle}\n  release:  {release}", home.cluster);
-        println!("  users:    {}\n  kubectl:  --kubeconfig {}", holders(&home.use_lock()), home.kubeconfig().display());
+        println!("{}\n  cluster:  {cluster}, {idle}", home.name);
+        if let Some(identity) = &record.identity {
+            println!("  named:    {}, in the engine {}", identity.name, identity.engine);
+        }
+        let users = record.turns.living().map_or_else(|| holders(&home.use_lock()), ToString::to_string);
+        println!("  release:  {release}\n  users:    {users}\n  kubectl:  --kubeconfig {}", home.kubeconfig().display());
+        println!("  log:      {} (of the process that removes it)", home.reaper_log().display());
     }
     if !any {
         println!("nothing of ours is running");
@@ -389,19 +407,55 @@ fn report(
 async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
     let project = Project::find(settings)?;
     let wait = wait.then_some(Duration::from_secs(600));
+    let mut any = false;
     for stage in Stage::ALL.into_iter().filter(|stage| stage.has_own_cluster()) {
-        let home = Home::of(settings, &project, stage)?;
-        let removed = reaper::clean(&home, settings, wait).await?;
-        println!("{}: {}", home.cluster, if removed { "removed" } else { "nothing was there" });
+        let home = Home::of(settings, &project, stage);
+        if reaper::clean(&home, settings, wait).await? {
+            any = true;
+            println!("removed the cluster {}, and what stood beside it", home.name);
+        }
     }
-    dev::name_what_is_not_ours(settings).await;
-    evidence::forget(&Run::all(settings))?;
+    let runs = evidence::forget(&Run::all(settings), &project.root)?;
+    if runs > 0 {
+        any = true;
+        println!("removed {runs} runs of this checkout");
+    }
     if all {
-        let hint = harness::uninstall::run(settings, wait).await?;
-        println!("images made here, caches and state: removed");
-        if let Some(hint) = hint {
+        let done = harness::uninstall::run(settings, wait).await?;
+        any |= !done.removed.is_empty();
+        for removed in done.removed {
+            println!("removed {removed}");
+        }
+        for (left, why) in done.left {
+            println!("left {left}: {why}");
+        }
+        if let Some(hint) = done.hint {
             println!("{hint}");
         }
+    }
+    if !any {
+        println!("nothing of {} was there", if all { "ours" } else { "this checkout" });
+    }
+    dev::name_what_is_not_ours(settings).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The way out when an engine is gone for good: what is on record of a cluster in it is forgotten, and nothing deleted.
+async fn forget(settings: &Settings, name: &str) -> Result<ExitCode> {
+    let homes = Home::all(&settings.state_root)?;
+    let Some(home) = homes.iter().find(|home| home.name == name) else {
+        let known: Vec<_> = homes.iter().map(|home| home.name.as_str()).collect();
+        return Err(Error::refused(
+            format!("there is no record of a cluster {name}"),
+            match known.is_empty() {
+                true => "nothing: there is none at all".to_owned(),
+                false => format!("cargo stack clean --forget NAME, one of {}", known.join(", ")),
+            },
+        ));
+    };
+    match reaper::forget(home).await? {
+        Some(left) => println!("forgot {name}; if its engine is ever back, what carries the name {left} there is nobody's"),
+        None => println!("forgot {name}"),
     }
     Ok(ExitCode::SUCCESS)
 }

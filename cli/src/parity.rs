@@ -73,7 +73,7 @@ fn table(local: &Held, images: &[Difference], others: &[Difference]) {
 }
 
 fn held(settings: &Settings, stage: Stage) -> Result<Held> {
-    let home = Home::of(settings, &Project::find(settings)?, stage)?;
+    let home = Home::of(settings, &Project::find(settings)?, stage);
     read_json(&home.held())?.ok_or_else(|| {
         Error::refused(
             format!("stage {stage} has deployed nothing here yet"),

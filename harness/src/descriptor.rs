@@ -126,6 +126,10 @@ pub const EDGE_LABEL: &str = "jetscale.ai/edge";
 pub const EDGE_HOST: &str = "app.jetscale.example";
 /// The label that every object, container and namespace of ours carries; its value is the owner.
 pub const OWNER_LABEL: &str = "jetscale.ai/owner";
+/// The label that says for which checkout a container or network was made.
+pub const CHECKOUT_LABEL: &str = "jetscale.ai/checkout";
+/// The label of an image that a recipe of ours made.
+pub const MADE_FROM_LABEL: &str = "ai.jetscale.made-from";
 /// What a preview's namespace is called, but for the pull request's number.
 pub const PREVIEW_PREFIX: &str = "jetscale-pr-";
 /// Below which domain previews are served: `pr-<number>.` in front of it.

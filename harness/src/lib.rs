@@ -4,10 +4,10 @@
 //! settings -> stage -> engine -> (artifacts || cluster) -> release -> stack -> scenarios
 //! ```
 //!
-//! Below the path lies the floor that every step may use: [`error`], [`events`], [`hash`],
-//! [`http`], [`k8s`], [`lock`], [`progress`], [`run`], [`source`], [`tools`], [`websocket`]. [`fixture`] walks
+//! Below the path lies the floor that every step may use: [`error`], [`events`], [`folders`], [`hash`],
+//! [`http`], [`k8s`], [`lock`], [`process`], [`progress`], [`run`], [`source`], [`tools`], [`websocket`]. [`fixture`] walks
 //! the path once for all scenarios of a run, [`setup`] has what it needs ahead of time, [`uninstall`] removes
-//! it, [`doctor`] looks at the machine, [`validate`] at what the charts render to, [`mutants`] at
+//! it, [`tidy`] what piles up, [`doctor`] looks at the machine, [`validate`] at what the charts render to, [`mutants`] at
 //! whether a fault would be seen; [`preview`] makes and ends pull requests' namespaces on a cluster that exists;
 //! [`descriptor`], [`contract`] and [`services`] hold what is JetScale's own.
 
@@ -36,6 +36,7 @@ pub mod fixture;
 pub mod scenario;
 pub mod setup;
 pub mod suite;
+pub mod tidy;
 pub mod uninstall;
 
 pub mod doctor;
@@ -47,10 +48,12 @@ pub mod services;
 pub mod error;
 pub mod events;
 pub mod evidence;
+pub mod folders;
 pub mod hash;
 pub mod http;
 pub mod k8s;
 pub mod lock;
+pub mod process;
 pub mod progress;
 pub mod run;
 pub mod source;

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use crate::error::{Error, Result};
 
 /// How long a wait is not worth a line.
-const QUIET: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_millis(500);
 
 /// Alone, or beside others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

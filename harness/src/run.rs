@@ -7,6 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+use crate::folders::{self, Marker};
+use crate::process::Process;
+use crate::project::Project;
 use crate::settings::Settings;
 
 /// One run of the suites.
@@ -16,6 +19,8 @@ pub struct Run {
     pub id: String,
     /// Its folder: plan, artifact set, events.
     pub folder: PathBuf,
+    /// The process whose end is the run's: nextest, which starts one for each test, else this one.
+    pub process: Process,
 }
 
 impl Run {
@@ -23,14 +28,16 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`] when the folder cannot be made.
-    pub fn of(settings: &Settings) -> Result<Self> {
+    pub fn of(settings: &Settings, project: &Project) -> Result<Self> {
+        let process = settings.run_id.as_ref().and_then(|_| Process::parent()).unwrap_or_else(Process::this);
         let id = settings.run_id.clone().unwrap_or_else(|| {
             let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
             format!("{}-{}", now.as_millis(), std::process::id())
         });
         let folder = Self::all(settings).join(&id);
-        private_folder(&folder)?;
-        Ok(Self { id, folder })
+        let marker = Marker { holds: format!("the run {id}"), checkout: project.root.clone(), process: process.clone() };
+        folders::make_marked(&folder, &marker)?;
+        Ok(Self { id, folder, process })
     }
 
     /// Where the folders of runs are made.

@@ -82,8 +82,8 @@ pub fn size_of(path: &Path) -> String {
 }
 
 /// `pull <reference> (12.3 MiB)`, as its registry says now; the size is left out when the registry is not reached.
-pub async fn pull_size(docker: Command, reference: &str) -> String {
-    let asked = docker.args(["manifest", "inspect", "--verbose", reference]).limit(ASK).run().await;
+pub async fn pull_size(manifest: Command, reference: &str) -> String {
+    let asked = manifest.limit(ASK).run().await;
     let size = asked.ok().and_then(|output| layers_size(&output.stdout, std::env::consts::ARCH));
     match size {
         Some(bytes) => format!("pull {reference} ({})", BinaryBytes(bytes)),

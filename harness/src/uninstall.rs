@@ -1,95 +1,111 @@
-//! `cargo stack clean --all`: nothing of ours stays on the machine.
+//! `cargo stack clean --all`: nothing of ours stays on the machine but what is in use, and that is named.
 
 use std::path::Path;
 use std::time::Duration;
 
 use crate::cluster::{Home, reaper};
-use crate::engine::{Engine, uninstall_hint};
+use crate::engine::{Engine, Image, Mark, uninstall_hint};
 use crate::error::{Error, Result};
 use crate::settings::Settings;
 use crate::tools::Tools;
+use crate::{folders, release, tidy};
 
-/// What finds the images that were made here: base and node images by their label, builds by the titles that their
-/// Dockerfiles give them.
-const IMAGES: [&str; 5] = [
-    "label=ai.jetscale.made-from",
-    "label=org.opencontainers.image.title=jetscale-backend",
-    "label=org.opencontainers.image.title=jetscale-backend-dev",
-    "label=org.opencontainers.image.title=jetscale-frontend",
-    "label=org.opencontainers.image.title=jetscale-frontend-dev",
-];
+/// What the cache holds, each made by us.
+const CACHES: [&str; 6] = ["base-images", release::STAGED, "go", "host-packages.lock", "target", "tools"];
+/// What the state holds beside the clusters' folders, each made by us.
+const STATE: [&str; 5] = ["runs", "setup", "mutants", "engine.json", "kind-network"];
 
-/// Removes the clusters of all of this user's checkouts, the images made here, the caches and the state.
+/// What was done.
+#[derive(Debug, Default)]
+pub struct Uninstalled {
+    /// What was removed.
+    pub removed: Vec<String>,
+    /// What was left, and why.
+    pub left: Vec<(String, String)>,
+    /// What a person may remove besides: the engine, if we installed it.
+    pub hint: Option<String>,
+}
+
+/// Removes the clusters of all of this user's checkouts that nobody uses, the images made here, the caches and the state.
 ///
-/// Returns what a person may remove besides: the engine, if we installed it. Images that were pulled stay. What remains
-/// on cancel: what was not removed yet; calling again goes on.
+/// Images that were pulled, and those that carry somebody else's name too, stay. While a cluster is in use, so do the caches
+/// and images, which its run needs. What remains on cancel: what was not removed yet; calling again goes on.
 ///
 /// # Errors
-/// [`Error::Refused`] when somebody uses a cluster and `wait` is `None`; the first thing that cannot be removed.
-pub async fn run(settings: &Settings, wait: Option<Duration>) -> Result<Option<String>> {
+/// The first thing that cannot be removed.
+pub async fn run(settings: &Settings, wait: Option<Duration>) -> Result<Uninstalled> {
+    let mut done = Uninstalled::default();
     for home in Home::all(&settings.state_root)? {
-        reaper::clean(&home, settings, wait).await?;
+        match reaper::clean(&home, settings, wait).await {
+            Ok(there) => {
+                // The lock files go last, and only where nobody can wait for them: nobody knows the folder any more.
+                folders::remove(&home.folder)?;
+                if there {
+                    done.removed.push(format!("cluster {}", home.name));
+                }
+            }
+            Err(error) => done.left.push((format!("cluster {}", home.name), error.to_string())),
+        }
+    }
+    if !done.left.is_empty() {
+        let why = "a cluster was left, which may need them".to_owned();
+        done.left.push(("images, caches and state".to_owned(), why));
+        return Ok(done);
     }
     let tools = Tools::new(settings);
     match Engine::connect(&tools, settings).await {
-        Ok(engine) => remove_images(&engine).await?,
-        Err(error) => tracing::warn!("images stay, since no engine answers: {error}"),
+        Ok(engine) => {
+            let count = remove_images(&engine, &mut done).await?;
+            if count > 0 {
+                done.removed.push(format!("{count} images"));
+            }
+        }
+        Err(error) => done.left.push(("images".to_owned(), error.to_string())),
     }
-    let hint = uninstall_hint(settings);
+    done.hint = uninstall_hint(settings);
     tools.unlink_buildx()?;
-    remove(&settings.cache_root)?;
-    remove(&settings.state_root)?;
-    Ok(hint)
+    remove_all(&settings.cache_root, &CACHES, "cache", &mut done)?;
+    remove_all(&settings.state_root, &STATE, "state", &mut done)?;
+    Ok(done)
 }
 
-async fn remove_images(engine: &Engine) -> Result<()> {
-    for filter in IMAGES {
-        let listed = engine.docker()?.args(["image", "ls", "--quiet", "--no-trunc", "--filter", filter]).run().await?;
-        let mut images: Vec<&str> = listed.stdout.lines().collect();
-        images.sort_unstable();
-        images.dedup();
-        for image in images {
-            engine.docker()?.args(["image", "rm", "--force", image]).run().await?;
+async fn remove_images(engine: &Engine, done: &mut Uninstalled) -> Result<usize> {
+    let mut count = 0;
+    let marks = std::iter::once(Mark::made_here()).chain(tidy::titles().map(|title| Mark::titled(&title)));
+    for mark in marks {
+        for image in engine.all::<Image>(&mark).await? {
+            let name = image.object().names().next().unwrap_or(&image.object().id).to_owned();
+            match image.remove_if_unused(tidy::is_ours).await? {
+                true => count += 1,
+                false => done.left.push((
+                    format!("image {name}"),
+                    "it has a name that is not ours, or a container was made of it".to_owned(),
+                )),
+            }
+        }
+    }
+    Ok(count)
+}
+
+/// Removes entries of a folder of ours, and the folder itself if nothing else is in it.
+fn remove_all(root: &Path, entries: &[&str], name: &str, done: &mut Uninstalled) -> Result<()> {
+    let mut any = false;
+    for entry in entries {
+        let path = root.join(entry);
+        any |= path.symlink_metadata().is_ok();
+        folders::remove(&path)?;
+    }
+    folders::remove_if_empty(&root.join("clusters"))?;
+    folders::remove_if_empty(root)?;
+    if any {
+        done.removed.push(format!("the {name} in {}", root.display()));
+    }
+    if root.is_dir() {
+        let say = || format!("list {}", root.display());
+        for entry in std::fs::read_dir(root).map_err(Error::io(say()))? {
+            let path = entry.map_err(Error::io(say()))?.path();
+            done.left.push((path.display().to_string(), "we did not make it".to_owned()));
         }
     }
     Ok(())
-}
-
-/// Removes a folder; Go's modules are read-only, which keeps nobody from removing them but the file system.
-fn remove(root: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        let _ = std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700));
-        folders.extend(
-            entries
-                .flatten()
-                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-                .map(|entry| entry.path()),
-        );
-    }
-    match std::fs::remove_dir_all(root) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(format!("remove {}", root.display()))(error))
-        }
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    #[test]
-    fn read_only_folders_go_too() {
-        let root = tempfile::tempdir().unwrap();
-        let module = root.path().join("mod/example@v1");
-        std::fs::create_dir_all(&module).unwrap();
-        std::fs::write(module.join("a.go"), "").unwrap();
-        std::fs::set_permissions(&module, std::fs::Permissions::from_mode(0o555)).unwrap();
-        super::remove(root.path()).unwrap();
-        assert!(!root.path().exists());
-        super::remove(root.path()).unwrap();
-    }
 }

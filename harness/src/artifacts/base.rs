@@ -125,7 +125,7 @@ impl Bases<'_> {
         }
         let mut ways = Vec::new();
         if self.may_set_up && self.from.downloads() {
-            ways.push(pull_size(self.engine.docker()?, want.official).await);
+            ways.push(pull_size(self.engine.manifest(want.official)?, want.official).await);
         }
         if self.may_set_up && self.from.registries() {
             ways.push("make it from package registries (kind/base-images)".to_owned());
@@ -149,7 +149,7 @@ impl Bases<'_> {
             return Err(Error::Unmet(format!("{official} was not pulled")));
         }
         let step = Step::begin(format!("pulling {official}"));
-        self.engine.docker()?.args(["pull", "--quiet", official]).limit(PULL).run().await?;
+        self.engine.pull(official, PULL).await?;
         step.done();
         Ok(())
     }

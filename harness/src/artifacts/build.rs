@@ -225,8 +225,7 @@ async fn push_all(engine: &Engine, prefix: &str, held: &[Held]) -> Result<Vec<Ar
 /// # Errors
 /// [`Error::Command`] when the engine does not push it.
 pub async fn push(engine: &Engine, held: &str, repository: &str) -> Result<Reference> {
-    engine.docker()?.args(["tag", held, repository]).run().await?;
-    engine.docker()?.args(["push", "--quiet", repository]).limit(BUILD).run().await?;
+    engine.push(held, repository, BUILD).await?;
     let pushed = engine.image(repository).await?.map(|image| image.repo_digests).unwrap_or_default();
     let reference = pushed.iter().find(|digest| digest.starts_with(&format!("{repository}@"))).ok_or_else(|| {
         Error::refused(

@@ -23,7 +23,7 @@ pub use distribution::copy;
 pub use given::{Given, check, read};
 pub use private::PrivateRegistry;
 pub use reference::Reference;
-pub use registry::{NETWORK, Registry, container_name, introduce};
+pub use registry::{Registry, container_name, introduce, network_of};
 pub use set::{Artifact, ArtifactSet, Provenance};
 
 use crate::descriptor::REGISTRY;

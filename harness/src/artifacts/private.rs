@@ -7,8 +7,8 @@ use super::distribution::push_nothing;
 use super::reference::Reference;
 use super::registry::{ANSWER, PORT};
 use super::{Credentials, Sources};
-use crate::descriptor::{OWNER_LABEL, REGISTRY_IMAGE};
-use crate::engine::Engine;
+use crate::descriptor::REGISTRY_IMAGE;
+use crate::engine::{Engine, NewContainer};
 use crate::error::{Error, Result};
 use crate::http::Reader;
 use crate::settings::Login;
@@ -41,24 +41,29 @@ impl PrivateRegistry {
     ) -> Result<Self> {
         let image = sources.bases(engine).ensure(&[third_party(&REGISTRY_IMAGE)]).await?.remove(0).reference;
         let container = format!("{owner}-private");
-        let made =
-            engine.docker()?.args(["create", "--name", &container, "--label", &format!("{OWNER_LABEL}={owner}")]);
-        // From the start: connected to a network later, it would be published at another port.
-        let made = network.into_iter().fold(made, |made, network| made.args(["--network", network]));
-        made.args(["--publish", &format!("127.0.0.1::{PORT}"), "--env", "REGISTRY_AUTH=htpasswd"])
-            .args(["--env", "REGISTRY_AUTH_HTPASSWD_REALM=private", "--env", "REGISTRY_AUTH_HTPASSWD_PATH=/accounts"])
-            .arg(image)
-            .run()
+        engine
+            .create(NewContainer {
+                name: &container,
+                owner,
+                checkout: &sources.project.root,
+                image: &image,
+                port: PORT,
+                network,
+                volumes: &[],
+                envs: &[
+                    ("REGISTRY_AUTH", "htpasswd"),
+                    ("REGISTRY_AUTH_HTPASSWD_REALM", "private"),
+                    ("REGISTRY_AUTH_HTPASSWD_PATH", "/accounts"),
+                ],
+            })
             .await?;
         let accounts = tempfile::NamedTempFile::new().map_err(Error::io("make a file of accounts"))?;
         let hash = bcrypt::hash(password, COST).map_err(Error::malformed("hash a password"))?;
         std::fs::write(accounts.path(), format!("robot:{hash}\n")).map_err(Error::io("write a file of accounts"))?;
         // Copied, not mounted: the engine may be on another machine.
-        let copy = engine.docker()?.arg("cp").arg(accounts.path()).arg(format!("{container}:/accounts"));
-        copy.run().await?;
-        engine.docker()?.args(["start", &container]).run().await?;
-        let ports = engine.docker()?.args(["port", &container, &format!("{PORT}/tcp")]).run().await?;
-        let server = ports.stdout.lines().next().unwrap_or_default().trim().to_owned();
+        engine.copy_into(&container, accounts.path(), "/accounts").await?;
+        engine.start(&container).await?;
+        let server = engine.published(&container, PORT).await?;
         let login = Login { server, username: "robot".to_owned(), password: password.to_owned() };
         let basic = base64::engine::general_purpose::STANDARD.encode(format!("{}:{password}", login.username));
         let reader = Reader::new(&format!("http://{}", login.server))?;

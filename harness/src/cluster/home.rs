@@ -1,125 +1,43 @@
 //! The state folder of one cluster: locks, record, kubeconfig, the registry's data.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+use super::record::Record;
 use crate::error::{Error, Result};
-use crate::hash;
-use crate::lock::{Lock, Mode};
+use crate::{folders, hash};
 use crate::project::Project;
 use crate::run::{private_folder, read_json, write_json};
-use crate::settings::{Keep, Settings};
+use crate::settings::Settings;
 use crate::stage::Stage;
-
-/// How long a cluster that is not kept stays after its last user, so that the gap between two tests is no end.
-const GAP: Duration = Duration::from_secs(15);
-/// How long provisioning by somebody else may take, at most: all tools and the node image may have to be compiled.
-const CHANGE_LIMIT: Duration = Duration::from_secs(5400);
 
 /// The state folder of one cluster.
 #[derive(Debug, Clone)]
 pub struct Home {
-    /// The cluster's name: stage, and a hash of engine, user and checkout.
-    pub cluster: String,
+    /// Its name: stage, and a hash of engine, user and checkout. The cluster's own name begins with it.
+    pub name: String,
     /// The folder.
     pub folder: PathBuf,
 }
 
-/// What is known of the cluster and its release; read and written under the lock `change` alone.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// The cluster.
-    pub cluster: Phase,
-    /// The shared release.
-    pub release: ReleaseRecord,
-    /// How often somebody began to use it; the reaper looks whether it moved.
-    pub uses: u64,
-    /// What the last user asked for.
-    pub keeping: Keeping,
-}
-
-/// How far the cluster is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// There is none.
-    #[default]
-    Absent,
-    /// It is being made, or whoever made it was killed.
-    Creating,
-    /// It was ready; the node container's identity and the owner token prove that it is ours.
-    Ready {
-        /// The node's container.
-        container: String,
-        /// The random text that stands in the cluster, too.
-        token: String,
-    },
-}
-
-/// How far the shared release is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ReleaseRecord {
-    /// There is none.
-    #[default]
-    Absent,
-    /// It is being changed to this plan, or whoever changed it was killed.
-    Changing(String),
-    /// It converged on this plan.
-    Deployed(String),
-}
-
-/// How long the cluster stays once nobody uses it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Keeping {
-    /// Seconds after a run without failures; `None`: for ever.
-    pub passed_secs: Option<u64>,
-    /// Seconds after a run with failures; `None`: for ever.
-    pub failed_secs: Option<u64>,
-}
-
-impl Keeping {
-    /// What the settings ask for.
-    pub fn of(settings: &Settings) -> Self {
-        let kept = settings.idle_ttl.map(|ttl| ttl.as_secs());
-        let gone = Some(GAP.as_secs());
-        let (passed_secs, failed_secs) = match settings.keep {
-            Keep::Never => (gone, gone),
-            Keep::OnFailure => (gone, kept),
-            Keep::Always => (kept, kept),
-        };
-        Self { passed_secs, failed_secs }
-    }
-}
-
-impl Keeping {
-    /// How long to wait once nobody uses the cluster; `None`: for ever.
-    pub fn idle(self, failed: bool) -> Option<Duration> {
-        let secs = if failed { self.failed_secs } else { self.passed_secs };
-        secs.map(Duration::from_secs)
-    }
-}
-
 impl Home {
-    /// The state folder of the cluster of a checkout and stage; it is made.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when it cannot be made.
-    pub fn of(settings: &Settings, project: &Project, stage: Stage) -> Result<Self> {
+    /// The state folder of the cluster of a checkout and stage, whether it is there or not.
+    pub fn of(settings: &Settings, project: &Project, stage: Stage) -> Self {
         let user = rustix::process::getuid().as_raw();
         let mut identity = format!("{}\n{user}\n{}", settings.docker_host, project.root.display());
         // Each preview is changed by itself.
         if stage == Stage::Preview {
             identity = format!("{identity}\n{}", settings.pr_number.as_deref().unwrap_or_default());
         }
-        let cluster = format!("jetscale-{stage}-{}", &hash::text(&identity)[..8]);
-        let home = Self { folder: settings.state_root.join("clusters").join(&cluster), cluster };
-        for folder in ["slots", "owners"] {
-            private_folder(&home.folder.join(folder))?;
-        }
-        Ok(home)
+        let name = format!("jetscale-{stage}-{}", &hash::text(&identity)[..8]);
+        Self { folder: settings.state_root.join("clusters").join(&name), name }
+    }
+
+    /// Makes it, unless it is there.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be made.
+    pub fn make(&self) -> Result<()> {
+        ["slots", "owners"].iter().try_for_each(|folder| private_folder(&self.folder.join(folder)))
     }
 
     /// The homes of all clusters of this user's, whatever checkout they belong to.
@@ -135,24 +53,14 @@ impl Home {
         let mut homes = Vec::new();
         for entry in std::fs::read_dir(&root).map_err(Error::io(say()))? {
             let entry = entry.map_err(Error::io(say()))?;
-            homes.push(Self { cluster: entry.file_name().to_string_lossy().into_owned(), folder: entry.path() });
+            homes.push(Self { name: entry.file_name().to_string_lossy().into_owned(), folder: entry.path() });
         }
-        homes.sort_by(|a, b| a.cluster.cmp(&b.cluster));
+        homes.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(homes)
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
-    }
-
-    /// The lock `change`: to look, create, upgrade, delete.
-    ///
-    /// # Errors
-    /// [`Error::Deadline`], saying who holds it.
-    pub async fn change(&self, what: &str) -> Result<Lock> {
-        let mut lock = Lock::take(&self.change_lock(), Mode::Exclusive, CHANGE_LIMIT).await?;
-        lock.label(what);
-        Ok(lock)
     }
 
     /// The path of the lock `change`.
@@ -168,6 +76,11 @@ impl Home {
     /// The path of the lock for deploying the same content again, which changes nothing and so leaves `change` alone.
     pub fn again_lock(&self) -> PathBuf {
         self.path("again.lock")
+    }
+
+    /// The path of the lock for making an edge for previews, of which there is one.
+    pub fn edge_lock(&self) -> PathBuf {
+        self.path("edge.lock")
     }
 
     /// The path of the lock that a Tilt on this cluster holds.
@@ -187,7 +100,12 @@ impl Home {
 
     /// Whether the cluster has the fixed host ports of kind/kind-config.yaml: the dev cluster alone.
     pub fn has_host_ports(&self) -> bool {
-        self.cluster.starts_with(&format!("jetscale-{}-", Stage::Dev))
+        self.name.starts_with(&format!("jetscale-{}-", Stage::Dev))
+    }
+
+    /// Where the reaper says which process it is.
+    pub fn reaper(&self) -> PathBuf {
+        self.path("reaper.json")
     }
 
     /// The path of the lock that the one reaper holds.
@@ -265,7 +183,7 @@ impl Home {
     /// # Errors
     /// [`Error::Io`] when the note cannot be removed.
     pub fn forget_failures(&self) -> Result<()> {
-        remove(&self.path("failed"))
+        folders::remove(&self.path("failed"))
     }
 
     /// Removes everything but the lock files, which are never unlinked.
@@ -278,6 +196,7 @@ impl Home {
             "kubeconfig",
             "kubeconfig.lock",
             "reaper.log",
+            "reaper.json",
             "failed",
             "tilt.json",
             "dev-inputs.json",
@@ -286,36 +205,6 @@ impl Home {
         if registry_data_too {
             names.extend(["registry", "skaffold-cache.yaml", "held.json"]);
         }
-        names.into_iter().try_for_each(|name| remove(&self.path(name)))
-    }
-}
-
-/// Removes a file or a folder; absent is fine.
-fn remove(path: &Path) -> Result<()> {
-    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-    match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(format!("remove {}", path.display()))(error))
-        }
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case::never("never", false, Some(15))]
-    #[case::never_failed("never", true, Some(15))]
-    #[case::passed("on-failure", false, Some(15))]
-    #[case::failed("on-failure", true, Some(1800))]
-    #[case::always("always", false, Some(1800))]
-    fn idle_time(#[case] keep: &str, #[case] failed: bool, #[case] secs: Option<u64>) {
-        let variables = [("JETSCALE_KEEP".to_owned(), keep.to_owned())].into();
-        let keeping = Keeping::of(&Settings::parse(&variables).unwrap());
-        assert_eq!(keeping.idle(failed), secs.map(Duration::from_secs));
+        names.into_iter().try_for_each(|name| folders::remove(&self.path(name)))
     }
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::home::{Home, Phase, Record};
+use super::hold::{Alone, Change};
+use super::home::Home;
 use super::node_image::{self, Wants};
-use super::{Cluster, Lock, guard};
+use super::record::{Identity, Phase, Record};
+use super::Cluster;
 use crate::artifacts;
-use crate::engine::Engine;
+use crate::engine::{Container, Engine, Image, Mark, Network, Seen};
 use crate::error::{Error, Result};
 use crate::k8s;
 use crate::progress::Step;
@@ -16,132 +18,244 @@ use crate::tools::{Tool, Tools};
 const CREATE: Duration = Duration::from_secs(600);
 /// How long the node may take to be ready after that.
 const NODE_READY: Duration = Duration::from_secs(120);
+/// How long a cluster whose node is there may take to answer: it may be frozen, or the machine busy.
+const ANSWER: Duration = Duration::from_secs(90);
+/// How long to wait between two questions to a cluster that does not answer: nothing tells when it does.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// The network that kind puts its nodes on (kind's own variable; it takes one that is there as it is).
+const NETWORK: &str = "KIND_EXPERIMENTAL_DOCKER_NETWORK";
 
 /// The name of the one node's container.
 pub fn node_name(cluster: &str) -> String {
     format!("{cluster}-control-plane")
 }
 
-/// The cluster, made when it is absent, and made anew when what is left of it does not answer.
+/// The cluster, made when it is absent; made anew, once nobody uses it, when its node is gone or has stopped.
 ///
-/// Only under the lock `change`, which kind inherits. What remains on cancel or kill: a record that says
-/// `creating`; the next call deletes what is there and begins again.
+/// kind inherits the lock. What remains on cancel or kill: a record that says `creating`, with the cluster's name; the
+/// next call deletes what is there by that name, and begins again.
 ///
 /// # Errors
-/// [`Error::Refused`] when a cluster of that name exists that is not ours.
-pub async fn ensure(home: &Home, record: &mut Record, wants: Wants<'_>, lock: &Lock) -> Result<Cluster> {
+/// [`Error::Refused`] when a cluster of that name exists that is not ours; [`Error::Deadline`] when its node is there and
+/// it does not answer: nothing of it is touched.
+pub async fn ensure(change: &Change<'_>, home: &Home, record: &mut Record, wants: Wants<'_>) -> Result<Cluster> {
     let Wants { engine, tools, project, .. } = wants;
-    if let Phase::Ready { token, .. } = &record.cluster {
-        match find(home, tools, token).await {
-            Ok(cluster) => return Ok(cluster),
-            Err(error) => tracing::warn!("the cluster {} is made anew: {}", home.cluster, error.report()),
-        }
+    let identity = record.identity_in(engine, home).await?;
+    let node = node_name(&identity.name);
+    match record.cluster.clone() {
+        Phase::Ready { container } => match still_there(home, &identity, &container, engine, tools).await? {
+            Some(cluster) => return Ok(cluster),
+            None => {
+                tracing::warn!("the cluster {} has ended, and is made anew", identity.name);
+                delete_node(&change.alone().await?, record, engine, &identity).await?;
+            }
+        },
+        // Whoever made it was killed, and so was whoever used it.
+        Phase::Creating => delete_node(&change.alone().await?, record, engine, &identity).await?,
+        Phase::Absent => {}
     }
-    let node = node_name(&home.cluster);
-    if record.cluster != Phase::Absent {
-        delete_node(home, record, engine, tools, lock).await?;
-    } else if engine.container(&node).await?.is_some() {
+    if engine.container(&node).await?.is_some() {
         return Err(Error::refused(
-            format!("a Kind cluster named {} exists, and nothing proves that it is ours", home.cluster),
-            format!("kind delete cluster --name {}", home.cluster),
+            format!("a container named {node} exists, and nothing proves that it is ours"),
+            format!("docker rm --force --volumes {node}, if nobody needs it"),
         ));
     }
     // Both to their end, so that a recipe is not cut off because kind is missing.
     let (kind, image) = tokio::join!(tools.require(&[Tool::Kind]), node_image::ensure(wants));
     let image = kind.and(image)?;
-    let step = Step::begin(format!("creating the Kind cluster {}", home.cluster));
+    let step = Step::begin(format!("creating the Kind cluster {}", identity.name));
     record.cluster = Phase::Creating;
-    home.write(record)?;
+    change.write(record)?;
     let path = project.root.join("kind/kind-config.yaml");
     let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
-    let makes_network = guard::expect_network(engine, home).await?;
+    engine.network(&identity.name, &project.root).await?;
     let made = tools
         .command(Tool::Kind)
         .await?
-        .args(["create", "cluster", "--name", &home.cluster, "--config", "-", "--kubeconfig"])
+        .args(["create", "cluster", "--name", &identity.name, "--config", "-", "--kubeconfig"])
         .arg(home.kubeconfig())
+        .env(NETWORK, &identity.name)
         .input(config(&text, &image, home.has_host_ports())?)
         .limit(CREATE)
-        .holding(Some(lock.descriptor()?))
+        .holding(Some(change.lock().descriptor()?))
         .telling(step.teller())
         .run()
         .await;
-    if makes_network {
-        guard::note_network(engine, home).await?;
-    }
     if let Err(error) = made {
         // kind removes its node when it fails; ours is the rest. The first error counts.
-        if let Err(second) = delete_node(home, record, engine, tools, lock).await {
+        let removed = async { delete_node(&change.alone().await?, record, engine, &identity).await };
+        if let Err(second) = removed.await {
             tracing::warn!("removing what was half made failed too: {}", second.report());
         }
         return Err(error);
     }
-    let cluster = connect(home, tools).await?;
-    let container = engine.container(&node).await?.map(|container| container.id).unwrap_or_default();
+    let cluster = connect(home, &identity.name, tools).await?;
     super::node::ready(&cluster.client, &node, NODE_READY).await?;
-    let token = crate::release::random_hex()?;
-    guard::write_token(&cluster, &token).await?;
-    record.cluster = Phase::Ready { container, token };
-    home.write(record)?;
+    let Seen::Ours(container) = engine.look::<Container>(&node, &Mark::kind(&identity.name)).await? else {
+        return Err(Error::refused(format!("the node {node} is gone"), "run the same command again"));
+    };
+    record.cluster = Phase::Ready { container: container.object().id.clone() };
+    change.write(record)?;
     step.done();
     Ok(cluster)
 }
 
-/// The cluster that the record says is ready, if it answers and is ours.
+/// The cluster that the record says is ready, if it answers.
+///
+/// Its API vouches for itself: the kubeconfig holds its CA, and its key.
 ///
 /// # Errors
-/// Whatever keeps it from answering, or [`Error::Refused`] when its owner token is another.
-pub async fn find(home: &Home, tools: &Tools, token: &str) -> Result<Cluster> {
-    let cluster = connect(home, tools).await?;
-    guard::check_token(&cluster, token).await?;
-    Ok(cluster)
+/// Whatever keeps it from answering; then nothing is known of it.
+pub async fn find(home: &Home, record: &Record, tools: &Tools) -> Result<Cluster> {
+    let name = record.identity.as_ref().map_or(&home.name, |identity| &identity.name);
+    let cluster = connect(home, name, tools).await?;
+    k8s::answers(&cluster.client).await.map(|()| cluster)
 }
 
-async fn connect(home: &Home, tools: &Tools) -> Result<Cluster> {
-    let context = format!("kind-{}", home.cluster);
+/// The cluster, asked until it answers for as long as its node runs; `None` when the engine says that the node is gone,
+/// or has stopped.
+async fn still_there(
+    home: &Home,
+    identity: &Identity,
+    container: &str,
+    engine: &Engine,
+    tools: &Tools,
+) -> Result<Option<Cluster>> {
+    let mut last = String::new();
+    let answers = async {
+        let mut beat = tokio::time::interval(ASK_AGAIN);
+        loop {
+            beat.tick().await;
+            let asked = async {
+                let cluster = connect(home, &identity.name, tools).await?;
+                k8s::answers(&cluster.client).await.map(|()| cluster)
+            };
+            match asked.await {
+                Ok(cluster) => return Ok(Some(cluster)),
+                Err(error) => last = error.to_string(),
+            }
+            match engine.look::<Container>(container, &Mark::kind(&identity.name)).await {
+                Ok(Seen::Ours(node)) if node.object().state.paused => last = format!("{container} is paused"),
+                Ok(Seen::Ours(node)) if node.object().state.running => {}
+                Ok(Seen::Ours(_)) => return Ok(None),
+                // Of the engine that has it, before and after.
+                Ok(Seen::Gone) if engine.id().await.is_ok_and(|id| id == identity.engine) => return Ok(None),
+                Ok(Seen::Gone) => last = "the engine is another one by now".to_owned(),
+                Ok(Seen::Foreign(_)) => {
+                    return Err(Error::refused(
+                        format!("the container {container} is not the node of {}", identity.name),
+                        format!("cargo stack clean --forget {}", home.name),
+                    ));
+                }
+                Err(error) => last = error.to_string(),
+            }
+        }
+    };
+    match tokio::time::timeout(ANSWER, answers).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::Deadline {
+            awaited: format!("an answer of the cluster {}, whose node is there", identity.name),
+            after: ANSWER,
+            last: format!("{last}\n  next: docker unpause {}, or cargo stack clean", node_name(&identity.name)),
+        }),
+    }
+}
+
+async fn connect(home: &Home, name: &str, tools: &Tools) -> Result<Cluster> {
+    let context = format!("kind-{name}");
     let kubeconfig = home.kubeconfig();
     let client = k8s::connect(&kubeconfig, &context).await?;
-    Ok(Cluster { name: home.cluster.clone(), context, kubeconfig, client, tools: tools.clone() })
+    Ok(Cluster { name: name.to_owned(), context, kubeconfig, client, tools: tools.clone() })
 }
 
-/// Deletes the cluster and the registry beside it, if the record proves that they are ours.
+/// Deletes what is ours of a cluster: its nodes, the registry beside it, the network that both are on.
 ///
-/// Only under the lock `change`. What remains on cancel or kill: a record that says so; calling again goes on.
+/// Nothing is written: what is deleted can be so on a full disk, and is found gone by whoever reads the record. Calling again
+/// goes on. A network that somebody else's container
+/// is on stays, and is named.
 ///
 /// # Errors
-/// [`Error::Refused`] when the cluster there is not ours; [`Error::Command`] when the engine refuses.
-pub async fn delete(home: &Home, record: &mut Record, engine: &Engine, tools: &Tools, lock: &Lock) -> Result<()> {
-    let registry = artifacts::container_name(&home.cluster);
-    if engine.container(&registry).await?.is_some() {
-        engine.docker()?.args(["rm", "--force", "--volumes", &registry]).run().await?;
+/// [`Error::Refused`] when it is in another engine, or a container that stands in its place is not ours;
+/// [`Error::Command`] when the engine refuses, or does not answer.
+pub(super) async fn delete(alone: &Alone<'_>, record: &mut Record, engine: &Engine, home: &Home) -> Result<()> {
+    let Some(identity) = of(record, engine, home).await? else { return Ok(()) };
+    let registry = artifacts::container_name(&identity.name);
+    if let Seen::Ours(registry) = engine.look::<Container>(&registry, &Mark::owner(&identity.name)).await? {
+        registry.remove().await?;
     }
-    delete_node(home, record, engine, tools, lock).await
+    delete_node(alone, record, engine, &identity).await?;
+    // Asked again: what was gone is gone only if it was this engine that said so.
+    identity.expect_engine(&engine.id().await?, home)?;
+    if let Seen::Ours(_) = engine.look::<Network>(&identity.name, &Mark::owner(&identity.name)).await? {
+        tracing::warn!("the network {0} stays, since a container that is not ours is on it", identity.name);
+        return Ok(());
+    }
+    record.identity = None;
+    Ok(())
+}
+
+/// Empties the data of the registry beside a cluster from inside of it, where it belongs to root, as whom it runs.
+///
+/// # Errors
+/// As [`delete`].
+pub(super) async fn empty_registry(record: &Record, engine: &Engine, home: &Home) -> Result<()> {
+    let data = home.registry_data();
+    if rustix::process::getuid().is_root() || !data.is_dir() {
+        return Ok(());
+    }
+    let Some(identity) = of(record, engine, home).await? else { return Ok(()) };
+    let registry = artifacts::container_name(&identity.name);
+    if let Seen::Ours(registry) = engine.look::<Container>(&registry, &Mark::owner(&identity.name)).await? {
+        return engine.empty(&registry.object().image, &data).await;
+    }
+    // Its container is gone; any image of ours has a shell.
+    match engine.all::<Image>(&Mark::made_here()).await?.first() {
+        Some(image) => engine.empty(&image.object().id, &data).await,
+        None => Ok(()),
+    }
+}
+
+/// What all that is ours is called, if anything may be there.
+async fn of(record: &Record, engine: &Engine, home: &Home) -> Result<Option<Identity>> {
+    let id = engine.id().await?;
+    match &record.identity {
+        Some(identity) => identity.expect_engine(&id, home).map(|()| Some(identity.clone())),
+        // The version before gave its registry the home's name, and noted no cluster that it had not begun.
+        None if record.cluster != Phase::Absent || home.registry_data().is_dir() => {
+            Ok(Some(Identity { name: home.name.clone(), engine: id }))
+        }
+        None => Ok(None),
+    }
 }
 
 /// The cluster alone: the registry may be serving a build at this moment.
-async fn delete_node(home: &Home, record: &mut Record, engine: &Engine, tools: &Tools, lock: &Lock) -> Result<()> {
-    let node = node_name(&home.cluster);
-    if let Some(found) = engine.container(&node).await? {
-        if let Err(why) = guard::may_delete(&record.cluster, &found.id) {
+async fn delete_node(
+    _: &Alone<'_>,
+    record: &mut Record,
+    engine: &Engine,
+    identity: &Identity,
+) -> Result<()> {
+    let nodes = engine.all::<Container>(&Mark::kind(&identity.name)).await?;
+    let is_recorded = |id: &str| matches!(&record.cluster, Phase::Ready { container } if container == id);
+    for node in nodes {
+        // A name without a nonce proves nothing; the container's identity does.
+        if !identity.has_nonce() && !is_recorded(&node.object().id) {
             return Err(Error::refused(
-                format!("the Kind cluster {} is left alone: {why}", home.cluster),
-                format!("kind delete cluster --name {}", home.cluster),
+                format!("the Kind cluster {} is left alone: nothing proves that it is ours", identity.name),
+                format!("kind delete cluster --name {}, if nobody needs it", identity.name),
             ));
         }
-        tracing::info!("deleting the Kind cluster {}", home.cluster);
-        tools
-            .command(Tool::Kind)
-            .await?
-            .args(["delete", "cluster", "--name", &home.cluster, "--kubeconfig"])
-            .arg(home.kubeconfig())
-            .limit(CREATE)
-            .holding(Some(lock.descriptor()?))
-            .run()
-            .await?;
+        tracing::info!("deleting the Kind cluster {}", identity.name);
+        node.remove().await?;
     }
-    guard::remove_network(engine, home).await?;
-    *record = Record { uses: record.uses, keeping: record.keeping, ..Record::default() };
-    home.write(record)
+    if let Seen::Ours(network) = engine.look::<Network>(&identity.name, &Mark::owner(&identity.name)).await? {
+        // It stays while the registry serves, or somebody else's container is on it.
+        network.remove_if_unused().await?;
+    }
+    let (uses, keeping) = (record.uses, record.keeping);
+    let (identity, turns) = (record.identity.clone(), record.turns.clone());
+    *record = Record { uses, keeping, identity, turns, ..Record::default() };
+    Ok(())
 }
 
 /// A cluster's configuration out of kind/kind-config.yaml: the node image that is there; fixed host ports for dev alone.

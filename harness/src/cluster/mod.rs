@@ -1,19 +1,25 @@
 //! Which Kubernetes, and may we touch it? Today: a Kind cluster of ours, one per checkout and stage.
 
 pub mod edge;
-mod guard;
+mod hold;
 mod home;
 mod kind;
+mod leavings;
 mod node;
 pub mod node_image;
 pub mod reaper;
+mod record;
 pub mod tilt;
+mod turns;
 
 use std::path::PathBuf;
 
 pub use crate::lock::{Lock, Mode, holders};
-pub use guard::{remove_leavings, sweep_leavings};
-pub use home::{Home, Keeping, Phase, Record, ReleaseRecord};
+pub use hold::{Alone, Change, Free, Hold, Use};
+pub use home::Home;
+pub use leavings::{remove_leavings, sweep_leavings};
+pub use record::{Identity, Keeping, Phase, Record, ReleaseRecord};
+pub use turns::{Turn, Turns};
 pub use kind::{ensure, find, node_name};
 pub use node::slots;
 

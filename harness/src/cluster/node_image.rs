@@ -117,7 +117,7 @@ pub async fn plan(wants: Wants<'_>) -> Result<Planned> {
         words.push(match way {
             Way::Held(image) => image,
             Way::Toolbox(archive) => format!("load {}{}", archive.display(), size_of(&archive)),
-            Way::Pull => pull_size(wants.engine.docker()?, &pinned.reference).await,
+            Way::Pull => pull_size(wants.engine.manifest(&pinned.reference)?, &pinned.reference).await,
             Way::Make => "make it from package registries (kind/node-image; it compiles Kubernetes)".to_owned(),
         });
     }
@@ -156,9 +156,8 @@ async fn ways(wants: &Wants<'_>, pinned: &Pinned) -> Result<Vec<Way>> {
 /// The newest image of the pinned repository and minor version that the engine holds by a tag.
 async fn held(engine: &Engine, pinned: &Pinned) -> Result<Option<String>> {
     let repository = repository(&pinned.reference);
-    let listed =
-        engine.docker()?.args(["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository]).run().await?.stdout;
-    Ok(newest(listed.lines(), &pinned.reference))
+    let listed = engine.tags(repository).await?;
+    Ok(newest(listed.iter().map(String::as_str), &pinned.reference))
 }
 
 /// The newest of these that has the pinned minor version.
@@ -219,7 +218,7 @@ async fn load(wants: &Wants<'_>, pinned: &Pinned, archive: &std::path::Path) -> 
 
 async fn pull(engine: &Engine, reference: &str) -> Result<String> {
     let step = Step::begin(format!("pulling {reference}"));
-    engine.docker()?.args(["pull", "--quiet", reference]).limit(PULL).run().await?;
+    engine.pull(reference, PULL).await?;
     step.done();
     Ok(reference.to_owned())
 }
@@ -258,12 +257,7 @@ async fn check_nodes(engine: &Engine, pinned: &Pinned, image: &str) -> Result<()
     if pinned.nodes < 2 {
         return Ok(());
     }
-    let manifest = engine
-        .docker()?
-        .args(["run", "--rm", "--entrypoint", "cat", image, "/kind/manifests/default-cni.yaml"])
-        .run()
-        .await?
-        .stdout;
+    let manifest = engine.read_file(image, "/kind/manifests/default-cni.yaml").await?;
     if manifest.contains(MULTI_NODE_NETWORK) {
         return Ok(());
     }

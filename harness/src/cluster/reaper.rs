@@ -7,21 +7,35 @@
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process, setsid};
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::process::{Signal, setsid};
+use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{Signal as Woken, SignalKind, signal};
 
-use super::home::{Home, Phase};
+use super::hold::{Alone, Change, in_use};
+use super::home::Home;
+use super::record::Record;
 use super::{kind, tilt};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::lock::{Lock, Mode, holders};
+use crate::process::Process;
+use crate::run::{read_json, write_json};
 use crate::settings::Settings;
-use crate::tools::{Tool, Tools};
+use crate::tools::Tools;
 
 /// The hidden first argument; the cluster's name follows.
 const ARGUMENT: &str = "__reaper";
-/// How long the gap between two tests of a run may be.
+/// How long a run's Tilt stays after the run.
 const GAP: Duration = Duration::from_secs(15);
+/// How long it waits before it tries again what did not succeed, at first and at most: nothing tells when an engine is
+/// back.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+/// How long it goes on trying.
+const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
+/// How long `cargo stack dev` may take to end once its Tilt has.
+const DEV_ENDS: Duration = Duration::from_secs(20);
+/// How long a reaper of an older build may take to end.
+const REPLACED: Duration = Duration::from_secs(20);
 /// "Without a limit": nobody waits this long.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
@@ -41,7 +55,7 @@ pub fn enter_if_asked() -> Option<ExitCode> {
     };
     let outcome = runtime.block_on(async {
         let settings = Settings::from_environment()?;
-        let home = Home { folder: settings.state_root.join("clusters").join(&cluster), cluster };
+        let home = Home { folder: settings.state_root.join("clusters").join(&cluster), name: cluster };
         crate::events::start_at(&home.reaper_log(), crate::events::Show::Lines)?;
         let outcome = reap(&home, &settings).await;
         if let Err(error) = &outcome {
@@ -67,17 +81,50 @@ fn close_inherited() {
     }
 }
 
-/// Makes sure that a reaper watches the cluster, and that it knows of a change; only under the lock `change`.
+/// A reaper that runs.
+#[derive(Debug, Serialize, Deserialize)]
+struct Running {
+    process: Process,
+    /// When its program was built, in nanoseconds: a newer build knows what an older one does not.
+    built: u128,
+}
+
+/// When this program was built, as its file says: of the file that runs, which may have been replaced since.
+fn built() -> u128 {
+    let modified = std::fs::metadata(program()).and_then(|file| file.modified()).ok();
+    modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |age| age.as_nanos())
+}
+
+/// This program's own file; on Linux by a name that leads to it also when it was replaced or removed meanwhile.
+fn program() -> std::path::PathBuf {
+    let own = std::path::PathBuf::from("/proc/self/exe");
+    if own.exists() { own } else { std::env::current_exe().unwrap_or(own) }
+}
+
+/// Makes sure that a reaper of this build or a newer one watches the cluster, and that it knows of a change.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be started.
-pub fn ensure(home: &Home) -> Result<()> {
-    if send(home, Signal::USR1)? {
-        return Ok(());
+/// [`Error::Io`] when it cannot be started; [`Error::Deadline`] when an older one does not end.
+pub async fn ensure(home: &Home) -> Result<()> {
+    match running(home)? {
+        Some(Some(running)) if running.built >= built() => {
+            running.process.signal(Signal::USR1);
+            return Ok(());
+        }
+        Some(running) => {
+            if let Some(running) = running {
+                tracing::debug!("the reaper of an older build ({}) is replaced", running.process);
+                running.process.signal(Signal::TERM);
+            } else if let Some(process) = of_the_version_before(home) {
+                process.signal(Signal::TERM);
+            }
+            drop(Lock::take(&home.reaper_lock(), Mode::Exclusive, REPLACED).await?);
+        }
+        None => {}
     }
-    let program = std::env::current_exe().map_err(Error::io("find this program's own file"))?;
+    let program = program();
     std::process::Command::new(&program)
-        .args([ARGUMENT, &home.cluster])
+        .args([ARGUMENT, &home.name])
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -87,108 +134,210 @@ pub fn ensure(home: &Home) -> Result<()> {
         .map_err(Error::io(format!("start the reaper, {} {ARGUMENT}", program.display())))
 }
 
-/// Sends the reaper a signal; whether there is one.
-fn send(home: &Home, what: Signal) -> Result<bool> {
+/// The reaper, if there is one; `None` in it when it says nothing of itself.
+fn running(home: &Home) -> Result<Option<Option<Running>>> {
     if Lock::try_take(&home.reaper_lock(), Mode::Exclusive)?.is_some() {
-        return Ok(false);
+        return Ok(None);
     }
-    // The holder's own number stands first in what it wrote.
-    let note = std::fs::read_to_string(home.reaper_lock()).unwrap_or_default();
-    let pid = note.split_whitespace().nth(1).and_then(|word| word.trim_end_matches(':').parse().ok());
-    if let Some(pid) = pid.and_then(Pid::from_raw) {
-        // Gone in between: then there is nothing to tell, and the next user starts one.
-        let _ = kill_process(pid, what);
-    }
-    Ok(true)
+    // What cannot be read was written by another build.
+    let noted: Option<Running> = read_json(&home.reaper()).ok().flatten();
+    Ok(Some(noted.filter(|running| running.process.lives())))
+}
+
+/// The version before wrote its process's number into the lock; it holds that, so the number is still its own.
+fn of_the_version_before(home: &Home) -> Option<Process> {
+    let note = std::fs::read_to_string(home.reaper_lock()).ok()?;
+    let pid = note.split_whitespace().nth(1)?.trim_end_matches(':').parse().ok()?;
+    Process::of(pid).filter(|_| note.ends_with("reaper\n"))
 }
 
 async fn reap(home: &Home, settings: &Settings) -> Result<()> {
     let mut woken = signal(SignalKind::user_defined1()).map_err(Error::io("listen for SIGUSR1"))?;
     let Some(mut reaper) = Lock::try_take(&home.reaper_lock(), Mode::Exclusive)? else { return Ok(()) };
-    reaper.label("reaper");
+    reaper.label("the reaper");
+    write_json(&home.reaper(), &Running { process: Process::this(), built: built() })?;
     let tools = Tools::new(settings);
+    let began = tokio::time::Instant::now();
+    let mut pause = AGAIN.0;
     loop {
-        // Blocks while anybody runs scenarios, or provisions.
-        drop(Lock::take(&home.use_lock(), Mode::Exclusive, FOR_EVER).await?);
-        let change = Lock::take(&home.change_lock(), Mode::Exclusive, FOR_EVER).await?;
-        let before = home.record()?;
-        if before.cluster == Phase::Absent && !home.registry_data().is_dir() {
-            // Provisioning ended before it made anything. The order is that of the other end, below.
-            drop(reaper);
-            drop(change);
-            return Ok(());
-        }
-        drop(change);
-        let idle = before.keeping.idle(home.has_failed()).unwrap_or(FOR_EVER);
-        // A run's Tilt is of no use to anybody after it: it goes before the cluster that it runs on.
-        let tilt_first = idle > GAP && tilt::running(home)?.is_some();
-        let idle = if tilt_first { GAP } else { idle };
-        tracing::info!(
-            "nobody uses {}; {} in {idle:.0?}",
-            home.cluster,
-            if tilt_first { "its Tilt ends" } else { "it goes" }
-        );
-        tokio::select! {
-            () = tokio::time::sleep(idle) => {}
-            _ = woken.recv() => continue,
-        }
-        let change = Lock::take(&home.change_lock(), Mode::Exclusive, FOR_EVER).await?;
-        let record = home.record()?;
-        let unused = Lock::try_take(&home.use_lock(), Mode::Exclusive)?;
-        if record.uses == before.uses && unused.is_some() {
-            if tilt_first {
-                tilt::end(home).await?;
-                continue;
+        // An engine that is away for a while, a full disk: the cluster still has to go.
+        match watch(home, settings, &tools, &mut woken).await {
+            Ok(Some(change)) => {
+                // A newcomer who gets `change` next must find no reaper, so that it starts one.
+                drop(reaper);
+                drop(change);
+                return Ok(());
             }
-            remove(home, settings, &tools, &change, false).await?;
-            // A newcomer who gets `change` next must find no reaper, so that it starts one.
-            drop(reaper);
-            drop(change);
-            return Ok(());
+            Ok(None) => pause = AGAIN.0,
+            Err(error) if began.elapsed() > GIVE_UP => return Err(error),
+            Err(error) => {
+                tracing::warn!("{}; tried again in {pause:.0?}", error.report());
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    _ = woken.recv() => {}
+                }
+                pause = (pause * 2).min(AGAIN.1);
+            }
         }
     }
 }
 
-/// Deletes what belongs to a cluster: leavings, the cluster, the registry, the record; only under the lock `change`.
-async fn remove(home: &Home, settings: &Settings, tools: &Tools, change: &Lock, data_too: bool) -> Result<()> {
-    tilt::end(home).await?;
-    let mut record = home.record()?;
-    if record.cluster != Phase::Absent {
-        tools.require(&[Tool::Docker, Tool::Kind]).await?;
+/// One look, and what follows of it; `change` when nothing is left to watch, so that it can be let go last of all.
+async fn watch<'a>(
+    home: &'a Home,
+    settings: &Settings,
+    tools: &Tools,
+    woken: &mut Woken,
+) -> Result<Option<Change<'a>>> {
+    // Blocks while anybody runs scenarios, or provisions.
+    drop(Lock::take(&home.use_lock(), Mode::Exclusive, FOR_EVER).await?);
+    let change = Change::take(home, "the reaper looks", FOR_EVER).await?;
+    let before = change.record()?;
+    if let Some(turn) = before.turns.living() {
+        let process = turn.by.clone();
+        drop(change);
+        process.ended(FOR_EVER).await?;
+        return Ok(None);
     }
-    let engine = Engine::connect(tools, settings).await?;
-    // The cluster takes its namespaces along; containers of killed scenarios have to go one by one.
-    super::sweep_leavings(home, &engine, None).await?;
-    kind::delete(home, &mut record, &engine, tools, change).await?;
+    if !is_there(home, &before) {
+        // Provisioning ended before it made anything.
+        return Ok(Some(change));
+    }
+    drop(change);
+    let tidied = async { crate::tidy::run(&Engine::connect(tools, settings).await?, settings).await };
+    if let Err(error) = tidied.await {
+        tracing::warn!("what piles up was not removed: {}", error.report());
+    }
+    let idle = before.keeping.idle(home.has_failed()).unwrap_or(FOR_EVER);
+    // A run's Tilt is of no use to anybody after it: it goes before the cluster that it runs on.
+    let tilt_first = idle > GAP && tilt::running(home)?.is_some();
+    let idle = if tilt_first { GAP } else { idle };
+    tracing::info!("nobody uses {}; {} in {idle:.0?}", home.name, if tilt_first { "its Tilt ends" } else { "it goes" });
+    tokio::select! {
+        () = tokio::time::sleep(idle) => {}
+        _ = woken.recv() => return Ok(None),
+    }
+    let change = Change::take(home, "the reaper removes what nobody uses", FOR_EVER).await?;
+    let record = change.record()?;
+    if record.uses != before.uses || record.turns.living().is_some() {
+        return Ok(None);
+    }
+    let Some(alone) = change.try_alone()? else { return Ok(None) };
+    if tilt_first {
+        tilt::end(home).await?;
+        return Ok(None);
+    }
+    remove(&alone, home, settings, tools, false).await?;
+    drop(alone);
+    Ok(Some(change))
+}
+
+/// Whether anything of a cluster may be there.
+fn is_there(home: &Home, record: &Record) -> bool {
+    record.identity.is_some() || record.cluster != super::Phase::Absent || home.registry_data().is_dir()
+}
+
+/// Deletes what belongs to a cluster: leavings, the cluster, the registry, the record.
+async fn remove(
+    alone: &Alone<'_>,
+    home: &Home,
+    settings: &Settings,
+    tools: &Tools,
+    data_too: bool,
+) -> Result<()> {
+    tilt::end(home).await?;
+    let mut record = alone.change.record()?;
+    if is_there(home, &record) {
+        let engine = Engine::connect(tools, settings).await?;
+        // The cluster takes its namespaces along; containers of killed scenarios have to go one by one.
+        super::sweep_leavings(home, &engine, None).await?;
+        if data_too {
+            kind::empty_registry(&record, &engine, home).await?;
+        }
+        kind::delete(alone, &mut record, &engine, home).await?;
+        if record.identity.is_some() {
+            return Ok(());
+        }
+    }
     home.clear(data_too)
 }
 
-/// `cargo stack clean`: the same at once, and with the registry's data.
+/// `cargo stack clean`: the same at once, and with the registry's data; whether anything was there.
 ///
 /// # Errors
 /// [`Error::Refused`] when somebody uses the cluster and `wait` is `None`; [`Error::Deadline`] when they do so for longer.
 pub async fn clean(home: &Home, settings: &Settings, wait: Option<Duration>) -> Result<bool> {
+    if !home.folder.is_dir() {
+        return Ok(false);
+    }
     let change = match wait {
-        Some(limit) => Lock::take(&home.change_lock(), Mode::Exclusive, limit).await?,
+        Some(limit) => everyone_gone(home, limit).await?,
         None => {
-            Lock::try_take(&home.change_lock(), Mode::Exclusive)?.ok_or_else(|| in_use(home, &home.change_lock()))?
+            let change = Change::try_take(home, "cargo stack clean")?;
+            end_by_hand(home, &change).await?;
+            change
         }
     };
-    let _everyone_out = match wait {
-        Some(limit) => Lock::take(&home.use_lock(), Mode::Exclusive, limit).await?,
-        None => Lock::try_take(&home.use_lock(), Mode::Exclusive)?.ok_or_else(|| in_use(home, &home.use_lock()))?,
+    let alone = match wait {
+        Some(limit) => change.alone_within(limit).await?,
+        None => change.try_alone()?.ok_or_else(|| in_use(home, &holders(&home.use_lock())))?,
     };
-    let there = home.record()?.cluster != Phase::Absent || home.registry_data().is_dir();
-    let tools = Tools::new(settings);
-    remove(home, settings, &tools, &change, true).await?;
-    // It has nothing left to do; whoever comes next starts another.
-    send(home, Signal::TERM)?;
+    let record = change.record()?;
+    if let Some(turn) = record.turns.living() {
+        return Err(in_use(home, &turn.to_string()));
+    }
+    let there = is_there(home, &record);
+    remove(&alone, home, settings, &Tools::new(settings), true).await?;
+    drop(alone);
+    end(home)?;
     Ok(there)
 }
 
-fn in_use(home: &Home, lock: &std::path::Path) -> Error {
-    Error::refused(
-        format!("{} is in use by {}", home.cluster, holders(lock)),
-        "cargo stack clean --wait, to wait for them",
-    )
+/// Ends the Tilt that a developer runs here, and waits for its `cargo stack dev`: who cleans means to end it.
+async fn end_by_hand(home: &Home, change: &Change<'_>) -> Result<()> {
+    let Some(running) = tilt::running(home)?.filter(|running| running.run == tilt::BY_HAND) else { return Ok(()) };
+    tracing::info!("ending the Tilt that cargo stack dev runs ({})", running.process);
+    let used_by = change.record()?.turns.living().map(|turn| turn.by.clone());
+    tilt::end(home).await?;
+    match used_by {
+        Some(process) => process.ended(DEV_ENDS).await,
+        None => Ok(()),
+    }
+}
+
+/// `change`, once no run lives that uses the release or waits for it.
+async fn everyone_gone(home: &Home, limit: Duration) -> Result<Change<'_>> {
+    let until = tokio::time::Instant::now() + limit;
+    loop {
+        let left = until.saturating_duration_since(tokio::time::Instant::now());
+        let change = Change::take(home, "cargo stack clean", left).await?;
+        let record = change.record()?;
+        let Some(turn) = record.turns.living() else { return Ok(change) };
+        tracing::info!("waiting for the end of {turn}");
+        drop(change);
+        turn.by.ended(left).await?;
+    }
+}
+
+/// `cargo stack clean --forget`: the record of what is in an engine that is gone for good; returns what may be left there.
+///
+/// # Errors
+/// [`Error::Refused`] when somebody uses it.
+pub async fn forget(home: &Home) -> Result<Option<String>> {
+    let change = Change::try_take(home, "cargo stack clean --forget")?;
+    let alone = change.try_alone()?.ok_or_else(|| in_use(home, &holders(&home.use_lock())))?;
+    tilt::end(home).await?;
+    let left = change.record().ok().and_then(|record| record.identity).map(|identity| identity.name);
+    home.clear(true)?;
+    drop(alone);
+    end(home)?;
+    Ok(left)
+}
+
+/// Ends the reaper: it has nothing left to do; whoever comes next starts another.
+fn end(home: &Home) -> Result<()> {
+    if let Some(Some(running)) = running(home)? {
+        running.process.signal(Signal::TERM);
+    }
+    Ok(())
 }

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::home::Home;
 use crate::error::{Error, Result};
 use crate::lock::{Lock, Mode, holders};
+use crate::process::Process;
 use crate::run::{read_json, write_json};
 
 /// What stands for a run where a developer works: nobody ends that Tilt but the developer.
@@ -20,7 +21,7 @@ const END: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
     /// Its process.
-    pub pid: i32,
+    pub process: Process,
     /// The run that it belongs to, or [`BY_HAND`].
     pub run: String,
     /// The copy of the checkout that it watches.
@@ -56,18 +57,16 @@ pub fn note(home: &Home, running: &Running) -> Result<()> {
 /// [`Error::Deadline`] when it does not end, even when it is killed.
 pub async fn end(home: &Home) -> Result<()> {
     let Some(running) = running(home)? else { return Ok(()) };
-    tracing::info!("ending Tilt (process {})", running.pid);
+    tracing::info!("ending Tilt ({})", running.process);
     for signal in [Signal::TERM, Signal::KILL] {
-        if let Some(pid) = Pid::from_raw(running.pid) {
-            // Gone already: what it started holds the lock, and ends with it.
-            let _ = kill_process(pid, signal);
-        }
+        // Gone already: what it started holds the lock, and ends with it.
+        running.process.signal(signal);
         if Lock::take(&home.tilt_lock(), Mode::Exclusive, END).await.is_ok() {
             return Ok(());
         }
     }
     Err(Error::refused(
         format!("Tilt does not end: {} is held by {}", home.tilt_lock().display(), holders(&home.tilt_lock())),
-        format!("kill -9 {}", running.pid),
+        format!("kill -9 {}", running.process.pid),
     ))
 }

@@ -12,7 +12,7 @@ use super::ports::expect_free;
 use super::{NODE_PORTS, TILT_PORTS};
 use crate::artifacts::{Registry, Sources};
 use crate::cluster::node_image::Wants;
-use crate::cluster::{self, Cluster, Home, Lock, Record};
+use crate::cluster::{self, Change, Cluster, Home, Record};
 use crate::descriptor;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -50,7 +50,7 @@ pub struct Wanted<'a> {
     /// A folder for files of this process's own.
     pub scratch: &'a Path,
     /// The lock `change`.
-    pub change: &'a Lock,
+    pub change: &'a Change<'a>,
 }
 
 /// Makes sure of all of it: ports and tools first, since what a person has to mend needs no cluster.
@@ -62,22 +62,24 @@ pub struct Wanted<'a> {
 pub async fn prepare(wanted: Wanted<'_>, record: &mut Record) -> Result<Ground> {
     let Wanted { settings, tools, project, home, scratch, change } = wanted;
     let engine = Engine::ensure(tools, settings, &home.folder).await?;
-    let node = engine.container(&cluster::node_name(&home.cluster)).await?;
+    let identity = record.identity_in(&engine, home).await?;
+    change.write(record)?;
+    let node = engine.container(&cluster::node_name(&identity.name)).await?;
     let runs = node.is_some_and(|container| container.state.running);
     let ports: Vec<u16> = TILT_PORTS.into_iter().chain(NODE_PORTS.into_iter().filter(|_| !runs)).collect();
     expect_free(&engine, &ports).await?;
     tools.require(&[Tool::Kind, Tool::Helm, Tool::Tilt]).await?;
     let wants = Wants { engine: &engine, tools, project, settings, from: From::Auto };
-    let making_inputs = Inputs::of(&engine, project, settings, &home.cluster);
-    let (cluster, inputs) = tokio::join!(cluster::ensure(home, record, wants, change), making_inputs);
+    let making_inputs = Inputs::of(&engine, project, settings, &identity.name);
+    let (cluster, inputs) = tokio::join!(cluster::ensure(change, home, record, wants), making_inputs);
     let (cluster, inputs) = (cluster?, inputs?);
     tools.forget_go_caches()?;
     let data = home.registry_data();
-    let sources = Sources { project, settings, tools, cluster: &home.cluster, registry_data: &data, scratch };
+    let sources = Sources { project, settings, tools, cluster: &identity.name, registry_data: &data, scratch };
     Registry::beside(&engine, &sources).await?;
-    Registry::join(&engine, &home.cluster, &cluster::node_name(&home.cluster)).await?;
+    Registry::join(&engine, &identity.name, &cluster::node_name(&identity.name)).await?;
     // Only now: the engine gives a container that joins a network another free port.
-    announce(&cluster, &Registry::address(&engine, &home.cluster).await?).await?;
+    announce(&cluster, &Registry::address(&engine, &identity.name).await?).await?;
     Ok(Ground { cluster, inputs })
 }
 

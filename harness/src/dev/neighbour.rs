@@ -30,8 +30,9 @@ impl Neighbour {
     /// [`Error::Kube`] when the cluster is there and does not answer.
     pub async fn look(home: &Home, tools: &Tools) -> Result<Self> {
         let mut images = BTreeSet::new();
-        if let Phase::Ready { token, .. } = home.record()?.cluster {
-            let cluster = cluster::find(home, tools, &token).await?;
+        let record = home.record()?;
+        if let Phase::Ready { .. } = record.cluster {
+            let cluster = cluster::find(home, &record, tools).await?;
             let what = format!("list the pods of {}", cluster.name);
             let pods: Api<Pod> = Api::all(cluster.client.clone());
             let pods = k8s::within(&what, k8s::CALL, async {
@@ -42,7 +43,7 @@ impl Neighbour {
             images.extend(specs.flat_map(|spec| spec.containers).filter_map(|container| container.image));
         }
         let repositories = repositories(&home.registry_data())?;
-        Ok(Self { cluster: home.cluster.clone(), images, repositories })
+        Ok(Self { cluster: home.name.clone(), images, repositories })
     }
 
     /// Whether there is anything of it that could be looked at.

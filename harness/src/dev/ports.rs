@@ -1,11 +1,8 @@
 //! The fixed ports of stage dev are free, or whoever holds one is named.
 
 use crate::doctor::ports::{Holder, holder};
-use crate::engine::Engine;
+use crate::engine::{Engine, KIND_LABEL};
 use crate::error::{Error, Result};
-
-/// The label by which Kind marks its nodes.
-const KIND_LABEL: &str = "io.x-k8s.kind.cluster";
 
 /// Makes sure that nobody listens at these ports.
 ///
@@ -40,18 +37,5 @@ fn named(found: &Holder) -> (String, String) {
 
 /// The Kind cluster whose node publishes a port of this machine.
 async fn cluster_at(engine: &Engine, port: u16) -> Result<Option<String>> {
-    let listed = engine
-        .docker()?
-        .args(["ps", "--filter", &format!("publish={port}"), "--filter", &format!("label={KIND_LABEL}")])
-        .args(["--format", &format!("{{{{.Label \"{KIND_LABEL}\"}}}}|{{{{.Ports}}}}")])
-        .run()
-        .await?
-        .stdout;
-    // The filter also finds who publishes the port of that number in the container at another one here.
-    let here = format!(":{port}->");
-    Ok(listed.lines().filter_map(|line| line.split_once('|')).find(|(_, all)| all.contains(&here)).map(first))
-}
-
-fn first((name, _): (&str, &str)) -> String {
-    name.to_owned()
+    engine.label_at_port(KIND_LABEL, port).await
 }

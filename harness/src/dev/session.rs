@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use command_fds::CommandFdExt;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -15,9 +15,10 @@ use super::ground::Ground;
 use super::tree;
 use super::view::View;
 use super::{HUD, HUD_PORT};
-use crate::cluster::{Home, Lock, Mode, tilt};
+use crate::cluster::{Change, Home, Lock, Mode, tilt};
 use crate::error::{Error, Result};
 use crate::http::Reader;
+use crate::process::Process;
 use crate::progress::Step;
 use crate::project::Project;
 use crate::run::{Run, write_json};
@@ -106,10 +107,10 @@ impl Start<'_> {
         command.as_std_mut().process_group(0);
         let mut child = command.spawn().map_err(Error::io("start tilt"))?;
         drop((command, lock));
-        let pid = pid_of(&child);
+        let process = process_of(&child)?;
         tilt::note(
             self.home,
-            &tilt::Running { pid, run: run.id.clone(), tree: tree.clone(), config: config.clone(), log: log.clone() },
+            &tilt::Running { process, run: run.id.clone(), tree: tree.clone(), config: config.clone(), log: log.clone() },
         )?;
         let work = async {
             Reader::new(HUD)?.answers("/", ANSWER).await?;
@@ -137,26 +138,27 @@ impl Start<'_> {
     ///
     /// # Errors
     /// [`Error::Io`] when it cannot be started.
-    pub async fn foreground(&self, ci: bool, used: Lock, change: Lock) -> Result<ExitStatus> {
+    pub async fn foreground(&self, ci: bool, change: Change<'_>) -> Result<ExitStatus> {
         let inputs = self.home.folder.join("dev-inputs.json");
         write_json(&inputs, &self.ground.inputs)?;
+        let used = change.begin_use().await?;
         let lock = self.lock()?;
         let task = if ci { "ci" } else { "up" };
-        let mut command = self.command(task, &inputs, &self.project.root, vec![&lock, &used]).await?;
+        let mut command = self.command(task, &inputs, &self.project.root, vec![&lock, used.lock()]).await?;
         let mut interrupted = signal(SignalKind::interrupt()).map_err(Error::io("listen for SIGINT"))?;
         let mut terminated = signal(SignalKind::terminate()).map_err(Error::io("listen for SIGTERM"))?;
         let mut child = command.spawn().map_err(Error::io("start tilt"))?;
         drop((command, lock));
         let nowhere = PathBuf::new();
         let running = tilt::Running {
-            pid: pid_of(&child),
+            process: process_of(&child)?,
             run: tilt::BY_HAND.to_owned(),
             tree: self.project.root.clone(),
             config: nowhere.clone(),
             log: nowhere,
         };
         tilt::note(self.home, &running)?;
-        drop(change);
+        drop((change, used));
         let by_terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
         loop {
             let given = tokio::select! {
@@ -164,9 +166,8 @@ impl Start<'_> {
                 _ = interrupted.recv() => (!by_terminal).then_some(Signal::INT),
                 _ = terminated.recv() => Some(Signal::TERM),
             };
-            if let Some((pid, signal)) = Pid::from_raw(running.pid).zip(given) {
-                // Ended in between: then there is nothing to tell it.
-                let _ = kill_process(pid, signal);
+            if let Some(signal) = given {
+                running.process.signal(signal);
             }
         }
     }
@@ -188,8 +189,9 @@ impl Session {
     }
 }
 
-fn pid_of(child: &Child) -> i32 {
-    child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default()
+fn process_of(child: &Child) -> Result<Process> {
+    let process = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Process::of);
+    process.ok_or_else(|| Error::Unmet("tilt ended at once".to_owned()))
 }
 
 fn ended(status: std::io::Result<ExitStatus>) -> Error {

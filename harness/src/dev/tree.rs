@@ -13,9 +13,7 @@ const LEFT_OUT: [&str; 6] = [".git", ".venv", "node_modules", "__pycache__", "ta
 
 /// Copies the Tiltfile, the charts and the services' folders into a folder that is made anew.
 pub(super) fn copy(project: &Project, inputs: &Inputs, to: &Path) -> Result<()> {
-    if to.exists() {
-        std::fs::remove_dir_all(to).map_err(Error::io(format!("remove {}", to.display())))?;
-    }
+    crate::folders::remove(to)?;
     private_folder(to)?;
     copy_file(&project.root.join("Tiltfile"), &to.join("Tiltfile"))?;
     copy_folder(&project.root.join(CHARTS), &to.join(CHARTS))?;

@@ -39,8 +39,8 @@ pub(super) async fn examine(tools: &Tools, settings: &Settings, host: &Host) -> 
     let version = async { tokio::time::timeout(LIMIT, look(&engine, &settings.docker_host)).await };
     // Silent when there is no client, and when it takes too long: the version's line says so.
     let asked = async {
-        let info = engine.docker().ok()?.args(["info", "--format", "{{json .}}"]).limit(LIMIT).run().await.ok()?;
-        serde_json::from_str::<Info>(&info.stdout).ok()
+        let info = engine.info(LIMIT).await.ok()?;
+        serde_json::from_str::<Info>(&info).ok()
     };
     let address = async {
         tokio::time::timeout(Duration::from_secs(2), address(&engine, &settings.docker_host)).await.unwrap_or_default()

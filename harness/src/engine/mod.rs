@@ -4,15 +4,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod absence;
+mod calls;
 mod host;
 mod install;
 mod objects;
+mod owned;
 mod place;
 mod record;
 mod runtime;
 mod start;
 
-pub use objects::{Container, ContainerState, Image, ImageConfig};
+pub use calls::NewContainer;
+pub use objects::{Container, ContainerState, Image, Network};
+pub use owned::{KIND_LABEL, Mark, Object, Owned, Seen};
 pub use record::uninstall_hint;
 
 pub(crate) use absence::{Absence, address, decide, look};
@@ -140,7 +144,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Refused`] when it is not installed.
-    pub fn docker(&self) -> Result<Command> {
+    fn docker(&self) -> Result<Command> {
         self.tools.docker()
     }
 
@@ -158,7 +162,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Command`] when the engine does not answer.
     pub async fn container(&self, name: &str) -> Result<Option<Container>> {
-        self.inspect(["container", "inspect", name]).await
+        self.inspect(&["container", "inspect", name]).await
     }
 
     /// The labels of an image, if the engine holds it.
@@ -166,7 +170,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Command`] when the engine does not answer.
     pub async fn image(&self, reference: &str) -> Result<Option<Image>> {
-        self.inspect(["image", "inspect", reference]).await
+        self.inspect(&["image", "inspect", reference]).await
     }
 
     /// Makes sure that the engine holds an image (`repository@digest`), pulled by this account if it does not.
@@ -204,14 +208,14 @@ impl Engine {
     }
 
     /// The first object that an inspection prints; `None` when there is no such thing.
-    async fn inspect<T: serde::de::DeserializeOwned>(&self, args: [&str; 3]) -> Result<Option<T>> {
-        match self.docker()?.args(args).run().await {
+    async fn inspect<T: serde::de::DeserializeOwned>(&self, args: &[&str]) -> Result<Option<T>> {
+        match self.docker()?.args(args.iter().copied()).run().await {
             Ok(output) => {
                 let found: Vec<T> = serde_json::from_str(&output.stdout)
                     .map_err(Error::malformed(format!("read docker {}", args.join(" "))))?;
                 Ok(found.into_iter().next())
             }
-            Err(Error::Command(failure)) if failure.tail.to_lowercase().contains("no such") => Ok(None),
+            Err(Error::Command(failure)) if owned::is_absence(&failure.tail) => Ok(None),
             Err(error) => Err(error),
         }
     }

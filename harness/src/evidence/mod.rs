@@ -15,8 +15,7 @@ pub use measured::Measured;
 pub use steps::Steps;
 
 use crate::error::{Error, Result};
-use crate::events;
-use crate::hash;
+use crate::{events, folders, hash};
 
 /// The verdicts of a run, by scenario.
 #[derive(Debug, Default, PartialEq)]
@@ -177,17 +176,19 @@ pub fn latest(runs: &Path) -> Result<PathBuf> {
         .ok_or_else(|| Error::refused(format!("there is no run in {}", runs.display()), "cargo stack verify"))
 }
 
-/// Removes the folders of all runs in a folder.
+/// Removes the folders of a checkout's runs in a folder, but for those of runs under way; says how many.
 ///
 /// # Errors
 /// [`Error::Io`] when one cannot be removed.
-pub fn forget(runs: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(runs) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(format!("remove {}", runs.display()))(error))
+pub fn forget(runs: &Path, checkout: &Path) -> Result<usize> {
+    let mut count = 0;
+    for folder in folders::marked_in(runs)? {
+        if folder.marker.checkout == checkout && !folder.marker.process.lives() {
+            folder.remove()?;
+            count += 1;
         }
-        _ => Ok(()),
     }
+    Ok(count)
 }
 
 #[cfg(test)]

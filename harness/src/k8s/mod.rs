@@ -23,6 +23,7 @@ use std::time::Duration;
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::Config;
 use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ConfigExt};
@@ -90,6 +91,17 @@ fn client(config: &Config) -> kube::Result<kube::Client> {
         .map_err(BoxError::from)
         .service(http);
     Ok(kube::Client::new(service, config.default_namespace.clone()))
+}
+
+/// Makes sure that the API answers, and that what it stores does.
+///
+/// # Errors
+/// [`Error::Kube`], or [`Error::Deadline`] after [`CALL`].
+pub async fn answers(client: &kube::Client) -> Result<()> {
+    let what = "ask the API server whether it is ready";
+    // It stands in every cluster, and is read from the store.
+    let api: kube::Api<Namespace> = kube::Api::all(client.clone());
+    within(what, CALL, async { api.get("kube-system").await.map(drop).map_err(Error::kube(what)) }).await
 }
 
 fn proxy_of(file: &Kubeconfig, context: &str) -> Option<String> {

@@ -332,7 +332,7 @@ impl<'a> Copy<'a> {
     /// Removes its cluster, and itself.
     async fn remove(self) -> Result<()> {
         let project = Project { root: self.root() };
-        let home = Home::of(self.settings, &project, Stage::Local)?;
+        let home = Home::of(self.settings, &project, Stage::Local);
         reaper::clean(&home, self.settings, Some(SCENARIO)).await?;
         self.folder.close().map_err(Error::io("remove the copy of the checkout"))
     }

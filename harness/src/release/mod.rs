@@ -13,6 +13,7 @@ pub use deploy::{Deployment, converged, deploy, random_hex, steady};
 pub use helm::{History, lint, render};
 pub use plan::Plan;
 pub use skaffold::render as render_by_skaffold;
+pub use staging::STAGED;
 pub use staging::{Staged, stage_charts, stage_given_charts};
 
 use crate::error::{Error, Result};

@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 use crate::hash;
 use crate::run::private_folder;
 
+/// The folder of the cache in which charts are staged.
+pub const STAGED: &str = "charts";
+
 /// Charts that nobody edits any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Staged {
@@ -89,11 +92,17 @@ pub fn stage_given_charts(checkout: &Path, charts: &Path, cache: &Path) -> Resul
     let folder = cache.join(hash::short(&hash));
     match std::fs::rename(build.path(), &folder) {
         Ok(()) => drop(build.keep()),
-        // Somebody staged the same content before.
-        Err(_) if folder.is_dir() => {}
+        // Somebody staged the same content before; its time says that it is still wanted.
+        Err(_) if folder.is_dir() => touch(&folder)?,
         Err(error) => return Err(Error::io(format!("make {}", folder.display()))(error)),
     }
     Ok(Staged { folder, hash })
+}
+
+/// Gives a folder this moment's time.
+fn touch(folder: &Path) -> Result<()> {
+    let touched = std::fs::File::open(folder).and_then(|folder| folder.set_modified(std::time::SystemTime::now()));
+    touched.map_err(Error::io(format!("note that {} is wanted", folder.display())))
 }
 
 /// Copies a chart without what `helm dependency build` may have left in it.

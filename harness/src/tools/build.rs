@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Tools;
-use super::cache::{Cache, remove, with_ending};
+use super::cache::{Cache, with_ending};
+use crate::folders::remove;
 use super::entry::{Build, Entry};
 use super::go_build::{BUILD, GoJob};
 use crate::error::{Error, Result};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::version::Version;
 use crate::error::{Error, Result};
+use crate::folders::remove;
 use crate::lock::{Lock, Mode};
 
 /// How long one may wait for another process that sets up the same tool.
@@ -128,30 +129,6 @@ pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{ending}"));
     path.with_file_name(name)
-}
-
-/// Removes a file or folder with all that is in it; read-only folders (Go's modules) too.
-pub fn remove(path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let say = || format!("remove {}", path.display());
-    let gone = |result: std::io::Result<()>| match result {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    };
-    if !path.symlink_metadata().is_ok_and(|data| data.is_dir()) {
-        return gone(std::fs::remove_file(path)).map_err(Error::io(say()));
-    }
-    if gone(std::fs::remove_dir_all(path)).is_ok() {
-        return Ok(());
-    }
-    let mut folders = vec![path.to_owned()];
-    while let Some(folder) = folders.pop() {
-        // What cannot be opened up is named by the second try.
-        let _ = std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700));
-        let entries = std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok);
-        folders.extend(entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()));
-    }
-    gone(std::fs::remove_dir_all(path)).map_err(Error::io(say()))
 }
 
 #[cfg(test)]

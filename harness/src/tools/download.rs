@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Certificate, Response, StatusCode, Url};
 use sha2::{Digest, Sha256};
 
-use super::cache::remove;
+use crate::folders::remove;
 use crate::error::{Error, Result};
 use crate::http::install_tls;
 use crate::progress::Teller;

@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use super::cache::remove;
+use crate::folders::remove;
 use super::{Command, Found, Look, Origin, Tool, Tools, Turn, table};
 use crate::error::{Error, Result};
 use crate::progress::Step;

@@ -2,7 +2,8 @@
 
 use futures::future::try_join_all;
 
-use super::cache::{is_full, remove, with_ending};
+use super::cache::{is_full, with_ending};
+use crate::folders::remove;
 use super::download::{self, Fault};
 use super::entry::{Build, Download, Entry, File};
 use super::{Command, Found, From, Look, Plan, Tool, Tools};

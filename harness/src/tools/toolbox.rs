@@ -91,7 +91,7 @@ impl Tools {
         // `sh` alone tells no failure of a pipe's first part; an archive that gave nothing is one.
         let empty = || to.is_dir() && std::fs::read_dir(&to).is_ok_and(|mut entries| entries.next().is_none());
         if done.is_err() || empty() {
-            super::cache::remove(&part)?;
+            crate::folders::remove(&part)?;
         }
         done.map_err(|error| cache.explain(error))?;
         if !part.exists() {

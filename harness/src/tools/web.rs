@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::cache::remove;
+use crate::folders::remove;
 use super::entry::Web;
 use super::go_build::{BUILD, GoJob, copy_folder};
 use super::{Command, Tools, Version, table};

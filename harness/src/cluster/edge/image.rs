@@ -63,7 +63,7 @@ async fn official(wants: &Wants<'_>) -> Result<Images<String>> {
             return Err(Error::Unmet(format!("{image} was not pulled")));
         }
         let step = Step::begin(format!("pulling {image}"));
-        wants.engine.docker()?.args(["pull", "--quiet", image]).limit(PULL).run().await?;
+        wants.engine.pull(image, PULL).await?;
         step.done();
     }
     Ok(Images { contour: CONTOUR.to_owned(), envoy: ENVOY.to_owned() })
