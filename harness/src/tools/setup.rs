@@ -5,7 +5,7 @@ use futures::future::try_join_all;
 use super::cache::{is_full, remove, with_ending};
 use super::download::{self, Fault};
 use super::entry::{Build, Download, Entry, File};
-use super::{Command, Found, From, Look, Plan, Tool, Tools};
+use super::{ChildKind, Found, From, Look, Plan, Tool, Tools};
 use crate::error::{Error, Result};
 use crate::progress::Step;
 
@@ -183,8 +183,9 @@ impl Tools {
             match file.member {
                 None => std::fs::rename(&came, &program).map_err(Error::io(format!("move {}", came.display())))?,
                 Some(member) => {
-                    let tar = Command::new("tar").arg("-xzf").arg(&came).arg("-C").arg(&part).arg(member);
-                    let tar = tar.env("PATH", self.search_path()).on_failure("install tar and gzip");
+                    let tar =
+                        self.program("tar", ChildKind::Program).arg("-xzf").arg(&came).arg("-C").arg(&part).arg(member);
+                    let tar = tar.on_failure("install tar and gzip");
                     if let Err(error) = tar.run().await {
                         remove(&part)?;
                         return Err(error);
