@@ -113,7 +113,12 @@ impl<'a> At<'a> {
         let extra_root_certificates = credentials.authorities()?.into_iter().map(authority).collect();
         // As the engine's client does: on this machine itself a registry needs no certificate.
         let plain = if is_local(registry) { vec![registry.to_owned()] } else { Vec::new() };
-        let client = Client::new(ClientConfig {
+        // Named here, the proxies of this process's environment are not looked at: with them, loopback would be.
+        let environment = credentials.environment();
+        let client = Client::try_from(ClientConfig {
+            http_proxy: environment.proxy("http"),
+            https_proxy: environment.proxy("https"),
+            no_proxy: Some(environment.no_proxy(&[])),
             protocol: ClientProtocol::HttpsExcept(plain),
             extra_root_certificates,
             // Else a request for each piece that comes in.
@@ -122,7 +127,8 @@ impl<'a> At<'a> {
             read_timeout: Some(ASK),
             user_agent: concat!("jetscale-harness/", env!("CARGO_PKG_VERSION")),
             ..ClientConfig::default()
-        });
+        })
+        .map_err(Error::malformed(format!("make a client for the registry {registry}")))?;
         client.store_auth_if_needed(registry, &auth).await;
         Ok(Self { reference, client, credentials, user, auth })
     }

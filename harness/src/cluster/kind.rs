@@ -6,6 +6,7 @@ use super::home::{Home, Phase, Record};
 use super::node_image::{self, Wants};
 use super::{Cluster, Lock, guard};
 use crate::artifacts;
+use crate::descriptor::REGISTRY;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::k8s;
@@ -61,6 +62,14 @@ pub async fn ensure(home: &Home, record: &mut Record, wants: Wants<'_>, lock: &L
         .args(["create", "cluster", "--name", &home.cluster, "--config", "-", "--kubeconfig"])
         .arg(home.kubeconfig())
         .input(config(&text, &image, home.has_host_ports())?)
+        // kind hands proxies on to the node, and names there neither the registry beside the cluster nor Services.
+        .envs(tools.environment().without_proxy(&[
+            REGISTRY,
+            &artifacts::container_name(&home.cluster),
+            &node,
+            ".svc",
+            ".cluster.local",
+        ]))
         .limit(CREATE)
         .holding(Some(lock.descriptor()?))
         .telling(step.teller())

@@ -22,7 +22,7 @@ use crate::progress::Step;
 use crate::project::Project;
 use crate::run::{Run, write_json};
 use crate::settings::DEV_INPUTS;
-use crate::tools::{Look, Tool, Tools};
+use crate::tools::{ChildKind, Look, Tool, Tools};
 
 /// How long Tilt may take to answer.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -101,6 +101,10 @@ impl Start<'_> {
         let output = File::create(&log).map_err(Error::io(say()))?;
         let both = output.try_clone().map_err(Error::io(say()))?;
         let mut command = self.command("up", &inputs, &tree, vec![&lock]).await?;
+        // The foreground's is the user's own; this one is given what it needs.
+        let (given, own) = (self.tools.environment().of(ChildKind::Engine), command.as_std().get_envs());
+        let own: Vec<_> = own.filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
+        command.env_clear().envs(given).envs(own);
         command.arg("--stream").env("TILT_CONFIG", &config).stdin(Stdio::null()).stdout(output).stderr(both);
         // Not the runner's group, which a test's time-out kills.
         command.as_std_mut().process_group(0);

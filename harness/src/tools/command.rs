@@ -40,6 +40,7 @@ pub struct Command {
     next: Option<String>,
     teller: Option<Teller>,
     output_too: bool,
+    hides_output: bool,
 }
 
 /// What a successful command wrote.
@@ -64,6 +65,7 @@ impl Command {
             next: None,
             teller: None,
             output_too: false,
+            hides_output: false,
         }
     }
 
@@ -151,6 +153,13 @@ impl Command {
         self.telling(teller)
     }
 
+    /// Leaves its standard output, which holds a secret, out of what a failure shows.
+    #[must_use]
+    pub fn hiding_output(mut self) -> Self {
+        self.hides_output = true;
+        self
+    }
+
     /// The call as a person could paste it into a shell; values of variables named like secrets are left out.
     pub fn line(&self) -> String {
         let quoted = |text: &str| shlex::try_quote(text).map_or_else(|_| format!("{text:?}"), |text| text.into_owned());
@@ -217,10 +226,11 @@ impl Command {
             let _ = tokio::time::timeout(REST, streams).await;
         }
         let (out, err) = (out.take(), err.take());
+        let shown = if self.hides_output { "" } else { out.as_str() };
         match ended {
             Ok(Ok(status)) if status.success() => Ok(Output { stdout: out }),
-            Ok(status) => Err(self.failure(&line, said(&status), tail(&[&out, &err]))),
-            Err(_) => Err(self.failure(&line, format!("not done after {:.0?}", self.limit), tail(&[&out, &err]))),
+            Ok(status) => Err(self.failure(&line, said(&status), tail(&[shown, &err]))),
+            Err(_) => Err(self.failure(&line, format!("not done after {:.0?}", self.limit), tail(&[shown, &err]))),
         }
     }
 

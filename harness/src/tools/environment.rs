@@ -193,11 +193,12 @@ impl Environment {
         all.join(",")
     }
 
-    /// The proxy for addresses of a scheme (`http`, `https`), in the order in which curl looks for it.
+    /// The HTTP proxy for addresses of a scheme (`http`, `https`), in the order in which curl looks for it.
     pub(crate) fn proxy(&self, scheme: &str) -> Option<String> {
         let names = [format!("{scheme}_proxy"), format!("{}_PROXY", scheme.to_uppercase())];
         let all = ["all_proxy".to_owned(), "ALL_PROXY".to_owned()];
-        names.iter().chain(&all).find_map(|name| self.get(name)).map(str::to_owned)
+        let is_http = |url: &&str| !url.contains("://") || url.starts_with("http");
+        names.iter().chain(&all).find_map(|name| self.get(name)).filter(is_http).map(str::to_owned)
     }
 
     fn get(&self, name: &str) -> Option<&str> {
@@ -303,6 +304,15 @@ mod tests {
         let given: BTreeMap<_, _> = of(ChildKind::Engine).into_iter().collect();
         assert_eq!(given["NO_PROXY"], "a,localhost,127.0.0.1,::1");
         assert_eq!(of(ChildKind::Git), []);
+    }
+
+    #[rstest]
+    #[case::none(&[], None)]
+    #[case::own(&[("https_proxy", "http://a"), ("ALL_PROXY", "http://b")], Some("http://a"))]
+    #[case::of_all(&[("HTTP_PROXY", "http://a"), ("ALL_PROXY", "b:3128")], Some("b:3128"))]
+    #[case::of_another_kind(&[("ALL_PROXY", "socks5://b")], None)]
+    fn the_proxy_for_https(#[case] pairs: &[(&str, &str)], #[case] proxy: Option<&str>) {
+        assert_eq!(environment(pairs).proxy("https").as_deref(), proxy);
     }
 
     #[test]

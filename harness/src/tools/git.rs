@@ -120,8 +120,8 @@ mod tests {
         let (tools, folder) = (tools(home.path(), &[]), home.path().join("repository"));
         repository(&tools, &folder).await;
         let hook = home.path().join("hooks/post-index-change");
-        crate::tools::tests::install(&home.path().join("hooks"), "post-index-change", "#!/bin/sh\ntouch \"$0.ran\"\n");
-        crate::tools::tests::install(home.path(), "monitor", "#!/bin/sh\ntouch \"$0.ran\"\nexit 1\n");
+        crate::tools::install(&home.path().join("hooks"), "post-index-change", "#!/bin/sh\ntouch \"$0.ran\"\n");
+        crate::tools::install(home.path(), "monitor", "#!/bin/sh\ntouch \"$0.ran\"\nexit 1\n");
         let configuration = format!(
             "[core]\n\texcludesFile = {0}/excluded\n\thooksPath = {0}/hooks\n\tfsmonitor = {0}/monitor\n\
              \tautocrlf = true\n[log]\n\tshowSignature = true\n[gpg]\n\tprogram = {0}/monitor\n\

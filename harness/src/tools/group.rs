@@ -76,9 +76,12 @@ impl Group {
         }
     }
 
-    /// Whether there is a member that we may end.
+    /// Whether there is a member that has not ended.
+    ///
+    /// A zombie can be sent signals as well, and whose parent is gone is one until the first process looks after it,
+    /// which in a container may be never; where the system says so, it does not count.
     fn lives(&self) -> bool {
-        test_kill_process_group(self.number).is_ok()
+        test_kill_process_group(self.number).is_ok() && any_lives(self.number()).unwrap_or(true)
     }
 
     /// To a group that is gone, nothing happens.
@@ -87,10 +90,43 @@ impl Group {
     }
 }
 
+/// Whether a process of a group has not ended; `None` where there is no /proc.
+fn any_lives(group: i32) -> Option<bool> {
+    let processes = std::fs::read_dir("/proc").ok()?.flatten();
+    let numbers = processes.filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
+    let mut stats = numbers.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok()).peekable();
+    stats.peek()?;
+    Some(stats.any(|stat| lives_in(&stat, group)))
+}
+
+/// Out of the text of /proc/PID/stat (proc_pid_stat(5)): after the program's name, which may hold anything, come the
+/// state, the parent and the group.
+fn lives_in(stat: &str, group: i32) -> bool {
+    let fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
+    let mut fields = fields.split_whitespace();
+    let state = fields.next().unwrap_or_default();
+    fields.nth(1) == Some(group.to_string().as_str()) && !matches!(state, "Z" | "X")
+}
+
 impl Drop for Group {
     fn drop(&mut self) {
         if !self.is_over {
             self.signal(Signal::KILL);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::sleeps("41 (sh) S 1 40 39 0 -1", true)]
+    #[case::zombie("41 (sh) Z 1 40 39 0 -1", false)]
+    #[case::of_another("41 (sh) S 40 41 39 0 -1", false)]
+    #[case::odd_name("41 (a) Z 1 40 (b) R 1 40 39 0", true)]
+    #[case::nothing("", false)]
+    fn who_lives_in_a_group(#[case] stat: &str, #[case] lives: bool) {
+        assert_eq!(super::lives_in(stat, 40), lives);
     }
 }

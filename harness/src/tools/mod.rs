@@ -27,6 +27,8 @@ mod wheel;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::install;
 
 use std::collections::BTreeMap;
 use std::fmt;
