@@ -274,7 +274,45 @@ pub(super) fn is_local(registry: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::io::{BufRead, BufReader, Write};
+
     use rstest::rstest;
+
+    use super::super::{Credentials, Reference};
+    use crate::tools::Environment;
+
+    /// A registry on loopback that holds nothing.
+    fn empty_registry() -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let _ = lines.map(Result::unwrap).take_while(|line| !line.is_empty()).count();
+                let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_registry_on_this_machine_is_reached_without_a_proxy() {
+        let folder = tempfile::tempdir().unwrap();
+        // Nobody listens there.
+        let pairs =
+            ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name.to_owned(), "http://127.0.0.1:9".to_owned()));
+        let environment = Environment::new(&BTreeMap::from(pairs));
+        let credentials = Credentials::of_client(folder.path(), &environment);
+        let digest = format!("sha256:{}", crate::hash::text("x"));
+        let reference =
+            |registry: &str| Reference { repository: format!("{registry}/x"), tag: None, digest: digest.clone() };
+        let error = super::platforms(&reference(&empty_registry()), &credentials).await.unwrap_err().report();
+        assert!(error.contains("does not hold") && !error.contains("refused"), "{error}");
+        let error = super::platforms(&reference("registry.invalid"), &credentials).await.unwrap_err().report();
+        assert!(error.contains("refused"), "the proxy was not asked: {error}");
+    }
 
     #[rstest]
     #[case("127.0.0.1:5000", true)]

@@ -71,6 +71,7 @@ fn close_inherited() {
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be started.
+#[expect(clippy::disallowed_methods, reason = "the reaper outlives us, and reads the settings that we have")]
 pub fn ensure(home: &Home) -> Result<()> {
     if send(home, Signal::USR1)? {
         return Ok(());

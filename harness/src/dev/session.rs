@@ -57,6 +57,10 @@ pub struct Start<'a> {
 
 impl Start<'_> {
     /// `tilt`, with the cluster, its page's address and the answer to the Tiltfile's question.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "Tilt is the user's in the foreground, and outlives us in the background"
+    )]
     async fn command(&self, task: &str, inputs: &Path, folder: &Path, held: Vec<&Lock>) -> Result<Command> {
         let Look::Found(found) = self.tools.look(Tool::Tilt).await? else {
             return Err(Error::refused("there is no tilt", "cargo stack setup"));

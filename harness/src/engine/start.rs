@@ -150,6 +150,7 @@ fn remove_stale(path: &Path, program: &str) -> Result<Option<u32>> {
 }
 
 /// Starts it in a session of its own, with the log for its output and no other descriptor.
+#[expect(clippy::disallowed_methods, reason = "the engine outlives us; its environment is cleared here")]
 #[expect(
     unsafe_code,
     reason = "std has no way to make a session; only calls of the system happen between fork and exec"

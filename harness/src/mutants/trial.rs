@@ -127,7 +127,7 @@ impl Suite {
     /// [`Error::Command`] when it cannot list them.
     pub async fn scenarios(&self, settings: &Settings) -> Result<Vec<String>> {
         let listed =
-            Command::new(&self.0).given(&settings.environment, ChildKind::Cargo).arg("--list").run().await?.stdout;
+            Command::new(&self.0).given(&settings.environment, ChildKind::Suite).arg("--list").run().await?.stdout;
         Ok(listed.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
     }
 }
@@ -328,7 +328,7 @@ impl<'a> Copy<'a> {
     fn suite(&self, runs: &Path) -> Command {
         let text = |path: PathBuf| path.display().to_string();
         Command::new(self.suite_file())
-            .given(&self.settings.environment, ChildKind::Cargo)
+            .given(&self.settings.environment, ChildKind::Suite)
             .folder(&self.root())
             .env(settings::CARGO_MANIFEST_DIR, text(self.root().join("e2e")))
             .env(settings::RUN_DIR, text(runs.to_owned()))

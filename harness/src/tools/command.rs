@@ -234,6 +234,7 @@ impl Command {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the one builder")]
     fn prepared(&mut self, group: &Group) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(&self.program);
         command

@@ -65,6 +65,29 @@ const NODE: &[&str] = &["npm_config_*", "NPM_CONFIG_*", "YARN_*", "NODE_EXTRA_CA
 /// Where the recipes of images find Debian's packages.
 const RECIPE: &[&str] = &["DEBIAN_MIRROR"];
 
+/// The toolchain that the user chose, C's too, which some crates are built with; crates' own scripts see all of it.
+const CARGO: &[&str] = &[
+    "CARGO_*",
+    "RUST*",
+    "CC",
+    "CC_*",
+    "CXX",
+    "CXX_*",
+    "AR",
+    "AR_*",
+    "CFLAGS*",
+    "CXXFLAGS*",
+    "LDFLAGS*",
+    "PKG_CONFIG*",
+    "CMAKE*",
+    "SDKROOT",
+    "DEVELOPER_DIR",
+    "MACOSX_DEPLOYMENT_TARGET",
+    "SSH_AUTH_SOCK",
+];
+/// What only somebody who publishes needs.
+const OF_A_PUBLISHER: &[&str] = &["CARGO_REGISTRY_TOKEN"];
+
 /// What points git at another repository or configuration, as a git hook sets it (`git rev-parse --local-env-vars`).
 const OF_A_REPOSITORY: &[&str] = &[
     "GIT_DIR",
@@ -111,8 +134,10 @@ pub enum ChildKind {
     Node,
     /// What says who the user is: an exec plugin of a kubeconfig, a credential helper of the engine's client.
     Credentials,
-    /// cargo, whose toolchain the user's environment describes in ways that no list knows; and our own suite.
+    /// cargo, where it compiles in the background.
     Cargo,
+    /// Our own suite, run by us: it reads its settings from all of it.
+    Suite,
 }
 
 impl ChildKind {
@@ -126,7 +151,8 @@ impl ChildKind {
             Self::Python => &[SYSTEM, NETWORK, PYTHON],
             Self::Node => &[SYSTEM, NETWORK, NODE],
             Self::Credentials => &[SYSTEM, NETWORK, KEYRING, CLOUD, &["SSH_AUTH_SOCK"]],
-            Self::Cargo => &[&["*"]],
+            Self::Cargo => &[SYSTEM, NETWORK, CARGO],
+            Self::Suite => &[&["*"]],
         }
     }
 
@@ -137,7 +163,7 @@ impl ChildKind {
                 None => *entry == name,
             })
         };
-        !is_one(OF_A_REPOSITORY) && self.lists().iter().any(|list| is_one(list))
+        ![OF_A_REPOSITORY, OF_A_PUBLISHER].into_iter().any(is_one) && self.lists().iter().any(|list| is_one(list))
     }
 }
 
@@ -216,7 +242,7 @@ mod tests {
         Environment::new(&pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 
-    const EVERY: [ChildKind; 10] = [
+    const EVERY: [ChildKind; 11] = [
         ChildKind::Program,
         ChildKind::Downloader,
         ChildKind::Git,
@@ -227,6 +253,7 @@ mod tests {
         ChildKind::Node,
         ChildKind::Credentials,
         ChildKind::Cargo,
+        ChildKind::Suite,
     ];
 
     #[rstest]
@@ -242,7 +269,7 @@ mod tests {
     #[case::password("JETSCALE_REGISTRY_PASSWORD")]
     #[case::github("GITHUB_TOKEN")]
     fn no_tool_is_given(#[case] name: &str) {
-        for child in EVERY.into_iter().filter(|child| *child != ChildKind::Cargo) {
+        for child in EVERY.into_iter().filter(|child| *child != ChildKind::Suite) {
             assert_eq!(environment(&[(name, "x")]).of(child), [], "{child:?}");
         }
     }
@@ -258,7 +285,8 @@ mod tests {
     #[case("GIT_CEILING_DIRECTORIES")]
     #[case("GIT_CONFIG_GLOBAL")]
     #[case("GIT_CONFIG_KEY_0")]
-    fn nobody_is_given_anothers_repository(#[case] name: &str) {
+    #[case("CARGO_REGISTRY_TOKEN")]
+    fn nobody_is_given_anothers_repository_or_the_right_to_publish(#[case] name: &str) {
         for child in EVERY {
             assert_eq!(environment(&[(name, "x")]).of(child), [], "{child:?}");
         }
@@ -267,14 +295,14 @@ mod tests {
     #[rstest]
     #[case::everybody("PATH", &EVERY)]
     #[case::language("LC_ALL", &EVERY)]
-    #[case::engine("DOCKER_CONTEXT", &[ChildKind::Engine, ChildKind::Build, ChildKind::Cargo])]
-    #[case::agent("SSH_AUTH_SOCK", &[ChildKind::Engine, ChildKind::Build, ChildKind::Credentials, ChildKind::Cargo])]
-    #[case::cloud("AWS_SECRET_ACCESS_KEY", &[ChildKind::Credentials, ChildKind::Cargo])]
-    #[case::go("GOPROXY", &[ChildKind::Build, ChildKind::Cargo])]
-    #[case::pip("PIP_INDEX_URL", &[ChildKind::Build, ChildKind::Python, ChildKind::Cargo])]
-    #[case::npm("npm_config_registry", &[ChildKind::Node, ChildKind::Cargo])]
-    #[case::rust("RUSTFLAGS", &[ChildKind::Cargo])]
-    #[case::our_setting("GIT_SHA", &[ChildKind::Cargo])]
+    #[case::engine("DOCKER_CONTEXT", &[ChildKind::Engine, ChildKind::Build, ChildKind::Suite])]
+    #[case::agent("SSH_AUTH_SOCK", &[ChildKind::Engine, ChildKind::Build, ChildKind::Credentials, ChildKind::Cargo, ChildKind::Suite])]
+    #[case::cloud("AWS_SECRET_ACCESS_KEY", &[ChildKind::Credentials, ChildKind::Suite])]
+    #[case::go("GOPROXY", &[ChildKind::Build, ChildKind::Suite])]
+    #[case::pip("PIP_INDEX_URL", &[ChildKind::Build, ChildKind::Python, ChildKind::Suite])]
+    #[case::npm("npm_config_registry", &[ChildKind::Node, ChildKind::Suite])]
+    #[case::rust("RUSTFLAGS", &[ChildKind::Cargo, ChildKind::Suite])]
+    #[case::our_setting("GIT_SHA", &[ChildKind::Suite])]
     fn is_given_to(#[case] name: &str, #[case] children: &[ChildKind]) {
         for child in EVERY {
             let given = !environment(&[(name, "x")]).of(child).is_empty();

@@ -111,6 +111,7 @@ impl Tools {
     ///
     /// # Errors
     /// [`Error::Io`] when they cannot be moved.
+    #[expect(clippy::disallowed_methods, reason = "the removal outlives us; its environment is cleared here")]
     pub fn forget_go_caches(&self) -> Result<()> {
         let cache = &self.inner.cache;
         let root = cache.go.parent().unwrap_or(Path::new("/"));

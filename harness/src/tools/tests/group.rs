@@ -112,6 +112,14 @@ async fn a_run() {
     stubborn(Path::new(folder.trim())).run().await.unwrap();
 }
 
+#[expect(clippy::disallowed_methods, reason = "a run as a user starts it, which the test ends")]
+fn start_a_run() -> tokio::process::Child {
+    let mut run = tokio::process::Command::new(std::env::current_exe().unwrap());
+    run.args(["--exact", "tools::tests::group::a_run", "--ignored", "--nocapture"]);
+    run.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    run.spawn().unwrap()
+}
+
 #[rstest]
 #[case::interrupted(Signal::INT)]
 #[case::terminated(Signal::TERM)]
@@ -119,10 +127,7 @@ async fn a_run() {
 #[tokio::test]
 async fn a_run_that_is_ended_takes_all_that_it_started_along(#[case] signal: Signal) {
     let folder = tempfile::tempdir().unwrap();
-    let mut run = tokio::process::Command::new(std::env::current_exe().unwrap());
-    run.args(["--exact", "tools::tests::group::a_run", "--ignored", "--nocapture"]);
-    run.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let mut run = run.spawn().unwrap();
+    let mut run = start_a_run();
     let line = format!("{}\n", folder.path().display());
     run.stdin.as_mut().unwrap().write_all(line.as_bytes()).await.unwrap();
     begun(folder.path()).await;
