@@ -23,6 +23,13 @@ const SYSTEM: &[&str] = &[
     "XDG_DATA_HOME",
     "XDG_STATE_HOME",
     "XDG_RUNTIME_DIR",
+    // Where a version manager, whose shims may stand in PATH for any tool, has its programs.
+    "ASDF_DIR",
+    "ASDF_DATA_DIR",
+    "MISE_CONFIG_DIR",
+    "MISE_DATA_DIR",
+    "PYENV_ROOT",
+    "PYENV_VERSION",
 ];
 /// Proxies, and certificate authorities.
 const NETWORK: &[&str] = &[
@@ -295,6 +302,7 @@ mod tests {
     #[rstest]
     #[case::everybody("PATH", &EVERY)]
     #[case::language("LC_ALL", &EVERY)]
+    #[case::version_manager("PYENV_ROOT", &EVERY)]
     #[case::engine("DOCKER_CONTEXT", &[ChildKind::Engine, ChildKind::Build, ChildKind::Suite])]
     #[case::agent("SSH_AUTH_SOCK", &[ChildKind::Engine, ChildKind::Build, ChildKind::Credentials, ChildKind::Cargo, ChildKind::Suite])]
     #[case::cloud("AWS_SECRET_ACCESS_KEY", &[ChildKind::Credentials, ChildKind::Suite])]
