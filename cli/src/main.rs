@@ -260,6 +260,7 @@ async fn up(settings: Settings) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+#[expect(clippy::disallowed_methods, reason = "cargo in the foreground is the user's: his environment, his Ctrl-C")]
 async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> {
     let project = Project::find(&settings)?;
     let runs = Run::all(&settings).join(format!("verify-{}", std::process::id()));

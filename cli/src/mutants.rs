@@ -96,8 +96,8 @@ async fn of_faults(
     wrong: &mut Vec<String>,
 ) -> Result<String> {
     let catalogue = Catalogue::read(&project.root)?;
-    let suite = Suite::compiled(project).await?;
-    wrong.extend(catalogue.gaps(&suite.scenarios().await?));
+    let suite = Suite::compiled(settings, project).await?;
+    wrong.extend(catalogue.gaps(&suite.scenarios(settings).await?));
     let is_meant = |name: &str| options.filter.as_deref().is_none_or(|filter| name.contains(filter));
     let faults: Vec<_> = catalogue.faults.iter().filter(|fault| is_meant(&fault.name)).cloned().collect();
     let tell = |tried: &Tried| println!("{}", line(tried));

@@ -4,6 +4,7 @@
 //! of ours that the error names. The compiler's own words are not compared: they change with it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![expect(clippy::disallowed_methods, reason = "a test starts processes as a user would, in his environment")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

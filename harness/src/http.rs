@@ -85,7 +85,7 @@ pub fn since(time: SystemTime, other: SystemTime) -> i64 {
     time.duration_since(other).map_or_else(|earlier| -seconds(earlier.duration()), seconds)
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

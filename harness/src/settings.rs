@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::services::Credentials;
 use crate::stage::Stage;
+use crate::tools::Environment;
 
 /// `dev|local|ci|preview|live`; default: the suite's own (e2e: `local`, smoke: `live`).
 pub const STAGE: &str = "JETSCALE_STAGE";
@@ -318,6 +319,8 @@ pub struct Settings {
     pub github_repository: Option<String>,
     /// [`GITHUB_TOKEN`].
     pub github_token: Option<Token>,
+    /// All of it, of which children are given what their list names.
+    pub environment: Environment,
     /// Set names that start with JETSCALE_ and mean nothing to us; worth a warning, no more.
     pub unknown: Vec<String>,
 }
@@ -359,6 +362,7 @@ impl Settings {
             refuse(IDLE_TTL_SECS, get(IDLE_TTL_SECS).unwrap_or_default(), "a whole number of seconds, 0 for no limit")
         })?;
         Ok(Self {
+            environment: Environment::new(variables),
             unknown: unknown_names(variables)?,
             stage: choice(STAGE, get(STAGE), Stage::ALL.map(|stage| (stage.name(), stage)))?,
             deployer: choice(DEPLOYER, get(DEPLOYER), [("skaffold", Deployer::Skaffold), ("helm", Deployer::Helm)])?

@@ -2,6 +2,7 @@
 //! layer where something is not.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![expect(clippy::disallowed_methods, reason = "a test starts processes as a user would, in his environment")]
 
 mod certificates;
 mod faults;

@@ -2,6 +2,7 @@
 //! cluster, which an administrator opened to previews. What differs on EKS: docs/preview.md.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says where")]
+#![expect(clippy::disallowed_methods, reason = "a test starts processes as a user would, in his environment")]
 
 mod apart;
 mod cluster;

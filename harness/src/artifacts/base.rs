@@ -10,7 +10,7 @@ use crate::hash;
 use crate::progress::Step;
 use crate::project::Project;
 use crate::source::{From, Planned, pull_size};
-use crate::tools::Command;
+use crate::tools::ChildKind;
 
 /// How long a pull may take; a hub that cannot be reached says so much sooner.
 const PULL: Duration = Duration::from_secs(300);
@@ -164,7 +164,7 @@ impl Bases<'_> {
         }
         tracing::debug!(reason, "the hub is not used");
         let step = Step::begin(format!("making {} from package registries", names.join(", ")));
-        let mut command = Command::new(self.recipes().join("make"));
+        let mut command = self.engine.tools().program(self.recipes().join("make"), ChildKind::Build);
         for want in missing {
             command = command.arg(want.recipe).arg(self.tag(want)?);
         }

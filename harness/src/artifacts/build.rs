@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::Sources;
 use super::base::{Held, wanted};
+use super::distribution::is_local;
 use super::origin::{Origin, Origins, Revision};
 use super::reference::Reference;
 use super::registry::Registry;
@@ -15,7 +16,7 @@ use crate::descriptor::{self, BUILT, REGISTRY_IMAGE, THIRD_PARTY};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::stage::MayBuild;
-use crate::tools::{Look, Tool};
+use crate::tools::{ChildKind, Command, Look, Tool, Tools};
 
 /// How long all builds may take together; the first one on a slow line downloads everything.
 const BUILD: Duration = Duration::from_secs(1200);
@@ -111,10 +112,7 @@ async fn skaffold_build(
     let output = sources.scratch.join("skaffold-build.json");
     let config = crate::tools::skaffold_config(sources.scratch)?;
     let definition = definition(sources, origins, &build_ca(sources)?)?;
-    let mut command = sources
-        .tools
-        .command(Tool::Skaffold)
-        .await?
+    let mut command = pushing_to(repository, sources.tools.command(Tool::Skaffold).await?, sources.tools)
         // No profile: its deployer would be asked for, and nothing is deployed here.
         .args(["build", "--filename"])
         .arg(&definition)
@@ -205,6 +203,14 @@ pub(crate) fn build_ca(sources: &Sources<'_>) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// A call that pushes; to a registry elsewhere, the client's credential helper may have to ask a cloud.
+fn pushing_to(repository: &str, command: Command, tools: &Tools) -> Command {
+    match is_local(repository.split('/').next().unwrap_or_default()) {
+        true => command,
+        false => command.given(tools.environment(), ChildKind::Credentials),
+    }
+}
+
 /// Pushes images that are not ours, one after another: each is a few layers that are mostly there.
 async fn push_all(engine: &Engine, prefix: &str, held: &[Held]) -> Result<Vec<Artifact>> {
     let mut artifacts = Vec::new();
@@ -225,7 +231,7 @@ async fn push_all(engine: &Engine, prefix: &str, held: &[Held]) -> Result<Vec<Ar
 /// # Errors
 /// [`Error::Command`] when the engine does not push it.
 pub async fn push(engine: &Engine, held: &str, repository: &str) -> Result<Reference> {
-    engine.push(held, repository, BUILD).await?;
+    engine.push(held, repository, |push| pushing_to(repository, push, engine.tools()).limit(BUILD)).await?;
     let pushed = engine.image(repository).await?.map(|image| image.repo_digests).unwrap_or_default();
     let reference = pushed.iter().find(|digest| digest.starts_with(&format!("{repository}@"))).ok_or_else(|| {
         Error::refused(

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::client_config::{ClientConfig, HelperAnswer, Source};
 use base64::Engine as _;
-use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::error::{Error, Result};
 use crate::settings::{self, Login, Settings};
+use crate::tools::{ChildKind, Command, Environment};
 
 /// How long a credential helper may take; some ask a cloud.
 const HELPER: Duration = Duration::from_secs(30);
@@ -24,6 +25,7 @@ pub struct Credentials {
     logins: Vec<Login>,
     docker_config: Option<PathBuf>,
     ca_bundle: Option<PathBuf>,
+    environment: Environment,
 }
 
 impl Credentials {
@@ -31,12 +33,13 @@ impl Credentials {
     pub fn of(settings: &Settings) -> Self {
         let logins = settings.registry_login.iter().cloned().collect();
         let docker_config = Some(settings.docker_config.join("config.json"));
-        Self { logins, docker_config, ca_bundle: settings.ca_bundle.clone() }
+        Self { logins, docker_config, ca_bundle: settings.ca_bundle.clone(), environment: settings.environment.clone() }
     }
 
     /// What the engine's client's configuration in a folder says, and nothing else.
-    pub fn of_client(docker_config: &Path) -> Self {
-        Self { logins: Vec::new(), docker_config: Some(docker_config.join("config.json")), ca_bundle: None }
+    pub fn of_client(docker_config: &Path, environment: &Environment) -> Self {
+        let docker_config = Some(docker_config.join("config.json"));
+        Self { logins: Vec::new(), docker_config, ca_bundle: None, environment: environment.clone() }
     }
 
     /// The same with one more account, which comes before all others.
@@ -54,37 +57,36 @@ impl Credentials {
         if let Some(login) = self.logins.iter().find(|login| login.server == registry) {
             return Ok(Some(login.clone()));
         }
-        let Some(path) = self.docker_config.clone().filter(|path| path.is_file()) else { return Ok(None) };
-        let server = if registry == HUB.0 { HUB.1 } else { registry }.to_owned();
-        let refuse = {
-            let (path, server) = (path.clone(), server.clone());
-            move |why: &str| {
-                Error::refused(
-                    format!("the credentials of {server} in {} cannot be used: {why}", path.display()),
-                    format!("docker login {server}, or set {}", settings::REGISTRY_SERVER),
-                )
-            }
+        let Some(path) = self.docker_config.as_ref().filter(|path| path.is_file()) else { return Ok(None) };
+        let server = if registry == HUB.0 { HUB.1 } else { registry };
+        let refuse = |why: &str| {
+            Error::refused(
+                format!("the credentials of {server} in {} cannot be used: {why}", path.display()),
+                format!("docker login {server}, or set {}", settings::REGISTRY_SERVER),
+            )
         };
-        let asked = tokio::task::spawn_blocking(move || {
-            let file = std::fs::File::open(&path).map_err(|_| CredentialRetrievalError::ConfigReadError)?;
-            get_credential_from_reader(file, &server)
-        });
-        let found = match tokio::time::timeout(HELPER, asked).await {
-            Ok(Ok(found)) => found,
-            Ok(Err(_)) => return Err(refuse("its credential helper could not be run")),
-            Err(_) => return Err(refuse("its credential helper does not answer")),
+        let text = std::fs::read_to_string(path).map_err(|_| refuse("it cannot be read"))?;
+        let account = ClientConfig::parse(&text).and_then(|config| config.source(server)).map_err(refuse)?;
+        let account = match account {
+            Source::Nowhere => return Ok(None),
+            Source::Account(username, password) => Some((username, password)),
+            Source::Helper(helper) => self.ask(&helper, server).await.map_err(|why| refuse(&why))?,
         };
-        match found {
-            Ok(DockerCredential::UsernamePassword(username, password)) => {
-                Ok(Some(Login { server: registry.to_owned(), username, password }))
-            }
-            Ok(DockerCredential::IdentityToken(_)) => Err(refuse("an identity token cannot be handed to a cluster")),
-            Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(None),
+        Ok(account.map(|(username, password)| Login { server: registry.to_owned(), username, password }))
+    }
+
+    /// What a credential helper says of a server: a name and a password, or that it knows none.
+    ///
+    /// What it prints may hold a secret, and is not shown.
+    async fn ask(&self, helper: &str, server: &str) -> Result<Option<(String, String)>, String> {
+        let program = format!("docker-credential-{helper}");
+        let command = Command::new(&program).given(&self.environment, ChildKind::Credentials);
+        match command.arg("get").input(server).limit(HELPER).run().await {
+            Ok(output) => HelperAnswer::read(&output.stdout).map(Some),
             // A helper that knows nothing of a server says so by failing (docker-credential-helpers).
-            Err(CredentialRetrievalError::HelperFailure { stdout, .. }) if stdout.contains("not found") => Ok(None),
-            // What a helper prints may hold a secret.
-            Err(CredentialRetrievalError::HelperFailure { helper, .. }) => Err(refuse(&format!("{helper} fails"))),
-            Err(other) => Err(refuse(&other.to_string())),
+            Err(Error::Command(failure)) if failure.tail.contains("not found") => Ok(None),
+            Err(Error::Command(failure)) => Err(format!("{program} fails ({})", failure.status)),
+            Err(_) => Err(format!("{program} fails")),
         }
     }
 
@@ -98,6 +100,11 @@ impl Credentials {
         let text = std::fs::read(path).map_err(Error::io(say()))?;
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
         Ok(found.map_err(Error::malformed(say()))?.into_iter().map(|der| der.to_vec()).collect())
+    }
+
+    /// The environment, for proxies.
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
     }
 
     /// Where an account was looked for, for an error.
@@ -138,7 +145,10 @@ mod tests {
     fn from_file(text: &str) -> (tempfile::TempDir, Credentials) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.json"), text).unwrap();
-        let credentials = Credentials::of_client(folder.path());
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        let pairs = [("PATH", path.as_str()), ("AWS_PROFILE", "me"), ("GITHUB_TOKEN", "hunter2")];
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let credentials = Credentials::of_client(folder.path(), &Environment::new(&pairs.into()));
         (folder, credentials)
     }
 
@@ -180,6 +190,40 @@ mod tests {
         assert_eq!(credentials.authorities().unwrap(), [one.der().to_vec(), two.der().to_vec()]);
         credentials.ca_bundle = Some("/nowhere/ca.pem".into());
         assert!(credentials.authorities().unwrap_err().report().contains("/nowhere/ca.pem"));
+    }
+
+    /// Credentials whose client's configuration names a helper, which is this script.
+    fn from_helper(script: &str) -> (tempfile::TempDir, Credentials) {
+        let (folder, credentials) = from_file("{\"credsStore\": \"test\"}");
+        crate::tools::install(folder.path(), "docker-credential-test", script);
+        (folder, credentials)
+    }
+
+    #[tokio::test]
+    async fn a_helper_is_asked_with_what_it_needs() {
+        let script = "#!/bin/sh\nread -r server\n\
+                      printf '{\"Username\": \"%s\", \"Secret\": \"%s\"}' \"$1 $server\" \"$AWS_PROFILE$GITHUB_TOKEN\"\n";
+        let (_folder, credentials) = from_helper(script);
+        let found = credentials.at("r.example").await.unwrap().unwrap();
+        assert_eq!((found.username.as_str(), found.password.as_str()), ("get r.example", "me"));
+    }
+
+    #[rstest::rstest]
+    #[case::unknown("echo credentials not found in native keychain; exit 1", None)]
+    #[case::fails("echo hunter2; exit 1", Some("docker-credential-test fails (exit status: 1)"))]
+    #[case::nonsense("echo hunter2", Some("its helper's answer cannot be read"))]
+    #[case::token("echo '{\"Username\": \"<token>\", \"Secret\": \"hunter2\"}'", Some("identity token"))]
+    #[tokio::test]
+    async fn a_helper_that_gives_no_account(#[case] script: &str, #[case] says: Option<&str>) {
+        let (_folder, credentials) = from_helper(&format!("#!/bin/sh\n{script}\n"));
+        match (credentials.at("r.example").await, says) {
+            (found, None) => assert_eq!(found.unwrap(), None),
+            (Ok(found), Some(_)) => panic!("{found:?}"),
+            (Err(error), Some(says)) => {
+                let text = error.report();
+                assert!(text.contains(says) && !text.contains("hunter2"), "{text}");
+            }
+        }
     }
 
     #[tokio::test]

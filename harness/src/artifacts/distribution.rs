@@ -113,7 +113,12 @@ impl<'a> At<'a> {
         let extra_root_certificates = credentials.authorities()?.into_iter().map(authority).collect();
         // As the engine's client does: on this machine itself a registry needs no certificate.
         let plain = if is_local(registry) { vec![registry.to_owned()] } else { Vec::new() };
-        let client = Client::new(ClientConfig {
+        // Named here, the proxies of this process's environment are not looked at: with them, loopback would be.
+        let environment = credentials.environment();
+        let client = Client::try_from(ClientConfig {
+            http_proxy: environment.proxy("http"),
+            https_proxy: environment.proxy("https"),
+            no_proxy: Some(environment.no_proxy(&[])),
             protocol: ClientProtocol::HttpsExcept(plain),
             extra_root_certificates,
             // Else a request for each piece that comes in.
@@ -122,7 +127,8 @@ impl<'a> At<'a> {
             read_timeout: Some(ASK),
             user_agent: concat!("jetscale-harness/", env!("CARGO_PKG_VERSION")),
             ..ClientConfig::default()
-        });
+        })
+        .map_err(Error::malformed(format!("make a client for the registry {registry}")))?;
         client.store_auth_if_needed(registry, &auth).await;
         Ok(Self { reference, client, credentials, user, auth })
     }
@@ -268,7 +274,45 @@ pub(super) fn is_local(registry: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::io::{BufRead, BufReader, Write};
+
     use rstest::rstest;
+
+    use super::super::{Credentials, Reference};
+    use crate::tools::Environment;
+
+    /// A registry on loopback that holds nothing.
+    fn empty_registry() -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let _ = lines.map(Result::unwrap).take_while(|line| !line.is_empty()).count();
+                let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_registry_on_this_machine_is_reached_without_a_proxy() {
+        let folder = tempfile::tempdir().unwrap();
+        // Nobody listens there.
+        let pairs =
+            ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name.to_owned(), "http://127.0.0.1:9".to_owned()));
+        let environment = Environment::new(&BTreeMap::from(pairs));
+        let credentials = Credentials::of_client(folder.path(), &environment);
+        let digest = format!("sha256:{}", crate::hash::text("x"));
+        let reference =
+            |registry: &str| Reference { repository: format!("{registry}/x"), tag: None, digest: digest.clone() };
+        let error = super::platforms(&reference(&empty_registry()), &credentials).await.unwrap_err().report();
+        assert!(error.contains("does not hold") && !error.contains("refused"), "{error}");
+        let error = super::platforms(&reference("registry.invalid"), &credentials).await.unwrap_err().report();
+        assert!(error.contains("refused"), "the proxy was not asked: {error}");
+    }
 
     #[rstest]
     #[case("127.0.0.1:5000", true)]

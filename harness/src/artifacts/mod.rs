@@ -2,6 +2,7 @@
 
 mod base;
 mod build;
+mod client_config;
 mod credentials;
 mod distribution;
 mod given;

@@ -9,7 +9,7 @@ use super::set::DIRTY;
 use crate::descriptor::{BUILT, Built};
 use crate::error::{Error, Result};
 use crate::run::private_folder;
-use crate::tools::{Command, Tool, Tools};
+use crate::tools::{ChildKind, Tools};
 
 /// What is built from.
 #[derive(Debug)]
@@ -71,11 +71,10 @@ impl Origins {
         for Origin { image, folder: context, .. } in &mut self.images {
             let (archive, into) = (folder.join(format!("{}.tar", image.name)), folder.join(image.name));
             private_folder(&into)?;
-            // The permissions that a checkout gives; git's own default lets a group write.
-            let git = tools.command(Tool::Git).await?.args(["-c", "tar.umask=0022", "archive", "--format=tar"]);
-            let git = git.arg("--output").arg(&archive);
-            git.arg("HEAD").folder(context).run().await?;
-            Command::new("tar")
+            let git = tools.git_archive(context).await?.arg("--format=tar").arg("--output").arg(&archive);
+            git.arg("HEAD").run().await?;
+            tools
+                .program("tar", ChildKind::Program)
                 .arg("--extract")
                 .arg("--file")
                 .arg(&archive)
@@ -116,7 +115,7 @@ pub(super) struct Revision {
 impl Revision {
     async fn of(tools: &Tools, folder: &Path) -> Result<Self> {
         let git = async |args: &[&str]| {
-            let command = tools.command(Tool::Git).await?.args(args.iter().copied()).folder(folder);
+            let command = tools.git(folder).await?.args(args.iter().copied());
             Ok::<_, Error>(command.run().await?.stdout.trim().to_owned())
         };
         let head = match git(&["show", "--no-patch", "--format=%H %cI", "HEAD"]).await {
@@ -162,7 +161,7 @@ impl Revision {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Settings;
+    use crate::tools::scratch;
 
     #[test]
     fn only_clean_commits_are_official() {
@@ -180,16 +179,12 @@ mod tests {
         }
     }
 
-    async fn git(folder: &Path, args: &[&str]) {
-        let who = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.com"];
-        let git = Command::new("git").args(who).args(args.iter().copied()).folder(folder);
-        git.run().await.unwrap();
-    }
-
     #[tokio::test]
     async fn an_official_image_is_of_what_its_commit_holds() {
-        let (tree, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let tools = Tools::new(&Settings::from_environment().unwrap());
+        let (tree, scratch, home) =
+            (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let tools = scratch::tools(home.path(), &[]);
+        let git = async |folder: &Path, args: &[&str]| drop(scratch::git(&tools, folder, args).await);
         let context = tree.path().join("apps/backend");
         std::fs::create_dir_all(&context).unwrap();
         let write = |name: &str, text: &str| std::fs::write(context.join(name), text).unwrap();

@@ -8,6 +8,7 @@ use super::node_image::{self, Wants};
 use super::record::{Identity, Phase, Record};
 use super::Cluster;
 use crate::artifacts;
+use crate::descriptor::REGISTRY;
 use crate::engine::{Container, Engine, Image, Mark, Network, Seen};
 use crate::error::{Error, Result};
 use crate::k8s;
@@ -76,6 +77,14 @@ pub async fn ensure(change: &Change<'_>, home: &Home, record: &mut Record, wants
         .arg(home.kubeconfig())
         .env(NETWORK, &identity.name)
         .input(config(&text, &image, home.has_host_ports())?)
+        // kind hands proxies on to the node, and names there neither the registry beside the cluster nor Services.
+        .envs(tools.environment().without_proxy(&[
+            REGISTRY,
+            &artifacts::container_name(&identity.name),
+            &node,
+            ".svc",
+            ".cluster.local",
+        ]))
         .limit(CREATE)
         .holding(Some(change.lock().descriptor()?))
         .telling(step.teller())

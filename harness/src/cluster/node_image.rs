@@ -10,7 +10,7 @@ use crate::progress::Step;
 use crate::project::Project;
 use crate::settings::Settings;
 use crate::source::{From, Planned, pull_size, size_of};
-use crate::tools::{Command, Tools};
+use crate::tools::{ChildKind, Tools};
 
 /// How long a pull may take; a hub that cannot be reached says so much sooner.
 const PULL: Duration = Duration::from_secs(900);
@@ -199,10 +199,11 @@ async fn load(wants: &Wants<'_>, pinned: &Pinned, archive: &std::path::Path) -> 
     let step = Step::begin(format!("loading the node image from {}", archive.display()));
     // The archive's window is larger than zstd's default.
     let script = "set -o pipefail; zstd -dcq --long=31 \"$1\" | docker load --quiet";
-    Command::new("bash")
+    wants
+        .tools
+        .program("bash", ChildKind::Engine)
         .args(["-c", script, "bash"])
         .arg(archive)
-        .env("PATH", wants.tools.search_path())
         .limit(LOAD)
         .on_failure("install zstd (apt-get install zstd), or unset JETSCALE_TOOLBOX")
         .run()

@@ -105,6 +105,7 @@ fn program() -> std::path::PathBuf {
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be started; [`Error::Deadline`] when an older one does not end.
+#[expect(clippy::disallowed_methods, reason = "the reaper outlives us, and reads the settings that we have")]
 pub async fn ensure(home: &Home) -> Result<()> {
     match running(home)? {
         Some(Some(running)) if running.built >= built() => {

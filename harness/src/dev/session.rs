@@ -23,7 +23,7 @@ use crate::progress::Step;
 use crate::project::Project;
 use crate::run::{Run, write_json};
 use crate::settings::DEV_INPUTS;
-use crate::tools::{Look, Tool, Tools};
+use crate::tools::{ChildKind, Look, Tool, Tools};
 
 /// How long Tilt may take to answer.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -58,6 +58,10 @@ pub struct Start<'a> {
 
 impl Start<'_> {
     /// `tilt`, with the cluster, its page's address and the answer to the Tiltfile's question.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "Tilt is the user's in the foreground, and outlives us in the background"
+    )]
     async fn command(&self, task: &str, inputs: &Path, folder: &Path, held: Vec<&Lock>) -> Result<Command> {
         let Look::Found(found) = self.tools.look(Tool::Tilt).await? else {
             return Err(Error::refused("there is no tilt", "cargo stack setup"));
@@ -102,6 +106,10 @@ impl Start<'_> {
         let output = File::create(&log).map_err(Error::io(say()))?;
         let both = output.try_clone().map_err(Error::io(say()))?;
         let mut command = self.command("up", &inputs, &tree, vec![&lock]).await?;
+        // The foreground's is the user's own; this one is given what it needs.
+        let (given, own) = (self.tools.environment().of(ChildKind::Engine), command.as_std().get_envs());
+        let own: Vec<_> = own.filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
+        command.env_clear().envs(given).envs(own);
         command.arg("--stream").env("TILT_CONFIG", &config).stdin(Stdio::null()).stdout(output).stderr(both);
         // Not the runner's group, which a test's time-out kills.
         command.as_std_mut().process_group(0);

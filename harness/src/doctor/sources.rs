@@ -9,7 +9,7 @@ use super::{Check, Verdict};
 use crate::engine::Host;
 use crate::http::{Options, Reader};
 use crate::settings::Settings;
-use crate::tools::Command;
+use crate::tools::{ChildKind, Command};
 
 const GROUP: &str = "sources";
 /// How long a tool may take to say where it is set to look; then its default counts.
@@ -86,7 +86,7 @@ fn place(url: &str) -> String {
 }
 
 async fn go_modules(settings: &Settings) -> Option<String> {
-    let asked = Command::new("go").args(["env", "GOPROXY"]).env("PATH", settings.path.clone()).limit(ASKED);
+    let asked = Command::new("go").given(&settings.environment, ChildKind::Build).args(["env", "GOPROXY"]).limit(ASKED);
     let proxies = asked.run().await.ok()?.stdout;
     Some(format!("{}/sigs.k8s.io/kind/@v/v0.33.0.info", first_proxy(proxies.trim())?))
 }
@@ -104,8 +104,8 @@ const DEFAULT_INDEX: &str = "from pip._internal.models.index import PyPI; print(
 
 async fn pypi(settings: &Settings) -> Option<String> {
     let ask = async |program: &str, args: &[&str]| {
-        let command = Command::new(program).args(args.iter().copied());
-        let answer = command.env("PATH", settings.path.clone()).limit(ASKED).run().await.ok()?;
+        let command = Command::new(program).given(&settings.environment, ChildKind::Python);
+        let answer = command.args(args.iter().copied()).limit(ASKED).run().await.ok()?;
         Some(answer.stdout.trim().to_owned()).filter(|index| index.starts_with("http"))
     };
     let index = match &settings.pip_index {

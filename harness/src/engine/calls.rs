@@ -67,13 +67,13 @@ impl Engine {
         self.docker()?.args(["pull", "--quiet", image]).limit(limit).run().await.map(drop)
     }
 
-    /// Gives an image that it holds another name, and pushes it there.
+    /// Gives an image that it holds another name, and pushes it there; `given` says what the pushing call gets besides.
     ///
     /// # Errors
     /// [`Error::Command`] when the registry does not take it.
-    pub async fn push(&self, held: &str, repository: &str, limit: Duration) -> Result<()> {
+    pub async fn push(&self, held: &str, repository: &str, given: impl FnOnce(Command) -> Command) -> Result<()> {
         self.docker()?.args(["tag", held, repository]).run().await?;
-        self.docker()?.args(["push", "--quiet", repository]).limit(limit).run().await.map(drop)
+        given(self.docker()?.args(["push", "--quiet", repository])).run().await.map(drop)
     }
 
     /// The call that builds an image by BuildKit; arguments follow.

@@ -10,7 +10,7 @@ use super::runtime;
 use crate::error::{Error, Result};
 use crate::progress::{Step, Teller};
 use crate::settings::Settings;
-use crate::tools::Command;
+use crate::tools::{ChildKind, Command, Environment};
 
 /// How long the packages may take to arrive and to be set up.
 const INSTALLED: Duration = Duration::from_secs(900);
@@ -26,7 +26,7 @@ const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Cancelled or killed: what apt was doing is left half done, and apt says how to go on (`dpkg --configure -a`).
 pub(super) async fn install(settings: &Settings, host: &Host, place: &Place, record: &mut Record) -> Result<()> {
     let step = Step::begin("installing the container engine from the distribution");
-    let apt = Apt { teller: step.teller() };
+    let apt = Apt { environment: &settings.environment, teller: step.teller() };
     let has = |name: &str| program(name, settings).is_some();
     let missing = Missing {
         engine: host.dockerd.is_none(),
@@ -83,13 +83,15 @@ impl Missing {
     }
 }
 
-struct Apt {
+struct Apt<'a> {
+    environment: &'a Environment,
     teller: Teller,
 }
 
-impl Apt {
+impl Apt<'_> {
     fn command(&self, program: &str) -> Command {
         Command::new(program)
+            .given(self.environment, ChildKind::Downloader)
             .env("DEBIAN_FRONTEND", "noninteractive")
             .env("NEEDRESTART_SUSPEND", "1")
             .env("LC_ALL", "C.UTF-8")

@@ -22,7 +22,7 @@ pub use record::uninstall_hint;
 pub(crate) use absence::{Absence, address, decide, look};
 #[cfg(test)]
 pub(crate) use host::Capabilities;
-pub(crate) use host::Host;
+pub(crate) use host::{Host, SYSTEM_PATH};
 
 use base64::Engine as _;
 
@@ -138,6 +138,11 @@ impl Engine {
         let asked = self.docker().ok()?.args(["info", "--format", "{{.DockerRootDir}}"]).limit(Duration::from_secs(20));
         let root = PathBuf::from(asked.run().await.ok()?.stdout.trim());
         root.is_dir().then_some(root)
+    }
+
+    /// Where its client was found.
+    pub(crate) fn tools(&self) -> &Tools {
+        &self.tools
     }
 
     /// A call of the engine's client.

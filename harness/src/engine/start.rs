@@ -18,7 +18,7 @@ use super::{Engine, absence::Absence};
 use crate::error::{Error, Result};
 use crate::progress::{Step, Teller};
 use crate::settings::Settings;
-use crate::tools::Command;
+use crate::tools::{ChildKind, Command};
 
 /// How long an engine of this machine may take to answer.
 const ANSWERS: Duration = Duration::from_secs(60);
@@ -35,6 +35,7 @@ const LOG_LINES: usize = 20;
 pub(super) async fn by_systemd(engine: &Engine, settings: &Settings) -> Result<()> {
     let step = Step::begin("starting the container engine");
     Command::new("systemctl")
+        .given(&settings.environment, ChildKind::Program)
         .args(["start", "docker"])
         .on_failure("journalctl --unit docker --no-pager --lines 30")
         .telling(step.teller())
@@ -52,7 +53,7 @@ pub(super) async fn by_app(engine: &Engine, settings: &Settings, app: App) -> Re
         App::Colima => ("starting colima", Command::new("colima").arg("start")),
     };
     let step = Step::begin(what);
-    command.env("PATH", settings.path.clone()).limit(VIRTUAL_MACHINE).telling(step.teller()).run().await?;
+    command.given(&settings.environment, ChildKind::Engine).limit(VIRTUAL_MACHINE).telling(step.teller()).run().await?;
     until_it_answers(engine, settings, VIRTUAL_MACHINE, &step.teller(), || Ok(())).await?;
     step.done();
     Ok(())
@@ -149,6 +150,7 @@ fn remove_stale(path: &Path, program: &str) -> Result<Option<u32>> {
 }
 
 /// Starts it in a session of its own, with the log for its output and no other descriptor.
+#[expect(clippy::disallowed_methods, reason = "the engine outlives us; its environment is cleared here")]
 #[expect(
     unsafe_code,
     reason = "std has no way to make a session; only calls of the system happen between fork and exec"

@@ -3,6 +3,7 @@
 pub mod ailment;
 mod apply;
 pub mod diagnose;
+pub(crate) mod exec_plugin;
 mod feed;
 pub mod forward;
 pub mod job;
@@ -18,6 +19,7 @@ pub mod workload;
 
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_timeout::TimeoutConnector;
@@ -31,7 +33,9 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use tower::retry::RetryLayer;
 use tower::{BoxError, ServiceBuilder};
 
+use crate::tools::Environment;
 use crate::{Error, Result};
+use exec_plugin::{AuthorizeLayer, ExecPlugin};
 
 pub use apply::apply;
 pub use diagnose::diagnose;
@@ -53,6 +57,16 @@ pub const FIELD_MANAGER: &str = "jetscale-harness";
 /// # Errors
 /// The file cannot be read or lacks the context.
 pub async fn connect(kubeconfig: &Path, context: &str) -> Result<kube::Client> {
+    connect_with(kubeconfig, context, &Environment::default()).await
+}
+
+/// The same for a context of the user's own, whose exec plugin may need a part of his environment.
+///
+/// The plugin is asked once before this returns, and again when its token expires or is refused.
+///
+/// # Errors
+/// As [`connect`]; [`Error::Refused`] when the plugin gives nothing that can be used within 20 s.
+pub async fn connect_with(kubeconfig: &Path, context: &str, environment: &Environment) -> Result<kube::Client> {
     crate::http::install_tls();
     let what = || format!("connect to the context {context:?} of {}", kubeconfig.display());
     let failed = |source: kube::config::KubeconfigError| Error::Malformed { what: what(), source: Box::new(source) };
@@ -67,14 +81,15 @@ pub async fn connect(kubeconfig: &Path, context: &str) -> Result<kube::Client> {
             "use a context that reaches its cluster without a proxy",
         ));
     }
-    let config = Config::from_custom_kubeconfig(file, &options).await.map_err(failed)?;
-    client(&config).map_err(Error::kube(what()))
+    let mut config = Config::from_custom_kubeconfig(file, &options).await.map_err(failed)?;
+    let plugin = ExecPlugin::take(&mut config.auth_info, context, kubeconfig, environment).await?;
+    client(&config, plugin).map_err(Error::kube(what()))
 }
 
-/// What `Client::try_from` makes, but for two things: `HTTPS_PROXY` is not looked at, which is ambient
-/// and wrong for a cluster on this machine; and TCP sends at once, since Nagle's algorithm costs the
+/// What `Client::try_from` makes, but for three things: an exec plugin is asked by us; `HTTPS_PROXY` is not looked at, which
+/// is ambient and wrong for a cluster on this machine; and TCP sends at once, since Nagle's algorithm costs the
 /// first request of each TLS connection 40 ms, and each watch and forward is a connection.
-fn client(config: &Config) -> kube::Result<kube::Client> {
+fn client(config: &Config, plugin: Option<Arc<ExecPlugin>>) -> kube::Result<kube::Client> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -87,6 +102,7 @@ fn client(config: &Config) -> kube::Result<kube::Client> {
         .layer(config.base_uri_layer())
         .layer(RetryLayer::new(RetryPolicy::server_retry()))
         .option_layer(config.auth_layer()?)
+        .option_layer(plugin.map(AuthorizeLayer))
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service(http);

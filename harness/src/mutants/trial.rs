@@ -22,7 +22,7 @@ use crate::project::Project;
 use crate::run::private_folder;
 use crate::settings::{self, Settings};
 use crate::stage::Stage;
-use crate::tools::Command;
+use crate::tools::{ChildKind, Command, Tools};
 
 /// How long one scenario may take, with provisioning and deploying what it is about.
 const SCENARIO: Duration = Duration::from_secs(600);
@@ -86,12 +86,19 @@ impl Suite {
     ///
     /// # Errors
     /// [`Error::Command`] when it does not compile.
-    pub async fn compiled(project: &Project) -> Result<Self> {
+    pub async fn compiled(settings: &Settings, project: &Project) -> Result<Self> {
         #[derive(Deserialize)]
         struct Message {
             executable: Option<PathBuf>,
         }
-        let cargo = Command::new("cargo").args(["test", "--package", "e2e", "--test", "e2e", "--no-run"]);
+        let cargo = Command::new("cargo").given(&settings.environment, ChildKind::Cargo).args([
+            "test",
+            "--package",
+            "e2e",
+            "--test",
+            "e2e",
+            "--no-run",
+        ]);
         let cargo = cargo.args(["--message-format", "json"]).folder(&project.root).limit(COMPILE);
         let output = cargo.run().await?.stdout;
         let mut messages = output.lines().rev().filter_map(|line| serde_json::from_str::<Message>(line).ok());
@@ -118,8 +125,9 @@ impl Suite {
     ///
     /// # Errors
     /// [`Error::Command`] when it cannot list them.
-    pub async fn scenarios(&self) -> Result<Vec<String>> {
-        let listed = Command::new(&self.0).arg("--list").run().await?.stdout;
+    pub async fn scenarios(&self, settings: &Settings) -> Result<Vec<String>> {
+        let listed =
+            Command::new(&self.0).given(&settings.environment, ChildKind::Suite).arg("--list").run().await?.stdout;
         Ok(listed.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
     }
 }
@@ -231,11 +239,11 @@ impl<'a> Copy<'a> {
         let root = copy.root();
         std::fs::copy(&suite.0, copy.suite_file()).map_err(Error::io("copy the suite"))?;
         let clone = ["clone", "--quiet", "--no-hardlinks", "--"].map(std::ffi::OsString::from);
-        Command::new("git").args(clone).arg(&original.root).arg(&root).run().await?;
+        let tools = Tools::new(settings);
+        tools.git(copy.folder.path()).await?.args(clone).arg(&original.root).arg(&root).run().await?;
         // What is not committed yet is judged too.
-        let changed =
-            Command::new("git").args(["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"]);
-        let changed = changed.folder(&original.root).run().await?.stdout;
+        let changed = ["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"];
+        let changed = tools.git(&original.root).await?.args(changed).run().await?.stdout;
         for file in changed.split('\0').filter(|file| !file.is_empty()) {
             let (from, to) = (original.root.join(file), root.join(file));
             if from.is_file() { write(&to, &read(&from)?)? } else { remove_file(&to)? }
@@ -320,6 +328,7 @@ impl<'a> Copy<'a> {
     fn suite(&self, runs: &Path) -> Command {
         let text = |path: PathBuf| path.display().to_string();
         Command::new(self.suite_file())
+            .given(&self.settings.environment, ChildKind::Suite)
             .folder(&self.root())
             .env(settings::CARGO_MANIFEST_DIR, text(self.root().join("e2e")))
             .env(settings::RUN_DIR, text(runs.to_owned()))

@@ -21,7 +21,7 @@ const PRODUCTION: [&str; 4] = ["prod", "production", "prd", "live"];
 /// [`Error::Kube`] when it does not answer.
 pub async fn connect(settings: &Settings, tools: &Tools) -> Result<Cluster> {
     let context = allowed(settings.kube_context.as_deref(), settings.kube_context_allow.as_deref())?;
-    let client = k8s::connect(&settings.kubeconfig, context).await?;
+    let client = k8s::connect_with(&settings.kubeconfig, context, &settings.environment).await?;
     let api: Api<Namespace> = Api::all(client.clone());
     let what = format!("reach the cluster of the context {context:?}");
     if k8s::call(&what, api.get_opt(PREVIEWS_NAMESPACE)).await?.is_none() {

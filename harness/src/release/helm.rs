@@ -10,8 +10,9 @@ use kube::api::ListParams;
 use super::plan::Plan;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
+use crate::k8s;
 use crate::settings::Deployer;
-use crate::tools::{Command, Output, Tool, Tools};
+use crate::tools::{ChildKind, Command, Output, Tool, Tools};
 
 /// How long one call may take: none of them waits for pods.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -62,12 +63,18 @@ impl History {
     }
 }
 
+/// A call of a tool that reaches the cluster: where an exec plugin says who we are, the tool starts it, within its own
+/// deadline, and hands down what the plugin needs.
+pub(super) fn reaching(cluster: &Cluster, command: Command) -> Command {
+    match k8s::exec_plugin::is_used(&cluster.kubeconfig, &cluster.context) {
+        true => command.given(cluster.tools.environment(), ChildKind::Credentials),
+        false => command,
+    }
+}
+
 /// `helm` on the release of a plan, with the cluster named.
 async fn on(cluster: &Cluster, plan: &Plan) -> Result<Command> {
-    Ok(cluster
-        .tools
-        .command(Tool::Helm)
-        .await?
+    Ok(reaching(cluster, cluster.tools.command(Tool::Helm).await?)
         .arg("--kubeconfig")
         .arg(&cluster.kubeconfig)
         .args(["--kube-context", &cluster.context, "--namespace", &plan.namespace])

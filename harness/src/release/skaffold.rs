@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
+use super::helm::reaching;
 use super::plan::Plan;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
@@ -20,10 +21,7 @@ const LIMIT: Duration = Duration::from_secs(240);
 pub(super) async fn deploy(cluster: &Cluster, plan: &Plan, scratch: &Path, lock: Option<OwnedFd>) -> Result<()> {
     let artifacts = scratch.join("deploy-artifacts.json");
     write_json(&artifacts, &plan.artifacts)?;
-    cluster
-        .tools
-        .skaffold_with_helm()
-        .await?
+    reaching(cluster, cluster.tools.skaffold_with_helm().await?)
         .args(["deploy", "--profile", &plan.profile, "--build-artifacts"])
         .arg(&artifacts)
         .arg("--kubeconfig")

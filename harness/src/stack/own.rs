@@ -122,7 +122,7 @@ impl OwnStack {
     pub async fn docker_login(&self, login: &Login, folder: &Path) -> Result<Credentials> {
         let fixtures = self.stack.fixtures();
         fixtures.engine().await?.login(login, folder, &fixtures.settings).await?;
-        Ok(Credentials::of_client(folder))
+        Ok(Credentials::of_client(folder, &fixtures.settings.environment))
     }
 
     fn workload(&self, component: &Component) -> Workload {

@@ -181,14 +181,13 @@ impl Tools {
         let Some(Build::Cargo { package, version, .. }) = entry.build else {
             return Err(cannot(entry, "crates.io does not carry it"));
         };
-        super::Command::new("cargo")
+        self.program("cargo", super::ChildKind::Cargo)
             .args(["install", "--locked", "--no-track", "--root"])
             .arg(part)
             // Not the checkout's own target folder, whose lock the cargo that runs us may hold.
             .arg("--target-dir")
             .arg(target)
             .arg(format!("{package}@{version}"))
-            .env("PATH", self.search_path())
             .folder(Path::new("/"))
             .limit(BUILD)
             .holding(Some(turn.descriptor()?))

@@ -1,15 +1,19 @@
-//! One call of a command-line tool: a deadline, its output, and a failure that can be pasted.
+//! One call of a command-line tool: the environment that it needs, a deadline for it and all that it starts, its output,
+//! and a failure that can be pasted.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use command_fds::CommandFdExt;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 
+use super::environment::{ChildKind, Environment};
+use super::group::Group;
 use crate::error::{CommandFailure, Error, Result};
 use crate::progress::Teller;
 
@@ -17,12 +21,17 @@ use crate::progress::Teller;
 const BUSY: usize = 50;
 /// How many of the last lines a failure shows.
 const TAIL: usize = 30;
+/// How long what a command wrote is read after its end: somebody who left its group may hold the other end open.
+const REST: Duration = Duration::from_secs(2);
 
 /// A call that can be changed until it is run.
+///
+/// It starts with an empty environment; [`Command::given`] adds what a tool of its kind needs of the user's.
 #[derive(Debug)]
 pub struct Command {
     program: PathBuf,
     args: Vec<OsString>,
+    given: Vec<(String, String)>,
     envs: Vec<(String, String)>,
     folder: Option<PathBuf>,
     input: Option<String>,
@@ -31,6 +40,7 @@ pub struct Command {
     next: Option<String>,
     teller: Option<Teller>,
     output_too: bool,
+    hides_output: bool,
 }
 
 /// What a successful command wrote.
@@ -46,6 +56,7 @@ impl Command {
         Self {
             program: program.into(),
             args: Vec::new(),
+            given: Vec::new(),
             envs: Vec::new(),
             folder: None,
             input: None,
@@ -54,6 +65,7 @@ impl Command {
             next: None,
             teller: None,
             output_too: false,
+            hides_output: false,
         }
     }
 
@@ -71,7 +83,14 @@ impl Command {
         self
     }
 
-    /// Sets a variable of its environment.
+    /// Gives it what such a child needs of the user's environment; a call that is printed does not show that.
+    #[must_use]
+    pub fn given(mut self, environment: &Environment, child: ChildKind) -> Self {
+        self.given.extend(environment.of(child));
+        self
+    }
+
+    /// Sets a variable of its environment; it comes before what is given.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.envs.push((name.to_owned(), value.into()));
@@ -134,6 +153,13 @@ impl Command {
         self.telling(teller)
     }
 
+    /// Leaves its standard output, which holds a secret, out of what a failure shows.
+    #[must_use]
+    pub fn hiding_output(mut self) -> Self {
+        self.hides_output = true;
+        self
+    }
+
     /// The call as a person could paste it into a shell; values of variables named like secrets are left out.
     pub fn line(&self) -> String {
         let quoted = |text: &str| shlex::try_quote(text).map_or_else(|_| format!("{text:?}"), |text| text.into_owned());
@@ -155,53 +181,77 @@ impl Command {
         }
     }
 
-    /// Runs it to its end.
+    /// Runs it to its end, which is the end of all that it started, unless that left its process group.
     ///
-    /// Dropped before that, the command is killed; what it started itself may go on.
+    /// After a deadline they are asked to end (SIGTERM), and killed 2 s later; this returns when they are gone. Dropped
+    /// before that, they are killed. When this process ends, by a signal or not, they end too, within 2 s; until then
+    /// they hold the lock that they were given by [`Command::holding`].
     ///
     /// # Errors
     /// [`Error::Command`] when it cannot be started, exits with another status than 0, or its deadline passes.
     pub async fn run(mut self) -> Result<Output> {
         let line = self.line();
         tracing::debug!(command = %line, "run");
-        let mut command = tokio::process::Command::new(&self.program);
-        command
-            .args(&self.args)
-            .envs(self.envs.iter().map(|(name, value)| (name, value)))
-            .stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        if let Some(folder) = &self.folder {
-            command.current_dir(folder);
-        }
-        if let Some(descriptor) = self.held.take() {
-            command.as_std_mut().preserved_fds(vec![descriptor]);
-        }
+        let unstarted = |error: std::io::Error| self.failure(&line, error.to_string(), String::new());
+        let group = Group::begin().map_err(unstarted)?;
+        let mut command = self.prepared(&group);
         let mut child =
             spawn(&mut command).await.map_err(|error| self.failure(&line, error.to_string(), String::new()))?;
         // The parent's copy of an inherited descriptor must not outlive the call.
         drop(command);
         let writer = child.stdin.take().zip(self.input.take());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let work = async {
-            let write = async {
-                if let Some((mut pipe, text)) = writer {
-                    // A command that does not read its input says why by its exit status.
-                    let _ = pipe.write_all(text.as_bytes()).await;
-                }
-            };
-            let on_stdout = self.teller.as_ref().filter(|_| self.output_too);
-            let (out, err, (), status) =
-                tokio::join!(lines(stdout, on_stdout), lines(stderr, self.teller.as_ref()), write, child.wait());
-            (out, err, status)
+        let (out, err) = (Text::default(), Text::default());
+        let write = async {
+            if let Some((mut pipe, text)) = writer {
+                // A command that does not read its input says why by its exit status.
+                let _ = pipe.write_all(text.as_bytes()).await;
+            }
         };
-        match tokio::time::timeout(self.limit, work).await {
-            Ok((out, _, Ok(status))) if status.success() => Ok(Output { stdout: out }),
-            Ok((out, err, Ok(status))) => Err(self.failure(&line, status.to_string(), tail(&[&out, &err]))),
-            Ok((_, _, Err(error))) => Err(self.failure(&line, error.to_string(), String::new())),
-            Err(_) => Err(self.failure(&line, format!("not done after {:.0?}", self.limit), String::new())),
+        let on_stdout = self.teller.as_ref().filter(|_| self.output_too);
+        let reading = async { tokio::join!(lines(stdout, &out, on_stdout), lines(stderr, &err, self.teller.as_ref())) };
+        let mut streams = std::pin::pin!(async { tokio::join!(reading, write) });
+        let mut are_read = false;
+        let ended = {
+            let mut end = std::pin::pin!(tokio::time::timeout(self.limit, child.wait()));
+            loop {
+                tokio::select! {
+                    ended = &mut end => break ended,
+                    _ = &mut streams, if !are_read => are_read = true,
+                }
+            }
+        };
+        group.end(&mut child).await;
+        if !are_read {
+            let _ = tokio::time::timeout(REST, streams).await;
         }
+        let (out, err) = (out.take(), err.take());
+        let shown = if self.hides_output { "" } else { out.as_str() };
+        match ended {
+            Ok(Ok(status)) if status.success() => Ok(Output { stdout: out }),
+            Ok(status) => Err(self.failure(&line, said(&status), tail(&[shown, &err]))),
+            Err(_) => Err(self.failure(&line, format!("not done after {:.0?}", self.limit), tail(&[shown, &err]))),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one builder")]
+    fn prepared(&mut self, group: &Group) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new(&self.program);
+        command
+            .args(&self.args)
+            .env_clear()
+            .envs(self.given.iter().chain(&self.envs).map(|(name, value)| (name, value)))
+            .stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(group.number());
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        if let Some(descriptor) = self.held.take() {
+            command.as_std_mut().preserved_fds(vec![descriptor]);
+        }
+        command
     }
 
     fn failure(&self, line: &str, status: String, tail: String) -> Error {
@@ -223,9 +273,22 @@ async fn spawn(command: &mut tokio::process::Command) -> std::io::Result<tokio::
     command.spawn()
 }
 
-async fn lines(stream: Option<impl AsyncRead + Unpin>, teller: Option<&Teller>) -> String {
-    let mut text = String::new();
-    let Some(stream) = stream else { return text };
+/// What a stream gave so far: it is read from while it is still written to.
+#[derive(Debug, Default)]
+struct Text(Mutex<String>);
+
+impl Text {
+    fn push(&self, line: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_str(line);
+    }
+
+    fn take(&self) -> String {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+async fn lines(stream: Option<impl AsyncRead + Unpin>, text: &Text, teller: Option<&Teller>) {
+    let Some(stream) = stream else { return };
     let mut reader = BufReader::new(stream);
     let mut bytes = Vec::new();
     while reader.read_until(b'\n', &mut bytes).await.is_ok_and(|count| count > 0) {
@@ -233,10 +296,13 @@ async fn lines(stream: Option<impl AsyncRead + Unpin>, teller: Option<&Teller>) 
         if let Some(teller) = teller {
             teller.tell(&line);
         }
-        text.push_str(&line);
+        text.push(&line);
         bytes.clear();
     }
-    text
+}
+
+fn said(status: &std::io::Result<ExitStatus>) -> String {
+    status.as_ref().map_or_else(ToString::to_string, ToString::to_string)
 }
 
 fn tail(streams: &[&str]) -> String {

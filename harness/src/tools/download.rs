@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::folders::remove;
 use crate::error::{Error, Result};
-use crate::http::install_tls;
+use crate::http::{install_tls, is_loopback};
 use crate::progress::Teller;
 
 /// How long connecting may take.
@@ -51,7 +51,7 @@ pub fn client(ca_bundle: Option<&Path>, url: &str) -> Result<reqwest::Client> {
         builder = builder.tls_certs_merge(certificates);
     }
     // A proxy cannot reach what is on this machine.
-    if Url::parse(url).is_ok_and(|url| url.host_str() == Some("127.0.0.1")) {
+    if Url::parse(url).is_ok_and(|url| is_loopback(&url)) {
         builder = builder.no_proxy();
     }
     builder.build().map_err(Error::http("make an HTTP client"))

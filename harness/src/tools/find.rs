@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::version::{Range, Version};
-use super::{Command, Found, Look, Origin, Tool, Tools};
+use super::{ChildKind, Command, Found, Look, Origin, Tool, Tools};
 use crate::error::{Error, Result};
 use crate::run::{read_json, write_json};
 
@@ -64,7 +64,7 @@ impl Tools {
     /// [`Error::Refused`] with what to do when it is nowhere.
     pub async fn command(&self, tool: Tool) -> Result<Command> {
         match self.look(tool).await? {
-            Look::Found(found) => Ok(Command::new(found.path).env("PATH", self.search_path())),
+            Look::Found(found) => Ok(self.program(found.path, tool.child())),
             Look::Missing { seen } => Err(self.refusal(&[(tool, seen)])),
         }
     }
@@ -74,7 +74,7 @@ impl Tools {
     /// # Errors
     /// [`Error::Refused`] with what to install when it is nowhere.
     pub fn docker(&self) -> Result<Command> {
-        Ok(Command::new(self.docker_program()?).env("PATH", self.search_path()))
+        Ok(self.program(self.docker_program()?, ChildKind::Engine))
     }
 
     pub(super) fn docker_program(&self) -> Result<PathBuf> {
@@ -162,7 +162,7 @@ impl Tools {
             return Ok(said.version);
         }
         let asks: &[&str] = (self.inner.table)(tool).map_or(&["version"], |entry| entry.asks);
-        let command = Command::new(path).args(asks);
+        let command = self.program(path, tool.child()).args(asks);
         let command = match tool {
             // Go would name, or fetch, the version that its user's settings ask for.
             Tool::Go => command.env("GOTOOLCHAIN", "local"),

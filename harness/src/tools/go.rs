@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::folders::remove;
-use super::{Command, Found, Look, Origin, Tool, Tools, Turn, table};
+use super::{ChildKind, Command, Environment, Found, Look, Origin, Tool, Tools, Turn, table};
 use crate::error::{Error, Result};
 use crate::progress::Step;
 
@@ -19,6 +19,8 @@ pub struct GoEnv {
     pub program: PathBuf,
     /// The variables that keep its caches in ours, and the user's own settings of builds out.
     pub envs: Vec<(&'static str, String)>,
+    /// What else it is given of the user's environment.
+    environment: Environment,
 }
 
 impl GoEnv {
@@ -29,7 +31,8 @@ impl GoEnv {
 
     /// A call of a program that calls it.
     pub fn call(&self, program: impl Into<PathBuf>) -> Command {
-        self.envs.iter().fold(Command::new(program), |command, (name, value)| command.env(name, value))
+        let command = Command::new(program).given(&self.environment, ChildKind::Build);
+        self.envs.iter().fold(command, |command, (name, value)| command.env(name, value))
     }
 }
 
@@ -46,10 +49,10 @@ impl Tools {
             Look::Missing { seen } if !self.inner.may_set_up => return Err(self.refusal(&[(Tool::Go, seen)])),
             Look::Missing { .. } => self.go_from_pypi().await?,
         };
-        Ok(self.environment(&found))
+        Ok(self.go_env(&found))
     }
 
-    fn environment(&self, found: &Found) -> GoEnv {
+    fn go_env(&self, found: &Found) -> GoEnv {
         let go = &self.inner.cache.go;
         let at = |name: &str| go.join(name).to_string_lossy().into_owned();
         let (os, arch) = super::setup::platform();
@@ -71,7 +74,7 @@ impl Tools {
             let root = found.path.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
             envs.push(("GOROOT", root.to_string_lossy().into_owned()));
         }
-        GoEnv { program: found.path.clone(), envs }
+        GoEnv { program: found.path.clone(), envs, environment: self.inner.environment.clone() }
     }
 
     async fn go_from_pypi(&self) -> Result<Found> {
@@ -108,6 +111,7 @@ impl Tools {
     ///
     /// # Errors
     /// [`Error::Io`] when they cannot be moved.
+    #[expect(clippy::disallowed_methods, reason = "the removal outlives us; its environment is cleared here")]
     pub fn forget_go_caches(&self) -> Result<()> {
         let cache = &self.inner.cache;
         let root = cache.go.parent().unwrap_or(Path::new("/"));
@@ -121,7 +125,7 @@ impl Tools {
         for folder in forgotten.map(|entry| entry.path()) {
             let mut removal = std::process::Command::new("rm");
             removal.args(["-rf", "--"]).arg(&folder).current_dir("/");
-            removal.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+            removal.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
             if removal.spawn().is_err() {
                 remove(&folder)?;
             }

@@ -9,9 +9,12 @@ mod cache;
 mod command;
 mod download;
 mod entry;
+mod environment;
 mod find;
+mod git;
 mod go;
 mod go_build;
+mod group;
 mod plugin;
 mod setup;
 mod skaffold;
@@ -24,6 +27,8 @@ mod wheel;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::install;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,6 +37,9 @@ use std::sync::{Arc, Mutex};
 
 pub use build::Turn;
 pub use command::{Command, Output};
+pub use environment::{ChildKind, Environment};
+#[cfg(test)]
+pub(crate) use git::scratch;
 pub use go::GoEnv;
 pub use skaffold::skaffold_config;
 pub use source::Plan;
@@ -99,6 +107,17 @@ impl Tool {
         match self {
             Self::Go => Some(table::GO),
             _ => table::entry(self).map(|entry| entry.supported),
+        }
+    }
+
+    /// What it is given of the user's environment.
+    fn child(self) -> ChildKind {
+        match self {
+            Self::Docker | Self::Kind | Self::Skaffold | Self::Tilt | Self::Buildx => ChildKind::Engine,
+            Self::Helm | Self::Helm3 => ChildKind::Helm,
+            Self::Nextest => ChildKind::Cargo,
+            Self::Git => ChildKind::Git,
+            Self::Go => ChildKind::Build,
         }
     }
 
@@ -191,6 +210,7 @@ struct Inner {
     ca_bundle: Option<PathBuf>,
     node_ca: Option<PathBuf>,
     may_set_up: bool,
+    environment: Environment,
     /// The table; tests have their own.
     table: Table,
     known: Mutex<BTreeMap<Tool, Found>>,
@@ -214,6 +234,7 @@ impl Tools {
                 ca_bundle: settings.ca_bundle.clone(),
                 node_ca: settings.node_ca.clone(),
                 may_set_up: settings.may_set_up,
+                environment: settings.environment.clone(),
                 table,
                 known: Mutex::default(),
                 noting: Mutex::default(),
@@ -227,6 +248,16 @@ impl Tools {
     /// [`crate::Error::Refused`] when there is not.
     pub fn need(&self, what: &str, mib: u64) -> crate::Result<()> {
         self.inner.cache.need(what, mib)
+    }
+
+    /// What children may be given of the user's environment.
+    pub fn environment(&self) -> &Environment {
+        &self.inner.environment
+    }
+
+    /// A call of a program by path or name, with PATH such that it finds our tools.
+    pub fn program(&self, program: impl Into<PathBuf>, child: ChildKind) -> Command {
+        Command::new(program).given(&self.inner.environment, child).env("PATH", self.search_path())
     }
 
     /// Where tools are set up: `tools` in [`crate::settings::Settings::cache_root`].

@@ -6,7 +6,7 @@ use super::cache::{is_full, with_ending};
 use crate::folders::remove;
 use super::download::{self, Fault};
 use super::entry::{Build, Download, Entry, File};
-use super::{Command, Found, From, Look, Plan, Tool, Tools};
+use super::{ChildKind, Found, From, Look, Plan, Tool, Tools};
 use crate::error::{Error, Result};
 use crate::progress::Step;
 
@@ -184,8 +184,9 @@ impl Tools {
             match file.member {
                 None => std::fs::rename(&came, &program).map_err(Error::io(format!("move {}", came.display())))?,
                 Some(member) => {
-                    let tar = Command::new("tar").arg("-xzf").arg(&came).arg("-C").arg(&part).arg(member);
-                    let tar = tar.env("PATH", self.search_path()).on_failure("install tar and gzip");
+                    let tar =
+                        self.program("tar", ChildKind::Program).arg("-xzf").arg(&came).arg("-C").arg(&part).arg(member);
+                    let tar = tar.on_failure("install tar and gzip");
                     if let Err(error) = tar.run().await {
                         remove(&part)?;
                         return Err(error);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::cache::{Cache, with_ending};
-use super::{Command, Tools};
+use super::{ChildKind, Tools};
 use crate::error::{Error, Result};
 use crate::hash;
 use crate::progress::Step;
@@ -78,11 +78,11 @@ impl Tools {
             Some(_) => "zstd -qd --long=31 \"$1\" -o \"$2\" && chmod 755 \"$2\"",
         };
         let to = archive.program.map_or_else(|| part.join("bin"), |program| part.join("bin").join(program));
-        let done = Command::new("sh")
+        let done = self
+            .program("sh", ChildKind::Program)
             .args(["-ec", script, "sh"])
             .arg(&archive.path)
             .arg(&to)
-            .env("PATH", self.search_path())
             .limit(UNPACK)
             .holding(Some(lock.descriptor()?))
             .on_failure("install zstd (Debian: apt-get install zstd)")

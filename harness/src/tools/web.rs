@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::folders::remove;
 use super::entry::Web;
 use super::go_build::{BUILD, GoJob, copy_folder};
-use super::{Command, Tools, Version, table};
+use super::{ChildKind, Command, Tools, Version, table};
 use crate::error::Result;
 use crate::progress::{Step, Teller};
 
@@ -43,7 +43,8 @@ impl Tools {
     /// A Node that is new enough: from PATH, else from PyPI for this build alone, since nothing else needs one.
     async fn node(&self, job: &GoJob<'_>) -> Result<PathBuf> {
         for path in self.programs_in_path("node") {
-            let asked = Command::new(&path).arg("--version").folder(Path::new("/")).limit(ASK).run().await;
+            let asked =
+                self.program(&path, ChildKind::Node).arg("--version").folder(Path::new("/")).limit(ASK).run().await;
             // One that does not say its version is another tool's wrapper, or broken: there may be another behind it.
             let version = asked.ok().and_then(|said| Version::said(&said.stdout));
             if version.is_some_and(|version| table::NODE.contains(version)) {
@@ -103,14 +104,14 @@ impl Yarn<'_> {
         }
         // Node's own npm, which the wheel's `bin/npm` does not find; else a package of its own.
         let own = self.node.parent()?.parent()?.join("lib/node_modules/npm/bin/npm-cli.js");
-        let npm = if own.is_file() { Command::new(self.node).arg(own) } else { Command::new("npm") };
-        let asked = self.with_path(npm).args(["config", "get", "registry"]).folder(Path::new("/")).limit(ASK);
+        let npm = if own.is_file() { self.of_node(self.node).arg(own) } else { self.of_node(Path::new("npm")) };
+        let asked = npm.args(["config", "get", "registry"]).folder(Path::new("/")).limit(ASK);
         let registry = asked.run().await.ok()?.stdout.trim().to_owned();
         registry.starts_with("http").then_some(registry)
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.with_path(Command::new(self.node)).folder(self.folder).arg(&self.program).args(args);
+        let mut command = self.of_node(self.node).folder(self.folder).arg(&self.program).args(args);
         let cache = &self.tools.inner.cache;
         command = command
             .env("TMPDIR", self.job.tmp().to_string_lossy())
@@ -125,8 +126,9 @@ impl Yarn<'_> {
         }
     }
 
-    /// A PATH on which `node` is the one that was chosen.
-    fn with_path(&self, command: Command) -> Command {
+    /// A program on whose PATH `node` is the one that was chosen.
+    fn of_node(&self, program: &Path) -> Command {
+        let command = self.tools.program(program, ChildKind::Node);
         let folder = self.node.parent().unwrap_or(Path::new("/")).display();
         command.env("PATH", format!("{folder}:{}", self.tools.search_path()))
     }

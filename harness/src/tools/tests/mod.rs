@@ -2,6 +2,7 @@
 
 mod build;
 mod find;
+mod group;
 mod setup;
 pub(super) mod site;
 

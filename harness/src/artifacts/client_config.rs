@@ -1,0 +1,176 @@
+//! The configuration of the engine's client (config.json): where it says that an account at a registry is.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use serde::Deserialize;
+
+/// Docker's own tools write padding, others do not.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
+);
+/// What stands for a name where a helper gives an identity token (docker-credential-helpers).
+const TOKEN: &str = "<token>";
+/// Why one cannot be used: a cluster's pull secret holds a name and a password.
+const IDENTITY_TOKEN: &str = "an identity token cannot be handed to a cluster";
+
+/// Where an account is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// In the file: name and password.
+    Account(String, String),
+    /// A helper, `docker-credential-…`, knows it.
+    Helper(String),
+    /// The file says nothing of it.
+    Nowhere,
+}
+
+/// What of the file is about accounts.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ClientConfig {
+    auths: BTreeMap<String, Auth>,
+    creds_store: String,
+    cred_helpers: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Auth {
+    auth: String,
+    username: String,
+    password: String,
+    identitytoken: String,
+}
+
+impl ClientConfig {
+    /// # Errors
+    /// That it does not parse; never what it holds.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        serde_json::from_str(text).map_err(|_| "it is not the JSON of a client's configuration")
+    }
+
+    /// Where the account at a server is: a helper for this server, the file, the helper for all.
+    ///
+    /// # Errors
+    /// Why what stands there cannot be used.
+    pub fn source(&self, server: &str) -> Result<Source, &'static str> {
+        if let Some(helper) = self.cred_helpers.get(server).filter(|helper| !helper.is_empty()) {
+            return helper_of(helper);
+        }
+        let exact = self.auths.get(server);
+        let by_host = || self.auths.iter().find(|(key, _)| host(key) == host(server)).map(|(_, auth)| auth);
+        // `docker login` with a helper leaves an empty entry.
+        match exact.or_else(by_host).map_or(Ok(None), Auth::account)? {
+            Some((name, password)) => Ok(Source::Account(name, password)),
+            None if self.creds_store.is_empty() => Ok(Source::Nowhere),
+            None => helper_of(&self.creds_store),
+        }
+    }
+}
+
+impl Auth {
+    fn account(&self) -> Result<Option<(String, String)>, &'static str> {
+        if !self.identitytoken.is_empty() {
+            return Err(IDENTITY_TOKEN);
+        }
+        if self.auth.is_empty() {
+            let is_whole = !self.username.is_empty() && !self.password.is_empty();
+            return Ok(is_whole.then(|| (self.username.clone(), self.password.clone())));
+        }
+        let text = BASE64.decode(&self.auth).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let account = text.as_deref().and_then(|text| text.split_once(':'));
+        let (name, password) = account.ok_or("its `auth` is not a name and a password in base64")?;
+        Ok(Some((name.to_owned(), password.to_owned())))
+    }
+}
+
+/// It becomes a part of a program's name, never a path.
+fn helper_of(name: &str) -> Result<Source, &'static str> {
+    if name.contains('/') {
+        return Err("the name of its credential helper is a path");
+    }
+    Ok(Source::Helper(name.to_owned()))
+}
+
+/// The host of a key, which may be an address, as older clients wrote it; the hub's has several names.
+fn host(key: &str) -> &str {
+    let after_scheme = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://"));
+    let host = after_scheme.map_or(key, |rest| rest.split('/').next().unwrap_or_default());
+    match host {
+        "registry-1.docker.io" | "docker.io" => "index.docker.io",
+        other => other,
+    }
+}
+
+/// What a helper prints (docker-credential-helpers, "get").
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct HelperAnswer {
+    username: String,
+    secret: String,
+}
+
+impl HelperAnswer {
+    /// Name and password.
+    ///
+    /// # Errors
+    /// Why it cannot be used; never what it holds.
+    pub fn read(text: &str) -> Result<(String, String), String> {
+        let Self { username, secret } =
+            serde_json::from_str(text).map_err(|_| "its helper's answer cannot be read".to_owned())?;
+        if username == TOKEN { Err(IDENTITY_TOKEN.to_owned()) } else { Ok((username, secret)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    // carol:word
+    const CONFIG: &str = r#"{
+        "auths": {
+            "file.example": {"auth": "Y2Fyb2w6d29yZA=="},
+            "unpadded.example": {"auth": "Y2Fyb2w6d29yZA"},
+            "https://old.example/v1/": {"auth": "Y2Fyb2w6d29yZA=="},
+            "https://index.docker.io/v1/": {"username": "carol", "password": "word"},
+            "own.example": {"auth": "Y2Fyb2w6d29yZA=="},
+            "stored.example": {},
+            "token.example": {"identitytoken": "t"},
+            "broken.example": {"auth": "hunter2"}
+        },
+        "credHelpers": {"own.example": "ecr-login", "path.example": "../x", "empty.example": ""},
+        "credsStore": "desktop"
+    }"#;
+
+    #[rstest]
+    #[case::file("file.example", Ok(None))]
+    #[case::unpadded("unpadded.example", Ok(None))]
+    #[case::as_an_address("old.example", Ok(None))]
+    #[case::hub("https://index.docker.io/v1/", Ok(None))]
+    #[case::a_helper_of_its_own("own.example", Ok(Some("ecr-login")))]
+    #[case::stored("stored.example", Ok(Some("desktop")))]
+    #[case::unknown("other.example", Ok(Some("desktop")))]
+    #[case::no_helper("empty.example", Ok(Some("desktop")))]
+    #[case::path("path.example", Err("is a path"))]
+    #[case::token("token.example", Err("identity token"))]
+    #[case::broken("broken.example", Err("is not a name and a password"))]
+    fn an_account_is_in_the_file_or_with_a_helper(#[case] server: &str, #[case] expected: Result<Option<&str>, &str>) {
+        match (ClientConfig::parse(CONFIG).unwrap().source(server), expected) {
+            (Ok(found), Ok(None)) => assert_eq!(found, Source::Account("carol".to_owned(), "word".to_owned())),
+            (Ok(found), Ok(Some(helper))) => assert_eq!(found, Source::Helper(helper.to_owned())),
+            (Err(why), Err(says)) => assert!(why.contains(says), "{why}"),
+            (found, expected) => panic!("{found:?} is not {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn without_a_helper_an_unknown_server_has_no_account() {
+        assert_eq!(ClientConfig::parse("{}").unwrap().source("x"), Ok(Source::Nowhere));
+        assert!(ClientConfig::parse("[hunter2]").is_err_and(|why| !why.contains("hunter2")));
+    }
+}

@@ -1,0 +1,358 @@
+//! What a background child is given of the user's environment: a list for each kind of child, and nothing else.
+//!
+//! A variable that could send a tool elsewhere (HELM_*, KUBE*, SKAFFOLD_*, TILT_*, GIT_DIR and its kin) or that is
+//! somebody's secret is on no list; what a call needs of those, it sets itself by [`super::Command::env`].
+//! Foreground children (cargo, Tilt under `cargo stack dev`) are the user's, and are not started by this.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What every program may need to find its way on this machine.
+const SYSTEM: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LANGUAGE",
+    "LC_*",
+    "TZ",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+    "XDG_RUNTIME_DIR",
+    // Where a version manager, whose shims may stand in PATH for any tool, has its programs.
+    "ASDF_DIR",
+    "ASDF_DATA_DIR",
+    "MISE_CONFIG_DIR",
+    "MISE_DATA_DIR",
+    "PYENV_ROOT",
+    "PYENV_VERSION",
+];
+/// Proxies, and certificate authorities.
+const NETWORK: &[&str] = &[
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+];
+/// Which engine, and how it is reached: the one that the user's own client would use. The agent is for `ssh://`.
+const ENGINE: &[&str] = &[
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_TLS",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_CERT_PATH",
+    "DOCKER_API_VERSION",
+    "BUILDX_CONFIG",
+    "SSH_AUTH_SOCK",
+];
+/// Where the credential helpers of a desktop find their store; docker asks them, and so do we.
+const KEYRING: &[&str] = &["DBUS_SESSION_BUS_ADDRESS", "GNUPGHOME", "PASSWORD_STORE_DIR"];
+/// Who the user is at a cloud.
+const CLOUD: &[&str] = &["AWS_*", "AZURE_*", "AAD_*", "GOOGLE_*", "CLOUDSDK_*"];
+/// Where Go's modules come from.
+const GO: &[&str] =
+    &["GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GONOPROXY", "GOINSECURE", "GOVCS", "GOAUTH", "GOENV", "NETRC"];
+/// Where pip's packages come from.
+const PYTHON: &[&str] = &["PIP_*", "NETRC"];
+/// Where npm's packages come from.
+const NODE: &[&str] = &["npm_config_*", "NPM_CONFIG_*", "YARN_*", "NODE_EXTRA_CA_CERTS"];
+/// Where the recipes of images find Debian's packages.
+const RECIPE: &[&str] = &["DEBIAN_MIRROR"];
+
+/// The toolchain that the user chose, C's too, which some crates are built with; crates' own scripts see all of it.
+const CARGO: &[&str] = &[
+    "CARGO_*",
+    "RUST*",
+    "CC",
+    "CC_*",
+    "CXX",
+    "CXX_*",
+    "AR",
+    "AR_*",
+    "CFLAGS*",
+    "CXXFLAGS*",
+    "LDFLAGS*",
+    "PKG_CONFIG*",
+    "CMAKE*",
+    "SDKROOT",
+    "DEVELOPER_DIR",
+    "MACOSX_DEPLOYMENT_TARGET",
+    "SSH_AUTH_SOCK",
+];
+/// What only somebody who publishes needs.
+const OF_A_PUBLISHER: &[&str] = &["CARGO_REGISTRY_TOKEN"];
+
+/// What points git at another repository or configuration, as a git hook sets it (`git rev-parse --local-env-vars`).
+const OF_A_REPOSITORY: &[&str] = &[
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_INDEX_VERSION",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_GRAFT_FILE",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_CONFIG*",
+];
+
+/// The variables that name a proxy.
+const PROXIES: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
+/// This machine, as requests name it.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// A kind of background child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChildKind {
+    /// A program of the system that reaches nothing: tar, sh.
+    Program,
+    /// A program of the system that downloads: apt-get.
+    Downloader,
+    /// git, on repositories of this machine alone.
+    Git,
+    /// Helm: reaches the cluster that its arguments name.
+    Helm,
+    /// The engine's client, and what calls it: docker, kind, skaffold, tilt.
+    Engine,
+    /// Go, and the recipes of images, which call it, pip and the engine's client.
+    Build,
+    /// pip.
+    Python,
+    /// Node, npm and yarn.
+    Node,
+    /// What says who the user is: an exec plugin of a kubeconfig, a credential helper of the engine's client.
+    Credentials,
+    /// cargo, where it compiles in the background.
+    Cargo,
+    /// Our own suite, run by us: it reads its settings from all of it.
+    Suite,
+}
+
+impl ChildKind {
+    /// The names that it is given; `*` at the end stands for any text.
+    fn lists(self) -> &'static [&'static [&'static str]] {
+        match self {
+            Self::Program | Self::Git => &[SYSTEM],
+            Self::Downloader | Self::Helm => &[SYSTEM, NETWORK],
+            Self::Engine => &[SYSTEM, NETWORK, ENGINE, KEYRING],
+            Self::Build => &[SYSTEM, NETWORK, ENGINE, KEYRING, GO, PYTHON, RECIPE],
+            Self::Python => &[SYSTEM, NETWORK, PYTHON],
+            Self::Node => &[SYSTEM, NETWORK, NODE],
+            Self::Credentials => &[SYSTEM, NETWORK, KEYRING, CLOUD, &["SSH_AUTH_SOCK"]],
+            Self::Cargo => &[SYSTEM, NETWORK, CARGO],
+            Self::Suite => &[&["*"]],
+        }
+    }
+
+    fn is_given(self, name: &str) -> bool {
+        let is_one = |list: &[&str]| {
+            list.iter().any(|entry| match entry.strip_suffix('*') {
+                Some(start) => name.starts_with(start),
+                None => *entry == name,
+            })
+        };
+        ![OF_A_REPOSITORY, OF_A_PUBLISHER].into_iter().any(is_one) && self.lists().iter().any(|list| is_one(list))
+    }
+}
+
+/// The user's environment, as it was read once; children are given parts of it.
+#[derive(Clone, Default)]
+pub struct Environment {
+    variables: Arc<BTreeMap<String, String>>,
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Environment({} variables)", self.variables.len())
+    }
+}
+
+impl Environment {
+    /// These variables.
+    pub fn new(variables: &BTreeMap<String, String>) -> Self {
+        Self { variables: Arc::new(variables.clone()) }
+    }
+
+    /// What such a child is given; loopback is never reached through a proxy.
+    pub fn of(&self, child: ChildKind) -> Vec<(String, String)> {
+        let given = self.variables.iter().filter(|(name, _)| child.is_given(name));
+        let mut given: Vec<(String, String)> = given.map(|(name, value)| (name.clone(), value.clone())).collect();
+        if child.is_given("NO_PROXY") {
+            let without = self.without_proxy(&[]);
+            given.retain(|(name, _)| without.iter().all(|(other, _)| other != name));
+            given.extend(without);
+        }
+        given
+    }
+
+    /// NO_PROXY, in both spellings, with loopback and these hosts added to the user's own; nothing where no proxy is set.
+    pub fn without_proxy(&self, hosts: &[&str]) -> Vec<(String, String)> {
+        if PROXIES.iter().all(|name| self.get(name).is_none()) {
+            return Vec::new();
+        }
+        let list = self.no_proxy(hosts);
+        ["NO_PROXY", "no_proxy"].map(|name| (name.to_owned(), list.clone())).to_vec()
+    }
+
+    /// The hosts that are reached without a proxy: the user's own, loopback, and these.
+    pub(crate) fn no_proxy(&self, hosts: &[&str]) -> String {
+        let own = ["NO_PROXY", "no_proxy"].into_iter().filter_map(|name| self.get(name));
+        let own = own.flat_map(|list| list.split(',')).map(str::trim).filter(|host| !host.is_empty());
+        let mut all: Vec<&str> = Vec::new();
+        for host in own.chain(LOOPBACK).chain(hosts.iter().copied()) {
+            if !all.contains(&host) {
+                all.push(host);
+            }
+        }
+        all.join(",")
+    }
+
+    /// The HTTP proxy for addresses of a scheme (`http`, `https`), in the order in which curl looks for it.
+    pub(crate) fn proxy(&self, scheme: &str) -> Option<String> {
+        let names = [format!("{scheme}_proxy"), format!("{}_PROXY", scheme.to_uppercase())];
+        let all = ["all_proxy".to_owned(), "ALL_PROXY".to_owned()];
+        let is_http = |url: &&str| !url.contains("://") || url.starts_with("http");
+        names.iter().chain(&all).find_map(|name| self.get(name)).filter(is_http).map(str::to_owned)
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Environment {
+        Environment::new(&pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    const EVERY: [ChildKind; 11] = [
+        ChildKind::Program,
+        ChildKind::Downloader,
+        ChildKind::Git,
+        ChildKind::Helm,
+        ChildKind::Engine,
+        ChildKind::Build,
+        ChildKind::Python,
+        ChildKind::Node,
+        ChildKind::Credentials,
+        ChildKind::Cargo,
+        ChildKind::Suite,
+    ];
+
+    #[rstest]
+    #[case::helm("HELM_KUBEAPISERVER")]
+    #[case::helm_namespace("HELM_NAMESPACE")]
+    #[case::kubeconfig("KUBECONFIG")]
+    #[case::skaffold("SKAFFOLD_DEFAULT_REPO")]
+    #[case::tilt("TILT_PORT")]
+    #[case::kind("KIND_EXPERIMENTAL_PROVIDER")]
+    #[case::builder("BUILDX_BUILDER")]
+    #[case::platform("DOCKER_DEFAULT_PLATFORM")]
+    #[case::linker("LD_PRELOAD")]
+    #[case::password("JETSCALE_REGISTRY_PASSWORD")]
+    #[case::github("GITHUB_TOKEN")]
+    fn no_tool_is_given(#[case] name: &str) {
+        for child in EVERY.into_iter().filter(|child| *child != ChildKind::Suite) {
+            assert_eq!(environment(&[(name, "x")]).of(child), [], "{child:?}");
+        }
+    }
+
+    #[rstest]
+    #[case("GIT_DIR")]
+    #[case("GIT_WORK_TREE")]
+    #[case("GIT_INDEX_FILE")]
+    #[case("GIT_OBJECT_DIRECTORY")]
+    #[case("GIT_ALTERNATE_OBJECT_DIRECTORIES")]
+    #[case("GIT_COMMON_DIR")]
+    #[case("GIT_NAMESPACE")]
+    #[case("GIT_CEILING_DIRECTORIES")]
+    #[case("GIT_CONFIG_GLOBAL")]
+    #[case("GIT_CONFIG_KEY_0")]
+    #[case("CARGO_REGISTRY_TOKEN")]
+    fn nobody_is_given_anothers_repository_or_the_right_to_publish(#[case] name: &str) {
+        for child in EVERY {
+            assert_eq!(environment(&[(name, "x")]).of(child), [], "{child:?}");
+        }
+    }
+
+    #[rstest]
+    #[case::everybody("PATH", &EVERY)]
+    #[case::language("LC_ALL", &EVERY)]
+    #[case::version_manager("PYENV_ROOT", &EVERY)]
+    #[case::engine("DOCKER_CONTEXT", &[ChildKind::Engine, ChildKind::Build, ChildKind::Suite])]
+    #[case::agent("SSH_AUTH_SOCK", &[ChildKind::Engine, ChildKind::Build, ChildKind::Credentials, ChildKind::Cargo, ChildKind::Suite])]
+    #[case::cloud("AWS_SECRET_ACCESS_KEY", &[ChildKind::Credentials, ChildKind::Suite])]
+    #[case::go("GOPROXY", &[ChildKind::Build, ChildKind::Suite])]
+    #[case::pip("PIP_INDEX_URL", &[ChildKind::Build, ChildKind::Python, ChildKind::Suite])]
+    #[case::npm("npm_config_registry", &[ChildKind::Node, ChildKind::Suite])]
+    #[case::rust("RUSTFLAGS", &[ChildKind::Cargo, ChildKind::Suite])]
+    #[case::our_setting("GIT_SHA", &[ChildKind::Suite])]
+    fn is_given_to(#[case] name: &str, #[case] children: &[ChildKind]) {
+        for child in EVERY {
+            let given = !environment(&[(name, "x")]).of(child).is_empty();
+            assert_eq!(given, children.contains(&child), "{child:?}");
+        }
+    }
+
+    #[rstest]
+    #[case::no_proxy_is_set(&[("NO_PROXY", "a")], &["b"], None)]
+    #[case::one_is(&[("HTTP_PROXY", "http://p")], &[], Some("localhost,127.0.0.1,::1"))]
+    #[case::both_spellings(&[("https_proxy", "http://p"), ("NO_PROXY", "a, b"), ("no_proxy", "b,c")], &["r"],
+        Some("a,b,c,localhost,127.0.0.1,::1,r"))]
+    #[case::twice(&[("ALL_PROXY", "http://p"), ("NO_PROXY", "127.0.0.1")], &[], Some("127.0.0.1,localhost,::1"))]
+    fn loopback_and_ours_need_no_proxy(
+        #[case] pairs: &[(&str, &str)],
+        #[case] hosts: &[&str],
+        #[case] list: Option<&str>,
+    ) {
+        let found: BTreeMap<_, _> = environment(pairs).without_proxy(hosts).into_iter().collect();
+        assert_eq!(found.get("NO_PROXY").map(String::as_str), list);
+        assert_eq!(found.get("no_proxy").map(String::as_str), list);
+    }
+
+    #[test]
+    fn a_child_that_is_given_a_proxy_reaches_loopback_without() {
+        let of = |child| environment(&[("HTTP_PROXY", "http://p"), ("NO_PROXY", "a")]).of(child);
+        let given: BTreeMap<_, _> = of(ChildKind::Engine).into_iter().collect();
+        assert_eq!(given["NO_PROXY"], "a,localhost,127.0.0.1,::1");
+        assert_eq!(of(ChildKind::Git), []);
+    }
+
+    #[rstest]
+    #[case::none(&[], None)]
+    #[case::own(&[("https_proxy", "http://a"), ("ALL_PROXY", "http://b")], Some("http://a"))]
+    #[case::of_all(&[("HTTP_PROXY", "http://a"), ("ALL_PROXY", "b:3128")], Some("b:3128"))]
+    #[case::of_another_kind(&[("ALL_PROXY", "socks5://b")], None)]
+    fn the_proxy_for_https(#[case] pairs: &[(&str, &str)], #[case] proxy: Option<&str>) {
+        assert_eq!(environment(pairs).proxy("https").as_deref(), proxy);
+    }
+
+    #[test]
+    fn it_never_shows_a_value() {
+        assert_eq!(format!("{:?}", environment(&[("TOKEN", "hunter2")])), "Environment(1 variables)");
+    }
+}
