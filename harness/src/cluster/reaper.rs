@@ -21,7 +21,7 @@ use crate::lock::{Lock, Mode, holders};
 use crate::process::Process;
 use crate::run::{read_json, write_json};
 use crate::settings::Settings;
-use crate::tools::Tools;
+use crate::tools::{ChildKind, Environment, Tools};
 
 /// The hidden first argument; the cluster's name follows.
 const ARGUMENT: &str = "__reaper";
@@ -105,8 +105,8 @@ fn program() -> std::path::PathBuf {
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be started; [`Error::Deadline`] when an older one does not end.
-#[expect(clippy::disallowed_methods, reason = "the reaper outlives us, and reads the settings that we have")]
-pub async fn ensure(home: &Home) -> Result<()> {
+#[expect(clippy::disallowed_methods, reason = "the reaper outlives us, and so does its group")]
+pub async fn ensure(home: &Home, environment: &Environment) -> Result<()> {
     match running(home)? {
         Some(Some(running)) if running.built >= built() => {
             running.process.signal(Signal::USR1);
@@ -126,6 +126,8 @@ pub async fn ensure(home: &Home) -> Result<()> {
     let program = program();
     std::process::Command::new(&program)
         .args([ARGUMENT, &home.name])
+        .env_clear()
+        .envs(environment.of(ChildKind::Reaper))
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -145,6 +145,8 @@ pub enum ChildKind {
     Cargo,
     /// Our own suite, run by us: it reads its settings from all of it.
     Suite,
+    /// The process that removes a cluster that nobody uses: the engine, and where our tools and folders are.
+    Reaper,
 }
 
 impl ChildKind {
@@ -160,6 +162,7 @@ impl ChildKind {
             Self::Credentials => &[SYSTEM, NETWORK, KEYRING, CLOUD, &["SSH_AUTH_SOCK"]],
             Self::Cargo => &[SYSTEM, NETWORK, CARGO],
             Self::Suite => &[&["*"]],
+            Self::Reaper => &[SYSTEM, NETWORK, ENGINE, KEYRING, &["JETSCALE_TOOLBOX", "JETSCALE_RUN_DIR"]],
         }
     }
 
