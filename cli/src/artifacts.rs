@@ -8,7 +8,7 @@ use clap::Subcommand;
 use harness::artifacts::{self, Artifact, ArtifactSet, Order, Reference};
 use harness::fixture::Fixtures;
 use harness::project::Project;
-use harness::run::write_json;
+use harness::files::write_json;
 use harness::settings::Settings;
 use harness::stage::Stage;
 use harness::{Error, Result};

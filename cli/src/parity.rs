@@ -6,7 +6,7 @@ use harness::cluster::Home;
 use harness::project::Project;
 use harness::release::held::{Held, Object};
 use harness::release::{Plan, parity::Difference};
-use harness::run::read_json;
+use harness::files::read_json;
 use harness::settings::Settings;
 use harness::stage::Stage;
 use harness::{Error, Result};
@@ -74,10 +74,7 @@ fn table(local: &Held, images: &[Difference], others: &[Difference]) {
 
 fn held(settings: &Settings, stage: Stage) -> Result<Held> {
     let home = Home::of(settings, &Project::find(settings)?, stage)?;
-    read_json(&home.held())?.ok_or_else(|| {
-        Error::refused(
-            format!("stage {stage} has deployed nothing here yet"),
-            format!("JETSCALE_STAGE={stage} cargo stack up, then cargo stack parity"),
-        )
-    })
+    let deploy = format!("JETSCALE_STAGE={stage} cargo stack up, then cargo stack parity");
+    read_json(&home.held(), &deploy)?
+        .ok_or_else(|| Error::refused(format!("stage {stage} has deployed nothing here yet"), deploy))
 }

@@ -69,6 +69,16 @@ pub enum Error {
         /// The parser's own error.
         source: Box<dyn StdError + Send + Sync>,
     },
+    /// A record of ours does not read back: what it would say is unknown.
+    #[error("{} cannot be read back, so that what it says is unknown: {why}\n  next: {next}", path.display())]
+    Damaged {
+        /// The record.
+        path: std::path::PathBuf,
+        /// The parser's own words.
+        why: String,
+        /// The command that mends it.
+        next: String,
+    },
     /// A command ended with another exit status than 0, or could not be started.
     #[error("{0}")]
     Command(Box<CommandFailure>),

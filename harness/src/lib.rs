@@ -4,8 +4,8 @@
 //! settings -> stage -> engine -> (artifacts || cluster) -> release -> stack -> scenarios
 //! ```
 //!
-//! Below the path lies the floor that every step may use: [`error`], [`events`], [`hash`],
-//! [`http`], [`k8s`], [`lock`], [`progress`], [`run`], [`source`], [`tools`], [`websocket`]. [`fixture`] walks
+//! Below the path lies the floor that every step may use: [`error`], [`events`], [`files`], [`hash`],
+//! [`http`], [`k8s`], [`lock`], [`output`], [`progress`], [`run`], [`secrets`], [`source`], [`tools`], [`websocket`]. [`fixture`] walks
 //! the path once for all scenarios of a run, [`setup`] has what it needs ahead of time, [`uninstall`] removes
 //! it, [`doctor`] looks at the machine, [`validate`] at what the charts render to, [`mutants`] at
 //! whether a fault would be seen; [`preview`] makes and ends pull requests' namespaces on a cluster that exists;
@@ -47,12 +47,15 @@ pub mod services;
 pub mod error;
 pub mod events;
 pub mod evidence;
+pub mod files;
 pub mod hash;
 pub mod http;
 pub mod k8s;
 pub mod lock;
+pub mod output;
 pub mod progress;
 pub mod run;
+pub mod secrets;
 pub mod source;
 pub mod tools;
 pub mod websocket;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::cluster::{Home, reaper};
 use crate::engine::{Engine, uninstall_hint};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::files;
 use crate::settings::Settings;
 use crate::tools::Tools;
 
@@ -69,12 +70,7 @@ fn remove(root: &Path) -> Result<()> {
                 .map(|entry| entry.path()),
         );
     }
-    match std::fs::remove_dir_all(root) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(format!("remove {}", root.display()))(error))
-        }
-        _ => Ok(()),
-    }
+    files::remove_folder(root)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use harness::cluster::edge::previews::PreviewsEdge;
 use harness::fixture::{Fixtures, Shared};
 use harness::k8s::{self, Forward, State, job};
 use harness::preview::PullRequest;
-use harness::run::write_json;
+use harness::files::write_json;
 use harness::settings::Settings;
 use harness::stage::Stage;
 use harness::tools::Tool;

@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::hash;
 use crate::lock::{Lock, Mode};
 use crate::project::Project;
-use crate::run::{private_folder, read_json, write_json};
+use crate::files::{self, read_json, write_json};
+use crate::run::private_folder;
 use crate::settings::{Keep, Settings};
 use crate::stage::Stage;
 
@@ -233,9 +234,9 @@ impl Home {
     /// Reads the record.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when somebody else wrote it.
+    /// [`Error::Damaged`] when somebody else wrote it.
     pub fn record(&self) -> Result<Record> {
-        Ok(read_json(&self.path("record.json"))?.unwrap_or_default())
+        Ok(read_json(&self.path("record.json"), "cargo stack clean")?.unwrap_or_default())
     }
 
     /// Writes the record; only under the lock `change`.
@@ -292,13 +293,7 @@ impl Home {
 
 /// Removes a file or a folder; absent is fine.
 fn remove(path: &Path) -> Result<()> {
-    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-    match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(format!("remove {}", path.display()))(error))
-        }
-        _ => Ok(()),
-    }
+    if path.is_dir() { files::remove_folder(path) } else { files::remove_file(path) }
 }
 
 #[cfg(test)]

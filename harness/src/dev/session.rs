@@ -17,10 +17,11 @@ use super::view::View;
 use super::{HUD, HUD_PORT};
 use crate::cluster::{Home, Lock, Mode, tilt};
 use crate::error::{Error, Result};
+use crate::files::write_json;
 use crate::http::Reader;
 use crate::progress::Step;
 use crate::project::Project;
-use crate::run::{Run, write_json};
+use crate::run::Run;
 use crate::settings::DEV_INPUTS;
 use crate::tools::{Look, Tool, Tools};
 

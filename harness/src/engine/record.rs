@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::run::{read_json, write_json};
+use crate::files::{read_json, write_json};
 use crate::settings::Settings;
 
 /// What we did to the machine; each part is written down before it is done.
@@ -28,7 +28,7 @@ pub(super) struct Record {
 impl Record {
     pub fn read(settings: &Settings) -> Result<Self> {
         let path = settings.state_root.join("engine.json");
-        let read: Option<Self> = read_json(&path)?;
+        let read: Option<Self> = read_json(&path, "cargo stack clean --all; what it removes of the engine is no longer known")?;
         Ok(Self { path, ..read.unwrap_or_default() })
     }
 

@@ -16,6 +16,7 @@ pub use steps::Steps;
 
 use crate::error::{Error, Result};
 use crate::events;
+use crate::files;
 use crate::hash;
 
 /// The verdicts of a run, by scenario.
@@ -182,12 +183,7 @@ pub fn latest(runs: &Path) -> Result<PathBuf> {
 /// # Errors
 /// [`Error::Io`] when one cannot be removed.
 pub fn forget(runs: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(runs) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(format!("remove {}", runs.display()))(error))
-        }
-        _ => Ok(()),
-    }
+    files::remove_folder(runs)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::plan::Plan;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
-use crate::run::write_json;
+use crate::files::write_json;
 use crate::settings;
 use crate::tools::{Tools, skaffold_config};
 
