@@ -1,7 +1,5 @@
 //! `cargo stack`: the tasks that a person repeats. Thin: parses, calls the harness, prints.
 
-#![expect(clippy::print_stdout, reason = "what a command was asked for goes to standard output")]
-
 mod artifacts;
 mod dev;
 mod mutants;
@@ -9,7 +7,6 @@ mod parity;
 mod preview;
 mod validate;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,13 +16,14 @@ use clap::{Parser, Subcommand, ValueEnum};
 use harness::cluster::{Home, Phase, ReleaseRecord, holders, reaper};
 use harness::events::{self, Show};
 use harness::fixture::Fixtures;
+use harness::output::{self, print};
 use harness::project::Project;
 use harness::run::{Run, private_folder};
 use harness::settings::{self, Settings};
 use harness::source::From as Source;
 use harness::stage::Stage;
 use harness::tools::{Tool, Tools};
-use harness::{Error, Result, evidence};
+use harness::{Error, Result, evidence, say, tell};
 
 /// Takes the stack from a laptop to production, and proves each stage.
 #[derive(Parser)]
@@ -203,6 +201,7 @@ fn main() -> ExitCode {
     if let Some(code) = reaper::enter_if_asked() {
         return code;
     }
+    output::redact_panics();
     let Cli { quiet, task } = Cli::parse();
     let outcome = Settings::from_environment().and_then(|mut settings| {
         settings.quiet |= quiet;
@@ -215,7 +214,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", error.report());
+            tell!("error: {}", error.report());
             ExitCode::FAILURE
         }
     }
@@ -246,7 +245,7 @@ async fn up(settings: Settings) -> Result<ExitCode> {
     let stage = settings.stage.unwrap_or(Stage::Local);
     let fixtures = Arc::new(Fixtures::new(settings, stage)?);
     let shared = fixtures.release().await?;
-    eprintln!("release {} in context {} is ready", shared.plan.release, shared.cluster.context);
+    tell!("release {} in context {} is ready", shared.plan.release, shared.cluster.context);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -261,7 +260,7 @@ async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> 
         Err(_) => vec!["test", "--package", "e2e", "--test", "e2e"],
     };
     if !settings.quiet {
-        eprintln!(
+        tell!(
             "running the scenarios with {}",
             match &nextest {
                 Ok(_) => "cargo nextest run",
@@ -284,7 +283,7 @@ async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> 
         cargo.env(settings::QUIET, "1");
     }
     let status = cargo.status().await.map_err(Error::io("run cargo"))?;
-    print!("{}", evidence::Outcome::read(&evidence::latest(&runs)?)?);
+    print(&evidence::Outcome::read(&evidence::latest(&runs)?)?.to_string());
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -299,24 +298,23 @@ async fn setup(settings: &Settings, from: Source, stage: Stage, dry_run: bool) -
     show(settings)?;
     if dry_run {
         for part in harness::setup::plan(settings, from, stage).await? {
-            println!("{part}");
+            say!("{part}");
         }
         return Ok(ExitCode::SUCCESS);
     }
     let ready = harness::setup::run(settings, from, stage).await?;
     for part in &ready.parts {
-        println!("{part}");
+        say!("{part}");
     }
     let folders: Vec<_> = ready.path.iter().map(|folder| folder.display().to_string()).collect();
-    println!("{}", folders.join(":"));
+    say!("{}", folders.join(":"));
     Ok(ExitCode::SUCCESS)
 }
 
 async fn doctor(settings: &Settings, json: bool) -> Result<ExitCode> {
     let report = harness::doctor::examine(settings).await;
     let text = if json { report.json()? + "\n" } else { report.to_string() };
-    // `| head` is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    print(&text);
     Ok(if report.has_problems() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -342,22 +340,22 @@ fn status(settings: &Settings) -> Result<ExitCode> {
             .keeping
             .idle(home.has_failed())
             .map_or("stays".to_owned(), |idle| format!("goes {idle:.0?} after its last user"));
-        println!("{}\n  cluster:  {cluster}, {idle}\n  release:  {release}", home.cluster);
-        println!("  users:    {}\n  kubectl:  --kubeconfig {}", holders(&home.use_lock()), home.kubeconfig().display());
+        say!("{}\n  cluster:  {cluster}, {idle}\n  release:  {release}", home.cluster);
+        say!("  users:    {}\n  kubectl:  --kubeconfig {}", holders(&home.use_lock()), home.kubeconfig().display());
     }
     if !any {
-        println!("nothing of ours is running");
+        say!("nothing of ours is running");
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn steps(settings: &Settings) -> Result<ExitCode> {
-    print!("{}", evidence::Steps::read(&evidence::latest(&Run::all(settings))?)?);
+    print(&evidence::Steps::read(&evidence::latest(&Run::all(settings))?)?.to_string());
     Ok(ExitCode::SUCCESS)
 }
 
 fn measured(settings: &Settings) -> Result<ExitCode> {
-    print!("{}", evidence::Measured::read(&evidence::latest(&Run::all(settings))?)?);
+    print(&evidence::Measured::read(&evidence::latest(&Run::all(settings))?)?.to_string());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -368,12 +366,12 @@ fn report(
     annotate: bool,
 ) -> Result<ExitCode> {
     let outcome = evidence::Outcome::read(&evidence::latest(&Run::all(settings))?)?;
-    print!("{outcome}");
+    print(&outcome.to_string());
     if let Some(path) = junit {
         std::fs::write(&path, outcome.junit()?).map_err(Error::io(format!("write {}", path.display())))?;
     }
     if annotate {
-        print!("{}", outcome.annotations());
+        print(&outcome.annotations());
     }
     let Some(path) = expect_ignored else { return Ok(ExitCode::SUCCESS) };
     let expected = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
@@ -392,15 +390,15 @@ async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
     for stage in Stage::ALL.into_iter().filter(|stage| stage.has_own_cluster()) {
         let home = Home::of(settings, &project, stage)?;
         let removed = reaper::clean(&home, settings, wait).await?;
-        println!("{}: {}", home.cluster, if removed { "removed" } else { "nothing was there" });
+        say!("{}: {}", home.cluster, if removed { "removed" } else { "nothing was there" });
     }
     dev::name_what_is_not_ours(settings).await;
     evidence::forget(&Run::all(settings))?;
     if all {
         let hint = harness::uninstall::run(settings, wait).await?;
-        println!("images made here, caches and state: removed");
+        say!("images made here, caches and state: removed");
         if let Some(hint) = hint {
-            println!("{hint}");
+            say!("{hint}");
         }
     }
     Ok(ExitCode::SUCCESS)

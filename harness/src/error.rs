@@ -190,11 +190,15 @@ impl Error {
         }
     }
 
-    /// The whole chain as text, and then what was gathered: the one place where errors are written out.
+    /// The whole chain as text, and then what was gathered, without secrets: the one place where errors are written out.
     pub fn report(&self) -> String {
+        crate::secrets::redact(&self.chain()).into_owned()
+    }
+
+    fn chain(&self) -> String {
         match self {
-            Self::Diagnosed { source, diagnosis } => format!("{}\n\n{diagnosis}", source.report()),
-            Self::Shared(source) => source.report(),
+            Self::Diagnosed { source, diagnosis } => format!("{}\n\n{diagnosis}", source.chain()),
+            Self::Shared(source) => source.chain(),
             // kube writes an API error out twice, and its source once more.
             Self::Kube { source, .. } => format!("{self}\n  caused by: {}", crate::k8s::brief(source)),
             _ => {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::secrets;
 use crate::services::Credentials;
 use crate::stage::Stage;
 
@@ -323,7 +324,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads this process's environment.
+    /// Reads this process's environment; the values of variables that are named like secrets are known as such from now on.
     ///
     /// # Errors
     /// [`Error::Refused`] for a value that is not allowed, or a name close to a setting's.
@@ -331,7 +332,10 @@ impl Settings {
     pub fn from_environment() -> Result<Self> {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
+            .collect::<BTreeMap<_, _>>();
+        // Also what is no setting of ours: what we start may print it.
+        let secret = variables.iter().filter(|(name, _)| secrets::is_named_like_one(name));
+        secret.for_each(|(_, value)| secrets::know(value));
         Self::parse(&variables)
     }
 

@@ -16,6 +16,7 @@ use crate::evidence::Outcome;
 use crate::fixture::{Fixtures, Through};
 use crate::scenario::{Scenario, Verdict};
 use crate::settings::Settings;
+use crate::{output, secrets, tell};
 use crate::stage::Stage;
 
 /// How many scenarios run at once: more than the cores, since most of a scenario is waiting.
@@ -35,6 +36,7 @@ pub fn main_through(through: Through, default: Stage, scenarios: impl Into<Vec<S
     if let Some(code) = reaper::enter_if_asked() {
         return code;
     }
+    output::redact_panics();
     let mut arguments = Arguments::from_args();
     let (settings, trials) = match Settings::from_environment().and_then(|settings| {
         let stage = settings.stage.unwrap_or(default);
@@ -42,7 +44,7 @@ pub fn main_through(through: Through, default: Stage, scenarios: impl Into<Vec<S
     }) {
         Ok(ready) => ready,
         Err(error) => {
-            eprintln!("error: {}", error.report());
+            tell!("error: {}", error.report());
             return ExitCode::from(2);
         }
     };
@@ -53,10 +55,10 @@ pub fn main_through(through: Through, default: Stage, scenarios: impl Into<Vec<S
         && let Some(Ok(fixtures)) = FIXTURES.get()
     {
         if let (false, Ok(outcome)) = (settings.quiet, Outcome::read(&fixtures.run.folder)) {
-            eprint!("{}", outcome.measures());
+            outcome.measures().lines().for_each(output::tell);
         }
         if let Ok(Some(text)) = fixtures.farewell() {
-            eprintln!("{text}");
+            tell!("{text}");
         }
     }
     conclusion.exit_code()
@@ -107,7 +109,7 @@ fn judge(scenario: &Scenario, (stage, through): (Stage, Through), settings: &Set
         }
         Verdict::Ignored(reason) => {
             tracing::info!(target: VERDICT, scenario = name, verdict = "ignored", seconds, reason = reason.as_str());
-            Ok(Completion::ignored_with(reason))
+            Ok(Completion::ignored_with(secrets::redact(&reason)))
         }
         Verdict::Failed(error) | Verdict::NoFixture(error) => {
             let report = error.report();

@@ -42,6 +42,7 @@ impl Credentials {
     /// The same with one more account, which comes before all others.
     #[must_use]
     pub fn with(mut self, login: Login) -> Self {
+        crate::secrets::know(&login.password);
         self.logins.insert(0, login);
         self
     }
@@ -76,6 +77,7 @@ impl Credentials {
         };
         match found {
             Ok(DockerCredential::UsernamePassword(username, password)) => {
+                crate::secrets::know(&password);
                 Ok(Some(Login { server: registry.to_owned(), username, password }))
             }
             Ok(DockerCredential::IdentityToken(_)) => Err(refuse("an identity token cannot be handed to a cluster")),

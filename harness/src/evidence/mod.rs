@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::events;
 use crate::files;
 use crate::hash;
+use crate::secrets;
 
 /// The verdicts of a run, by scenario.
 #[derive(Debug, Default, PartialEq)]
@@ -51,6 +52,14 @@ pub enum Verdict {
     Failed,
     /// It did not apply.
     Ignored,
+}
+
+impl Judged {
+    /// Who wrote the events took out what it knew; this process may know more.
+    fn without_secrets(mut self) -> Self {
+        self.reason = secrets::redact(&self.reason).into_owned();
+        self
+    }
 }
 
 fn yes() -> bool {
@@ -97,7 +106,7 @@ impl Outcome {
     fn parse(text: &str) -> Self {
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
         let verdicts = lines.filter(|line| line.target == events::VERDICT);
-        let mut outcome = Self(verdicts.map(|line| (line.scenario, line.judged)).collect());
+        let mut outcome = Self(verdicts.map(|line| (line.scenario, line.judged.without_secrets())).collect());
         let measures = text.lines().filter_map(|line| serde_json::from_str::<Measure>(line).ok());
         for Measure { scenario, name, value, .. } in measures.filter(|measure| measure.target == events::MEASURE) {
             if let Some(judged) = outcome.0.get_mut(&scenario) {

@@ -62,18 +62,16 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     KNOWN.read().unwrap_or_else(PoisonError::into_inner).redact(text)
 }
 
-/// Makes panics of this process show no secret: their text goes to standard error before anybody can catch it.
-pub fn redact_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        let trace = std::backtrace::Backtrace::capture();
-        let trace = match trace.status() {
-            std::backtrace::BacktraceStatus::Captured => format!("\n{trace}"),
-            _ => String::new(),
-        };
-        let thread = std::thread::current();
-        let text = format!("thread '{}' {panic}{trace}", thread.name().unwrap_or("<unnamed>"));
-        crate::progress::write_line(&text);
-    }));
+/// [`know`] for each text in a JSON document whose field is named like a secret, such as `access_token`.
+pub fn know_fields(document: &serde_json::Value) {
+    match document {
+        serde_json::Value::Object(fields) => fields.iter().for_each(|(name, value)| match value {
+            serde_json::Value::String(text) if is_named_like_one(name) => know(text),
+            other => know_fields(other),
+        }),
+        serde_json::Value::Array(items) => items.iter().for_each(know_fields),
+        _ => {}
+    }
 }
 
 /// Values that are secret, and how to find them: pure, so that tests have one of their own.

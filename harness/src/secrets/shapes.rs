@@ -8,7 +8,7 @@ use once_cell::sync::Lazy;
 use regex::bytes::{Captures, Regex};
 
 /// How a field that holds a secret is named, or ends.
-const NAME: &str = "[a-z0-9_.-]*(?:passw(?:or)?d|passphrase|pwd|secret|token|signature|(?:api|access|secret|private|signing)[_-]?key)";
+const NAME: &str = "[a-z0-9_.-]*(?:passw(?:or)?d|passphrase|[_-]pwd|secret|token|signature|(?:api|access|secret|private|signing)[_-]?key)";
 /// What a field is named whose value is none.
 const PUBLIC: &[&str] =
     &["host", "port", "name", "user", "login", "email", "mail", "namespace", "database", "address", "bucket", "endpoint", "region", "crt", "pem"];
