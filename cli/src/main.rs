@@ -203,10 +203,10 @@ fn main() -> ExitCode {
     }
     output::redact_panics();
     let Cli { quiet, task } = Cli::parse();
-    let outcome = Settings::from_environment().and_then(|mut settings| {
-        settings.quiet |= quiet;
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::io("start the runtime"))?;
+    let mut settings = Settings::from_environment();
+    settings.quiet |= quiet;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = runtime.map_err(Error::io("start the runtime")).and_then(|runtime| {
         let outcome = runtime.block_on(run(task, settings));
         runtime.shutdown_background();
         outcome
@@ -242,7 +242,7 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
 }
 
 async fn up(settings: Settings) -> Result<ExitCode> {
-    let stage = settings.stage.unwrap_or(Stage::Local);
+    let stage = settings.stage.get()?.unwrap_or(Stage::Local);
     let fixtures = Arc::new(Fixtures::new(settings, stage)?);
     let shared = fixtures.release().await?;
     tell!("release {} in context {} is ready", shared.plan.release, shared.cluster.context);
@@ -250,8 +250,10 @@ async fn up(settings: Settings) -> Result<ExitCode> {
 }
 
 async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> {
+    // Before the suite is compiled, which would say the same.
+    settings.check(settings.stage.get()?.unwrap_or(Stage::Local))?;
     let project = Project::find(&settings)?;
-    let runs = Run::all(&settings).join(format!("verify-{}", std::process::id()));
+    let runs = Run::all(&settings)?.join(format!("verify-{}", std::process::id()));
     show(&settings)?;
     // To compile nextest takes longer than it saves: that is left to `cargo stack setup`.
     let nextest = Tools::new(&settings).ensure(Tool::Nextest, Source::Downloads).await;
@@ -295,6 +297,7 @@ fn show(settings: &Settings) -> Result<()> {
 }
 
 async fn setup(settings: &Settings, from: Source, stage: Stage, dry_run: bool) -> Result<ExitCode> {
+    settings.check(stage)?;
     show(settings)?;
     if dry_run {
         for part in harness::setup::plan(settings, from, stage).await? {
@@ -350,12 +353,12 @@ fn status(settings: &Settings) -> Result<ExitCode> {
 }
 
 fn steps(settings: &Settings) -> Result<ExitCode> {
-    print(&evidence::Steps::read(&evidence::latest(&Run::all(settings))?)?.to_string());
+    print(&evidence::Steps::read(&evidence::latest(&Run::all(settings)?)?)?.to_string());
     Ok(ExitCode::SUCCESS)
 }
 
 fn measured(settings: &Settings) -> Result<ExitCode> {
-    print(&evidence::Measured::read(&evidence::latest(&Run::all(settings))?)?.to_string());
+    print(&evidence::Measured::read(&evidence::latest(&Run::all(settings)?)?)?.to_string());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -365,7 +368,7 @@ fn report(
     junit: Option<PathBuf>,
     annotate: bool,
 ) -> Result<ExitCode> {
-    let outcome = evidence::Outcome::read(&evidence::latest(&Run::all(settings))?)?;
+    let outcome = evidence::Outcome::read(&evidence::latest(&Run::all(settings)?)?)?;
     print(&outcome.to_string());
     if let Some(path) = junit {
         std::fs::write(&path, outcome.junit()?).map_err(Error::io(format!("write {}", path.display())))?;
@@ -393,7 +396,7 @@ async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
         say!("{}: {}", home.cluster, if removed { "removed" } else { "nothing was there" });
     }
     dev::name_what_is_not_ours(settings).await;
-    evidence::forget(&Run::all(settings))?;
+    evidence::forget(&Run::all(settings)?)?;
     if all {
         let hint = harness::uninstall::run(settings, wait).await?;
         say!("images made here, caches and state: removed");

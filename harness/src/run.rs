@@ -27,14 +27,17 @@ impl Run {
             let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
             format!("{}-{}", now.as_millis(), std::process::id())
         });
-        let folder = Self::all(settings).join(&id);
+        let folder = Self::all(settings)?.join(&id);
         private_folder(&folder)?;
         Ok(Self { id, folder })
     }
 
     /// Where the folders of runs are made.
-    pub fn all(settings: &Settings) -> PathBuf {
-        settings.run_dir.clone().unwrap_or_else(|| settings.state_root.join("runs"))
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when [`crate::settings::RUN_DIR`] is set to what is not allowed.
+    pub fn all(settings: &Settings) -> Result<PathBuf> {
+        Ok(settings.run_dir.get()?.unwrap_or_else(|| settings.state_root.join("runs")))
     }
 }
 

@@ -38,11 +38,11 @@ pub fn main_through(through: Through, default: Stage, scenarios: impl Into<Vec<S
     }
     output::redact_panics();
     let mut arguments = Arguments::from_args();
-    let (settings, trials) = match Settings::from_environment().and_then(|settings| {
-        let stage = settings.stage.unwrap_or(default);
-        Ok((settings.clone(), trials(scenarios.into(), (stage, through), settings)?))
-    }) {
-        Ok(ready) => ready,
+    let settings = Settings::from_environment();
+    // Names are the same in every stage: to list them asks for no setting.
+    let stage = if arguments.list { Ok(default) } else { stage_of(&settings, default) };
+    let trials = match stage.and_then(|stage| trials(scenarios.into(), (stage, through), settings.clone())) {
+        Ok(trials) => trials,
         Err(error) => {
             tell!("error: {}", error.report());
             return ExitCode::from(2);
@@ -62,6 +62,13 @@ pub fn main_through(through: Through, default: Stage, scenarios: impl Into<Vec<S
         }
     }
     conclusion.exit_code()
+}
+
+/// The stage of this run, whose settings are all allowed.
+fn stage_of(settings: &Settings, default: Stage) -> Result<Stage> {
+    let stage = settings.stage.get()?.unwrap_or(default);
+    settings.check(stage)?;
+    Ok(stage)
 }
 
 static FIXTURES: OnceCell<Result<Arc<Fixtures>, Arc<Error>>> = OnceCell::new();

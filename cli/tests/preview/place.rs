@@ -66,11 +66,11 @@ impl Place {
     }
 
     async fn make() -> Self {
-        let mut settings = Settings::from_environment().unwrap();
+        let mut settings = Settings::from_environment();
         // Apart from the suites' runs, which a report looks for.
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("preview-rehearsal");
         std::fs::create_dir_all(&folder).unwrap();
-        settings.run_dir = Some(folder.join("runs"));
+        settings.run_dir = Some(folder.join("runs")).into();
         // Whatever stage is asked for: its doubles are built, which stage ci cannot.
         let fixtures = Arc::new(Fixtures::new(settings, Stage::Local).unwrap());
         let shared = Box::pin(fixtures.release()).await.unwrap_or_else(|error| panic!("{}", error.report()));

@@ -28,10 +28,13 @@ pub struct Credentials {
 
 impl Credentials {
     /// [`settings::REGISTRY_SERVER`] and its account, else the engine's client's configuration.
-    pub fn of(settings: &Settings) -> Self {
-        let logins = settings.registry_login.iter().cloned().collect();
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when they are set to what is not allowed.
+    pub fn of(settings: &Settings) -> Result<Self> {
+        let logins = settings.registry_login.get()?.into_iter().collect();
         let docker_config = Some(settings.docker_config.join("config.json"));
-        Self { logins, docker_config, ca_bundle: settings.ca_bundle.clone() }
+        Ok(Self { logins, docker_config, ca_bundle: settings.ca_bundle.get()? })
     }
 
     /// What the engine's client's configuration in a folder says, and nothing else.

@@ -189,7 +189,7 @@ mod tests {
     #[tokio::test]
     async fn an_official_image_is_of_what_its_commit_holds() {
         let (tree, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let tools = Tools::new(&Settings::from_environment().unwrap());
+        let tools = Tools::new(&Settings::from_environment());
         let context = tree.path().join("apps/backend");
         std::fs::create_dir_all(&context).unwrap();
         let write = |name: &str, text: &str| std::fs::write(context.join(name), text).unwrap();

@@ -40,7 +40,7 @@ pub fn enter_if_asked() -> Option<ExitCode> {
         Err(_) => return Some(ExitCode::FAILURE),
     };
     let outcome = runtime.block_on(async {
-        let settings = Settings::from_environment()?;
+        let settings = Settings::from_environment();
         let home = Home { folder: settings.state_root.join("clusters").join(&cluster), cluster };
         crate::events::start_at(&home.reaper_log(), crate::events::Show::Lines)?;
         let outcome = reap(&home, &settings).await;

@@ -9,7 +9,7 @@ use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 
 use super::{FIELD_MANAGER, brief, call, has_code};
-use crate::{Error, Result, secrets};
+use crate::{Result, secrets};
 
 /// The one key of a Secret by which images are pulled.
 const ACCOUNTS: &str = ".dockerconfigjson";
