@@ -45,8 +45,7 @@ pub fn write_with_mode(path: &Path, bytes: impl AsRef<[u8]>, mode: u32) -> Resul
 /// # Errors
 /// [`Error::Io`] when it cannot be written, [`Error::Malformed`] when the value is none that JSON has.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
-    let mut text =
-        serde_json::to_vec_pretty(value).map_err(Error::malformed(format!("write {}", path.display())))?;
+    let mut text = serde_json::to_vec_pretty(value).map_err(Error::malformed(format!("write {}", path.display())))?;
     text.push(b'\n');
     write_whole(path, text)
 }

@@ -392,7 +392,8 @@ impl Settings {
         let keep = choice(KEEP, get(KEEP), keeps);
         let setup = choice(SETUP, get(SETUP), [("auto", true), ("never", false)]);
         let ca_bundle = absolute(CA_BUNDLE);
-        let ca_else = |others: &[&str]| ca_bundle.clone().map(|ours| others.iter().fold(ours, |ca, name| ca.or(path(name))));
+        let ca_else =
+            |others: &[&str]| ca_bundle.clone().map(|ours| others.iter().fold(ours, |ca, name| ca.or(path(name))));
         let mut settings = Self {
             unknown: refusals.note(unknown_names(variables)),
             stage: refusals.note(choice(STAGE, get(STAGE), Stage::ALL.map(|stage| (stage.name(), stage)))),
@@ -435,7 +436,8 @@ impl Settings {
             pr_number: get(PR_NUMBER).map(str::to_owned),
             kube_context: get(KUBE_CONTEXT).map(str::to_owned),
             kube_context_allow: get(KUBE_CONTEXT_ALLOW).map(str::to_owned),
-            kubeconfig: refusals.note(absolute(KUBECONFIG).map(|path| path.unwrap_or_else(|| home.join(".kube/config")))),
+            kubeconfig: refusals
+                .note(absolute(KUBECONFIG).map(|path| path.unwrap_or_else(|| home.join(".kube/config")))),
             preview_url: get(PREVIEW_URL).map(str::to_owned),
             preview_lifetime: refusals.note(lifetime(get(PREVIEW_LIFETIME_HOURS))),
             preview_values: refusals.note(absolute(PREVIEW_VALUES)),
@@ -503,9 +505,12 @@ fn idle_ttl(value: Option<&str>) -> Result<Option<Duration>, Refusal> {
     Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
 }
 
-
 /// One of a few words, or nothing when the variable is not set.
-fn choice<T: Copy, const N: usize>(name: &str, value: Option<&str>, allowed: [(&str, T); N]) -> Result<Option<T>, Refusal> {
+fn choice<T: Copy, const N: usize>(
+    name: &str,
+    value: Option<&str>,
+    allowed: [(&str, T); N],
+) -> Result<Option<T>, Refusal> {
     let Some(value) = value else { return Ok(None) };
     if let Some((_, meaning)) = allowed.iter().find(|(word, _)| *word == value) {
         return Ok(Some(*meaning));
@@ -715,7 +720,8 @@ mod tests {
     fn one_wrong_value_keeps_no_other_from_being_asked_for() {
         let settings = parse(&[("GIT_SHA", "main"), ("JETSCALE_CA_BUNDLE", "ca.pem"), ("JETSCALE_KEEP", "never")]);
         assert_eq!(settings.keep.get().unwrap(), Keep::Never);
-        let wrong = [settings.git_sha.get().is_err(), settings.build_ca.get().is_err(), settings.node_ca.get().is_err()];
+        let wrong =
+            [settings.git_sha.get().is_err(), settings.build_ca.get().is_err(), settings.node_ca.get().is_err()];
         assert_eq!(wrong, [true; 3]);
         let refused: Vec<_> = settings.refused().map(|(name, ..)| name).collect();
         assert_eq!(refused, ["JETSCALE_CA_BUNDLE"], "once, and none of somebody else's");

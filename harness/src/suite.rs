@@ -16,8 +16,8 @@ use crate::evidence::Outcome;
 use crate::fixture::{Fixtures, Through};
 use crate::scenario::{Scenario, Verdict};
 use crate::settings::Settings;
-use crate::{output, secrets, tell};
 use crate::stage::Stage;
+use crate::{output, secrets, tell};
 
 /// How many scenarios run at once: more than the cores, since most of a scenario is waiting.
 const THREADS: usize = 8;

@@ -8,10 +8,10 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use harness::cluster::edge::previews::PreviewsEdge;
+use harness::files::write_json;
 use harness::fixture::{Fixtures, Shared};
 use harness::k8s::{self, Forward, State, job};
 use harness::preview::PullRequest;
-use harness::files::write_json;
 use harness::settings::Settings;
 use harness::stage::Stage;
 use harness::tools::Tool;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::files::{self, read_json, write_json};
 use crate::hash;
 use crate::lock::{Lock, Mode};
 use crate::project::Project;
-use crate::files::{self, read_json, write_json};
 use crate::run::private_folder;
 use crate::settings::{Keep, Settings};
 use crate::stage::Stage;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::home::Home;
 use crate::error::{Error, Result};
-use crate::lock::{Lock, Mode, holders};
 use crate::files::{read_json, write_json};
+use crate::lock::{Lock, Mode, holders};
 
 /// What stands for a run where a developer works: nobody ends that Tilt but the developer.
 pub const BY_HAND: &str = "cargo stack dev";

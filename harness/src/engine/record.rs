@@ -28,7 +28,8 @@ pub(super) struct Record {
 impl Record {
     pub fn read(settings: &Settings) -> Result<Self> {
         let path = settings.state_root.join("engine.json");
-        let read: Option<Self> = read_json(&path, "cargo stack clean --all; what it removes of the engine is no longer known")?;
+        let read: Option<Self> =
+            read_json(&path, "cargo stack clean --all; what it removes of the engine is no longer known")?;
         Ok(Self { path, ..read.unwrap_or_default() })
     }
 

@@ -1,6 +1,6 @@
 //! A runtime for hosts without CAP_SYS_RESOURCE: the script, and the engine's configuration that names it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
@@ -79,7 +79,7 @@ fn merge(config: &str, runtime: &Path) -> serde_json::Result<Merged> {
 }
 
 /// Writes a file of the system's in one step, and the folder that it is in.
-fn write(path: &PathBuf, text: &str, mode: u32) -> Result<()> {
+fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(folder).map_err(Error::io(format!("make the folder {}", folder.display())))?;
     files::write_with_mode(path, text, mode)

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use crate::lock::{Lock, Mode};
 use crate::files::{read_json, write_json};
+use crate::lock::{Lock, Mode};
 use crate::{Error, Result};
 
 /// The most requests that one run sends to the live site.

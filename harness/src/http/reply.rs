@@ -75,8 +75,7 @@ impl Reply {
         // Without secrets before it is cut: a half of one is not found any more.
         let text = self.text();
         let head: Vec<&str> = text.lines().take(5).map(|line| start(line, WINDOW)).collect();
-        let lines: Vec<String> =
-            redact(&head.join("\n")).lines().map(|line| format!("\n  | {}", cut(line))).collect();
+        let lines: Vec<String> = redact(&head.join("\n")).lines().map(|line| format!("\n  | {}", cut(line))).collect();
         let location = self.header("location").map(|to| format!(", to {}", cut(&redact(to)))).unwrap_or_default();
         Error::Unmet(format!("http: {self} after {:.1?} {why}{location}{}", self.took, lines.concat()))
     }

@@ -129,7 +129,8 @@ mod tests {
         let release = serde_json::json!({"type": HELM, "data": {"release": encode("a manifest of helm's")}});
         know(&serde_json::from_value(release).unwrap());
         let text = "robot-of-secret at registry.example: hunter2-of-pull, hunter2-of-secret, admin@secret.example, a manifest of helm's";
-        let clean = "robot-of-secret at registry.example: [secret], [secret], admin@secret.example, a manifest of helm's";
+        let clean =
+            "robot-of-secret at registry.example: [secret], [secret], admin@secret.example, a manifest of helm's";
         assert_eq!(secrets::redact(text), clean);
     }
 }

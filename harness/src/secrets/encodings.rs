@@ -37,8 +37,11 @@ impl Decoded {
     }
 }
 
-/// Each gives `None` where a text holds nothing of its kind.
-pub(super) const ALL: [fn(&[u8]) -> Option<Decoded>; 4] = [percent, plus, backslash, entity];
+/// Decodes a whole text; `None` where it holds nothing of its kind.
+type Decode = fn(&[u8]) -> Option<Decoded>;
+
+/// All of them but base64, of which only parts of a text are.
+pub(super) const ALL: [Decode; 4] = [percent, plus, backslash, entity];
 
 /// `%40` for `@`, as in addresses and forms, and in the workflow commands of GitHub Actions.
 fn percent(text: &[u8]) -> Option<Decoded> {

@@ -23,8 +23,18 @@ pub const MARK: &str = "[secret]";
 pub const SHORTEST: usize = 6;
 /// Values that are no secrets, however they are named: texts could not be read without them.
 const WORDS: &[&str] = &[
-    "backend", "database", "default", "frontend", "jetscale", "localhost", "password", "postgres", "postgresql", "secret",
-    "username", "website",
+    "backend",
+    "database",
+    "default",
+    "frontend",
+    "jetscale",
+    "localhost",
+    "password",
+    "postgres",
+    "postgresql",
+    "secret",
+    "username",
+    "website",
 ];
 /// A line of a value of several lines is known by itself from this length on: logs are shown line by line.
 const LINE: usize = 16;

@@ -10,23 +10,41 @@ use regex::bytes::{Captures, Regex};
 /// How a field that holds a secret is named, or ends.
 const NAME: &str = "[a-z0-9_.-]*(?:passw(?:or)?d|passphrase|[_-]pwd|secret|token|signature|(?:api|access|secret|private|signing)[_-]?key)";
 /// What a field is named whose value is none.
-const PUBLIC: &[&str] =
-    &["host", "port", "name", "user", "login", "email", "mail", "namespace", "database", "address", "bucket", "endpoint", "region", "crt", "pem"];
+const PUBLIC: &[&str] = &[
+    "host",
+    "port",
+    "name",
+    "user",
+    "login",
+    "email",
+    "mail",
+    "namespace",
+    "database",
+    "address",
+    "bucket",
+    "endpoint",
+    "region",
+    "crt",
+    "pem",
+];
 /// Where a field is empty, or was redacted by somebody else, and what is a switch.
 const NO_VALUES: &[&str] = &["", "…", "true", "false", "null", "none", "nil", "yes", "no", "sensitive", "redacted"];
 
 /// What was redacted before, with or without its last bracket.
 const MARK: &[u8] = b"[secret";
 
+/// Whether what a group matched is a secret.
+type IsOne = fn(&[u8]) -> bool;
+
 /// A pattern; of its groups each that matches is a secret, and all of it if it has none.
 struct Shape {
     pattern: Regex,
-    is_one: fn(&[u8]) -> bool,
+    is_one: IsOne,
 }
 
 static SHAPES: Lazy<Vec<Shape>> = Lazy::new(|| {
     let quoted = r#"(?:"((?:[^"\\]|\\.)*)"|'([^']*)')"#;
-    let shapes: [(String, fn(&[u8]) -> bool); 12] = [
+    let shapes: [(String, IsOne); 12] = [
         // RFC 7519: three parts, or five if it is encrypted; the last may be empty.
         (r"e[wy][A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){1,3}".to_owned(), is_jwt),
         (r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)".to_owned(), any),
@@ -43,7 +61,10 @@ static SHAPES: Lazy<Vec<Shape>> = Lazy::new(|| {
         (format!(r#"(?im)^[\s|>-]*{NAME}[ \t]*:[ \t]+([^\s"'\[{{|>][^\s]*)[ \t\r]*$"#), is_value),
         (format!(r#"(?i)--(?:{NAME})[ \t]+(?:{quoted}|([^\s"'-][^\s]*))"#), is_argument),
         // A variable of a container.
-        (format!(r#"(?i)\bname"?\s*:\s*"?{NAME}"?\s*,?\s*"?value"?\s*:\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",}}]+))"#), is_value),
+        (
+            format!(r#"(?i)\bname"?\s*:\s*"?{NAME}"?\s*,?\s*"?value"?\s*:\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",}}]+))"#),
+            is_value,
+        ),
     ];
     shapes.into_iter().filter_map(|(pattern, is_one)| Some(Shape { pattern: pattern_of(&pattern)?, is_one })).collect()
 });

@@ -99,7 +99,10 @@ fn known(#[case] values: &[&str], #[case] text: &str, #[case] clean: &str) {
 #[case::unsigned_jwt("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0. is refused", "[secret] is refused")]
 #[case::jwt_in_json(&format!("{{\"data\":[\"{JWT}\"]}}"), "{\"data\":[\"[secret]\"]}")]
 #[case::jwt_in_base64(&STANDARD.encode(JWT), "[secret]")]
-#[case::sign_in("{\"tokens\":{\"access_token\":\"opaque\",\"expires_in\":3600}}", "{\"tokens\":{\"access_token\":\"[secret]\",\"expires_in\":3600}}")]
+#[case::sign_in(
+    "{\"tokens\":{\"access_token\":\"opaque\",\"expires_in\":3600}}",
+    "{\"tokens\":{\"access_token\":\"[secret]\",\"expires_in\":3600}}"
+)]
 #[case::escaped_sign_in(r#""{\"refreshToken\": \"opaque\"}""#, r#""{\"refreshToken\": \"[secret]\"}""#)]
 #[case::query("GET /ws?token=opaque&page=2", "GET /ws?token=[secret]&page=2")]
 #[case::presigned("?X-Amz-Credential=AKIA&X-Amz-Signature=0f0f", "?X-Amz-Credential=AKIA&X-Amz-Signature=[secret]")]
@@ -109,7 +112,10 @@ fn known(#[case] values: &[&str], #[case] text: &str, #[case] clean: &str) {
 #[case::flag("login --password hunter2 --user robot", "login --password [secret] --user robot")]
 #[case::yaml("user: robot\n  password: hunter2\n", "user: robot\n  password: [secret]\n")]
 #[case::debug("Login { user: \"robot\", password: \"hunter2\" }", "Login { user: \"robot\", password: \"[secret]\" }")]
-#[case::of_a_container("{\"name\":\"DB_PASSWORD\",\"value\":\"x\"}", "{\"name\":\"DB_PASSWORD\",\"value\":\"[secret]\"}")]
+#[case::of_a_container(
+    "{\"name\":\"DB_PASSWORD\",\"value\":\"x\"}",
+    "{\"name\":\"DB_PASSWORD\",\"value\":\"[secret]\"}"
+)]
 #[case::authorization("> Authorization: Digest a=b, c=d\n> Host: x", "> Authorization: [secret]\n> Host: x")]
 #[case::authorization_in_json("\"authorization\":\"Basic cm9ib3Q6eA==\"", "\"authorization\":\"[secret]\"")]
 #[case::basic("sent Basic cm9ib3Q6eDEyMw== to it", "sent Basic [secret] to it")]
@@ -125,7 +131,9 @@ fn shapes_are_found(#[case] text: &str, #[case] clean: &str) {
 
 #[rstest]
 #[case::prose("a bearer token, which is not shown; basic authentication is off")]
-#[case::kubernetes("Error: secret \"jetscale-auth\" not found; couldn't find key db-password in Secret jetscale/jetscale-auth")]
+#[case::kubernetes(
+    "Error: secret \"jetscale-auth\" not found; couldn't find key db-password in Secret jetscale/jetscale-auth"
+)]
 #[case::challenge("WWW-Authenticate: Bearer realm=\"https://auth.docker.io/token\",service=\"registry\"")]
 #[case::build("docker buildx build --secret id=ca,src=/etc/ssl/ca.pem --build-arg PYTHON_IMAGE=python@sha256:0a1b")]
 #[case::names("secretName: jetscale-auth, tokenExpirationSeconds: 3600, automountServiceAccountToken: false")]
