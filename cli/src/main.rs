@@ -325,7 +325,15 @@ fn status(settings: &Settings) -> Result<ExitCode> {
     let homes = Home::all(&settings.state_root)?;
     let mut any = false;
     for home in homes {
-        let record = home.record()?;
+        let record = match home.record() {
+            Ok(record) => record,
+            // The others are shown all the same.
+            Err(error) => {
+                any = true;
+                say!("{}\n  unknown:  {}", home.cluster, error.report());
+                continue;
+            }
+        };
         if record.cluster == Phase::Absent {
             continue;
         }
