@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use harness::artifacts::{self, Artifact, ArtifactSet, Order, Reference};
+use harness::files::write_json;
 use harness::fixture::Fixtures;
+use harness::output;
 use harness::project::Project;
-use harness::run::write_json;
 use harness::settings::Settings;
 use harness::stage::Stage;
-use harness::{Error, Result};
+use harness::{Error, Result, say};
 
 #[derive(Subcommand)]
 pub enum Task {
@@ -89,8 +90,8 @@ async fn build(settings: Settings, output: &Path, repository: Option<&str>, offi
     let fixtures = Arc::new(Fixtures::new(settings, Stage::Ci)?);
     let set = fixtures.build_set(leave, Order { official, repository }).await?;
     write_json(&output, &set)?;
-    print!("{}", table(&set));
-    println!("JETSCALE_STAGE=ci JETSCALE_ARTIFACTS={} cargo test", output.display());
+    output::print(&table(&set));
+    say!("JETSCALE_STAGE=ci JETSCALE_ARTIFACTS={} cargo test", output.display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -103,7 +104,7 @@ async fn push(settings: Settings, location: &str, to: &str, output: &Path) -> Re
         let from = fixtures.from_here(&engine, &artifact.tag).await?;
         artifact.tag = below(to, artifact);
         artifacts::copy(&from, &artifact.tag, &fixtures.credentials).await?;
-        println!("{} -> {}", from.by_digest(), artifact.tag.by_digest());
+        say!("{} -> {}", from.by_digest(), artifact.tag.by_digest());
     }
     write_json(output, &pushed)?;
     Ok(ExitCode::SUCCESS)
@@ -119,7 +120,7 @@ fn below(repository: &str, artifact: &Artifact) -> Reference {
 
 async fn show(settings: Settings, location: &str, check: bool) -> Result<ExitCode> {
     let set = read(&settings, location).await?;
-    print!("{}", table(&set));
+    output::print(&table(&set));
     if !check {
         return Ok(ExitCode::SUCCESS);
     }
@@ -132,10 +133,10 @@ async fn show(settings: Settings, location: &str, check: bool) -> Result<ExitCod
             Err(error) => Err(error),
         };
         match checked {
-            Ok(()) => println!("ok       {}", artifact.image_name),
+            Ok(()) => say!("ok       {}", artifact.image_name),
             Err(error) => {
                 code = ExitCode::FAILURE;
-                println!("refused  {}", error.report());
+                say!("refused  {}", error.report());
             }
         }
     }
@@ -146,10 +147,10 @@ async fn diff(settings: &Settings, old: &str, new: &str) -> Result<ExitCode> {
     let (old, new) = (read(settings, old).await?, read(settings, new).await?);
     let differences = old.differences(&new);
     for line in &differences {
-        println!("{line}");
+        say!("{line}");
     }
     let same = differences.is_empty();
-    println!("{}", if same { "the same images" } else { "not the same images" });
+    say!("{}", if same { "the same images" } else { "not the same images" });
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use harness::Result;
 use harness::cluster::Home;
 use harness::dev::{self, Inputs};
 use harness::engine::Engine;
@@ -12,12 +11,13 @@ use harness::project::Project;
 use harness::settings::Settings;
 use harness::stage::Stage;
 use harness::tools::Tools;
+use harness::{Result, say, tell};
 
 pub async fn run(settings: Settings, ci: bool) -> Result<ExitCode> {
     let fixtures = Arc::new(Fixtures::new(settings, Stage::Dev)?);
     let status = fixtures.run_tilt(ci).await?;
     if let Some(text) = fixtures.farewell()? {
-        eprintln!("{text}");
+        tell!("{text}");
     }
     // Ctrl-C is how `tilt up` ends, whatever it says then; of `tilt ci` it is the verdict that counts.
     let well = status.success() || !ci;
@@ -33,7 +33,7 @@ pub async fn inputs(settings: &Settings) -> Result<ExitCode> {
     // By hand there may be none yet: the context is then another one, which the Tiltfile says.
     let cluster = home.record()?.identity.map_or(home.name, |identity| identity.name);
     let inputs = Inputs::of(&engine, &project, settings, &cluster).await?;
-    println!("{}", inputs.json()?);
+    say!("{}", inputs.json()?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -41,6 +41,6 @@ pub async fn inputs(settings: &Settings) -> Result<ExitCode> {
 pub async fn name_what_is_not_ours(settings: &Settings) {
     let Ok(engine) = Engine::connect(&Tools::new(settings), settings).await else { return };
     if let Ok(Some(text)) = dev::made_by_hand(&engine).await {
-        println!("{text}");
+        say!("{text}");
     }
 }

@@ -1,7 +1,5 @@
 //! `cargo stack`: the tasks that a person repeats. Thin: parses, calls the harness, prints.
 
-#![expect(clippy::print_stdout, reason = "what a command was asked for goes to standard output")]
-
 mod artifacts;
 mod dev;
 mod mutants;
@@ -9,7 +7,6 @@ mod parity;
 mod preview;
 mod validate;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,13 +18,14 @@ use harness::events::{self, Show};
 use harness::fixture::Fixtures;
 use harness::folders::{self, Marker};
 use harness::process::Process;
+use harness::output::{self, print};
 use harness::project::Project;
 use harness::run::{Run, private_folder};
 use harness::settings::{self, Settings};
 use harness::source::From as Source;
 use harness::stage::Stage;
 use harness::tools::{Tool, Tools};
-use harness::{Error, Result, evidence};
+use harness::{Error, Result, evidence, say, tell};
 
 /// Takes the stack from a laptop to production, and proves each stage.
 #[derive(Parser)]
@@ -212,11 +210,12 @@ fn main() -> ExitCode {
     if let Some(code) = reaper::enter_if_asked() {
         return code;
     }
+    output::redact_panics();
     let Cli { quiet, task } = Cli::parse();
-    let outcome = Settings::from_environment().and_then(|mut settings| {
-        settings.quiet |= quiet;
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::io("start the runtime"))?;
+    let mut settings = Settings::from_environment();
+    settings.quiet |= quiet;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = runtime.map_err(Error::io("start the runtime")).and_then(|runtime| {
         let outcome = runtime.block_on(run(task, settings));
         runtime.shutdown_background();
         outcome
@@ -224,7 +223,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", error.report());
+            tell!("error: {}", error.report());
             ExitCode::FAILURE
         }
     }
@@ -253,17 +252,19 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
 }
 
 async fn up(settings: Settings) -> Result<ExitCode> {
-    let stage = settings.stage.unwrap_or(Stage::Local);
+    let stage = settings.stage.get()?.unwrap_or(Stage::Local);
     let fixtures = Arc::new(Fixtures::new(settings, stage)?);
     let shared = fixtures.release().await?;
-    eprintln!("release {} in context {} is ready", shared.plan.release, shared.cluster.context);
+    tell!("release {} in context {} is ready", shared.plan.release, shared.cluster.context);
     Ok(ExitCode::SUCCESS)
 }
 
 #[expect(clippy::disallowed_methods, reason = "cargo in the foreground is the user's: his environment, his Ctrl-C")]
 async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> {
+    // Before the suite is compiled, which would say the same.
+    settings.check(settings.stage.get()?.unwrap_or(Stage::Local))?;
     let project = Project::find(&settings)?;
-    let runs = Run::all(&settings).join(format!("verify-{}", std::process::id()));
+    let runs = Run::all(&settings)?.join(format!("verify-{}", std::process::id()));
     let process = Process::this();
     folders::make_marked(&runs, &Marker { holds: "runs".to_owned(), checkout: project.root.clone(), process })?;
     show(&settings)?;
@@ -274,7 +275,7 @@ async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> 
         Err(_) => vec!["test", "--package", "e2e", "--test", "e2e"],
     };
     if !settings.quiet {
-        eprintln!(
+        tell!(
             "running the scenarios with {}",
             match &nextest {
                 Ok(_) => "cargo nextest run",
@@ -297,7 +298,7 @@ async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> 
         cargo.env(settings::QUIET, "1");
     }
     let status = cargo.status().await.map_err(Error::io("run cargo"))?;
-    print!("{}", evidence::Outcome::read(&evidence::latest(&runs)?)?);
+    print(&evidence::Outcome::read(&evidence::latest(&runs)?)?.to_string());
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -309,27 +310,27 @@ fn show(settings: &Settings) -> Result<()> {
 }
 
 async fn setup(settings: &Settings, from: Source, stage: Stage, dry_run: bool) -> Result<ExitCode> {
+    settings.check(stage)?;
     show(settings)?;
     if dry_run {
         for part in harness::setup::plan(settings, from, stage).await? {
-            println!("{part}");
+            say!("{part}");
         }
         return Ok(ExitCode::SUCCESS);
     }
     let ready = harness::setup::run(settings, from, stage).await?;
     for part in &ready.parts {
-        println!("{part}");
+        say!("{part}");
     }
     let folders: Vec<_> = ready.path.iter().map(|folder| folder.display().to_string()).collect();
-    println!("{}", folders.join(":"));
+    say!("{}", folders.join(":"));
     Ok(ExitCode::SUCCESS)
 }
 
 async fn doctor(settings: &Settings, json: bool) -> Result<ExitCode> {
     let report = harness::doctor::examine(settings).await;
     let text = if json { report.json()? + "\n" } else { report.to_string() };
-    // `| head` is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    print(&text);
     Ok(if report.has_problems() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -337,7 +338,15 @@ fn status(settings: &Settings) -> Result<ExitCode> {
     let homes = Home::all(&settings.state_root)?;
     let mut any = false;
     for home in homes {
-        let record = home.record()?;
+        let record = match home.record() {
+            Ok(record) => record,
+            // The others are shown all the same.
+            Err(error) => {
+                any = true;
+                say!("{}\n  unknown:  {}", home.name, error.report());
+                continue;
+            }
+        };
         if record.cluster == Phase::Absent && record.identity.is_none() {
             continue;
         }
@@ -356,27 +365,27 @@ fn status(settings: &Settings) -> Result<ExitCode> {
             .keeping
             .idle(home.has_failed())
             .map_or("stays".to_owned(), |idle| format!("goes {idle:.0?} after its last user"));
-        println!("{}\n  cluster:  {cluster}, {idle}", home.name);
+        say!("{}\n  cluster:  {cluster}, {idle}", home.name);
         if let Some(identity) = &record.identity {
-            println!("  named:    {}, in the engine {}", identity.name, identity.engine);
+            say!("  named:    {}, in the engine {}", identity.name, identity.engine);
         }
         let users = record.turns.living().map_or_else(|| holders(&home.use_lock()), ToString::to_string);
-        println!("  release:  {release}\n  users:    {users}\n  kubectl:  --kubeconfig {}", home.kubeconfig().display());
-        println!("  log:      {} (of the process that removes it)", home.reaper_log().display());
+        say!("  release:  {release}\n  users:    {users}\n  kubectl:  --kubeconfig {}", home.kubeconfig().display());
+        say!("  log:      {} (of the process that removes it)", home.reaper_log().display());
     }
     if !any {
-        println!("nothing of ours is running");
+        say!("nothing of ours is running");
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn steps(settings: &Settings) -> Result<ExitCode> {
-    print!("{}", evidence::Steps::read(&evidence::latest(&Run::all(settings))?)?);
+    print(&evidence::Steps::read(&evidence::latest(&Run::all(settings)?)?)?.to_string());
     Ok(ExitCode::SUCCESS)
 }
 
 fn measured(settings: &Settings) -> Result<ExitCode> {
-    print!("{}", evidence::Measured::read(&evidence::latest(&Run::all(settings))?)?);
+    print(&evidence::Measured::read(&evidence::latest(&Run::all(settings)?)?)?.to_string());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -386,13 +395,13 @@ fn report(
     junit: Option<PathBuf>,
     annotate: bool,
 ) -> Result<ExitCode> {
-    let outcome = evidence::Outcome::read(&evidence::latest(&Run::all(settings))?)?;
-    print!("{outcome}");
+    let outcome = evidence::Outcome::read(&evidence::latest(&Run::all(settings)?)?)?;
+    print(&outcome.to_string());
     if let Some(path) = junit {
         std::fs::write(&path, outcome.junit()?).map_err(Error::io(format!("write {}", path.display())))?;
     }
     if annotate {
-        print!("{}", outcome.annotations());
+        print(&outcome.annotations());
     }
     let Some(path) = expect_ignored else { return Ok(ExitCode::SUCCESS) };
     let expected = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
@@ -413,29 +422,29 @@ async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
         let home = Home::of(settings, &project, stage);
         if reaper::clean(&home, settings, wait).await? {
             any = true;
-            println!("removed the cluster {}, and what stood beside it", home.name);
+            say!("removed the cluster {}, and what stood beside it", home.name);
         }
     }
-    let runs = evidence::forget(&Run::all(settings), &project.root)?;
+    let runs = evidence::forget(&Run::all(settings)?, &project.root)?;
     if runs > 0 {
         any = true;
-        println!("removed {runs} runs of this checkout");
+        say!("removed {runs} runs of this checkout");
     }
     if all {
         let done = harness::uninstall::run(settings, wait).await?;
         any |= !done.removed.is_empty();
         for removed in done.removed {
-            println!("removed {removed}");
+            say!("removed {removed}");
         }
         for (left, why) in done.left {
-            println!("left {left}: {why}");
+            say!("left {left}: {why}");
         }
         if let Some(hint) = done.hint {
-            println!("{hint}");
+            say!("{hint}");
         }
     }
     if !any {
-        println!("nothing of {} was there", if all { "ours" } else { "this checkout" });
+        say!("nothing of {} was there", if all { "ours" } else { "this checkout" });
     }
     dev::name_what_is_not_ours(settings).await;
     Ok(ExitCode::SUCCESS)
@@ -455,8 +464,8 @@ async fn forget(settings: &Settings, name: &str) -> Result<ExitCode> {
         ));
     };
     match reaper::forget(home).await? {
-        Some(left) => println!("forgot {name}; if its engine is ever back, what carries the name {left} there is nobody's"),
-        None => println!("forgot {name}"),
+        Some(left) => say!("forgot {name}; if its engine is ever back, what carries the name {left} there is nobody's"),
+        None => say!("forgot {name}"),
     }
     Ok(ExitCode::SUCCESS)
 }

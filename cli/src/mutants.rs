@@ -11,7 +11,7 @@ use harness::project::Project;
 use harness::release::stage_charts;
 use harness::settings::Settings;
 use harness::tools::{Tool, Tools};
-use harness::{Error, Result, validate};
+use harness::{Error, Result, say, validate};
 
 /// What of the charts' mutants must be caught, in percent.
 const LEAST: usize = 80;
@@ -55,10 +55,10 @@ pub async fn run(settings: &Settings, options: Options) -> Result<ExitCode> {
         let before = std::fs::read_to_string(&path).unwrap_or_default();
         let page = parts.iter().fold(before, |page, part| page::with(&page, part));
         std::fs::write(&path, page).map_err(Error::io(format!("write {}", path.display())))?;
-        println!("wrote {}", page::FILE);
+        say!("wrote {}", page::FILE);
     }
     for what in &wrong {
-        println!("{what}");
+        say!("{what}");
     }
     Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -70,10 +70,10 @@ async fn of_charts(settings: &Settings, project: &Project, wrong: &mut Vec<Strin
     let equivalents = equivalent::read(&project.root)?;
     let score = charts::score(&validate::renders(&tools, &staged).await?, &equivalents)?;
     for survivor in score.survivors() {
-        println!("survives: {survivor}");
+        say!("survives: {survivor}");
     }
     let tally = score.tally(|_| true);
-    println!(
+    say!(
         "charts: {} of {} mutants are caught, {} %, by {} rules; {:.0} s",
         tally.caught,
         tally.of,
@@ -100,12 +100,12 @@ async fn of_faults(
     wrong.extend(catalogue.gaps(&suite.scenarios(settings).await?));
     let is_meant = |name: &str| options.filter.as_deref().is_none_or(|filter| name.contains(filter));
     let faults: Vec<_> = catalogue.faults.iter().filter(|fault| is_meant(&fault.name)).cloned().collect();
-    let tell = |tried: &Tried| println!("{}", line(tried));
+    let tell = |tried: &Tried| say!("{}", line(tried));
     let limits = Limits { jobs: options.jobs, time: options.minutes.map(|minutes| Duration::from_secs(minutes * 60)) };
     let trials = trial::run(settings, project, &suite, &faults, limits, &tell).await?;
     let Trials { tried, left, red_anyway } = &trials;
     let caught = tried.iter().filter(|tried| tried.is_caught()).count();
-    println!("faults: {caught} of {} are caught", tried.len());
+    say!("faults: {caught} of {} are caught", tried.len());
     wrong.extend(tried.iter().filter(|tried| !tried.is_caught()).map(|tried| format!("not caught: {}", tried.fault)));
     wrong.extend(left.iter().map(|fault| format!("not judged: {fault}")));
     wrong.extend(red_anyway.iter().map(|scenario| format!("{scenario} is red without any fault")));

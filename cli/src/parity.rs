@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use harness::cluster::Home;
+use harness::files::read_json;
 use harness::project::Project;
 use harness::release::held::{Held, Object};
 use harness::release::{Plan, parity::Difference};
-use harness::run::read_json;
 use harness::settings::Settings;
 use harness::stage::Stage;
-use harness::{Error, Result};
+use harness::{Error, Result, say};
 
 pub fn run(settings: &Settings) -> Result<ExitCode> {
     let (local, ci) = (held(settings, Stage::Local)?, held(settings, Stage::Ci)?);
@@ -18,15 +18,15 @@ pub fn run(settings: &Settings) -> Result<ExitCode> {
         local.differences(&ci).into_iter().partition(Difference::is_image_reference);
     for (name, of_local, of_ci) in &facts {
         let both = if of_local == of_ci { of_local.clone() } else { format!("DIFFERENT: {of_local} is not {of_ci}") };
-        println!("{name:12}  {both}");
+        say!("{name:12}  {both}");
     }
     table(&local, &images, &others);
     for difference in &others {
-        println!("{difference}");
+        say!("{difference}");
     }
     let counts = local.objects.iter().map(Object::fields);
     let (declared, defaults) = counts.fold((0, 0), |sum, object| (sum.0 + object.0, sum.1 + object.1));
-    println!(
+    say!(
         "{} objects, {declared} declared fields and {defaults} defaults; different image references: {}; other differences: {}  (revisions {} and {})",
         local.objects.len(),
         images.len(),
@@ -36,7 +36,7 @@ pub fn run(settings: &Settings) -> Result<ExitCode> {
     );
     let same = others.is_empty() && facts.iter().all(|(_, local, ci)| local == ci);
     if local.plan.charts.hash != ci.plan.charts.hash {
-        println!(
+        say!(
             "charts or skaffold.yaml changed between the two: JETSCALE_STAGE=local cargo stack up, then the same for ci, deploys them anew"
         );
     }
@@ -59,7 +59,7 @@ fn facts(local: &Plan, ci: &Plan) -> Vec<(&'static str, String, String)> {
 fn table(local: &Held, images: &[Difference], others: &[Difference]) {
     let titles: Vec<String> = local.objects.iter().map(Object::title).collect();
     let width = titles.iter().map(String::len).max().unwrap_or_default();
-    println!("{:width$}  declared  defaults  stages local and ci", "object");
+    say!("{:width$}  declared  defaults  stages local and ci", "object");
     for (object, title) in local.objects.iter().zip(&titles) {
         let count = |list: &[Difference]| list.iter().filter(|difference| &difference.object == title).count();
         let verdict = match (count(others), count(images)) {
@@ -68,16 +68,13 @@ fn table(local: &Held, images: &[Difference], others: &[Difference]) {
             (others, _) => format!("DIFFERENT in fields: {others}"),
         };
         let (declared, defaults) = object.fields();
-        println!("{title:width$}  {declared:8}  {defaults:8}  {verdict}");
+        say!("{title:width$}  {declared:8}  {defaults:8}  {verdict}");
     }
 }
 
 fn held(settings: &Settings, stage: Stage) -> Result<Held> {
     let home = Home::of(settings, &Project::find(settings)?, stage);
-    read_json(&home.held())?.ok_or_else(|| {
-        Error::refused(
-            format!("stage {stage} has deployed nothing here yet"),
-            format!("JETSCALE_STAGE={stage} cargo stack up, then cargo stack parity"),
-        )
-    })
+    let deploy = format!("JETSCALE_STAGE={stage} cargo stack up, then cargo stack parity");
+    read_json(&home.held(), &deploy)?
+        .ok_or_else(|| Error::refused(format!("stage {stage} has deployed nothing here yet"), deploy))
 }

@@ -14,7 +14,7 @@ use harness::run::private_folder;
 use harness::settings::Settings;
 use harness::stage::Stage;
 use harness::tools::Tools;
-use harness::{Error, Result};
+use harness::{Error, Result, say, tell};
 
 /// How long `down` waits for a deploy of the same preview that goes on.
 const TURN: Duration = Duration::from_secs(900);
@@ -94,7 +94,7 @@ pub async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
         (Task::Status, Some(of)) => status(&cluster, of).await,
         (Task::Down { within }, Some(of)) => down(&cluster, of, Duration::from_secs(within)).await,
         (Task::Sweep { dry_run, .. }, _) => {
-            preview::sweep(&cluster, github.as_ref(), dry_run, |of, text| println!("pr-{of}  {text}")).await?;
+            preview::sweep(&cluster, github.as_ref(), dry_run, |of, text| say!("pr-{of}  {text}")).await?;
             Ok(ExitCode::SUCCESS)
         }
         (Task::Keep { stores, secrets }, _) => {
@@ -108,18 +108,18 @@ pub async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
 async fn up(settings: Settings) -> Result<ExitCode> {
     let fixtures = Arc::new(Fixtures::new(settings, Stage::Preview)?);
     let shared = fixtures.release().await?;
-    eprintln!("release {} in {} is ready", shared.plan.release, shared.plan.namespace);
-    println!("https://{}/", PullRequest::of(&fixtures.settings)?.host());
+    tell!("release {} in {} is ready", shared.plan.release, shared.plan.namespace);
+    say!("https://{}/", PullRequest::of(&fixtures.settings)?.host());
     Ok(ExitCode::SUCCESS)
 }
 
 async fn status(cluster: &Cluster, of: PullRequest) -> Result<ExitCode> {
     match preview::look(cluster, of).await? {
-        Some(found) => println!("{}", row(&found)),
-        None => println!("pr-{of}  there is no preview"),
+        Some(found) => say!("{}", row(&found)),
+        None => say!("pr-{of}  there is no preview"),
     }
     if let Some(holder) = preview::holder(cluster, of).await? {
-        println!("pr-{of}  is being changed: {holder}");
+        say!("pr-{of}  is being changed: {holder}");
     }
     let there = preview::look(cluster, of).await?.is_some();
     Ok(if there { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -128,10 +128,10 @@ async fn status(cluster: &Cluster, of: PullRequest) -> Result<ExitCode> {
 async fn list(cluster: &Cluster) -> Result<ExitCode> {
     let previews = preview::list(cluster).await?;
     if previews.is_empty() {
-        println!("no preview in the context {}", cluster.context);
+        say!("no preview in the context {}", cluster.context);
     }
     for preview in previews {
-        println!("{}", row(&preview));
+        say!("{}", row(&preview));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -149,8 +149,8 @@ fn row(preview: &Preview) -> String {
 
 async fn down(cluster: &Cluster, of: PullRequest, within: Duration) -> Result<ExitCode> {
     match preview::down(cluster, of, TURN, within, |_| true).await? {
-        Gone::Removed => println!("pr-{of}  removed"),
-        Gone::Absent => println!("pr-{of}  there is no preview"),
+        Gone::Removed => say!("pr-{of}  removed"),
+        Gone::Absent => say!("pr-{of}  there is no preview"),
         Gone::Kept => return Err(Error::refused(format!("pr-{of} was kept"), "report this as a bug")),
     }
     Ok(ExitCode::SUCCESS)

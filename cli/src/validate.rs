@@ -1,7 +1,6 @@
 //! `cargo stack validate`: prints what the harness finds in the charts.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -9,7 +8,7 @@ use harness::project::Project;
 use harness::release::stage_charts;
 use harness::settings::Settings;
 use harness::tools::{Tool, Tools};
-use harness::{Error, Result, validate};
+use harness::{Result, output, validate};
 
 /// One line a finding, then one with what was looked at.
 pub async fn run(settings: &Settings) -> Result<ExitCode> {
@@ -40,6 +39,6 @@ pub async fn run(settings: &Settings) -> Result<ExitCode> {
         report.rules,
         start.elapsed().as_secs_f64()
     );
-    std::io::stdout().write_all(text.as_bytes()).map_err(Error::io("write to standard output"))?;
+    output::print(&text);
     Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -31,7 +31,7 @@ fn state() -> (tempfile::TempDir, PathBuf) {
 
 /// The reaper asks the engine what it has of ours, and starts none: on a bare machine, this test is the first to need it.
 fn engine() {
-    let settings = Settings::from_environment().unwrap();
+    let settings = Settings::from_environment();
     let own = tempfile::tempdir().unwrap();
     events::start(own.path(), Show::Lines).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

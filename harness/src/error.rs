@@ -69,6 +69,16 @@ pub enum Error {
         /// The parser's own error.
         source: Box<dyn StdError + Send + Sync>,
     },
+    /// A record of ours does not read back: what it would say is unknown.
+    #[error("{} cannot be read back, so that what it says is unknown: {why}\n  next: {next}", path.display())]
+    Damaged {
+        /// The record.
+        path: std::path::PathBuf,
+        /// The parser's own words.
+        why: String,
+        /// The command that mends it.
+        next: String,
+    },
     /// A command ended with another exit status than 0, or could not be started.
     #[error("{0}")]
     Command(Box<CommandFailure>),
@@ -180,11 +190,15 @@ impl Error {
         }
     }
 
-    /// The whole chain as text, and then what was gathered: the one place where errors are written out.
+    /// The whole chain as text, and then what was gathered, without secrets: the one place where errors are written out.
     pub fn report(&self) -> String {
+        crate::secrets::redact(&self.chain()).into_owned()
+    }
+
+    fn chain(&self) -> String {
         match self {
-            Self::Diagnosed { source, diagnosis } => format!("{}\n\n{diagnosis}", source.report()),
-            Self::Shared(source) => source.report(),
+            Self::Diagnosed { source, diagnosis } => format!("{}\n\n{diagnosis}", source.chain()),
+            Self::Shared(source) => source.chain(),
             // kube writes an API error out twice, and its source once more.
             Self::Kube { source, .. } => format!("{self}\n  caused by: {}", crate::k8s::brief(source)),
             _ => {

@@ -18,6 +18,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use crate::error::{Error, Result};
 use crate::progress;
+use crate::secrets::redact;
 use crate::settings::Settings;
 
 /// The file of a run's events, in its folder.
@@ -55,7 +56,9 @@ pub enum Show {
 impl Show {
     /// What a person at this process's standard error wants to see.
     pub fn wanted(settings: &Settings) -> Self {
-        match (settings.quiet, settings.colour && std::io::stderr().is_terminal()) {
+        #[expect(clippy::disallowed_methods, reason = "asked what it is, not written to")]
+        let is_terminal = std::io::stderr().is_terminal();
+        match (settings.quiet, settings.colour && is_terminal) {
             (true, _) => Self::Warnings,
             (false, true) => Self::Colour,
             (false, false) => Self::Lines,
@@ -140,12 +143,13 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 }
 
+/// The fields of an event, without secrets.
 #[derive(Default)]
 struct Fields(serde_json::Map<String, serde_json::Value>);
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.0.insert(field.name().into(), format!("{value:?}").into());
+        self.record_str(field, &format!("{value:?}"));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -157,6 +161,6 @@ impl Visit for Fields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().into(), value.into());
+        self.0.insert(field.name().into(), redact(value).into());
     }
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::files::{read_json, write_json};
 use crate::process::Process;
-use crate::run::{read_json, write_json};
 
 /// The file that makes a folder ours.
 const MARKER: &str = ".jetscale.json";
@@ -67,7 +67,7 @@ pub fn marked_in(folder: &Path) -> Result<Vec<Marked>> {
             continue;
         }
         // What cannot be read proves nothing.
-        if let Ok(Some(marker)) = read_json(&entry.path().join(MARKER)) {
+        if let Ok(Some(marker)) = read_json(&entry.path().join(MARKER), "rm it, if the folder is yours") {
             marked.push(Marked { path: entry.path(), marker });
         }
     }

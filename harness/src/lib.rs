@@ -4,8 +4,9 @@
 //! settings -> stage -> engine -> (artifacts || cluster) -> release -> stack -> scenarios
 //! ```
 //!
-//! Below the path lies the floor that every step may use: [`error`], [`events`], [`folders`], [`hash`],
-//! [`http`], [`k8s`], [`lock`], [`process`], [`progress`], [`run`], [`source`], [`tools`], [`websocket`]. [`fixture`] walks
+//! Below the path lies the floor that every step may use: [`error`], [`events`], [`files`], [`folders`], [`hash`],
+//! [`http`], [`k8s`], [`lock`], [`output`], [`process`], [`progress`], [`run`], [`secrets`], [`source`], [`tools`],
+//! [`websocket`]. [`fixture`] walks
 //! the path once for all scenarios of a run, [`setup`] has what it needs ahead of time, [`uninstall`] removes
 //! it, [`tidy`] what piles up, [`doctor`] looks at the machine, [`validate`] at what the charts render to, [`mutants`] at
 //! whether a fault would be seen; [`preview`] makes and ends pull requests' namespaces on a cluster that exists;
@@ -48,14 +49,17 @@ pub mod services;
 pub mod error;
 pub mod events;
 pub mod evidence;
+pub mod files;
 pub mod folders;
 pub mod hash;
 pub mod http;
 pub mod k8s;
 pub mod lock;
+pub mod output;
 pub mod process;
 pub mod progress;
 pub mod run;
+pub mod secrets;
 pub mod source;
 pub mod tools;
 pub mod websocket;

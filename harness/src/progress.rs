@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use once_cell::sync::OnceCell;
 
+use crate::secrets::redact;
+
 /// How long a step lasts before it is said to have begun: what ends sooner, well or not, is one line or none.
 const BEGUN: Duration = Duration::from_secs(1);
 /// How often a step that goes on says so where there is no terminal.
@@ -23,10 +25,12 @@ pub(crate) fn use_terminal() {
     let _ = BARS.set(MultiProgress::new());
 }
 
-/// Writes a line to standard error, above the spinners if there are any.
+/// Writes a line to standard error, above the spinners if there are any, without secrets.
 pub(crate) fn write_line(line: &str) {
     use std::io::Write;
+    let line = redact(line);
     // A closed standard error must not end the run.
+    #[expect(clippy::disallowed_methods, reason = "the one writer of standard error")]
     let write = || drop(writeln!(std::io::stderr().lock(), "{line}"));
     match BARS.get() {
         Some(bars) => bars.suspend(write),
@@ -54,7 +58,7 @@ impl Step {
         let (what, started) = (what.into(), Instant::now());
         let latest = Arc::new(Mutex::new(String::new()));
         let bar = BARS.get().map(|bars| {
-            let bar = bars.add(ProgressBar::new_spinner().with_prefix(what.clone()));
+            let bar = bars.add(ProgressBar::new_spinner().with_prefix(redact(&what).into_owned()));
             bar.set_style(
                 style("{spinner} {prefix} ({elapsed}) {wide_msg:.dim}").unwrap_or_else(ProgressStyle::default_spinner),
             );
@@ -129,7 +133,7 @@ impl Teller {
             (false, _) => {}
         }
         if let Some(bar) = &self.bar {
-            bar.set_message(line.to_owned());
+            bar.set_message(redact(line).into_owned());
         }
         line.clone_into(&mut self.latest.lock().unwrap_or_else(PoisonError::into_inner));
     }

@@ -51,14 +51,14 @@ impl Project {
             "backend" => (settings::BACKEND_DIR, &settings.backend_dir),
             _ => (settings::FRONTEND_DIR, &settings.frontend_dir),
         };
-        if let Some(folder) = set {
+        if let Some(folder) = set.get()? {
             if !folder.join("Dockerfile").is_file() {
                 return Err(Error::refused(
                     format!("{setting}={} holds no Dockerfile", folder.display()),
                     format!("set {setting} to the {}'s folder, or unset it", image.name),
                 ));
             }
-            return Ok(folder.clone());
+            return Ok(folder);
         }
         let siblings = siblings(&self.root, image.name)?;
         match siblings.as_slice() {
@@ -102,7 +102,7 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let project = Project { root: parent.path().join("stack") };
         std::fs::create_dir_all(&project.root).unwrap();
-        let settings = Settings::parse(&Default::default()).unwrap();
+        let settings = Settings::parse(&Default::default());
         let own = project.root.join("apps/backend");
         assert_eq!(project.context(&BUILT[0], &settings).unwrap(), own);
         for name in ["Backend", "backend-docs"] {

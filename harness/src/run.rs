@@ -1,16 +1,15 @@
 //! A run: one identity and one folder that all of its processes share.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 use crate::folders::{self, Marker};
 use crate::process::Process;
 use crate::project::Project;
 use crate::settings::Settings;
+
+/// What mends a record in a run's folder.
+pub const MENDS: &str = "start the run anew: its folder is its own";
 
 /// One run of the suites.
 #[derive(Debug, Clone)]
@@ -34,15 +33,18 @@ impl Run {
             let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
             format!("{}-{}", now.as_millis(), std::process::id())
         });
-        let folder = Self::all(settings).join(&id);
+        let folder = Self::all(settings)?.join(&id);
         let marker = Marker { holds: format!("the run {id}"), checkout: project.root.clone(), process: process.clone() };
         folders::make_marked(&folder, &marker)?;
         Ok(Self { id, folder, process })
     }
 
     /// Where the folders of runs are made.
-    pub fn all(settings: &Settings) -> PathBuf {
-        settings.run_dir.clone().unwrap_or_else(|| settings.state_root.join("runs"))
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when [`crate::settings::RUN_DIR`] is set to what is not allowed.
+    pub fn all(settings: &Settings) -> Result<PathBuf> {
+        Ok(settings.run_dir.get()?.unwrap_or_else(|| settings.state_root.join("runs")))
     }
 }
 
@@ -57,32 +59,4 @@ pub fn private_folder(path: &Path) -> Result<()> {
         .mode(0o700)
         .create(path)
         .map_err(Error::io(format!("make the folder {}", path.display())))
-}
-
-/// Reads a file of JSON; `None` when there is none.
-///
-/// # Errors
-/// [`Error::Io`] or [`Error::Malformed`].
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    let text = match std::fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io(format!("read {}", path.display()))(error)),
-    };
-    serde_json::from_slice(&text).map(Some).map_err(Error::malformed(format!("read {}", path.display())))
-}
-
-/// Writes a file of JSON in one step: a reader, and a kill, see the old or the new one whole.
-///
-/// # Errors
-/// [`Error::Io`] when it cannot be written.
-pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
-    let say = || format!("write {}", path.display());
-    let mut text = serde_json::to_vec_pretty(value).map_err(Error::malformed(say()))?;
-    text.push(b'\n');
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(say()))?;
-    file.write_all(&text).map_err(Error::io(say()))?;
-    file.persist(path).map_err(|error| Error::io(say())(error.error))?;
-    Ok(())
 }

@@ -1,12 +1,15 @@
 //! What the environment asks for: the only reader of environment variables.
 //!
-//! Every variable is a documented constant here; [`Settings::parse`] is pure.
+//! Every variable is a documented constant here; [`Settings::parse`] is pure, and never fails: a value that is not allowed is
+//! refused where it is asked for ([`Setting::get`]), so that a variable of somebody else's keeps nobody from a task that
+//! does not use it. A run refuses all of ours before it begins ([`Settings::check`]).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::secrets;
 use crate::services::Credentials;
 use crate::stage::Stage;
 use crate::tools::Environment;
@@ -205,6 +208,40 @@ pub enum Keep {
     Always,
 }
 
+/// A setting's value, or why the variable's text is none: said where it is asked for.
+#[derive(Debug, Clone)]
+pub struct Setting<T>(Result<T, Refusal>);
+
+impl<T: Clone> Setting<T> {
+    /// The value.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the variable, and what it may be set to.
+    pub fn get(&self) -> Result<T> {
+        self.0.as_ref().map_err(Refusal::error).cloned()
+    }
+}
+
+impl<T> From<T> for Setting<T> {
+    fn from(value: T) -> Self {
+        Self(Ok(value))
+    }
+}
+
+/// Why a variable's text is no value of its setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Refusal {
+    name: String,
+    what: String,
+    next: String,
+}
+
+impl Refusal {
+    fn error(&self) -> Error {
+        Error::refused(self.what.as_str(), self.next.as_str())
+    }
+}
+
 /// An account at a registry.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
@@ -236,41 +273,41 @@ impl std::fmt::Debug for Token {
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// [`STAGE`], if set.
-    pub stage: Option<Stage>,
+    pub stage: Setting<Option<Stage>>,
     /// [`DEPLOYER`].
-    pub deployer: Deployer,
+    pub deployer: Setting<Deployer>,
     /// [`KEEP`].
-    pub keep: Keep,
+    pub keep: Setting<Keep>,
     /// [`IDLE_TTL_SECS`]; `None`: a kept cluster stays until it is cleaned.
-    pub idle_ttl: Option<Duration>,
+    pub idle_ttl: Setting<Option<Duration>>,
     /// [`ARTIFACTS`].
-    pub artifacts: Option<String>,
+    pub artifacts: Setting<Option<String>>,
     /// [`REGISTRY_SERVER`], with its account.
-    pub registry_login: Option<Login>,
+    pub registry_login: Setting<Option<Login>>,
     /// [`LIVE_URL`].
     pub live_url: String,
     /// [`ACCOUNT_LOGIN`] and [`ACCOUNT_PASSWORD`].
-    pub account: Option<Credentials>,
+    pub account: Setting<Option<Credentials>>,
     /// [`GIT_SHA`], in lower case.
-    pub git_sha: Option<String>,
+    pub git_sha: Setting<Option<String>>,
     /// [`CA_BUNDLE`].
-    pub ca_bundle: Option<PathBuf>,
+    pub ca_bundle: Setting<Option<PathBuf>>,
     /// The CA file that builds get: [`CA_BUNDLE`], else [`SSL_CERT_FILE`].
-    pub build_ca: Option<PathBuf>,
+    pub build_ca: Setting<Option<PathBuf>>,
     /// The CA file that Node gets: [`CA_BUNDLE`], else [`NODE_EXTRA_CA_CERTS`], else [`SSL_CERT_FILE`].
-    pub node_ca: Option<PathBuf>,
+    pub node_ca: Setting<Option<PathBuf>>,
     /// [`KIND_NODE_IMAGE`].
     pub node_image: Option<String>,
     /// [`TOOLBOX`].
-    pub toolbox: Option<PathBuf>,
+    pub toolbox: Setting<Option<PathBuf>>,
     /// [`SETUP`]: whether what is missing may be installed, started and made here.
-    pub may_set_up: bool,
+    pub setup: Setting<bool>,
     /// [`BACKEND_DIR`].
-    pub backend_dir: Option<PathBuf>,
+    pub backend_dir: Setting<Option<PathBuf>>,
     /// [`FRONTEND_DIR`].
-    pub frontend_dir: Option<PathBuf>,
+    pub frontend_dir: Setting<Option<PathBuf>>,
     /// [`RUN_DIR`].
-    pub run_dir: Option<PathBuf>,
+    pub run_dir: Setting<Option<PathBuf>>,
     /// [`NEXTEST_RUN_ID`].
     pub run_id: Option<String>,
     /// The page of the CI run that we are in, out of [`GITHUB_SERVER_URL`], [`GITHUB_REPOSITORY`] and [`GITHUB_RUN_ID`].
@@ -304,15 +341,15 @@ pub struct Settings {
     /// [`KUBE_CONTEXT_ALLOW`].
     pub kube_context_allow: Option<String>,
     /// [`KUBECONFIG`] or its default.
-    pub kubeconfig: PathBuf,
+    pub kubeconfig: Setting<PathBuf>,
     /// [`PREVIEW_URL`].
     pub preview_url: Option<String>,
     /// [`PREVIEW_LIFETIME_HOURS`].
-    pub preview_lifetime: Duration,
+    pub preview_lifetime: Setting<Duration>,
     /// [`PREVIEW_VALUES`].
-    pub preview_values: Option<PathBuf>,
+    pub preview_values: Setting<Option<PathBuf>>,
     /// [`CHARTS_DIR`].
-    pub charts_dir: Option<PathBuf>,
+    pub charts_dir: Setting<Option<PathBuf>>,
     /// [`GITHUB_API_URL`].
     pub github_api: String,
     /// [`GITHUB_REPOSITORY`].
@@ -322,35 +359,29 @@ pub struct Settings {
     /// All of it, of which children are given what their list names.
     pub environment: Environment,
     /// Set names that start with JETSCALE_ and mean nothing to us; worth a warning, no more.
-    pub unknown: Vec<String>,
+    pub unknown: Setting<Vec<String>>,
+    refusals: Vec<Refusal>,
 }
 
 impl Settings {
-    /// Reads this process's environment.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] for a value that is not allowed, or a name close to a setting's.
+    /// Reads this process's environment; the values of variables that are named like secrets are known as such from now on.
     #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
-    pub fn from_environment() -> Result<Self> {
+    pub fn from_environment() -> Self {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
+            .collect::<BTreeMap<_, _>>();
+        // Also what is no setting of ours: what we start may print it.
+        let secret = variables.iter().filter(|(name, _)| secrets::is_named_like_one(name));
+        secret.for_each(|(_, value)| secrets::know(value));
         Self::parse(&variables)
     }
 
     /// Makes settings of variables; an empty value counts as not set.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] for a value that is not allowed, or a name close to a setting's.
-    pub fn parse(variables: &BTreeMap<String, String>) -> Result<Self> {
+    pub fn parse(variables: &BTreeMap<String, String>) -> Self {
         let get = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
         let path = |name: &str| get(name).map(PathBuf::from);
-        // Cargo runs each suite in its package's folder: a relative path would mean another place in each.
-        for name in [CA_BUNDLE, TOOLBOX, BACKEND_DIR, FRONTEND_DIR, RUN_DIR, KUBECONFIG, PREVIEW_VALUES, CHARTS_DIR] {
-            if let Some(relative) = path(name).filter(|path| !path.is_absolute()) {
-                return Err(refuse(name, &relative.to_string_lossy(), "an absolute path"));
-            }
-        }
+        let absolute = |name: &str| absolute(name, path(name));
+        let mut refusals = Refusals::default();
         let yes = |value: Option<&str>| !matches!(value, None | Some("0" | "false" | "no"));
         let ci = yes(get(CI));
         let home = path(HOME).unwrap_or_else(|| PathBuf::from("/"));
@@ -358,36 +389,35 @@ impl Settings {
             // The XDG base directory specification: a relative path is to be ignored.
             path(name).filter(|path| path.is_absolute()).unwrap_or_else(|| home.join(default)).join("jetscale-stack")
         };
-        let idle = get(IDLE_TTL_SECS).unwrap_or("1800").parse::<u64>().map_err(|_| {
-            refuse(IDLE_TTL_SECS, get(IDLE_TTL_SECS).unwrap_or_default(), "a whole number of seconds, 0 for no limit")
-        })?;
-        Ok(Self {
+        let deployers = [("skaffold", Deployer::Skaffold), ("helm", Deployer::Helm)];
+        let deployer = choice(DEPLOYER, get(DEPLOYER), deployers);
+        let keeps = [("never", Keep::Never), ("on-failure", Keep::OnFailure), ("always", Keep::Always)];
+        let keep = choice(KEEP, get(KEEP), keeps);
+        let setup = choice(SETUP, get(SETUP), [("auto", true), ("never", false)]);
+        let ca_bundle = absolute(CA_BUNDLE);
+        let ca_else =
+            |others: &[&str]| ca_bundle.clone().map(|ours| others.iter().fold(ours, |ca, name| ca.or(path(name))));
+        let mut settings = Self {
             environment: Environment::new(variables),
-            unknown: unknown_names(variables)?,
-            stage: choice(STAGE, get(STAGE), Stage::ALL.map(|stage| (stage.name(), stage)))?,
-            deployer: choice(DEPLOYER, get(DEPLOYER), [("skaffold", Deployer::Skaffold), ("helm", Deployer::Helm)])?
-                .unwrap_or(Deployer::Skaffold),
-            keep: choice(
-                KEEP,
-                get(KEEP),
-                [("never", Keep::Never), ("on-failure", Keep::OnFailure), ("always", Keep::Always)],
-            )?
-            .unwrap_or(if ci { Keep::Never } else { Keep::Always }),
-            idle_ttl: (idle > 0).then(|| Duration::from_secs(idle)),
-            artifacts: artifacts(get(ARTIFACTS))?,
-            registry_login: login(get(REGISTRY_SERVER), get(REGISTRY_USERNAME), get(REGISTRY_PASSWORD))?,
+            unknown: refusals.note(unknown_names(variables)),
+            stage: refusals.note(choice(STAGE, get(STAGE), Stage::ALL.map(|stage| (stage.name(), stage)))),
+            deployer: refusals.note(deployer.map(|deployer| deployer.unwrap_or(Deployer::Skaffold))),
+            keep: refusals.note(keep.map(|keep| keep.unwrap_or(if ci { Keep::Never } else { Keep::Always }))),
+            idle_ttl: refusals.note(idle_ttl(get(IDLE_TTL_SECS))),
+            artifacts: refusals.note(artifacts(get(ARTIFACTS))),
+            registry_login: refusals.note(login(get(REGISTRY_SERVER), get(REGISTRY_USERNAME), get(REGISTRY_PASSWORD))),
             live_url: get(LIVE_URL).unwrap_or("https://app.jetscale.ai").trim_end_matches('/').to_owned(),
-            account: account(get(ACCOUNT_LOGIN), get(ACCOUNT_PASSWORD))?,
-            git_sha: revision(get(GIT_SHA))?,
-            ca_bundle: path(CA_BUNDLE),
-            build_ca: path(CA_BUNDLE).or_else(|| path(SSL_CERT_FILE)),
-            node_ca: path(CA_BUNDLE).or_else(|| path(NODE_EXTRA_CA_CERTS)).or_else(|| path(SSL_CERT_FILE)),
+            account: refusals.note(account(get(ACCOUNT_LOGIN), get(ACCOUNT_PASSWORD))),
+            git_sha: refusals.note(revision(get(GIT_SHA))),
+            build_ca: refusals.note(ca_else(&[SSL_CERT_FILE])),
+            node_ca: refusals.note(ca_else(&[NODE_EXTRA_CA_CERTS, SSL_CERT_FILE])),
+            ca_bundle: refusals.note(ca_bundle),
             node_image: get(KIND_NODE_IMAGE).map(str::to_owned),
-            toolbox: path(TOOLBOX),
-            may_set_up: choice(SETUP, get(SETUP), [("auto", true), ("never", false)])?.unwrap_or(true),
-            backend_dir: path(BACKEND_DIR),
-            frontend_dir: path(FRONTEND_DIR),
-            run_dir: path(RUN_DIR),
+            toolbox: refusals.note(absolute(TOOLBOX)),
+            setup: refusals.note(setup.map(|may| may.unwrap_or(true))),
+            backend_dir: refusals.note(absolute(BACKEND_DIR)),
+            frontend_dir: refusals.note(absolute(FRONTEND_DIR)),
+            run_dir: refusals.note(absolute(RUN_DIR)),
             run_id: get(NEXTEST_RUN_ID).map(str::to_owned),
             run_url: get(GITHUB_SERVER_URL)
                 .zip(get(GITHUB_REPOSITORY))
@@ -410,20 +440,81 @@ impl Settings {
             pr_number: get(PR_NUMBER).map(str::to_owned),
             kube_context: get(KUBE_CONTEXT).map(str::to_owned),
             kube_context_allow: get(KUBE_CONTEXT_ALLOW).map(str::to_owned),
-            kubeconfig: path(KUBECONFIG).unwrap_or_else(|| home.join(".kube/config")),
+            kubeconfig: refusals
+                .note(absolute(KUBECONFIG).map(|path| path.unwrap_or_else(|| home.join(".kube/config")))),
             preview_url: get(PREVIEW_URL).map(str::to_owned),
-            preview_lifetime: lifetime(get(PREVIEW_LIFETIME_HOURS))?,
-            preview_values: path(PREVIEW_VALUES),
-            charts_dir: path(CHARTS_DIR),
+            preview_lifetime: refusals.note(lifetime(get(PREVIEW_LIFETIME_HOURS))),
+            preview_values: refusals.note(absolute(PREVIEW_VALUES)),
+            charts_dir: refusals.note(absolute(CHARTS_DIR)),
             github_api: get(GITHUB_API_URL).unwrap_or("https://api.github.com").trim_end_matches('/').to_owned(),
             github_repository: get(GITHUB_REPOSITORY).map(str::to_owned),
             github_token: get(GITHUB_TOKEN).map(|token| Token(token.to_owned())),
-        })
+            refusals: Vec::new(),
+        };
+        settings.refusals = refusals.0;
+        settings
+    }
+
+    /// Refuses before a run of a stage what it would meet later: any value of ours that is not allowed, a name close to a
+    /// setting's, and of the variables that others set too those that the stage uses.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for the first of them.
+    pub fn check(&self, stage: Stage) -> Result<()> {
+        let uses = |refusal: &&Refusal| match refusal.name.as_str() {
+            GIT_SHA => matches!(stage, Stage::Live | Stage::Preview),
+            KUBECONFIG => stage == Stage::Preview,
+            _ => true,
+        };
+        self.refusals.iter().find(uses).map_or(Ok(()), |refusal| Err(refusal.error()))
+    }
+
+    /// The variables of ours whose text is not allowed: each with what is wrong, and what mends it.
+    pub fn refused(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let ours = self.refusals.iter().filter(|refusal| refusal.name.starts_with("JETSCALE_"));
+        ours.map(|refusal| (refusal.name.as_str(), refusal.what.as_str(), refusal.next.as_str()))
+    }
+
+    /// [`SETUP`], for who only looks: a value that is not allowed allows nothing.
+    pub fn may_set_up(&self) -> bool {
+        self.setup.get().unwrap_or(false)
     }
 }
 
+/// What was refused while variables were read.
+#[derive(Default)]
+struct Refusals(Vec<Refusal>);
+
+impl Refusals {
+    fn note<T>(&mut self, outcome: Result<T, Refusal>) -> Setting<T> {
+        if let Some(refusal) = outcome.as_ref().err().filter(|refusal| !self.0.contains(refusal)) {
+            self.0.push(refusal.clone());
+        }
+        Setting(outcome)
+    }
+}
+
+/// Cargo runs each suite in its package's folder: a relative path would mean another place in each.
+fn absolute(name: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, Refusal> {
+    match path {
+        Some(path) if !path.is_absolute() => Err(refuse(name, &path.to_string_lossy(), "an absolute path")),
+        other => Ok(other),
+    }
+}
+
+fn idle_ttl(value: Option<&str>) -> Result<Option<Duration>, Refusal> {
+    let text = value.unwrap_or("1800");
+    let number = "a whole number of seconds, 0 for no limit";
+    let seconds = text.parse::<u64>().map_err(|_| refuse(IDLE_TTL_SECS, text, number))?;
+    Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
+}
+
 /// One of a few words, or nothing when the variable is not set.
-fn choice<T: Copy, const N: usize>(name: &str, value: Option<&str>, allowed: [(&str, T); N]) -> Result<Option<T>> {
+fn choice<T: Copy, const N: usize>(
+    name: &str,
+    value: Option<&str>,
+    allowed: [(&str, T); N],
+) -> Result<Option<T>, Refusal> {
     let Some(value) = value else { return Ok(None) };
     if let Some((_, meaning)) = allowed.iter().find(|(word, _)| *word == value) {
         return Ok(Some(*meaning));
@@ -432,7 +523,7 @@ fn choice<T: Copy, const N: usize>(name: &str, value: Option<&str>, allowed: [(&
 }
 
 /// Cargo runs each suite in its package's folder, so a relative path would mean another file in each.
-fn artifacts(value: Option<&str>) -> Result<Option<String>> {
+fn artifacts(value: Option<&str>) -> Result<Option<String>, Refusal> {
     match value {
         Some(text) if !text.starts_with("https://") && !text.starts_with('/') => {
             Err(refuse(ARTIFACTS, text, "an absolute path or an https address"))
@@ -442,7 +533,7 @@ fn artifacts(value: Option<&str>) -> Result<Option<String>> {
 }
 
 /// All three or none: two of them log nobody in, and the third is then looked for elsewhere in vain.
-fn login(server: Option<&str>, username: Option<&str>, password: Option<&str>) -> Result<Option<Login>> {
+fn login(server: Option<&str>, username: Option<&str>, password: Option<&str>) -> Result<Option<Login>, Refusal> {
     match (server, username, password) {
         (None, None, None) => Ok(None),
         (Some(server), Some(username), Some(password)) if !server.contains('/') => {
@@ -451,7 +542,8 @@ fn login(server: Option<&str>, username: Option<&str>, password: Option<&str>) -
         (Some(server), Some(_), Some(_)) => {
             Err(refuse(REGISTRY_SERVER, server, "a registry's name alone, such as ghcr.io or 127.0.0.1:5000"))
         }
-        _ => Err(Error::refused(
+        _ => Err(refusal(
+            REGISTRY_SERVER,
             format!("of {REGISTRY_SERVER}, {REGISTRY_USERNAME} and {REGISTRY_PASSWORD} some are set and some are not"),
             "set all three, or none",
         )),
@@ -459,13 +551,14 @@ fn login(server: Option<&str>, username: Option<&str>, password: Option<&str>) -
 }
 
 /// Both or none: half of an account signs nobody in, and its scenarios would be ignored.
-fn account(login: Option<&str>, password: Option<&str>) -> Result<Option<Credentials>> {
+fn account(login: Option<&str>, password: Option<&str>) -> Result<Option<Credentials>, Refusal> {
     match (login, password) {
         (None, None) => Ok(None),
         (Some(login), Some(password)) => {
             Ok(Some(Credentials { login: login.to_owned(), password: password.to_owned() }))
         }
-        _ => Err(Error::refused(
+        _ => Err(refusal(
+            ACCOUNT_LOGIN,
             format!("of {ACCOUNT_LOGIN} and {ACCOUNT_PASSWORD} one is set and one is not"),
             "set both, or none",
         )),
@@ -473,7 +566,7 @@ fn account(login: Option<&str>, password: Option<&str>) -> Result<Option<Credent
 }
 
 /// A revision as git writes it, whole or abbreviated; a branch or a tag says nothing about what is served.
-fn revision(value: Option<&str>) -> Result<Option<String>> {
+fn revision(value: Option<&str>) -> Result<Option<String>, Refusal> {
     match value {
         Some(text) if !(7..=40).contains(&text.len()) || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
             Err(refuse(GIT_SHA, text, "7 to 40 hexadecimal digits"))
@@ -483,19 +576,23 @@ fn revision(value: Option<&str>) -> Result<Option<String>> {
 }
 
 /// From an hour to thirty days: a preview always ends.
-fn lifetime(value: Option<&str>) -> Result<Duration> {
+fn lifetime(value: Option<&str>) -> Result<Duration, Refusal> {
     let text = value.unwrap_or("72");
     let hours = text.parse::<u64>().ok().filter(|hours| (1..=720).contains(hours));
     let hours = hours.ok_or_else(|| refuse(PREVIEW_LIFETIME_HOURS, text, "a whole number of hours, 1 to 720"))?;
     Ok(Duration::from_secs(hours * 3600))
 }
 
-fn refuse(name: &str, value: &str, allowed: &str) -> Error {
-    Error::refused(format!("{name}={value} is not allowed"), format!("set {name} to {allowed}, or unset it"))
+fn refuse(name: &str, value: &str, allowed: &str) -> Refusal {
+    refusal(name, format!("{name}={value} is not allowed"), format!("set {name} to {allowed}, or unset it"))
+}
+
+fn refusal(name: &str, what: String, next: impl Into<String>) -> Refusal {
+    Refusal { name: name.to_owned(), what, next: next.into() }
 }
 
 /// Names that start with JETSCALE_ and are neither ours nor the services'.
-fn unknown_names(variables: &BTreeMap<String, String>) -> Result<Vec<String>> {
+fn unknown_names(variables: &BTreeMap<String, String>) -> Result<Vec<String>, Refusal> {
     let mut unknown = Vec::new();
     for name in variables.keys().filter(|name| name.starts_with("JETSCALE_")) {
         let known = |list: &[&str]| list.contains(&name.as_str());
@@ -505,7 +602,8 @@ fn unknown_names(variables: &BTreeMap<String, String>) -> Result<Vec<String>> {
         let likeness = |setting: &&&str| strsim::jaro_winkler(&name[9..], &setting[9..]);
         let closest = OURS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         if let Some(setting) = closest.filter(|setting| likeness(setting) >= ALIKE) {
-            return Err(Error::refused(
+            return Err(refusal(
+                name,
                 format!("{name} is not a setting; did you mean {setting}?"),
                 format!("set {setting}, or unset {name}"),
             ));
@@ -521,8 +619,14 @@ mod tests {
 
     use super::*;
 
-    fn parse(pairs: &[(&str, &str)]) -> Result<Settings> {
+    fn parse(pairs: &[(&str, &str)]) -> Settings {
         Settings::parse(&pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    fn checked(pairs: &[(&str, &str)]) -> Result<Settings> {
+        let settings = parse(pairs);
+        settings.check(Stage::Preview)?;
+        Ok(settings)
     }
 
     #[rstest]
@@ -543,7 +647,7 @@ mod tests {
     #[case::plural("JETSCALE_DEPLOYERS", "helm", "did you mean JETSCALE_DEPLOYER?")]
     #[case::case("JETSCALE_LIVEURL", "x", "did you mean JETSCALE_LIVE_URL?")]
     fn refuses(#[case] name: &str, #[case] value: &str, #[case] says: &str) {
-        let text = parse(&[(name, value)]).unwrap_err().report();
+        let text = checked(&[(name, value)]).unwrap_err().report();
         assert!(text.contains(says), "{text}");
         assert!(text.contains(name), "{text}");
     }
@@ -555,25 +659,25 @@ mod tests {
     #[case::on("true", Keep::Never)]
     #[case::one("1", Keep::Never)]
     fn ci_decides_what_is_kept(#[case] ci: &str, #[case] keep: Keep) {
-        assert_eq!(parse(&[("CI", ci)]).unwrap().keep, keep);
+        assert_eq!(parse(&[("CI", ci)]).keep.get().unwrap(), keep);
     }
 
     #[test]
     fn services_names_are_left_alone_and_strange_ones_reported() {
-        let settings = parse(&[("JETSCALE_DB_HOST", "x"), ("JETSCALE_COLOUR_OF_THE_SKY", "blue")]).unwrap();
-        assert_eq!(settings.unknown, ["JETSCALE_COLOUR_OF_THE_SKY"]);
+        let settings = parse(&[("JETSCALE_DB_HOST", "x"), ("JETSCALE_COLOUR_OF_THE_SKY", "blue")]);
+        assert_eq!(settings.unknown.get().unwrap(), ["JETSCALE_COLOUR_OF_THE_SKY"]);
     }
 
     #[test]
     fn a_relative_xdg_folder_is_ignored() {
-        let settings = parse(&[("HOME", "/h"), ("XDG_STATE_HOME", "here")]).unwrap();
+        let settings = parse(&[("HOME", "/h"), ("XDG_STATE_HOME", "here")]);
         assert_eq!(settings.state_root, PathBuf::from("/h/.local/state/jetscale-stack"));
     }
 
     #[test]
     fn a_login_never_shows_its_password() {
         let login = |server| {
-            parse(&[
+            checked(&[
                 ("JETSCALE_REGISTRY_SERVER", server),
                 ("JETSCALE_REGISTRY_USERNAME", "robot"),
                 ("JETSCALE_REGISTRY_PASSWORD", "hunter2"),
@@ -588,20 +692,48 @@ mod tests {
     #[test]
     fn an_account_never_shows_its_password() {
         let pairs = [("JETSCALE_ACCOUNT_LOGIN", "somebody"), ("JETSCALE_ACCOUNT_PASSWORD", "hunter2")];
-        let shown = format!("{:?}", parse(&pairs).unwrap());
+        let shown = format!("{:?}", checked(&pairs).unwrap());
         assert!(shown.contains("somebody") && !shown.contains("hunter2"), "{shown}");
-        let half = parse(&pairs[1..]).unwrap_err().report();
+        let half = checked(&pairs[1..]).unwrap_err().report();
         assert!(!half.contains("hunter2"), "{half}");
     }
 
     #[test]
     fn a_revision_is_in_lower_case() {
-        assert_eq!(parse(&[("GIT_SHA", "ABCDEF0")]).unwrap().git_sha.as_deref(), Some("abcdef0"));
+        assert_eq!(parse(&[("GIT_SHA", "ABCDEF0")]).git_sha.get().unwrap().as_deref(), Some("abcdef0"));
     }
 
     #[test]
     fn empty_is_not_set() {
-        let settings = parse(&[("JETSCALE_STAGE", ""), ("JETSCALE_IDLE_TTL_SECS", "0")]).unwrap();
-        assert_eq!((settings.stage, settings.idle_ttl), (None, None));
+        let settings = parse(&[("JETSCALE_STAGE", ""), ("JETSCALE_IDLE_TTL_SECS", "0")]);
+        assert_eq!((settings.stage.get().unwrap(), settings.idle_ttl.get().unwrap()), (None, None));
+    }
+
+    #[rstest]
+    #[case::in_stages_that_ask("GIT_SHA", "main", &[Stage::Preview, Stage::Live])]
+    #[case::in_stage_preview("KUBECONFIG", "one:two", &[Stage::Preview])]
+    #[case::ours("JETSCALE_PREVIEW_LIFETIME_HOURS", "0", &Stage::ALL)]
+    fn what_others_set_is_refused_where_it_is_used(#[case] name: &str, #[case] value: &str, #[case] refused: &[Stage]) {
+        let settings = parse(&[(name, value)]);
+        for stage in Stage::ALL {
+            assert_eq!(settings.check(stage).is_err(), refused.contains(&stage), "{stage}");
+        }
+    }
+
+    #[test]
+    fn one_wrong_value_keeps_no_other_from_being_asked_for() {
+        let settings = parse(&[("GIT_SHA", "main"), ("JETSCALE_CA_BUNDLE", "ca.pem"), ("JETSCALE_KEEP", "never")]);
+        assert_eq!(settings.keep.get().unwrap(), Keep::Never);
+        let wrong =
+            [settings.git_sha.get().is_err(), settings.build_ca.get().is_err(), settings.node_ca.get().is_err()];
+        assert_eq!(wrong, [true; 3]);
+        let refused: Vec<_> = settings.refused().map(|(name, ..)| name).collect();
+        assert_eq!(refused, ["JETSCALE_CA_BUNDLE"], "once, and none of somebody else's");
+    }
+
+    #[test]
+    fn where_it_is_unclear_nothing_may_be_set_up() {
+        assert!(parse(&[]).may_set_up());
+        assert!(!parse(&[("JETSCALE_SETUP", "nevr")]).may_set_up());
     }
 }

@@ -47,7 +47,7 @@ pub async fn run(settings: &Settings, from: From, stage: Stage) -> Result<Ready>
     let tools = Tools::new(settings);
     let engine = Engine::ensure(&tools, settings, &settings.state_root).await?;
     let wants = Wants { engine: &engine, tools: &tools, project: &project, settings, from };
-    let bases = Bases { engine: &engine, project: &project, may_set_up: settings.may_set_up, from };
+    let bases = Bases { engine: &engine, project: &project, may_set_up: settings.may_set_up(), from };
     let wanted = artifacts::wanted();
     // Each to its end: what can be had is there for the next call.
     let all_tools = async {
@@ -96,7 +96,7 @@ pub async fn plan(settings: &Settings, from: From, stage: Stage) -> Result<Vec<P
     parts.push(Planned::at_hand("engine", "it answers".to_owned()));
     let wants = Wants { engine: &engine, tools: &tools, project: &project, settings, from };
     parts.push(node_image::plan(wants).await?);
-    let bases = Bases { engine: &engine, project: &project, may_set_up: settings.may_set_up, from };
+    let bases = Bases { engine: &engine, project: &project, may_set_up: settings.may_set_up(), from };
     for want in artifacts::wanted() {
         parts.push(bases.plan(&want).await?);
     }

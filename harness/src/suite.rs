@@ -17,6 +17,7 @@ use crate::fixture::{Fixtures, Through};
 use crate::scenario::{Scenario, Verdict};
 use crate::settings::Settings;
 use crate::stage::Stage;
+use crate::{output, secrets, tell};
 
 /// How many scenarios run at once: more than the cores, since most of a scenario is waiting.
 const THREADS: usize = 8;
@@ -35,14 +36,15 @@ pub fn main_through(through: Through, default: Stage, scenarios: impl Into<Vec<S
     if let Some(code) = reaper::enter_if_asked() {
         return code;
     }
+    output::redact_panics();
     let mut arguments = Arguments::from_args();
-    let (settings, trials) = match Settings::from_environment().and_then(|settings| {
-        let stage = settings.stage.unwrap_or(default);
-        Ok((settings.clone(), trials(scenarios.into(), (stage, through), settings)?))
-    }) {
-        Ok(ready) => ready,
+    let settings = Settings::from_environment();
+    // Names are the same in every stage: to list them asks for no setting.
+    let stage = if arguments.list { Ok(default) } else { stage_of(&settings, default) };
+    let trials = match stage.and_then(|stage| trials(scenarios.into(), (stage, through), settings.clone())) {
+        Ok(trials) => trials,
         Err(error) => {
-            eprintln!("error: {}", error.report());
+            tell!("error: {}", error.report());
             return ExitCode::from(2);
         }
     };
@@ -53,13 +55,20 @@ pub fn main_through(through: Through, default: Stage, scenarios: impl Into<Vec<S
         && let Some(Ok(fixtures)) = FIXTURES.get()
     {
         if let (false, Ok(outcome)) = (settings.quiet, Outcome::read(&fixtures.run.folder)) {
-            eprint!("{}", outcome.measures());
+            outcome.measures().lines().for_each(output::tell);
         }
         if let Ok(Some(text)) = fixtures.farewell() {
-            eprintln!("{text}");
+            tell!("{text}");
         }
     }
     conclusion.exit_code()
+}
+
+/// The stage of this run, whose settings are all allowed.
+fn stage_of(settings: &Settings, default: Stage) -> Result<Stage> {
+    let stage = settings.stage.get()?.unwrap_or(default);
+    settings.check(stage)?;
+    Ok(stage)
 }
 
 static FIXTURES: OnceCell<Result<Arc<Fixtures>, Arc<Error>>> = OnceCell::new();
@@ -107,7 +116,7 @@ fn judge(scenario: &Scenario, (stage, through): (Stage, Through), settings: &Set
         }
         Verdict::Ignored(reason) => {
             tracing::info!(target: VERDICT, scenario = name, verdict = "ignored", seconds, reason = reason.as_str());
-            Ok(Completion::ignored_with(reason))
+            Ok(Completion::ignored_with(secrets::redact(&reason)))
         }
         Verdict::Failed(error) | Verdict::NoFixture(error) => {
             let report = error.report();

@@ -80,10 +80,10 @@ fn former(mut all: Vec<Owned<Image>>, live: &BTreeSet<u16>) -> Vec<Owned<Image>>
 
 fn runs(settings: &Settings, old: &dyn Fn(Option<SystemTime>) -> bool) -> Result<()> {
     // A folder that a setting names is its owner's to tidy.
-    if settings.run_dir.is_some() {
+    if settings.run_dir.get()?.is_some() {
         return Ok(());
     }
-    let mut all = folders::marked_in(&Run::all(settings))?;
+    let mut all = folders::marked_in(&Run::all(settings)?)?;
     all.sort_by_key(|run| std::cmp::Reverse(run.changed()));
     for run in all.into_iter().skip(RUNS) {
         if old(run.changed()) && !run.marker.process.lives() {

@@ -92,6 +92,7 @@ async fn handshake(what: &str, url: &str, options: &Options) -> Result<Handshake
         request.headers_mut().insert(name, HeaderValue::from_str(value).map_err(Error::malformed(what))?);
     }
     if let Some(token) = &options.token {
+        crate::secrets::know(token);
         let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(Error::malformed(what))?;
         value.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, value);

@@ -35,7 +35,9 @@ pub struct Files {
 
 impl Files {
     fn secret(&self, name: &str) -> Result<String> {
-        read(&self.secrets.join(name)).map(|text| text.trim_end().to_owned())
+        read(&self.secrets.join(name))
+            .map(|text| text.trim_end().to_owned())
+            .inspect(|text| harness::secrets::know(text))
     }
 }
 
@@ -151,6 +153,7 @@ impl Keeper {
         let found = api.get(&name).await.map_err(Error::kube(&what))?;
         let value = found.data.and_then(|mut data| data.remove(key));
         let text = value.and_then(|value| String::from_utf8(value.0).ok());
-        text.ok_or_else(|| Error::refused(what, "it is not there: take the preview down, and deploy it again"))
+        text.inspect(|text| harness::secrets::know(text))
+            .ok_or_else(|| Error::refused(what, "it is not there: take the preview down, and deploy it again"))
     }
 }

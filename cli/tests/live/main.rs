@@ -6,6 +6,7 @@
 
 mod certificates;
 mod faults;
+mod secrets;
 mod server;
 mod suite;
 
@@ -75,6 +76,21 @@ async fn an_account_signs_in_and_posts_nothing_else() {
     let writes: Vec<_> = asked.iter().filter(|asked| asked.method != "GET").collect();
     assert!(!writes.is_empty());
     assert!(writes.iter().all(|asked| asked.method == "POST" && asked.path == SIGN_IN), "{writes:?}");
+}
+
+/// What there is depends on no setting: not on one that a run would refuse, nor on what another tool set.
+#[test]
+fn scenarios_are_listed_whatever_is_set() {
+    let list = |variables: &[(&str, &str)]| {
+        let mut suite = std::process::Command::new(suite::binary());
+        suite.arg("--list").env_clear().envs(variables.iter().copied()).output().unwrap()
+    };
+    let without = list(&[]);
+    assert!(without.status.success() && !without.stdout.is_empty(), "{without:?}");
+    for wrong in [("GIT_SHA", "main"), ("KUBECONFIG", "one:two"), ("JETSCALE_STAGE", "locl"), ("JETSCALE_KEP", "1")] {
+        let with = list(&[wrong]);
+        assert!(with.status.success() && with.stdout == without.stdout, "{wrong:?}: {with:?}");
+    }
 }
 
 /// A file with no word in main.rs compiles to nothing.

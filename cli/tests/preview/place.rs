@@ -8,10 +8,10 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use harness::cluster::edge::previews::PreviewsEdge;
+use harness::files::write_json;
 use harness::fixture::{Fixtures, Shared};
 use harness::k8s::{self, Forward, State, job};
 use harness::preview::PullRequest;
-use harness::run::write_json;
 use harness::settings::Settings;
 use harness::stage::Stage;
 use harness::tools::Tool;
@@ -66,11 +66,11 @@ impl Place {
     }
 
     async fn make() -> Self {
-        let mut settings = Settings::from_environment().unwrap();
+        let mut settings = Settings::from_environment();
         // Apart from the suites' runs, which a report looks for.
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("preview-rehearsal");
         std::fs::create_dir_all(&folder).unwrap();
-        settings.run_dir = Some(folder.join("runs"));
+        settings.run_dir = Some(folder.join("runs")).into();
         // Whatever stage is asked for: its doubles are built, which stage ci cannot.
         let fixtures = Arc::new(Fixtures::new(settings, Stage::Local).unwrap());
         let shared = Box::pin(fixtures.release()).await.unwrap_or_else(|error| panic!("{}", error.report()));

@@ -195,8 +195,8 @@ fn adapted(text: &str, origins: &[Origin], ca: &Path) -> Result<String> {
 
 /// The CA file that builds get as a secret: the host's, where it has one of its own; else an empty one.
 pub(crate) fn build_ca(sources: &Sources<'_>) -> Result<PathBuf> {
-    if let Some(path) = sources.settings.build_ca.as_ref().filter(|path| path.is_file()) {
-        return Ok(path.clone());
+    if let Some(path) = sources.settings.build_ca.get()?.filter(|path| path.is_file()) {
+        return Ok(path);
     }
     let path = sources.scratch.join("no-ca.pem");
     std::fs::write(&path, "").map_err(Error::io(format!("write {}", path.display())))?;

@@ -30,10 +30,13 @@ pub struct Credentials {
 
 impl Credentials {
     /// [`settings::REGISTRY_SERVER`] and its account, else the engine's client's configuration.
-    pub fn of(settings: &Settings) -> Self {
-        let logins = settings.registry_login.iter().cloned().collect();
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when they are set to what is not allowed.
+    pub fn of(settings: &Settings) -> Result<Self> {
+        let logins = settings.registry_login.get()?.into_iter().collect();
         let docker_config = Some(settings.docker_config.join("config.json"));
-        Self { logins, docker_config, ca_bundle: settings.ca_bundle.clone(), environment: settings.environment.clone() }
+        Ok(Self { logins, docker_config, ca_bundle: settings.ca_bundle.get()?, environment: settings.environment.clone() })
     }
 
     /// What the engine's client's configuration in a folder says, and nothing else.
@@ -45,6 +48,7 @@ impl Credentials {
     /// The same with one more account, which comes before all others.
     #[must_use]
     pub fn with(mut self, login: Login) -> Self {
+        crate::secrets::know(&login.password);
         self.logins.insert(0, login);
         self
     }
@@ -72,7 +76,10 @@ impl Credentials {
             Source::Account(username, password) => Some((username, password)),
             Source::Helper(helper) => self.ask(&helper, server).await.map_err(|why| refuse(&why))?,
         };
-        Ok(account.map(|(username, password)| Login { server: registry.to_owned(), username, password }))
+        Ok(account.map(|(username, password)| {
+            crate::secrets::know(&password);
+            Login { server: registry.to_owned(), username, password }
+        }))
     }
 
     /// What a credential helper says of a server: a name and a password, or that it knows none.

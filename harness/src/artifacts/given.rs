@@ -38,8 +38,11 @@ pub struct Given {
 
 impl Given {
     /// What [`settings::ARTIFACTS`] names, for a stage; nothing is read yet.
-    pub fn of(stage: Stage, settings: &Settings) -> Self {
-        Self { stage, location: settings.artifacts.clone(), credentials: Credentials::of(settings) }
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when that, or who we are at registries, is set to what is not allowed.
+    pub fn of(stage: Stage, settings: &Settings) -> Result<Self> {
+        Ok(Self { stage, location: settings.artifacts.get()?, credentials: Credentials::of(settings)? })
     }
 
     /// A set at another place, read with other accounts.
@@ -162,7 +165,7 @@ pub(super) fn from_here(reference: &Reference, registry: Option<&Registry>) -> R
 /// [`Error::Refused`] when it cannot be read; as [`ArtifactSet::parse`].
 pub async fn read(location: &str, stage: Stage, project: &Project, settings: &Settings) -> Result<ArtifactSet> {
     let needed = images_of(&project.skaffold()?, stage.name())?;
-    ArtifactSet::parse(&text(location, settings.ca_bundle.as_deref()).await?, location, &needed)
+    ArtifactSet::parse(&text(location, settings.ca_bundle.get()?.as_deref()).await?, location, &needed)
 }
 
 /// The text of a file, or of an https address.

@@ -55,7 +55,7 @@ pub struct Sources<'a> {
 
 impl Sources<'_> {
     pub(crate) fn bases<'b>(&'b self, engine: &'b Engine) -> Bases<'b> {
-        Bases { engine, project: self.project, may_set_up: self.settings.may_set_up, from: From::Auto }
+        Bases { engine, project: self.project, may_set_up: self.settings.may_set_up(), from: From::Auto }
     }
 }
 
@@ -70,11 +70,14 @@ pub enum Supply {
 
 impl Supply {
     /// The stage's own.
-    pub fn of(stage: Stage, settings: &Settings) -> Self {
-        match stage.may_build() {
+    ///
+    /// # Errors
+    /// As [`Given::of`].
+    pub fn of(stage: Stage, settings: &Settings) -> Result<Self> {
+        Ok(match stage.may_build() {
             Some(leave) => Self::Built(leave),
-            None => Self::Given(Given::of(stage, settings)),
-        }
+            None => Self::Given(Given::of(stage, settings)?),
+        })
     }
 
     /// The set, each of whose images is in its registry.

@@ -127,7 +127,7 @@ pub async fn make(order: Order<'_>) -> Result<Edge> {
     let images = image::push(&order.wants, order.sources, &node_name(&order.cluster.name)).await?;
     let issued = certificate::issue(EDGE_HOST)?;
     let path = order.home.edge_ca();
-    std::fs::write(&path, &issued.ca).map_err(Error::io(format!("write {}", path.display())))?;
+    crate::files::write_whole(&path, &issued.ca)?;
     let ca = issued.ca.into_bytes();
 
     let labels = order.labels;

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::record::Record;
 use crate::error::{Error, Result};
-use crate::{folders, hash};
+use crate::files::{read_json, write_json};
 use crate::project::Project;
-use crate::run::{private_folder, read_json, write_json};
+use crate::run::private_folder;
 use crate::settings::Settings;
 use crate::stage::Stage;
+use crate::{folders, hash};
 
 /// The state folder of one cluster.
 #[derive(Debug, Clone)]
@@ -151,9 +152,9 @@ impl Home {
     /// Reads the record.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when somebody else wrote it.
+    /// [`Error::Damaged`] when somebody else wrote it.
     pub fn record(&self) -> Result<Record> {
-        Ok(read_json(&self.path("record.json"))?.unwrap_or_default())
+        Ok(read_json(&self.path("record.json"), &format!("cargo stack clean --forget {}", self.name))?.unwrap_or_default())
     }
 
     /// Writes the record; only under the lock `change`.

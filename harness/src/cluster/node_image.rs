@@ -138,7 +138,7 @@ async fn ways(wants: &Wants<'_>, pinned: &Pinned) -> Result<Vec<Way>> {
         return Ok(vec![Way::Held(made)]);
     }
     let mut ways = Vec::new();
-    if !wants.settings.may_set_up {
+    if !wants.settings.may_set_up() {
         return Ok(ways);
     }
     if wants.from.toolbox() {
@@ -182,10 +182,10 @@ fn minor(reference: &str) -> String {
 
 /// The toolbox's archive of a node image of the pinned minor version.
 fn archive(settings: &Settings, pinned: &Pinned) -> Result<Option<PathBuf>> {
-    let Some(toolbox) = &settings.toolbox else { return Ok(None) };
+    let Some(toolbox) = settings.toolbox.get()? else { return Ok(None) };
     let start = format!("kind-node-{}", minor(&pinned.reference));
     let say = || format!("list {}", toolbox.display());
-    for entry in std::fs::read_dir(toolbox).map_err(Error::io(say()))? {
+    for entry in std::fs::read_dir(&toolbox).map_err(Error::io(say()))? {
         let path = entry.map_err(Error::io(say()))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with(&start) && name.ends_with(".tar.zst") {

@@ -17,9 +17,9 @@ use super::record::Record;
 use super::{kind, tilt};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::files::{read_json, write_json};
 use crate::lock::{Lock, Mode, holders};
 use crate::process::Process;
-use crate::run::{read_json, write_json};
 use crate::settings::Settings;
 use crate::tools::{ChildKind, Environment, Tools};
 
@@ -54,7 +54,7 @@ pub fn enter_if_asked() -> Option<ExitCode> {
         Err(_) => return Some(ExitCode::FAILURE),
     };
     let outcome = runtime.block_on(async {
-        let settings = Settings::from_environment()?;
+        let settings = Settings::from_environment();
         let home = Home { folder: settings.state_root.join("clusters").join(&cluster), name: cluster };
         crate::events::start_at(&home.reaper_log(), crate::events::Show::Lines)?;
         let outcome = reap(&home, &settings).await;
@@ -143,7 +143,7 @@ fn running(home: &Home) -> Result<Option<Option<Running>>> {
         return Ok(None);
     }
     // What cannot be read was written by another build.
-    let noted: Option<Running> = read_json(&home.reaper()).ok().flatten();
+    let noted: Option<Running> = read_json(&home.reaper(), "cargo stack clean").ok().flatten();
     Ok(Some(noted.filter(|running| running.process.lives())))
 }
 

@@ -133,15 +133,18 @@ pub struct Keeping {
 
 impl Keeping {
     /// What the settings ask for.
-    pub fn of(settings: &Settings) -> Self {
-        let kept = settings.idle_ttl.map(|ttl| ttl.as_secs());
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when they ask for what is not allowed.
+    pub fn of(settings: &Settings) -> Result<Self> {
+        let kept = settings.idle_ttl.get()?.map(|ttl| ttl.as_secs());
         let gone = Some(GAP.as_secs());
-        let (passed_secs, failed_secs) = match settings.keep {
+        let (passed_secs, failed_secs) = match settings.keep.get()? {
             Keep::Never => (gone, gone),
             Keep::OnFailure => (gone, kept),
             Keep::Always => (kept, kept),
         };
-        Self { passed_secs, failed_secs }
+        Ok(Self { passed_secs, failed_secs })
     }
 
     /// How long to wait once nobody uses the cluster; `None`: for ever.
@@ -184,7 +187,7 @@ mod tests {
     #[case::always("always", false, Some(1800))]
     fn idle_time(#[case] keep: &str, #[case] failed: bool, #[case] secs: Option<u64>) {
         let variables = [("JETSCALE_KEEP".to_owned(), keep.to_owned())].into();
-        let keeping = Keeping::of(&Settings::parse(&variables).unwrap());
+        let keeping = Keeping::of(&Settings::parse(&variables)).unwrap();
         assert_eq!(keeping.idle(failed), secs.map(Duration::from_secs));
     }
 }

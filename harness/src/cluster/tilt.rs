@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::home::Home;
 use crate::error::{Error, Result};
+use crate::files::{read_json, write_json};
 use crate::lock::{Lock, Mode, holders};
 use crate::process::Process;
-use crate::run::{read_json, write_json};
 
 /// What stands for a run where a developer works: nobody ends that Tilt but the developer.
 pub const BY_HAND: &str = "cargo stack dev";
@@ -35,12 +35,12 @@ pub struct Running {
 /// The Tilt that runs on a cluster now; only under the lock `change`.
 ///
 /// # Errors
-/// [`Error::Malformed`] when somebody else wrote the note.
+/// [`Error::Damaged`] when somebody else wrote the note.
 pub fn running(home: &Home) -> Result<Option<Running>> {
     if Lock::try_take(&home.tilt_lock(), Mode::Exclusive)?.is_some() {
         return Ok(None);
     }
-    read_json(&home.tilt())
+    read_json(&home.tilt(), "cargo stack clean")
 }
 
 /// Notes a Tilt that was just started; only under the lock `change`.

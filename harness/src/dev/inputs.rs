@@ -36,14 +36,14 @@ impl Inputs {
     pub async fn of(engine: &Engine, project: &Project, settings: &Settings, cluster: &str) -> Result<Self> {
         let mut wanted = wanted();
         wanted.retain(|want| want.recipe != REGISTRY_IMAGE.name);
-        let bases = Bases { engine, project, may_set_up: settings.may_set_up, from: From::Auto };
+        let bases = Bases { engine, project, may_set_up: settings.may_set_up(), from: From::Auto };
         let held = bases.ensure(&wanted).await?;
         let images = wanted.iter().zip(held).map(|(want, held)| (want.recipe.to_owned(), held.reference)).collect();
         let contexts = BUILT
             .iter()
             .map(|image| Ok((image.name.to_owned(), project.context(image, settings)?)))
             .collect::<Result<_>>()?;
-        let ca = settings.build_ca.clone().filter(|path| path.is_file()).unwrap_or_default();
+        let ca = settings.build_ca.get()?.filter(|path| path.is_file()).unwrap_or_default();
         let auth = project.root.join(".jetscale/auth.json");
         Ok(Self { context: format!("kind-{cluster}"), images, contexts, ca, auth })
     }

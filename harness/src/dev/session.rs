@@ -17,11 +17,12 @@ use super::view::View;
 use super::{HUD, HUD_PORT};
 use crate::cluster::{Change, Home, Lock, Mode, tilt};
 use crate::error::{Error, Result};
+use crate::files::write_json;
 use crate::http::Reader;
 use crate::process::Process;
 use crate::progress::Step;
 use crate::project::Project;
-use crate::run::{Run, write_json};
+use crate::run::Run;
 use crate::settings::DEV_INPUTS;
 use crate::tools::{ChildKind, Look, Tool, Tools};
 

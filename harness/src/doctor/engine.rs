@@ -54,7 +54,7 @@ pub(super) async fn examine(tools: &Tools, settings: &Settings, host: &Host) -> 
     };
     let mut checks = vec![match version {
         Ok(Ok(version)) => Check::new(GROUP, "engine", Verdict::Ok, format!("{version}  {address}")),
-        Ok(Err(absence)) => absent(&absence, host, settings.may_set_up),
+        Ok(Err(absence)) => absent(&absence, host, settings.may_set_up()),
         Err(_) => Check::new(GROUP, "engine", Verdict::Problem, format!("{address} does not answer within 5 s"))
             .remedy("docker version, and mend what it says"),
     }];

@@ -85,7 +85,7 @@ impl Check {
     }
 }
 
-/// Looks at the tools, the engine, the machine, the ports of stage dev and the sources of images and packages.
+/// Looks at the settings, the tools, the engine, the machine, the ports of stage dev and the sources of images and packages.
 ///
 /// All side by side, each for 5 s at most; nothing is started, installed or written.
 pub async fn examine(settings: &Settings) -> Report {
@@ -96,12 +96,18 @@ pub async fn examine(settings: &Settings) -> Report {
         engine::examine(&tools, settings, &host),
         sources::examine(settings, &host),
     );
-    let mut checks = tools;
+    let mut checks: Vec<Check> = settings.refused().map(refused).collect();
+    checks.extend(tools);
     checks.extend(engine.checks);
     checks.extend(host::examine(settings, &host, engine.data_root.as_deref()));
     checks.extend(ports::examine());
     checks.extend(sources);
     Report { checks }
+}
+
+/// A setting of ours that a run would refuse.
+fn refused((name, what, next): (&str, &str, &str)) -> Check {
+    Check::new("settings", name, Verdict::Problem, what).remedy(next)
 }
 
 impl fmt::Display for Report {

@@ -32,17 +32,17 @@ async fn row(tools: &Tools, tool: Tool, settings: &Settings, host: &Host) -> Che
     let setup = "cargo stack setup";
     match tool {
         Tool::Git => missing(Verdict::Note, "images will not know their revision").remedy("install git"),
-        Tool::Docker => match decide(&Absence::NoClient, host, settings.may_set_up) {
+        Tool::Docker => match decide(&Absence::NoClient, host, settings.may_set_up()) {
             Ok(action) => missing(Verdict::Note, "it comes with the engine").remedy(action.command()),
             Err(error) => missing(Verdict::Problem, "it comes with the engine").remedy(error.report()),
         },
         Tool::Go => missing(Verdict::Note, "needed where tools have to be built; then it is had from PyPI"),
         Tool::Nextest => missing(Verdict::Note, "cargo test does without").remedy(setup),
-        Tool::Tilt => missing(Verdict::Note, "stage dev alone needs it").remedy(match settings.may_set_up {
+        Tool::Tilt => missing(Verdict::Note, "stage dev alone needs it").remedy(match settings.may_set_up() {
             true => format!("{setup} --stage dev"),
             false => format!("JETSCALE_SETUP=auto {setup} --stage dev"),
         }),
-        _ if settings.may_set_up => missing(Verdict::Note, "the first run sets it up").remedy(setup),
+        _ if settings.may_set_up() => missing(Verdict::Note, "the first run sets it up").remedy(setup),
         _ => missing(Verdict::Problem, "JETSCALE_SETUP=never keeps a run from setting it up")
             .remedy(format!("JETSCALE_SETUP=auto {setup}")),
     }

@@ -83,7 +83,7 @@ impl Engine {
         if let Err(absence) = absence::look(&engine, &settings.docker_host).await {
             let host = Host::look(settings);
             // What is refused needs no lock.
-            absence::decide(&absence, &host, settings.may_set_up)?;
+            absence::decide(&absence, &host, settings.may_set_up())?;
             engine.set_up(settings, &Place::system(host.root, &settings.state_root)).await?;
         }
         check_room(state, "set XDG_STATE_HOME to a larger disk")?;
@@ -110,7 +110,7 @@ impl Engine {
         let mut before = None;
         while let Err(absence) = absence::look(self, &settings.docker_host).await {
             let host = Host::look(settings);
-            let action = absence::decide(&absence, &host, settings.may_set_up)?;
+            let action = absence::decide(&absence, &host, settings.may_set_up())?;
             if before.as_ref() == Some(&action) {
                 return Err(absence.refusal(&action.command()));
             }

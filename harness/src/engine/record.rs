@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::run::{read_json, write_json};
+use crate::files::{read_json, write_json};
 use crate::settings::Settings;
 
 /// What we did to the machine; each part is written down before it is done.
@@ -28,7 +28,8 @@ pub(super) struct Record {
 impl Record {
     pub fn read(settings: &Settings) -> Result<Self> {
         let path = settings.state_root.join("engine.json");
-        let read: Option<Self> = read_json(&path)?;
+        let read: Option<Self> =
+            read_json(&path, "cargo stack clean --all; what it removes of the engine is no longer known")?;
         Ok(Self { path, ..read.unwrap_or_default() })
     }
 
@@ -133,7 +134,7 @@ mod tests {
     fn what_was_done_is_kept_and_its_undoing_said() {
         let folder = tempfile::tempdir().unwrap();
         let variables = [("XDG_STATE_HOME".to_owned(), folder.path().display().to_string())].into();
-        let settings = Settings::parse(&variables).unwrap();
+        let settings = Settings::parse(&variables);
         std::fs::create_dir_all(&settings.state_root).unwrap();
         assert_eq!(uninstall_hint(&settings), None);
 

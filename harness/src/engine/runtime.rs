@@ -1,12 +1,13 @@
 //! A runtime for hosts without CAP_SYS_RESOURCE: the script, and the engine's configuration that names it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use super::place::Place;
 use super::record::Record;
 use crate::error::{Error, Result};
+use crate::files;
 
 const SCRIPT: &str = include_str!("capfilter.sh");
 const NAME: &str = "jetscale";
@@ -78,18 +79,10 @@ fn merge(config: &str, runtime: &Path) -> serde_json::Result<Merged> {
 }
 
 /// Writes a file of the system's in one step, and the folder that it is in.
-fn write(path: &PathBuf, text: &str, mode: u32) -> Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::PermissionsExt;
-
-    let say = || format!("write {}", path.display());
+fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    std::fs::create_dir_all(folder).map_err(Error::io(say()))?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(say()))?;
-    file.write_all(text.as_bytes()).map_err(Error::io(say()))?;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).map_err(Error::io(say()))?;
-    file.persist(path).map_err(|error| Error::io(say())(error.error))?;
-    Ok(())
+    std::fs::create_dir_all(folder).map_err(Error::io(format!("make the folder {}", folder.display())))?;
+    files::write_with_mode(path, text, mode)
 }
 
 #[cfg(test)]

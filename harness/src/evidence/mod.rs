@@ -15,7 +15,7 @@ pub use measured::Measured;
 pub use steps::Steps;
 
 use crate::error::{Error, Result};
-use crate::{events, folders, hash};
+use crate::{events, folders, hash, secrets};
 
 /// The verdicts of a run, by scenario.
 #[derive(Debug, Default, PartialEq)]
@@ -49,6 +49,14 @@ pub enum Verdict {
     Failed,
     /// It did not apply.
     Ignored,
+}
+
+impl Judged {
+    /// Who wrote the events took out what it knew; this process may know more.
+    fn without_secrets(mut self) -> Self {
+        self.reason = secrets::redact(&self.reason).into_owned();
+        self
+    }
 }
 
 fn yes() -> bool {
@@ -95,7 +103,7 @@ impl Outcome {
     fn parse(text: &str) -> Self {
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
         let verdicts = lines.filter(|line| line.target == events::VERDICT);
-        let mut outcome = Self(verdicts.map(|line| (line.scenario, line.judged)).collect());
+        let mut outcome = Self(verdicts.map(|line| (line.scenario, line.judged.without_secrets())).collect());
         let measures = text.lines().filter_map(|line| serde_json::from_str::<Measure>(line).ok());
         for Measure { scenario, name, value, .. } in measures.filter(|measure| measure.target == events::MEASURE) {
             if let Some(judged) = outcome.0.get_mut(&scenario) {

@@ -94,6 +94,7 @@ impl Reader {
     /// # Errors
     /// The token is not allowed in a header.
     pub fn bearer(mut self, token: &str) -> Result<Self> {
+        crate::secrets::know(token);
         let what = "a bearer token, which is not shown";
         let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(Error::malformed(what))?;
         value.set_sensitive(true);

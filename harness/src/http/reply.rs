@@ -6,10 +6,11 @@ use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::secrets::redact;
 use crate::{Error, Result};
 
 /// A whole answer, whatever its status.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Reply {
     /// The request's method.
     pub method: String,
@@ -71,16 +72,34 @@ impl Reply {
     }
 
     fn unmet(&self, why: &str) -> Error {
+        // Without secrets before it is cut: a half of one is not found any more.
         let text = self.text();
-        let lines: Vec<String> = text.lines().take(5).map(|line| format!("\n  | {}", cut(line))).collect();
-        let location = self.header("location").map(|to| format!(", to {}", cut(to))).unwrap_or_default();
+        let head: Vec<&str> = text.lines().take(5).map(|line| start(line, WINDOW)).collect();
+        let lines: Vec<String> = redact(&head.join("\n")).lines().map(|line| format!("\n  | {}", cut(line))).collect();
+        let location = self.header("location").map(|to| format!(", to {}", cut(&redact(to)))).unwrap_or_default();
         Error::Unmet(format!("http: {self} after {:.1?} {why}{location}{}", self.took, lines.concat()))
     }
 }
 
+/// How many letters of a line are shown.
+const WIDTH: usize = 300;
+/// How many of them are looked through for secrets, which are shown as less.
+const WINDOW: usize = 64 * WIDTH;
+
 fn cut(line: &str) -> String {
-    const WIDTH: usize = 300;
-    if line.chars().count() <= WIDTH { line.to_owned() } else { line.chars().take(WIDTH).chain(['…']).collect() }
+    let shown = start(line, WIDTH);
+    if shown.len() == line.len() { line.to_owned() } else { format!("{shown}…") }
+}
+
+fn start(line: &str, letters: usize) -> &str {
+    line.char_indices().nth(letters).map_or(line, |(end, _)| &line[..end])
+}
+
+/// Without headers and body, which hold cookies and tokens as numbers that nobody would recognise.
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Reply({self}, {} headers, {} bytes)", self.headers.len(), self.body.len())
+    }
 }
 
 impl std::fmt::Display for Reply {

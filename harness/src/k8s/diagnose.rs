@@ -16,8 +16,9 @@ use serde::de::DeserializeOwned;
 use super::ailment::ailment;
 use super::brief;
 use super::pod::{doing, init_statuses, is_ready, phase, ready_count, restarts, status, statuses};
-use super::secret::Blot;
+use super::secret;
 use super::snapshot::event_time;
+use crate::secrets;
 
 /// How long the whole look may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -29,7 +30,7 @@ const LINES: i64 = 20;
 /// Doomed pods first, then pods, conditions, container states, warnings and last log lines.
 ///
 /// Takes at most 10 s and never fails: its own problems are lines of the text. Values of the
-/// namespace's Secrets are blotted out, also where a log repeats them.
+/// namespace's Secrets are taken out, also where a log repeats them.
 pub async fn diagnose(client: &Client, namespace: &str) -> String {
     match tokio::time::timeout(LIMIT, look(client, namespace)).await {
         Ok(text) => text,
@@ -38,13 +39,13 @@ pub async fn diagnose(client: &Client, namespace: &str) -> String {
 }
 
 async fn look(client: &Client, namespace: &str) -> String {
-    let (pods, events, deployments, sets, claims, blot) = tokio::join!(
+    let (pods, events, deployments, sets, claims, unknown) = tokio::join!(
         list::<Pod>(client, namespace, "pods"),
         list::<Event>(client, namespace, "events"),
         list::<Deployment>(client, namespace, "deployments"),
         list::<StatefulSet>(client, namespace, "stateful sets"),
         list::<PersistentVolumeClaim>(client, namespace, "volume claims"),
-        Blot::of(client, namespace),
+        secret::know_all(client, namespace),
     );
     let mut text = format!("namespace {namespace}\n");
     let mut pods = or_note(pods, &mut text);
@@ -81,11 +82,11 @@ async fn look(client: &Client, namespace: &str) -> String {
     for part in join_all(logs_wanted(&pods).into_iter().map(|wanted| log(client, namespace, wanted))).await {
         text.push_str(&part);
     }
-    let mut text = blot.text(&text);
-    if let Some(problem) = blot.problem {
-        let _ = writeln!(text, "(the Secrets cannot be read, so that none is blotted out: {problem})");
+    if let Some(problem) = unknown {
+        let _ = writeln!(text, "(the Secrets cannot be read, so that their values are not known: {problem})");
     }
-    text
+    // Here too, and not in the report alone: who asks for a diagnosis may show it.
+    secrets::redact(&text).into_owned()
 }
 
 async fn list<K>(client: &Client, namespace: &str, what: &str) -> Result<Vec<K>, String>

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::ailment::{ailment, cannot_create_pods, of_warnings};
 use super::pod::{phase, statuses, summary};
-use super::secret::Blot;
+use super::secret;
 use super::snapshot::{Snapshot, Watched};
 use super::wait::{State, wait_on};
 use super::{CALL, call, within};
@@ -182,7 +182,10 @@ impl RunningJob {
             Err(error) => {
                 let logs = match self.logs_so_far().await {
                     Ok(logs) if logs.trim().is_empty() => "(none)".to_owned(),
-                    Ok(logs) => Blot::of(&self.client, &self.namespace).await.text(&logs),
+                    Ok(logs) => {
+                        secret::know_all(&self.client, &self.namespace).await;
+                        logs
+                    }
                     Err(problem) => format!("(cannot be read: {problem})"),
                 };
                 return Err(error.diagnosed(format!("logs of job/{}:\n{logs}", self.name)));

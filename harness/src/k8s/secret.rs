@@ -1,23 +1,21 @@
-//! Secrets: made once and never changed, or kept as they should be; their values are never printed.
+//! Secrets: made once and never changed, or kept as they should be; their values are never printed, and known as secrets.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base64::Engine;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 
 use super::{FIELD_MANAGER, brief, call, has_code};
-use crate::{Error, Result};
+use crate::{Result, secrets};
 
 /// The one key of a Secret by which images are pulled.
 const ACCOUNTS: &str = ".dockerconfigjson";
-/// A shorter value is no secret, and would blot out the text.
-const SHORTEST: usize = 6;
-/// How long reading the Secrets for [`Blot`] may take.
+/// The type of the Secrets in which Helm keeps what it deployed.
+const HELM: &str = "helm.sh/release.v1";
+/// How long reading the Secrets by [`know_all`] may take.
 const LIMIT: Duration = Duration::from_secs(3);
 
 /// Creates a Secret unless there is one of that name; says whether it did.
@@ -33,6 +31,7 @@ pub async fn ensure_secret(
     labels: BTreeMap<String, String>,
     data: BTreeMap<String, String>,
 ) -> Result<bool> {
+    data.iter().for_each(|(key, value)| secrets::know_unless_public(key, value));
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let secret = Secret {
         metadata: ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() },
@@ -62,6 +61,7 @@ pub async fn apply_pull_secret(
     labels: BTreeMap<String, String>,
     accounts: String,
 ) -> Result<()> {
+    passwords(accounts.as_bytes()).iter().for_each(secrets::know);
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let secret = serde_json::json!({
         "apiVersion": "v1", "kind": "Secret", "type": PULL,
@@ -73,55 +73,30 @@ pub async fn apply_pull_secret(
     call(&what, api.patch(name, &how, &Patch::Apply(&secret))).await.map(drop)
 }
 
-/// Blots out a namespace's Secret values in text that pods wrote, as they are and in base64.
-pub(super) struct Blot {
-    values: Vec<String>,
-    /// Why the values are not known, when the Secrets cannot be read.
-    pub problem: Option<String>,
+/// Has the values of a namespace's Secrets known, so that no text shows them, also where a pod's log repeats them. Takes at
+/// most 3 s and never fails: returns why they are not known, if so.
+pub(super) async fn know_all(client: &Client, namespace: &str) -> Option<String> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    match tokio::time::timeout(LIMIT, api.list(&ListParams::default())).await {
+        Ok(Ok(list)) => {
+            list.items.iter().for_each(know);
+            None
+        }
+        Ok(Err(error)) => Some(brief(&error)),
+        Err(_) => Some(format!("no answer within {LIMIT:?}")),
+    }
 }
 
-impl Blot {
-    /// Reads the Secrets, within 3 s; never fails, but then blots out nothing.
-    pub(super) async fn of(client: &Client, namespace: &str) -> Self {
-        let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-        match tokio::time::timeout(LIMIT, api.list(&ListParams::default())).await {
-            Ok(Ok(list)) => Self::of_secrets(&list.items),
-            Ok(Err(error)) => Self { values: Vec::new(), problem: Some(brief(&error)) },
-            Err(_) => Self { values: Vec::new(), problem: Some(format!("no answer within {LIMIT:?}")) },
-        }
+fn know(secret: &Secret) {
+    // Helm keeps its manifests in Secrets, which hold none.
+    if secret.type_.as_deref() == Some(HELM) {
+        return;
     }
-
-    fn of_secrets(secrets: &[Secret]) -> Self {
-        let mut values: Vec<String> = Vec::new();
-        for (key, bytes) in secrets.iter().flat_map(|secret| secret.data.iter().flatten()) {
-            let bytes = &bytes.0;
-            if key == ACCOUNTS {
-                // Registries' names stand in there too, and are what an error must show.
-                values.extend(passwords(bytes));
-                continue;
-            }
-            values.push(base64::engine::general_purpose::STANDARD.encode(bytes));
-            if let Ok(value) = std::str::from_utf8(bytes) {
-                values.push(value.trim().to_owned());
-            }
-        }
-        values.retain(|value| value.len() >= SHORTEST);
-        // The longest first, so that no part of a value is left over.
-        values.sort_by_key(|value| Reverse(value.len()));
-        Self { values, problem: None }
-    }
-
-    /// The text without the values.
-    pub(super) fn text(&self, text: &str) -> String {
-        self.values.iter().fold(text.to_owned(), |text, value| text.replace(value, "[secret]"))
-    }
-
-    /// The error without the values, where it quotes what a pod said.
-    pub(super) fn error(&self, error: Error) -> Error {
-        match error {
-            Error::Doomed { awaited, cause } => Error::Doomed { awaited, cause: self.text(&cause) },
-            Error::Deadline { awaited, after, last } => Error::Deadline { awaited, after, last: self.text(&last) },
-            other => other,
+    for (key, bytes) in secret.data.iter().flatten() {
+        // Registries' names stand in accounts too, and are what an error must show.
+        match key == ACCOUNTS {
+            true => passwords(&bytes.0).iter().for_each(secrets::know),
+            false => secrets::know_unless_public(key, &bytes.0),
         }
     }
 }
@@ -135,24 +110,27 @@ fn passwords(accounts: &[u8]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+
     use super::*;
 
     #[test]
-    fn of_a_pull_secret_only_what_is_secret_is_blotted_out() {
-        let text = "{\"auths\": {\"registry.example\": {\"username\": \"robot\", \"password\": \"hunter2\"}}}";
-        let encoded = base64::engine::general_purpose::STANDARD.encode(text);
-        let secret = serde_json::json!({"data": {ACCOUNTS: encoded}});
-        let blot = Blot::of_secrets(&[serde_json::from_value(secret).unwrap()]);
-        assert_eq!(blot.text("robot at registry.example: hunter2"), "robot at registry.example: [secret]");
-    }
-
-    #[test]
-    fn blots_out_values_and_their_base64() {
-        let secret = |value: &str| -> Secret {
-            let encoded = base64::engine::general_purpose::STANDARD.encode(value);
-            serde_json::from_value(serde_json::json!({ "data": { "key": encoded } })).unwrap()
-        };
-        let blot = Blot::of_secrets(&[secret("hunter2"), secret("hunter2-and-more"), secret("a")]);
-        assert_eq!(blot.text("a: hunter2-and-more, hunter2, aHVudGVyMg=="), "a: [secret], [secret], [secret]");
+    fn the_values_of_secrets_are_known_and_names_of_registries_are_not() {
+        let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+        let accounts = "{\"auths\": {\"registry.example\": {\"username\": \"robot-of-secret\", \"password\": \"hunter2-of-pull\"}}}";
+        let data = [
+            ("db-key", "hunter2-of-secret"),
+            ("admin-email", "admin@secret.example"),
+            ("short", "a"),
+            (ACCOUNTS, accounts),
+        ];
+        let data: BTreeMap<&str, String> = data.into_iter().map(|(key, value)| (key, encode(value))).collect();
+        know(&serde_json::from_value(serde_json::json!({ "data": data })).unwrap());
+        let release = serde_json::json!({"type": HELM, "data": {"release": encode("a manifest of helm's")}});
+        know(&serde_json::from_value(release).unwrap());
+        let text = "robot-of-secret at registry.example: hunter2-of-pull, hunter2-of-secret, admin@secret.example, a manifest of helm's";
+        let clean =
+            "robot-of-secret at registry.example: [secret], [secret], admin@secret.example, a manifest of helm's";
+        assert_eq!(secrets::redact(text), clean);
     }
 }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep_until};
 
 use super::feed::{Feed, Trouble, Update, feed};
-use super::secret::Blot;
+use super::secret;
 use super::snapshot::{Snapshot, Watched};
 use crate::{Error, Result};
 
@@ -77,7 +77,10 @@ pub async fn wait_on(
     match until(feeds, awaited, limit, judge).await {
         Ok(snapshot) => Ok(snapshot),
         // A cause quotes a container's last words, which may hold a password.
-        Err(error) => Err(Blot::of(client, namespace).await.error(error)),
+        Err(error) => {
+            secret::know_all(client, namespace).await;
+            Err(error)
+        }
     }
 }
 

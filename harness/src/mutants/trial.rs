@@ -17,6 +17,7 @@ use super::faults::Fault;
 use crate::cluster::{Home, reaper};
 use crate::error::{Error, Result};
 use crate::evidence::{self, Outcome, Verdict};
+use crate::files::remove_file;
 use crate::hash;
 use crate::project::Project;
 use crate::run::private_folder;
@@ -355,15 +356,6 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(path, bytes));
     written.map_err(Error::io(format!("write {}", path.display())))
-}
-
-fn remove_file(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(format!("remove {}", path.display()))(error))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ const PRODUCTION: [&str; 4] = ["prod", "production", "prd", "live"];
 /// [`Error::Kube`] when it does not answer.
 pub async fn connect(settings: &Settings, tools: &Tools) -> Result<Cluster> {
     let context = allowed(settings.kube_context.as_deref(), settings.kube_context_allow.as_deref())?;
-    let client = k8s::connect_with(&settings.kubeconfig, context, &settings.environment).await?;
+    let kubeconfig = settings.kubeconfig.get()?;
+    let client = k8s::connect_with(&kubeconfig, context, &settings.environment).await?;
     let api: Api<Namespace> = Api::all(client.clone());
     let what = format!("reach the cluster of the context {context:?}");
     if k8s::call(&what, api.get_opt(PREVIEWS_NAMESPACE)).await?.is_none() {
@@ -32,7 +33,7 @@ pub async fn connect(settings: &Settings, tools: &Tools) -> Result<Cluster> {
             "its administrator opens it by charts/preview-sweeper (docs/preview.md)",
         ));
     }
-    let (context, kubeconfig) = (context.to_owned(), settings.kubeconfig.clone());
+    let context = context.to_owned();
     Ok(Cluster { name: context.clone(), context, kubeconfig, client, tools: tools.clone() })
 }
 
@@ -121,7 +122,7 @@ mod tests {
             (KUBE_CONTEXT.to_owned(), "preview".to_owned()),
             (KUBE_CONTEXT_ALLOW.to_owned(), "preview".to_owned()),
         ];
-        let settings = Settings::parse(&variables.into()).unwrap();
+        let settings = Settings::parse(&variables.into());
         let error = connect(&settings, &Tools::new(&settings)).await.unwrap_err().report();
         assert!(error.contains("\"preview\""), "{error}");
     }

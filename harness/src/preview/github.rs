@@ -47,7 +47,7 @@ impl GitHub {
             return Err(Error::refused(what, "set it to owner/name"));
         }
         let mut options = Options::new(&settings.github_api);
-        if let Some(path) = &settings.ca_bundle {
+        if let Some(path) = &settings.ca_bundle.get()? {
             let bundle = std::fs::read(path).map_err(Error::io(format!("read {}", path.display())))?;
             options.ca_bundle = Some(bundle);
         }
@@ -114,7 +114,7 @@ mod tests {
     #[case::path(&[("GITHUB_TOKEN", "hunter2"), ("GITHUB_REPOSITORY", "a/b/../c")], "owner/name")]
     fn half_a_place_is_refused(#[case] pairs: &[(&str, &str)], #[case] says: &str) {
         let variables = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let error = GitHub::of(&Settings::parse(&variables).unwrap()).unwrap_err().report();
+        let error = GitHub::of(&Settings::parse(&variables)).unwrap_err().report();
         assert!(error.contains(says) && !error.contains("hunter2"), "{error}");
     }
 }

@@ -166,7 +166,7 @@ mod tests {
     fn what_is_no_number_is_refused(#[case] text: &str) {
         assert_eq!(PullRequest::parse(text), None);
         let variables = [("PR_NUMBER".to_owned(), text.to_owned())].into();
-        let error = PullRequest::of(&Settings::parse(&variables).unwrap()).unwrap_err().report();
+        let error = PullRequest::of(&Settings::parse(&variables)).unwrap_err().report();
         assert!(error.contains("PR_NUMBER"), "{error}");
     }
 

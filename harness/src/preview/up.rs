@@ -144,7 +144,7 @@ async fn reached(order: &Order<'_>) -> Result<()> {
 pub fn options(settings: &Settings, of: PullRequest) -> Result<Options> {
     let base = format!("https://{}", of.host());
     let mut options = Options { direct: true, ..Options::new(&base) };
-    if let Some(path) = &settings.ca_bundle {
+    if let Some(path) = &settings.ca_bundle.get()? {
         let bundle = std::fs::read(path).map_err(Error::io(format!("read {}", path.display())))?;
         options.ca_bundle = Some(bundle);
     }
@@ -202,7 +202,7 @@ mod tests {
 
     fn asked(text: &str) -> Result<Options> {
         let variables = [("JETSCALE_PREVIEW_URL".to_owned(), text.to_owned())].into();
-        options(&Settings::parse(&variables).unwrap(), PullRequest::parse("7").unwrap())
+        options(&Settings::parse(&variables), PullRequest::parse("7").unwrap())
     }
 
     #[rstest]

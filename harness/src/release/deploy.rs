@@ -217,5 +217,7 @@ pub fn random_hex() -> Result<String> {
     let mut bytes = [0; 32];
     let read = std::fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
     read.map_err(Error::io("read random bytes"))?;
-    Ok(hex::encode(bytes))
+    let made = hex::encode(bytes);
+    crate::secrets::know(&made);
+    Ok(made)
 }

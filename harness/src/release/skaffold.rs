@@ -8,7 +8,7 @@ use super::helm::reaching;
 use super::plan::Plan;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
-use crate::run::write_json;
+use crate::files::write_json;
 use crate::settings;
 use crate::tools::{Tools, skaffold_config};
 

@@ -82,7 +82,7 @@ impl Argument for Account {
     async fn make(fixtures: Arc<Fixtures>, scenario: &str) -> Result<Made<Self>> {
         if fixtures.stage == Stage::Live {
             let none = || Error::NotApplicable(format!("{ACCOUNT_LOGIN} and {ACCOUNT_PASSWORD} are not set"));
-            let credentials = fixtures.settings.account.clone().ok_or_else(none)?;
+            let credentials = fixtures.settings.account.get()?.ok_or_else(none)?;
             let Made { argument, aftercare } = Site::make(fixtures, scenario).await?;
             return Ok(Made { argument: Self::sign_in(argument, credentials).await?, aftercare });
         }

@@ -56,7 +56,12 @@ impl Charts {
     /// # Errors
     /// [`Error::Refused`] when a subchart is missing.
     pub fn plan_of(&self, stage: Stage) -> Result<Plan> {
-        Ok(Plan::shared(self.fixtures.charts()?, ArtifactSet::placeholder(), self.fixtures.settings.deployer, stage))
+        Ok(Plan::shared(
+            self.fixtures.charts()?,
+            ArtifactSet::placeholder(),
+            self.fixtures.settings.deployer.get()?,
+            stage,
+        ))
     }
 
     /// The bytes that Skaffold renders by a plan's profile, with no cluster and no registry.

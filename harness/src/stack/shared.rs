@@ -19,6 +19,7 @@ use crate::k8s::job::{self, JobSpec, RunningJob};
 use crate::k8s::{self, Forward, workload};
 use crate::release::{self, Plan};
 use crate::scenario::{Aftercare, Argument, Made, Needs};
+use crate::secrets;
 use crate::services::{Backend, Credentials, ROLLOUT, User};
 use crate::stage::Stage;
 
@@ -133,6 +134,7 @@ impl Stack {
         if values.is_empty() || values.values().any(|value| value.0.is_empty()) {
             return Err(Error::Unmet(format!("the Secret {name} is empty, or a value of it is")));
         }
+        values.iter().for_each(|(key, value)| secrets::know_unless_public(key, &value.0));
         Ok(values.into_iter().map(|(key, value)| (key, value.0)).collect())
     }
 

@@ -317,7 +317,7 @@ impl Argument for Site {
     async fn make(fixtures: Arc<Fixtures>, scenario: &str) -> Result<Made<Self>> {
         if fixtures.stage == Stage::Live {
             let site = Self::new(fixtures.live().await?, scenario)?;
-            let argument = site.meant_to_serve(fixtures.settings.git_sha.clone());
+            let argument = site.meant_to_serve(fixtures.settings.git_sha.get()?);
             return Ok(Made { argument, aftercare: Box::new(Nothing) });
         }
         let shared = fixtures.release().await?;

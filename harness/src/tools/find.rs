@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::version::{Range, Version};
 use super::{ChildKind, Command, Found, Look, Origin, Tool, Tools};
 use crate::error::{Error, Result};
-use crate::run::{read_json, write_json};
+use crate::files::{read_json, write_json};
 
 /// How long a program may take to say its version.
 const ASK: Duration = Duration::from_secs(20);
@@ -177,7 +177,7 @@ impl Tools {
     }
 
     fn all_said(&self) -> BTreeMap<String, Said> {
-        read_json(&self.inner.cache.tools.join(NOTE)).ok().flatten().unwrap_or_default()
+        read_json(&self.inner.cache.tools.join(NOTE), "none: it is made anew").ok().flatten().unwrap_or_default()
     }
 
     /// Without the note, programs are asked again: slower, no more; so a failure is none.

@@ -48,7 +48,7 @@ pub(crate) use crate::source::From;
 pub(crate) use download::fetch_text;
 pub use version::{Range, Version};
 
-use crate::settings::Settings;
+use crate::settings::{Setting, Settings};
 use cache::Cache;
 use entry::Entry;
 
@@ -203,12 +203,12 @@ pub struct Tools {
 type Table = Arc<dyn Fn(Tool) -> Option<&'static Entry> + Send + Sync>;
 
 struct Inner {
-    toolbox: Option<PathBuf>,
+    toolbox: Setting<Option<PathBuf>>,
     path: Vec<PathBuf>,
     cache: Cache,
     docker_config: PathBuf,
-    ca_bundle: Option<PathBuf>,
-    node_ca: Option<PathBuf>,
+    ca_bundle: Setting<Option<PathBuf>>,
+    node_ca: Setting<Option<PathBuf>>,
     may_set_up: bool,
     environment: Environment,
     /// The table; tests have their own.
@@ -233,7 +233,7 @@ impl Tools {
                 docker_config: settings.docker_config.clone(),
                 ca_bundle: settings.ca_bundle.clone(),
                 node_ca: settings.node_ca.clone(),
-                may_set_up: settings.may_set_up,
+                may_set_up: settings.may_set_up(),
                 environment: settings.environment.clone(),
                 table,
                 known: Mutex::default(),

@@ -90,7 +90,7 @@ impl Tools {
     /// A link into our cache, or into the toolbox, is ours even when what it leads to is gone.
     fn is_our_link(&self, link: &Path) -> bool {
         let ours = |target: PathBuf| {
-            let toolbox = self.inner.toolbox.as_ref().is_some_and(|toolbox| target.starts_with(toolbox));
+            let toolbox = self.toolbox().is_some_and(|toolbox| target.starts_with(toolbox));
             toolbox || target.starts_with(self.cache_folder())
         };
         std::fs::read_link(link).is_ok_and(ours)

@@ -30,11 +30,17 @@ impl Archive {
 }
 
 impl Tools {
+    /// The toolbox; none where the setting is not allowed, which is refused once a tool is needed: to stop what runs does
+    /// without it.
+    pub(super) fn toolbox(&self) -> Option<PathBuf> {
+        self.inner.toolbox.get().ok().flatten()
+    }
+
     /// Where the toolbox's programs are: itself, its `bin`, and what was unpacked of it.
     pub(super) fn toolbox_folders(&self) -> Vec<PathBuf> {
-        let Some(toolbox) = &self.inner.toolbox else { return Vec::new() };
+        let Some(toolbox) = self.toolbox() else { return Vec::new() };
         let unpacked = self.archives().into_iter().filter(Archive::is_unpacked).map(|archive| archive.home.join("bin"));
-        [toolbox.join("bin"), toolbox.clone()].into_iter().chain(unpacked).collect()
+        [toolbox.join("bin"), toolbox].into_iter().chain(unpacked).collect()
     }
 
     /// The toolbox's archives that nobody has unpacked yet.
@@ -43,7 +49,7 @@ impl Tools {
     }
 
     fn archives(&self) -> Vec<Archive> {
-        let Some(toolbox) = &self.inner.toolbox else { return Vec::new() };
+        let Some(toolbox) = self.toolbox() else { return Vec::new() };
         let entries = std::fs::read_dir(toolbox).into_iter().flatten().filter_map(Result::ok);
         let mut archives: Vec<Archive> = entries
             .filter_map(|entry| {

@@ -59,7 +59,7 @@ async fn official(wants: &Wants<'_>) -> Result<Images<String>> {
         if wants.engine.image(image).await?.is_some() {
             continue;
         }
-        if !wants.settings.may_set_up || !wants.from.downloads() {
+        if !wants.settings.may_set_up() || !wants.from.downloads() {
             return Err(Error::Unmet(format!("{image} was not pulled")));
         }
         let step = Step::begin(format!("pulling {image}"));
@@ -71,7 +71,7 @@ async fn official(wants: &Wants<'_>) -> Result<Images<String>> {
 
 async fn make(wants: &Wants<'_>, tag: &str) -> Result<()> {
     let make = recipe(wants.project).join("make");
-    if !wants.settings.may_set_up || !wants.from.registries() {
+    if !wants.settings.may_set_up() || !wants.from.registries() {
         return Err(Error::refused(
             "there is no image of the edge, and none may be made",
             format!("docker pull {CONTOUR}, and {ENVOY}; or {} {tag}; or unset JETSCALE_SETUP", make.display()),

@@ -9,7 +9,7 @@ fn settings(folder: &Path) -> Settings {
         ("HTTP_PROXY", "http://proxy".to_owned()),
         ("CARGO", "1".to_owned()),
     ];
-    let settings = Settings::parse(&variables.map(|(name, value)| (name.to_owned(), value)).into()).unwrap();
+    let settings = Settings::parse(&variables.map(|(name, value)| (name.to_owned(), value)).into());
     crate::run::private_folder(&settings.state_root).unwrap();
     settings
 }

@@ -36,7 +36,7 @@ pub fn settings(folder: &Path, more: &[(&str, &str)]) -> Settings {
     let own = [("PATH", path), ("XDG_CACHE_HOME", text("cache")), ("DOCKER_CONFIG", text("docker"))];
     let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
     let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Settings::parse(&own.chain(more).collect::<BTreeMap<_, _>>()).unwrap()
+    Settings::parse(&own.chain(more).collect::<BTreeMap<_, _>>())
 }
 
 /// An entry for kind 0.33.0, downloaded from here.

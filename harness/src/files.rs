@@ -1,0 +1,152 @@
+//! Files of state: written whole or not at all, read with what mends them, removed without asking whether they are there.
+
+use std::fs::{File, Permissions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+
+/// What a file of ours is for: its owner alone.
+const PRIVATE: u32 = 0o600;
+
+/// Writes a file in one step: a reader, a kill and a power cut see the old or the new one whole. Its owner alone reads it.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be written; what was there before is there still.
+pub fn write_whole(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    write_with_mode(path, bytes, PRIVATE)
+}
+
+/// [`write_whole`] with other permissions, such as `0o644`.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_with_mode(path: &Path, bytes: impl AsRef<[u8]>, mode: u32) -> Result<()> {
+    let write = || {
+        // A path of one word has the empty folder.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(bytes.as_ref())?;
+        file.as_file().set_permissions(Permissions::from_mode(mode))?;
+        // The content before the name, and the name before we say that it is done (fsync(2)).
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(Error::io(format!("write {}", path.display())))
+}
+
+/// Writes a value as JSON, as [`write_whole`] does.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be written, [`Error::Malformed`] when the value is none that JSON has.
+pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(Error::malformed(format!("write {}", path.display())))?;
+    text.push(b'\n');
+    write_whole(path, text)
+}
+
+/// Reads a record of ours, which is JSON; `None` when there is none. `mend` is the command that makes it anew, or removes
+/// it: what a record says that does not parse is unknown, not nothing.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Damaged`] with `mend` when it holds something else.
+pub fn read_json<T: DeserializeOwned>(path: &Path, mend: &str) -> Result<Option<T>> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io(format!("read {}", path.display()))(error)),
+    };
+    serde_json::from_slice(&text).map(Some).map_err(|error| Error::Damaged {
+        path: path.to_owned(),
+        why: error.to_string(),
+        next: mend.to_owned(),
+    })
+}
+
+/// Removes a file; none is fine.
+///
+/// # Errors
+/// [`Error::Io`] when it is there and cannot be removed.
+pub fn remove_file(path: &Path) -> Result<()> {
+    unless_absent(path, std::fs::remove_file(path))
+}
+
+fn unless_absent(path: &Path, removed: std::io::Result<()>) -> Result<()> {
+    match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Error::io(format!("remove {}", path.display()))(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_and_nobody_else_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.json");
+        assert_eq!(read_json::<u32>(&path, "").unwrap(), None);
+        for value in [1, 2] {
+            write_json(&path, &value).unwrap();
+            assert_eq!(read_json(&path, "").unwrap(), Some(value));
+        }
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file is left");
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record");
+        // A file cannot take the name of a folder.
+        std::fs::create_dir(&path).unwrap();
+        let error = write_whole(&path, "new").unwrap_err().report();
+        assert!(error.starts_with(&format!("write {}", path.display())), "{error}");
+        assert!(path.is_dir());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file is left");
+    }
+
+    #[rstest]
+    #[case::empty("")]
+    #[case::cut_short("{\"uses\": ")]
+    #[case::of_somebody_else("[]")]
+    #[case::zeros_after_a_power_cut("\0\0\0\0")]
+    fn a_damaged_record_names_what_mends_it(#[case] text: &str) {
+        #[derive(Debug, serde::Deserialize)]
+        struct Record {
+            #[expect(dead_code, reason = "only its type is read")]
+            uses: u64,
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.json");
+        std::fs::write(&path, text).unwrap();
+        let error = read_json::<Record>(&path, "cargo stack clean").unwrap_err();
+        assert!(matches!(error, Error::Damaged { .. }));
+        let report = error.report();
+        assert!(report.contains(&format!("{} cannot be read back", path.display())), "{report}");
+        assert!(report.ends_with("\n  next: cargo stack clean"), "{report}");
+    }
+
+    #[test]
+    fn what_is_not_there_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, inner) = (folder.path().join("file"), folder.path().join("inner"));
+        std::fs::write(&file, "").unwrap();
+        std::fs::create_dir_all(inner.join("deep")).unwrap();
+        for _ in 0..2 {
+            remove_file(&file).unwrap();
+            remove_folder(&inner).unwrap();
+        }
+        assert!(remove_file(folder.path()).is_err(), "a folder is no file");
+    }
+}
