@@ -1,0 +1,89 @@
+//! The table of docs/reliability.md: a row for each try, a column for each version that it ran with.
+
+use std::path::Path;
+
+use super::trial::Try;
+
+const BEGIN: &str = "<!-- tries: written by cli/tests/foreign -->\n";
+const END: &str = "<!-- end of the tries -->";
+
+/// Which of the versions ran.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    Before,
+    Now,
+}
+
+impl Column {
+    pub fn named(name: &str) -> Self {
+        match name {
+            "before" => Self::Before,
+            "now" => Self::Now,
+            other => panic!("JETSCALE_FOREIGN_COLUMN={other} is neither before nor now"),
+        }
+    }
+}
+
+/// Writes how a try ended into its cell, and leaves the other column as it is.
+pub fn note(page: &Path, column: Column, tried: &Try, outcome: &str) {
+    let text = std::fs::read_to_string(page).unwrap();
+    let (head, rest) = text.split_once(BEGIN).expect("the page has no table of tries");
+    let (table, tail) = rest.split_once(END).expect("the page's table of tries does not end");
+    let mut rows: Vec<[String; 4]> = table.lines().skip(2).filter_map(cells).collect();
+    let at = rows.iter().position(|row| row[0] == tried.name).unwrap_or_else(|| {
+        rows.push([tried.name.to_owned(), tried.rule.to_string(), String::new(), String::new()]);
+        rows.len() - 1
+    });
+    rows[at][1] = tried.rule.to_string();
+    rows[at][if column == Column::Before { 2 } else { 3 }] = cell(outcome);
+    let rows: String = rows.iter().map(|row| format!("| {} |\n", row.join(" | "))).collect();
+    let header = "| try | rule | the version before | now |\n|---|---|---|---|\n";
+    std::fs::write(page, format!("{head}{BEGIN}{header}{rows}{END}{tail}")).unwrap();
+}
+
+fn cells(line: &str) -> Option<[String; 4]> {
+    let line = line.strip_prefix("| ")?.strip_suffix('|')?;
+    let cells: Vec<_> = line.split(" | ").map(|cell| cell.trim().to_owned()).collect();
+    cells.try_into().ok()
+}
+
+/// One line without what is this run's and this machine's own: folders, hashes, process numbers.
+fn cell(text: &str) -> String {
+    let folder = std::env::temp_dir().to_string_lossy().into_owned();
+    let words = text.split_whitespace().map(|word| {
+        let word = match word.find(&folder) {
+            Some(at) => {
+                let last = word.rsplit('/').next().unwrap_or_default();
+                format!("{}…/{last}", &word[..at])
+            }
+            None => word.to_owned(),
+        };
+        hashless(&word).replace('|', "/")
+    });
+    let line = words.collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(280) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line,
+    }
+}
+
+/// Hexadecimal runs of eight digits and more, and the process numbers of strangers' names, become `<id>`.
+fn hashless(word: &str) -> String {
+    let mut out = String::new();
+    let mut run = String::new();
+    let flush = |run: &mut String, out: &mut String| {
+        let is_id = run.len() >= 8 && run.bytes().any(|byte| byte.is_ascii_digit());
+        out.push_str(if is_id { "<id>" } else { run });
+        run.clear();
+    };
+    for sign in word.chars() {
+        if sign.is_ascii_hexdigit() && !sign.is_ascii_uppercase() {
+            run.push(sign);
+        } else {
+            flush(&mut run, &mut out);
+            out.push(sign);
+        }
+    }
+    flush(&mut run, &mut out);
+    out
+}
