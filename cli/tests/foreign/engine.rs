@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::docker::inspect;
 use super::folders::NO_SOCKET;
-use super::place::{IMAGES, Place, Seat};
+use super::kinds::LIMIT;
+use super::place::{IMAGES, Place, RELEASE, Seat};
 use super::proxy::{Answer, Proxy};
 use super::trial::Shown;
 
@@ -97,9 +98,11 @@ pub async fn slow_it_is_waited_for(place: &Place) -> Shown {
     let Some(proxy) = Proxy::start(place, Answer::Pass).await else { return Shown::Nothing(NO_SOCKET) };
     let seat = behind(place, &proxy).await;
     let (registry, _) = seat.registry().await;
-    proxy.answer(Answer::Slow(Duration::from_secs(2)));
-    seat.suite(&IMAGES).run().await.passes("a run with an engine that takes 2 s for an answer");
-    seat.stack(&["clean"]).run().await.passes("cargo stack clean with an engine that takes 2 s for an answer");
+    // A run asks some hundred times, cargo stack clean some ten times.
+    proxy.answer(Answer::Slow(Duration::from_millis(300)));
+    seat.suite(&IMAGES).run().await.passes("a run with an engine that takes 0.3 s for an answer");
+    proxy.answer(Answer::Slow(Duration::from_secs(3)));
+    seat.stack(&["clean"]).run().await.passes("cargo stack clean with an engine that takes 3 s for an answer");
     assert!(inspect("container", &registry).await.is_none(), "cargo stack clean forgot the registry of a slow engine");
     "a run and cargo stack clean took their time".into()
 }
@@ -114,6 +117,32 @@ pub async fn another_context_is_no_leave_to_forget(place: &Place) -> Shown {
     nothing_was_forgotten(&seat, &registry, "cargo stack clean with another Docker context").await;
     ran.refuses("cargo stack clean with another Docker context", &["--forget"]);
     "cargo stack clean refused, named --forget, and went on in the first context".into()
+}
+
+/// The same with a cluster, whose node nothing but the record tells from another's.
+pub async fn another_context_is_no_leave_to_forget_a_cluster(place: &Place) -> Shown {
+    let Some(proxy) = Proxy::start(place, Answer::Another).await else { return Shown::Nothing(NO_SOCKET) };
+    let seat = place.seat("one").await;
+    seat.suite(&RELEASE).within(LIMIT).run().await.passes("a scenario on a cluster of ours");
+    let (node, _) = seat.container("-control-plane").await.expect("there is no node");
+    let other = seat.clone().with("DOCKER_CONFIG", context(place, &proxy).await);
+    let ran = other.stack(&["clean", "--wait"]).run().await;
+    assert!(
+        inspect("container", &node).await.is_some(),
+        "cargo stack clean with another Docker context removed the node"
+    );
+    seat.suite(&RELEASE).within(LIMIT).run().await.passes("the next run in the first context");
+    let still = seat.container("-control-plane").await.map(|(id, _)| id);
+    assert!(
+        still.as_ref() == Some(&node),
+        "cargo stack clean with another Docker context forgot the cluster\n{}",
+        ran.text
+    );
+    seat.stack(&["clean", "--wait"]).within(LIMIT).run().await.passes("cargo stack clean in the first context");
+    let left = seat.containers().await;
+    assert!(left.is_empty(), "cargo stack clean in the first context left {left:?}");
+    ran.refuses("cargo stack clean with another Docker context", &["--forget"]);
+    "the cluster was known, used and removed in the first context".into()
 }
 
 /// A configuration of the engine's client whose current context is the socket in between.

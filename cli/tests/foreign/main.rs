@@ -62,6 +62,7 @@ fn main() -> ExitCode {
         engine::silent_it_is_given_up_in_time: rule 8, Minutes;
         engine::slow_it_is_waited_for: rule 1, Minute;
         engine::another_context_is_no_leave_to_forget: rule 5, Minute;
+        engine::another_context_is_no_leave_to_forget_a_cluster: rule 5, Cluster;
         engine::another_address_is_no_leave_to_forget: rule 5, Minute;
         engine::an_uninstall_with_another_engine_keeps_the_record: rule 5, Minute;
         engine::gone_in_the_middle_of_a_run_it_may_come_back: rule 1, Minute;

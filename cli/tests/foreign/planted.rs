@@ -169,6 +169,11 @@ impl Bystanders {
 
     async fn plant() -> Self {
         let mut planted = Planted::default();
+        // The user's own clusters: the kubeconfigs of ours lie elsewhere.
+        let home = super::binaries::variable("HOME").map(PathBuf::from).unwrap_or_default();
+        if home.join(".kube").is_dir() {
+            planted.note(Thing::Folder(home.join(".kube"))).await;
+        }
         let name = format!("stranger-{}", std::process::id());
         planted.note(Thing::Image(image(&format!("{name}:1"), &[]).await)).await;
         let network = docker(&["network", "create", &name]).await;

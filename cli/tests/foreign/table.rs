@@ -24,8 +24,9 @@ impl Column {
     }
 }
 
-/// Writes how a try ended into its cell, and leaves the other column as it is.
-pub fn note(page: &Path, column: Column, tried: &Try, outcome: &str) {
+/// Writes how a try ended into its cell, and leaves the other column as it is; rows are in the order of the names of all
+/// tries, and those of tries that are no more go.
+pub fn note(page: &Path, column: Column, tried: &Try, outcome: &str, names: &[&str]) {
     let text = std::fs::read_to_string(page).unwrap();
     let (head, rest) = text.split_once(BEGIN).expect("the page has no table of tries");
     let (table, tail) = rest.split_once(END).expect("the page's table of tries does not end");
@@ -36,6 +37,9 @@ pub fn note(page: &Path, column: Column, tried: &Try, outcome: &str) {
     });
     rows[at][1] = tried.rule.to_string();
     rows[at][if column == Column::Before { 2 } else { 3 }] = cell(outcome);
+    let place = |row: &[String; 4]| names.iter().position(|name| *name == row[0]);
+    rows.retain(|row| place(row).is_some());
+    rows.sort_by_key(place);
     let rows: String = rows.iter().map(|row| format!("| {} |\n", row.join(" | "))).collect();
     let header = "| try | rule | the version before | now |\n|---|---|---|---|\n";
     std::fs::write(page, format!("{head}{BEGIN}{header}{rows}{END}{tail}")).unwrap();

@@ -77,14 +77,15 @@ pub fn run(tries: Vec<Try>, mut arguments: Arguments) -> ExitCode {
     arguments.test_threads = Some(1);
     let all = arguments.ignored || arguments.include_ignored;
     let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap());
+    let names: Arc<[&str]> = tries.iter().map(|tried| tried.name).collect();
     let trials = tries.into_iter().map(|tried| {
-        let runtime = Arc::clone(&runtime);
+        let (runtime, names) = (Arc::clone(&runtime), Arc::clone(&names));
         let name = tried.name.to_owned();
         let is_long = tried.cost != Cost::Seconds;
         // Without the flag, libtest would say that it is ignored, but not why.
         Trial::ignorable_test(name, move || match tried.cost.reason() {
             Some(reason) if !all => Ok(Completion::ignored_with(reason)),
-            _ => judge(&runtime, &tried),
+            _ => judge(&runtime, &tried, &names),
         })
         .with_ignored_flag(is_long && all)
     });
@@ -97,7 +98,7 @@ pub fn run(tries: Vec<Try>, mut arguments: Arguments) -> ExitCode {
     conclusion.exit_code()
 }
 
-fn judge(runtime: &Runtime, tried: &Try) -> Result<Completion, Failed> {
+fn judge(runtime: &Runtime, tried: &Try, names: &[&str]) -> Result<Completion, Failed> {
     let outcome = runtime.block_on(outcome(tried));
     let cell = match &outcome {
         Ok(Shown::That(text)) => format!("holds: {text}"),
@@ -105,7 +106,7 @@ fn judge(runtime: &Runtime, tried: &Try) -> Result<Completion, Failed> {
         Err(text) => format!("**broken**: {}", text.lines().next().unwrap_or_default()),
     };
     if let Some((page, column)) = binaries::get().table.as_ref() {
-        table::note(page, *column, tried, &cell);
+        table::note(page, *column, tried, &cell, names);
     }
     match outcome {
         Ok(Shown::That(_)) => Ok(Completion::Completed),
