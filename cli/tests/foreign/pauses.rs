@@ -10,9 +10,19 @@ use super::trial::Shown;
 
 /// Scenarios that take a while, on the stage's release and on releases of their own.
 const ITEMS: [&str; 1] = ["items::"];
-/// Words of an error that says what was the matter: something that did not answer in time.
-const TRUTH: &[&str] =
-    &["not done after", "deadline", "timed out", "no answer", "not answer", "within", "paused", "unreachable"];
+/// Words of an error that says what was the matter: something did not answer in time, or a service says so of another.
+const TRUTH: &[&str] = &[
+    "not done after",
+    "deadline",
+    "timed out",
+    "no answer",
+    "not answer",
+    "within",
+    "paused",
+    "unreachable",
+    "cannot be reached",
+    "answered 50",
+];
 
 pub async fn while_the_cluster_is_made_for_5_s(place: &Place) -> Shown {
     while_it_is_made(place, 5).await

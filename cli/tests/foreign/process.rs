@@ -28,11 +28,11 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// What it says of its failure: the first line that looks like one, else its last line.
+    /// What it says of its failure: the first scenario's that failed, the first line that looks like one, or its last.
     pub fn error(&self) -> String {
         let lines = || self.text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let wrong = lines()
-            .find(|line| line.starts_with("error:") || line.starts_with("cannot") || line.contains("not allowed"));
+        let of_scenario = lines().skip_while(|line| !line.starts_with("---- ")).nth(1);
+        let wrong = of_scenario.or_else(|| lines().find(|line| line.starts_with("error:")));
         wrong.or_else(|| lines().next_back()).unwrap_or("nothing").to_owned()
     }
 

@@ -106,7 +106,7 @@ async fn serve(
             break at + 4;
         }
     };
-    let text = String::from_utf8_lossy(&head[..end]).into_owned();
+    let mut text = String::from_utf8_lossy(&head[..end]).into_owned();
     let first = text.lines().next().unwrap_or_default().to_owned();
     requests.send_modify(|all| all.push(first.clone()));
     let answer = {
@@ -114,7 +114,6 @@ async fn serve(
         let (_, answer) = rules.iter().rfind(|(part, _)| first.contains(part.as_str())).unwrap();
         answer.clone()
     };
-    let mut text = text;
     match answer {
         Answer::Pass => {}
         Answer::Slow(time) => tokio::time::sleep(time).await,

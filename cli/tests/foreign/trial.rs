@@ -91,7 +91,7 @@ pub fn run(tries: Vec<Try>, mut arguments: Arguments) -> ExitCode {
     });
     std::panic::set_hook(Box::new(|panic| {
         // What it said is told with the verdict; libtest prints that, and no backtrace belongs there.
-        *PLACE.lock().unwrap_or_else(PoisonError::into_inner) = panic.location().map(ToString::to_string);
+        *WHERE.lock().unwrap_or_else(PoisonError::into_inner) = panic.location().map(ToString::to_string);
     }));
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     runtime.block_on(Bystanders::remove());
@@ -136,7 +136,7 @@ async fn outcome(tried: &Try) -> Result<Shown, String> {
 }
 
 /// Where the latest panic was.
-static PLACE: Mutex<Option<String>> = Mutex::new(None);
+static WHERE: Mutex<Option<String>> = Mutex::new(None);
 
 /// What a panic said, and where it was.
 fn text_of(panic: &(dyn Any + Send)) -> String {
@@ -144,6 +144,8 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
     let text = text
         .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
         .unwrap_or_else(|| "it panicked".to_owned());
-    let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+    // How it was asserted is no matter to a reader.
+    let text = text.split_once("` failed: ").map_or(text.clone(), |(_, said)| said.to_owned());
+    let place = WHERE.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
     format!("{text}\n(at {place})")
 }
