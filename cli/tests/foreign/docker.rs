@@ -4,12 +4,15 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 use super::binaries;
 
 /// How long one call may take.
 const LIMIT: Duration = Duration::from_secs(120);
+/// How long a container that a run starts may be waited for, on a busy machine.
+const STARTS: Duration = Duration::from_secs(600);
 
 /// A call of a tool that the machine has, such as docker or kind.
 pub fn tool(program: &str) -> Command {
@@ -79,4 +82,37 @@ pub async fn socket() -> Option<std::path::PathBuf> {
         None => docker(&["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]).await,
     };
     address.strip_prefix("unix://").map(Into::into)
+}
+
+/// Containers that start from now on, as the engine tells of them.
+pub struct Starts {
+    _events: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Starts {
+    pub fn watch() -> Self {
+        let mut events = tool("docker");
+        events.args(["events", "--filter", "type=container", "--filter", "event=start"]);
+        events.args(["--format", "{{.Actor.Attributes.name}} {{.Actor.ID}}"]);
+        let mut events = events.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(events.stdout.take().unwrap()).lines();
+        Self { _events: events, lines }
+    }
+
+    /// The ID of the next one whose name begins and ends like this.
+    pub async fn next(&mut self, beginning: &str, end: &str) -> Option<String> {
+        let found = async {
+            while let Ok(Some(line)) = self.lines.next_line().await {
+                if let Some((name, id)) = line.split_once(' ')
+                    && name.starts_with(beginning)
+                    && name.ends_with(end)
+                {
+                    return Some(id.to_owned());
+                }
+            }
+            None
+        };
+        tokio::time::timeout(STARTS, found).await.ok().flatten()
+    }
 }

@@ -1,8 +1,6 @@
 //! Folders: those that settings name, and the state folder.
 
-use std::time::Duration;
-
-use super::docker::{run, tool};
+use super::docker::{Starts, run, tool};
 use super::place::{CHARTS, IMAGES, Place, RELEASE};
 use super::planted::Thing;
 use super::proxy::{Answer, Proxy};
@@ -140,27 +138,28 @@ pub async fn two_state_folders_and_two_checkouts_at_once(place: &Place) -> Shown
     let two = place.seat("two").await;
     let (registry, name) = two.registry().await;
     place.note(Thing::Container(registry)).await;
+    let mine = one.name().await;
     for round in 1..=10 {
-        let images = || one.suite(&IMAGES).within(Duration::from_secs(120));
-        let (first, second, third) =
-            tokio::join!(images().run(), again.stack(&["clean"]).run(), two.suite(&IMAGES).run());
-        first.passes(&format!("round {round}: a run in the one state folder"));
-        second.passes(&format!("round {round}: cargo stack clean in the other state folder"));
-        third.passes(&format!("round {round}: a run in the other checkout"));
+        let mut starts = Starts::watch();
+        let running = one.suite(&IMAGES).start();
+        let meanwhile = async {
+            starts.next(&mine, "-registry").await.expect("no registry was started");
+            again.stack(&["clean"]).run().await
+        };
+        let (cleaned, other) = tokio::join!(meanwhile, two.suite(&IMAGES).run());
+        let ran = running.end().await;
+        let there = one.container("-registry").await.is_some();
+        assert!(
+            there,
+            "round {round}: cargo stack clean with another state folder removed the registry of a run\n{}",
+            ran.text
+        );
+        ran.passes(&format!("round {round}: a run while another state folder is cleaned"));
+        cleaned.passes(&format!("round {round}: cargo stack clean in the other state folder"));
+        other.passes(&format!("round {round}: a run in the other checkout"));
         let changes = place.changes().await;
         assert!(changes.is_empty(), "round {round}: {name} of the other checkout: {}", changes.join("; "));
-        let mine = one.container("-registry").await;
-        assert!(
-            mine.is_some(),
-            "round {round}: cargo stack clean with another state folder removed the registry of a run"
-        );
-        let (first, second) = tokio::join!(one.stack(&["clean"]).run(), again.suite(&IMAGES).run());
-        first.passes(&format!("round {round}: cargo stack clean in the one state folder"));
-        second.passes(&format!("round {round}: a run in the other state folder"));
-        assert!(
-            again.container("-registry").await.is_some(),
-            "round {round}: the registry of the other state folder is gone"
-        );
+        one.stack(&["clean"]).run().await.passes(&format!("round {round}: cargo stack clean in the one state folder"));
     }
     // What a stranger of this try was is ours after all, and may go.
     two.stack(&["clean"]).run().await.passes("cargo stack clean in the other checkout");

@@ -1,51 +1,14 @@
 //! Kind clusters of others: beside ours, with names like ours, on our network.
 
-use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout};
-
-use super::docker::{docker, inspect, node_image, run, tool, tried};
+use super::docker::{Starts, docker, inspect, node_image, run, tool, tried};
 use super::place::{Place, RELEASE, Seat};
 use super::planted::Thing;
 use super::trial::Shown;
 
 /// How long a cluster and a release may take on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(600);
-
-/// Containers that start from now on, as the engine tells of them.
-pub struct Starts {
-    _events: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Starts {
-    pub fn watch() -> Self {
-        let mut events = tool("docker");
-        events.args(["events", "--filter", "type=container", "--filter", "event=start"]);
-        events.args(["--format", "{{.Actor.Attributes.name}} {{.Actor.ID}}"]);
-        let mut events = events.stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(events.stdout.take().unwrap()).lines();
-        Self { _events: events, lines }
-    }
-
-    /// The ID of the next one whose name begins and ends like this.
-    pub async fn next(&mut self, beginning: &str, end: &str) -> Option<String> {
-        let found = async {
-            while let Ok(Some(line)) = self.lines.next_line().await {
-                if let Some((name, id)) = line.split_once(' ')
-                    && name.starts_with(beginning)
-                    && name.ends_with(end)
-                {
-                    return Some(id.to_owned());
-                }
-            }
-            None
-        };
-        tokio::time::timeout(LIMIT, found).await.ok().flatten()
-    }
-}
 
 /// A run was killed while kind made the node, which somebody removed since. Now there is another's of the name that
 /// other state folders of this checkout would give theirs.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::docker::{docker, tried};
-use super::kinds::{LIMIT, Starts};
+use super::docker::{Starts, docker, tried};
+use super::kinds::LIMIT;
 use super::place::{Place, RELEASE, Seat};
 use super::process::{Ran, Running};
 use super::trial::Shown;

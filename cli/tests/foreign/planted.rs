@@ -24,6 +24,8 @@ pub enum Thing {
     Image(String),
     /// A folder with all that is in it.
     Folder(PathBuf),
+    /// One file.
+    File(PathBuf),
 }
 
 impl Thing {
@@ -38,6 +40,7 @@ impl Thing {
             }
             Self::Image(name) => json!({"id": inspect("image", name).await?["Id"]}),
             Self::Folder(path) => return path.is_dir().then(|| files(path)),
+            Self::File(path) => return path.is_file().then(|| hash(path)),
         };
         Some(serde_json::to_string_pretty(&value).unwrap())
     }
@@ -48,6 +51,7 @@ impl Thing {
             Self::Network(id) => format!("network {}", &id[..12]),
             Self::Volume(name) => format!("the volume {name}"),
             Self::Image(name) => format!("the image {name}"),
+            Self::File(path) => format!("file {}", path.display()),
             Self::Folder(path) => format!("folder {}", path.file_name().unwrap_or_default().to_string_lossy()),
         }
     }
@@ -58,7 +62,7 @@ impl Thing {
             Self::Network(id) => tried(&["network", "rm", id]).await,
             Self::Volume(name) => tried(&["volume", "rm", name]).await,
             Self::Image(name) => tried(&["image", "rm", "--no-prune", name]).await,
-            Self::Folder(_) => Ok(String::new()),
+            Self::Folder(_) | Self::File(_) => Ok(String::new()),
         }
     }
 }
@@ -95,11 +99,15 @@ fn files(folder: &Path) -> String {
         let holds = match (data.is_symlink(), data.is_dir()) {
             (true, _) => format!("-> {}", std::fs::read_link(&path).unwrap().display()),
             (_, true) => format!("/\n{}", files(&path)),
-            _ => hex::encode(sha2::Sha256::digest(std::fs::read(&path).unwrap())),
+            _ => hash(&path),
         };
         writeln!(text, "{mode:o} {} {holds}", path.display()).unwrap();
     }
     text
+}
+
+fn hash(file: &Path) -> String {
+    hex::encode(sha2::Sha256::digest(std::fs::read(file).unwrap()))
 }
 
 /// Things of strangers', each as it was when it was planted.
@@ -169,10 +177,12 @@ impl Bystanders {
 
     async fn plant() -> Self {
         let mut planted = Planted::default();
-        // The user's own clusters: the kubeconfigs of ours lie elsewhere.
+        // The user's own: kubeconfigs of ours lie elsewhere.
         let home = super::binaries::variable("HOME").map(PathBuf::from).unwrap_or_default();
-        if home.join(".kube").is_dir() {
-            planted.note(Thing::Folder(home.join(".kube"))).await;
+        for name in [".kube/config", ".gitconfig"] {
+            if home.join(name).is_file() {
+                planted.note(Thing::File(home.join(name))).await;
+            }
         }
         let name = format!("stranger-{}", std::process::id());
         planted.note(Thing::Image(image(&format!("{name}:1"), &[]).await)).await;
