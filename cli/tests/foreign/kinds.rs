@@ -89,7 +89,8 @@ pub async fn a_running_cluster_of_another_stays(place: &Place) -> Shown {
     "ours came and went, the other answers".into()
 }
 
-/// It is stopped while ours goes, and with ours, perhaps, a network that both were on.
+/// It is stopped while ours goes, and with ours, perhaps, a network that both were on: where there was no network `kind`
+/// before, ours is the one that made it.
 pub async fn a_stopped_cluster_of_another_starts_again(place: &Place) -> Shown {
     let seat = place.seat("one").await;
     seat.suite(&RELEASE).within(LIMIT).run().await.passes("a scenario on a cluster of ours");

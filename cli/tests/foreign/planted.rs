@@ -49,8 +49,8 @@ impl Thing {
         match self {
             Self::Container(id) => format!("container {}", &id[..12]),
             Self::Network(id) => format!("network {}", &id[..12]),
-            Self::Volume(name) => format!("the volume {name}"),
-            Self::Image(name) => format!("the image {name}"),
+            Self::Volume(name) => format!("volume {name}"),
+            Self::Image(name) => format!("image {name}"),
             Self::File(path) => format!("file {}", path.display()),
             Self::Folder(path) => format!("folder {}", path.file_name().unwrap_or_default().to_string_lossy()),
         }
