@@ -51,15 +51,12 @@ fn cells(line: &str) -> Option<[String; 4]> {
     cells.try_into().ok()
 }
 
-/// One line without what is this run's and this machine's own: folders, hashes, process numbers.
+/// One line without what is this run's and this machine's own: paths, hashes, this process's number.
 fn cell(text: &str) -> String {
-    let folder = std::env::temp_dir().to_string_lossy().into_owned();
+    let text = text.replace(&format!("-{}", std::process::id()), "-<pid>");
     let words = text.split_whitespace().map(|word| {
-        let word = match word.find(&folder) {
-            Some(at) => {
-                let last = word.rsplit('/').next().unwrap_or_default();
-                format!("{}…/{last}", &word[..at])
-            }
+        let word = match path_in(word) {
+            Some(at) => format!("{}…/{}", &word[..at], word.rsplit('/').next().unwrap_or_default()),
             None => word.to_owned(),
         };
         hashless(&word).replace('|', "/")
@@ -71,7 +68,15 @@ fn cell(text: &str) -> String {
     }
 }
 
-/// Hexadecimal runs of eight digits and more, and the process numbers of strangers' names, become `<id>`.
+/// Where an absolute path begins in a word, such as `--config=/a/b`; an address and an image have none.
+fn path_in(word: &str) -> Option<usize> {
+    let begins =
+        |at: &usize| !word[..*at].ends_with(|before: char| before.is_alphanumeric() || ":/….".contains(before));
+    let mut slashes = word.match_indices('/').map(|(at, _)| at);
+    slashes.find(begins).filter(|at| word[at + 1..].contains('/'))
+}
+
+/// Hexadecimal runs of eight digits and more become `<id>`.
 fn hashless(word: &str) -> String {
     let mut out = String::new();
     let mut run = String::new();
