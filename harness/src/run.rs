@@ -28,7 +28,7 @@ impl Run {
     /// # Errors
     /// [`Error::Io`] when the folder cannot be made.
     pub fn of(settings: &Settings, project: &Project) -> Result<Self> {
-        let process = settings.run_id.as_ref().and_then(|_| Process::parent()).unwrap_or_else(Process::this);
+        let process = settings.by_nextest.then(Process::parent).flatten().unwrap_or_else(Process::this);
         let id = settings.run_id.clone().unwrap_or_else(|| {
             let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
             format!("{}-{}", now.as_millis(), std::process::id())

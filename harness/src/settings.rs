@@ -81,6 +81,8 @@ pub const QUIET: &str = "JETSCALE_QUIET";
 
 /// Set by nextest: the identity that all processes of one run share.
 pub const NEXTEST_RUN_ID: &str = "NEXTEST_RUN_ID";
+/// Set to 1 by nextest for the processes that it starts (nexte.st, "Environment variables nextest sets").
+pub const NEXTEST: &str = "NEXTEST";
 /// Set by most CI systems; `0`, `false` and the empty string mean no.
 pub const CI: &str = "CI";
 /// Set by GitHub Actions: where this run's page is (with the two below).
@@ -310,6 +312,8 @@ pub struct Settings {
     pub run_dir: Setting<Option<PathBuf>>,
     /// [`NEXTEST_RUN_ID`].
     pub run_id: Option<String>,
+    /// Whether nextest started this process: then it is the run, and this one a part of it.
+    pub by_nextest: bool,
     /// The page of the CI run that we are in, out of [`GITHUB_SERVER_URL`], [`GITHUB_REPOSITORY`] and [`GITHUB_RUN_ID`].
     pub run_url: Option<String>,
     /// [`NO_COLOR`].
@@ -419,6 +423,7 @@ impl Settings {
             frontend_dir: refusals.note(absolute(FRONTEND_DIR)),
             run_dir: refusals.note(absolute(RUN_DIR)),
             run_id: get(NEXTEST_RUN_ID).map(str::to_owned),
+            by_nextest: get(NEXTEST) == Some("1"),
             run_url: get(GITHUB_SERVER_URL)
                 .zip(get(GITHUB_REPOSITORY))
                 .zip(get(GITHUB_RUN_ID))

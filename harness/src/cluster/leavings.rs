@@ -68,7 +68,7 @@ mod tests {
         use testcontainers::runners::AsyncRunner;
         use testcontainers::{GenericImage, ImageExt};
 
-        let settings = crate::settings::Settings::from_environment().unwrap();
+        let settings = crate::settings::Settings::from_environment();
         let project = crate::project::Project::find(&settings).unwrap();
         let tools = crate::tools::Tools::new(&settings);
         let engine = Engine::ensure(&tools, &settings, &std::env::temp_dir()).await.unwrap();

@@ -64,11 +64,11 @@ pub(crate) mod scratch {
 
     /// Tools whose children have this folder for their home, with `more` in the environment.
     pub fn tools(home: &Path, more: &[(&str, &str)]) -> Tools {
-        let path = Settings::from_environment().unwrap().path;
+        let path = Settings::from_environment().path;
         let home = home.to_string_lossy().into_owned();
         let own = [("PATH", path.as_str()), ("HOME", home.as_str())];
         let all = own.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Tools::new(&Settings::parse(&all.collect::<BTreeMap<_, _>>()).unwrap())
+        Tools::new(&Settings::parse(&all.collect::<BTreeMap<_, _>>()))
     }
 
     /// git in a test's own repository, as somebody; its output.

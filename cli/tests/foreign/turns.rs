@@ -1,0 +1,81 @@
+//! Runs that want other content of one cluster: each is green, in the order in which they came, and none waits for one that
+//! waits for it.
+
+use std::path::Path;
+
+use super::kinds::LIMIT;
+use super::place::{Place, RELEASE, Seat};
+use super::process::Running;
+use super::trial::Shown;
+
+/// Scenarios of which the first use the release, and the last images alone.
+const RELEASE_THEN_IMAGES: [&str; 2] = ["::is_", "--test-threads=1"];
+/// The words of a run that waits for one that came first.
+const WAITS: &str = "waiting for ";
+
+pub async fn an_images_scenario_beside_edited_charts_waits_for_nobody_for_ever(place: &Place) -> Shown {
+    let seat = place.seat("one").await;
+    let mut first = seat.process(&RELEASE_THEN_IMAGES).within(LIMIT).start();
+    assert!(first.says("... ok").await, "no scenario passed");
+    first.signal("STOP").await;
+    edit(&seat.checkout, 1);
+    let mut second = seat.process(&RELEASE).within(LIMIT).start();
+    assert!(second.says(WAITS).await, "the second run did not wait for the first");
+    first.signal("CONT").await;
+    let (first, second) = tokio::join!(first.end(), second.end());
+    first.passes("the run with an images scenario");
+    second.passes("the run with edited charts");
+    "both were green".into()
+}
+
+pub async fn three_runs_with_three_contents_in_ten_rounds(place: &Place) -> Shown {
+    rounds(place, 10).await
+}
+
+pub async fn three_runs_with_three_contents(place: &Place) -> Shown {
+    rounds(place, 1).await
+}
+
+async fn rounds(place: &Place, rounds: usize) -> Shown {
+    let seat = place.seat("one").await;
+    for round in 0..rounds {
+        let mut first = started(&seat, round * 3).await;
+        assert!(first.says("converged").await, "round {round}: the first run deployed nothing");
+        first.signal("STOP").await;
+        let mut others = Vec::new();
+        for number in 1..3 {
+            let mut other = started(&seat, round * 3 + number).await;
+            assert!(other.says(WAITS).await, "round {round}: run {number} did not wait for its turn");
+            others.push(other);
+        }
+        first.signal("CONT").await;
+        let third = others.pop().unwrap();
+        let second = others.pop().unwrap();
+        first.end().await.passes("the first run");
+        // First come, first served: the third does not end before the second has.
+        let (second, third) = tokio::join!(timed(second), timed(third));
+        second.0.passes("the second run");
+        third.0.passes("the third run");
+        assert!(second.1 <= third.1, "round {round}: the third run overtook the second");
+    }
+    format!("{rounds} rounds, {} runs were green in their order", rounds * 3).into()
+}
+
+async fn timed(running: Running) -> (super::process::Ran, tokio::time::Instant) {
+    let ran = running.end().await;
+    (ran, tokio::time::Instant::now())
+}
+
+/// A run with charts of its own.
+async fn started(seat: &Seat, content: usize) -> Running {
+    edit(&seat.checkout, content);
+    seat.process(&RELEASE).within(LIMIT).start()
+}
+
+/// Other charts, which render to the same: their content is another all the same.
+fn edit(checkout: &Path, content: usize) {
+    let path = checkout.join("charts/app/Chart.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let kept: Vec<_> = text.lines().filter(|line| !line.starts_with("# content ")).collect();
+    std::fs::write(&path, format!("{}\n# content {content}\n", kept.join("\n"))).unwrap();
+}
