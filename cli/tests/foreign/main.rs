@@ -22,6 +22,7 @@ mod proxy;
 mod sink;
 mod table;
 mod trial;
+mod turns;
 
 use std::process::ExitCode;
 
@@ -82,6 +83,9 @@ fn main() -> ExitCode {
         kinds::a_running_cluster_of_another_stays: rule 1, Cluster;
         kinds::a_stopped_cluster_of_another_starts_again: rule 4, Cluster;
         kinds::a_stranger_on_our_network_keeps_it: rule 4, Cluster;
+        turns::an_images_scenario_beside_edited_charts_waits_for_nobody_for_ever: rule 6, Cluster;
+        turns::three_runs_with_three_contents: rule 6, Cluster;
+        turns::three_runs_with_three_contents_in_ten_rounds: rule 6, Cluster;
         pauses::while_the_cluster_is_made_for_5_s: rule 1, Cluster;
         pauses::while_the_cluster_is_made_for_20_s: rule 1, Cluster;
         pauses::as_the_cluster_is_there_for_5_s: rule 1, Cluster;

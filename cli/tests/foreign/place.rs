@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use harness::cluster::Home;
+use harness::project::Project;
+use harness::settings::Settings;
+use harness::stage::Stage;
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
@@ -200,14 +204,11 @@ impl Seat {
         names
     }
 
-    /// The name of stage local's; `clean` makes the folder if nobody did.
+    /// The name of stage local's, whether it is there or not.
     pub async fn name(&self) -> String {
-        if self.names().is_empty() {
-            self.stack(&["clean"]).run().await.passes("cargo stack clean of nothing");
-        }
-        let names = self.names();
-        let local = names.iter().find(|name| name.starts_with("jetscale-local-"));
-        local.unwrap_or_else(|| panic!("there is no state folder of stage local, only {names:?}")).clone()
+        let variables = self.variables.iter().cloned().collect();
+        let project = Project { root: self.checkout.clone() };
+        Home::of(&Settings::parse(&variables), &project, Stage::Local).name
     }
 
     /// Its containers on the engine: IDs and names.

@@ -131,6 +131,12 @@ impl Running {
         told
     }
 
+    /// Sends it a signal.
+    pub async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("it has ended").to_string();
+        super::docker::run(super::docker::tool("kill").args(["-s", name, &pid])).await.unwrap();
+    }
+
     /// Kills it as nobody can refuse, and what it started with it where that did not leave its group.
     pub async fn kill(&mut self) {
         self.child.kill().await.unwrap();

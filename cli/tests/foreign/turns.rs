@@ -15,11 +15,11 @@ const WAITS: &str = "waiting for ";
 
 pub async fn an_images_scenario_beside_edited_charts_waits_for_nobody_for_ever(place: &Place) -> Shown {
     let seat = place.seat("one").await;
-    let mut first = seat.process(&RELEASE_THEN_IMAGES).within(LIMIT).start();
+    let mut first = seat.suite(&RELEASE_THEN_IMAGES).within(LIMIT).start();
     assert!(first.says("... ok").await, "no scenario passed");
     first.signal("STOP").await;
     edit(&seat.checkout, 1);
-    let mut second = seat.process(&RELEASE).within(LIMIT).start();
+    let mut second = seat.suite(&RELEASE).within(LIMIT).start();
     assert!(second.says(WAITS).await, "the second run did not wait for the first");
     first.signal("CONT").await;
     let (first, second) = tokio::join!(first.end(), second.end());
@@ -69,7 +69,7 @@ async fn timed(running: Running) -> (super::process::Ran, tokio::time::Instant) 
 /// A run with charts of its own.
 async fn started(seat: &Seat, content: usize) -> Running {
     edit(&seat.checkout, content);
-    seat.process(&RELEASE).within(LIMIT).start()
+    seat.suite(&RELEASE).within(LIMIT).start()
 }
 
 /// Other charts, which render to the same: their content is another all the same.
