@@ -46,13 +46,13 @@ pub async fn an_uninstall_stays_within_its_own_folders(place: &Place) -> Shown {
     let seat = place.seat("one").await.with("DOCKER_HOST", &proxy.address);
     let seat = seat.with("XDG_CACHE_HOME", place.path("cache").to_string_lossy());
     let seat = seat.with("DOCKER_CONFIG", place.path("docker").to_string_lossy());
-    for folder in ["docker", "cache/jetscale-stack", "one/state/jetscale-stack"] {
+    for folder in ["docker", "cache/jetscale-stack/charts", "one/state/jetscale-stack/runs"] {
         std::fs::create_dir_all(place.path(folder)).unwrap();
     }
     for folder in ["elsewhere", "one/state/a-strangers", "one/runs/a-strangers", "cache/a-strangers"] {
         place.plant_folder(&place.path(folder)).await;
     }
-    for folder in ["cache/jetscale-stack", "one/state/jetscale-stack"] {
+    for folder in ["cache/jetscale-stack/charts", "one/state/jetscale-stack/runs"] {
         std::os::unix::fs::symlink(place.path("elsewhere"), place.path(folder).join("link")).unwrap();
     }
     seat.stack(&["clean", "--all"]).run().await.passes("cargo stack clean --all");
@@ -68,6 +68,7 @@ pub async fn a_record_that_nobody_can_read_is_no_leave_to_delete(place: &Place) 
     let seat = place.seat("one").await;
     let name = seat.name().await;
     let record = seat.state().join("jetscale-stack/clusters").join(&name).join("record.json");
+    std::fs::create_dir_all(record.parent().unwrap()).unwrap();
     std::fs::write(&record, "{\"cluster\": {\"rea").unwrap();
     let node = place.plant_node(&name, &[]).await;
     let ran = seat.stack(&["clean"]).run().await;
