@@ -119,7 +119,8 @@ mod system {
     const ASK: Duration = Duration::from_millis(500);
 
     pub(super) fn started(pid: i32) -> Option<String> {
-        let asked = std::process::Command::new("ps").args(["-o", "stat=,lstart=", "-p", &pid.to_string()]).output().ok()?;
+        let asked =
+            std::process::Command::new("ps").args(["-o", "stat=,lstart=", "-p", &pid.to_string()]).output().ok()?;
         let said = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
         let (state, since) = said.split_once(' ')?;
         (!state.starts_with('Z')).then(|| since.trim().to_owned())

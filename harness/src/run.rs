@@ -34,7 +34,8 @@ impl Run {
             format!("{}-{}", now.as_millis(), std::process::id())
         });
         let folder = Self::all(settings)?.join(&id);
-        let marker = Marker { holds: format!("the run {id}"), checkout: project.root.clone(), process: process.clone() };
+        let marker =
+            Marker { holds: format!("the run {id}"), checkout: project.root.clone(), process: process.clone() };
         folders::make_marked(&folder, &marker)?;
         Ok(Self { id, folder, process })
     }

@@ -25,7 +25,8 @@ const AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The first error; what could be removed is gone.
 pub async fn run(engine: &Engine, settings: &Settings) -> Result<()> {
     let now = SystemTime::now();
-    let old = |changed: Option<SystemTime>| changed.and_then(|at| now.duration_since(at).ok()).is_some_and(|age| age > AGE);
+    let old =
+        |changed: Option<SystemTime>| changed.and_then(|at| now.duration_since(at).ok()).is_some_and(|age| age > AGE);
     images(engine).await.and(runs(settings, &old)).and(charts(&settings.cache_root, &old))
 }
 

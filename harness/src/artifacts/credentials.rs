@@ -36,7 +36,12 @@ impl Credentials {
     pub fn of(settings: &Settings) -> Result<Self> {
         let logins = settings.registry_login.get()?.into_iter().collect();
         let docker_config = Some(settings.docker_config.join("config.json"));
-        Ok(Self { logins, docker_config, ca_bundle: settings.ca_bundle.get()?, environment: settings.environment.clone() })
+        Ok(Self {
+            logins,
+            docker_config,
+            ca_bundle: settings.ca_bundle.get()?,
+            environment: settings.environment.clone(),
+        })
     }
 
     /// What the engine's client's configuration in a folder says, and nothing else.

@@ -114,7 +114,8 @@ impl Registry {
 pub async fn network_of(engine: &Engine, node: &str) -> Result<String> {
     let node_there = engine.container(node).await?;
     let network = node_there.and_then(|node| node.networks().next().map(str::to_owned));
-    network.ok_or_else(|| Error::refused(format!("the node {node} is on no network"), "cargo stack clean, and run again"))
+    network
+        .ok_or_else(|| Error::refused(format!("the node {node} is on no network"), "cargo stack clean, and run again"))
 }
 
 /// Lets a node find a registry, whose container is on the clusters' network, by a name of its own.

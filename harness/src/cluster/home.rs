@@ -154,7 +154,8 @@ impl Home {
     /// # Errors
     /// [`Error::Damaged`] when somebody else wrote it.
     pub fn record(&self) -> Result<Record> {
-        Ok(read_json(&self.path("record.json"), &format!("cargo stack clean --forget {}", self.name))?.unwrap_or_default())
+        Ok(read_json(&self.path("record.json"), &format!("cargo stack clean --forget {}", self.name))?
+            .unwrap_or_default())
     }
 
     /// Writes the record; only under the lock `change`.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use super::Cluster;
 use super::hold::{Alone, Change};
 use super::home::Home;
 use super::node_image::{self, Wants};
 use super::record::{Identity, Phase, Record};
-use super::Cluster;
 use crate::artifacts;
 use crate::descriptor::REGISTRY;
 use crate::engine::{Container, Engine, Image, Mark, Network, Seen};
@@ -238,12 +238,7 @@ async fn of(record: &Record, engine: &Engine, home: &Home) -> Result<Option<Iden
 }
 
 /// The cluster alone: the registry may be serving a build at this moment.
-async fn delete_node(
-    _: &Alone<'_>,
-    record: &mut Record,
-    engine: &Engine,
-    identity: &Identity,
-) -> Result<()> {
+async fn delete_node(_: &Alone<'_>, record: &mut Record, engine: &Engine, identity: &Identity) -> Result<()> {
     let nodes = engine.all::<Container>(&Mark::kind(&identity.name)).await?;
     let is_recorded = |id: &str| matches!(&record.cluster, Phase::Ready { container } if container == id);
     for node in nodes {

@@ -17,11 +17,11 @@ use std::path::PathBuf;
 pub use crate::lock::{Lock, Mode, holders};
 pub use hold::{Alone, Change, Free, Hold, Use};
 pub use home::Home;
+pub use kind::{ensure, find, node_name};
 pub use leavings::{remove_leavings, sweep_leavings};
+pub use node::slots;
 pub use record::{Identity, Keeping, Phase, Record, ReleaseRecord};
 pub use turns::{Turn, Turns};
-pub use kind::{ensure, find, node_name};
-pub use node::slots;
 
 use crate::tools::Tools;
 

@@ -241,13 +241,7 @@ fn is_there(home: &Home, record: &Record) -> bool {
 }
 
 /// Deletes what belongs to a cluster: leavings, the cluster, the registry, the record.
-async fn remove(
-    alone: &Alone<'_>,
-    home: &Home,
-    settings: &Settings,
-    tools: &Tools,
-    data_too: bool,
-) -> Result<()> {
+async fn remove(alone: &Alone<'_>, home: &Home, settings: &Settings, tools: &Tools, data_too: bool) -> Result<()> {
     tilt::end(home).await?;
     let mut record = alone.change.record()?;
     if is_there(home, &record) {

@@ -78,7 +78,10 @@ impl Identity {
             return Ok(());
         }
         Err(Error::refused(
-            format!("the cluster {} is in another container engine (ID {}) than the one that answers (ID {id})", self.name, self.engine),
+            format!(
+                "the cluster {} is in another container engine (ID {}) than the one that answers (ID {id})",
+                self.name, self.engine
+            ),
             format!(
                 "choose that engine (DOCKER_HOST, DOCKER_CONTEXT, docker context use), and run the same command again\n        \
                  if it is gone for good: cargo stack clean --forget {}",

@@ -119,7 +119,13 @@ impl Start<'_> {
         let process = process_of(&child)?;
         tilt::note(
             self.home,
-            &tilt::Running { process, run: run.id.clone(), tree: tree.clone(), config: config.clone(), log: log.clone() },
+            &tilt::Running {
+                process,
+                run: run.id.clone(),
+                tree: tree.clone(),
+                config: config.clone(),
+                log: log.clone(),
+            },
         )?;
         let work = async {
             Reader::new(HUD)?.answers("/", ANSWER).await?;

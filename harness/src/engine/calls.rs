@@ -116,7 +116,8 @@ impl Engine {
     /// [`Error::Command`] when the engine refuses.
     pub async fn empty(&self, image: &str, folder: &Path) -> Result<()> {
         let mount = format!("{}:/folder", folder.display());
-        let docker = self.docker()?.args(["run", "--rm", "--network", "none", "--volume", &mount, "--entrypoint", "sh"]);
+        let docker =
+            self.docker()?.args(["run", "--rm", "--network", "none", "--volume", &mount, "--entrypoint", "sh"]);
         docker.args([image, "-c", "find /folder -mindepth 1 -delete"]).run().await.map(drop)
     }
 
@@ -133,7 +134,8 @@ impl Engine {
         let docker = new.network.iter().fold(docker, |docker, network| docker.args(["--network", network]));
         let mount = |(from, to): &(&Path, &str)| format!("{}:{to}", from.display());
         let docker = new.volumes.iter().fold(docker, |docker, both| docker.args(["--volume".to_owned(), mount(both)]));
-        let docker = new.envs.iter().fold(docker, |docker, (name, value)| docker.args(["--env", &format!("{name}={value}")]));
+        let docker =
+            new.envs.iter().fold(docker, |docker, (name, value)| docker.args(["--env", &format!("{name}={value}")]));
         Ok(docker.arg(new.image).run().await?.stdout.trim().to_owned())
     }
 
@@ -176,7 +178,8 @@ impl Engine {
     /// # Errors
     /// [`Error::Command`] when the engine does not answer.
     pub(crate) async fn label_at_port(&self, label: &str, port: u16) -> Result<Option<String>> {
-        let filters = ["--filter".to_owned(), format!("publish={port}"), "--filter".to_owned(), format!("label={label}")];
+        let filters =
+            ["--filter".to_owned(), format!("publish={port}"), "--filter".to_owned(), format!("label={label}")];
         let format = format!("{{{{.Label \"{label}\"}}}}|{{{{.Ports}}}}");
         let listed = self.docker()?.arg("ps").args(filters).args(["--format", &format]).run().await?.stdout;
         // The filter also finds who publishes the port of that number in the container at another one here.

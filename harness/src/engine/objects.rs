@@ -99,7 +99,6 @@ impl Image {
     pub fn stands_in_for(&self) -> Option<&str> {
         self.config.labels.as_ref()?.get(crate::descriptor::STAND_IN_LABEL).map(String::as_str)
     }
-
 }
 
 impl Object for Container {

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use super::Tools;
 use super::cache::{Cache, with_ending};
-use crate::folders::remove;
 use super::entry::{Build, Entry};
 use super::go_build::{BUILD, GoJob};
 use crate::error::{Error, Result};
+use crate::folders::remove;
 use crate::lock::{Lock, Mode};
 use crate::progress::{Step, Teller};
 

@@ -9,8 +9,8 @@ use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Certificate, Response, StatusCode, Url};
 use sha2::{Digest, Sha256};
 
-use crate::folders::remove;
 use crate::error::{Error, Result};
+use crate::folders::remove;
 use crate::http::{install_tls, is_loopback};
 use crate::progress::Teller;
 

@@ -4,9 +4,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::folders::remove;
 use super::{ChildKind, Command, Environment, Found, Look, Origin, Tool, Tools, Turn, table};
 use crate::error::{Error, Result};
+use crate::folders::remove;
 use crate::progress::Step;
 
 /// What the names of Go's caches start with while they are being removed.

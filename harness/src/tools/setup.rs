@@ -3,11 +3,11 @@
 use futures::future::try_join_all;
 
 use super::cache::{is_full, with_ending};
-use crate::folders::remove;
 use super::download::{self, Fault};
 use super::entry::{Build, Download, Entry, File};
 use super::{ChildKind, Found, From, Look, Plan, Tool, Tools};
 use crate::error::{Error, Result};
+use crate::folders::remove;
 use crate::progress::Step;
 
 /// The platform, as Go names it.

@@ -5,11 +5,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::folders::remove;
 use super::entry::Web;
 use super::go_build::{BUILD, GoJob, copy_folder};
 use super::{ChildKind, Command, Tools, Version, table};
 use crate::error::Result;
+use crate::folders::remove;
 use crate::progress::{Step, Teller};
 
 /// How long a program may take to say its version, or its settings.
