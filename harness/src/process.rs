@@ -118,6 +118,7 @@ mod system {
     /// How often it is asked: no other process's end can be awaited by what POSIX has.
     const ASK: Duration = Duration::from_millis(500);
 
+    #[expect(clippy::disallowed_methods, reason = "a moment's question, asked where nothing is awaited")]
     pub(super) fn started(pid: i32) -> Option<String> {
         let asked =
             std::process::Command::new("ps").args(["-o", "stat=,lstart=", "-p", &pid.to_string()]).output().ok()?;
@@ -149,6 +150,10 @@ mod tests {
         assert_eq!(system::since("7"), None);
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a child that ends when its input does, and is looked at from outside"
+    )]
     #[tokio::test]
     async fn an_end_is_told_and_a_number_used_anew_is_another_process() {
         let mut child = tokio::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
