@@ -6,6 +6,8 @@
 //! whose column (`JETSCALE_FOREIGN_COLUMN`: `before` or `now`) the outcomes are written to.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says where")]
+#![expect(clippy::disallowed_methods, reason = "the programs that are tried get what a user's shell gives them")]
+#![expect(clippy::print_stderr, reason = "what a teardown leaves is told as it happens")]
 
 mod binaries;
 mod docker;
