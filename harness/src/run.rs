@@ -20,6 +20,8 @@ pub struct Run {
     pub folder: PathBuf,
     /// The process whose end is the run's: nextest, which starts one for each test, else this one.
     pub process: Process,
+    /// When it, or this process of it, came, in milliseconds since 1970.
+    pub came: u64,
 }
 
 impl Run {
@@ -29,15 +31,14 @@ impl Run {
     /// [`Error::Io`] when the folder cannot be made.
     pub fn of(settings: &Settings, project: &Project) -> Result<Self> {
         let process = settings.by_nextest.then(Process::parent).flatten().unwrap_or_else(Process::this);
-        let id = settings.run_id.clone().unwrap_or_else(|| {
-            let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-            format!("{}-{}", now.as_millis(), std::process::id())
-        });
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let came = u64::try_from(now.as_millis()).unwrap_or_default();
+        let id = settings.run_id.clone().unwrap_or_else(|| format!("{came}-{}", std::process::id()));
         let folder = Self::all(settings)?.join(&id);
         let marker =
             Marker { holds: format!("the run {id}"), checkout: project.root.clone(), process: process.clone() };
         folders::make_marked(&folder, &marker)?;
-        Ok(Self { id, folder, process })
+        Ok(Self { id, folder, process, came })
     }
 
     /// Where the folders of runs are made.

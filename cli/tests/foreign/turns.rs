@@ -11,7 +11,7 @@ use super::trial::Shown;
 /// Scenarios of which the first use the release, and the last images alone.
 const RELEASE_THEN_IMAGES: [&str; 2] = ["::is_", "--test-threads=1"];
 /// The words of a run that waits for one that came first.
-const WAITS: &str = "waiting for ";
+const WAITS: &str = "waiting for run ";
 
 pub async fn an_images_scenario_beside_edited_charts_waits_for_nobody_for_ever(place: &Place) -> Shown {
     let seat = place.seat("one").await;
@@ -39,8 +39,9 @@ pub async fn three_runs_with_three_contents(place: &Place) -> Shown {
 async fn rounds(place: &Place, rounds: usize) -> Shown {
     let seat = place.seat("one").await;
     for round in 0..rounds {
-        let mut first = started(&seat, round * 3).await;
-        assert!(first.says("converged").await, "round {round}: the first run deployed nothing");
+        edit(&seat.checkout, round * 3);
+        let mut first = seat.suite(&RELEASE_THEN_IMAGES).within(LIMIT).start();
+        assert!(first.says("... ok").await, "round {round}: the first run deployed nothing");
         first.signal("STOP").await;
         let mut others = Vec::new();
         for number in 1..3 {

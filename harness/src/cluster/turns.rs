@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::process::Process;
 use crate::run::Run;
 
-/// The runs that use a release or wait for it, in the order in which they came.
+/// The runs that use a release or wait for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turns(Vec<Turn>);
 
@@ -19,8 +19,12 @@ pub struct Turn {
     pub run: String,
     /// The process whose end is the run's.
     pub by: Process,
+    /// When it came, in milliseconds since 1970: before it got the lock under which it is written down here.
+    pub came: u64,
     /// The plan that it wants deployed; `None` while it knows none, and of a run that needs images alone.
     pub content: Option<String>,
+    /// Whether it is its turn: nobody deploys another content while it lives.
+    pub is_on: bool,
 }
 
 impl Turns {
@@ -30,32 +34,37 @@ impl Turns {
     }
 
     /// Notes that a run is there, whatever it will want.
-    pub fn arrive(&mut self, run: &Run) {
-        if self.0.iter().all(|turn| turn.run != run.id) {
-            self.0.push(Turn { run: run.id.clone(), by: run.process.clone(), content: None });
-        }
+    pub fn arrive(&mut self, run: &Run) -> &mut Turn {
+        let at = self.0.iter().position(|turn| turn.run == run.id).unwrap_or_else(|| {
+            let (id, by) = (run.id.clone(), run.process.clone());
+            self.0.push(Turn { run: id, by, came: run.came, content: None, is_on: false });
+            self.0.len() - 1
+        });
+        &mut self.0[at]
     }
 
-    /// Notes what a run wants, at the end of those who wait; returns the first run before it that wants other content.
+    /// Notes what a run wants; it is its turn, or a run with other content is in its way: one whose turn it is, or that
+    /// came before it.
     pub fn ask(&mut self, run: &Run, content: &str) -> Option<&Turn> {
-        let wanted = Some(content);
-        if self.0.iter().all(|turn| turn.run != run.id || turn.content.as_deref() != wanted) {
-            self.0.retain(|turn| turn.run != run.id);
-            let content = wanted.map(str::to_owned);
-            self.0.push(Turn { run: run.id.clone(), by: run.process.clone(), content });
+        let turn = self.arrive(run);
+        if turn.content.as_deref() != Some(content) {
+            (turn.content, turn.is_on) = (Some(content.to_owned()), false);
         }
-        self.before(run, content)
+        let (came, is_on) = (turn.came, turn.is_on);
+        let is_in_the_way = |other: &Turn| {
+            let differs = other.content.as_deref().is_some_and(|wanted| wanted != content);
+            differs && (other.is_on || (!is_on && other.came < came))
+        };
+        let first = self.0.iter().position(|other| other.run != run.id && is_in_the_way(other));
+        if first.is_none() {
+            self.arrive(run).is_on = true;
+        }
+        first.map(|at| &self.0[at])
     }
 
-    /// Whether it is the turn of a run that wants this content: nobody deploys another while the run lives.
+    /// Whether it is the turn of a run that wants this content.
     pub fn is_on(&self, run: &Run, content: &str) -> bool {
-        let stands = self.0.iter().any(|turn| turn.run == run.id && turn.content.as_deref() == Some(content));
-        stands && self.before(run, content).is_none()
-    }
-
-    fn before(&self, run: &Run, content: &str) -> Option<&Turn> {
-        let mut before = self.0.iter().take_while(|turn| turn.run != run.id);
-        before.find(|turn| turn.content.as_deref().is_some_and(|wanted| wanted != content))
+        self.0.iter().any(|turn| turn.run == run.id && turn.content.as_deref() == Some(content) && turn.is_on)
     }
 
     /// The first of these runs that lives.
@@ -74,38 +83,51 @@ impl std::fmt::Display for Turn {
 mod tests {
     use super::*;
 
-    fn run(id: &str) -> Run {
-        Run { id: id.to_owned(), folder: std::path::PathBuf::new(), process: Process::this() }
+    fn run(id: u64) -> Run {
+        Run { id: id.to_string(), folder: std::path::PathBuf::new(), process: Process::this(), came: id }
     }
 
     #[test]
     fn other_content_waits_for_all_that_came_before_and_the_same_waits_for_nobody() {
         let mut turns = Turns::default();
-        let (first, second, third, fourth) = (run("1"), run("2"), run("3"), run("4"));
+        let (first, second, third, fourth) = (run(1), run(2), run(3), run(4));
         assert_eq!(turns.ask(&first, "a"), None);
         assert_eq!(turns.ask(&second, "a"), None);
         assert_eq!(turns.ask(&third, "b").unwrap().run, "1");
         // It would join those that run, and the third would wait for ever.
         assert_eq!(turns.ask(&fourth, "a").unwrap().run, "3");
         assert_eq!(turns.ask(&first, "a"), None);
+        assert!(turns.is_on(&first, "a") && !turns.is_on(&third, "b") && !turns.is_on(&first, "b"));
     }
 
     #[test]
-    fn a_run_that_wants_images_alone_is_in_nobodys_way_and_comes_last_when_it_wants_more() {
+    fn the_order_is_that_of_coming_whoever_is_written_down_first() {
         let mut turns = Turns::default();
-        turns.arrive(&run("1"));
-        assert_eq!(turns.ask(&run("2"), "b"), None);
-        assert_eq!(turns.ask(&run("1"), "a").unwrap().run, "2");
-        assert!(turns.is_on(&run("2"), "b") && !turns.is_on(&run("2"), "a") && !turns.is_on(&run("1"), "a"));
+        assert_eq!(turns.ask(&run(1), "a"), None);
+        assert_eq!(turns.ask(&run(3), "c").unwrap().run, "1");
+        assert_eq!(turns.ask(&run(2), "b").unwrap().run, "1");
+        turns.0.retain(|turn| turn.run != "1");
+        assert_eq!(turns.ask(&run(3), "c").unwrap().run, "2");
+        assert_eq!(turns.ask(&run(2), "b"), None);
+    }
+
+    #[test]
+    fn whoever_came_first_and_asks_late_waits_for_those_whose_turn_it_is() {
+        let mut turns = Turns::default();
+        turns.arrive(&run(1));
+        assert_eq!(turns.ask(&run(2), "b"), None);
+        assert_eq!(turns.ask(&run(1), "a").unwrap().run, "2");
+        // It goes on: what came before it, and is not on, is no reason to stop.
+        assert_eq!(turns.ask(&run(2), "b"), None);
     }
 
     #[test]
     fn a_run_that_has_ended_is_in_nobodys_way() {
         let mut turns = Turns::default();
-        let ended = Run { process: Process { pid: 1, started: "never".to_owned() }, ..run("1") };
+        let ended = Run { process: Process { pid: 1, started: "never".to_owned() }, ..run(1) };
         turns.ask(&ended, "a");
         assert!(turns.living().is_none());
         turns.without_ended();
-        assert_eq!(turns.ask(&run("2"), "b"), None);
+        assert_eq!(turns.ask(&run(2), "b"), None);
     }
 }
