@@ -53,6 +53,19 @@ impl Default for Hold {
     }
 }
 
+impl Hold {
+    /// What `change` is had from.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when this process uses a release: from there no way leads back.
+    pub fn free(&mut self) -> Result<&mut Free> {
+        match self {
+            Self::Free(free) => Ok(free),
+            Self::Using(_) => Err(Error::refused("this process uses a release already", "report this as a bug")),
+        }
+    }
+}
+
 impl Free {
     /// Waits for `change`; `what` tells others what for.
     ///

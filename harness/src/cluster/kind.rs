@@ -6,7 +6,7 @@ use super::Cluster;
 use super::hold::{Alone, Change};
 use super::home::Home;
 use super::node_image::{self, Wants};
-use super::record::{Identity, Phase, Record};
+use super::record::{Identity, Phase, Record, ReleaseRecord};
 use crate::artifacts;
 use crate::descriptor::REGISTRY;
 use crate::engine::{Container, Engine, Image, Mark, Network, Seen};
@@ -117,6 +117,10 @@ pub async fn ensure(change: &Change<'_>, home: &Home, record: &mut Record, wants
 /// Whatever keeps it from answering; then nothing is known of it.
 pub async fn find(home: &Home, record: &Record, tools: &Tools) -> Result<Cluster> {
     let name = record.identity.as_ref().map_or(&home.name, |identity| &identity.name);
+    answering(home, name, tools).await
+}
+
+async fn answering(home: &Home, name: &str, tools: &Tools) -> Result<Cluster> {
     let cluster = connect(home, name, tools).await?;
     k8s::answers(&cluster.client).await.map(|()| cluster)
 }
@@ -135,11 +139,7 @@ async fn still_there(
         let mut beat = tokio::time::interval(ASK_AGAIN);
         loop {
             beat.tick().await;
-            let asked = async {
-                let cluster = connect(home, &identity.name, tools).await?;
-                k8s::answers(&cluster.client).await.map(|()| cluster)
-            };
-            match asked.await {
+            match answering(home, &identity.name, tools).await {
                 Ok(cluster) => return Ok(Some(cluster)),
                 Err(error) => last = error.to_string(),
             }
@@ -180,8 +180,7 @@ async fn connect(home: &Home, name: &str, tools: &Tools) -> Result<Cluster> {
 /// Deletes what is ours of a cluster: its nodes, the registry beside it, the network that both are on.
 ///
 /// Nothing is written: what is deleted can be so on a full disk, and is found gone by whoever reads the record. Calling again
-/// goes on. A network that somebody else's container
-/// is on stays, and is named.
+/// goes on. A network that somebody else's container is on stays, and is named.
 ///
 /// # Errors
 /// [`Error::Refused`] when it is in another engine, or a container that stands in its place is not ours;
@@ -256,9 +255,7 @@ async fn delete_node(_: &Alone<'_>, record: &mut Record, engine: &Engine, identi
         // It stays while the registry serves, or somebody else's container is on it.
         network.remove_if_unused().await?;
     }
-    let (uses, keeping) = (record.uses, record.keeping);
-    let (identity, turns) = (record.identity.clone(), record.turns.clone());
-    *record = Record { uses, keeping, identity, turns, ..Record::default() };
+    (record.cluster, record.release) = (Phase::Absent, ReleaseRecord::Absent);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Engine, Network};
+use super::{Engine, Mark, Network, Seen};
 use crate::descriptor;
 use crate::error::{Error, Result};
 use crate::tools::Command;
@@ -126,10 +126,8 @@ impl Engine {
     /// # Errors
     /// [`Error::Command`] when there is one of that name.
     pub async fn create(&self, new: NewContainer<'_>) -> Result<String> {
-        let label = |name: &str, value: &str| ["--label".to_owned(), format!("{name}={value}")];
         let docker = self.docker()?.args(["create", "--name", new.name]);
-        let docker = docker.args(label(descriptor::OWNER_LABEL, new.owner));
-        let docker = docker.args(label(descriptor::CHECKOUT_LABEL, &new.checkout.display().to_string()));
+        let docker = docker.args(labels(new.owner, new.checkout));
         let docker = docker.args(["--publish", &format!("127.0.0.1::{}", new.port)]);
         let docker = new.network.iter().fold(docker, |docker, network| docker.args(["--network", network]));
         let mount = |(from, to): &(&Path, &str)| format!("{}:{to}", from.display());
@@ -193,7 +191,6 @@ impl Engine {
     /// # Errors
     /// [`Error::Refused`] when there is one that is not the owner's.
     pub async fn network(&self, name: &str, checkout: &Path) -> Result<()> {
-        use super::{Mark, Seen};
         match self.look::<Network>(name, &Mark::owner(name)).await? {
             Seen::Ours(_) => return Ok(()),
             Seen::Foreign(_) => {
@@ -204,10 +201,8 @@ impl Engine {
             }
             Seen::Gone => {}
         }
-        let label = |name: &str, value: &str| ["--label".to_owned(), format!("{name}={value}")];
         let docker = self.docker()?.args(["network", "create", "--driver", "bridge"]);
-        let docker = docker.args(label(descriptor::OWNER_LABEL, name));
-        let docker = docker.args(label(descriptor::CHECKOUT_LABEL, &checkout.display().to_string()));
+        let docker = docker.args(labels(name, checkout));
         // As kind does for its own: a network that is made takes the default one's MTU for 1500, also where that is less.
         let docker = match self.mtu().await? {
             Some(mtu) => docker.args(["--opt".to_owned(), format!("{MTU}={mtu}")]),
@@ -237,4 +232,11 @@ impl Engine {
             other => other.map(drop),
         }
     }
+}
+
+/// What everything that we start says of itself.
+fn labels(owner: &str, checkout: &Path) -> [String; 4] {
+    let owner = format!("{}={owner}", descriptor::OWNER_LABEL);
+    let checkout = format!("{}={}", descriptor::CHECKOUT_LABEL, checkout.display());
+    ["--label".to_owned(), owner, "--label".to_owned(), checkout]
 }
