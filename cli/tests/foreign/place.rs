@@ -260,17 +260,25 @@ impl Seat {
         }
     }
 
-    /// Ends reapers of this state folder: told by the argument that names the cluster, and by the environment.
+    /// Ends reapers of this state folder.
     async fn end_reapers(&self) {
+        for pid in self.reapers() {
+            let _ = run(tool("kill").arg(pid)).await;
+        }
+    }
+
+    /// The reapers of this state folder: told by the argument that names the cluster, and by the environment.
+    pub fn reapers(&self) -> Vec<String> {
+        let mut found = Vec::new();
         let state = format!("XDG_STATE_HOME={}", self.state().display());
         for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
             let read = |name: &str| std::fs::read(entry.path().join(name)).unwrap_or_default();
             let holds = |bytes: &[u8], part: &str| bytes.split(|byte| *byte == 0).any(|word| word == part.as_bytes());
             if holds(&read("cmdline"), "__reaper") && holds(&read("environ"), &state) {
-                let pid = entry.file_name().to_string_lossy().into_owned();
-                let _ = run(tool("kill").arg(pid)).await;
+                found.push(entry.file_name().to_string_lossy().into_owned());
             }
         }
+        found
     }
 }
 

@@ -284,9 +284,11 @@ pub async fn clean(home: &Home, settings: &Settings, wait: Option<Duration>) -> 
         return Err(in_use(home, &turn.to_string()));
     }
     let there = is_there(home, &record);
+    // Its note goes with the rest.
+    let watching = running(home)?;
     remove(&alone, home, settings, &Tools::new(settings), true).await?;
     drop(alone);
-    end(home)?;
+    end(watching);
     Ok(there)
 }
 
@@ -325,16 +327,16 @@ pub async fn forget(home: &Home) -> Result<Option<String>> {
     let alone = change.try_alone()?.ok_or_else(|| in_use(home, &holders(&home.use_lock())))?;
     tilt::end(home).await?;
     let left = change.record().ok().and_then(|record| record.identity).map(|identity| identity.name);
+    let watching = running(home)?;
     home.clear(true)?;
     drop(alone);
-    end(home)?;
+    end(watching);
     Ok(left)
 }
 
 /// Ends the reaper: it has nothing left to do; whoever comes next starts another.
-fn end(home: &Home) -> Result<()> {
-    if let Some(Some(running)) = running(home)? {
+fn end(watching: Option<Option<Running>>) {
+    if let Some(running) = watching.flatten() {
         running.process.signal(Signal::TERM);
     }
-    Ok(())
 }
