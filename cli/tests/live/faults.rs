@@ -28,8 +28,10 @@ async fn a_name_that_does_not_resolve_is_dns() {
 
 #[tokio::test]
 async fn a_closed_port_is_tcp() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let ran = run(&format!("https://{closed}"), "", &[]).await;
+    // Bound, so that nobody else gets the port, and not listening.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let ran = run(&format!("https://{}", closed.local_addr().unwrap()), "", &[]).await;
     ran.is_red_with(&["tcp: 127.0.0.1 takes no connection at port ", "Connection refused", " 0 passed; "]);
 }
 

@@ -183,8 +183,10 @@ mod tests {
     #[tokio::test]
     async fn a_source_that_nobody_serves_is_a_note() {
         let settings = Settings::parse(&std::collections::BTreeMap::new());
-        // A port that is free, since its listener is gone.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // Bound, so that nobody else gets the port, and not listening.
+        let closed = tokio::net::TcpSocket::new_v4().unwrap();
+        closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = closed.local_addr().unwrap().port();
         let source = Source { name: "PyPI", url: Some(format!("http://127.0.0.1:{port}/")), without: "no builds" };
         let check = ask(&settings, source).await;
         assert_eq!(check.verdict, Verdict::Note);

@@ -217,8 +217,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_port_is_tcp_with_every_address() {
-        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let text = target(&format!("https://{closed}")).probe().await.unwrap_err().report();
+        // Bound, so that nobody else gets the port, and not listening.
+        let closed = tokio::net::TcpSocket::new_v4().unwrap();
+        closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let text = target(&format!("https://{}", closed.local_addr().unwrap())).probe().await.unwrap_err().report();
         assert!(text.starts_with("tcp: 127.0.0.1 takes no connection at port "), "{text}");
         assert!(text.contains("refused"), "{text}");
     }
