@@ -418,9 +418,13 @@ async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
     let project = Project::find(settings)?;
     let wait = wait.then_some(Duration::from_secs(600));
     let mut any = false;
-    for stage in Stage::ALL.into_iter().filter(|stage| stage.has_own_cluster()) {
-        let home = Home::of(settings, &project, stage);
-        if reaper::clean(&home, settings, wait).await? {
+    let homes: Vec<_> = Stage::ALL
+        .into_iter()
+        .filter(|stage| stage.has_own_cluster())
+        .map(|stage| Home::of(settings, &project, stage))
+        .collect();
+    for home in &homes {
+        if reaper::clean(home, settings, wait).await? {
             any = true;
             say!("removed the cluster {}, and what stood beside it", home.name);
         }
@@ -441,6 +445,21 @@ async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
         }
         if let Some(hint) = done.hint {
             say!("{hint}");
+        }
+    }
+    for home in Home::all(&settings.state_root)?.iter().filter(|home| !homes.iter().any(|ours| ours.name == home.name))
+    {
+        // Whose record cannot be read, `status` says.
+        let identity = home.record().ok().and_then(|record| record.identity);
+        if let Some(identity) = identity.filter(|identity| !all && identity.checkout == project.root) {
+            any = true;
+            say!(
+                "left {}: it was made with another DOCKER_HOST, in the container engine with the ID {}\n  next: set that \
+                 and run this again; if the engine is gone for good: cargo stack clean --forget {}",
+                identity.name,
+                identity.engine,
+                home.name
+            );
         }
     }
     if !any {

@@ -11,8 +11,8 @@ use super::binaries;
 
 /// How long one call may take.
 const LIMIT: Duration = Duration::from_secs(120);
-/// How long a container that a run starts may be waited for, on a busy machine.
-const STARTS: Duration = Duration::from_secs(600);
+/// How long the engine may be listened to, on a busy machine.
+const HEARD: Duration = Duration::from_secs(600);
 
 /// A call of a tool that the machine has, such as docker or kind.
 pub fn tool(program: &str) -> Command {
@@ -84,35 +84,34 @@ pub async fn socket() -> Option<std::path::PathBuf> {
     address.strip_prefix("unix://").map(Into::into)
 }
 
-/// Containers that start from now on, as the engine tells of them.
-pub struct Starts {
+/// What the engine tells of itself from now on.
+pub struct Heard {
     _events: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
-impl Starts {
-    pub fn watch() -> Self {
+impl Heard {
+    pub fn listen() -> Self {
         let mut events = tool("docker");
-        events.args(["events", "--filter", "type=container", "--filter", "event=start"]);
-        events.args(["--format", "{{.Actor.Attributes.name}} {{.Actor.ID}}"]);
+        // From this moment, also when the client comes a little later.
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        events.args(["events", "--since", &format!("{}.{:09}", now.as_secs(), now.subsec_nanos())]);
+        events.args(["--format", "{{.Type}} {{.Action}} {{.Actor.Attributes.name}} {{index .Actor.Attributes \"jetscale.ai/owner\"}} {{.Actor.ID}}"]);
         let mut events = events.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(events.stdout.take().unwrap()).lines();
         Self { _events: events, lines }
     }
 
-    /// The ID of the next one whose name begins and ends like this.
-    pub async fn next(&mut self, beginning: &str, end: &str) -> Option<String> {
+    /// The ID of what the next event is about whose line, `<kind> <action> <name> <owner> <ID>`, holds all of these.
+    pub async fn next(&mut self, words: &[&str]) -> Option<String> {
         let found = async {
             while let Ok(Some(line)) = self.lines.next_line().await {
-                if let Some((name, id)) = line.split_once(' ')
-                    && name.starts_with(beginning)
-                    && name.ends_with(end)
-                {
-                    return Some(id.to_owned());
+                if words.iter().all(|word| line.contains(word)) {
+                    return line.rsplit(' ').next().map(str::to_owned);
                 }
             }
             None
         };
-        tokio::time::timeout(STARTS, found).await.ok().flatten()
+        tokio::time::timeout(HEARD, found).await.ok().flatten()
     }
 }

@@ -1,6 +1,6 @@
 //! Folders: those that settings name, and the state folder.
 
-use super::docker::{Starts, run, tool};
+use super::docker::{Heard, run, tool};
 use super::place::{CHARTS, IMAGES, Place, RELEASE};
 use super::planted::Thing;
 use super::proxy::{Answer, Proxy};
@@ -159,10 +159,10 @@ pub async fn two_state_folders_and_two_checkouts_at_once(place: &Place) -> Shown
     place.note(Thing::Container(registry)).await;
     let mine = one.name().await;
     for round in 1..=10 {
-        let mut starts = Starts::watch();
+        let mut heard = Heard::listen();
         let running = one.suite(&IMAGES).start();
         let meanwhile = async {
-            starts.next(&mine, "-registry").await.expect("no registry was started");
+            heard.next(&["container start ", &mine, "-registry "]).await.expect("no registry was started");
             again.stack(&["clean"]).run().await
         };
         let (cleaned, other) = tokio::join!(meanwhile, two.suite(&IMAGES).run());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::docker::{Starts, docker, inspect, node_image, run, tool, tried};
+use super::docker::{Heard, docker, inspect, node_image, run, tool, tried};
 use super::place::{Place, RELEASE, Seat};
 use super::planted::Thing;
 use super::trial::Shown;
@@ -15,9 +15,9 @@ pub const LIMIT: Duration = Duration::from_secs(600);
 pub async fn a_container_in_the_place_of_our_half_made_node_stays(place: &Place) -> Shown {
     let seat = place.seat("one").await;
     let name = seat.name().await;
-    let mut starts = Starts::watch();
+    let mut heard = Heard::listen();
     let mut running = seat.suite(&RELEASE).within(LIMIT).start();
-    let node = starts.next(&name, "-control-plane").await.expect("no node was started");
+    let node = heard.next(&["container start ", &name, "-control-plane "]).await.expect("no node was started");
     running.kill().await;
     end_kind(&name).await;
     docker(&["rm", "--force", "--volumes", &node]).await;

@@ -14,7 +14,9 @@ mod docker;
 mod engine;
 mod environment;
 mod folders;
+mod kill;
 mod kinds;
+mod leavings;
 mod names;
 mod pauses;
 mod place;
@@ -30,22 +32,24 @@ use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
 
+use self::table::Table;
 use self::trial::{Cost, Try};
 
 /// Tries, each named as its function, with the rule of docs/reliability.md that it is about, and what it costs.
 macro_rules! tries {
     ($($module:ident::$name:ident: rule $rule:literal, $cost:ident;)+) => {
         vec![$(Try {
-            name: concat!(stringify!($module), "::", stringify!($name)),
-            rule: $rule,
+            name: concat!(stringify!($module), "::", stringify!($name)).to_owned(),
+            table: Table::Tries,
+            about: $rule.to_string(),
             cost: Cost::$cost,
-            body: |place| Box::pin($module::$name(place)),
+            body: Box::new(|place| Box::pin($module::$name(place))),
         }),+]
     };
 }
 
 fn main() -> ExitCode {
-    let tries = tries![
+    let mut tries = tries![
         folders::a_run_folder_keeps_what_a_stranger_put_there: rule 3, Seconds;
         folders::cleaning_a_checkout_keeps_the_runs_of_another: rule 3, Seconds;
         folders::an_uninstall_stays_within_its_own_folders: rule 3, Seconds;
@@ -100,5 +104,6 @@ fn main() -> ExitCode {
         pauses::as_a_second_process_provisions_for_5_s: rule 1, Cluster;
         pauses::as_a_second_process_provisions_for_20_s: rule 1, Cluster;
     ];
+    tries.extend(kill::tries());
     trial::run(tries, Arguments::from_args())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::docker::{Starts, docker, tried};
+use super::docker::{Heard, docker, tried};
 use super::kinds::LIMIT;
 use super::place::{Place, RELEASE, Seat};
 use super::process::{Ran, Running};
@@ -68,9 +68,9 @@ pub async fn as_a_second_process_provisions_for_20_s(place: &Place) -> Shown {
 async fn while_it_is_made(place: &Place, secs: u64) -> Shown {
     let seat = place.seat("one").await;
     let name = seat.name().await;
-    let mut starts = Starts::watch();
+    let mut heard = Heard::listen();
     let running = seat.suite(&RELEASE).within(LIMIT).start();
-    let node = starts.next(&name, "-control-plane").await.expect("no node was started");
+    let node = heard.next(&["container start ", &name, "-control-plane "]).await.expect("no node was started");
     pause(&node, secs).await;
     let ran = running.end().await;
     let how = green_or_true(&ran, "the run");

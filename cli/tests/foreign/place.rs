@@ -160,6 +160,16 @@ impl Seat {
         self.folder.join("state")
     }
 
+    /// Where all of it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// For temporary files; made by who sets TMPDIR to it.
+    pub fn temporary(&self) -> PathBuf {
+        self.folder.join("tmp")
+    }
+
     pub fn runs(&self) -> PathBuf {
         self.folder.join("runs")
     }

@@ -131,9 +131,13 @@ impl Running {
         told
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it has ended")
+    }
+
     /// Sends it a signal.
     pub async fn signal(&self, name: &str) {
-        let pid = self.child.id().expect("it has ended").to_string();
+        let pid = self.pid().to_string();
         super::docker::run(super::docker::tool("kill").args(["-s", name, &pid])).await.unwrap();
     }
 

@@ -1,11 +1,25 @@
-//! The table of docs/reliability.md: a row for each try, a column for each version that it ran with.
+//! The tables of docs/reliability.md: a row for each try, a column for each version that it ran with.
 
 use std::path::Path;
 
 use super::trial::Try;
 
-const BEGIN: &str = "<!-- tries: written by cli/tests/foreign -->\n";
-const END: &str = "<!-- end of the tries -->";
+/// Which of the page's tables.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    Tries,
+    Kills,
+}
+
+impl Table {
+    /// The lines that it stands between, and the head of its second column.
+    fn parts(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Tries => ("<!-- tries: written by cli/tests/foreign -->\n", "<!-- end of the tries -->", "rule"),
+            Self::Kills => ("<!-- kills: written by cli/tests/foreign -->\n", "<!-- end of the kills -->", "signal"),
+        }
+    }
+}
 
 /// Which of the versions ran.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,23 +40,24 @@ impl Column {
 
 /// Writes how a try ended into its cell, and leaves the other column as it is; rows are in the order of the names of all
 /// tries, and those of tries that are no more go.
-pub fn note(page: &Path, column: Column, tried: &Try, outcome: &str, names: &[&str]) {
+pub fn note(page: &Path, column: Column, tried: &Try, outcome: &str, names: &[String]) {
+    let (begin, end, about) = tried.table.parts();
     let text = std::fs::read_to_string(page).unwrap();
-    let (head, rest) = text.split_once(BEGIN).expect("the page has no table of tries");
-    let (table, tail) = rest.split_once(END).expect("the page's table of tries does not end");
+    let (head, rest) = text.split_once(begin).expect("the page has no table of tries");
+    let (table, tail) = rest.split_once(end).expect("the page's table of tries does not end");
     let mut rows: Vec<[String; 4]> = table.lines().skip(2).filter_map(cells).collect();
     let at = rows.iter().position(|row| row[0] == tried.name).unwrap_or_else(|| {
-        rows.push([tried.name.to_owned(), tried.rule.to_string(), String::new(), String::new()]);
+        rows.push([tried.name.clone(), tried.about.clone(), String::new(), String::new()]);
         rows.len() - 1
     });
-    rows[at][1] = tried.rule.to_string();
+    rows[at][1].clone_from(&tried.about);
     rows[at][if column == Column::Before { 2 } else { 3 }] = cell(outcome);
     let place = |row: &[String; 4]| names.iter().position(|name| *name == row[0]);
     rows.retain(|row| place(row).is_some());
     rows.sort_by_key(place);
     let rows: String = rows.iter().map(|row| format!("| {} |\n", row.join(" | "))).collect();
-    let header = "| try | rule | the version before | now |\n|---|---|---|---|\n";
-    std::fs::write(page, format!("{head}{BEGIN}{header}{rows}{END}{tail}")).unwrap();
+    let header = format!("| try | {about} | the version before | now |\n|---|---|---|---|\n");
+    std::fs::write(page, format!("{head}{begin}{header}{rows}{end}{tail}")).unwrap();
 }
 
 fn cells(line: &str) -> Option<[String; 4]> {

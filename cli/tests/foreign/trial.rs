@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use super::binaries;
 use super::place::Place;
 use super::planted::Bystanders;
-use super::table;
+use super::table::{self, Table};
 
 /// How long a try takes, about; each has a deadline by it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,12 +62,15 @@ impl<T: Into<String>> From<T> for Shown {
 }
 
 /// What a try does; it panics where a rule is broken, and the first line of that is the table's.
-type Body = for<'a> fn(&'a Place) -> Pin<Box<dyn Future<Output = Shown> + Send + 'a>>;
+pub type Body = Box<dyn for<'a> Fn(&'a Place) -> Doing<'a> + Send + Sync>;
+pub type Doing<'a> = Pin<Box<dyn Future<Output = Shown> + Send + 'a>>;
 
 pub struct Try {
-    pub name: &'static str,
-    /// Of docs/reliability.md.
-    pub rule: u8,
+    pub name: String,
+    /// The table of docs/reliability.md that it stands in.
+    pub table: Table,
+    /// What stands beside its name there: the rule that it is about, or the signal.
+    pub about: String,
     pub cost: Cost,
     pub body: Body,
 }
@@ -77,10 +80,10 @@ pub fn run(tries: Vec<Try>, mut arguments: Arguments) -> ExitCode {
     arguments.test_threads = Some(1);
     let all = arguments.ignored || arguments.include_ignored;
     let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap());
-    let names: Arc<[&str]> = tries.iter().map(|tried| tried.name).collect();
+    let names: Arc<[String]> = tries.iter().map(|tried| tried.name.clone()).collect();
     let trials = tries.into_iter().map(|tried| {
         let (runtime, names) = (Arc::clone(&runtime), Arc::clone(&names));
-        let name = tried.name.to_owned();
+        let name = tried.name.clone();
         let is_long = tried.cost != Cost::Seconds;
         // Without the flag, libtest would say that it is ignored, but not why.
         Trial::ignorable_test(name, move || match tried.cost.reason() {
@@ -98,7 +101,7 @@ pub fn run(tries: Vec<Try>, mut arguments: Arguments) -> ExitCode {
     conclusion.exit_code()
 }
 
-fn judge(runtime: &Runtime, tried: &Try, names: &[&str]) -> Result<Completion, Failed> {
+fn judge(runtime: &Runtime, tried: &Try, names: &[String]) -> Result<Completion, Failed> {
     let outcome = runtime.block_on(outcome(tried));
     let cell = match &outcome {
         Ok(Shown::That(text)) => format!("holds: {text}"),
@@ -118,7 +121,7 @@ fn judge(runtime: &Runtime, tried: &Try, names: &[&str]) -> Result<Completion, F
 /// The try, then what was planted, then the teardown; the first error counts.
 async fn outcome(tried: &Try) -> Result<Shown, String> {
     let bystanders = Bystanders::get().await;
-    let place = Place::make(tried.name).await;
+    let place = Place::make(&tried.name).await;
     let deadline = tried.cost.deadline();
     // A broken rule is a panic: what was planted is compared, and taken away, all the same.
     let body = tokio::time::timeout(deadline, AssertUnwindSafe((tried.body)(&place)).catch_unwind());

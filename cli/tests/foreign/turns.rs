@@ -9,9 +9,9 @@ use super::process::Running;
 use super::trial::Shown;
 
 /// Scenarios of which the first use the release, and the last images alone.
-const RELEASE_THEN_IMAGES: [&str; 2] = ["::is_", "--test-threads=1"];
+pub const RELEASE_THEN_IMAGES: [&str; 2] = ["::is_", "--test-threads=1"];
 /// The words of a run that waits for one that came first.
-const WAITS: &str = "waiting for run ";
+pub const WAITS: &str = "waiting for run ";
 
 pub async fn an_images_scenario_beside_edited_charts_waits_for_nobody_for_ever(place: &Place) -> Shown {
     let seat = place.seat("one").await;
@@ -74,9 +74,16 @@ async fn started(seat: &Seat, content: usize) -> Running {
 }
 
 /// Other charts, which render to the same: their content is another all the same.
-fn edit(checkout: &Path, content: usize) {
+pub fn edit(checkout: &Path, content: usize) {
     let path = checkout.join("charts/app/Chart.yaml");
     let text = std::fs::read_to_string(&path).unwrap();
     let kept: Vec<_> = text.lines().filter(|line| !line.starts_with("# content ")).collect();
     std::fs::write(&path, format!("{}\n# content {content}\n", kept.join("\n"))).unwrap();
+}
+
+/// Which content it has.
+pub fn content(checkout: &Path) -> usize {
+    let text = std::fs::read_to_string(checkout.join("charts/app/Chart.yaml")).unwrap();
+    let numbers = text.lines().filter_map(|line| line.strip_prefix("# content ")).map(|number| number.parse().unwrap());
+    numbers.max().unwrap_or_default()
 }

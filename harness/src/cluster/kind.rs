@@ -41,7 +41,7 @@ pub fn node_name(cluster: &str) -> String {
 /// it does not answer: nothing of it is touched.
 pub async fn ensure(change: &Change<'_>, home: &Home, record: &mut Record, wants: Wants<'_>) -> Result<Cluster> {
     let Wants { engine, tools, project, .. } = wants;
-    let identity = record.identity_in(engine, home).await?;
+    let identity = record.identity_in(engine, home, &project.root).await?;
     let node = node_name(&identity.name);
     match record.cluster.clone() {
         Phase::Ready { container } => match still_there(home, &identity, &container, engine, tools).await? {
@@ -230,7 +230,7 @@ async fn of(record: &Record, engine: &Engine, home: &Home) -> Result<Option<Iden
         Some(identity) => identity.expect_engine(&id, home).map(|()| Some(identity.clone())),
         // The version before gave its registry the home's name, and noted no cluster that it had not begun.
         None if record.cluster != Phase::Absent || home.registry_data().is_dir() => {
-            Ok(Some(Identity { name: home.name.clone(), engine: id }))
+            Ok(Some(Identity::without_nonce(home, id)))
         }
         None => Ok(None),
     }

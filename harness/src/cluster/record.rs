@@ -1,5 +1,6 @@
 //! What is known of a cluster and its release.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,9 @@ pub struct Identity {
     pub name: String,
     /// The engine that it is in.
     pub engine: String,
+    /// The checkout that it is of; nothing where a version before wrote this down.
+    #[serde(default)]
+    pub checkout: PathBuf,
 }
 
 impl Record {
@@ -49,20 +53,28 @@ impl Record {
     ///
     /// # Errors
     /// [`Error::Refused`] when what is ours is in another engine; [`Error::Command`] when this one does not answer.
-    pub async fn identity_in(&mut self, engine: &Engine, home: &Home) -> Result<Identity> {
+    pub async fn identity_in(&mut self, engine: &Engine, home: &Home, checkout: &Path) -> Result<Identity> {
         let id = engine.id().await?;
         let identity = match self.identity.take() {
             Some(identity) => identity,
             // The version before gave no nonce; its container's identity is on record instead.
-            None if self.cluster != Phase::Absent => Identity { name: home.name.clone(), engine: id.clone() },
-            None => Identity { name: format!("{}-{}", home.name, nonce()?), engine: id.clone() },
+            None if self.cluster != Phase::Absent => Identity::without_nonce(home, id.clone()),
+            None => {
+                Identity { name: format!("{}-{}", home.name, nonce()?), ..Identity::without_nonce(home, id.clone()) }
+            }
         };
+        let identity = Identity { checkout: checkout.to_owned(), ..identity };
         let identity = self.identity.insert(identity);
         identity.expect_engine(&id, home).map(|()| identity.clone())
     }
 }
 
 impl Identity {
+    /// As the version before named it.
+    pub(super) fn without_nonce(home: &Home, engine: String) -> Self {
+        Self { name: home.name.clone(), engine, checkout: PathBuf::new() }
+    }
+
     /// Whether its name proves whose it is: what the version before made has the home's.
     pub(super) fn has_nonce(&self) -> bool {
         // jetscale-stage-hash, and the nonce.
@@ -175,8 +187,12 @@ mod tests {
 
     #[test]
     fn another_engine_is_told_with_both_ways_out() {
-        let identity = Identity { name: "jetscale-local-1-a".to_owned(), engine: "ONE".to_owned() };
-        let home = Home { name: "jetscale-local-1".to_owned(), folder: std::path::PathBuf::new() };
+        let identity = Identity {
+            name: "jetscale-local-1-a".to_owned(),
+            engine: "ONE".to_owned(),
+            checkout: PathBuf::from("/here"),
+        };
+        let home = Home { name: "jetscale-local-1".to_owned(), folder: PathBuf::new() };
         identity.expect_engine("ONE", &home).unwrap();
         let error = identity.expect_engine("TWO", &home).unwrap_err().report();
         assert!(error.contains("(ID ONE)") && error.contains("clean --forget jetscale-local-1"), "{error}");

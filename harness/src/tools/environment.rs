@@ -5,6 +5,7 @@
 //! Foreground children (cargo, Tilt under `cargo stack dev`) are the user's, and are not started by this.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What every program may need to find its way on this machine.
@@ -17,7 +18,7 @@ const SYSTEM: &[&str] = &[
     "LANGUAGE",
     "LC_*",
     "TZ",
-    "TMPDIR",
+    TMPDIR,
     "XDG_CACHE_HOME",
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",
@@ -31,6 +32,8 @@ const SYSTEM: &[&str] = &[
     "PYENV_ROOT",
     "PYENV_VERSION",
 ];
+/// The folder of temporary files.
+const TMPDIR: &str = "TMPDIR";
 /// Proxies, and certificate authorities.
 const NETWORK: &[&str] = &[
     "HTTP_PROXY",
@@ -181,6 +184,8 @@ impl ChildKind {
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: Arc<BTreeMap<String, String>>,
+    /// Where children make their temporary files, instead of where the user's TMPDIR says.
+    temporary: Option<Arc<Path>>,
 }
 
 impl std::fmt::Debug for Environment {
@@ -192,7 +197,13 @@ impl std::fmt::Debug for Environment {
 impl Environment {
     /// These variables.
     pub fn new(variables: &BTreeMap<String, String>) -> Self {
-        Self { variables: Arc::new(variables.clone()) }
+        Self { variables: Arc::new(variables.clone()), temporary: None }
+    }
+
+    /// The same, whose background children make their temporary files in this folder: killed, they leave them there.
+    #[must_use]
+    pub fn with_temporary(self, folder: &Path) -> Self {
+        Self { temporary: Some(folder.into()), ..self }
     }
 
     /// What such a child is given; loopback is never reached through a proxy.
@@ -203,6 +214,13 @@ impl Environment {
             let without = self.without_proxy(&[]);
             given.retain(|(name, _)| without.iter().all(|(other, _)| other != name));
             given.extend(without);
+        }
+        // The two that outlive this process, or are a run of their own, choose for themselves.
+        if let Some(folder) = &self.temporary
+            && !matches!(child, ChildKind::Reaper | ChildKind::Suite)
+        {
+            given.retain(|(name, _)| name != TMPDIR);
+            given.push((TMPDIR.to_owned(), folder.display().to_string()));
         }
         given
     }
@@ -343,6 +361,16 @@ mod tests {
         let given: BTreeMap<_, _> = of(ChildKind::Engine).into_iter().collect();
         assert_eq!(given["NO_PROXY"], "a,localhost,127.0.0.1,::1");
         assert_eq!(of(ChildKind::Git), []);
+    }
+
+    #[test]
+    fn temporary_files_are_made_where_the_run_says() {
+        let environment = environment(&[("TMPDIR", "/users")]).with_temporary(Path::new("/run/of/mine"));
+        let tmpdir = |child| environment.of(child).into_iter().collect::<BTreeMap<_, _>>().remove("TMPDIR");
+        assert_eq!(tmpdir(ChildKind::Engine).as_deref(), Some("/run/of/mine"));
+        assert_eq!(tmpdir(ChildKind::Git).as_deref(), Some("/run/of/mine"));
+        assert_eq!(tmpdir(ChildKind::Reaper).as_deref(), Some("/users"));
+        assert_eq!(tmpdir(ChildKind::Suite).as_deref(), Some("/users"));
     }
 
     #[rstest]
