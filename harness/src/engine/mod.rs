@@ -149,6 +149,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Refused`] when it is not installed.
+    #[expect(clippy::disallowed_methods, reason = "the one caller")]
     fn docker(&self) -> Result<Command> {
         self.tools.docker()
     }

@@ -27,6 +27,7 @@ impl Tools {
     }
 
     /// The plugin, where the client itself finds one: its configuration may name further folders.
+    #[expect(clippy::disallowed_methods, reason = "asks the client about itself, and the engine nothing")]
     pub(super) async fn plugin_by_client(&self, tool: Tool) -> Option<Found> {
         if tool != Tool::Buildx {
             return None;

@@ -1,0 +1,9 @@
+use harness::cluster::{Hold, Home, Use};
+
+async fn provision(hold: &mut Hold, home: &Home) -> harness::Result<Use> {
+    let change = hold.free()?.change(home, "deploying").await?;
+    let _ = change.alone().await?;
+    change.begin_use().await
+}
+
+fn main() {}
