@@ -424,9 +424,9 @@ async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
         .map(|stage| Home::of(settings, &project, stage))
         .collect();
     for home in &homes {
-        if reaper::clean(home, settings, wait).await? {
+        for removed in reaper::clean(home, settings, wait).await? {
             any = true;
-            say!("removed the cluster {}, and what stood beside it", home.name);
+            say!("removed {removed}");
         }
     }
     let runs = evidence::forget(&Run::all(settings)?, &project.root)?;

@@ -37,14 +37,12 @@ pub async fn run(settings: &Settings, wait: Option<Duration>) -> Result<Uninstal
     let mut done = Uninstalled::default();
     for home in Home::all(&settings.state_root)? {
         match reaper::clean(&home, settings, wait).await {
-            Ok(there) => {
+            Ok(removed) => {
                 // The lock files go last, and only where nobody can wait for them: nobody knows the folder any more.
                 folders::remove(&home.folder)?;
-                if there {
-                    done.removed.push(format!("cluster {}", home.name));
-                }
+                done.removed.extend(removed);
             }
-            Err(error) => done.left.push((format!("cluster {}", home.name), error.to_string())),
+            Err(error) => done.left.push((format!("the cluster {}", home.name), error.to_string())),
         }
     }
     if !done.left.is_empty() {

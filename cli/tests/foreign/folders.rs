@@ -1,5 +1,7 @@
 //! Folders: those that settings name, and the state folder.
 
+use std::path::Path;
+
 use super::docker::{Heard, run, tool};
 use super::place::{CHARTS, IMAGES, Place, RELEASE};
 use super::planted::Thing;
@@ -147,6 +149,36 @@ async fn seat_containers(place: &Place) -> Vec<String> {
     let listed = super::docker::docker(&["ps", "--all", "--no-trunc", "--format", format]).await;
     let ours = listed.lines().filter(|line| line.contains(&folder));
     ours.map(|line| line.split_whitespace().nth(1).unwrap_or_default().to_owned()).collect()
+}
+
+/// The registry runs as root, and writes into a folder of somebody who is not.
+pub async fn without_root_what_the_registry_wrote_as_root_goes(place: &Place) -> Shown {
+    let Some(seat) = place.seat_without_root("one").await else {
+        return Shown::Nothing("it takes root to be somebody else, and a socket that a group may use");
+    };
+    seat.registry().await;
+    let roots = || roots_below(&seat.state());
+    assert!(roots(), "the registry wrote nothing as root");
+    let ran = seat.stack(&["clean"]).run().await;
+    ran.passes("cargo stack clean without root");
+    assert!(!roots(), "cargo stack clean left what belongs to root\n{}", ran.text);
+    let again = seat.stack(&["clean"]).run().await;
+    again.passes("cargo stack clean, again");
+    assert!(
+        again.text.contains("nothing of this checkout was there"),
+        "the second cargo stack clean said: {}",
+        again.text
+    );
+    "cargo stack clean removed what belonged to root".into()
+}
+
+/// Whether anything of root's is below a folder.
+fn roots_below(folder: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| {
+        let data = entry.metadata().unwrap();
+        data.uid() == 0 || data.is_dir() && roots_below(&entry.path())
+    })
 }
 
 /// Each cleans up and builds at the other's side; neither finds anything of his own gone.

@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         folders::a_record_that_nobody_can_read_is_no_leave_to_delete: rule 9, Seconds;
         folders::cleaning_ends_the_process_that_watches: rule 9, Minute;
         folders::a_full_state_folder_is_no_obstacle_to_clean: rule 9, Minute;
+        folders::without_root_what_the_registry_wrote_as_root_goes: rule 9, Minute;
         folders::two_state_folders_and_two_checkouts_at_once: rule 1, Minutes;
         names::containers_named_as_ours_would_be_stay: rule 1, Seconds;
         names::a_network_with_our_names_beginning_stays: rule 4, Minute;

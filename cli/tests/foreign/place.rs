@@ -12,11 +12,13 @@ use harness::stage::Stage;
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
-use super::binaries;
+use super::binaries::{self, Binaries};
 use super::docker::{containers, docker, inspect, run, tool, tried};
 use super::planted::{Planted, Thing, sleeper};
 use super::process::Call;
 
+/// The user that has nothing.
+const NOBODY: u32 = 65534;
 /// How long a call may take unless a try says otherwise.
 const LIMIT: Duration = Duration::from_secs(240);
 
@@ -46,13 +48,46 @@ impl Place {
         self.seat_in(name, &checkout).await
     }
 
+    /// Somebody without root, who may use the engine by its socket's group, and what he needs of what root alone can read;
+    /// `None` where this test is not root, or reaches the engine in another way.
+    pub async fn seat_without_root(&self, name: &str) -> Option<Seat> {
+        use std::os::unix::fs::MetadataExt;
+        let group = super::docker::socket().await?.metadata().ok()?.gid();
+        if std::fs::metadata("/proc/self").ok()?.uid() != 0 || group == 0 {
+            return None;
+        }
+        let mut seat = self.seat(name).await;
+        let programs = seat.folder.join("programs");
+        let plugins = seat.folder.join(".docker/cli-plugins");
+        for folder in [&programs, &plugins] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        let Binaries { stack, suite, path, .. } = binaries::get();
+        let found = |tool: &str| path.split(':').map(|folder| Path::new(folder).join(tool)).find(|path| path.is_file());
+        let tools = ["kind", "helm", "skaffold"].into_iter().filter_map(found);
+        for program in tools.chain([stack.clone(), suite.clone()]) {
+            std::fs::copy(&program, programs.join(program.file_name().unwrap())).unwrap();
+        }
+        let plugin = docker(&[
+            "info",
+            "--format",
+            "{{range .ClientInfo.Plugins}}{{if eq .Name \"buildx\"}}{{.Path}}{{end}}{{end}}",
+        ]);
+        std::fs::copy(plugin.await, plugins.join("docker-buildx")).unwrap();
+        let owner = format!("{NOBODY}:{group}");
+        run(tool("chown").args(["--recursive", &owner]).arg(self.folder.path())).await.unwrap();
+        seat.without_root = Some(group);
+        self.seats.lock().await.push(seat.clone());
+        Some(seat)
+    }
+
     /// The same with another's checkout.
     pub async fn seat_in(&self, name: &str, checkout: &Path) -> Seat {
         let folder = self.path(name);
         for part in ["state", "runs"] {
             std::fs::create_dir_all(folder.join(part)).unwrap();
         }
-        let seat = Seat { folder, checkout: checkout.to_owned(), variables: Vec::new() };
+        let seat = Seat { folder, checkout: checkout.to_owned(), variables: Vec::new(), without_root: None };
         self.seats.lock().await.push(seat.clone());
         seat
     }
@@ -147,6 +182,8 @@ pub struct Seat {
     folder: PathBuf,
     pub checkout: PathBuf,
     variables: Vec<(String, String)>,
+    /// The group of the engine's socket, where the programs run as nobody.
+    without_root: Option<u32>,
 }
 
 impl Seat {
@@ -189,14 +226,30 @@ impl Seat {
     }
 
     fn call(&self, program: &Path, args: &[&str], run: &str) -> Call {
-        let mut command = Command::new(program);
+        let mut command = match self.without_root {
+            None => Command::new(program),
+            Some(group) => {
+                let mut command = Command::new("setpriv");
+                let group = format!("--regid={group}");
+                command.args([&format!("--reuid={NOBODY}"), &group, "--clear-groups"]);
+                command.arg(self.folder.join("programs").join(program.file_name().unwrap()));
+                command
+            }
+        };
         for name in binaries::of_this_test() {
             command.env_remove(name);
         }
+        let path = &binaries::get().path;
+        match self.without_root {
+            None => command.env("PATH", path),
+            Some(_) => {
+                command.env("HOME", &self.folder).env_remove("XDG_CACHE_HOME");
+                command.env("PATH", format!("{}:{path}", self.folder.join("programs").display()))
+            }
+        };
         command
             .args(args)
             .current_dir(&self.checkout)
-            .env("PATH", &binaries::get().path)
             .env("XDG_STATE_HOME", self.state())
             .env("JETSCALE_RUN_DIR", self.runs())
             // A try says what is there: nothing is to be set up by the way.

@@ -97,7 +97,7 @@ impl Credentials {
             Ok(output) => HelperAnswer::read(&output.stdout).map(Some),
             // A helper that knows nothing of a server says so by failing (docker-credential-helpers).
             Err(Error::Command(failure)) if failure.tail.contains("not found") => Ok(None),
-            Err(Error::Command(failure)) => Err(format!("{program} fails ({})", failure.status)),
+            Err(Error::Command(failure)) => Err(format!("the credential helper {program} fails ({})", failure.status)),
             Err(_) => Err(format!("{program} fails")),
         }
     }
@@ -222,7 +222,7 @@ mod tests {
 
     #[rstest::rstest]
     #[case::unknown("echo credentials not found in native keychain; exit 1", None)]
-    #[case::fails("echo hunter2; exit 1", Some("docker-credential-test fails (exit status: 1)"))]
+    #[case::fails("echo hunter2; exit 1", Some("the credential helper docker-credential-test fails (exit status: 1)"))]
     #[case::nonsense("echo hunter2", Some("its helper's answer cannot be read"))]
     #[case::token("echo '{\"Username\": \"<token>\", \"Secret\": \"hunter2\"}'", Some("identity token"))]
     #[tokio::test]

@@ -52,7 +52,7 @@ pub async fn ensure(change: &Change<'_>, home: &Home, record: &mut Record, wants
             }
         },
         // Whoever made it was killed, and so was whoever used it.
-        Phase::Creating => delete_node(&change.alone().await?, record, engine, &identity).await?,
+        Phase::Creating => drop(delete_node(&change.alone().await?, record, engine, &identity).await?),
         Phase::Absent => {}
     }
     if engine.container(&node).await?.is_some() {
@@ -177,7 +177,8 @@ async fn connect(home: &Home, name: &str, tools: &Tools) -> Result<Cluster> {
     Ok(Cluster { name: name.to_owned(), context, kubeconfig, client, tools: tools.clone() })
 }
 
-/// Deletes what is ours of a cluster: its nodes, the registry beside it, the network that both are on.
+/// Deletes what is ours of a cluster: its nodes, the registry beside it, the network that both are on; returns what there
+/// was.
 ///
 /// Nothing is written: what is deleted can be so on a full disk, and is found gone by whoever reads the record. Calling again
 /// goes on. A network that somebody else's container is on stays, and is named.
@@ -185,21 +186,28 @@ async fn connect(home: &Home, name: &str, tools: &Tools) -> Result<Cluster> {
 /// # Errors
 /// [`Error::Refused`] when it is in another engine, or a container that stands in its place is not ours;
 /// [`Error::Command`] when the engine refuses, or does not answer.
-pub(super) async fn delete(alone: &Alone<'_>, record: &mut Record, engine: &Engine, home: &Home) -> Result<()> {
-    let Some(identity) = of(record, engine, home).await? else { return Ok(()) };
-    let registry = artifacts::container_name(&identity.name);
-    if let Seen::Ours(registry) = engine.look::<Container>(&registry, &Mark::owner(&identity.name)).await? {
+pub(super) async fn delete(
+    alone: &Alone<'_>,
+    record: &mut Record,
+    engine: &Engine,
+    home: &Home,
+) -> Result<Vec<String>> {
+    let Some(identity) = of(record, engine, home).await? else { return Ok(Vec::new()) };
+    let mut removed = Vec::new();
+    let name = artifacts::container_name(&identity.name);
+    if let Seen::Ours(registry) = engine.look::<Container>(&name, &Mark::owner(&identity.name)).await? {
         registry.remove().await?;
+        removed.push(format!("the registry {name}"));
     }
-    delete_node(alone, record, engine, &identity).await?;
+    removed.extend(delete_node(alone, record, engine, &identity).await?);
     // Asked again: what was gone is gone only if it was this engine that said so.
     identity.expect_engine(&engine.id().await?, home)?;
     if let Seen::Ours(_) = engine.look::<Network>(&identity.name, &Mark::owner(&identity.name)).await? {
         tracing::warn!("the network {0} stays, since a container that is not ours is on it", identity.name);
-        return Ok(());
+        return Ok(removed);
     }
     record.identity = None;
-    Ok(())
+    Ok(removed)
 }
 
 /// Empties the data of the registry beside a cluster from inside of it, where it belongs to root, as whom it runs.
@@ -236,8 +244,9 @@ async fn of(record: &Record, engine: &Engine, home: &Home) -> Result<Option<Iden
     }
 }
 
-/// The cluster alone: the registry may be serving a build at this moment.
-async fn delete_node(_: &Alone<'_>, record: &mut Record, engine: &Engine, identity: &Identity) -> Result<()> {
+/// The cluster alone: the registry may be serving a build at this moment. Returns what there was.
+async fn delete_node(_: &Alone<'_>, record: &mut Record, engine: &Engine, identity: &Identity) -> Result<Vec<String>> {
+    let mut removed = Vec::new();
     let nodes = engine.all::<Container>(&Mark::kind(&identity.name)).await?;
     let is_recorded = |id: &str| matches!(&record.cluster, Phase::Ready { container } if container == id);
     for node in nodes {
@@ -250,13 +259,16 @@ async fn delete_node(_: &Alone<'_>, record: &mut Record, engine: &Engine, identi
         }
         tracing::info!("deleting the Kind cluster {}", identity.name);
         node.remove().await?;
+        removed.push(format!("the cluster {}", identity.name));
     }
     if let Seen::Ours(network) = engine.look::<Network>(&identity.name, &Mark::owner(&identity.name)).await? {
         // It stays while the registry serves, or somebody else's container is on it.
-        network.remove_if_unused().await?;
+        if network.remove_if_unused().await? {
+            removed.push(format!("the network {}", identity.name));
+        }
     }
     (record.cluster, record.release) = (Phase::Absent, ReleaseRecord::Absent);
-    Ok(())
+    Ok(removed)
 }
 
 /// A cluster's configuration out of kind/kind-config.yaml: the node image that is there; fixed host ports for dev alone.

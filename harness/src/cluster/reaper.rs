@@ -230,7 +230,9 @@ async fn watch<'a>(
         tilt::end(home).await?;
         return Ok(None);
     }
-    remove(&alone, home, settings, tools, false).await?;
+    for removed in remove(&alone, home, settings, tools, false).await? {
+        tracing::info!("removed {removed}");
+    }
     drop(alone);
     Ok(Some(change))
 }
@@ -240,9 +242,16 @@ fn is_there(home: &Home, record: &Record) -> bool {
     record.identity.is_some() || record.cluster != super::Phase::Absent || home.registry_data().is_dir()
 }
 
-/// Deletes what belongs to a cluster: leavings, the cluster, the registry, the record.
-async fn remove(alone: &Alone<'_>, home: &Home, settings: &Settings, tools: &Tools, data_too: bool) -> Result<()> {
+/// Deletes what belongs to a cluster: leavings, the cluster, the registry, the record; returns what there was.
+async fn remove(
+    alone: &Alone<'_>,
+    home: &Home,
+    settings: &Settings,
+    tools: &Tools,
+    data_too: bool,
+) -> Result<Vec<String>> {
     tilt::end(home).await?;
+    let mut removed = Vec::new();
     let mut record = alone.change.record()?;
     if is_there(home, &record) {
         let engine = Engine::connect(tools, settings).await?;
@@ -251,21 +260,25 @@ async fn remove(alone: &Alone<'_>, home: &Home, settings: &Settings, tools: &Too
         if data_too {
             kind::empty_registry(&record, &engine, home).await?;
         }
-        kind::delete(alone, &mut record, &engine, home).await?;
+        removed = kind::delete(alone, &mut record, &engine, home).await?;
         if record.identity.is_some() {
-            return Ok(());
+            return Ok(removed);
         }
     }
-    home.clear(data_too)
+    if data_too && home.registry_data().is_dir() {
+        removed.push(format!("what the registry of {} held", home.name));
+    }
+    home.clear(data_too)?;
+    Ok(removed)
 }
 
-/// `cargo stack clean`: the same at once, and with the registry's data; whether anything was there.
+/// `cargo stack clean`: the same at once, and with the registry's data; returns what there was.
 ///
 /// # Errors
 /// [`Error::Refused`] when somebody uses the cluster and `wait` is `None`; [`Error::Deadline`] when they do so for longer.
-pub async fn clean(home: &Home, settings: &Settings, wait: Option<Duration>) -> Result<bool> {
+pub async fn clean(home: &Home, settings: &Settings, wait: Option<Duration>) -> Result<Vec<String>> {
     if !home.folder.is_dir() {
-        return Ok(false);
+        return Ok(Vec::new());
     }
     let change = match wait {
         Some(limit) => everyone_gone(home, limit).await?,
@@ -283,13 +296,12 @@ pub async fn clean(home: &Home, settings: &Settings, wait: Option<Duration>) -> 
     if let Some(turn) = record.turns.living() {
         return Err(in_use(home, &turn.to_string()));
     }
-    let there = is_there(home, &record);
     // Its note goes with the rest.
     let watching = running(home)?;
-    remove(&alone, home, settings, &Tools::new(settings), true).await?;
+    let removed = remove(&alone, home, settings, &Tools::new(settings), true).await?;
     drop(alone);
     end(watching);
-    Ok(there)
+    Ok(removed)
 }
 
 /// Ends the Tilt that a developer runs here, and waits for its `cargo stack dev`: who cleans means to end it.
