@@ -415,6 +415,7 @@ fn report(
 }
 
 async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
+    events::show(Show::wanted(settings));
     let project = Project::find(settings)?;
     let wait = wait.then_some(Duration::from_secs(600));
     let mut any = false;

@@ -4,7 +4,7 @@
 //! `events.jsonl` (whole lines, appended, so that many processes share the file and a kill leaves
 //! what there was); what a person wants to see (INFO and above) goes to standard error.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Mutex;
@@ -88,20 +88,28 @@ pub fn start_at(path: &Path, show: Show) -> Result<()> {
                 .append(true)
                 .open(path)
                 .map_err(Error::io(format!("open {}", path.display())))?;
-            if show == Show::Colour {
-                progress::use_terminal();
-            }
-            let layer = Lines { file: Mutex::new(file), start: Instant::now(), show };
-            // Only our own: the libraries' events are theirs.
-            let ours = tracing_subscriber::filter::filter_fn(|event| {
-                event.target().starts_with("harness") || for_report(event.target())
-            });
-            // A subscriber that is there already belongs to whoever embeds us.
-            let _ =
-                tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer.with_filter(ours)));
+            listen(Some(Mutex::new(file)), show);
             Ok(())
         })
         .map(|_| ())
+}
+
+/// Starts showing alone, where nothing may be made: whoever cleans up.
+pub fn show(show: Show) {
+    STARTED.get_or_init(|| listen(None, show));
+}
+
+fn listen(file: Option<Mutex<File>>, show: Show) {
+    if show == Show::Colour {
+        progress::use_terminal();
+    }
+    let layer = Lines { file, start: Instant::now(), show };
+    // Only our own: the libraries' events are theirs.
+    let ours = tracing_subscriber::filter::filter_fn(|event| {
+        event.target().starts_with("harness") || for_report(event.target())
+    });
+    // A subscriber that is there already belongs to whoever embeds us.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer.with_filter(ours)));
 }
 
 /// Whether events of this target are for the folder alone: a report shows them in its own way.
@@ -110,7 +118,7 @@ fn for_report(target: &str) -> bool {
 }
 
 struct Lines {
-    file: Mutex<std::fs::File>,
+    file: Option<Mutex<File>>,
     start: Instant,
     show: Show,
 }
@@ -128,7 +136,7 @@ impl<S: Subscriber> Layer<S> for Lines {
         line.insert("target".into(), event.metadata().target().into());
         line.extend(fields.0.clone());
         // An event that cannot be written must not end the run.
-        if let Ok(mut file) = self.file.lock() {
+        if let Some(mut file) = self.file.as_ref().and_then(|file| file.lock().ok()) {
             let _ = file.write_all(format!("{}\n", serde_json::Value::Object(line)).as_bytes());
         }
         let level = *event.metadata().level();

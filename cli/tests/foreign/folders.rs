@@ -80,24 +80,6 @@ pub async fn a_record_that_nobody_can_read_is_no_leave_to_delete(place: &Place) 
     "it said which file, and what to do, and left all as it was".into()
 }
 
-/// Nothing of ours goes on once nothing of ours is there.
-pub async fn cleaning_ends_the_process_that_watches(place: &Place) -> Shown {
-    let seat = place.seat("one").await;
-    seat.registry().await;
-    let watching = seat.reapers();
-    assert!(!watching.is_empty(), "nobody watches the registry");
-    seat.stack(&["clean", "--wait"]).run().await.passes("cargo stack clean --wait");
-    let gone = async {
-        let mut beat = tokio::time::interval(std::time::Duration::from_millis(50));
-        while !seat.reapers().is_empty() {
-            beat.tick().await;
-        }
-    };
-    let gone = tokio::time::timeout(std::time::Duration::from_secs(5), gone).await;
-    assert!(gone.is_ok(), "after cargo stack clean a process of ours goes on, which watches nothing");
-    "it ended with what it watched".into()
-}
-
 /// What is there goes, even where nothing can be written down any more.
 pub async fn a_full_state_folder_is_no_obstacle_to_clean(place: &Place) -> Shown {
     let seat = place.seat("one").await;

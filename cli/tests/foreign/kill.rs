@@ -1,6 +1,7 @@
 //! A run that is killed at any moment: the next one is green without help, and after `cargo stack clean` nothing of ours is
 //! left.
 
+use super::dev::{self, TILT};
 use super::docker::Heard;
 use super::kinds::LIMIT;
 use super::leavings::Leavings;
@@ -35,6 +36,8 @@ enum Killed {
     Waiting,
     /// The run that another waits for, which then goes on.
     WaitedFor,
+    /// `cargo stack dev`, on a cluster of its own.
+    Dev,
     /// `cargo stack clean`.
     Clean,
     /// What removes the cluster after a run that keeps none.
@@ -62,7 +65,7 @@ enum Event {
 }
 
 use Event::{Engine, OwnContainer, Run, Said};
-use Killed::{After, Clean, First, Reaper, WaitedFor, Waiting};
+use Killed::{After, Clean, Dev, First, Reaper, WaitedFor, Waiting};
 
 type Moment = (&'static str, Killed, Event);
 
@@ -80,6 +83,7 @@ const MOMENTS: &[Moment] = &[
     ("provisioning::the_registry_starts", First(&RELEASE), Engine("container start", "-registry")),
     ("provisioning::the_registry_joins_the_network", First(&RELEASE), Run(&["docker network connect"])),
     ("provisioning::the_node_learns_of_the_registry", First(&RELEASE), Run(&["docker exec", "certs.d"])),
+    ("provisioning::the_node_of_dev_starts", Dev, Engine("container start", "-control-plane")),
     ("building::charts_are_rendered", First(&RELEASE), Run(&["helm template"])),
     ("building::the_revision_is_asked_for", First(&RELEASE), Run(&["/git "])),
     ("building::skaffold_is_called", First(&IMAGES), Run(&["skaffold build"])),
@@ -105,6 +109,7 @@ const MOMENTS: &[Moment] = &[
     ("running::a_release_of_its_own_is_there", After(Edit::Nothing, OWN), Run(&["jetscale-own-", "converged"])),
     ("running::a_container_of_its_own_starts", After(Edit::Nothing, CONTAINER), OwnContainer),
     ("running::a_registry_of_its_own_starts", After(Edit::Nothing, PULLS), OwnContainer),
+    ("running::tilt_serves_its_page", Dev, Said(TILT)),
     ("tearing_down::the_node_is_killed_by_clean", Clean, Engine("container kill", "-control-plane")),
     ("tearing_down::the_node_was_removed_by_clean", Clean, Engine("container destroy", "-control-plane")),
     ("tearing_down::the_registry_was_removed_by_clean", Clean, Engine("container destroy", "-registry")),
@@ -199,6 +204,13 @@ async fn die(seat: &Seat, moment: &Moment, signal: &str) {
             assert!(!first.passed, "the run went on after SIG{signal}\n{}", first.text);
             second.passes("the run that waited for the one that was killed");
         }
+        Dev => {
+            kill(seat, seat.stack(&["dev"]), *event, signal).await;
+            let next = dev::started(seat).await;
+            next.signal("INT").await;
+            next.end().await.passes("the next cargo stack dev");
+            return;
+        }
         Clean => {
             ready(seat).await;
             kill(seat, seat.stack(&["clean", "--wait"]), *event, signal).await;
@@ -264,7 +276,8 @@ async fn end(running: Running, signal: &str) {
     running.signal(signal).await;
     let ran = running.end().await;
     ran.ends("what was killed");
-    assert!(!ran.passed, "it went on after SIG{signal}\n{}", ran.text);
+    // Tilt takes signals for its end, and says so.
+    assert!(!ran.passed || ran.text.contains(TILT), "it went on after SIG{signal}\n{}", ran.text);
 }
 
 /// Waits until the engine tells of it.
@@ -272,7 +285,8 @@ async fn happens(seat: &Seat, heard: &mut Heard, event: Event, pid: u32) -> bool
     let (what, of, end) = match event {
         // In whichever registry: the one beside the cluster has no name in an image's.
         Engine(what, end) if end.starts_with('/') => (what, "127.0.0.1:".to_owned(), end.to_owned()),
-        Engine(what, end) => (what, seat.name().await, format!("{end} ")),
+        // Of whichever stage: a seat runs one at a time, and its hash is the seat's own.
+        Engine(what, end) => (what, seat.hash().await, format!("{end} ")),
         OwnContainer => ("container start", "jetscale-own-".to_owned(), format!("-{pid}-")),
         Run(_) | Said(_) => unreachable!("the engine does not tell of that"),
     };

@@ -12,8 +12,8 @@ const ENDS: Duration = Duration::from_secs(15);
 
 pub struct Leavings {
     seat: Seat,
-    /// The beginning of the names of all that is the seat's.
-    name: String,
+    /// What stands in the names of all that is the seat's.
+    hash: String,
     /// Volumes that nobody uses, and staged charts, as they were before.
     before: BTreeSet<String>,
 }
@@ -21,7 +21,7 @@ pub struct Leavings {
 impl Leavings {
     /// To be asked for before the seat is used.
     pub async fn before(seat: &Seat) -> Self {
-        Self { seat: seat.clone(), name: seat.name().await, before: unnamed().await }
+        Self { seat: seat.clone(), hash: seat.hash().await, before: unnamed().await }
     }
 
     /// Breaks the try unless what is there before `cargo stack clean` is seen: what is not seen is not missed.
@@ -50,7 +50,7 @@ impl Leavings {
 
     async fn found(&self) -> Vec<String> {
         let place = self.seat.folder().to_string_lossy().into_owned();
-        let ours = |text: &str| text.contains(&self.name) || text.contains(&place);
+        let ours = |text: &str| text.contains(&self.hash) || text.contains(&place);
         let mut found = Vec::new();
         for (kind, list) in [
             ("container", ["ps", "--all", "--no-trunc"].as_slice()),

@@ -10,6 +10,7 @@
 #![expect(clippy::print_stderr, reason = "what a teardown leaves is told as it happens")]
 
 mod binaries;
+mod dev;
 mod docker;
 mod engine;
 mod environment;
@@ -23,6 +24,7 @@ mod place;
 mod planted;
 mod process;
 mod proxy;
+mod reaper;
 mod sink;
 mod table;
 mod trial;
@@ -54,7 +56,6 @@ fn main() -> ExitCode {
         folders::cleaning_a_checkout_keeps_the_runs_of_another: rule 3, Seconds;
         folders::an_uninstall_stays_within_its_own_folders: rule 3, Seconds;
         folders::a_record_that_nobody_can_read_is_no_leave_to_delete: rule 9, Seconds;
-        folders::cleaning_ends_the_process_that_watches: rule 9, Minute;
         folders::a_full_state_folder_is_no_obstacle_to_clean: rule 9, Minute;
         folders::without_root_what_the_registry_wrote_as_root_goes: rule 9, Minute;
         folders::two_state_folders_and_two_checkouts_at_once: rule 1, Minutes;
@@ -76,6 +77,11 @@ fn main() -> ExitCode {
         engine::an_uninstall_with_another_engine_keeps_the_record: rule 5, Minute;
         engine::gone_in_the_middle_of_a_run_it_may_come_back: rule 1, Minute;
         engine::the_reaper_outlives_its_errors: rule 9, Minutes;
+        reaper::ends_with_what_it_watches: rule 9, Minute;
+        reaper::of_an_older_build_is_replaced: rule 9, Minute;
+        reaper::starts_though_its_programs_file_is_gone: rule 9, Minute;
+        dev::cleaning_ends_its_tilt: rule 1, Cluster;
+        dev::cleaning_with_wait_waits_for_it: rule 6, Cluster;
         environment::a_strangers_kubeconfig_is_no_concern: rule 10, Seconds;
         environment::a_strangers_revision_is_no_concern: rule 10, Seconds;
         environment::helms_variables_lead_nowhere: rule 7, Seconds;

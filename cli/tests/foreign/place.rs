@@ -218,22 +218,28 @@ impl Seat {
 
     /// The suite, with these scenarios.
     pub fn suite(&self, args: &[&str]) -> Call {
+        self.suite_at(&binaries::get().suite, args)
+    }
+
+    /// The same of this program.
+    pub fn suite_at(&self, program: &Path, args: &[&str]) -> Call {
         static RUN: AtomicU32 = AtomicU32::new(0);
         let run = format!("foreign-{}-{}", std::process::id(), RUN.fetch_add(1, Ordering::Relaxed));
-        let mut call = self.call(&binaries::get().suite, args, &run);
+        let mut call = self.call(program, args, &run);
         call.command.env("NEXTEST_RUN_ID", &run);
         call
     }
 
     fn call(&self, program: &Path, args: &[&str], run: &str) -> Call {
-        let mut command = match self.without_root {
-            None => Command::new(program),
+        // As from a terminal: what a shell without one starts in the background is deaf to SIGINT, and so are its children.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT");
+        match self.without_root {
+            None => command.arg(program),
             Some(group) => {
-                let mut command = Command::new("setpriv");
                 let group = format!("--regid={group}");
-                command.args([&format!("--reuid={NOBODY}"), &group, "--clear-groups"]);
-                command.arg(self.folder.join("programs").join(program.file_name().unwrap()));
-                command
+                command.args(["setpriv", &format!("--reuid={NOBODY}"), &group, "--clear-groups"]);
+                command.arg(self.folder.join("programs").join(program.file_name().unwrap()))
             }
         };
         for name in binaries::of_this_test() {
@@ -277,6 +283,11 @@ impl Seat {
         let variables = self.variables.iter().cloned().collect();
         let project = Project { root: self.checkout.clone() };
         Home::of(&Settings::parse(&variables), &project, Stage::Local).name
+    }
+
+    /// What stands in the names of its clusters, of whichever stage, and in nobody else's.
+    pub async fn hash(&self) -> String {
+        self.name().await.rsplit('-').next().unwrap().to_owned()
     }
 
     /// Its containers on the engine: IDs and names.

@@ -282,12 +282,10 @@ pub async fn clean(home: &Home, settings: &Settings, wait: Option<Duration>) -> 
     }
     let change = match wait {
         Some(limit) => everyone_gone(home, limit).await?,
-        None => {
-            let change = Change::try_take(home, "cargo stack clean")?;
-            end_by_hand(home, &change).await?;
-            change
-        }
+        None => Change::try_take(home, "cargo stack clean")?,
     };
+    // Where others were waited for, one that still runs was left over.
+    end_by_hand(home, &change).await?;
     let alone = match wait {
         Some(limit) => change.alone_within(limit).await?,
         None => change.try_alone()?.ok_or_else(|| in_use(home, &holders(&home.use_lock())))?,

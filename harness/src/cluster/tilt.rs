@@ -30,6 +30,16 @@ pub struct Running {
     pub config: PathBuf,
     /// What it writes.
     pub log: PathBuf,
+    /// Of a developer's: the `cargo stack dev` that runs it.
+    #[serde(default)]
+    pub by: Option<Process>,
+}
+
+impl Running {
+    /// Whether it is a developer's whose `cargo stack dev` was killed: a terminal that closes takes both along.
+    pub fn is_left_over(&self) -> bool {
+        self.run == BY_HAND && self.by.as_ref().is_some_and(|by| !by.lives())
+    }
 }
 
 /// The Tilt that runs on a cluster now; only under the lock `change`.

@@ -125,6 +125,7 @@ impl Start<'_> {
                 tree: tree.clone(),
                 config: config.clone(),
                 log: log.clone(),
+                by: None,
             },
         )?;
         let work = async {
@@ -171,6 +172,7 @@ impl Start<'_> {
             tree: self.project.root.clone(),
             config: nowhere.clone(),
             log: nowhere,
+            by: Some(Process::this()),
         };
         tilt::note(self.home, &running)?;
         drop((change, used));
