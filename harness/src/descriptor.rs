@@ -118,6 +118,8 @@ pub const AUTH_SUFFIX: &str = "auth";
 pub const PULL_SECRET: &str = "jetscale-pull";
 /// The registry's one name in manifests and inside clusters.
 pub const REGISTRY: &str = "registry.jetscale.internal";
+/// The domain of names that mean something beside a cluster of ours alone; a node's list of hosts without a proxy has it.
+pub const DOMAIN: &str = "jetscale.internal";
 /// The namespace of the edge, and its ingress class.
 pub const EDGE_NAMESPACE: &str = "jetscale-edge";
 /// The label of an edge's namespace, by which the charts let it reach the router (`ingress.sources`).

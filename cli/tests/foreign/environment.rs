@@ -291,13 +291,15 @@ pub async fn a_proxy_is_not_asked_for_the_registry(place: &Place) -> Shown {
     "the registry was reached past the proxy".into()
 }
 
-/// The node pulls from the registry beside it.
+/// The node pulls from the registry beside it, and from one of a scenario's own.
 pub async fn a_cluster_comes_up_behind_a_proxy(place: &Place) -> Shown {
     let sink = Sink::start(NOTHING).await;
     let seat = behind_a_proxy(place.seat("one").await, &sink);
-    let ran = seat.suite(&RELEASE).within(Duration::from_secs(900)).run().await;
-    let heard = of_this_machine(&sink);
-    assert!(heard.is_empty(), "the proxy was asked for what is on this machine: {:?}\n{}", heard[0], ran.text);
-    ran.passes("a scenario on a cluster behind a proxy");
-    "the release came up, and was reached past the proxy".into()
+    for scenario in [RELEASE, ["registry::good_credentials_pull_every_image", "--exact"]] {
+        let ran = seat.suite(&scenario).within(Duration::from_secs(900)).run().await;
+        let heard = of_this_machine(&sink);
+        assert!(heard.is_empty(), "the proxy was asked for what is on this machine: {:?}\n{}", heard[0], ran.text);
+        ran.passes("a scenario on a cluster behind a proxy");
+    }
+    "releases came up, and were reached past the proxy".into()
 }

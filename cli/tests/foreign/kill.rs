@@ -88,7 +88,7 @@ const MOMENTS: &[Moment] = &[
     ("building::the_revision_is_asked_for", First(&RELEASE), Run(&["/git "])),
     ("building::skaffold_is_called", First(&IMAGES), Run(&["skaffold build"])),
     ("building::skaffold_is_called_after_an_edit", After(Edit::Backend, &RELEASE), Run(&["skaffold build"])),
-    ("building::an_edited_image_is_named", After(Edit::Backend, &RELEASE), Engine("image tag", "/backend")),
+    ("building::edited_images_are_ready", After(Edit::Backend, &RELEASE), Run(&["images ready"])),
     ("building::images_are_ready", First(&RELEASE), Run(&["images ready"])),
     ("pushing::postgres_is_named", First(&IMAGES), Run(&["docker tag", "/postgres"])),
     ("pushing::postgres_is_pushed", First(&IMAGES), Run(&["docker push", "/postgres"])),

@@ -7,7 +7,7 @@ use super::distribution::push_nothing;
 use super::reference::Reference;
 use super::registry::{ANSWER, PORT};
 use super::{Credentials, Sources};
-use crate::descriptor::REGISTRY_IMAGE;
+use crate::descriptor::{self, REGISTRY_IMAGE};
 use crate::engine::{Engine, NewContainer};
 use crate::error::{Error, Result};
 use crate::http::Reader;
@@ -19,8 +19,8 @@ const COST: u32 = 4;
 /// A registry with one account.
 #[derive(Debug)]
 pub struct PrivateRegistry {
-    /// Its container's name.
-    pub container: String,
+    /// What it is called on its network, if it is on one.
+    pub alias: String,
     /// The account, and the registry's address on this host.
     pub login: Login,
 }
@@ -41,6 +41,8 @@ impl PrivateRegistry {
     ) -> Result<Self> {
         let image = sources.bases(engine).ensure(&[third_party(&REGISTRY_IMAGE)]).await?.remove(0).reference;
         let container = format!("{owner}-private");
+        // Below the domain that nodes reach without a proxy: a container's name ends in nothing that a list could hold.
+        let alias = format!("{container}.{}", descriptor::DOMAIN);
         engine
             .create(NewContainer {
                 name: &container,
@@ -49,6 +51,7 @@ impl PrivateRegistry {
                 image: &image,
                 port: PORT,
                 network,
+                alias: network.map(|_| alias.as_str()),
                 volumes: &[],
                 envs: &[
                     ("REGISTRY_AUTH", "htpasswd"),
@@ -68,7 +71,7 @@ impl PrivateRegistry {
         let basic = base64::engine::general_purpose::STANDARD.encode(format!("{}:{password}", login.username));
         let reader = Reader::new(&format!("http://{}", login.server))?;
         reader.with_header("authorization", &format!("Basic {basic}"))?.answers("/v2/", ANSWER).await?;
-        Ok(Self { container, login })
+        Ok(Self { alias, login })
     }
 
     /// Puts an image without layers in it, for a platform that this machine may not have.

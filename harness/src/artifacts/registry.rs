@@ -58,7 +58,15 @@ impl Registry {
                     format!("docker rm --force {name}, if nobody needs it"),
                 ));
             }
-            Seen::Gone => Self::run(engine, sources, image).await?,
+            Seen::Gone => {
+                if let Err(error) = Self::run(engine, sources, image).await {
+                    // A client that was killed a moment ago may have asked for it, and the engine made it since.
+                    let late = engine.look::<Container>(&name, &Mark::owner(sources.cluster)).await?;
+                    let Seen::Ours(late) = late else { return Err(error) };
+                    late.remove().await?;
+                    Self::run(engine, sources, image).await?;
+                }
+            }
         }
         let registry = Self { address: Self::address(engine, sources.cluster).await? };
         // The engine publishes the port before anything listens behind it.
@@ -84,6 +92,7 @@ impl Registry {
             image,
             port: PORT,
             network: None,
+            alias: None,
             volumes: &[(sources.registry_data, "/var/lib/registry")],
             envs: &[("REGISTRY_STORAGE_DELETE_ENABLED", "true")],
         };

@@ -8,7 +8,7 @@ use super::home::Home;
 use super::node_image::{self, Wants};
 use super::record::{Identity, Phase, Record, ReleaseRecord};
 use crate::artifacts;
-use crate::descriptor::REGISTRY;
+use crate::descriptor::DOMAIN;
 use crate::engine::{Container, Engine, Image, Mark, Network, Seen};
 use crate::error::{Error, Result};
 use crate::k8s;
@@ -43,6 +43,7 @@ pub async fn ensure(change: &Change<'_>, home: &Home, record: &mut Record, wants
     let Wants { engine, tools, project, .. } = wants;
     let identity = record.identity_in(engine, home, &project.root).await?;
     let node = node_name(&identity.name);
+    let was_killed = record.cluster == Phase::Creating;
     match record.cluster.clone() {
         Phase::Ready { container } => match still_there(home, &identity, &container, engine, tools).await? {
             Some(cluster) => return Ok(cluster),
@@ -65,38 +66,37 @@ pub async fn ensure(change: &Change<'_>, home: &Home, record: &mut Record, wants
     let (kind, image) = tokio::join!(tools.require(&[Tool::Kind]), node_image::ensure(wants));
     let image = kind.and(image)?;
     let step = Step::begin(format!("creating the Kind cluster {}", identity.name));
+    let text = {
+        let path = project.root.join("kind/kind-config.yaml");
+        std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?
+    };
+    let config = config(&text, &image, home.has_host_ports())?;
+    let create = async || {
+        engine.network(&identity.name, &project.root).await?;
+        // kind hands proxies on to the node, and names there neither the registry beside the cluster nor Services.
+        let registry = artifacts::container_name(&identity.name);
+        let near = [&format!(".{DOMAIN}"), &registry, &node, ".svc", ".cluster.local"];
+        let kind = tools.command(Tool::Kind).await?.args(["create", "cluster", "--name", &identity.name]);
+        let kind = kind.args(["--config", "-", "--kubeconfig"]).arg(home.kubeconfig()).input(config.clone());
+        let kind = kind.env(NETWORK, &identity.name).envs(tools.environment().without_proxy(&near)).limit(CREATE);
+        kind.holding(Some(change.lock().descriptor()?)).telling(step.teller()).run().await
+    };
     record.cluster = Phase::Creating;
     change.write(record)?;
-    let path = project.root.join("kind/kind-config.yaml");
-    let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
-    engine.network(&identity.name, &project.root).await?;
-    let made = tools
-        .command(Tool::Kind)
-        .await?
-        .args(["create", "cluster", "--name", &identity.name, "--config", "-", "--kubeconfig"])
-        .arg(home.kubeconfig())
-        .env(NETWORK, &identity.name)
-        .input(config(&text, &image, home.has_host_ports())?)
-        // kind hands proxies on to the node, and names there neither the registry beside the cluster nor Services.
-        .envs(tools.environment().without_proxy(&[
-            REGISTRY,
-            &artifacts::container_name(&identity.name),
-            &node,
-            ".svc",
-            ".cluster.local",
-        ]))
-        .limit(CREATE)
-        .holding(Some(change.lock().descriptor()?))
-        .telling(step.teller())
-        .run()
-        .await;
-    if let Err(error) = made {
+    if let Err(error) = create().await {
         // kind removes its node when it fails; ours is the rest. The first error counts.
         let removed = async { delete_node(&change.alone().await?, record, engine, &identity).await };
         if let Err(second) = removed.await {
             tracing::warn!("removing what was half made failed too: {}", second.report());
+            return Err(error);
         }
-        return Err(error);
+        // What a killed client had asked for, the engine may have made after we looked.
+        if !was_killed {
+            return Err(error);
+        }
+        tracing::info!("once more, since the run before was killed as it made the cluster: {}", error.report());
+        record.cluster = Phase::Creating;
+        create().await?;
     }
     let cluster = connect(home, &identity.name, tools).await?;
     super::node::ready(&cluster.client, &node, NODE_READY).await?;

@@ -30,6 +30,8 @@ pub struct NewContainer<'a> {
     pub port: u16,
     /// A network besides the default one, from the start: joined later, the engine gives it another published port.
     pub network: Option<&'a str>,
+    /// What it is called on that network, besides its name.
+    pub alias: Option<&'a str>,
     /// Folders of this host, and where they are in the container.
     pub volumes: &'a [(&'a Path, &'a str)],
     /// Variables of its environment.
@@ -130,6 +132,7 @@ impl Engine {
         let docker = docker.args(labels(new.owner, new.checkout));
         let docker = docker.args(["--publish", &format!("127.0.0.1::{}", new.port)]);
         let docker = new.network.iter().fold(docker, |docker, network| docker.args(["--network", network]));
+        let docker = new.alias.iter().fold(docker, |docker, alias| docker.args(["--network-alias", alias]));
         let mount = |(from, to): &(&Path, &str)| format!("{}:{to}", from.display());
         let docker = new.volumes.iter().fold(docker, |docker, both| docker.args(["--volume".to_owned(), mount(both)]));
         let docker =
@@ -208,7 +211,12 @@ impl Engine {
             Some(mtu) => docker.args(["--opt".to_owned(), format!("{MTU}={mtu}")]),
             None => docker,
         };
-        docker.arg(name).run().await.map(drop)
+        let Err(error) = docker.arg(name).run().await else { return Ok(()) };
+        // A client that was killed a moment ago may have asked for the same, and the engine done it since.
+        match self.look::<Network>(name, &Mark::owner(name)).await? {
+            Seen::Ours(_) => Ok(()),
+            Seen::Foreign(_) | Seen::Gone => Err(error),
+        }
     }
 
     async fn mtu(&self) -> Result<Option<String>> {
