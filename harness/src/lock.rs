@@ -71,7 +71,7 @@ impl Lock {
         if let Ok(taken) = tokio::time::timeout(QUIET, &mut taking).await {
             return taken;
         }
-        tracing::info!("waiting for {}, held by {}", path.display(), holders(path));
+        tracing::info!("waiting for {}, which holds {}", holders(path), path.display());
         taking.await
     }
 

@@ -2,14 +2,19 @@
 //! waits for it.
 
 use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::kinds::LIMIT;
 use super::place::{Place, RELEASE, Seat};
-use super::process::Running;
+use super::process::{Ran, Running};
 use super::trial::Shown;
 
 /// Scenarios of which the first use the release, and the last images alone.
 pub const RELEASE_THEN_IMAGES: [&str; 2] = ["::is_", "--test-threads=1"];
+/// How soon after its turn has come a run deploys, on a busy machine: the one before it has to end first.
+const SOON: Duration = Duration::from_secs(30);
 /// The words of a run that waits for one that came first.
 pub const WAITS: &str = "waiting for run ";
 
@@ -53,18 +58,33 @@ async fn rounds(place: &Place, rounds: usize) -> Shown {
         let third = others.pop().unwrap();
         let second = others.pop().unwrap();
         first.end().await.passes("the first run");
-        // First come, first served: the third does not end before the second has.
-        let (second, third) = tokio::join!(timed(second), timed(third));
-        second.0.passes("the second run");
-        third.0.passes("the third run");
-        assert!(second.1 <= third.1, "round {round}: the third run overtook the second");
+        // First come, first served: each deploys once the one before it has ended, and soon then.
+        let freed = Instant::now();
+        let (second, third) = tokio::join!(followed(second), followed(third));
+        second.ran.passes("the second run");
+        third.ran.passes("the third run");
+        assert!(second.ended <= third.deployed, "round {round}: the third run overtook the second");
+        for (who, turn, deployed) in [("second", freed, second.deployed), ("third", second.ended, third.deployed)] {
+            let late = deployed.duration_since(turn);
+            assert!(late < SOON, "round {round}: the {who} run waited {late:.1?} longer than the runs before it took");
+        }
     }
     format!("{rounds} rounds, {} runs were green in their order", rounds * 3).into()
 }
 
-async fn timed(running: Running) -> (super::process::Ran, tokio::time::Instant) {
+/// A run, when it deployed, and when it ended.
+struct Followed {
+    ran: Ran,
+    deployed: Instant,
+    ended: Instant,
+}
+
+async fn followed(mut running: Running) -> Followed {
+    // One that deploys nothing fails, and says why.
+    running.tells(&["skaffold deploy"]).await;
+    let deployed = Instant::now();
     let ran = running.end().await;
-    (ran, tokio::time::Instant::now())
+    Followed { ran, deployed, ended: Instant::now() }
 }
 
 /// A run with charts of its own.
