@@ -47,13 +47,12 @@ pub struct Alone<'a> {
     _everyone_out: Lock,
 }
 
-impl Default for Hold {
-    fn default() -> Self {
+impl Hold {
+    /// The one of a process, as it begins; [`crate::fixture::Fixtures`] has it.
+    pub(crate) fn nothing() -> Self {
         Self::Free(Free(()))
     }
-}
 
-impl Hold {
     /// What `change` is had from.
     ///
     /// # Errors

@@ -179,6 +179,8 @@ pub async fn deploy(deployment: Deployment<'_>) -> Result<()> {
         tracing::info!("release {} in {} converged after {:.1?}", plan.release, plan.namespace, started.elapsed());
         return Ok(());
     };
+    // What follows takes a while: whoever looks on learns the cause before it begins.
+    tracing::info!("{}", error.report());
     let mut diagnosis = k8s::diagnose(&cluster.client, &plan.namespace).await;
     if let Err(second) = deployment.roll_back(last_good).await {
         diagnosis.push_str(&format!("\nthe rollback failed too: {}", second.report()));
