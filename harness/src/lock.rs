@@ -17,6 +17,7 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
+use crate::process::Process;
 
 /// How long a wait is not worth a line.
 const QUIET: Duration = Duration::from_millis(500);
@@ -55,24 +56,14 @@ impl Lock {
         }
     }
 
-    /// Waits for the lock, woken by the kernel.
+    /// Waits for the lock, woken by the kernel; after half a second it is said for whom and for what.
     ///
     /// Dropped while it waits, it leaves a thread behind that lets go of the lock as soon as it gets it.
     ///
     /// # Errors
     /// [`Error::Deadline`] after `limit`, saying who holds it.
     pub async fn take(path: &Path, mode: Mode, limit: Duration) -> Result<Self> {
-        if let Some(lock) = Self::try_take(path, mode)? {
-            return Ok(lock);
-        }
-        let paths = [path.to_owned()];
-        let mut taking = std::pin::pin!(Self::take_any(&paths, mode, limit));
-        // A short wait is nothing to talk about.
-        if let Ok(taken) = tokio::time::timeout(QUIET, &mut taking).await {
-            return taken;
-        }
-        tracing::info!("waiting for {}, which holds {}", holders(path), path.display());
-        taking.await
+        Self::take_any(&[path.to_owned()], mode, limit).await
     }
 
     /// Waits for whichever of several locks is free first.
@@ -80,6 +71,18 @@ impl Lock {
     /// # Errors
     /// [`Error::Deadline`] after `limit`, saying who holds the first.
     pub async fn take_any(paths: &[PathBuf], mode: Mode, limit: Duration) -> Result<Self> {
+        let mut taking = std::pin::pin!(Self::any(paths, mode, limit));
+        // A short wait is nothing to talk about.
+        if let Ok(taken) = tokio::time::timeout(QUIET, &mut taking).await {
+            return taken;
+        }
+        if let Some(path) = paths.first() {
+            tracing::info!("waiting for {}, which holds {}", holders(path), path.display());
+        }
+        taking.await
+    }
+
+    async fn any(paths: &[PathBuf], mode: Mode, limit: Duration) -> Result<Self> {
         for path in paths {
             if let Some(lock) = Self::try_take(path, mode)? {
                 return Ok(lock);
@@ -174,6 +177,25 @@ pub fn holders(path: &Path) -> String {
     }
 }
 
+/// The processes that keep a lock: an inherited one is listed under the process that took it, which may be gone.
+///
+/// Empty where the system does not say (proc_pid_fdinfo(5)).
+pub fn kept_by(path: &Path) -> Vec<Process> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| keeps(*pid, path)).filter_map(Process::of).collect()
+}
+
+fn keeps(pid: i32, path: &Path) -> bool {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let here = open.filter(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to == path));
+    // Who waits for it has it open, too.
+    let info = |number: &std::ffi::OsStr| {
+        std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("fdinfo").join(number))
+    };
+    here.map(|entry| info(&entry.file_name())).any(|info| info.is_ok_and(|info| info.contains("\nlock:")))
+}
+
 /// The holders of flocks on an inode, out of the text of /proc/locks (proc_locks(5)).
 fn flock_holders(locks: &str, inode: u64) -> Vec<u32> {
     locks
@@ -250,6 +272,13 @@ mod tests {
         let writer = tokio::fs::OpenOptions::new().write(true).open(&pipe).await.unwrap();
         drop(held);
         assert!(Lock::try_take(&path, Mode::Exclusive).unwrap().is_none());
+        #[cfg(target_os = "linux")]
+        {
+            // Whoever has it open beside, and waits, keeps nothing.
+            let _waiting = File::open(&path).unwrap();
+            let this = Process::this();
+            assert!(!kept_by(&path).is_empty() && !kept_by(&path).contains(&this), "{:?}", kept_by(&path));
+        }
         drop(writer);
         child.await.unwrap().unwrap();
         Lock::take(&path, Mode::Exclusive, Duration::from_secs(5)).await.unwrap();

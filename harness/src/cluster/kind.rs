@@ -194,10 +194,11 @@ pub(super) async fn delete(
 ) -> Result<Vec<String>> {
     let Some(identity) = of(record, engine, home).await? else { return Ok(Vec::new()) };
     let mut removed = Vec::new();
-    let name = artifacts::container_name(&identity.name);
-    if let Seen::Ours(registry) = engine.look::<Container>(&name, &Mark::owner(&identity.name)).await? {
-        registry.remove().await?;
-        removed.push(format!("the registry {name}"));
+    // The registry, and what a killed process had asked of the engine.
+    for container in engine.all::<Container>(&Mark::owner(&identity.name)).await? {
+        let name = container.object().name.trim_start_matches('/').to_owned();
+        container.remove().await?;
+        removed.push(format!("the container {name}"));
     }
     removed.extend(delete_node(alone, record, engine, &identity).await?);
     // Asked again: what was gone is gone only if it was this engine that said so.
@@ -222,13 +223,21 @@ pub(super) async fn empty_registry(record: &Record, engine: &Engine, home: &Home
     let Some(identity) = of(record, engine, home).await? else { return Ok(()) };
     let registry = artifacts::container_name(&identity.name);
     if let Seen::Ours(registry) = engine.look::<Container>(&registry, &Mark::owner(&identity.name)).await? {
-        return engine.empty(&registry.object().image, &data).await;
+        return engine.empty(&registry.object().image, &data, &identity.name, &identity.checkout).await;
     }
     // Its container is gone; any image of ours has a shell.
     match engine.all::<Image>(&Mark::made_here()).await?.first() {
-        Some(image) => engine.empty(&image.object().id, &data).await,
+        Some(image) => engine.empty(&image.object().id, &data, &identity.name, &identity.checkout).await,
         None => Ok(()),
     }
+}
+
+/// Makes sure that an engine is the one that what is on record is in: another one knows nothing of it.
+///
+/// # Errors
+/// [`Error::Refused`], with both ways out.
+pub(super) async fn expect_engine(record: &Record, engine: &Engine, home: &Home) -> Result<()> {
+    of(record, engine, home).await.map(drop)
 }
 
 /// What all that is ours is called, if anything may be there.

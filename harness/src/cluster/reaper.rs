@@ -255,6 +255,7 @@ async fn remove(
     let mut record = alone.change.record()?;
     if is_there(home, &record) {
         let engine = Engine::connect(tools, settings).await?;
+        kind::expect_engine(&record, &engine, home).await?;
         // The cluster takes its namespaces along; containers of killed scenarios have to go one by one.
         super::sweep_leavings(home, &engine, None).await?;
         if data_too {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::home::Home;
 use crate::error::{Error, Result};
 use crate::files::{read_json, write_json};
-use crate::lock::{Lock, Mode, holders};
+use crate::lock::{Lock, Mode, holders, kept_by};
 use crate::process::Process;
 
 /// What stands for a run where a developer works: nobody ends that Tilt but the developer.
@@ -61,22 +61,34 @@ pub fn note(home: &Home, running: &Running) -> Result<()> {
     write_json(&home.tilt(), running)
 }
 
-/// Ends the Tilt of a cluster, if one runs; only under the lock `change`.
+/// Ends the Tilt of a cluster, if one runs, noted or not; only under the lock `change`.
 ///
 /// # Errors
 /// [`Error::Deadline`] when it does not end, even when it is killed.
 pub async fn end(home: &Home) -> Result<()> {
-    let Some(running) = running(home)? else { return Ok(()) };
-    tracing::info!("ending Tilt ({})", running.process);
+    let lock = home.tilt_lock();
+    if Lock::try_take(&lock, Mode::Exclusive)?.is_some() {
+        return Ok(());
+    }
+    // A note that cannot be read, or is of one that ended, says nothing of who keeps the lock now: Tilt was killed and what
+    // it started goes on, or whoever started it was killed before it was noted.
+    let noted: Option<Running> = read_json(&home.tilt(), "cargo stack clean").ok().flatten();
+    let noted = noted.map(|noted| noted.process).filter(Process::lives);
     for signal in [Signal::TERM, Signal::KILL] {
-        // Gone already: what it started holds the lock, and ends with it.
-        running.process.signal(signal);
-        if Lock::take(&home.tilt_lock(), Mode::Exclusive, END).await.is_ok() {
+        let processes = match &noted {
+            Some(process) if signal == Signal::TERM => vec![process.clone()],
+            _ => kept_by(&lock),
+        };
+        for process in processes {
+            tracing::info!("ending Tilt ({process})");
+            process.signal(signal);
+        }
+        if Lock::take(&lock, Mode::Exclusive, END).await.is_ok() {
             return Ok(());
         }
     }
     Err(Error::refused(
-        format!("Tilt does not end: {} is held by {}", home.tilt_lock().display(), holders(&home.tilt_lock())),
-        format!("kill -9 {}", running.process.pid),
+        format!("Tilt does not end: {} is held by {}", lock.display(), holders(&lock)),
+        "end what holds it, and run the same command again",
     ))
 }

@@ -116,18 +116,15 @@ impl Start<'_> {
         command.as_std_mut().process_group(0);
         let mut child = command.spawn().map_err(Error::io("start tilt"))?;
         drop((command, lock));
-        let process = process_of(&child)?;
-        tilt::note(
-            self.home,
-            &tilt::Running {
-                process,
-                run: run.id.clone(),
-                tree: tree.clone(),
-                config: config.clone(),
-                log: log.clone(),
-                by: None,
-            },
-        )?;
+        let noted = process_of(&child).and_then(|process| {
+            let (tree, config, log) = (tree.clone(), config.clone(), log.clone());
+            tilt::note(self.home, &tilt::Running { process, run: run.id.clone(), tree, config, log, by: None })
+        });
+        if let Err(error) = noted {
+            // Nobody would know of it.
+            let _ = child.kill().await;
+            return Err(error);
+        }
         let work = async {
             Reader::new(HUD)?.answers("/", ANSWER).await?;
             let view = View::open(&config).await?;
@@ -165,16 +162,20 @@ impl Start<'_> {
         let mut terminated = signal(SignalKind::terminate()).map_err(Error::io("listen for SIGTERM"))?;
         let mut child = command.spawn().map_err(Error::io("start tilt"))?;
         drop((command, lock));
-        let nowhere = PathBuf::new();
-        let running = tilt::Running {
-            process: process_of(&child)?,
-            run: tilt::BY_HAND.to_owned(),
-            tree: self.project.root.clone(),
-            config: nowhere.clone(),
-            log: nowhere,
-            by: Some(Process::this()),
+        let noted = process_of(&child).and_then(|process| {
+            let (nowhere, by) = (PathBuf::new(), Some(Process::this()));
+            let (run, tree) = (tilt::BY_HAND.to_owned(), self.project.root.clone());
+            let running = tilt::Running { process, run, tree, config: nowhere.clone(), log: nowhere, by };
+            tilt::note(self.home, &running).map(|()| running)
+        });
+        let running = match noted {
+            Ok(running) => running,
+            Err(error) => {
+                // Nobody would know of it.
+                let _ = child.kill().await;
+                return Err(error);
+            }
         };
-        tilt::note(self.home, &running)?;
         drop((change, used));
         let by_terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
         loop {

@@ -116,10 +116,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Command`] when the engine refuses.
-    pub async fn empty(&self, image: &str, folder: &Path) -> Result<()> {
+    pub async fn empty(&self, image: &str, folder: &Path, owner: &str, checkout: &Path) -> Result<()> {
         let mount = format!("{}:/folder", folder.display());
-        let docker =
-            self.docker()?.args(["run", "--rm", "--network", "none", "--volume", &mount, "--entrypoint", "sh"]);
+        let docker = self.docker()?.args(["run", "--rm", "--network", "none", "--volume", &mount]);
+        // Killed, it goes on: so it carries the mark by which it is found, and removed.
+        let docker = docker.args(labels(owner, checkout)).args(["--entrypoint", "sh"]);
         docker.args([image, "-c", "find /folder -mindepth 1 -delete"]).run().await.map(drop)
     }
 

@@ -12,6 +12,9 @@ use super::owned::Object;
 pub struct Container {
     /// Its identity, which no other container ever has.
     pub id: String,
+    /// Its name, after a slash.
+    #[serde(default)]
+    pub name: String,
     /// Whether it runs.
     pub state: ContainerState,
     /// The identity of what it runs.
