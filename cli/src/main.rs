@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use harness::cluster::{Home, Phase, ReleaseRecord, holders, reaper};
+use harness::cluster::{Home, Phase, ReleaseRecord, reaper};
 use harness::events::{self, Show};
 use harness::fixture::Fixtures;
 use harness::folders::{self, Marker};
@@ -369,7 +369,7 @@ fn status(settings: &Settings) -> Result<ExitCode> {
         if let Some(identity) = &record.identity {
             say!("  named:    {}, in the engine {}", identity.name, identity.engine);
         }
-        let users = record.turns.living().map_or_else(|| holders(&home.use_lock()), ToString::to_string);
+        let users = record.turns.living().map_or_else(|| home.users(), ToString::to_string);
         say!("  release:  {release}\n  users:    {users}\n  kubectl:  --kubeconfig {}", home.kubeconfig().display());
         say!("  log:      {} (of the process that removes it)", home.reaper_log().display());
     }

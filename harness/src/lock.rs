@@ -1,8 +1,9 @@
-//! Lock files that processes share: flock, never unlinked, never converted.
+//! Lock files that processes share: flock, never converted, unlinked by an uninstall alone.
 //!
 //! A conversion drops the lock before it takes the other kind, and an unlinked file is another
-//! lock for the next comer (both measured); so each holding is a descriptor of its own, and a
-//! dead process's locks are dropped by the kernel.
+//! lock for the next comer (both measured); so each holding is a descriptor of its own, whoever got
+//! the lock of a file that is no more begins again, and a dead process's locks are dropped by the
+//! kernel.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -44,16 +45,30 @@ impl Lock {
     /// # Errors
     /// [`Error::Io`] when the file cannot be opened.
     pub fn try_take(path: &Path, mode: Mode) -> Result<Option<Self>> {
-        let file = open(path)?;
         let operation = match mode {
             Mode::Exclusive => FlockOperation::NonBlockingLockExclusive,
             Mode::Shared => FlockOperation::NonBlockingLockShared,
         };
-        match flock(&file, operation) {
-            Ok(()) => Ok(Some(Self { file, path: path.to_owned() })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(Error::io(format!("lock {}", path.display()))(error.into())),
+        loop {
+            let file = open(path)?;
+            match flock(&file, operation) {
+                Ok(()) => {
+                    let lock = Self { file, path: path.to_owned() };
+                    if lock.is_the_one() {
+                        return Ok(Some(lock));
+                    }
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+                Err(error) => return Err(Error::io(format!("lock {}", path.display()))(error.into())),
+            }
         }
+    }
+
+    /// Whether its file is the one of its path: an uninstall removes it, and who waited for it then has another one than
+    /// whoever comes next.
+    fn is_the_one(&self) -> bool {
+        let inode = |data: std::io::Result<std::fs::Metadata>| data.ok().map(|data| (data.dev(), data.ino()));
+        inode(self.file.metadata()) == inode(self.path.metadata())
     }
 
     /// Waits for the lock, woken by the kernel; after half a second it is said for whom and for what.
@@ -71,6 +86,16 @@ impl Lock {
     /// # Errors
     /// [`Error::Deadline`] after `limit`, saying who holds the first.
     pub async fn take_any(paths: &[PathBuf], mode: Mode, limit: Duration) -> Result<Self> {
+        let until = tokio::time::Instant::now() + limit;
+        loop {
+            let lock = Self::telling(paths, mode, until.saturating_duration_since(tokio::time::Instant::now())).await?;
+            if lock.is_the_one() {
+                return Ok(lock);
+            }
+        }
+    }
+
+    async fn telling(paths: &[PathBuf], mode: Mode, limit: Duration) -> Result<Self> {
         let mut taking = std::pin::pin!(Self::any(paths, mode, limit));
         // A short wait is nothing to talk about.
         if let Ok(taken) = tokio::time::timeout(QUIET, &mut taking).await {
@@ -145,13 +170,16 @@ impl Lock {
 }
 
 fn open(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(Error::io(format!("open the lock {}", path.display())))
+    let open = || OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
+    let opened = match (open(), path.parent()) {
+        // Its folder went with an uninstall, while somebody waited.
+        (Err(error), Some(folder)) if error.kind() == std::io::ErrorKind::NotFound => {
+            crate::run::private_folder(folder)?;
+            open()
+        }
+        (opened, _) => opened,
+    };
+    opened.map_err(Error::io(format!("open the lock {}", path.display())))
 }
 
 /// Who holds a lock: what the holder wrote, and the processes that the kernel lists.
@@ -282,6 +310,24 @@ mod tests {
         drop(writer);
         child.await.unwrap().unwrap();
         Lock::take(&path, Mode::Exclusive, Duration::from_secs(5)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_waited_for_a_file_that_is_no_more_begins_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("home");
+        std::fs::create_dir(&home).unwrap();
+        let path = home.join("lock");
+        let held = Lock::try_take(&path, Mode::Exclusive).unwrap().unwrap();
+        let waiter = tokio::spawn({
+            let path = path.clone();
+            async move { Lock::take(&path, Mode::Exclusive, Duration::from_secs(5)).await }
+        });
+        tokio::task::yield_now().await;
+        crate::folders::remove(&home).unwrap();
+        drop(held);
+        let _lock = waiter.await.unwrap().unwrap();
+        assert!(Lock::try_take(&path, Mode::Shared).unwrap().is_none(), "the next comer has another lock");
     }
 
     #[test]

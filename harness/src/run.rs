@@ -8,6 +8,10 @@ use crate::process::Process;
 use crate::project::Project;
 use crate::settings::Settings;
 
+/// How the name of a process's folder begins.
+const SCRATCH: &str = "process-";
+/// The folder in it of what goes with the process.
+const TEMPORARY: &str = "tmp";
 /// What mends a record in a run's folder.
 pub const MENDS: &str = "start the run anew: its folder is its own";
 
@@ -48,6 +52,26 @@ impl Run {
     pub fn all(settings: &Settings) -> Result<PathBuf> {
         Ok(settings.run_dir.get()?.unwrap_or_else(|| settings.state_root.join("runs")))
     }
+}
+
+/// The folder of a process's temporary files, in that of its run.
+pub(crate) fn temporary(run: &Path, process: u32) -> PathBuf {
+    scratch(run, process).join(TEMPORARY)
+}
+
+/// The folder of a process's own files, in that of its run.
+pub(crate) fn scratch(run: &Path, process: u32) -> PathBuf {
+    run.join(format!("{SCRATCH}{process}"))
+}
+
+/// Removes the temporary files of a run's processes, which have ended.
+///
+/// # Errors
+/// [`Error::Io`] when they cannot be removed.
+pub(crate) fn remove_temporary(run: &Path) -> Result<()> {
+    let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
+    let scratch = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(SCRATCH));
+    scratch.map(|entry| entry.path().join(TEMPORARY)).try_for_each(|folder| folders::remove(&folder))
 }
 
 /// Makes a folder that only its owner can enter.

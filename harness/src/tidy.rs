@@ -7,17 +7,29 @@ use std::time::{Duration, SystemTime};
 
 use crate::descriptor::{BUILT, OWNER_LABEL};
 use crate::engine::{Engine, Image, Mark, Owned};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::files::{read_json, write_json};
+use crate::lock::{Lock, Mode};
 use crate::run::Run;
 use crate::settings::Settings;
 use crate::{folders, release};
 
+/// The file, in the folder of state, with the IDs of images that were built here.
+pub(crate) const BUILT_HERE: &str = "images.json";
+/// The lock on it.
+pub(crate) const BUILT_HERE_LOCK: &str = "images.lock";
+/// How long another process may take with it.
+const NOTED: Duration = Duration::from_secs(30);
 /// How many builds of an image stay, so that going back an edit or two builds nothing.
 const BUILDS: usize = 3;
 /// How many runs stay, whatever their age.
 const RUNS: usize = 10;
+/// How many staged charts stay, whatever their age.
+const CHARTS: usize = 20;
 /// How old charts and runs get.
 const AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How old charts get that are not among the newest: as long as a run that deploys them may take.
+const USED: Duration = Duration::from_secs(2 * 3600);
 
 /// Removes what nobody will ask for again; never anything that a process uses.
 ///
@@ -25,9 +37,44 @@ const AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The first error; what could be removed is gone.
 pub async fn run(engine: &Engine, settings: &Settings) -> Result<()> {
     let now = SystemTime::now();
-    let old =
-        |changed: Option<SystemTime>| changed.and_then(|at| now.duration_since(at).ok()).is_some_and(|age| age > AGE);
-    images(engine).await.and(runs(settings, &old)).and(charts(&settings.cache_root, &old))
+    let older = |changed: Option<SystemTime>, than: Duration| {
+        changed.and_then(|at| now.duration_since(at).ok()).is_some_and(|age| age > than)
+    };
+    let images = images(engine, &settings.state_root).await;
+    images.and(runs(settings, &older)).and(charts(&settings.cache_root, &older))
+}
+
+/// Notes the images that are named after a registry of ours, which runs at this address: built here, by us. What carries such
+/// a name when another registry is there may be anybody's.
+///
+/// # Errors
+/// [`Error::Command`] when the engine does not say which there are; [`Error::Damaged`] when somebody else wrote the record.
+pub async fn note(engine: &Engine, state_root: &Path, registry: &str) -> Result<()> {
+    let start = format!("{registry}/");
+    let mut found = BTreeSet::new();
+    for title in titles() {
+        let all = engine.all::<Image>(&Mark::titled(&title)).await?;
+        let named = all.iter().filter(|image| image.object().names().any(|name| name.starts_with(&start)));
+        found.extend(named.map(|image| image.object().id.clone()));
+    }
+    change(state_root, |noted| noted.extend(found)).await
+}
+
+/// The IDs of the images that were built here.
+///
+/// # Errors
+/// [`Error::Damaged`] when somebody else wrote the record.
+pub fn built_here(state_root: &Path) -> Result<BTreeSet<String>> {
+    let path = state_root.join(BUILT_HERE);
+    Ok(read_json(&path, &format!("rm {}", path.display()))?.unwrap_or_default())
+}
+
+async fn change(state_root: &Path, edit: impl FnOnce(&mut BTreeSet<String>)) -> Result<()> {
+    let _lock = Lock::take(&state_root.join(BUILT_HERE_LOCK), Mode::Exclusive, NOTED).await?;
+    let before = built_here(state_root)?;
+    let mut noted = before.clone();
+    edit(&mut noted);
+    if noted == before { Ok(()) } else { write_json(&state_root.join(BUILT_HERE), &noted) }
 }
 
 /// Whether a name is one that our builds give: below our own host, or in a registry beside a cluster on this machine.
@@ -45,9 +92,13 @@ pub fn titles() -> impl Iterator<Item = String> {
     BUILT.iter().flat_map(|image| [format!("jetscale-{}", image.name), format!("jetscale-{}-dev", image.name)])
 }
 
-async fn images(engine: &Engine) -> Result<()> {
+async fn images(engine: &Engine, state_root: &Path) -> Result<()> {
+    let built_here = built_here(state_root)?;
+    let mut gone = BTreeSet::new();
     for title in titles() {
-        let all = engine.all::<Image>(&Mark::titled(&title)).await?;
+        let mut all = engine.all::<Image>(&Mark::titled(&title)).await?;
+        // Somebody who builds by hand gives the same title.
+        all.retain(|image| built_here.contains(&image.object().id));
         let ports: BTreeSet<u16> = all.iter().flat_map(|image| image.object().names()).filter_map(port).collect();
         let mut live = BTreeSet::new();
         for port in ports {
@@ -56,10 +107,13 @@ async fn images(engine: &Engine) -> Result<()> {
             }
         }
         for image in former(all, &live) {
-            image.remove_if_unused(is_ours).await?;
+            let id = image.object().id.clone();
+            if image.remove_if_unused(is_ours).await? {
+                gone.insert(id);
+            }
         }
     }
-    Ok(())
+    change(state_root, |noted| noted.retain(|id| !gone.contains(id))).await
 }
 
 /// The images that no registry serves any more, and in each registry all but the newest builds.
@@ -79,29 +133,32 @@ fn former(mut all: Vec<Owned<Image>>, live: &BTreeSet<u16>) -> Vec<Owned<Image>>
     all
 }
 
-fn runs(settings: &Settings, old: &dyn Fn(Option<SystemTime>) -> bool) -> Result<()> {
-    // A folder that a setting names is its owner's to tidy.
+/// Whether something of this time is older than that.
+type Older<'a> = &'a dyn Fn(Option<SystemTime>, Duration) -> bool;
+
+fn runs(settings: &Settings, older: Older<'_>) -> Result<()> {
+    let mut all = folders::marked_in(&Run::all(settings)?)?;
+    all.retain(|run| !run.marker.process.lives());
+    // Temporary files go with their process; one that was killed left them.
+    all.iter().try_for_each(|run| crate::run::remove_temporary(run.path()))?;
+    // The rest of a folder that a setting names is its owner's to tidy.
     if settings.run_dir.get()?.is_some() {
         return Ok(());
     }
-    let mut all = folders::marked_in(&Run::all(settings)?)?;
     all.sort_by_key(|run| std::cmp::Reverse(run.changed()));
-    for run in all.into_iter().skip(RUNS) {
-        if old(run.changed()) && !run.marker.process.lives() {
-            run.remove()?;
-        }
-    }
-    Ok(())
+    all.into_iter().skip(RUNS).filter(|run| older(run.changed(), AGE)).try_for_each(folders::Marked::remove)
 }
 
-fn charts(cache: &Path, old: &dyn Fn(Option<SystemTime>) -> bool) -> Result<()> {
+fn charts(cache: &Path, older: Older<'_>) -> Result<()> {
     let folder = cache.join(release::STAGED);
-    let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(()) };
-    for entry in entries {
-        let entry = entry.map_err(Error::io(format!("list {}", folder.display())))?;
-        // Whoever stages them again says so by their time.
-        if old(entry.metadata().and_then(|data| data.modified()).ok()) {
-            folders::remove(&entry.path())?;
+    let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    // Whoever stages them again says so by their time.
+    let time = |entry: &std::fs::DirEntry| entry.metadata().and_then(|data| data.modified()).ok();
+    let mut all: Vec<_> = entries.map(|entry| (time(&entry), entry.path())).collect();
+    all.sort_by_key(|(changed, _)| std::cmp::Reverse(*changed));
+    for (place, (changed, path)) in all.into_iter().enumerate() {
+        if older(changed, if place < CHARTS { AGE } else { USED }) {
+            folders::remove(&path)?;
         }
     }
     Ok(())

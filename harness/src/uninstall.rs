@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::cluster::{Home, reaper};
 use crate::engine::{Engine, Image, Mark, uninstall_hint};
 use crate::error::{Error, Result};
+use crate::run::Run;
 use crate::settings::Settings;
 use crate::tools::Tools;
 use crate::{folders, release, tidy};
@@ -13,7 +14,16 @@ use crate::{folders, release, tidy};
 /// What the cache holds, each made by us.
 const CACHES: [&str; 6] = ["base-images", release::STAGED, "go", "host-packages.lock", "target", "tools"];
 /// What the state holds beside the clusters' folders, each made by us.
-const STATE: [&str; 5] = ["runs", "setup", "mutants", "engine.json", "kind-network"];
+const STATE: [&str; 8] = [
+    "setup",
+    "preview",
+    "mutants",
+    "engine.json",
+    "engine.lock",
+    "kind-network",
+    tidy::BUILT_HERE,
+    tidy::BUILT_HERE_LOCK,
+];
 
 /// What was done.
 #[derive(Debug, Default)]
@@ -38,9 +48,17 @@ pub async fn run(settings: &Settings, wait: Option<Duration>) -> Result<Uninstal
     for home in Home::all(&settings.state_root)? {
         match reaper::clean(&home, settings, wait).await {
             Ok(removed) => {
-                // The lock files go last, and only where nobody can wait for them: nobody knows the folder any more.
-                folders::remove(&home.folder)?;
                 done.removed.extend(removed);
+                let name = home.record().ok().and_then(|record| record.identity).map(|identity| identity.name);
+                match name {
+                    // The record knows its name, which is its proof.
+                    Some(name) => {
+                        let why = "a container that is not ours is on it".to_owned();
+                        done.left.push((format!("the network {name}"), why));
+                    }
+                    // The lock files go last: who waits for one begins again.
+                    None => folders::remove(&home.folder)?,
+                }
             }
             Err(error) => done.left.push((format!("the cluster {}", home.name), error.to_string())),
         }
@@ -53,7 +71,7 @@ pub async fn run(settings: &Settings, wait: Option<Duration>) -> Result<Uninstal
     let tools = Tools::new(settings);
     match Engine::connect(&tools, settings).await {
         Ok(engine) => {
-            let count = remove_images(&engine, &mut done).await?;
+            let count = remove_images(&engine, &settings.state_root, &mut done).await?;
             if count > 0 {
                 done.removed.push(format!("{count} images"));
             }
@@ -63,16 +81,27 @@ pub async fn run(settings: &Settings, wait: Option<Duration>) -> Result<Uninstal
     done.hint = uninstall_hint(settings);
     tools.unlink_buildx()?;
     remove_all(&settings.cache_root, &CACHES, "cache", &mut done)?;
+    remove_runs(&settings.state_root.join("runs"), &mut done)?;
+    // Where a setting says it, if it does.
+    remove_runs(&Run::all(settings)?, &mut done)?;
     remove_all(&settings.state_root, &STATE, "state", &mut done)?;
     Ok(done)
 }
 
-async fn remove_images(engine: &Engine, done: &mut Uninstalled) -> Result<usize> {
+async fn remove_images(engine: &Engine, state_root: &Path, done: &mut Uninstalled) -> Result<usize> {
     let mut count = 0;
+    let built_here = tidy::built_here(state_root)?;
+    // A recipe's mark stands for itself; a title is given by whoever builds by hand, too.
+    let is_proven = |mark: &Mark, image: &Image| *mark == Mark::made_here() || built_here.contains(&image.id);
     let marks = std::iter::once(Mark::made_here()).chain(tidy::titles().map(|title| Mark::titled(&title)));
     for mark in marks {
         for image in engine.all::<Image>(&mark).await? {
             let name = image.object().names().next().unwrap_or(&image.object().id).to_owned();
+            if !is_proven(&mark, image.object()) {
+                let why = format!("nothing says that it was built here: docker image rm {name}, if nobody needs it");
+                done.left.push((format!("image {name}"), why));
+                continue;
+            }
             match image.remove_if_unused(tidy::is_ours).await? {
                 true => count += 1,
                 false => done.left.push((
@@ -83,6 +112,23 @@ async fn remove_images(engine: &Engine, done: &mut Uninstalled) -> Result<usize>
         }
     }
     Ok(count)
+}
+
+/// Removes the folders of runs that have ended.
+fn remove_runs(folder: &Path, done: &mut Uninstalled) -> Result<()> {
+    let mut any = false;
+    for run in folders::marked_in(folder)? {
+        if run.marker.process.lives() {
+            done.left.push((run.path().display().to_string(), format!("{} goes on", run.marker.holds)));
+        } else {
+            any = true;
+            run.remove()?;
+        }
+    }
+    if any {
+        done.removed.push(format!("runs in {}", folder.display()));
+    }
+    folders::remove_if_empty(folder)
 }
 
 /// Removes entries of a folder of ours, and the folder itself if nothing else is in it.

@@ -99,14 +99,17 @@ fn processes() -> Vec<String> {
     texts.collect()
 }
 
-/// The files below a folder, but for locks, which are never unlinked.
+/// The files below a folder, but for locks, which are never unlinked, and the record of the images that stay.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if entry.file_type().unwrap().is_dir() {
             found.extend(files(&path));
-        } else if path.extension().is_none_or(|end| end != "lock") && folder.file_name() != Some("slots".as_ref()) {
+        } else if path.extension().is_none_or(|end| end != "lock")
+            && folder.file_name() != Some("slots".as_ref())
+            && !path.ends_with("images.json")
+        {
             found.push(path);
         }
     }

@@ -166,6 +166,11 @@ impl Use {
     }
 }
 
+/// Waits until nobody uses what is there, and lets others use it again at once.
+pub(super) async fn everyone_out(home: &Home, limit: Duration) -> Result<()> {
+    Lock::take(&home.use_lock(), Mode::Exclusive, limit).await.map(drop)
+}
+
 pub(super) fn in_use(home: &Home, by: &str) -> Error {
     Error::refused(format!("{} is in use by {by}", home.name), "cargo stack clean --wait, to wait for them")
 }

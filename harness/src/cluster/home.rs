@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::record::Record;
 use crate::error::{Error, Result};
 use crate::files::{read_json, write_json};
+use crate::lock::holders;
 use crate::project::Project;
 use crate::run::private_folder;
 use crate::settings::Settings;
@@ -65,13 +66,18 @@ impl Home {
     }
 
     /// The path of the lock `change`.
-    pub fn change_lock(&self) -> PathBuf {
+    pub(super) fn change_lock(&self) -> PathBuf {
         self.path("change.lock")
     }
 
     /// The path of the lock `use`: shared while a process runs scenarios, exclusive to want everyone out.
-    pub fn use_lock(&self) -> PathBuf {
+    pub(super) fn use_lock(&self) -> PathBuf {
         self.path("use.lock")
+    }
+
+    /// Who uses it now, for people to read.
+    pub fn users(&self) -> String {
+        holders(&self.use_lock())
     }
 
     /// The path of the lock for deploying the same content again, which changes nothing and so leaves `change` alone.

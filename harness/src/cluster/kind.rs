@@ -23,6 +23,8 @@ const NODE_READY: Duration = Duration::from_secs(120);
 const ANSWER: Duration = Duration::from_secs(90);
 /// How long to wait between two questions to a cluster that does not answer: nothing tells when it does.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How long the engine may take to do what a client asked that was killed.
+const LATE: Duration = Duration::from_secs(2);
 /// The network that kind puts its nodes on (kind's own variable; it takes one that is there as it is).
 const NETWORK: &str = "KIND_EXPERIMENTAL_DOCKER_NETWORK";
 
@@ -53,14 +55,23 @@ pub async fn ensure(change: &Change<'_>, home: &Home, record: &mut Record, wants
             }
         },
         // Whoever made it was killed, and so was whoever used it.
-        Phase::Creating => drop(delete_node(&change.alone().await?, record, engine, &identity).await?),
+        Phase::Creating => {
+            delete_node(&change.alone().await?, record, engine, &identity).await?;
+            // kind's, which held `change` and has ended: it waits for its file in vain, whoever left it.
+            crate::files::remove_file(&home.kubeconfig().with_extension("lock"))?;
+        }
         Phase::Absent => {}
     }
-    if engine.container(&node).await?.is_some() {
-        return Err(Error::refused(
-            format!("a container named {node} exists, and nothing proves that it is ours"),
-            format!("docker rm --force --volumes {node}, if nobody needs it"),
-        ));
+    match engine.look::<Container>(&node, &Mark::kind(&identity.name)).await? {
+        Seen::Gone => {}
+        // Of a run that was killed: the engine made it after we looked.
+        Seen::Ours(late) if identity.has_nonce() => late.remove().await?,
+        Seen::Ours(_) | Seen::Foreign(_) => {
+            return Err(Error::refused(
+                format!("a container named {node} exists, and nothing proves that it is ours"),
+                format!("docker rm --force --volumes {node}, if nobody needs it"),
+            ));
+        }
     }
     // Both to their end, so that a recipe is not cut off because kind is missing.
     let (kind, image) = tokio::join!(tools.require(&[Tool::Kind]), node_image::ensure(wants));
@@ -193,14 +204,13 @@ pub(super) async fn delete(
     home: &Home,
 ) -> Result<Vec<String>> {
     let Some(identity) = of(record, engine, home).await? else { return Ok(Vec::new()) };
-    let mut removed = Vec::new();
-    // The registry, and what a killed process had asked of the engine.
-    for container in engine.all::<Container>(&Mark::owner(&identity.name)).await? {
-        let name = container.object().name.trim_start_matches('/').to_owned();
-        container.remove().await?;
-        removed.push(format!("the container {name}"));
+    let was_killed = record.cluster == Phase::Creating;
+    let mut removed = delete_all(alone, record, engine, &identity).await?;
+    if was_killed || removed.is_empty() {
+        // What a killed client had asked for, the engine may make after we looked; nothing tells when it will not any more.
+        tokio::time::sleep(LATE).await;
+        removed.extend(delete_all(alone, record, engine, &identity).await?);
     }
-    removed.extend(delete_node(alone, record, engine, &identity).await?);
     // Asked again: what was gone is gone only if it was this engine that said so.
     identity.expect_engine(&engine.id().await?, home)?;
     if let Seen::Ours(_) = engine.look::<Network>(&identity.name, &Mark::owner(&identity.name)).await? {
@@ -208,6 +218,34 @@ pub(super) async fn delete(
         return Ok(removed);
     }
     record.identity = None;
+    Ok(removed)
+}
+
+/// The address on this host of the registry beside a cluster, if it runs.
+pub(super) async fn registry(identity: &Identity, engine: &Engine) -> Result<Option<String>> {
+    let name = artifacts::container_name(&identity.name);
+    match engine.look::<Container>(&name, &Mark::owner(&identity.name)).await? {
+        Seen::Ours(registry) if registry.object().state.running => {
+            artifacts::Registry::address(engine, &identity.name).await.map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+async fn delete_all(
+    alone: &Alone<'_>,
+    record: &mut Record,
+    engine: &Engine,
+    identity: &Identity,
+) -> Result<Vec<String>> {
+    let mut removed = Vec::new();
+    // The registry, and whatever else carries our mark.
+    for container in engine.all::<Container>(&Mark::owner(&identity.name)).await? {
+        let name = container.object().name.trim_start_matches('/').to_owned();
+        container.remove().await?;
+        removed.push(format!("the container {name}"));
+    }
+    removed.extend(delete_node(alone, record, engine, identity).await?);
     Ok(removed)
 }
 
@@ -223,7 +261,10 @@ pub(super) async fn empty_registry(record: &Record, engine: &Engine, home: &Home
     let Some(identity) = of(record, engine, home).await? else { return Ok(()) };
     let registry = artifacts::container_name(&identity.name);
     if let Seen::Ours(registry) = engine.look::<Container>(&registry, &Mark::owner(&identity.name)).await? {
-        return engine.empty(&registry.object().image, &data, &identity.name, &identity.checkout).await;
+        let image = registry.object().image.clone();
+        // What serves a folder that is emptied would say that it holds what is gone.
+        registry.remove().await?;
+        return engine.empty(&image, &data, &identity.name, &identity.checkout).await;
     }
     // Its container is gone; any image of ours has a shell.
     match engine.all::<Image>(&Mark::made_here()).await?.first() {

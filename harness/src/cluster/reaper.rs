@@ -11,14 +11,14 @@ use rustix::process::{Signal, setsid};
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{Signal as Woken, SignalKind, signal};
 
-use super::hold::{Alone, Change, in_use};
+use super::hold::{Alone, Change, everyone_out, in_use};
 use super::home::Home;
 use super::record::Record;
 use super::{kind, tilt};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::{read_json, write_json};
-use crate::lock::{Lock, Mode, holders};
+use crate::lock::{Lock, Mode};
 use crate::process::Process;
 use crate::settings::Settings;
 use crate::tools::{ChildKind, Environment, Tools};
@@ -30,7 +30,7 @@ const GAP: Duration = Duration::from_secs(15);
 /// How long it waits before it tries again what did not succeed, at first and at most: nothing tells when an engine is
 /// back.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
-/// How long it goes on trying.
+/// How long it goes on trying while nothing succeeds.
 const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 /// How long `cargo stack dev` may take to end once its Tilt has.
 const DEV_ENDS: Duration = Duration::from_secs(20);
@@ -160,7 +160,7 @@ async fn reap(home: &Home, settings: &Settings) -> Result<()> {
     reaper.label("the reaper");
     write_json(&home.reaper(), &Running { process: Process::this(), built: built() })?;
     let tools = Tools::new(settings);
-    let began = tokio::time::Instant::now();
+    let mut failing_since = None;
     let mut pause = AGAIN.0;
     loop {
         // An engine that is away for a while, a full disk: the cluster still has to go.
@@ -171,9 +171,12 @@ async fn reap(home: &Home, settings: &Settings) -> Result<()> {
                 drop(change);
                 return Ok(());
             }
-            Ok(None) => pause = AGAIN.0,
-            Err(error) if began.elapsed() > GIVE_UP => return Err(error),
+            Ok(None) => (pause, failing_since) = (AGAIN.0, None),
             Err(error) => {
+                let since = *failing_since.get_or_insert_with(tokio::time::Instant::now);
+                if since.elapsed() > GIVE_UP {
+                    return Err(error);
+                }
                 tracing::warn!("{}; tried again in {pause:.0?}", error.report());
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
@@ -192,8 +195,9 @@ async fn watch<'a>(
     tools: &Tools,
     woken: &mut Woken,
 ) -> Result<Option<Change<'a>>> {
+    end_left_over(home).await?;
     // Blocks while anybody runs scenarios, or provisions.
-    drop(Lock::take(&home.use_lock(), Mode::Exclusive, FOR_EVER).await?);
+    everyone_out(home, FOR_EVER).await?;
     let change = Change::take(home, "the reaper looks", FOR_EVER).await?;
     let before = change.record()?;
     if let Some(turn) = before.turns.living() {
@@ -207,7 +211,11 @@ async fn watch<'a>(
         return Ok(Some(change));
     }
     drop(change);
-    let tidied = async { crate::tidy::run(&Engine::connect(tools, settings).await?, settings).await };
+    let tidied = async {
+        let engine = Engine::connect(tools, settings).await?;
+        note_images(&before, &engine, settings).await?;
+        crate::tidy::run(&engine, settings).await
+    };
     if let Err(error) = tidied.await {
         tracing::warn!("what piles up was not removed: {}", error.report());
     }
@@ -237,6 +245,21 @@ async fn watch<'a>(
     Ok(Some(change))
 }
 
+/// Waits for the end of a `cargo stack dev`; killed, it left a Tilt over, which keeps `use` and nobody needs.
+async fn end_left_over(home: &Home) -> Result<()> {
+    let by = {
+        let _change = Change::take(home, "the reaper looks", FOR_EVER).await?;
+        tilt::running(home)?.filter(|running| running.run == tilt::BY_HAND).and_then(|running| running.by)
+    };
+    let Some(by) = by else { return Ok(()) };
+    by.ended(FOR_EVER).await?;
+    let _change = Change::take(home, "the reaper ends a Tilt", FOR_EVER).await?;
+    match tilt::running(home)?.is_some_and(|running| running.is_left_over()) {
+        true => tilt::end(home).await,
+        false => Ok(()),
+    }
+}
+
 /// Whether anything of a cluster may be there.
 fn is_there(home: &Home, record: &Record) -> bool {
     record.identity.is_some() || record.cluster != super::Phase::Absent || home.registry_data().is_dir()
@@ -256,6 +279,10 @@ async fn remove(
     if is_there(home, &record) {
         let engine = Engine::connect(tools, settings).await?;
         kind::expect_engine(&record, &engine, home).await?;
+        // What cannot be noted is pruned by nobody; it is no reason to keep the rest.
+        if let Err(error) = note_images(&record, &engine, settings).await {
+            tracing::warn!("the images that were built here were not noted: {}", error.report());
+        }
         // The cluster takes its namespaces along; containers of killed scenarios have to go one by one.
         super::sweep_leavings(home, &engine, None).await?;
         if data_too {
@@ -273,6 +300,15 @@ async fn remove(
     Ok(removed)
 }
 
+/// Notes the images that are named after the registry beside a cluster, while that runs.
+async fn note_images(record: &Record, engine: &Engine, settings: &Settings) -> Result<()> {
+    let Some(identity) = &record.identity else { return Ok(()) };
+    match kind::registry(identity, engine).await? {
+        Some(address) => crate::tidy::note(engine, &settings.state_root, &address).await,
+        None => Ok(()),
+    }
+}
+
 /// `cargo stack clean`: the same at once, and with the registry's data; returns what there was.
 ///
 /// # Errors
@@ -286,10 +322,10 @@ pub async fn clean(home: &Home, settings: &Settings, wait: Option<Duration>) -> 
         None => Change::try_take(home, "cargo stack clean")?,
     };
     // Where others were waited for, one that still runs was left over.
-    end_by_hand(home, &change).await?;
+    end_by_hand(home, &change.record()?).await?;
     let alone = match wait {
         Some(limit) => change.alone_within(limit).await?,
-        None => change.try_alone()?.ok_or_else(|| in_use(home, &holders(&home.use_lock())))?,
+        None => change.try_alone()?.ok_or_else(|| in_use(home, &home.users()))?,
     };
     let record = change.record()?;
     if let Some(turn) = record.turns.living() {
@@ -304,12 +340,15 @@ pub async fn clean(home: &Home, settings: &Settings, wait: Option<Duration>) -> 
 }
 
 /// Ends the Tilt that a developer runs here, and waits for its `cargo stack dev`: who cleans means to end it.
-async fn end_by_hand(home: &Home, change: &Change<'_>) -> Result<()> {
+async fn end_by_hand(home: &Home, record: &Record) -> Result<()> {
     let Some(running) = tilt::running(home)?.filter(|running| running.run == tilt::BY_HAND) else { return Ok(()) };
+    // A run that is refused anyway ends nothing before.
+    if let Some(turn) = record.turns.living().filter(|turn| Some(&turn.by) != running.by.as_ref()) {
+        return Err(in_use(home, &turn.to_string()));
+    }
     tracing::info!("ending the Tilt that cargo stack dev runs ({})", running.process);
-    let used_by = change.record()?.turns.living().map(|turn| turn.by.clone());
     tilt::end(home).await?;
-    match used_by {
+    match running.by {
         Some(process) => process.ended(DEV_ENDS).await,
         None => Ok(()),
     }
@@ -335,7 +374,7 @@ async fn everyone_gone(home: &Home, limit: Duration) -> Result<Change<'_>> {
 /// [`Error::Refused`] when somebody uses it.
 pub async fn forget(home: &Home) -> Result<Option<String>> {
     let change = Change::try_take(home, "cargo stack clean --forget")?;
-    let alone = change.try_alone()?.ok_or_else(|| in_use(home, &holders(&home.use_lock())))?;
+    let alone = change.try_alone()?.ok_or_else(|| in_use(home, &home.users()))?;
     tilt::end(home).await?;
     let left = change.record().ok().and_then(|record| record.identity).map(|identity| identity.name);
     let watching = running(home)?;

@@ -53,6 +53,15 @@ pub fn running(home: &Home) -> Result<Option<Running>> {
     read_json(&home.tilt(), "cargo stack clean")
 }
 
+/// The Tilt that was noted last and lives, for those who do not hold `change`: it may end at any moment.
+///
+/// # Errors
+/// [`Error::Damaged`] when somebody else wrote the note.
+pub fn noted(home: &Home) -> Result<Option<Running>> {
+    let noted: Option<Running> = read_json(&home.tilt(), "cargo stack clean")?;
+    Ok(noted.filter(|noted| noted.process.lives()))
+}
+
 /// Notes a Tilt that was just started; only under the lock `change`.
 ///
 /// # Errors

@@ -67,6 +67,11 @@ impl Turns {
         self.0.iter().any(|turn| turn.run == run.id && turn.content.as_deref() == Some(content) && turn.is_on)
     }
 
+    /// The turn of a run that lives.
+    pub fn of(&self, run: &str) -> Option<&Turn> {
+        self.0.iter().find(|turn| turn.run == run && turn.by.lives())
+    }
+
     /// The first of these runs that lives.
     pub fn living(&self) -> Option<&Turn> {
         self.0.iter().find(|turn| turn.by.lives())
