@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::docker::inspect;
+use super::docker::{docker, inspect};
 use super::folders::NO_SOCKET;
 use super::kinds::LIMIT;
 use super::place::{IMAGES, Place, RELEASE, Seat};
@@ -112,10 +112,20 @@ pub async fn another_context_is_no_leave_to_forget(place: &Place) -> Shown {
     let Some(proxy) = Proxy::start(place, Answer::Another).await else { return Shown::Nothing(NO_SOCKET) };
     let seat = place.seat("one").await;
     let (registry, _) = seat.registry().await;
+    // What a killed scenario left: its lock's file, and a container that carries its name.
+    let owner = format!("jetscale-own-foreign-{}", std::process::id());
+    let owners = seat.state().join("jetscale-stack/clusters").join(seat.name().await).join("owners");
+    std::fs::write(owners.join(&owner), "").unwrap();
+    let left = super::planted::sleeper(&owner, &["--label", &format!("jetscale.ai/owner={owner}")]).await;
     let other = seat.clone().with("DOCKER_CONFIG", context(place, &proxy).await);
     let ran = other.stack(&["clean"]).run().await;
     nothing_was_forgotten(&seat, &registry, "cargo stack clean with another Docker context").await;
     ran.refuses("cargo stack clean with another Docker context", &["--forget"]);
+    let stays = inspect("container", &left).await.is_some();
+    if stays {
+        docker(&["rm", "--force", &left]).await;
+    }
+    assert!(!stays, "cargo stack clean with another Docker context forgot what a killed scenario left");
     "cargo stack clean refused, named --forget, and went on in the first context".into()
 }
 

@@ -1,6 +1,9 @@
 //! Folders: those that settings name, and the state folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use harness::folders::{Marker, make_marked};
+use harness::process::Process;
 
 use super::docker::{Heard, run, tool};
 use super::place::{CHARTS, IMAGES, Place, RELEASE};
@@ -48,21 +51,37 @@ pub async fn an_uninstall_stays_within_its_own_folders(place: &Place) -> Shown {
     let seat = place.seat("one").await.with("DOCKER_HOST", &proxy.address);
     let seat = seat.with("XDG_CACHE_HOME", place.path("cache").to_string_lossy());
     let seat = seat.with("DOCKER_CONFIG", place.path("docker").to_string_lossy());
-    for folder in ["docker", "cache/jetscale-stack/charts", "one/state/jetscale-stack/runs"] {
+    for folder in ["docker", "cache/jetscale-stack/charts", "one/state/jetscale-stack/setup"] {
         std::fs::create_dir_all(place.path(folder)).unwrap();
     }
     for folder in ["elsewhere", "one/state/a-strangers", "one/runs/a-strangers", "cache/a-strangers"] {
         place.plant_folder(&place.path(folder)).await;
     }
-    for folder in ["cache/jetscale-stack/charts", "one/state/jetscale-stack/runs"] {
+    for folder in ["cache/jetscale-stack/charts", "one/state/jetscale-stack/setup"] {
         std::os::unix::fs::symlink(place.path("elsewhere"), place.path(folder).join("link")).unwrap();
     }
-    seat.stack(&["clean", "--all"]).run().await.passes("cargo stack clean --all");
-    for folder in ["cache/jetscale-stack", "one/state/jetscale-stack"] {
+    let runs = place.path("one/state/jetscale-stack/runs");
+    place.plant_folder(&runs.join("a-strangers")).await;
+    let run = |name: &str, process| {
+        let marker = Marker { holds: format!("the run {name}"), checkout: PathBuf::from("/another"), process };
+        make_marked(&runs.join(name), &marker).unwrap();
+    };
+    run("goes-on", Process::this());
+    run("has-ended", Process { pid: Process::this().pid, started: "long ago".to_owned() });
+    let ran = seat.stack(&["clean", "--all"]).run().await;
+    ran.passes("cargo stack clean --all");
+    for (folder, stay) in [("cache/jetscale-stack", 0), ("one/state/jetscale-stack", 1)] {
         let left = std::fs::read_dir(place.path(folder)).map(|entries| entries.flatten().count()).unwrap_or_default();
-        assert_eq!(left, 0, "cargo stack clean --all left {left} entries in {folder}");
+        assert_eq!(left, stay, "cargo stack clean --all left {left} entries in {folder}");
     }
-    "our folders went, all others stayed".into()
+    assert!(runs.join("goes-on").is_dir(), "cargo stack clean --all took the folder of a run that goes on");
+    assert!(
+        ran.text.contains("the run goes-on goes on"),
+        "cargo stack clean --all left a run without a word\n{}",
+        ran.text
+    );
+    assert!(!runs.join("has-ended").exists(), "cargo stack clean --all left the folder of a run that has ended");
+    "our folders went, all others stayed, and so did that of a run that goes on".into()
 }
 
 /// A record that is cut short is unknown: it says neither that there is a cluster nor that there is none.

@@ -65,6 +65,7 @@ fn main() -> ExitCode {
         names::a_strangers_stopped_registry_under_our_name_stays: rule 1, Minute;
         names::a_strangers_registry_under_our_name_is_not_cleaned: rule 1, Minute;
         names::cleaning_with_another_state_folder_keeps_the_registry: rule 1, Minute;
+        names::an_image_that_somebody_built_by_hand_stays: rule 2, Seconds;
         names::an_uninstall_keeps_an_image_that_a_stranger_named_too: rule 2, Seconds;
         engine::gone_it_is_no_leave_to_forget: rule 1, Minute;
         engine::refusing_it_is_no_leave_to_forget: rule 1, Minute;

@@ -91,6 +91,27 @@ pub async fn cleaning_with_another_state_folder_keeps_the_registry(place: &Place
     "it stayed, and went by the state folder that it belongs to".into()
 }
 
+/// One who builds our Dockerfile by hand, for a registry of his own on this machine, gives the title that we give.
+pub async fn an_image_that_somebody_built_by_hand_stays(place: &Place) -> Shown {
+    let tag = format!("foreign-planted-{}", std::process::id());
+    let Some(proxy) = Proxy::start(place, Answer::ImagesNamed(format!("*/{tag}"))).await else {
+        return Shown::Nothing(NO_SOCKET);
+    };
+    let seat = place.seat("one").await.with("DOCKER_HOST", &proxy.address);
+    let seat = seat.with("XDG_CACHE_HOME", place.path("cache").to_string_lossy());
+    let seat = seat.with("DOCKER_CONFIG", place.path("docker").to_string_lossy());
+    std::fs::create_dir_all(place.path("docker")).unwrap();
+    let title = "org.opencontainers.image.title=jetscale-backend";
+    let theirs = image(&format!("127.0.0.1:9/{tag}:1"), &[title]).await;
+    place.note(Thing::Image(theirs.clone())).await;
+    let ran = seat.stack(&["clean", "--all"]).run().await;
+    let changes = place.changes().await;
+    assert!(changes.is_empty(), "cargo stack clean --all: {}\n{}", changes.join("; "), ran.text);
+    ran.passes("cargo stack clean --all");
+    assert!(ran.text.contains(&theirs), "cargo stack clean --all left it without a word\n{}", ran.text);
+    "cargo stack clean --all left it, and said so".into()
+}
+
 /// An image of ours that a stranger gave a name to as well: his name stays, and so does the image.
 pub async fn an_uninstall_keeps_an_image_that_a_stranger_named_too(place: &Place) -> Shown {
     let tag = format!("foreign-planted-{}", std::process::id());
