@@ -5,8 +5,10 @@
 //! object, and removes nothing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::Engine;
 use super::objects::{Container, Image, Network};
@@ -55,6 +57,10 @@ impl Mark {
     }
 }
 
+/// How long the engine may take to remove what somebody else asked it to remove.
+const REMOVED: Duration = Duration::from_secs(60);
+/// How long to wait between two questions whether it has: the client has no way to be told.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
 /// The label by which kind marks its nodes.
 pub const KIND_LABEL: &str = "io.x-k8s.kind.cluster";
 
@@ -127,10 +133,17 @@ impl<K: Object> Owned<K> {
     }
 
     async fn call(&self, args: &[&str]) -> Result<()> {
-        match self.engine.docker()?.args(args.iter().copied()).arg(self.object.id()).run().await {
-            // Somebody else was quicker; the ID says that it is the same object.
-            Err(Error::Command(failure)) if is_absence(&failure.tail) => Ok(()),
-            other => other.map(drop),
+        let until = Instant::now() + REMOVED;
+        loop {
+            match self.engine.docker()?.args(args.iter().copied()).arg(self.object.id()).run().await {
+                // Somebody else was quicker; the ID says that it is the same object.
+                Err(Error::Command(failure)) if is_absence(&failure.tail) => return Ok(()),
+                // Or is at it still: of a process that was killed, the engine goes on.
+                Err(Error::Command(failure)) if is_under_way(&failure.tail) && Instant::now() < until => {
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
+                other => return other.map(drop),
+            }
         }
     }
 }
@@ -180,6 +193,11 @@ impl Owned<Image> {
     }
 }
 
+/// Whether the engine says that it removes the object at this moment.
+fn is_under_way(said: &str) -> bool {
+    said.contains("removal of container") && said.contains("is already in progress")
+}
+
 /// Whether the engine's client says that there is no such thing; by its version "No such container", "network x not
 /// found".
 pub(super) fn is_absence(said: &str) -> bool {
@@ -204,6 +222,13 @@ mod tests {
     #[case::context("context \"abc\": context not found: open meta.json: no such file or directory", false)]
     fn only_the_engine_says_what_is_gone(#[case] said: &str, #[case] absence: bool) {
         assert_eq!(is_absence(said), absence);
+    }
+
+    #[rstest]
+    #[case::removed("Error response from daemon: removal of container 7a61 is already in progress", true)]
+    #[case::pulled("Error response from daemon: a pull is already in progress", false)]
+    fn a_removal_of_somebody_elses_is_waited_for(#[case] said: &str, #[case] under_way: bool) {
+        assert_eq!(is_under_way(said), under_way);
     }
 
     #[test]
