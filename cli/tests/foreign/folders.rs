@@ -48,10 +48,8 @@ pub async fn cleaning_a_checkout_keeps_the_runs_of_another(place: &Place) -> Sho
 /// What lies beside our folders stays, and so does what a link in them leads to.
 pub async fn an_uninstall_stays_within_its_own_folders(place: &Place) -> Shown {
     let Some(proxy) = Proxy::start(place, Answer::Another).await else { return Shown::Nothing(NO_SOCKET) };
-    let seat = place.seat("one").await.with("DOCKER_HOST", &proxy.address);
-    let seat = seat.with("XDG_CACHE_HOME", place.path("cache").to_string_lossy());
-    let seat = seat.with("DOCKER_CONFIG", place.path("docker").to_string_lossy());
-    for folder in ["docker", "cache/jetscale-stack/charts", "one/state/jetscale-stack/setup"] {
+    let seat = place.seat_apart("one", &proxy).await;
+    for folder in ["cache/jetscale-stack/charts", "one/state/jetscale-stack/setup"] {
         std::fs::create_dir_all(place.path(folder)).unwrap();
     }
     for folder in ["elsewhere", "one/state/a-strangers", "one/runs/a-strangers", "cache/a-strangers"] {

@@ -97,10 +97,7 @@ pub async fn an_image_that_somebody_built_by_hand_stays(place: &Place) -> Shown 
     let Some(proxy) = Proxy::start(place, Answer::ImagesNamed(format!("*/{tag}"))).await else {
         return Shown::Nothing(NO_SOCKET);
     };
-    let seat = place.seat("one").await.with("DOCKER_HOST", &proxy.address);
-    let seat = seat.with("XDG_CACHE_HOME", place.path("cache").to_string_lossy());
-    let seat = seat.with("DOCKER_CONFIG", place.path("docker").to_string_lossy());
-    std::fs::create_dir_all(place.path("docker")).unwrap();
+    let seat = place.seat_apart("one", &proxy).await;
     let title = "org.opencontainers.image.title=jetscale-backend";
     let theirs = image(&format!("127.0.0.1:9/{tag}:1"), &[title]).await;
     place.note(Thing::Image(theirs.clone())).await;
@@ -119,10 +116,7 @@ pub async fn an_uninstall_keeps_an_image_that_a_stranger_named_too(place: &Place
     let Some(proxy) = Proxy::start(place, Answer::ImagesNamed(format!("*/{tag}"))).await else {
         return Shown::Nothing(NO_SOCKET);
     };
-    let seat = place.seat("one").await.with("DOCKER_HOST", &proxy.address);
-    let seat = seat.with("XDG_CACHE_HOME", place.path("cache").to_string_lossy());
-    let seat = seat.with("DOCKER_CONFIG", place.path("docker").to_string_lossy());
-    std::fs::create_dir_all(place.path("docker")).unwrap();
+    let seat = place.seat_apart("one", &proxy).await;
     let ours = image(&format!("jetscale.internal/{tag}:1"), &["ai.jetscale.made-from=foreign"]).await;
     let theirs = format!("stranger.example/{tag}:1");
     docker(&["tag", &ours, &theirs]).await;

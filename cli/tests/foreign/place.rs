@@ -16,6 +16,7 @@ use super::binaries::{self, Binaries};
 use super::docker::{containers, docker, inspect, run, tool, tried};
 use super::planted::{Planted, Thing, sleeper};
 use super::process::Call;
+use super::proxy::Proxy;
 
 /// The user that has nothing.
 const NOBODY: u32 = 65534;
@@ -46,6 +47,15 @@ impl Place {
         let checkout = self.path(name).join("checkout");
         copy_checkout(&checkout).await;
         self.seat_in(name, &checkout).await
+    }
+
+    /// Somebody whose engine is behind a proxy, with caches and a client's configuration of his own: what an uninstall
+    /// removes is his.
+    pub async fn seat_apart(&self, name: &str, proxy: &Proxy) -> Seat {
+        std::fs::create_dir_all(self.path("docker")).unwrap();
+        let seat = self.seat(name).await.with("DOCKER_HOST", &proxy.address);
+        let seat = seat.with("XDG_CACHE_HOME", self.path("cache").to_string_lossy());
+        seat.with("DOCKER_CONFIG", self.path("docker").to_string_lossy())
     }
 
     /// Somebody without root, who may use the engine by its socket's group, and what he needs of what root alone can read;

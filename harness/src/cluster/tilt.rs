@@ -81,8 +81,7 @@ pub async fn end(home: &Home) -> Result<()> {
     }
     // A note that cannot be read, or is of one that ended, says nothing of who keeps the lock now: Tilt was killed and what
     // it started goes on, or whoever started it was killed before it was noted.
-    let noted: Option<Running> = read_json(&home.tilt(), "cargo stack clean").ok().flatten();
-    let noted = noted.map(|noted| noted.process).filter(Process::lives);
+    let noted = noted(home).ok().flatten().map(|noted| noted.process);
     for signal in [Signal::TERM, Signal::KILL] {
         let processes = match &noted {
             Some(process) if signal == Signal::TERM => vec![process.clone()],

@@ -90,6 +90,18 @@ impl Start<'_> {
         Ok(lock)
     }
 
+    /// Notes a Tilt that was just started; one that cannot be noted is ended, since nobody would know of it.
+    async fn note(&self, child: &mut Child, running: impl FnOnce(Process) -> tilt::Running) -> Result<tilt::Running> {
+        let noted = process_of(child).and_then(|process| {
+            let running = running(process);
+            tilt::note(self.home, &running).map(|()| running)
+        });
+        if noted.is_err() {
+            let _ = child.kill().await;
+        }
+        noted
+    }
+
     /// Starts a Tilt of a run's own on a copy of the checkout, and waits until all of it is green.
     ///
     /// It outlives this process, for the run's others; the reaper ends it. Only under the lock `change`.
@@ -116,15 +128,11 @@ impl Start<'_> {
         command.as_std_mut().process_group(0);
         let mut child = command.spawn().map_err(Error::io("start tilt"))?;
         drop((command, lock));
-        let noted = process_of(&child).and_then(|process| {
+        let running = |process| {
             let (tree, config, log) = (tree.clone(), config.clone(), log.clone());
-            tilt::note(self.home, &tilt::Running { process, run: run.id.clone(), tree, config, log, by: None })
-        });
-        if let Err(error) = noted {
-            // Nobody would know of it.
-            let _ = child.kill().await;
-            return Err(error);
-        }
+            tilt::Running { process, run: run.id.clone(), tree, config, log, by: None }
+        };
+        self.note(&mut child, running).await?;
         let work = async {
             Reader::new(HUD)?.answers("/", ANSWER).await?;
             let view = View::open(&config).await?;
@@ -162,20 +170,12 @@ impl Start<'_> {
         let mut terminated = signal(SignalKind::terminate()).map_err(Error::io("listen for SIGTERM"))?;
         let mut child = command.spawn().map_err(Error::io("start tilt"))?;
         drop((command, lock));
-        let noted = process_of(&child).and_then(|process| {
+        let running = |process| {
             let (nowhere, by) = (PathBuf::new(), Some(Process::this()));
             let (run, tree) = (tilt::BY_HAND.to_owned(), self.project.root.clone());
-            let running = tilt::Running { process, run, tree, config: nowhere.clone(), log: nowhere, by };
-            tilt::note(self.home, &running).map(|()| running)
-        });
-        let running = match noted {
-            Ok(running) => running,
-            Err(error) => {
-                // Nobody would know of it.
-                let _ = child.kill().await;
-                return Err(error);
-            }
+            tilt::Running { process, run, tree, config: nowhere.clone(), log: nowhere, by }
         };
+        let running = self.note(&mut child, running).await?;
         drop((change, used));
         let by_terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
         loop {
