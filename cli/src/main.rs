@@ -291,6 +291,9 @@ async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> 
     }
     let mut cargo = tokio::process::Command::new("cargo");
     cargo.args(args).args(filter).current_dir(&project.root).env(settings::RUN_DIR, &runs);
+    for name in settings.environment.of_our_package() {
+        cargo.env_remove(name);
+    }
     if let Some(folder) = nextest.ok().as_ref().and_then(|found| found.path.parent()) {
         cargo.env(settings::PATH, format!("{}:{}", folder.display(), settings.path));
     }

@@ -98,6 +98,10 @@ const CARGO: &[&str] = &[
 /// What only somebody who publishes needs.
 const OF_A_PUBLISHER: &[&str] = &["CARGO_REGISTRY_TOKEN"];
 
+/// What `cargo run` tells a program about the package that it is of: a build script that looks at it (ring's does) would see
+/// a change, and all that stands on it would be compiled anew.
+const OF_OUR_PACKAGE: &[&str] = &["CARGO_PKG_*", "CARGO_MANIFEST_*"];
+
 /// What points git at another repository or configuration, as a git hook sets it (`git rev-parse --local-env-vars`).
 const OF_A_REPOSITORY: &[&str] = &[
     "GIT_DIR",
@@ -170,14 +174,16 @@ impl ChildKind {
     }
 
     fn is_given(self, name: &str) -> bool {
-        let is_one = |list: &[&str]| {
-            list.iter().any(|entry| match entry.strip_suffix('*') {
-                Some(start) => name.starts_with(start),
-                None => *entry == name,
-            })
-        };
-        ![OF_A_REPOSITORY, OF_A_PUBLISHER].into_iter().any(is_one) && self.lists().iter().any(|list| is_one(list))
+        let is_kept = [OF_A_REPOSITORY, OF_A_PUBLISHER, OF_OUR_PACKAGE].into_iter().any(|list| is_on(list, name));
+        !is_kept && self.lists().iter().any(|list| is_on(list, name))
     }
+}
+
+fn is_on(list: &[&str], name: &str) -> bool {
+    list.iter().any(|entry| match entry.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => *entry == name,
+    })
 }
 
 /// The user's environment, as it was read once; children are given parts of it.
@@ -255,6 +261,11 @@ impl Environment {
         names.iter().chain(&all).find_map(|name| self.get(name)).filter(is_http).map(str::to_owned)
     }
 
+    /// The names of what `cargo run` told this program about its own package, for a cargo in the foreground to be without.
+    pub fn of_our_package(&self) -> impl Iterator<Item = &str> {
+        self.variables.keys().map(String::as_str).filter(|name| is_on(OF_OUR_PACKAGE, name))
+    }
+
     fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
@@ -314,7 +325,9 @@ mod tests {
     #[case("GIT_CONFIG_GLOBAL")]
     #[case("GIT_CONFIG_KEY_0")]
     #[case("CARGO_REGISTRY_TOKEN")]
-    fn nobody_is_given_anothers_repository_or_the_right_to_publish(#[case] name: &str) {
+    #[case("CARGO_MANIFEST_DIR")]
+    #[case("CARGO_PKG_NAME")]
+    fn nobody_is_given_anothers_repository_the_right_to_publish_or_our_package(#[case] name: &str) {
         for child in EVERY {
             assert_eq!(environment(&[(name, "x")]).of(child), [], "{child:?}");
         }
