@@ -129,6 +129,8 @@ pub struct Scenario {
     pub deadline: Duration,
     /// The stage that it is not about, though its argument could be had there, and why.
     pub except: Option<(Stage, &'static str)>,
+    /// Whether it takes too long for each run: it waits for `--include-ignored` or `--ignored`, as `.ci/nightly` gives.
+    pub nightly: bool,
     runner: Runner,
 }
 
@@ -151,14 +153,22 @@ impl Scenarios {
         }
         self
     }
-}
 
-impl Scenarios {
     /// Leaves them out of a stage whose argument could be had, and says why.
     #[must_use]
     pub fn not_in(mut self, stage: Stage, reason: &'static str) -> Self {
         for scenario in &mut self.0 {
             scenario.except = Some((stage, reason));
+        }
+        self
+    }
+
+    /// Keeps them out of each run, for they take long: `.ci/nightly` runs them, and whoever gives `--include-ignored`
+    /// (under nextest `--run-ignored all`).
+    #[must_use]
+    pub fn nightly(mut self) -> Self {
+        for scenario in &mut self.0 {
+            scenario.nightly = true;
         }
         self
     }
@@ -216,7 +226,7 @@ where
             finish(outcome, made.aftercare).await
         })
     });
-    Scenario { name, needs: A::NEEDS, deadline: Duration::from_secs(DEADLINE_SECS), except: None, runner }
+    Scenario { name, needs: A::NEEDS, deadline: Duration::from_secs(DEADLINE_SECS), except: None, nightly: false, runner }
 }
 
 /// The body's outcome; a panic is an error like others, so that evidence and teardown follow it.

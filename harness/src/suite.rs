@@ -26,6 +26,9 @@ const THREADS: usize = 8;
 static RUNTIME: Lazy<std::io::Result<Runtime>> =
     Lazy::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build());
 
+/// Why a scenario waits that takes long.
+const NIGHTLY: &str = "it takes long: .ci/nightly runs it, and whoever gives --include-ignored";
+
 /// The `main` of a suite: lists without any I/O, provisions with the first scenario that asks for it.
 pub fn main(default: Stage, scenarios: impl Into<Vec<Scenario>>) -> ExitCode {
     main_through(Through::Router, default, scenarios)
@@ -41,7 +44,8 @@ pub fn main_through(through: Through, default: Stage, scenarios: impl Into<Vec<S
     let settings = Settings::from_environment();
     // Names are the same in every stage: to list them asks for no setting.
     let stage = if arguments.list { Ok(default) } else { stage_of(&settings, default) };
-    let trials = match stage.and_then(|stage| trials(scenarios.into(), (stage, through), settings.clone())) {
+    let asked = Asked { list: arguments.list, ignored: arguments.ignored, all: arguments.include_ignored };
+    let trials = match stage.and_then(|stage| trials(scenarios.into(), (stage, through), asked, settings.clone())) {
         Ok(trials) => trials,
         Err(error) => {
             tell!("error: {}", error.report());
@@ -73,7 +77,36 @@ fn stage_of(settings: &Settings, default: Stage) -> Result<Stage> {
 
 static FIXTURES: OnceCell<Result<Arc<Fixtures>, Arc<Error>>> = OnceCell::new();
 
-fn trials(scenarios: Vec<Scenario>, place: (Stage, Through), settings: Settings) -> Result<Vec<Trial>> {
+/// What libtest's flags ask for, as far as it decides which scenarios wait.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// `--list`
+    list: bool,
+    /// `--ignored`
+    ignored: bool,
+    /// `--include-ignored`
+    all: bool,
+}
+
+impl Asked {
+    /// Whether libtest is told that a nightly scenario is ignored: a list says so (nextest goes by it), and `--ignored`
+    /// runs those alone. Else it is started, and ends as ignored with its reason, which libtest's flag has no room for.
+    fn flags(self, scenario: &Scenario) -> bool {
+        scenario.nightly && (self.list || self.ignored)
+    }
+
+    /// Why it waits in this run, if so.
+    fn waits(self, scenario: &Scenario) -> Option<&'static str> {
+        (scenario.nightly && !self.ignored && !self.all).then_some(NIGHTLY)
+    }
+}
+
+fn trials(
+    scenarios: Vec<Scenario>,
+    place: (Stage, Through),
+    asked: Asked,
+    settings: Settings,
+) -> Result<Vec<Trial>> {
     let mut names = BTreeSet::new();
     let settings = Arc::new(settings);
     scenarios
@@ -86,13 +119,20 @@ fn trials(scenarios: Vec<Scenario>, place: (Stage, Through), settings: Settings)
                 ));
             }
             let settings = Arc::clone(&settings);
-            Ok(Trial::ignorable_test(scenario.name.clone(), move || judge(&scenario, place, &settings)))
+            let (name, flag) = (scenario.name.clone(), asked.flags(&scenario));
+            let run = move || judge(&scenario, place, asked, &settings);
+            Ok(Trial::ignorable_test(name, run).with_ignored_flag(flag))
         })
         .collect()
 }
 
 /// Runs one scenario, writes its verdict down, and hands it to libtest.
-fn judge(scenario: &Scenario, (stage, through): (Stage, Through), settings: &Settings) -> Result<Completion, Failed> {
+fn judge(
+    scenario: &Scenario,
+    (stage, through): (Stage, Through),
+    asked: Asked,
+    settings: &Settings,
+) -> Result<Completion, Failed> {
     let runtime = RUNTIME.as_ref().map_err(|error| Failed::from(format!("cannot start the runtime: {error}")))?;
     let fixtures = FIXTURES
         .get_or_init(|| {
@@ -102,11 +142,11 @@ fn judge(scenario: &Scenario, (stage, through): (Stage, Through), settings: &Set
         .as_ref()
         .map_err(|error| Failed::from(error.report()))?;
     let started = Instant::now();
-    let verdict = match scenario.ignored_in(stage) {
+    let verdict = match scenario.ignored_in(stage).or(asked.waits(scenario)) {
         Some(reason) => Verdict::Ignored(reason.to_owned()),
         None => runtime.block_on(scenario.run(Arc::clone(fixtures))),
     };
-    let asked = !matches!(verdict, Verdict::NoFixture(_));
+    let was_asked = !matches!(verdict, Verdict::NoFixture(_));
     let name = scenario.name.as_str();
     let seconds = started.elapsed().as_secs_f64();
     match verdict {
@@ -120,7 +160,7 @@ fn judge(scenario: &Scenario, (stage, through): (Stage, Through), settings: &Set
         }
         Verdict::Failed(error) | Verdict::NoFixture(error) => {
             let report = error.report();
-            tracing::info!(target: VERDICT, scenario = name, verdict = "failed", asked, seconds, reason = report.as_str());
+            tracing::info!(target: VERDICT, scenario = name, verdict = "failed", asked = was_asked, seconds, reason = report.as_str());
             if let Err(second) = fixtures.note_failure() {
                 tracing::warn!("{}", second.report());
             }

@@ -1,5 +1,7 @@
 //! Signing in, and what a token is worth.
 
+use futures::future::try_join_all;
+use harness::http::{Client, Reply};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::services::{self, Credentials, ME};
 use harness::stack::Stack;
@@ -11,7 +13,7 @@ pub fn scenarios() -> Vec<Scenarios> {
     vec![
         scenario(a_user_signs_in),
         each(wrong_credentials_are_refused, [("password", Wrong::Password), ("login", Wrong::Login)]),
-        scenario(failed_sign_ins_are_limited).within(120),
+        scenario(failed_sign_ins_are_limited).within(240),
         scenario(no_token_is_refused),
         each(a_token_is_refused, BAD_TOKENS),
     ]
@@ -62,22 +64,45 @@ async fn wrong_credentials_are_refused(stack: Stack, wrong: Wrong) -> ScenarioRe
 }
 
 /// Fifty guesses a minute at one login, and everybody else still signs in.
+///
+/// The promise holds within the minute, and while Redis answers the backend within its second: a machine under load can
+/// break either, and then more guesses are refused before the limit is told. So a few logins are guessed at, and the
+/// limit has to hold to the letter for one of them; a limit that comes early, or never, is wrong for all.
 async fn failed_sign_ins_are_limited(stack: Stack) -> ScenarioResult {
     let client = stack.client()?;
-    let guess = Credentials { login: stack.own_name("guessed"), password: "guess".to_owned() };
-    let mut refused = 0;
-    let limited = loop {
-        let reply = services::try_sign_in(&client, &guess).await?;
-        if reply.status == 429 || refused == GUESSES {
-            break reply;
+    let mut seen = Vec::new();
+    for login in ["guessed", "guessed-again", "guessed-a-third-time"] {
+        let guess = Credentials { login: stack.own_name(login), password: "guess".to_owned() };
+        let (refused, limited) = guesses(&client, &guess).await?;
+        if limited.status == 429 && refused == GUESSES {
+            let after: Option<u64> = limited.header("retry-after").and_then(|secs| secs.parse().ok());
+            expect!((1..=60).contains(&after.unwrap_or_default()), "{limited} with Retry-After {after:?}")?;
+            return stack.user().await.map(drop);
         }
-        reply.expect_status(401)?;
-        refused += 1;
-    };
-    let after: Option<u64> = limited.expect_status(429)?.header("retry-after").and_then(|secs| secs.parse().ok());
-    expect!((1..=60).contains(&after.unwrap_or_default()), "{limited} with Retry-After {after:?}")?;
-    expect_eq!(refused, GUESSES)?;
-    stack.user().await.map(drop)
+        expect!(refused >= GUESSES, "after {refused} guesses, not {GUESSES}: {limited}")?;
+        seen.push(format!("after {refused} guesses: {limited}"));
+    }
+    Err(Error::Unmet(format!("no login was limited after {GUESSES} guesses: {}", seen.join("; "))))
+}
+
+/// Guesses until the limit is told, or it is plain that it will not be: how many were refused, and the last answer.
+/// Most go side by side, to be done within the minute that is counted; the last few, which the limit ends, one by one.
+async fn guesses(client: &Client, guess: &Credentials) -> Result<(u32, Reply)> {
+    const TOGETHER: u32 = 8;
+    const ONE_BY_ONE: u32 = 10;
+    let mut refused = 0;
+    while refused < GUESSES + ONE_BY_ONE {
+        let left = (GUESSES - ONE_BY_ONE).saturating_sub(refused);
+        let count = left.clamp(1, TOGETHER);
+        let asked = (0..count).map(|_| services::try_sign_in(client, guess));
+        for reply in try_join_all(asked).await? {
+            if reply.status != 401 {
+                return Ok((refused, reply));
+            }
+            refused += 1;
+        }
+    }
+    Ok((refused, services::try_sign_in(client, guess).await?))
 }
 
 /// The same question with a token is answered.
