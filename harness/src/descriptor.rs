@@ -248,5 +248,18 @@ pub const OWN_RELEASE_BYTES: u64 = 2 << 30;
 /// However much memory there is, more isolated releases than this at once slow each other down.
 pub const MAX_OWN_RELEASES: usize = 3;
 
+/// The label by which a component's pods are known.
+pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
+
+/// The path, through the router, whose answer says which pod of a component it is from, as `data.instance`; none where no
+/// answer does.
+pub fn instance_path(component: &Component) -> Option<&'static str> {
+    match component.label {
+        label if label == API.label => Some(crate::services::VERSION),
+        label if label == WEBSOCKET.label => Some(crate::services::WS_READY),
+        _ => None,
+    }
+}
+
 /// Paths that answer 200 through the router once every service is reached.
 pub const REACHED: [&str; 3] = ["/", crate::services::READY, crate::services::WS_READY];

@@ -226,7 +226,14 @@ where
             finish(outcome, made.aftercare).await
         })
     });
-    Scenario { name, needs: A::NEEDS, deadline: Duration::from_secs(DEADLINE_SECS), except: None, nightly: false, runner }
+    Scenario {
+        name,
+        needs: A::NEEDS,
+        deadline: Duration::from_secs(DEADLINE_SECS),
+        except: None,
+        nightly: false,
+        runner,
+    }
 }
 
 /// The body's outcome; a panic is an error like others, so that evidence and teardown follow it.

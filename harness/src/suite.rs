@@ -101,12 +101,7 @@ impl Asked {
     }
 }
 
-fn trials(
-    scenarios: Vec<Scenario>,
-    place: (Stage, Through),
-    asked: Asked,
-    settings: Settings,
-) -> Result<Vec<Trial>> {
+fn trials(scenarios: Vec<Scenario>, place: (Stage, Through), asked: Asked, settings: Settings) -> Result<Vec<Trial>> {
     let mut names = BTreeSet::new();
     let settings = Arc::new(settings);
     scenarios

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Literal
@@ -37,11 +38,21 @@ class Readiness(BaseModel):
     components: dict[str, State]
 
 
+class InstanceStatus(Status):
+    instance: str
+
+
 class VersionBody(BaseModel):
     version: str
     git_sha: str
     git_ref: str
     build_time: str
+    instance: str
+
+
+def instance() -> str:
+    """Which of several processes answers: in Kubernetes the pod's name, which is its host name."""
+    return socket.gethostname()
 
 
 class ReadinessProbe:
@@ -121,6 +132,7 @@ def api_health_router(probe: ReadinessProbe, version: Version) -> APIRouter:
                 git_sha=version.git_sha,
                 git_ref=version.git_ref,
                 build_time=version.build_time,
+                instance=instance(),
             )
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect, status
 
 from jetscale_backend.envelope import Data
-from jetscale_backend.health import Status
+from jetscale_backend.health import InstanceStatus, instance
 from jetscale_backend.tokens import InvalidToken, Tokens, bearer_token
 
 
@@ -13,9 +13,9 @@ def websocket_router(tokens: Tokens) -> APIRouter:
     router = APIRouter(tags=["websocket"])
 
     @router.get("/api/v2/system/ws/ready")
-    async def ready() -> Data[Status]:
+    async def ready() -> Data[InstanceStatus]:
         # A token is checked by its signature: this service depends on nothing else.
-        return Data(data=Status(status="healthy"))
+        return Data(data=InstanceStatus(status="healthy", instance=instance()))
 
     @router.websocket("/api/v1/ws")
     async def echo(websocket: WebSocket) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import socket
 import time
 
 from jetscale_backend.health import ReadinessProbe, Refused
@@ -13,6 +14,7 @@ async def test_live_and_version(client):
             "git_sha": "0123abc-dirty",
             "git_ref": "main",
             "build_time": "2030-01-01T00:00:00Z",
+            "instance": socket.gethostname(),
         }
     }
 

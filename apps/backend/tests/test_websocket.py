@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 
 import httpx
 import pytest
@@ -29,7 +30,8 @@ async def address():
 
 async def test_ready_and_live(address):
     async with httpx.AsyncClient(base_url=f"http://{address}") as client:
-        assert (await client.get("/api/v2/system/ws/ready")).json() == {"data": {"status": "healthy"}}
+        ready = (await client.get("/api/v2/system/ws/ready")).json()
+        assert ready == {"data": {"status": "healthy", "instance": socket.gethostname()}}
         assert (await client.get("/api/v2/system/live")).status_code == 200
 
 

@@ -62,7 +62,7 @@ async fn a_rolling_update_loses_no_request(stack: OwnStack) -> ScenarioResult {
     expect!(enough, "good answers while the api, then the frontend was replaced, then after: {good:?}: {}", outcome.logs)
 }
 
-/// The names of the pods of these components, terminating ones too.
+/// The names of the pods of these components.
 async fn names(stack: &OwnStack, components: &[Component]) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for component in components {

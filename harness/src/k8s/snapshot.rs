@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
@@ -131,19 +131,27 @@ impl Snapshot {
 
     /// Whether a Service leads to a pod that is ready and stays.
     pub fn has_ready_endpoint(&self, service: &str) -> bool {
-        let of_service = |slice: &&Arc<EndpointSlice>| {
+        self.ready_endpoints(service).any(|endpoint| match pod_of(endpoint) {
+            // Slices lag behind pods: one that names a pod which is gone proves nothing.
+            Some(name) => self.pod(name).is_some_and(|pod| !is_terminating(pod)),
+            None => true,
+        })
+    }
+
+    /// The names of the pods that a Service leads to while it has ready ones.
+    pub fn pods_behind<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a str> {
+        self.ready_endpoints(service).filter_map(pod_of)
+    }
+
+    fn ready_endpoints<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a Endpoint> {
+        let of_service = move |slice: &&Arc<EndpointSlice>| {
             slice.labels().get("kubernetes.io/service-name").is_some_and(|owner| owner == service)
         };
-        let mut endpoints = self.endpoint_slices.iter().filter(of_service).flat_map(|slice| &slice.endpoints);
-        endpoints.any(|endpoint| {
-            let conditions = endpoint.conditions.clone().unwrap_or_default();
-            let ready = conditions.ready.unwrap_or(true) && !conditions.terminating.unwrap_or(false);
-            // Slices lag behind pods: one that names a pod which is gone proves nothing.
-            let pod = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"));
-            let alive = pod.is_none_or(|target| {
-                self.pod(target.name.as_deref().unwrap_or_default()).is_some_and(|pod| !is_terminating(pod))
-            });
-            ready && alive
+        let endpoints = self.endpoint_slices.iter().filter(of_service).flat_map(|slice| &slice.endpoints);
+        endpoints.filter(|endpoint| {
+            let conditions = endpoint.conditions.as_ref();
+            let ready = conditions.and_then(|conditions| conditions.ready).unwrap_or(true);
+            ready && !conditions.and_then(|conditions| conditions.terminating).unwrap_or(false)
         })
     }
 
@@ -154,6 +162,11 @@ impl Snapshot {
         found.sort_by_key(|event| event_time(event));
         found
     }
+}
+
+fn pod_of(endpoint: &Endpoint) -> Option<&str> {
+    let target = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"))?;
+    Some(target.name.as_deref().unwrap_or_default())
 }
 
 /// When an event was last seen; its three time fields are filled by different reporters.

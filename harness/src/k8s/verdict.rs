@@ -1,6 +1,6 @@
 //! Whether what was deployed has converged: pure, from a snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -20,7 +20,7 @@ const INSTANCE: &str = "app.kubernetes.io/instance";
 /// with no old replica left, and each Service of the instance whose workload wants replicas has a
 /// ready endpoint. Pods of former revisions are never blamed.
 pub fn converged(snapshot: &Snapshot, instance: &str) -> State {
-    let is_ours = |labels: &BTreeMap<String, String>| labels.get(INSTANCE).is_some_and(|value| value == instance);
+    let is_ours = |labels: &BTreeMap<String, String>| of_instance(labels, instance);
     let deployments = snapshot.deployments.iter().filter(|it| is_ours(it.labels()));
     let stateful_sets = snapshot.stateful_sets.iter().filter(|it| is_ours(it.labels()));
     let rollouts: Vec<Rollout<'_>> = deployments
@@ -32,6 +32,49 @@ pub fn converged(snapshot: &Snapshot, instance: &str) -> State {
     }
     let services = snapshot.services.iter().map(AsRef::as_ref).filter(|it: &&Service| is_ours(it.labels()));
     judge(snapshot, &rollouts, services)
+}
+
+/// [`converged`], and each Service of the instance leads to pods of the current revision alone.
+///
+/// What it replaced may still be there, and may still be asked for a moment: the nodes' routes follow the Services.
+pub fn handed_over(snapshot: &Snapshot, instance: &str) -> State {
+    let State::Ready = converged(snapshot, instance) else { return converged(snapshot, instance) };
+    let former: BTreeSet<String> = former_pods(snapshot, instance).iter().map(|pod| pod.name_any()).collect();
+    let services = snapshot.services.iter().filter(|it| of_instance(it.labels(), instance));
+    let behind = services.filter_map(|service| {
+        let name = service.name_any();
+        let old = snapshot.pods_behind(&name).find(|pod| former.contains(*pod))?;
+        Some(format!("service/{name}: still leads to {old}"))
+    });
+    let behind: Vec<String> = behind.collect();
+    if behind.is_empty() { State::Ready } else { State::Pending(behind.join("; ")) }
+}
+
+/// The pods of an instance that are leaving, or that its workloads made from a former revision.
+pub fn former_pods<'a>(snapshot: &'a Snapshot, instance: &str) -> Vec<&'a Pod> {
+    let sets = snapshot.deployments.iter().filter(|it| of_instance(it.labels(), instance));
+    let sets = sets.filter_map(|deployment| snapshot.current_replica_set(deployment)?.uid());
+    let stateful = snapshot.stateful_sets.iter().filter(|it| of_instance(it.labels(), instance));
+    let stateful = stateful.filter_map(|set| Some((set.uid()?, set.status.as_ref()?.update_revision.clone())));
+    let (sets, stateful): (BTreeSet<String>, BTreeMap<String, Option<String>>) = (sets.collect(), stateful.collect());
+    let is_former = |pod: &Pod| {
+        let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
+        match owner {
+            _ if is_terminating(pod) => true,
+            Some(owner) if owner.kind == "ReplicaSet" => !sets.contains(&owner.uid),
+            Some(owner) if owner.kind == "StatefulSet" => {
+                let revision = pod.labels().get("controller-revision-hash").cloned();
+                stateful.get(&owner.uid).is_none_or(|current| *current != revision)
+            }
+            _ => false,
+        }
+    };
+    let ours = snapshot.pods.iter().map(AsRef::as_ref).filter(|pod: &&Pod| of_instance(pod.labels(), instance));
+    ours.filter(|pod| is_former(pod)).collect()
+}
+
+fn of_instance(labels: &BTreeMap<String, String>, instance: &str) -> bool {
+    labels.get(INSTANCE).is_some_and(|value| value == instance)
 }
 
 /// Whether one Deployment has converged, and each Service that selects its pods has an endpoint.

@@ -3,32 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
 
 use super::helm::{self, History};
 use super::plan::Plan;
-use super::skaffold;
+use super::{reach, skaffold};
 use crate::artifacts::Credentials;
 use crate::cluster::{Cluster, Lock};
 use crate::descriptor;
 use crate::error::{Error, Result};
-use crate::http::Reader;
-use crate::k8s::{self, Forward, Snapshot, State};
+use crate::k8s;
 use crate::settings::Deployer;
 
 /// How long a release may take to converge: images are pulled and a database is initialised on a small node.
 const CONVERGE: Duration = Duration::from_secs(240);
 /// How long it may take to converge again on what ran before.
 const RECOVER: Duration = Duration::from_secs(120);
-
-/// How long the routes may take once everything is ready.
-const REACH: Duration = Duration::from_secs(30);
-/// How long the result of a probe may take from the kubelet to us.
-const HEARD: Duration = Duration::from_secs(1);
 
 /// How a plan is deployed.
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +42,8 @@ impl Deployment<'_> {
         self.lock.map(Lock::descriptor).transpose()
     }
 
-    async fn converged(&self, limit: Duration) -> Result<()> {
-        converged(self.cluster, self.plan, limit).await
+    async fn reached(&self, limit: Duration) -> Result<()> {
+        reach::reached(self.cluster, self.plan, limit).await
     }
 
     /// Brings the release back to what ran before, or away if nothing did.
@@ -62,85 +52,13 @@ impl Deployment<'_> {
             Some(revision) => {
                 tracing::info!("rolling {} back to revision {revision}", self.plan.release);
                 helm::rollback(self.cluster, self.plan, revision, self.descriptor()?).await?;
-                self.converged(RECOVER).await
+                self.reached(RECOVER).await
             }
             None => {
                 tracing::info!("uninstalling {}, which never worked", self.plan.release);
                 helm::uninstall(self.cluster, self.plan, self.descriptor()?).await
             }
         }
-    }
-}
-
-/// Waits until a release has converged, nothing of what it replaced is left, and its router reaches every service.
-///
-/// # Errors
-/// [`Error::Doomed`] or [`Error::Deadline`].
-pub async fn converged(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<()> {
-    reached(cluster, plan, limit).await.map(drop)
-}
-
-/// [`converged`], and it stays so: for after a part was away that others depend on and outlived.
-///
-/// A readiness probe that began while the part was away may still end, and take a pod out of its Service, when the part
-/// is long back: up to the probe's `timeoutSeconds` later. Costs that time.
-///
-/// # Errors
-/// As [`converged`].
-pub async fn steady(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<()> {
-    let Plan { namespace, release, .. } = plan;
-    let end = Instant::now() + limit;
-    loop {
-        let seen = reached(cluster, plan, end.saturating_duration_since(Instant::now())).await?;
-        let lapse = |seen: &Snapshot| match settled(seen, release) {
-            State::Ready => State::Pending("it is as it was".to_owned()),
-            _ => State::Ready,
-        };
-        let lapsed = k8s::wait(&cluster.client, namespace, "a late probe", late(&seen.pods), lapse).await;
-        match lapsed {
-            Err(Error::Deadline { .. }) => return Ok(()),
-            Err(other) => return Err(other),
-            Ok(_) => tracing::debug!("{release} lost a part to a late probe: waiting again"),
-        }
-    }
-}
-
-/// How late a probe can be: the longest `timeoutSeconds`, and a second for its result to be written and heard of.
-fn late(pods: &[Arc<Pod>]) -> Duration {
-    let containers = pods.iter().filter_map(|pod| pod.spec.as_ref()).flat_map(|spec| &spec.containers);
-    let probes = containers.filter_map(|container| container.readiness_probe.as_ref());
-    let longest = probes.filter_map(|probe| probe.timeout_seconds).max().unwrap_or(1);
-    Duration::from_secs(u64::try_from(longest).unwrap_or(1)) + HEARD
-}
-
-async fn reached(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<Snapshot> {
-    let Plan { namespace, release, .. } = plan;
-    let awaited = format!("release {release} in namespace {namespace}");
-    let seen = k8s::wait(&cluster.client, namespace, &awaited, limit, |seen| settled(seen, release)).await?;
-    // Ready is not reachable: the node's routes and policies follow a moment later, and nothing can be watched for it.
-    let router = Forward::open(
-        cluster.client.clone(),
-        namespace,
-        &plan.selector(&descriptor::FRONTEND),
-        descriptor::FRONTEND.container_port,
-    )
-    .await?;
-    let reader = Reader::new(&router.url())?;
-    for path in descriptor::REACHED {
-        reader.answers(path, REACH).await?;
-    }
-    Ok(seen)
-}
-
-/// Converged, and no pod of what was replaced is left: until it is gone it may still be asked.
-fn settled(seen: &Snapshot, release: &str) -> State {
-    match k8s::verdict::converged(seen, release) {
-        State::Ready => {
-            let of_release = |pod: &Pod| pod.labels().get("app.kubernetes.io/instance").is_some_and(|it| it == release);
-            let mut leaving = seen.pods.iter().filter(|pod| of_release(pod) && k8s::pod::is_terminating(pod));
-            leaving.next().map_or(State::Ready, |pod| State::Pending(format!("{} is still leaving", pod.name_any())))
-        }
-        other => other,
     }
 }
 
@@ -173,7 +91,7 @@ pub async fn deploy(deployment: Deployment<'_>) -> Result<()> {
             Deployer::Helm => helm::upgrade(cluster, plan, deployment.descriptor()?).await?,
         }
         tracing::debug!("manifests of {} applied after {:.1?}", plan.release, started.elapsed());
-        deployment.converged(CONVERGE).await
+        deployment.reached(CONVERGE).await
     };
     let Err(error) = work.await else {
         tracing::info!("release {} in {} converged after {:.1?}", plan.release, plan.namespace, started.elapsed());

@@ -5,13 +5,15 @@ pub mod held;
 mod helm;
 pub mod parity;
 mod plan;
+mod reach;
 mod skaffold;
 mod staging;
 
 pub(crate) use deploy::ensure_auth;
-pub use deploy::{Deployment, converged, deploy, random_hex, steady};
+pub use deploy::{Deployment, deploy, random_hex};
 pub use helm::{History, lint, render};
 pub use plan::Plan;
+pub use reach::{converged, steady};
 pub use skaffold::render as render_by_skaffold;
 pub use staging::STAGED;
 pub use staging::{Staged, stage_charts, stage_given_charts};

@@ -113,9 +113,14 @@ impl Plan {
         descriptor::COMPONENTS.iter().filter(|component| !self.elsewhere.iter().any(|it| it == component.suffix))
     }
 
+    /// The label selector of the release's pods.
+    pub fn selector_of_all(&self) -> String {
+        format!("app.kubernetes.io/instance={}", self.release)
+    }
+
     /// The label selector of a component's pods.
     pub fn selector(&self, component: &Component) -> String {
-        format!("app.kubernetes.io/instance={},app.kubernetes.io/component={}", self.release, component.label)
+        format!("{},{}={}", self.selector_of_all(), descriptor::COMPONENT_LABEL, component.label)
     }
 
     /// The name of an object of this release.

@@ -23,8 +23,6 @@ use crate::secrets;
 use crate::services::{Backend, Credentials, ROLLOUT, User};
 use crate::stage::Stage;
 
-/// The label by which a component's pods are known.
-const COMPONENT: &str = "app.kubernetes.io/component";
 /// How long a line may take from a container to us.
 const WRITTEN: Duration = Duration::from_secs(20);
 
@@ -85,25 +83,25 @@ impl Stack {
         format!("{}-{what}-{}", self.scenario.replace("::", "-"), std::process::id())
     }
 
-    /// The pods of a component, terminating ones too; at least one: whatever is claimed of all of none holds.
+    /// The pods of a component that stay (what a deploy replaced may be leaving still); at least one: whatever is claimed
+    /// of all of none holds.
     ///
     /// # Errors
     /// [`Error::Kube`] when they cannot be listed, [`Error::Unmet`] when there is none.
     pub async fn pods(&self, component: &Component) -> Result<Vec<Pod>> {
-        let pods = workload::pods(&self.cluster.client, &self.plan.namespace, &self.plan.selector(component)).await?;
+        let pods = self.staying(&self.plan.selector(component)).await?;
         match pods.is_empty() {
             true => Err(Error::Unmet(format!("there is no pod of {}", component.suffix))),
             false => Ok(pods),
         }
     }
 
-    /// All pods of the release, at least one of each component.
+    /// All pods of the release that stay, at least one of each component.
     ///
     /// # Errors
     /// [`Error::Kube`] when they cannot be listed, [`Error::Unmet`] when a component has none.
     pub async fn all_pods(&self) -> Result<Vec<Pod>> {
-        let selector = format!("app.kubernetes.io/instance={}", self.plan.release);
-        let pods = workload::pods(&self.cluster.client, &self.plan.namespace, &selector).await?;
+        let pods = self.staying(&self.plan.selector_of_all()).await?;
         let without = without_pods(&pods, self.plan.components());
         match without.is_empty() {
             true => Ok(pods),
@@ -111,13 +109,18 @@ impl Stack {
         }
     }
 
+    async fn staying(&self, selector: &str) -> Result<Vec<Pod>> {
+        let mut pods = workload::pods(&self.cluster.client, &self.plan.namespace, selector).await?;
+        pods.retain(|pod| !k8s::pod::is_terminating(pod));
+        Ok(pods)
+    }
+
     /// What the pods of a component that stay wrote in the last two minutes, once they wrote each of these texts.
     ///
     /// # Errors
     /// [`Error::Deadline`] with the texts that were not written within 20 s.
     pub async fn log_with(&self, component: &Component, texts: &[String]) -> Result<String> {
-        let staying = self.pods(component).await?.into_iter().filter(|pod| !k8s::pod::is_terminating(pod));
-        let names: Vec<String> = staying.map(|pod| pod.name_any()).collect();
+        let names: Vec<String> = self.pods(component).await?.iter().map(ResourceExt::name_any).collect();
         k8s::log::holding(self.kube(), self.namespace(), (&names, component.label), texts, WRITTEN).await
     }
 
@@ -170,7 +173,7 @@ impl Stack {
     /// [`Error::Unmet`] when there is no pod.
     pub async fn api_of_one_pod(&self) -> Result<Backend> {
         let pods = self.pods(&descriptor::API).await?;
-        let pod = pods.iter().find(|pod| !k8s::pod::is_terminating(pod)).and_then(|pod| pod.metadata.name.as_deref());
+        let pod = pods.first().and_then(|pod| pod.metadata.name.as_deref());
         let pod = pod.ok_or_else(|| Error::Unmet("there is no pod of the api".to_owned()))?;
         let port = descriptor::API.container_port;
         let forward = Forward::to_pod(self.kube().clone(), self.namespace(), pod, port).await?;
@@ -196,9 +199,15 @@ impl Stack {
     /// Starts a Job with the backend's image in the release's namespace, running this Python program with these
     /// arguments: what is claimed of a Service is asked from inside the cluster.
     ///
+    /// Waits first until what a deploy replaced is gone: inside the cluster nobody can tell whose answer it gets.
+    ///
     /// # Errors
-    /// [`Error::Kube`] when it cannot be created.
+    /// [`Error::Kube`] when it cannot be created, or as [`Stack::converged`].
     pub async fn start_job(&self, name: &str, program: &str, args: &[&str], limit: Duration) -> Result<RunningJob> {
+        let pods = workload::pods(self.kube(), self.namespace(), &self.plan.selector_of_all()).await?;
+        if pods.iter().any(k8s::pod::is_terminating) {
+            self.converged().await?;
+        }
         let labels = [(descriptor::CLIENT_LABEL, "true")];
         let spec = self.job(name, program, args, limit, &labels)?;
         job::start(&self.cluster.client, &self.plan.namespace, &spec).await
@@ -236,7 +245,8 @@ impl Stack {
 /// The components that have none of these pods.
 fn without_pods(pods: &[Pod], components: impl Iterator<Item = &'static Component>) -> Vec<&'static str> {
     let has = |component: &&Component| {
-        pods.iter().any(|pod| pod.labels().get(COMPONENT).is_some_and(|label| label == component.label))
+        pods.iter()
+            .any(|pod| pod.labels().get(descriptor::COMPONENT_LABEL).is_some_and(|label| label == component.label))
     };
     components.filter(|component| !has(component)).map(|component| component.suffix).collect()
 }
@@ -288,7 +298,9 @@ mod tests {
     #[case::one_of_two(&["api", "api"], &["redis"])]
     #[case::none(&[], &["backend", "redis"])]
     fn components_without_pods_are_named(#[case] labels: &[&str], #[case] without: &[&str]) {
-        let pod = |label: &&str| serde_json::from_value(json!({"metadata": {"labels": {COMPONENT: label}}})).unwrap();
+        let pod = |label: &&str| {
+            serde_json::from_value(json!({"metadata": {"labels": {descriptor::COMPONENT_LABEL: label}}})).unwrap()
+        };
         let pods: Vec<Pod> = labels.iter().map(pod).collect();
         assert_eq!(without_pods(&pods, [&descriptor::API, &descriptor::REDIS].into_iter()), without);
     }

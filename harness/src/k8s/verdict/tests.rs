@@ -17,7 +17,7 @@ fn labels() -> Value {
 }
 
 fn owner(uid: &str) -> Value {
-    json!([{ "apiVersion": "apps/v1", "kind": "x", "name": "x", "uid": uid, "controller": true }])
+    json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "x", "uid": uid, "controller": true }])
 }
 
 /// A converged deployment of two replicas at revision 2, its Service and pods.
@@ -211,4 +211,40 @@ fn a_broken_pod_of_a_stateful_set_is_told_by_revision(#[case] revision: &str, #[
     let snapshot = with_stateful_set(set_status(0, 0, "r1"), revision);
     let State::Ailing { cause, tolerance } = converged(&snapshot, "rel") else { panic!("not ailing") };
     assert_eq!((cause.lines().next(), tolerance.as_secs()), (Some(first), secs));
+}
+
+fn leaving(name: &str, set: &str) -> Arc<Pod> {
+    let mut pod = Arc::unwrap_or_clone(pod(name, set, "Running"));
+    pod.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    Arc::new(pod)
+}
+
+#[rstest]
+#[case::nothing_is_left(vec![], vec![slice("new-a", true)], None)]
+#[case::one_leaves_and_is_not_asked(vec![leaving("old-a", "old")], vec![slice("new-a", true), slice("old-a", false)], None)]
+#[case::one_leaves_and_is_asked(
+    vec![leaving("old-a", "old")],
+    vec![slice("new-a", true), slice("old-a", true)],
+    Some("service/web: still leads to old-a")
+)]
+// The deployment's status comes by another watch than the end of its pods.
+#[case::one_has_not_begun_to_leave(
+    vec![pod("old-a", "old", "Running")],
+    vec![slice("new-a", true), slice("old-a", true)],
+    Some("service/web: still leads to old-a")
+)]
+fn a_release_is_handed_over_once_its_services_lead_to_new_pods(
+    #[case] former: Vec<Arc<Pod>>,
+    #[case] slices: Vec<Arc<EndpointSlice>>,
+    #[case] why: Option<&str>,
+) {
+    let mut seen = snapshot();
+    let names: Vec<String> = former.iter().map(|pod| pod.name_any()).collect();
+    seen.pods.extend(former);
+    seen.endpoint_slices = slices;
+    assert_eq!(former_pods(&seen, "rel").iter().map(|pod| pod.name_any()).collect::<Vec<_>>(), names);
+    match why {
+        Some(why) => assert_eq!(pending(handed_over(&seen, "rel")), why),
+        None => assert_eq!(handed_over(&seen, "rel"), State::Ready),
+    }
 }

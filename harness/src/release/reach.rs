@@ -1,0 +1,240 @@
+//! Waits until a release serves: its workloads have converged, and whoever asks it is answered by its new pods alone.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+
+use super::plan::Plan;
+use crate::cluster::Cluster;
+use crate::descriptor::{self, Component};
+use crate::error::{Error, Result};
+use crate::http::{Reader, Reply};
+use crate::k8s::{self, Forward, Snapshot, State, verdict};
+
+/// How long the routes may take once everything is ready.
+const REACH: Duration = Duration::from_secs(30);
+/// How long the result of a probe may take from the kubelet to us.
+const HEARD: Duration = Duration::from_secs(1);
+/// The chance at most, one in a million, that routes which still know a former pod are taken for ones that do not.
+const CHANCE: f64 = 1e-6;
+/// How many requests ask at once whose answer it is.
+const AT_ONCE: usize = 10;
+/// How long to wait until the routes are asked again.
+const BETWEEN: Duration = Duration::from_millis(50);
+
+/// Waits until a release has converged, nothing of what it replaced is left, and its router reaches every service.
+///
+/// # Errors
+/// [`Error::Doomed`] or [`Error::Deadline`].
+pub async fn converged(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<()> {
+    gone(cluster, plan, limit).await.map(drop)
+}
+
+/// [`converged`], and it stays so: for after a part was away that others depend on and outlived.
+///
+/// A readiness probe that began while the part was away may still end, and take a pod out of its Service, when the part
+/// is long back: up to the probe's `timeoutSeconds` later. Costs that time.
+///
+/// # Errors
+/// As [`converged`].
+pub async fn steady(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<()> {
+    let Plan { namespace, release, .. } = plan;
+    let end = Instant::now() + limit;
+    loop {
+        let seen = gone(cluster, plan, end.saturating_duration_since(Instant::now())).await?;
+        let lapse = |seen: &Snapshot| match settled(seen, release) {
+            State::Ready => State::Pending("it is as it was".to_owned()),
+            _ => State::Ready,
+        };
+        let lapsed = k8s::wait(&cluster.client, namespace, "a late probe", late(&seen.pods), lapse).await;
+        match lapsed {
+            Err(Error::Deadline { .. }) => return Ok(()),
+            Err(other) => return Err(other),
+            Ok(_) => tracing::debug!("{release} lost a part to a late probe: waiting again"),
+        }
+    }
+}
+
+/// How late a probe can be: the longest `timeoutSeconds`, and a second for its result to be written and heard of.
+fn late(pods: &[Arc<Pod>]) -> Duration {
+    let containers = pods.iter().filter_map(|pod| pod.spec.as_ref()).flat_map(|spec| &spec.containers);
+    let probes = containers.filter_map(|container| container.readiness_probe.as_ref());
+    let longest = probes.filter_map(|probe| probe.timeout_seconds).max().unwrap_or(1);
+    Duration::from_secs(u64::try_from(longest).unwrap_or(1)) + HEARD
+}
+
+/// Waits until a release has converged and whoever asks its router is answered by its new pods alone. Former pods may
+/// still be there, serving what was begun: seconds before [`converged`].
+///
+/// The node's routes follow the Services by up to a second, and nothing can be watched for that. So where a former pod is
+/// left, the component is asked over new connections whose answer it is (`data.instance`, the pod's name), until it is
+/// sure. Where an answer does not say, or somebody else's edge leads to the release, this is [`converged`].
+///
+/// # Errors
+/// As [`converged`].
+pub(super) async fn reached(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<()> {
+    let Plan { namespace, release, .. } = plan;
+    if plan.pull_request.is_some() {
+        return converged(cluster, plan, limit).await;
+    }
+    let end = Instant::now() + limit;
+    let judge = |seen: &Snapshot| verdict::handed_over(seen, release);
+    let seen = k8s::wait(&cluster.client, namespace, &awaited(plan), limit, judge).await?;
+    let (_router, reader) = router(cluster, plan).await?;
+    let former = verdict::former_pods(&seen, release);
+    for component in plan.components() {
+        let is_of = |pod: &Pod| pod.labels().get(descriptor::COMPONENT_LABEL).is_some_and(|it| it == component.label);
+        if !former.iter().any(|pod| is_of(pod)) {
+            continue;
+        }
+        let current: BTreeSet<String> = seen
+            .pods
+            .iter()
+            .filter(|pod| is_of(pod) && !former.iter().any(|old| old.metadata.uid == pod.metadata.uid))
+            .map(|pod| host_name(&pod.name_any()).to_owned())
+            .collect();
+        if !answers_as(&reader, component, &current).await? {
+            tracing::debug!(
+                "{} does not say which pod answers: waiting until its former pods are gone",
+                component.suffix
+            );
+            return converged(cluster, plan, end.saturating_duration_since(Instant::now())).await;
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is sure that these pods alone answer for a component; false where that cannot be told.
+async fn answers_as(reader: &Reader, component: &Component, current: &BTreeSet<String>) -> Result<bool> {
+    // The forward to the router goes to a pod that stays.
+    if component.label == descriptor::FRONTEND.label {
+        return Ok(true);
+    }
+    let Some(path) = descriptor::instance_path(component) else { return Ok(false) };
+    let needed = asks(current.len());
+    let mut last = String::new();
+    let asking = async {
+        let mut beat = tokio::time::interval(BETWEEN);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut good = 0;
+        while good < needed {
+            let replies = join_all((0..AT_ONCE).map(|_| reader.first_answer(path))).await;
+            for reply in replies {
+                let said = match reply {
+                    Ok(reply) if reply.status == 200 => instance(&reply),
+                    Ok(reply) => Some(format!("status {}", reply.status)),
+                    Err(error) => Some(error.report()),
+                };
+                let Some(said) = said else { return Ok(false) };
+                if current.contains(&said) {
+                    good += 1;
+                } else {
+                    (good, last) = (0, said);
+                }
+            }
+            if good == 0 {
+                beat.tick().await;
+            }
+        }
+        Ok(true)
+    };
+    match tokio::time::timeout(REACH, asking).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::Deadline {
+            awaited: format!("answers of {} by its new pods alone", component.suffix),
+            after: REACH,
+            last: format!("it was {last}"),
+        }),
+    }
+}
+
+/// The pod whose answer it is, if it says so.
+fn instance(reply: &Reply) -> Option<String> {
+    Some(reply.data().ok()?.get("instance")?.as_str()?.to_owned())
+}
+
+/// How many answers in a row by new pods make it sure that no route leads to a former one: each request is led to one of
+/// the pods by chance, so while one former is left among them, it is missed that often with [`CHANCE`].
+fn asks(new: usize) -> usize {
+    let new = new.max(1) as f64;
+    (CHANCE.ln() / (new / (new + 1.0)).ln()).ceil() as usize
+}
+
+/// The host name of a pod: its name, cut at 63 characters as the kubelet cuts it (RFC 1123).
+fn host_name(pod: &str) -> &str {
+    pod.get(..63).map_or(pod, |cut| cut.trim_end_matches(['-', '.']))
+}
+
+async fn gone(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<Snapshot> {
+    let judge = |seen: &Snapshot| settled(seen, &plan.release);
+    let seen = k8s::wait(&cluster.client, &plan.namespace, &awaited(plan), limit, judge).await?;
+    router(cluster, plan).await?;
+    Ok(seen)
+}
+
+fn awaited(plan: &Plan) -> String {
+    format!("release {} in namespace {}", plan.release, plan.namespace)
+}
+
+/// The router of a release whose pods are ready, once it reaches every service: the node's routes and policies follow a
+/// moment later.
+async fn router(cluster: &Cluster, plan: &Plan) -> Result<(Forward, Reader)> {
+    let router = Forward::open(
+        cluster.client.clone(),
+        &plan.namespace,
+        &plan.selector(&descriptor::FRONTEND),
+        descriptor::FRONTEND.container_port,
+    )
+    .await?;
+    let reader = Reader::new(&router.url())?;
+    for path in descriptor::REACHED {
+        reader.answers(path, REACH).await?;
+    }
+    Ok((router, reader))
+}
+
+/// Converged, and no pod of what was replaced is left: until it is gone it may still be asked.
+fn settled(seen: &Snapshot, release: &str) -> State {
+    match verdict::converged(seen, release) {
+        State::Ready => {
+            let former = verdict::former_pods(seen, release);
+            let mut leaving = former.iter().map(|pod| State::Pending(format!("{} is still leaving", pod.name_any())));
+            leaving.next().unwrap_or(State::Ready)
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::one(1, 20)]
+    #[case::two(2, 35)]
+    #[case::three(3, 49)]
+    #[case::none_is_as_one(0, 20)]
+    fn more_pods_hide_a_former_one_better(#[case] new: usize, #[case] needed: usize) {
+        assert_eq!(asks(new), needed);
+    }
+
+    #[rstest]
+    #[case::short("jetscale-backend-6c4d475bc4-jgwlg", "jetscale-backend-6c4d475bc4-jgwlg")]
+    #[case::cut(
+        "a-name-of-a-release-that-is-rather-long-backend-6c4d475bc4-jgwlg-more",
+        "a-name-of-a-release-that-is-rather-long-backend-6c4d475bc4-jgwl"
+    )]
+    #[case::cut_at_a_dash(
+        "a-name-of-a-release-that-is-rather-long-backend-6c4d475bc4-jgw-lg",
+        "a-name-of-a-release-that-is-rather-long-backend-6c4d475bc4-jgw"
+    )]
+    fn a_host_name_is_as_the_kubelet_cuts_it(#[case] pod: &str, #[case] host: &str) {
+        assert_eq!(host_name(pod), host);
+    }
+}
