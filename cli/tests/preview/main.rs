@@ -18,29 +18,45 @@ use libtest_mimic::{Arguments, Completion, Trial};
 
 use self::place::{Place, rehearse};
 
-/// A trial of each function's name. The sweeper's image is made of this machine's own binary, which is to run on Linux.
+/// A trial of each function's name, and whether it runs each time or waits for `--include-ignored`, as .ci/nightly gives.
+/// The sweeper's image is made of this machine's own binary, which is to run on Linux.
 macro_rules! trials {
-    ($($name:ident),+ $(,)?) => {
+    ($all:expr, $($name:ident: $tier:ident),+ $(,)?) => {
         vec![$(
-            Trial::ignorable_test(stringify!($name), || Ok(Shown::from(rehearse($name())).into()))
-                .with_ignored_flag(!cfg!(target_os = "linux"))
+            Trial::ignorable_test(stringify!($name), move || match Tier::$tier {
+                Tier::Nightly if !$all => Ok(Completion::ignored_with("it takes long: --include-ignored runs it")),
+                _ => Ok(Shown::from(rehearse($name())).into()),
+            })
+            .with_ignored_flag(!cfg!(target_os = "linux"))
         ),+]
     };
 }
 
+/// When a trial runs.
+#[derive(Clone, Copy)]
+enum Tier {
+    /// With each `cargo test`.
+    Always,
+    /// In .ci/nightly.
+    Nightly,
+}
+
 fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let all = arguments.include_ignored;
     let trials = trials![
-        two_previews_live_side_by_side_and_each_goes,
-        two_previews_reach_nothing_of_each_other,
-        the_scenarios_run_against_a_preview,
-        what_a_kill_left_is_gone_on_from,
-        a_teardown_takes_its_turn,
-        what_is_foreign_is_left_alone,
-        only_a_closed_pull_request_is_swept,
-        the_accounts_can_touch_nothing_but_previews,
-        the_sweeper_runs_in_the_cluster,
+        all,
+        two_previews_live_side_by_side_and_each_goes: Always,
+        two_previews_reach_nothing_of_each_other: Nightly,
+        the_scenarios_run_against_a_preview: Nightly,
+        what_a_kill_left_is_gone_on_from: Nightly,
+        a_teardown_takes_its_turn: Nightly,
+        what_is_foreign_is_left_alone: Always,
+        only_a_closed_pull_request_is_swept: Always,
+        the_accounts_can_touch_nothing_but_previews: Always,
+        the_sweeper_runs_in_the_cluster: Nightly,
     ];
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// Why a trial shows nothing here, if so.

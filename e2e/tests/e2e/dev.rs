@@ -29,13 +29,18 @@ pub fn scenarios() -> Vec<Scenarios> {
             .within(240),
         each(
             a_rebuild_makes_a_new_pod,
+            [("for_the_router", ("frontend/start.sh", "set -u", "# edited\nset -u", FRONTEND, "frontend"))],
+        )
+        .within(300),
+        each(
+            a_rebuild_makes_a_new_pod,
             [
                 ("for_requirements", ("backend/requirements.txt", "alembic==", "# edited\nalembic==", API, "backend")),
                 ("for_migrations", ("backend/jetscale_backend/migrations/env.py", "from alembic import", "# edited\nfrom alembic import", API, "backend")),
-                ("for_the_router", ("frontend/start.sh", "set -u", "# edited\nset -u", FRONTEND, "frontend")),
             ],
         )
-        .within(300),
+        .within(300)
+        .nightly(),
         scenario(a_syntax_error_is_shown_and_the_next_edit_heals_it).within(180),
         scenario(a_subchart_is_rendered_anew_when_it_changes).within(120),
         scenario(the_debugger_accepts_a_connection),

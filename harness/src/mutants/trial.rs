@@ -309,7 +309,7 @@ impl<'a> Copy<'a> {
     /// Runs one scenario, and says what it saw.
     async fn look(&self, fault: &str, scenario: &str) -> Result<Sight> {
         let runs = self.folder.path().join("runs").join(fault).join(scenario.replace("::", "."));
-        let run = self.suite(&runs).args(["--exact", scenario]).limit(SCENARIO).run().await;
+        let run = self.suite(&runs).args(["--include-ignored", "--exact", scenario]).limit(SCENARIO).run().await;
         let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
         let outcome = match evidence::latest(&runs) {
             Ok(run) => Outcome::read(&run)?,
