@@ -131,7 +131,8 @@ enum Task {
         /// A file of scenario names, one a line: fail unless exactly these were ignored.
         #[arg(long)]
         expect_ignored: Option<PathBuf>,
-        /// Print the run's long steps instead: when each began, and how many seconds it took.
+        /// Print where the run's time went instead: each step in the one that it is a part of, when it began, how many seconds
+        /// it took; what no step names is a line of its own from 0.2 s on.
         #[arg(long, conflicts_with = "expect_ignored")]
         steps: bool,
         /// Print the times that the run's scenarios measured instead, as a table of Markdown.
@@ -252,9 +253,11 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
 }
 
 async fn up(settings: Settings) -> Result<ExitCode> {
+    let started = std::time::Instant::now();
     let stage = settings.stage.get()?.unwrap_or(Stage::Local);
     let fixtures = Arc::new(Fixtures::new(settings, stage)?);
     let shared = fixtures.release().await?;
+    events::took_the_process("cargo stack up", started);
     tell!("release {} in context {} is ready", shared.plan.release, shared.cluster.context);
     Ok(ExitCode::SUCCESS)
 }

@@ -5,9 +5,11 @@
 //! what there was); what a person wants to see (INFO and above) goes to standard error.
 
 use std::fs::{File, OpenOptions};
+use std::future::Future;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use once_cell::sync::OnceCell;
@@ -40,6 +42,66 @@ pub fn measured(scenario: &str, name: &str, value: &str) {
 pub fn timed(scenario: &str, name: &str, took: Duration) {
     let seconds = took.as_secs_f64();
     tracing::info!(target: MEASURE, scenario, name, value = format!("{seconds:.2} s").as_str(), seconds);
+}
+
+tokio::task_local! {
+    /// The step that the work under way is a part of.
+    static WITHIN: u64;
+}
+
+/// The number of the next step of this process; [`WHOLE`] is the process itself.
+static NEXT: AtomicU64 = AtomicU64::new(WHOLE + 1);
+/// The step that all others of a process are parts of.
+const WHOLE: u64 = 0;
+
+/// Does a part of the run and writes down how long it took, also when it is cancelled; steps that begin in it are its
+/// parts. `cargo stack report --steps` shows them; nothing is printed.
+pub async fn step<T>(what: impl Into<String>, work: impl Future<Output = T>) -> T {
+    let taking = Taking::begin(what.into());
+    WITHIN.scope(taking.number, work).await
+}
+
+/// A step that began then and took so long, as a part of the one under way: for what is known only afterwards.
+pub fn took(what: &str, began: Instant, seconds: f64) {
+    let ago = began.elapsed().as_secs_f64();
+    written(what, (ago, seconds), NEXT.fetch_add(1, Ordering::Relaxed), within());
+}
+
+/// The whole of this process, since it started: the last that it writes.
+pub fn took_the_process(what: &str, started: Instant) {
+    let whole = started.elapsed().as_secs_f64();
+    written(what, (whole, whole), WHOLE, WHOLE);
+}
+
+fn within() -> u64 {
+    WITHIN.try_with(|number| *number).unwrap_or(WHOLE)
+}
+
+/// A step that began so many seconds ago and took so many.
+fn written(step: &str, (ago, seconds): (f64, f64), number: u64, part_of: u64) {
+    tracing::debug!(step, ago, seconds, number, part_of);
+}
+
+/// Writes the step down when it is dropped.
+struct Taking {
+    what: String,
+    started: Instant,
+    number: u64,
+    part_of: u64,
+}
+
+impl Taking {
+    fn begin(what: String) -> Self {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { what, started: Instant::now(), number, part_of: within() }
+    }
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        let took = self.started.elapsed().as_secs_f64();
+        written(&self.what, (took, took), self.number, self.part_of);
+    }
 }
 
 /// What of the events goes to standard error.
@@ -165,6 +227,10 @@ impl Visit for Fields {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
         self.0.insert(field.name().into(), value.into());
     }
 

@@ -86,6 +86,11 @@ impl Lock {
     /// # Errors
     /// [`Error::Deadline`] after `limit`, saying who holds the first.
     pub async fn take_any(paths: &[PathBuf], mode: Mode, limit: Duration) -> Result<Self> {
+        let name = paths.first().and_then(|path| path.file_name()).unwrap_or_default().to_string_lossy();
+        crate::events::step(format!("taking the lock {name}"), Self::taking(paths, mode, limit)).await
+    }
+
+    async fn taking(paths: &[PathBuf], mode: Mode, limit: Duration) -> Result<Self> {
         let until = tokio::time::Instant::now() + limit;
         loop {
             let lock = Self::telling(paths, mode, until.saturating_duration_since(tokio::time::Instant::now())).await?;

@@ -82,7 +82,8 @@ impl Step {
         self.done = true;
         self.clear();
         let seconds = self.started.elapsed().as_secs_f64();
-        tracing::info!(step = self.what.as_str(), seconds, "{}: done in {seconds:.1} s", self.what);
+        crate::events::took(&self.what, self.started, seconds);
+        tracing::info!("{}: done in {seconds:.1} s", self.what);
     }
 
     fn clear(&mut self) {

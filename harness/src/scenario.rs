@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use crate::error::{Error, Result};
+use crate::events;
 use crate::fixture::Fixtures;
 use crate::stage::Stage;
 
@@ -217,13 +218,13 @@ where
     let runner: Runner = Arc::new(move |fixtures, deadline| {
         let (function, name) = (Arc::clone(&function), label.clone());
         Box::pin(async move {
-            let made = match A::make(fixtures, &name).await {
+            let made = match events::step(format!("{name}: fixture"), A::make(fixtures, &name)).await {
                 Ok(made) => made,
                 Err(Error::NotApplicable(reason)) => return Verdict::Ignored(reason),
                 Err(error) => return Verdict::NoFixture(error),
             };
-            let outcome = bounded(deadline, function(made.argument)).await;
-            finish(outcome, made.aftercare).await
+            let outcome = events::step(format!("{name}: body"), bounded(deadline, function(made.argument))).await;
+            events::step(format!("{name}: teardown"), finish(outcome, made.aftercare)).await
         })
     });
     Scenario {

@@ -182,7 +182,8 @@ impl Reader {
                 }
             }
         };
-        match tokio::time::timeout(limit, asking).await {
+        let what = format!("asking for {awaited} at {path}");
+        match crate::events::step(what, tokio::time::timeout(limit, asking)).await {
             Ok(reply) => Ok(reply),
             Err(_) => {
                 let awaited = format!("{awaited} from {}{}", self.base(), path.trim_start_matches('/'));

@@ -145,7 +145,7 @@ pub async fn within<T>(what: &str, limit: Duration, future: impl Future<Output =
 
 /// One call within [`CALL`], its error saying what was tried.
 pub(crate) async fn call<T>(what: &str, future: impl Future<Output = kube::Result<T>>) -> Result<T> {
-    within(what, CALL, async { future.await.map_err(Error::kube(what)) }).await
+    crate::events::step(what, within(what, CALL, async { future.await.map_err(Error::kube(what)) })).await
 }
 
 /// An API error in one line: kube's own `Display` writes the status out twice.

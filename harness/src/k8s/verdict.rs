@@ -21,12 +21,7 @@ const INSTANCE: &str = "app.kubernetes.io/instance";
 /// ready endpoint. Pods of former revisions are never blamed.
 pub fn converged(snapshot: &Snapshot, instance: &str) -> State {
     let is_ours = |labels: &BTreeMap<String, String>| of_instance(labels, instance);
-    let deployments = snapshot.deployments.iter().filter(|it| is_ours(it.labels()));
-    let stateful_sets = snapshot.stateful_sets.iter().filter(|it| is_ours(it.labels()));
-    let rollouts: Vec<Rollout<'_>> = deployments
-        .map(|it| Rollout::of_deployment(snapshot, it))
-        .chain(stateful_sets.map(|it| Rollout::of_stateful_set(snapshot, it)))
-        .collect();
+    let rollouts = rollouts(snapshot, instance);
     if rollouts.is_empty() {
         return State::Pending(format!("there is no Deployment or StatefulSet with {INSTANCE}={instance}"));
     }
@@ -34,11 +29,28 @@ pub fn converged(snapshot: &Snapshot, instance: &str) -> State {
     judge(snapshot, &rollouts, services)
 }
 
+/// The names of an instance's workloads that are rolled out, whatever its Services do.
+pub fn rolled_out(snapshot: &Snapshot, instance: &str) -> Vec<String> {
+    rollouts(snapshot, instance).into_iter().filter(|it| it.lag.is_none()).map(|it| it.name).collect()
+}
+
+fn rollouts<'a>(snapshot: &'a Snapshot, instance: &str) -> Vec<Rollout<'a>> {
+    let deployments = snapshot.deployments.iter().filter(|it| of_instance(it.labels(), instance));
+    let stateful_sets = snapshot.stateful_sets.iter().filter(|it| of_instance(it.labels(), instance));
+    deployments
+        .map(|it| Rollout::of_deployment(snapshot, it))
+        .chain(stateful_sets.map(|it| Rollout::of_stateful_set(snapshot, it)))
+        .collect()
+}
+
 /// [`converged`], and each Service of the instance leads to pods of the current revision alone.
 ///
 /// What it replaced may still be there, and may still be asked for a moment: the nodes' routes follow the Services.
 pub fn handed_over(snapshot: &Snapshot, instance: &str) -> State {
-    let State::Ready = converged(snapshot, instance) else { return converged(snapshot, instance) };
+    match converged(snapshot, instance) {
+        State::Ready => {}
+        other => return other,
+    }
     let former: BTreeSet<String> = former_pods(snapshot, instance).iter().map(|pod| pod.name_any()).collect();
     let services = snapshot.services.iter().filter(|it| of_instance(it.labels(), instance));
     let behind = services.filter_map(|service| {
@@ -110,6 +122,8 @@ fn judge<'a>(snapshot: &Snapshot, rollouts: &[Rollout<'_>], services: impl Itera
 
 /// How far one workload is.
 struct Rollout<'a> {
+    /// Its kind and name.
+    name: String,
     template_labels: Option<&'a BTreeMap<String, String>>,
     desired: i32,
     /// What is missing, with numbers; `None` when it has converged.
@@ -129,6 +143,7 @@ impl<'a> Rollout<'a> {
         let observed = is_observed(deployment.metadata.generation, status.observed_generation);
         let old = all - updated;
         let mut rollout = Self {
+            name: name.clone(),
             template_labels: spec.and_then(|spec| spec.template.metadata.as_ref()?.labels.as_ref()),
             desired,
             lag: None,
@@ -171,6 +186,7 @@ impl<'a> Rollout<'a> {
         let (ready, available) = (status.ready_replicas.unwrap_or(0), status.available_replicas.unwrap_or(0));
         let observed = is_observed(set.metadata.generation, status.observed_generation);
         let mut rollout = Self {
+            name: name.clone(),
             template_labels: spec.and_then(|spec| spec.template.metadata.as_ref()?.labels.as_ref()),
             desired,
             lag: None,

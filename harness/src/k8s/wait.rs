@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::feed::{Feed, Trouble, Update, feed};
 use super::secret;
 use super::snapshot::{Snapshot, Watched};
-use crate::{Error, Result};
+use crate::{Error, Result, events};
 
 /// How long the API may deny access to what was not readable yet in this wait. Not zero: a server
 /// that has just started denies everyone until it knows the roles.
@@ -157,6 +157,15 @@ where
 
 /// The loop itself. Dropping it ends every watch, since none runs in a task of its own.
 async fn until<T: Default>(
+    feeds: Vec<Feed<T>>,
+    awaited: &str,
+    limit: Duration,
+    judge: impl FnMut(&T) -> State,
+) -> Result<T> {
+    events::step(format!("waiting for {awaited}"), watching(feeds, awaited, limit, judge)).await
+}
+
+async fn watching<T: Default>(
     feeds: Vec<Feed<T>>,
     awaited: &str,
     limit: Duration,

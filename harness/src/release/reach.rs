@@ -1,6 +1,6 @@
 //! Waits until a release serves: its workloads have converged, and whoever asks it is answered by its new pods alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use super::plan::Plan;
 use crate::cluster::Cluster;
 use crate::descriptor::{self, Component};
 use crate::error::{Error, Result};
+use crate::events;
 use crate::http::{Reader, Reply};
 use crate::k8s::{self, Forward, Snapshot, State, verdict};
 
@@ -82,8 +83,18 @@ pub(super) async fn reached(cluster: &Cluster, plan: &Plan, limit: Duration) -> 
         return converged(cluster, plan, limit).await;
     }
     let end = Instant::now() + limit;
-    let judge = |seen: &Snapshot| verdict::handed_over(seen, release);
-    let seen = k8s::wait(&cluster.client, namespace, &awaited(plan), limit, judge).await?;
+    let (started, mut arrived) = (Instant::now(), BTreeMap::new());
+    let judge = |seen: &Snapshot| {
+        for name in verdict::rolled_out(seen, release) {
+            arrived.entry(name).or_insert_with(|| started.elapsed().as_secs_f64());
+        }
+        verdict::handed_over(seen, release)
+    };
+    let seen = k8s::wait(&cluster.client, namespace, &awaited(plan), limit, judge).await;
+    for (name, seconds) in arrived {
+        events::took(&format!("until {name} was rolled out"), started, seconds);
+    }
+    let seen = seen?;
     let (_router, reader) = router(cluster, plan).await?;
     let former = verdict::former_pods(&seen, release);
     for component in plan.components() {
@@ -142,7 +153,8 @@ async fn answers_as(reader: &Reader, component: &Component, current: &BTreeSet<S
         }
         Ok(true)
     };
-    match tokio::time::timeout(REACH, asking).await {
+    let what = format!("asking whose the answers of {} are", component.suffix);
+    match events::step(what, tokio::time::timeout(REACH, asking)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Error::Deadline {
             awaited: format!("answers of {} by its new pods alone", component.suffix),

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::iter;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -189,7 +190,19 @@ impl Command {
     ///
     /// # Errors
     /// [`Error::Command`] when it cannot be started, exits with another status than 0, or its deadline passes.
-    pub async fn run(mut self) -> Result<Output> {
+    pub async fn run(self) -> Result<Output> {
+        crate::events::step(self.brief(), self.run_to_its_end()).await
+    }
+
+    /// The program and its first words that are no options: what a list of steps has room for.
+    fn brief(&self) -> String {
+        let program = self.program.file_name().unwrap_or_default().to_string_lossy();
+        let words = self.args.iter().map(|arg| arg.to_string_lossy()).take_while(|arg| !arg.starts_with('-'));
+        let words = words.filter(|word| !word.contains('/')).take(2);
+        iter::once(program).chain(words).collect::<Vec<_>>().join(" ")
+    }
+
+    async fn run_to_its_end(mut self) -> Result<Output> {
         let line = self.line();
         tracing::debug!(command = %line, "run");
         let unstarted = |error: std::io::Error| self.failure(&line, error.to_string(), String::new());
