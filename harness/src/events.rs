@@ -56,9 +56,13 @@ const WHOLE: u64 = 0;
 
 /// Does a part of the run and writes down how long it took, also when it is cancelled; steps that begin in it are its
 /// parts. `cargo stack report --steps` shows them; nothing is printed.
-pub async fn step<T>(what: impl Into<String>, work: impl Future<Output = T>) -> T {
-    let taking = Taking::begin(what.into());
-    WITHIN.scope(taking.number, work).await
+pub fn step<T>(what: impl Into<String>, work: impl Future<Output = T>) -> impl Future<Output = T> {
+    // On the heap: steps within steps would otherwise be one future, too large for a thread's stack.
+    let (what, work) = (what.into(), Box::pin(work));
+    async move {
+        let taking = Taking::begin(what);
+        WITHIN.scope(taking.number, work).await
+    }
 }
 
 /// A step that began then and took so long, as a part of the one under way: for what is known only afterwards.

@@ -257,6 +257,11 @@ impl Reader {
     }
 
     async fn exchange(&self, method: &Method, url: Url, json: Option<Vec<u8>>) -> Result<Reply> {
+        let step = format!("{method} {}", url.path());
+        crate::events::step(step, self.exchanged(method, url, json)).await
+    }
+
+    async fn exchanged(&self, method: &Method, url: Url, json: Option<Vec<u8>>) -> Result<Reply> {
         self.spend().await?;
         let what = format!("{method} {}", printable(&url));
         let start = Instant::now();

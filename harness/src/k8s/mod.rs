@@ -133,7 +133,7 @@ fn proxy_of(file: &Kubeconfig, context: &str) -> Option<String> {
 /// # Errors
 /// The call's own error, or [`Error::Deadline`] after `limit`.
 pub async fn within<T>(what: &str, limit: Duration, future: impl Future<Output = Result<T>>) -> Result<T> {
-    match tokio::time::timeout(limit, future).await {
+    match crate::events::step(what, tokio::time::timeout(limit, future)).await {
         Ok(result) => result,
         Err(_) => Err(Error::Deadline {
             awaited: what.to_owned(),
@@ -145,7 +145,7 @@ pub async fn within<T>(what: &str, limit: Duration, future: impl Future<Output =
 
 /// One call within [`CALL`], its error saying what was tried.
 pub(crate) async fn call<T>(what: &str, future: impl Future<Output = kube::Result<T>>) -> Result<T> {
-    crate::events::step(what, within(what, CALL, async { future.await.map_err(Error::kube(what)) })).await
+    within(what, CALL, async { future.await.map_err(Error::kube(what)) }).await
 }
 
 /// An API error in one line: kube's own `Display` writes the status out twice.
