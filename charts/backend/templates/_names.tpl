@@ -35,3 +35,10 @@ readOnlyRootFilesystem: {{ not .Values.global.devMode }}
 capabilities:
   drop: [ALL]
 {{- end }}
+
+{{/* backend.lastWords: of a container that fails, the end of its log stands in its status, where it is read at once. */}}
+{{- define "backend.lastWords" -}}
+{{- if .Values.global.lastWordsFromLog -}}
+terminationMessagePolicy: FallbackToLogsOnError
+{{- end }}
+{{- end }}

@@ -35,3 +35,10 @@ readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
 {{- end }}
+
+{{/* postgres.lastWords: of a container that fails, the end of its log stands in its status, where it is read at once. */}}
+{{- define "postgres.lastWords" -}}
+{{- if .Values.global.lastWordsFromLog -}}
+terminationMessagePolicy: FallbackToLogsOnError
+{{- end }}
+{{- end }}

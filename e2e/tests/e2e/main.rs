@@ -6,8 +6,8 @@
 #![deny(dead_code)]
 
 harness::modules!(
-    auth, aws, backend, charts, config, dev, edits, frontend, images, items, network, parity, registry, rollout,
-    separation, suite, websocket, workloads
+    auth, aws, backend, causes, charts, config, dev, edits, frontend, images, items, network, parity, registry,
+    rollout, separation, suite, websocket, workloads
 );
 
 fn main() -> std::process::ExitCode {

@@ -175,7 +175,9 @@ async fn a_wrong_pull_secret_fails_the_deploy_with_its_cause(stack: OwnStack) ->
     };
     let report = error.report();
     expect!(started.elapsed() < Duration::from_secs(60), "it took {:.0?} to see that", started.elapsed())?;
-    expect!(report.contains("401") || report.contains("authorization failed"), "the cause is not named: {report}")?;
+    let first = report.lines().next().unwrap_or_default();
+    let named = first.contains("cannot pull the image") && (first.contains("401") || first.contains("authorization failed"));
+    expect!(named, "the first line does not name the cause: {report}")?;
     expect!(!report.contains("rollback failed"), "{report}")?;
     expect_eq!(stack.backend().ready().await?.0, 200)
 }

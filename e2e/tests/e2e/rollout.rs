@@ -92,7 +92,9 @@ async fn a_bad_image_is_rolled_back(stack: OwnStack) -> ScenarioResult {
     };
     let report = error.report();
     expect!(started.elapsed() < Duration::from_secs(60), "it took {:.0?} to see that", started.elapsed())?;
-    expect!(report.contains("ImagePullBackOff") || report.contains("ErrImagePull"), "the cause is not named: {report}")?;
+    let first = report.lines().next().unwrap_or_default();
+    let named = first.contains("cannot pull the image") && first.ends_with(": not found");
+    expect!(named, "the first line does not name the cause: {report}")?;
     expect!(!report.contains("rollback failed"), "{report}")?;
     let after: Vec<_> = stack.pods(&API).await?.into_iter().map(|pod| pod.metadata.name).collect();
     expect_eq!(after, before)?;

@@ -4,125 +4,288 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Event, Pod};
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::pod::{condition, init_statuses, phase, statuses};
+use super::last_words::{brief, telling_line};
+use super::pod::{condition, containers, init_statuses, phase, statuses};
 use super::wait::State;
+use super::window;
 
 /// A cause that keeps a pod from starting; the first line names it, further lines are evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ailment {
-    /// The cause; its first line stays the same while the cause does.
+    /// What stays the same while the cause does: who, and what of it; the words for it may change from one look to the next.
+    pub key: String,
+    /// The cause, its evidence on further lines.
     pub cause: String,
     /// How long it may last before it counts as final.
     pub tolerance: Duration,
+    /// The pod whose readiness probes can be asked for more words.
+    pub asked: Option<String>,
+    /// When the cluster itself first saw it, in whole seconds of its clock, where it says so.
+    pub since: Option<Timestamp>,
+}
+
+impl Ailment {
+    /// A cause that is told apart by its first line.
+    pub fn new(cause: impl Into<String>, tolerance: Duration) -> Self {
+        let cause = cause.into();
+        let key = cause.lines().next().unwrap_or_default().to_owned();
+        Self { key, cause, tolerance, asked: None, since: None }
+    }
+
+    /// A cause with somebody's own words for it: their gist in the first line, all of them below if there are more.
+    fn said(key: String, gist: &str, all: &str, tolerance: Duration) -> Self {
+        let gist = brief(gist);
+        let mut cause = if gist.is_empty() { key.clone() } else { format!("{key}: {gist}") };
+        if all.trim() != gist {
+            evidence(&mut cause, all);
+        }
+        Self { key, cause, tolerance, asked: None, since: None }
+    }
+
+    /// The line that names it.
+    pub fn first_line(&self) -> &str {
+        self.cause.lines().next().unwrap_or_default()
+    }
 }
 
 impl From<Ailment> for State {
     fn from(ailment: Ailment) -> Self {
-        Self::Ailing { cause: ailment.cause, tolerance: ailment.tolerance }
+        Self::Ailing(ailment)
     }
 }
 
-const NONE: Duration = Duration::ZERO;
-/// For an answer that another try rarely changes, such as a tag that the registry does not know.
-const SHORT: Duration = Duration::from_secs(1);
-/// For what a later object, a slow registry or one more try may heal.
-const SOME: Duration = Duration::from_secs(5);
-/// For a pod that its controller replaces.
-const REPLACED: Duration = Duration::from_secs(15);
-/// For a volume: the kubelet tries again 10 to 15 s after a failure, and its first try may come before the API server
-/// lets the node see the claim of a pod that was just bound (seen: "no relationship found between node and this object").
-const MOUNT: Duration = Duration::from_secs(40);
-/// For room on a node, which another pod's end may make.
-const ROOM: Duration = Duration::from_secs(20);
-/// As many restarts make a crash loop.
-const LOOP: i32 = 2;
-
-/// What ails this pod, the least tolerable cause first; `None` for one that starts, runs or ends.
-pub fn ailment(pod: &Pod) -> Option<Ailment> {
+/// Why a pod does not start, the least tolerable cause first; `None` for one that starts, runs or ends.
+///
+/// `warnings` are those about the pod and its volume claims, oldest first.
+pub fn ailment(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
     let of_containers = init_statuses(pod)
         .iter()
         .map(|status| ("init container", status))
         .chain(statuses(pod).iter().map(|status| ("container", status)))
-        .filter_map(|(kind, status)| of_container(pod, kind, status));
-    of_containers.chain(of_pod(pod)).min_by_key(|ailment| ailment.tolerance)
+        .filter_map(|(kind, status)| of_container(pod, kind, status, warnings));
+    let found = of_containers.chain(of_pod(pod, warnings)).min_by_key(|ailment| ailment.tolerance);
+    found.or_else(|| of_warnings(pod, warnings))
 }
 
-fn of_pod(pod: &Pod) -> Option<Ailment> {
+fn of_pod(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
     let status = pod.status.as_ref()?;
     let name = pod.name_any();
     if phase(pod) == "Failed" {
         let reason = status.reason.as_deref().unwrap_or("Failed");
-        let mut cause = format!("pod {name}: {reason}");
-        if let Some(message) = &status.message {
-            evidence(&mut cause, message);
+        let ended: Vec<_> = statuses(pod).iter().chain(init_statuses(pod)).filter_map(ended_badly).collect();
+        let words = ended.iter().find_map(|(_, ended)| telling_line(ended.message.as_deref()?));
+        let message = status.message.as_deref().unwrap_or_default();
+        let gist = words.as_deref().unwrap_or(message);
+        let mut found = Ailment::said(format!("pod {name}: {reason}"), gist, message, window::REPLACED);
+        for (container, ended) in ended {
+            evidence(&mut found.cause, &format!("container {}: {}", container.name, ending(ended)));
         }
-        for (container, ended) in statuses(pod).iter().chain(init_statuses(pod)).filter_map(ended_badly) {
-            evidence(&mut cause, &format!("container {}: {}", container.name, ending(ended)));
-        }
-        return Some(Ailment { cause, tolerance: REPLACED });
+        return Some(found);
     }
     let conditions = status.conditions.as_deref().unwrap_or_default();
     let scheduled = conditions.iter().find(|condition| condition.type_ == "PodScheduled")?;
-    if scheduled.status == "False" && scheduled.reason.as_deref() == Some("Unschedulable") {
-        let mut cause = format!("pod {name}: unschedulable");
-        evidence(&mut cause, scheduled.message.as_deref().unwrap_or("the scheduler gives no message"));
-        return Some(Ailment { cause, tolerance: ROOM });
+    if scheduled.status != "False" || scheduled.reason.as_deref() != Some("Unschedulable") {
+        return None;
     }
-    None
+    let message = scheduled.message.as_deref().unwrap_or("the scheduler gives no message");
+    let mut found = of_claims(&name, message, warnings).unwrap_or_else(|| {
+        Ailment::said(format!("pod {name}: unschedulable"), of_scheduler(message), message, window::ROOM)
+    });
+    found.since = found.since.or(scheduled.last_transition_time.as_ref().map(|time| time.0));
+    Some(found)
 }
 
-fn of_container(pod: &Pod, kind: &str, status: &ContainerStatus) -> Option<Ailment> {
+/// A volume claim that nobody makes a volume for, which the scheduler calls unbound.
+fn of_claims(pod: &str, scheduler: &str, warnings: &[&Event]) -> Option<Ailment> {
+    let failed = |event: &&&Event| event.reason.as_deref() == Some("ProvisioningFailed") && is_about_claim(event);
+    let event = warnings.iter().rev().find(failed)?;
+    let claim = event.involved_object.name.as_deref().unwrap_or_default();
+    let message = event.message.as_deref().unwrap_or_default();
+    let key = format!("pod {pod}: its volume claim {claim} gets no volume");
+    let mut found = Ailment::said(key, message, message, window::RETRIED);
+    evidence(&mut found.cause, scheduler);
+    found.since = event.first_timestamp.as_ref().map(|time| time.0);
+    Some(found)
+}
+
+pub(super) fn is_about_claim(event: &Event) -> bool {
+    event.involved_object.kind.as_deref() == Some("PersistentVolumeClaim")
+}
+
+/// Without what the scheduler tried beyond the nodes' own answers.
+fn of_scheduler(message: &str) -> &str {
+    let end = ["preemption:", "no new claims to deallocate"].iter().filter_map(|more| message.find(more)).min();
+    message[..end.unwrap_or(message.len())].trim().trim_end_matches([',', '.'])
+}
+
+fn of_container(pod: &Pod, kind: &str, status: &ContainerStatus, warnings: &[&Event]) -> Option<Ailment> {
     let state = status.state.as_ref()?;
     let who = format!("pod {}, {kind} {}", pod.name_any(), status.name);
     if let Some(waiting) = &state.waiting {
         let reason = waiting.reason.as_deref()?;
         let message = waiting.message.as_deref().unwrap_or_default();
+        if reason == "CrashLoopBackOff" {
+            return Some(match status.last_state.as_ref().and_then(|last| last.terminated.as_ref()) {
+                Some(ended) => crash(pod, &who, status, ended, warnings),
+                None => Ailment::new(format!("{who}: crashes again and again"), window::RETRIED),
+            });
+        }
         return of_waiting(&who, status, reason, message);
     }
+    if state.running.is_some() {
+        return if status.ready { None } else { unready(pod, &who, status, warnings) };
+    }
     let ended = state.terminated.as_ref()?;
-    // Between an end and the back-off that follows it; other ends are judged in the back-off.
-    (ended.reason.as_deref() == Some("OOMKilled")).then(|| crash(&who, status, ended))
+    // The end of one that is not started again is the pod's own.
+    let restarts = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) != Some("Never");
+    let counts = restarts && ended.exit_code != 0 || is_oom(ended);
+    counts.then(|| crash(pod, &who, status, ended, warnings))
 }
 
 fn of_waiting(who: &str, status: &ContainerStatus, reason: &str, message: &str) -> Option<Ailment> {
     let image = &status.image;
-    let (mut cause, tolerance) = match reason {
-        "InvalidImageName" => (format!("{who}: the image name {image:?} is invalid"), NONE),
-        "ErrImageNeverPull" => (format!("{who}: the image {image} is not on the node, and may not be pulled"), NONE),
-        // The kubelet alternates between the two: one cause, one first line.
+    let (what, gist, tolerance) = match reason {
+        "InvalidImageName" => (format!("the image name {image:?} is invalid"), message, window::NONE),
+        "ErrImageNeverPull" => {
+            (format!("the image {image} is not on the node, and may not be pulled"), "", window::NONE)
+        }
+        // The kubelet alternates between the two: one cause.
         "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" | "ImageInspectError" => {
-            (format!("{who}: cannot pull the image {image}"), if is_final_answer(message) { SHORT } else { SOME })
+            let tolerance = if is_final_answer(message) { window::ANSWERED } else { window::RETRIED };
+            (format!("cannot pull the image {image}"), of_registry(message, image), tolerance)
         }
-        "CreateContainerConfigError" => (format!("{who}: its configuration is incomplete"), SOME),
+        "CreateContainerConfigError" => ("its configuration is incomplete".to_owned(), message, window::RETRIED),
         "CreateContainerError" | "RunContainerError" | "StartError" | "PreStartHookError" | "PostStartHookError" => {
-            (format!("{who}: cannot be started ({reason})"), SOME)
-        }
-        "CrashLoopBackOff" => {
-            return Some(match status.last_state.as_ref().and_then(|last| last.terminated.as_ref()) {
-                Some(ended) => crash(who, status, ended),
-                None => Ailment { cause: format!("{who}: crashes again and again"), tolerance: SOME },
-            });
+            (format!("cannot be started ({reason})"), of_runtime(message), window::RETRIED)
         }
         _ => return None,
     };
-    evidence(&mut cause, message);
-    Some(Ailment { cause, tolerance })
+    Some(Ailment::said(format!("{who}: {what}"), gist, message, tolerance))
 }
 
-fn crash(who: &str, status: &ContainerStatus, ended: &ContainerStateTerminated) -> Ailment {
-    let memory = ended.reason.as_deref() == Some("OOMKilled");
-    let mut cause = if memory {
-        format!("{who}: killed for using more memory than its limit (OOMKilled)")
+/// The registry's answer, without the way to it, which repeats the image's name.
+fn of_registry<'a>(message: &'a str, image: &str) -> &'a str {
+    let answer = message.rsplit_once("\": ").map_or(message, |(_, answer)| answer);
+    let answer = answer.strip_prefix(image).map_or(answer, |rest| rest.trim_start_matches([':', ' ']));
+    // Of a back-off that names the image alone nothing is left to say.
+    if answer.starts_with("Back-off pulling image") { "" } else { answer }
+}
+
+/// The runtime's last word, without the layers that it went through.
+fn of_runtime(message: &str) -> &str {
+    message.find("exec: ").or_else(|| message.find("error mounting")).map_or(message, |start| &message[start..])
+}
+
+/// Counted by starts, not by seconds: the first end is told, a second that is like it is final.
+fn crash(
+    pod: &Pod,
+    who: &str,
+    status: &ContainerStatus,
+    ended: &ContainerStateTerminated,
+    warnings: &[&Event],
+) -> Ailment {
+    let words = ended.message.as_deref().and_then(telling_line);
+    let (what, gist) = if is_oom(ended) {
+        let limit = limit_of_memory(pod, &status.name).map(|limit| format!(" of {limit}")).unwrap_or_default();
+        (format!("killed for using more memory than its limit{limit} (OOMKilled)"), String::new())
+    } else if let Some(probe) = killed_by_probe(status, ended, warnings) {
+        ("killed by the kubelet".to_owned(), probe.to_owned())
     } else {
-        format!("{who}: crashes")
+        ("crashes".to_owned(), words.unwrap_or_else(|| ending(ended)))
     };
-    evidence(&mut cause, &format!("{} after {} restarts", ending(ended), status.restart_count));
+    let mut found = Ailment::said(format!("{who}: {what}"), &gist, &gist, window::RESTARTED);
+    evidence(&mut found.cause, &format!("{} after {} restarts", ending(ended), status.restart_count));
     if let Some(message) = ended.message.as_deref().filter(|message| !message.trim().is_empty()) {
-        evidence(&mut cause, &format!("its last words: {}", message.trim()));
+        evidence(&mut found.cause, &format!("its last words: {}", message.trim()));
     }
-    Ailment { cause, tolerance: if status.restart_count >= LOOP { NONE } else { SOME } }
+    found.since = ended.finished_at.as_ref().map(|time| time.0);
+    if is_final_crash(status, ended) {
+        found.tolerance = window::NONE;
+    }
+    found
+}
+
+/// Whether this end is one too many: the second like the first, or the third of any kind.
+fn is_final_crash(status: &ContainerStatus, ended: &ContainerStateTerminated) -> bool {
+    let ran = ended.started_at.as_ref().zip(ended.finished_at.as_ref());
+    if ran.is_some_and(|(start, end)| end.0.duration_since(start.0).as_secs() >= window::SERVED_SECS) {
+        return false;
+    }
+    // In the back-off only the last end is shown; between an end and the back-off the one before it too.
+    let shows_both = status.state.as_ref().is_some_and(|state| state.terminated.is_some());
+    let before = status.last_state.as_ref().and_then(|last| last.terminated.as_ref()).filter(|_| shows_both);
+    match status.restart_count {
+        ..1 => false,
+        1 => before.is_some_and(|before| way(before) == way(ended)),
+        _ => true,
+    }
+}
+
+/// How an end is told from another.
+fn way(ended: &ContainerStateTerminated) -> (i32, Option<&str>, Option<String>) {
+    (ended.exit_code, ended.reason.as_deref(), ended.message.as_deref().and_then(telling_line))
+}
+
+fn is_oom(ended: &ContainerStateTerminated) -> bool {
+    ended.reason.as_deref() == Some("OOMKilled")
+}
+
+fn limit_of_memory(pod: &Pod, container: &str) -> Option<String> {
+    let found = containers(pod).into_iter().find(|one| one.name == container)?;
+    Some(found.resources.as_ref()?.limits.as_ref()?.get("memory")?.0.clone())
+}
+
+/// What a probe said that made the kubelet end the container.
+fn killed_by_probe<'a>(
+    status: &ContainerStatus,
+    ended: &ContainerStateTerminated,
+    warnings: &[&'a Event],
+) -> Option<&'a str> {
+    const BY_SIGNAL: [i32; 3] = [0, 137, 143];
+    let message = probe_failure(&status.name, warnings)?.message.as_deref()?;
+    let kills = message.starts_with("Liveness") || message.starts_with("Startup");
+    (kills && BY_SIGNAL.contains(&ended.exit_code)).then_some(message)
+}
+
+/// The newest failure of a probe of a container, in the kubelet's words.
+fn probe_failure<'a>(container: &str, warnings: &[&'a Event]) -> Option<&'a Event> {
+    let field = format!("{{{container}}}");
+    let of_container = |event: &&&Event| {
+        let place = event.involved_object.field_path.as_deref();
+        event.reason.as_deref() == Some("Unhealthy") && place.is_none_or(|place| place.ends_with(&field))
+    };
+    warnings.iter().rev().find(of_container).copied()
+}
+
+/// A container that runs, and whose probes say that it is not ready: a start takes its time, an answer tells a cause.
+fn unready(pod: &Pod, who: &str, status: &ContainerStatus, warnings: &[&Event]) -> Option<Ailment> {
+    let event = probe_failure(&status.name, warnings)?;
+    let (kind, said) = event.message.as_deref()?.split_once(" probe failed: ")?;
+    let started = status.started == Some(true);
+    let tolerance = match kind {
+        "Readiness" if started => window::READY,
+        // While it starts, nobody listens yet; an answer is one all the same.
+        "Startup" if !started && said.contains("statuscode") => window::READY.max(startup_budget(pod, &status.name)),
+        _ => return None,
+    };
+    let key = format!("{who}: runs and is not ready");
+    let gist =
+        format!("{} probe: {}", kind.to_lowercase(), said.replace("HTTP probe failed with statuscode: ", "HTTP "));
+    let mut found = Ailment::said(key, &gist, &gist, tolerance);
+    found.asked = Some(pod.name_any());
+    found.since = event.first_timestamp.as_ref().map(|time| time.0);
+    Some(found)
+}
+
+/// How long the startup probe itself lets a start take.
+fn startup_budget(pod: &Pod, container: &str) -> Duration {
+    let found = containers(pod).into_iter().find(|one| one.name == container);
+    let probe = found.and_then(|container| container.startup_probe.clone()).unwrap_or_default();
+    let seconds = probe.period_seconds.unwrap_or(10).saturating_mul(probe.failure_threshold.unwrap_or(3));
+    Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
 }
 
 fn ended_badly(status: &ContainerStatus) -> Option<(&ContainerStatus, &ContainerStateTerminated)> {
@@ -158,46 +321,53 @@ fn is_final_answer(message: &str) -> bool {
 
 /// What a warning says about a pod whose sandbox or volumes cannot be made; the pod's own status
 /// shows nothing but `ContainerCreating` then.
-pub fn of_warnings(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
+fn of_warnings(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
     // From here on the volumes are mounted and the warnings history.
     if condition(pod, "PodReadyToStartContainers") == Some("True") || phase(pod) != "Pending" {
         return None;
     }
     let newest = warnings.iter().rev().find_map(|event| {
         let tolerance = match event.reason.as_deref()? {
-            "FailedMount" | "FailedAttachVolume" => MOUNT,
-            "FailedCreatePodSandBox" => ROOM,
+            "FailedMount" | "FailedAttachVolume" => window::MOUNT,
+            "FailedCreatePodSandBox" => window::ROOM,
             _ => return None,
         };
         Some((event, tolerance))
     });
     let (event, tolerance) = newest?;
     let message = event.message.as_deref().unwrap_or_default();
-    let tolerance = if message.contains("not found") { SOME } else { tolerance };
-    let mut cause = format!("pod {}: {}", pod.name_any(), event.reason.as_deref().unwrap_or_default());
-    evidence(&mut cause, message);
-    Some(Ailment { cause, tolerance })
+    let tolerance = if message.contains("not found") { window::RETRIED } else { tolerance };
+    let key = format!("pod {}: {}", pod.name_any(), event.reason.as_deref().unwrap_or_default());
+    Some(Ailment::said(key, message, message, tolerance))
 }
 
 /// What a controller says that is not allowed to create its pods (quota, admission, account).
 pub(super) fn cannot_create_pods(workload: &str, message: &str) -> Ailment {
-    let mut cause = format!("{workload}: its pods cannot be created");
-    evidence(&mut cause, message);
-    Ailment { cause, tolerance: SOME }
+    // What stands before it repeats a pod's name, which changes with every try.
+    let gist = message.split_once(" is forbidden: ").map_or(message, |(_, gist)| gist);
+    Ailment::said(format!("{workload}: its pods cannot be created"), gist, message, window::RETRIED)
 }
 
 /// A rollout whose own progress deadline passed.
 pub(super) fn no_progress(workload: &str, message: &str) -> Ailment {
-    let mut cause = format!("{workload}: its progress deadline passed");
-    evidence(&mut cause, message);
-    Ailment { cause, tolerance: SOME }
+    Ailment::said(format!("{workload}: its progress deadline passed"), message, message, window::RETRIED)
+}
+
+/// A Service that leads to a port which no container of its workload opens: nobody will ever answer there.
+pub(super) fn wrong_target_port(service: &str, port: &str, target: &str, workload: &str, open: &[String]) -> Ailment {
+    let cause = format!(
+        "service/{service}: its port {port} leads to the target port {target}, which no container of {workload} has: they \
+         have {}",
+        open.join(", ")
+    );
+    Ailment::new(cause, window::ANSWERED)
 }
 
 /// A broken pod of an old revision, which a stateful set neither mends nor replaces.
 pub(super) fn blocked_by_old(workload: &str, old: Ailment) -> Ailment {
     let mut cause = format!("{workload}: a broken pod of the old revision blocks the rollout; delete that pod");
     evidence(&mut cause, &old.cause);
-    Ailment { cause, tolerance: old.tolerance.max(REPLACED) }
+    Ailment::new(cause, old.tolerance.max(window::REPLACED))
 }
 
 fn evidence(cause: &mut String, text: &str) {

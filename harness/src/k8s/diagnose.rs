@@ -3,10 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, PersistentVolumeClaim, Pod};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ListParams, LogParams};
@@ -17,7 +18,7 @@ use super::ailment::ailment;
 use super::brief;
 use super::pod::{doing, init_statuses, is_ready, phase, ready_count, restarts, status, statuses};
 use super::secret;
-use super::snapshot::event_time;
+use super::snapshot::{Snapshot, event_time, is_controlled_by, warnings_of};
 use crate::secrets;
 
 /// How long the whole look may take.
@@ -32,17 +33,48 @@ const LINES: i64 = 20;
 /// Takes at most 10 s and never fails: its own problems are lines of the text. Values of the
 /// namespace's Secrets are taken out, also where a log repeats them.
 pub async fn diagnose(client: &Client, namespace: &str) -> String {
-    match tokio::time::timeout(LIMIT, look(client, namespace)).await {
+    within_limit(client, namespace, None).await
+}
+
+/// [`diagnose`] of a deploy that failed: of warnings those alone that came after its begin, and none about pods of former
+/// revisions, so that what was wrong minutes ago does not bury what is wrong now.
+pub async fn diagnose_deploy(client: &Client, namespace: &str, begin: Begin) -> String {
+    within_limit(client, namespace, Some(begin)).await
+}
+
+/// A moment of a namespace, by the API server's own count of changes: no clock has to agree with another.
+///
+/// Resource versions are compared as numbers, which Kubernetes promises (KEP-5504) and etcd has always given.
+#[derive(Debug, Clone, Copy)]
+pub struct Begin(Option<u64>);
+
+impl Begin {
+    /// Now. Where the API does not say, every warning counts as a later one.
+    pub async fn now(client: &Client, namespace: &str) -> Self {
+        let api: Api<Event> = Api::namespaced(client.clone(), namespace);
+        let found = tokio::time::timeout(PART, api.list_metadata(&ListParams::default().limit(1))).await;
+        Self(found.ok().and_then(Result::ok).and_then(|list| list.metadata.resource_version?.parse().ok()))
+    }
+
+    fn is_before(self, event: &Event) -> bool {
+        let version = event.metadata.resource_version.as_ref().and_then(|version| version.parse::<u64>().ok());
+        self.0.zip(version).is_none_or(|(begin, version)| version > begin)
+    }
+}
+
+async fn within_limit(client: &Client, namespace: &str, begin: Option<Begin>) -> String {
+    match tokio::time::timeout(LIMIT, look(client, namespace, begin)).await {
         Ok(text) => text,
         Err(_) => format!("namespace {namespace}: the diagnosis itself was not done within {LIMIT:?}\n"),
     }
 }
 
-async fn look(client: &Client, namespace: &str) -> String {
-    let (pods, events, deployments, sets, claims, unknown) = tokio::join!(
+async fn look(client: &Client, namespace: &str, begin: Option<Begin>) -> String {
+    let (pods, events, deployments, revisions, sets, claims, unknown) = tokio::join!(
         list::<Pod>(client, namespace, "pods"),
         list::<Event>(client, namespace, "events"),
         list::<Deployment>(client, namespace, "deployments"),
+        list::<ReplicaSet>(client, namespace, "replica sets"),
         list::<StatefulSet>(client, namespace, "stateful sets"),
         list::<PersistentVolumeClaim>(client, namespace, "volume claims"),
         secret::know_all(client, namespace),
@@ -50,9 +82,20 @@ async fn look(client: &Client, namespace: &str) -> String {
     let mut text = format!("namespace {namespace}\n");
     let mut pods = or_note(pods, &mut text);
     pods.sort_by_key(|pod| (is_ready(pod), pod.name_any()));
-    ailments(&mut text, &pods);
+    let events = or_note(events, &mut text);
+    let deployments = or_note(deployments, &mut text);
+    let seen = Snapshot {
+        pods: pods.iter().cloned().map(Arc::new).collect(),
+        deployments: deployments.iter().cloned().map(Arc::new).collect(),
+        replica_sets: or_note(revisions, &mut text).into_iter().map(Arc::new).collect(),
+        ..Snapshot::default()
+    };
+    let all = events.into_iter().filter(|event| event.type_.as_deref() == Some("Warning"));
+    let (events, others): (Vec<Event>, Vec<Event>) =
+        all.partition(|event| begin.is_none_or(|begin| is_of_deploy(event, begin, &seen)));
+    ailments(&mut text, &pods, &events);
     table(&mut text, &pods);
-    for deployment in or_note(deployments, &mut text) {
+    for deployment in deployments {
         let status = deployment.status.clone().unwrap_or_default();
         for condition in status.conditions.unwrap_or_default() {
             let bad = (condition.type_ == "ReplicaFailure") == (condition.status == "True");
@@ -77,8 +120,14 @@ async fn look(client: &Client, namespace: &str) -> String {
     for pod in &pods {
         details(&mut text, pod);
     }
-    let events = or_note(events, &mut text);
     warnings(&mut text, events);
+    if !others.is_empty() {
+        let count = others.len();
+        let _ = writeln!(
+            text,
+            "({count} warnings from before this deploy, or about pods of former revisions, are left out)"
+        );
+    }
     for part in join_all(logs_wanted(&pods).into_iter().map(|wanted| log(client, namespace, wanted))).await {
         text.push_str(&part);
     }
@@ -87,6 +136,26 @@ async fn look(client: &Client, namespace: &str) -> String {
     }
     // Here too, and not in the report alone: who asks for a diagnosis may show it.
     secrets::redact(&text).into_owned()
+}
+
+/// Whether a warning is a deploy's own: later than its begin, and not about a pod that it replaces or that is gone.
+fn is_of_deploy(event: &Event, begin: Begin, seen: &Snapshot) -> bool {
+    let object = &event.involved_object;
+    let name = object.name.as_deref().unwrap_or_default();
+    let current: Vec<String> = seen.deployments.iter().filter_map(|it| seen.current_replica_set(it)?.uid()).collect();
+    let is_former = |set: &&Arc<ReplicaSet>| {
+        let of_deployment =
+            seen.deployments.iter().any(|it| it.uid().is_some_and(|uid| is_controlled_by(set.as_ref(), &uid)));
+        of_deployment && set.uid().is_none_or(|uid| !current.contains(&uid))
+    };
+    let of_former = seen.replica_sets.iter().filter(is_former).any(|set| {
+        let of_pod = name.strip_prefix(&set.name_any()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+        of_pod && matches!(object.kind.as_deref(), Some("Pod" | "ReplicaSet"))
+    });
+    // A stateful set's pods have the same name in every revision.
+    let replaced = object.kind.as_deref() == Some("Pod")
+        && seen.pod(name).is_some_and(|pod| object.uid.is_some() && pod.uid() != object.uid);
+    begin.is_before(event) && !of_former && !replaced
 }
 
 async fn list<K>(client: &Client, namespace: &str, what: &str) -> Result<Vec<K>, String>
@@ -109,8 +178,8 @@ fn or_note<T>(part: Result<Vec<T>, String>, text: &mut String) -> Vec<T> {
     })
 }
 
-fn ailments(text: &mut String, pods: &[Pod]) {
-    for found in pods.iter().filter_map(ailment) {
+fn ailments(text: &mut String, pods: &[Pod], events: &[Event]) {
+    for found in pods.iter().filter_map(|pod| ailment(pod, &warnings_of(events.iter(), pod))) {
         let _ = writeln!(text, "! {}", found.cause);
     }
 }
@@ -196,7 +265,7 @@ fn details(text: &mut String, pod: &Pod) {
 fn warnings(text: &mut String, events: Vec<Event>) {
     let mut warnings: Vec<Event> = Vec::new();
     let mut times: BTreeMap<String, i32> = BTreeMap::new();
-    for event in events.into_iter().filter(|event| event.type_.as_deref() == Some("Warning")) {
+    for event in events {
         *times.entry(about(&event)).or_default() +=
             event.series.as_ref().and_then(|it| it.count).or(event.count).unwrap_or(1);
         warnings.push(event);
@@ -277,4 +346,60 @@ async fn log(client: &Client, namespace: &str, wanted: Wanted) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn object<K: DeserializeOwned>(value: Value) -> Arc<K> {
+        Arc::new(serde_json::from_value(value).unwrap())
+    }
+
+    /// A deployment at its second revision, of which one pod of each is there, and a database.
+    fn seen() -> Snapshot {
+        let revision = |name: &str, number: &str| {
+            let owner = json!([{ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "web", "controller": true }]);
+            object(json!({ "metadata": { "name": name, "uid": name, "ownerReferences": owner,
+                "annotations": { "deployment.kubernetes.io/revision": number } } }))
+        };
+        let pod = |name: &str| object(json!({ "metadata": { "name": name, "uid": format!("{name} now") } }));
+        Snapshot {
+            deployments: vec![object(json!({ "metadata": { "name": "web", "uid": "web",
+                "annotations": { "deployment.kubernetes.io/revision": "2" } } }))],
+            replica_sets: vec![revision("web-a", "1"), revision("web-b", "2")],
+            pods: vec![pod("web-a-x"), pod("web-b-x"), pod("db-0")],
+            ..Snapshot::default()
+        }
+    }
+
+    #[rstest]
+    #[case::before_its_begin("7", "Pod", "web-b-x", "web-b-x now", false)]
+    #[case::after_it("8", "Pod", "web-b-x", "web-b-x now", true)]
+    #[case::of_a_former_pod("8", "Pod", "web-a-x", "web-a-x now", false)]
+    #[case::of_a_former_pod_that_is_gone("8", "Pod", "web-a-y", "y", false)]
+    #[case::of_a_present_revision_s_pod_that_is_gone("8", "Pod", "web-b-y", "y", true)]
+    #[case::of_the_former_revision("8", "ReplicaSet", "web-a", "web-a", false)]
+    #[case::of_the_present_one("8", "ReplicaSet", "web-b", "web-b", true)]
+    #[case::of_the_database("8", "Pod", "db-0", "db-0 now", true)]
+    #[case::of_the_database_before_its_restart("8", "Pod", "db-0", "db-0 before", false)]
+    #[case::of_a_claim("8", "PersistentVolumeClaim", "web-a-data", "z", true)]
+    #[case::of_no_version("", "Pod", "web-b-x", "web-b-x now", true)]
+    fn warnings_are_the_deploys_own(
+        #[case] version: &str,
+        #[case] kind: &str,
+        #[case] name: &str,
+        #[case] uid: &str,
+        #[case] own: bool,
+    ) {
+        let event: Event = serde_json::from_value(json!({ "metadata": { "resourceVersion": version },
+            "involvedObject": { "kind": kind, "name": name, "uid": uid } }))
+        .unwrap();
+        assert_eq!(is_of_deploy(&event, Begin(Some(7)), &seen()), own);
+        // Where the begin is unknown, what is former stays former.
+        assert_eq!(is_of_deploy(&event, Begin(None), &seen()), own || version == "7");
+    }
 }

@@ -9,7 +9,7 @@ use kube::api::{LogParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
-use super::ailment::{ailment, cannot_create_pods, of_warnings};
+use super::ailment::{ailment, cannot_create_pods};
 use super::pod::{phase, statuses, summary};
 use super::secret;
 use super::snapshot::{Snapshot, Watched};
@@ -289,8 +289,7 @@ fn judge(snapshot: &Snapshot, name: &str) -> State {
     if ended || matches!(phase(pod), "Succeeded" | "Failed") {
         return State::Ready;
     }
-    let warnings = snapshot.warnings_about(pod.metadata.uid.as_deref().unwrap_or_default());
-    match ailment(pod).or_else(|| of_warnings(pod, &warnings)) {
+    match ailment(pod, &snapshot.warnings_of(pod)) {
         Some(ailment) => ailment.into(),
         None => State::Pending(summary(pod)),
     }

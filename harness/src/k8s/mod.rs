@@ -7,6 +7,7 @@ pub(crate) mod exec_plugin;
 mod feed;
 pub mod forward;
 pub mod job;
+mod last_words;
 pub mod log;
 pub mod namespace;
 pub mod pod;
@@ -15,6 +16,7 @@ pub mod secret;
 pub mod snapshot;
 pub mod verdict;
 pub mod wait;
+pub mod window;
 pub mod workload;
 
 use std::future::Future;
@@ -37,8 +39,9 @@ use crate::tools::Environment;
 use crate::{Error, Result};
 use exec_plugin::{AuthorizeLayer, ExecPlugin};
 
+pub use ailment::Ailment;
 pub use apply::apply;
-pub use diagnose::diagnose;
+pub use diagnose::{Begin, diagnose, diagnose_deploy};
 pub use forward::Forward;
 pub use snapshot::Snapshot;
 pub use wait::{State, gone, wait};

@@ -5,14 +5,19 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Pod, Probe as Described};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::{Client, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 
+use super::last_words::brief;
+use super::pod::statuses;
 use super::{Forward, workload};
 use crate::http::Reader;
 use crate::{Error, Result};
 
 /// How long a command may take that a probe runs.
 const LIMIT: Duration = Duration::from_secs(15);
+
+/// How long a pod that is not ready may take to say why.
+const WORDS: Duration = Duration::from_secs(3);
 
 /// How the kubelet asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +111,40 @@ pub async fn ask(client: &Client, namespace: &str, pod: &str, probe: &Probe) -> 
             if ended.succeeded { Ok(()) } else { Err(unmet(format!("{} {}", ended.reason, ended.stderr.trim()))) }
         }
     }
+}
+
+/// What a pod that is not ready answers to its own readiness probe, or to its startup probe while it starts; in one line.
+///
+/// `None` when it says nothing within 3 s, or is ready.
+pub(super) async fn words(client: &Client, namespace: &str, pod: &str) -> Option<String> {
+    tokio::time::timeout(WORDS, said(client, namespace, pod)).await.ok().flatten()
+}
+
+async fn said(client: &Client, namespace: &str, name: &str) -> Option<String> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let pod = pods.get(name).await.ok()?;
+    let status = statuses(&pod).iter().find(|status| !status.ready)?;
+    let container = pod.spec.as_ref()?.containers.iter().find(|container| container.name == status.name)?;
+    let starting = status.started != Some(true) && container.startup_probe.is_some();
+    let described = if starting { &container.startup_probe } else { &container.readiness_probe };
+    let text = match way(container, described.as_ref()?)? {
+        Way::Http { port, path } => {
+            let forward = Forward::to_pod(client.clone(), namespace, name, port).await.ok()?;
+            let reply = Reader::new(&forward.url()).ok()?.first_answer(&path).await.ok()?;
+            let body = String::from_utf8_lossy(&reply.body).into_owned();
+            format!("{path} says {}", if body.trim().is_empty() { "nothing" } else { body.trim() })
+        }
+        Way::Exec(command) => {
+            let command: Vec<&str> = command.iter().map(String::as_str).collect();
+            let ended = workload::exec(client, namespace, name, &command, WORDS).await.ok()?;
+            let said = [ended.stdout, ended.stderr].concat();
+            if said.trim().is_empty() {
+                return None;
+            }
+            format!("{} says {}", command.first()?, said.trim())
+        }
+    };
+    Some(brief(&text))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
+use super::ailment::is_about_claim;
 use super::feed::{Feed, feed};
 use super::pod::is_terminating;
 
@@ -155,6 +156,11 @@ impl Snapshot {
         })
     }
 
+    /// The warnings about a pod and its volume claims, oldest first.
+    pub fn warnings_of<'a>(&'a self, pod: &Pod) -> Vec<&'a Event> {
+        warnings_of(self.events.iter().map(AsRef::as_ref), pod)
+    }
+
     /// The warnings about the object with this uid, oldest first.
     pub fn warnings_about<'a>(&'a self, uid: &str) -> Vec<&'a Event> {
         let mut found: Vec<&Event> =
@@ -162,6 +168,22 @@ impl Snapshot {
         found.sort_by_key(|event| event_time(event));
         found
     }
+}
+
+/// The warnings about a pod and its volume claims, oldest first; a claim is known by its name, which its pod says.
+pub(super) fn warnings_of<'a>(events: impl Iterator<Item = &'a Event>, pod: &Pod) -> Vec<&'a Event> {
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let claims: Vec<&str> =
+        volumes.filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.as_str())).collect();
+    let uid = pod.metadata.uid.as_deref();
+    let is_ours = |event: &&Event| {
+        let about = &event.involved_object;
+        let of_claim = is_about_claim(event) && about.name.as_deref().is_some_and(|name| claims.contains(&name));
+        of_claim || (uid.is_some() && about.uid.as_deref() == uid)
+    };
+    let mut found: Vec<&Event> = events.filter(is_ours).collect();
+    found.sort_by_key(|event| event_time(event));
+    found
 }
 
 fn pod_of(endpoint: &Endpoint) -> Option<&str> {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{ContainerPort, Pod, PodTemplateSpec, Service};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
 use super::ailment::{self, Ailment, ailment};
@@ -110,29 +111,84 @@ pub fn stateful_set_converged(snapshot: &Snapshot, name: &str) -> State {
 }
 
 fn judge<'a>(snapshot: &Snapshot, rollouts: &[Rollout<'_>], services: impl Iterator<Item = &'a Service>) -> State {
+    let services: Vec<&Service> = services.collect();
     let ailing = rollouts.iter().filter_map(|rollout| rollout.ailment.clone());
-    if let Some(worst) = ailing.min_by_key(|ailment| ailment.tolerance) {
+    let misled = services.iter().filter_map(|service| leads_nowhere(rollouts, service));
+    if let Some(worst) = ailing.chain(misled).min_by_key(|ailment| ailment.tolerance) {
         return worst.into();
     }
+    if let Some(unready) = unready(rollouts) {
+        return unready.into();
+    }
     let lags = rollouts.iter().filter_map(|rollout| rollout.lag.clone());
-    let without = services.filter_map(|service| lacks_endpoint(snapshot, rollouts, service));
+    let without = services.into_iter().filter_map(|service| lacks_endpoint(snapshot, rollouts, service));
     let missing: Vec<String> = lags.chain(without).collect();
     if missing.is_empty() { State::Ready } else { State::Pending(missing.join("; ")) }
+}
+
+/// What runs and is not ready, where nothing else is to blame: what others wait for comes first, and while anything else
+/// is still starting it may be what they wait for.
+fn unready(rollouts: &[Rollout<'_>]) -> Option<Ailment> {
+    if rollouts.iter().any(|rollout| rollout.starting) {
+        return None;
+    }
+    let found = rollouts.iter().filter(|rollout| rollout.unready.is_some());
+    found.min_by_key(|rollout| !rollout.is_store).and_then(|rollout| rollout.unready.clone())
 }
 
 /// How far one workload is.
 struct Rollout<'a> {
     /// Its kind and name.
     name: String,
-    template_labels: Option<&'a BTreeMap<String, String>>,
+    is_store: bool,
+    template: Option<&'a PodTemplateSpec>,
     desired: i32,
     /// What is missing, with numbers; `None` when it has converged.
     lag: Option<String>,
     /// Why it will not converge by itself, asked of one that lags alone.
     ailment: Option<Ailment>,
+    /// What of it runs and says that it is not ready.
+    unready: Option<Ailment>,
+    /// Whether a pod of it is not there, or not so far that it could say whether it is ready.
+    starting: bool,
 }
 
 impl<'a> Rollout<'a> {
+    fn new(name: &str, is_store: bool, template: Option<&'a PodTemplateSpec>, desired: i32) -> Self {
+        let name = name.to_owned();
+        Self { name, is_store, template, desired, lag: None, ailment: None, unready: None, starting: false }
+    }
+
+    fn is_not_observed(&mut self) {
+        self.lag = Some(format!("{}: its controller has not seen the current generation", self.name));
+        self.starting = true;
+    }
+
+    /// Blames pods of the current revision.
+    fn look_at(&mut self, snapshot: &Snapshot, pods: &[&Pod]) {
+        let found: Vec<Option<Ailment>> = pods.iter().map(|pod| ailment(pod, &snapshot.warnings_of(pod))).collect();
+        let waits = |(pod, found): (&&Pod, &Option<Ailment>)| found.is_none() && !is_ready(pod);
+        let there = i32::try_from(pods.len()).unwrap_or(i32::MAX);
+        self.starting = there < self.desired || pods.iter().zip(&found).any(waits);
+        let (unready, broken): (Vec<Ailment>, Vec<Ailment>) =
+            found.into_iter().flatten().partition(|found| found.asked.is_some());
+        self.ailment = broken.into_iter().min_by_key(|ailment| ailment.tolerance);
+        self.unready = unready.into_iter().next();
+    }
+
+    fn labels(&self) -> Option<&'a BTreeMap<String, String>> {
+        self.template?.metadata.as_ref()?.labels.as_ref()
+    }
+
+    /// The ports that its containers say they open.
+    fn ports(&self) -> impl Iterator<Item = &'a ContainerPort> {
+        let containers = self
+            .template
+            .and_then(|template| template.spec.as_ref())
+            .map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+        containers.into_iter().flatten().flat_map(|container| container.ports.iter().flatten())
+    }
+
     fn of_deployment(snapshot: &'a Snapshot, deployment: &'a Deployment) -> Self {
         let name = format!("deployment/{}", deployment.name_any());
         let spec = deployment.spec.as_ref();
@@ -142,15 +198,9 @@ impl<'a> Rollout<'a> {
         let (ready, available) = (status.ready_replicas.unwrap_or(0), status.available_replicas.unwrap_or(0));
         let observed = is_observed(deployment.metadata.generation, status.observed_generation);
         let old = all - updated;
-        let mut rollout = Self {
-            name: name.clone(),
-            template_labels: spec.and_then(|spec| spec.template.metadata.as_ref()?.labels.as_ref()),
-            desired,
-            lag: None,
-            ailment: None,
-        };
+        let mut rollout = Self::new(&name, false, spec.map(|spec| &spec.template), desired);
         if !observed {
-            rollout.lag = Some(format!("{name}: its controller has not seen the current generation"));
+            rollout.is_not_observed();
             return rollout;
         }
         if updated == desired && ready == desired && available == desired && old == 0 {
@@ -167,7 +217,10 @@ impl<'a> Rollout<'a> {
             let fits = reason.is_none_or(|reason| found.reason.as_deref() == Some(reason));
             fits.then(|| found.message.clone().unwrap_or_default())
         };
-        rollout.ailment = worst(snapshot, &pods)
+        rollout.look_at(snapshot, &pods);
+        rollout.ailment = rollout
+            .ailment
+            .take()
             .or_else(|| Some(ailment::cannot_create_pods(&name, &said("ReplicaFailure", "True", None)?)))
             .or_else(|| {
                 Some(ailment::no_progress(&name, &said("Progressing", "False", Some("ProgressDeadlineExceeded"))?))
@@ -185,15 +238,9 @@ impl<'a> Rollout<'a> {
         let updated = if rolls { status.updated_replicas.unwrap_or(0) } else { status.replicas };
         let (ready, available) = (status.ready_replicas.unwrap_or(0), status.available_replicas.unwrap_or(0));
         let observed = is_observed(set.metadata.generation, status.observed_generation);
-        let mut rollout = Self {
-            name: name.clone(),
-            template_labels: spec.and_then(|spec| spec.template.metadata.as_ref()?.labels.as_ref()),
-            desired,
-            lag: None,
-            ailment: None,
-        };
+        let mut rollout = Self::new(&name, true, spec.map(|spec| &spec.template), desired);
         if !observed {
-            rollout.lag = Some(format!("{name}: its controller has not seen the current generation"));
+            rollout.is_not_observed();
             return rollout;
         }
         let all_there = [status.replicas, updated, ready, available].iter().all(|count| *count == desired);
@@ -213,7 +260,10 @@ impl<'a> Rollout<'a> {
             let message = event.message.as_deref().unwrap_or_default();
             (status.replicas < desired).then(|| ailment::cannot_create_pods(&name, message))
         };
-        rollout.ailment = worst(snapshot, &pods)
+        rollout.look_at(snapshot, &pods);
+        rollout.ailment = rollout
+            .ailment
+            .take()
             .or_else(|| Some(ailment::blocked_by_old(&name, worst(snapshot, &old)?)))
             .or_else(refused);
         rollout
@@ -221,7 +271,7 @@ impl<'a> Rollout<'a> {
 
     fn serves(&self, service: &Service) -> bool {
         let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-        match (selector, self.template_labels) {
+        match (selector, self.labels()) {
             (Some(selector), Some(labels)) if !selector.is_empty() => {
                 selector.iter().all(|(key, value)| labels.get(key) == Some(value))
             }
@@ -249,10 +299,36 @@ fn lag(name: &str, numbers: &str, pods: &[&Pod]) -> String {
 }
 
 fn worst(snapshot: &Snapshot, pods: &[&Pod]) -> Option<Ailment> {
-    let found = pods.iter().filter_map(|pod| {
-        ailment(pod).or_else(|| ailment::of_warnings(pod, &snapshot.warnings_about(pod.metadata.uid.as_deref()?)))
-    });
+    let found = pods.iter().filter_map(|pod| ailment(pod, &snapshot.warnings_of(pod)));
     found.min_by_key(|ailment| ailment.tolerance)
+}
+
+/// A Service whose target port none of its workloads has, of those that say which ports they have.
+fn leads_nowhere(rollouts: &[Rollout<'_>], service: &Service) -> Option<Ailment> {
+    let behind: Vec<&Rollout<'_>> = rollouts.iter().filter(|rollout| rollout.serves(service)).collect();
+    let first = behind.first()?;
+    if behind.iter().any(|rollout| rollout.ports().next().is_none()) {
+        return None;
+    }
+    let has = |target: &IntOrString| {
+        behind.iter().flat_map(|rollout| rollout.ports()).any(|port| match target {
+            IntOrString::Int(number) => port.container_port == *number,
+            IntOrString::String(name) => port.name.as_ref() == Some(name),
+        })
+    };
+    let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
+    let mut targets = ports.map(|port| (port, port.target_port.clone().unwrap_or(IntOrString::Int(port.port))));
+    let (port, target) = targets.find(|(_, target)| !has(target))?;
+    let open = first.ports().map(|port| match &port.name {
+        Some(name) => format!("{name} ({})", port.container_port),
+        None => port.container_port.to_string(),
+    });
+    let target = match target {
+        IntOrString::Int(number) => number.to_string(),
+        IntOrString::String(name) => name,
+    };
+    let number = port.port.to_string();
+    Some(ailment::wrong_target_port(&service.name_any(), &number, &target, &first.name, &open.collect::<Vec<_>>()))
 }
 
 /// What a Service lacks whose workload wants replicas.

@@ -1,15 +1,19 @@
 //! The one waiting loop: driven by watch events, bounded by a deadline, ended by a verdict.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{StreamExt, select_all};
+use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep_until};
 
+use super::ailment::Ailment;
 use super::feed::{Feed, Trouble, Update, feed};
+use super::probe;
 use super::secret;
 use super::snapshot::{Snapshot, Watched};
 use crate::{Error, Result, events};
@@ -19,6 +23,8 @@ use crate::{Error, Result, events};
 const DENIED_FIRST: Duration = Duration::from_secs(2);
 /// How long it may deny access to what was readable before.
 const DENIED_LATER: Duration = Duration::from_secs(15);
+/// How many lines of causes one wait tells, so that one whose words change with each look fills no screen.
+const TOLD: usize = 8;
 
 /// What a judge says about the present state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,16 +33,8 @@ pub enum State {
     Ready,
     /// Not yet, and why that is not yet enough.
     Pending(String),
-    /// A cause that may heal by itself; after `tolerance` of the same cause it counts as doomed.
-    ///
-    /// The first line says which cause it is and must not hold numbers that grow; evidence that
-    /// may differ from one look to the next goes into further lines.
-    Ailing {
-        /// The cause, its evidence on further lines.
-        cause: String,
-        /// How long the same cause may last.
-        tolerance: Duration,
-    },
+    /// A cause that may heal by itself; after its tolerance it counts as doomed, unless it changed its key.
+    Ailing(Ailment),
     /// It cannot come about any more.
     Doomed(String),
 }
@@ -74,7 +72,8 @@ pub async fn wait_on(
     judge: impl FnMut(&Snapshot) -> State,
 ) -> Result<Snapshot> {
     let feeds = kinds.iter().map(|kind| kind.feed(client, namespace)).collect();
-    match until(feeds, awaited, limit, judge).await {
+    let telling = Telling { client, namespace, told: BTreeSet::new() };
+    match until(feeds, awaited, limit, Some(telling), judge).await {
         Ok(snapshot) => Ok(snapshot),
         // A cause quotes a container's last words, which may hold a password.
         Err(error) => {
@@ -101,7 +100,7 @@ where
     let fields = format!("metadata.name={name}");
     let stream = feed(api, &fields, |found: &mut Vec<Arc<K>>| found);
     let feeds = vec![Feed { name: "the object", optional: false, stream }];
-    let found = until(feeds, awaited, limit, |found| judge(found.first().map(AsRef::as_ref))).await?;
+    let found = until(feeds, awaited, limit, None, |found| judge(found.first().map(AsRef::as_ref))).await?;
     Ok(found.into_iter().next())
 }
 
@@ -120,7 +119,7 @@ where
 {
     let stream = feed(api, "", |found: &mut Vec<Arc<K>>| found);
     let feeds = vec![Feed { name: "the objects", optional: false, stream }];
-    until(feeds, awaited, limit, |found| judge(found)).await
+    until(feeds, awaited, limit, None, |found| judge(found)).await
 }
 
 /// Waits until an object is gone, or another one has its name; `holds` says what keeps it.
@@ -160,15 +159,17 @@ async fn until<T: Default>(
     feeds: Vec<Feed<T>>,
     awaited: &str,
     limit: Duration,
+    telling: Option<Telling<'_>>,
     judge: impl FnMut(&T) -> State,
 ) -> Result<T> {
-    events::step(format!("waiting for {awaited}"), watching(feeds, awaited, limit, judge)).await
+    events::step(format!("waiting for {awaited}"), watching(feeds, awaited, limit, telling, judge)).await
 }
 
 async fn watching<T: Default>(
     feeds: Vec<Feed<T>>,
     awaited: &str,
     limit: Duration,
+    mut telling: Option<Telling<'_>>,
     mut judge: impl FnMut(&T) -> State,
 ) -> Result<T> {
     let start = Instant::now();
@@ -199,21 +200,28 @@ async fn watching<T: Default>(
                     ailing = None;
                     last = why;
                 }
-                State::Ailing { cause, tolerance } => {
-                    let key = cause.lines().next().unwrap_or_default();
+                State::Ailing(found) => {
                     let since = match &ailing {
-                        Some((same, since)) if same == key => *since,
+                        Some((same, since)) if *same == found.key => *since,
                         _ => {
                             let now = Instant::now();
-                            ailing = Some((key.to_owned(), now));
+                            ailing = Some((found.key.clone(), now));
                             now
                         }
                     };
-                    if Instant::now() >= since + tolerance {
+                    let end = since + found.tolerance;
+                    if Instant::now() >= end {
+                        let cause = match &telling {
+                            Some(telling) => telling.in_the_end(found).await,
+                            None => found.cause,
+                        };
                         return Err(Error::Doomed { awaited: awaited.to_owned(), cause });
                     }
-                    wake = deadline.min(since + tolerance);
-                    last = cause;
+                    if let Some(telling) = &mut telling {
+                        telling.tell(&found).await;
+                    }
+                    wake = deadline.min(end);
+                    last = found.cause;
                 }
             }
         }
@@ -224,6 +232,45 @@ async fn watching<T: Default>(
                 last: with_trouble(&last, &sources),
             });
         }
+    }
+}
+
+/// Tells of causes while they are seen, and asks for more words of one that is final.
+struct Telling<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+    told: BTreeSet<String>,
+}
+
+impl Telling<'_> {
+    /// Says at once what is seen, once for each line, and no more than [`TOLD`] of them.
+    async fn tell(&mut self, found: &Ailment) {
+        if self.told.len() < TOLD && self.told.insert(found.first_line().to_owned()) {
+            // A cause quotes a container's last words, which may hold a password.
+            secret::know_all(self.client, self.namespace).await;
+            tracing::info!("seen so far: {}", found.first_line());
+            measure("a cause, from its sign in the cluster to its line", found);
+        }
+    }
+
+    /// The cause, in its first line also what the pod itself says, if it can be asked.
+    async fn in_the_end(&self, found: Ailment) -> String {
+        if found.tolerance.is_zero() {
+            measure("a cause that nothing heals, from its sign in the cluster to the error", &found);
+        }
+        let Some(pod) = &found.asked else { return found.cause };
+        match Box::pin(probe::words(self.client, self.namespace, pod)).await {
+            Some(words) => found.cause.replacen(found.first_line(), &format!("{}: {words}", found.first_line()), 1),
+            None => found.cause,
+        }
+    }
+}
+
+/// Writes down how long after the cluster's own sign of a cause we say it; the cluster's times are whole seconds.
+fn measure(what: &str, found: &Ailment) {
+    let took = found.since.and_then(|since| Duration::try_from(Timestamp::now().duration_since(since)).ok());
+    if let Some(took) = took {
+        events::timed(&found.key, what, took);
     }
 }
 

@@ -241,7 +241,7 @@ fn answer(namespace: &Namespace, wanted: &str) -> State {
         return State::Ready;
     }
     match said.get(FAILED) {
-        Some(why) => State::Ailing { cause: why.clone(), tolerance: TOLERANCE },
+        Some(why) => State::Ailing(k8s::Ailment::new(why, TOLERANCE)),
         None => State::Pending("the keeper has not answered".to_owned()),
     }
 }
@@ -343,7 +343,7 @@ mod tests {
         let again = say(WANTED, "2");
         assert_eq!(wanted(&again).as_deref(), Some("2"));
         assert!(matches!(answer(&again, "2"), State::Pending(_)));
-        assert!(matches!(answer(&say(FAILED, "no"), "2"), State::Ailing { cause, .. } if cause == "no"));
+        assert!(matches!(answer(&say(FAILED, "no"), "2"), State::Ailing(found) if found.cause == "no"));
     }
 
     #[test]

@@ -85,6 +85,7 @@ pub async fn deploy(deployment: Deployment<'_>) -> Result<()> {
         deployment.roll_back(None).await?;
     }
     let last_good = History::read(cluster, &plan.namespace, &plan.release).await?.last_good();
+    let begin = k8s::Begin::now(&cluster.client, &plan.namespace).await;
     let work = async {
         match plan.deployer {
             Deployer::Skaffold => skaffold::deploy(cluster, plan, scratch, deployment.descriptor()?).await?,
@@ -99,7 +100,7 @@ pub async fn deploy(deployment: Deployment<'_>) -> Result<()> {
     };
     // What follows takes a while: whoever looks on learns the cause before it begins.
     tracing::info!("{}", error.report());
-    let mut diagnosis = k8s::diagnose(&cluster.client, &plan.namespace).await;
+    let mut diagnosis = k8s::diagnose_deploy(&cluster.client, &plan.namespace, begin).await;
     if let Err(second) = deployment.roll_back(last_good).await {
         diagnosis.push_str(&format!("\nthe rollback failed too: {}", second.report()));
     }

@@ -16,7 +16,7 @@ pub use plan::Plan;
 pub use reach::{converged, steady};
 pub use skaffold::render as render_by_skaffold;
 pub use staging::STAGED;
-pub use staging::{Staged, stage_charts, stage_given_charts};
+pub use staging::{Edit, Staged, stage_charts, stage_given_charts};
 
 use crate::error::{Error, Result};
 

@@ -31,6 +31,43 @@ impl Staged {
     }
 }
 
+/// One change of a file of the staged charts: a fault to plant.
+#[derive(Debug, Clone, Copy)]
+pub struct Edit {
+    /// The file, in the umbrella's folder; where `from` is empty there is none yet.
+    pub file: &'static str,
+    /// What stands in it exactly once.
+    pub from: &'static str,
+    /// What stands there instead.
+    pub to: &'static str,
+}
+
+impl Staged {
+    /// A copy with faults planted in it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be made; [`Error::Unmet`] when a file does not hold what is to be changed once.
+    pub fn planted(&self, folder: &Path, edits: &[Edit]) -> Result<Self> {
+        for file in hash::files(&self.folder)? {
+            copy_file(&file, &folder.join(file.strip_prefix(&self.folder).unwrap_or(&file)))?;
+        }
+        let copy = Self { folder: folder.to_owned(), hash: String::new() };
+        for Edit { file, from, to } in edits {
+            let path = copy.umbrella().join(file);
+            let text = match from.is_empty() {
+                true => String::new(),
+                false => std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?,
+            };
+            if !from.is_empty() && text.matches(from).count() != 1 {
+                return Err(Error::Unmet(format!("{file} does not hold this once: {from}")));
+            }
+            let text = if from.is_empty() { (*to).to_owned() } else { text.replacen(from, to, 1) };
+            std::fs::write(&path, text).map_err(Error::io(format!("write {}", path.display())))?;
+        }
+        Ok(Self { hash: hash::folder(folder)?, ..copy })
+    }
+}
+
 /// The part of Chart.yaml that names subcharts.
 #[derive(Deserialize)]
 struct ChartFile {

@@ -24,18 +24,18 @@ fn crashed(reason: &str) -> Value {
 #[case::starting(json!({ "phase": "Pending", "containerStatuses": container(&waiting("ContainerCreating", ""), &json!({}), 0) }))]
 #[case::initializing(json!({ "phase": "Pending", "containerStatuses": container(&waiting("PodInitializing", ""), &json!({}), 0) }))]
 #[case::running_after_a_crash(json!({ "phase": "Running", "containerStatuses": container(&json!({ "running": {} }), &crashed("Error"), 1) }))]
-#[case::just_crashed(json!({ "phase": "Running", "containerStatuses": container(&crashed("Error"), &json!({}), 0) }))]
+#[case::just_done(json!({ "phase": "Running", "containerStatuses": container(&json!({ "terminated": { "exitCode": 0 } }), &json!({}), 0) }))]
 #[case::done(json!({ "phase": "Succeeded" }))]
 #[case::gated(json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "reason": "SchedulingGated" }] }))]
 fn is_well(#[case] status: Value) {
-    assert_eq!(ailment(&pod(status)), None);
+    assert_eq!(ailment(&pod(status), &[]), None);
 }
 
 #[rstest]
 #[case::invalid_name(
     "InvalidImageName",
     "bad",
-    "pod web-1, container app: the image name \"img:1\" is invalid\n  bad",
+    "pod web-1, container app: the image name \"img:1\" is invalid: bad",
     0
 )]
 #[case::never_pull(
@@ -47,76 +47,167 @@ fn is_well(#[case] status: Value) {
 #[case::pull(
     "ErrImagePull",
     "dial tcp: i/o timeout",
-    "pod web-1, container app: cannot pull the image img:1\n  dial tcp: i/o timeout",
+    "pod web-1, container app: cannot pull the image img:1: dial tcp: i/o timeout",
     5
 )]
 #[case::pull_not_found(
     "ErrImagePull",
     "img:1: not found",
-    "pod web-1, container app: cannot pull the image img:1\n  img:1: not found",
+    "pod web-1, container app: cannot pull the image img:1: not found\n  img:1: not found",
     1
 )]
 #[case::pull_unauthorized(
     "ImagePullBackOff",
     "401 Unauthorized",
-    "pod web-1, container app: cannot pull the image img:1\n  401 Unauthorized",
+    "pod web-1, container app: cannot pull the image img:1: 401 Unauthorized",
     1
+)]
+#[case::pull_through_the_layers(
+    "ImagePullBackOff",
+    "Back-off pulling image \"img:1\": ErrImagePull: failed to resolve reference \"img:1\": img:1: not found",
+    "pod web-1, container app: cannot pull the image img:1: not found\n  Back-off pulling image \"img:1\": ErrImagePull: failed to resolve reference \"img:1\": img:1: not found",
+    1
+)]
+#[case::pull_without_a_reason(
+    "ImagePullBackOff",
+    "Back-off pulling image \"img:1\"",
+    "pod web-1, container app: cannot pull the image img:1\n  Back-off pulling image \"img:1\"",
+    5
 )]
 #[case::config(
     "CreateContainerConfigError",
     "secret \"x\" not found",
-    "pod web-1, container app: its configuration is incomplete\n  secret \"x\" not found",
+    "pod web-1, container app: its configuration is incomplete: secret \"x\" not found",
     5
 )]
-#[case::run("RunContainerError", "exec", "pod web-1, container app: cannot be started (RunContainerError)\n  exec", 5)]
+#[case::run("RunContainerError", "exec", "pod web-1, container app: cannot be started (RunContainerError): exec", 5)]
 fn names_what_a_container_waits_for(
     #[case] reason: &str,
     #[case] message: &str,
     #[case] cause: &str,
     #[case] tolerance: u64,
 ) {
-    let found = ailment(&pod(
-        json!({ "phase": "Pending", "containerStatuses": container(&waiting(reason, message), &json!({}), 0) }),
-    ));
-    assert_eq!(found, Some(Ailment { cause: cause.to_owned(), tolerance: Duration::from_secs(tolerance) }));
+    let found = ailment(
+        &pod(json!({ "phase": "Pending", "containerStatuses": container(&waiting(reason, message), &json!({}), 0) })),
+        &[],
+    );
+    let found = found.map(|found| (found.cause, found.tolerance));
+    assert_eq!(found, Some((cause.to_owned(), Duration::from_secs(tolerance))));
+}
+
+/// What the kubelet shows between an end and its back-off, and in it.
+fn ended(now: &Value, before: &Value, restarts: i32) -> Value {
+    json!({ "phase": "Running", "containerStatuses": container(now, before, restarts) })
+}
+
+fn backing_off(last: &Value, restarts: i32) -> Value {
+    ended(&waiting("CrashLoopBackOff", "back-off 10s restarting failed container"), last, restarts)
+}
+
+fn ran(from: &str, to: &str) -> Value {
+    let mut end = crashed("Error");
+    end["terminated"]["startedAt"] = json!(from);
+    end["terminated"]["finishedAt"] = json!(to);
+    end
+}
+
+fn memory() -> Value {
+    json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } })
 }
 
 #[rstest]
-#[case::first("Error", 1, "pod web-1, container app: crashes", 5)]
-#[case::looping("Error", 2, "pod web-1, container app: crashes", 0)]
-#[case::memory("OOMKilled", 1, "pod web-1, container app: killed for using more memory than its limit (OOMKilled)", 5)]
-fn tells_a_crash_loop_from_a_crash(
-    #[case] reason: &str,
-    #[case] restarts: i32,
-    #[case] first: &str,
-    #[case] secs: u64,
-) {
-    let state = waiting("CrashLoopBackOff", "back-off 10s restarting failed container");
-    let status = json!({ "phase": "Running", "containerStatuses": container(&state, &crashed(reason), restarts) });
-    let found = ailment(&pod(status)).unwrap();
-    assert_eq!(found.cause.lines().next(), Some(first));
-    assert!(
-        found.cause.contains("exit code 3") && found.cause.ends_with("its last words: no database"),
-        "{}",
-        found.cause
-    );
+#[case::the_first(ended(&crashed("Error"), &json!({}), 0), 30)]
+#[case::the_first_in_its_back_off(backing_off(&crashed("Error"), 0), 30)]
+#[case::the_second_of_the_same_way(ended(&crashed("Error"), &crashed("Error"), 1), 0)]
+#[case::the_second_of_another_way(ended(&crashed("Error"), &memory(), 1), 30)]
+#[case::the_second_alone_to_be_seen(backing_off(&crashed("Error"), 1), 30)]
+#[case::the_third(backing_off(&crashed("Error"), 2), 0)]
+#[case::one_that_served_before(backing_off(&ran("2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z"), 7), 30)]
+#[case::one_that_served_too_short(backing_off(&ran("2026-01-01T00:00:00Z", "2026-01-01T00:00:59Z"), 7), 0)]
+fn crashes_are_counted_by_starts(#[case] status: Value, #[case] secs: u64) {
+    let found = ailment(&pod(status), &[]).unwrap();
+    assert_eq!(found.first_line(), "pod web-1, container app: crashes: no database");
+    assert_eq!(found.key, "pod web-1, container app: crashes");
+    assert!(found.cause.contains("exit code 3") && found.cause.ends_with("its last words: no database"), "{found:?}");
     assert_eq!(found.tolerance, Duration::from_secs(secs));
+}
+
+#[rstest]
+#[case::without_a_limit(json!({}), "killed for using more memory than its limit (OOMKilled)")]
+#[case::with_one(json!({ "limits": { "memory": "16Mi" } }), "killed for using more memory than its limit of 16Mi (OOMKilled)")]
+fn memory_is_named_with_its_limit(#[case] resources: Value, #[case] says: &str) {
+    let mut pod = pod(ended(&memory(), &memory(), 1));
+    pod.spec = serde_json::from_value(json!({ "containers": [{ "name": "app", "resources": resources }] })).unwrap();
+    let found = ailment(&pod, &[]).unwrap();
+    assert_eq!(found.first_line(), format!("pod web-1, container app: {says}"));
+    assert_eq!(found.tolerance, Duration::ZERO);
+}
+
+#[test]
+fn the_end_of_one_that_is_not_started_again_is_no_crash() {
+    let mut pod = pod(ended(&crashed("Error"), &json!({}), 0));
+    pod.spec = serde_json::from_value(json!({ "containers": [], "restartPolicy": "Never" })).unwrap();
+    assert_eq!(ailment(&pod, &[]), None);
+}
+
+fn warning(reason: &str, kind: &str, name: &str, message: &str) -> Event {
+    serde_json::from_value(json!({ "metadata": {}, "reason": reason, "message": message,
+        "involvedObject": { "kind": kind, "name": name, "fieldPath": "spec.containers{app}" } }))
+    .unwrap()
+}
+
+fn running(started: bool) -> Value {
+    let mut all = container(&json!({ "running": {} }), &json!({}), 0);
+    all[0]["started"] = json!(started);
+    json!({ "phase": "Running", "containerStatuses": all })
+}
+
+#[rstest]
+#[case::no_warning(true, "", None)]
+#[case::an_answer(true, "Readiness probe failed: HTTP probe failed with statuscode: 503", Some(("readiness probe: HTTP 503", 60)))]
+#[case::no_answer(true, "Readiness probe failed: Get \"http://10.0.0.1:1/\": connection refused",
+    Some(("readiness probe: Get \"http://10.0.0.1:1/\": connection refused", 60)))]
+#[case::still_starting(false, "Startup probe failed: Get \"http://10.0.0.1:1/\": connection refused", None)]
+#[case::an_answer_while_starting(false, "Startup probe failed: HTTP probe failed with statuscode: 404", Some(("startup probe: HTTP 404", 120)))]
+#[case::what_was_before_it_started(true, "Startup probe failed: HTTP probe failed with statuscode: 404", None)]
+fn what_runs_and_is_not_ready_says_so_by_its_probe(
+    #[case] started: bool,
+    #[case] message: &str,
+    #[case] wanted: Option<(&str, u64)>,
+) {
+    let mut pod = pod(running(started));
+    let probe = json!({ "periodSeconds": 1, "failureThreshold": 120 });
+    pod.spec = serde_json::from_value(json!({ "containers": [{ "name": "app", "startupProbe": probe }] })).unwrap();
+    let event = warning("Unhealthy", "Pod", "web-1", message);
+    let found = ailment(&pod, &[&event]);
+    let wanted = wanted.map(|(says, secs)| (format!("pod web-1, container app: runs and is not ready: {says}"), secs));
+    assert_eq!(found.as_ref().map(|it| (it.first_line().to_owned(), it.tolerance.as_secs())), wanted);
+    assert_eq!(found.and_then(|it| it.asked).is_some(), wanted.is_some());
+}
+
+#[test]
+fn a_kill_by_a_probe_is_told_by_the_probe() {
+    let killed = json!({ "terminated": { "exitCode": 137, "reason": "Error", "message": "bye" } });
+    let event = warning("Unhealthy", "Pod", "web-1", "Liveness probe failed: HTTP probe failed with statuscode: 404");
+    let found = ailment(&pod(backing_off(&killed, 2)), &[&event]).unwrap();
+    let says = "killed by the kubelet: Liveness probe failed: HTTP probe failed with statuscode: 404";
+    assert_eq!(found.first_line(), format!("pod web-1, container app: {says}"));
 }
 
 #[test]
 fn both_words_for_a_failed_pull_are_one_cause() {
-    let first_line = |reason: &str, message: &str| {
+    let key = |reason: &str, message: &str| {
         let status = json!({ "containerStatuses": container(&waiting(reason, message), &json!({}), 0) });
-        ailment(&pod(status)).unwrap().cause.lines().next().unwrap().to_owned()
+        ailment(&pod(status), &[]).unwrap().key
     };
-    assert_eq!(first_line("ErrImagePull", "a"), first_line("ImagePullBackOff", "b"));
+    assert_eq!(key("ErrImagePull", "a"), key("ImagePullBackOff", "b"));
 }
 
 #[test]
 fn an_init_container_counts() {
     let init = container(&waiting("CreateContainerConfigError", "no"), &json!({}), 0);
     let status = json!({ "initContainerStatuses": init, "containerStatuses": container(&waiting("PodInitializing", ""), &json!({}), 0) });
-    assert!(ailment(&pod(status)).unwrap().cause.starts_with("pod web-1, init container app: "));
+    assert!(ailment(&pod(status), &[]).unwrap().cause.starts_with("pod web-1, init container app: "));
 }
 
 #[test]
@@ -124,27 +215,42 @@ fn the_least_tolerable_cause_comes_first() {
     let mut both = container(&waiting("CreateContainerConfigError", ""), &json!({}), 0);
     let other = container(&waiting("InvalidImageName", ""), &json!({}), 0);
     both.as_array_mut().unwrap().extend(other.as_array().unwrap().clone());
-    assert_eq!(ailment(&pod(json!({ "containerStatuses": both }))).unwrap().tolerance, NONE);
+    assert_eq!(ailment(&pod(json!({ "containerStatuses": both })), &[]).unwrap().tolerance, window::NONE);
+}
+
+fn unschedulable(message: &str) -> Pod {
+    let condition = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message });
+    pod(json!({ "phase": "Pending", "conditions": [condition] }))
 }
 
 #[test]
 fn quotes_the_scheduler() {
-    let unschedulable = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available" });
-    let found = ailment(&pod(json!({ "phase": "Pending", "conditions": [unschedulable] }))).unwrap();
-    assert_eq!(found.cause, "pod web-1: unschedulable\n  0/1 nodes are available");
-    assert_eq!(found.tolerance, ROOM);
+    let message = "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No victims.";
+    let found = ailment(&unschedulable(message), &[]).unwrap();
+    let first = "pod web-1: unschedulable: 0/1 nodes are available: 1 Insufficient cpu";
+    assert_eq!(found.cause, format!("{first}\n  {message}"));
+    assert_eq!(found.tolerance, window::ROOM);
+}
+
+#[test]
+fn a_claim_without_a_volume_is_named_before_the_scheduler() {
+    let event = warning("ProvisioningFailed", "PersistentVolumeClaim", "data", "storageclass \"no\" not found");
+    let found = ailment(&unschedulable("pod has unbound immediate PersistentVolumeClaims"), &[&event]).unwrap();
+    assert_eq!(found.first_line(), "pod web-1: its volume claim data gets no volume: storageclass \"no\" not found");
+    assert_eq!(found.tolerance, window::RETRIED);
 }
 
 #[test]
 fn an_evicted_pod_says_why() {
-    let found = ailment(&pod(json!({ "phase": "Failed", "reason": "Evicted", "message": "low on disk" }))).unwrap();
-    assert_eq!(found.cause, "pod web-1: Evicted\n  low on disk");
+    let found =
+        ailment(&pod(json!({ "phase": "Failed", "reason": "Evicted", "message": "low on disk" })), &[]).unwrap();
+    assert_eq!(found.cause, "pod web-1: Evicted: low on disk");
 }
 
 #[rstest]
-#[case::mount("FailedMount", "timed out", "False", Some(MOUNT))]
-#[case::missing_secret("FailedMount", "secret \"x\" not found", "False", Some(SOME))]
-#[case::sandbox("FailedCreatePodSandBox", "no IP", "False", Some(ROOM))]
+#[case::mount("FailedMount", "timed out", "False", Some(window::MOUNT))]
+#[case::missing_secret("FailedMount", "secret \"x\" not found", "False", Some(window::RETRIED))]
+#[case::sandbox("FailedCreatePodSandBox", "no IP", "False", Some(window::ROOM))]
 #[case::mounted_since("FailedMount", "timed out", "True", None)]
 #[case::of_no_weight("Unhealthy", "probe failed", "False", None)]
 fn believes_warnings_until_containers_can_start(

@@ -121,7 +121,7 @@ fn only_pods_of_the_current_revision_are_blamed(#[case] set: &str, #[case] blame
     status(&mut snapshot, json!({ "updatedReplicas": 1 }));
     snapshot.pods.push(broken_pod("broken", set));
     let state = converged(&snapshot, "rel");
-    assert_eq!(matches!(state, State::Ailing { .. }), blamed, "{state:?}");
+    assert_eq!(matches!(state, State::Ailing(_)), blamed, "{state:?}");
 }
 
 #[test]
@@ -148,10 +148,13 @@ fn a_terminating_pod_is_not_blamed() {
 #[test]
 fn pods_that_are_refused_are_an_ailment() {
     let mut snapshot = snapshot();
-    let refused = json!([{ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" }]);
+    let refused = json!([{ "type": "ReplicaFailure", "status": "True", "message": "pods \"web-x\" is forbidden: exceeded quota: q, used: pods=1" }]);
     status(&mut snapshot, json!({ "updatedReplicas": 0, "conditions": refused }));
-    let State::Ailing { cause, .. } = converged(&snapshot, "rel") else { panic!("not ailing") };
-    assert_eq!(cause, "deployment/web: its pods cannot be created\n  exceeded quota");
+    let State::Ailing(found) = converged(&snapshot, "rel") else { panic!("not ailing") };
+    assert_eq!(
+        found.cause,
+        "deployment/web: its pods cannot be created: exceeded quota: q, used: pods=1\n  pods \"web-x\" is forbidden: exceeded quota: q, used: pods=1"
+    );
 }
 
 #[rstest]
@@ -209,8 +212,97 @@ fn a_stateful_set_between_revisions_is_not() {
 #[case::old("r1", "statefulset/db: a broken pod of the old revision blocks the rollout; delete that pod", 15)]
 fn a_broken_pod_of_a_stateful_set_is_told_by_revision(#[case] revision: &str, #[case] first: &str, #[case] secs: u64) {
     let snapshot = with_stateful_set(set_status(0, 0, "r1"), revision);
-    let State::Ailing { cause, tolerance } = converged(&snapshot, "rel") else { panic!("not ailing") };
-    assert_eq!((cause.lines().next(), tolerance.as_secs()), (Some(first), secs));
+    let State::Ailing(found) = converged(&snapshot, "rel") else { panic!("not ailing") };
+    assert_eq!((found.first_line(), found.tolerance.as_secs()), (first, secs));
+}
+
+fn port(snapshot: &mut Snapshot, target: Value, declared: Value) {
+    let service = Arc::make_mut(&mut snapshot.services[0]);
+    service.spec.as_mut().unwrap().ports =
+        serde_json::from_value(json!([{ "port": 80, "targetPort": target }])).unwrap();
+    let template = &mut Arc::make_mut(&mut snapshot.deployments[0]).spec.as_mut().unwrap().template;
+    let containers = json!([{ "name": "app", "ports": declared }]);
+    template.spec.as_mut().unwrap().containers = serde_json::from_value(containers).unwrap();
+}
+
+#[rstest]
+#[case::by_name(json!("http"), json!([{ "name": "http", "containerPort": 8080 }]), None)]
+#[case::by_number(json!(8080), json!([{ "name": "http", "containerPort": 8080 }]), None)]
+#[case::the_ports_own(Value::Null, json!([{ "containerPort": 80 }]), None)]
+#[case::nobody_says_what_is_open(json!(81), json!([]), None)]
+#[case::a_wrong_number(json!(81), json!([{ "name": "http", "containerPort": 8080 }, { "containerPort": 9 }]), Some("81"))]
+#[case::a_wrong_name(json!("web"), json!([{ "name": "http", "containerPort": 8080 }, { "containerPort": 9 }]), Some("web"))]
+fn a_service_that_leads_nowhere_is_told_although_all_is_ready(
+    #[case] target: Value,
+    #[case] declared: Value,
+    #[case] wrong: Option<&str>,
+) {
+    let mut snapshot = snapshot();
+    port(&mut snapshot, target, declared);
+    let wanted = wrong.map(|target| {
+        format!(
+            "service/web: its port 80 leads to the target port {target}, which no container of deployment/web has: they \
+             have http (8080), 9"
+        )
+    });
+    let found = match converged(&snapshot, "rel") {
+        State::Ailing(found) => Some(found.cause),
+        state => (state != State::Ready).then(|| format!("{state:?}")),
+    };
+    assert_eq!(found, wanted);
+}
+
+/// A pod whose one container runs, and whose readiness probe fails.
+fn unready_pod(snapshot: &mut Snapshot, name: &str, owner: &str) -> Arc<Pod> {
+    let mut pod = Arc::unwrap_or_clone(pod(name, owner, "Running"));
+    let status = json!({ "phase": "Running", "conditions": [{ "type": "Ready", "status": "False" }],
+        "containerStatuses": [{ "name": "app", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+            "started": true, "state": { "running": {} } }] });
+    pod.status = serde_json::from_value(status).unwrap();
+    snapshot.events.push(object(json!({ "metadata": {}, "reason": "Unhealthy",
+        "message": "Readiness probe failed: HTTP probe failed with statuscode: 503",
+        "involvedObject": { "kind": "Pod", "uid": name, "fieldPath": "spec.containers{app}" } })));
+    Arc::new(pod)
+}
+
+#[rstest]
+#[case::while_a_store_starts(Some("Pending"), None)]
+#[case::once_the_store_is_ready(
+    None,
+    Some("pod new-b, container app: runs and is not ready: readiness probe: HTTP 503")
+)]
+fn what_is_not_ready_is_blamed_once_nothing_else_starts(#[case] store: Option<&str>, #[case] blamed: Option<&str>) {
+    let mut snapshot = match store {
+        Some(phase) => {
+            let mut all = with_stateful_set(set_status(1, 0, "r2"), "r2");
+            let labels = all.pods.pop().unwrap().metadata.labels.clone();
+            let mut starting = Arc::unwrap_or_clone(pod("db-0", "db", phase));
+            starting.metadata.labels = labels;
+            all.pods.push(Arc::new(starting));
+            all
+        }
+        None => snapshot(),
+    };
+    status(&mut snapshot, json!({ "readyReplicas": 1, "availableReplicas": 1 }));
+    snapshot.pods[1] = unready_pod(&mut snapshot, "new-b", "new");
+    let found = match converged(&snapshot, "rel") {
+        State::Ailing(found) => Some(found.cause),
+        _ => None,
+    };
+    assert_eq!(found.as_deref(), blamed);
+}
+
+#[test]
+fn of_two_that_are_not_ready_the_store_is_blamed() {
+    let mut snapshot = with_stateful_set(set_status(1, 0, "r2"), "r2");
+    let labels = snapshot.pods.pop().unwrap().metadata.labels.clone();
+    let mut store = Arc::unwrap_or_clone(unready_pod(&mut snapshot, "db-0", "db"));
+    store.metadata.labels = labels;
+    snapshot.pods.push(Arc::new(store));
+    status(&mut snapshot, json!({ "readyReplicas": 1, "availableReplicas": 1 }));
+    snapshot.pods[1] = unready_pod(&mut snapshot, "new-b", "new");
+    let State::Ailing(found) = converged(&snapshot, "rel") else { panic!("not ailing") };
+    assert!(found.first_line().starts_with("pod db-0, "), "{found:?}");
 }
 
 fn leaving(name: &str, set: &str) -> Arc<Pod> {

@@ -25,7 +25,7 @@ fn says(updates: Vec<(u64, Update<Numbers>)>) -> Feed<Numbers> {
 }
 
 async fn run(feeds: Vec<Feed<Numbers>>, limit: u64, judge: impl FnMut(&Numbers) -> State) -> Result<Numbers> {
-    until(feeds, "three", Duration::from_millis(limit), judge).await
+    until(feeds, "three", Duration::from_millis(limit), None, judge).await
 }
 
 fn has_three(all: &Numbers) -> State {
@@ -57,9 +57,9 @@ async fn a_deadline_tells_the_last_state_and_the_trouble() {
 
 #[tokio::test(start_paused = true)]
 async fn the_same_cause_is_tolerated_for_its_time_and_no_longer() {
-    let ailing = |evidence: usize| State::Ailing {
-        cause: format!("broken\n  evidence {evidence}"),
-        tolerance: Duration::from_millis(40),
+    let ailing = |evidence: usize| {
+        let cause = format!("broken\n  evidence {evidence}");
+        State::Ailing(Ailment::new(cause, Duration::from_millis(40)))
     };
     let start = Instant::now();
     // The evidence changes and nothing happens in the end: neither keeps the cause from ending it.
@@ -70,11 +70,23 @@ async fn the_same_cause_is_tolerated_for_its_time_and_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn other_words_for_the_same_cause_do_not_begin_its_time_anew() {
+    let start = Instant::now();
+    let judge = |all: &Numbers| {
+        let cause = format!("not ready: {}", all.len());
+        State::Ailing(Ailment { key: "not ready".to_owned(), ..Ailment::new(cause, Duration::from_millis(40)) })
+    };
+    let error = run(vec![says(vec![(0, listed()), (30, add(1))])], 5000, judge).await.unwrap_err();
+    assert_eq!(error.to_string(), "three cannot come about: not ready: 1");
+    assert_eq!(start.elapsed(), Duration::from_millis(40));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cause_that_heals_starts_anew() {
     let judge = |all: &Numbers| match all.last() {
         Some(3) => State::Ready,
         Some(2) => State::Pending("better".to_owned()),
-        _ => State::Ailing { cause: "broken".to_owned(), tolerance: Duration::from_millis(60) },
+        _ => State::Ailing(Ailment::new("broken", Duration::from_millis(60))),
     };
     let feed = says(vec![(0, listed()), (40, add(2)), (0, add(1)), (40, add(3))]);
     assert!(run(vec![feed], 5000, judge).await.is_ok());

@@ -50,6 +50,18 @@ pub fn latest(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
+/// Outside stage live a container that fails says why in its status, where a deploy's first line takes it from.
+pub fn last_words(rendered: &Rendered) -> Vec<Finding> {
+    if rendered.live {
+        return Vec::new();
+    }
+    let policies = each(rendered).map(|(_, container)| container.get("terminationMessagePolicy"));
+    policies
+        .filter(|policy| policy.text() != "FallbackToLogsOnError")
+        .map(|policy| policy.finding("a failed deploy cannot quote it: set FallbackToLogsOnError"))
+        .collect()
+}
+
 /// Pod Security "restricted", and nothing of the host.
 pub fn security_context(rendered: &Rendered) -> Vec<Finding> {
     let containers = each(rendered).flat_map(|(pod, container)| unsafe_settings(&pod, &container));

@@ -80,6 +80,7 @@ pub const RULES: &[Rule] = &[
     rule("resource-proportion", resources::proportion),
     between("resources-fit", SERVING, resources::fit),
     rule("security-context", containers::security_context),
+    rule("last-words", containers::last_words),
     outside_dev("read-only-root", containers::read_only_root),
     COMMAND,
     rule("no-token", pods::token),

@@ -39,6 +39,7 @@ spec:
           image: r.internal/web@sha256:HEX
           resources: RESOURCES
           securityContext: SECURITY
+          terminationMessagePolicy: FallbackToLogsOnError
       containers:
         - name: web
           image: r.internal/web@sha256:HEX
@@ -52,6 +53,7 @@ spec:
           livenessProbe: LIVES
           resources: RESOURCES
           securityContext: SECURITY
+          terminationMessagePolicy: FallbackToLogsOnError
           volumeMounts:
             - {name: conf, mountPath: /etc/nginx/nginx.conf, subPath: nginx.conf, readOnly: true}
             - {name: tmp, mountPath: /tmp}
@@ -81,6 +83,7 @@ spec:
           livenessProbe: LIVES
           resources: RESOURCES
           securityContext: SECURITY
+          terminationMessagePolicy: FallbackToLogsOnError
 ---
 # Source: app/templates/web.yaml
 apiVersion: v1
@@ -304,6 +307,8 @@ fn budget(app: &str, most: u64) -> Value {
     "own-namespace", "NetworkPolicy r-all", "",
     json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "r"}}), true
 )]
+#[case::silent("last-words", WEB, "/spec/template/spec/containers/0/terminationMessagePolicy", json!(null), true)]
+#[case::silent_by_name("last-words", DB, "/spec/template/spec/containers/0/terminationMessagePolicy", json!("File"), true)]
 // selectors and references
 #[case::own_pods("selectors-match", WEB, "/spec/selector/matchLabels/app", json!("wob"), true)]
 #[case::no_selector("selectors-match", WEB, "/spec/selector", json!(null), true)]

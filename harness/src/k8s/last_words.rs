@@ -1,0 +1,131 @@
+//! The line of a program's last words that says why it ended: pure, by the shapes that Python, nginx, Postgres and
+//! structured logs have.
+
+use serde_json::Value;
+
+/// Longer lines are cut: they stand in the middle of one that a person reads.
+const LONGEST: usize = 300;
+
+/// Lines that follow a cause and say nothing of it.
+const EMPTY_WORDS: [&str; 3] =
+    ["Application startup failed. Exiting.", "Traceback (most recent call last):", "Exiting."];
+
+/// The line that tells most: of a Python traceback the exception's, else the last of the gravest severity, else the last.
+///
+/// `None` for text without a word. What a log's tail was cut off at the front is no trouble: a traceback is known by its
+/// frames.
+pub fn telling_line(text: &str) -> Option<String> {
+    let lines: Vec<&str> = text.lines().map(unboxed).filter(|line| !line.trim().is_empty()).collect();
+    let found = exception(&lines)
+        .or_else(|| gravest(&lines))
+        .or_else(|| lines.iter().rev().find(|line| !is_empty_words(line)).map(|line| (*line).to_owned()))
+        .or_else(|| lines.last().map(|line| (*line).to_owned()))?;
+    Some(brief(&found))
+}
+
+/// One line, with single spaces, of at most 300 characters.
+pub fn brief(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", words[..end].trim_end()),
+        None => words,
+    }
+}
+
+/// Without the frame that Python draws around the tracebacks of an exception group.
+fn unboxed(line: &str) -> &str {
+    let bare = line.trim_start();
+    bare.strip_prefix("| ").or_else(|| bare.strip_prefix("+ ")).unwrap_or(line).trim_end()
+}
+
+fn is_frame(line: &str) -> bool {
+    line.trim_start().strip_prefix("File \"").is_some_and(|rest| rest.contains("\", line "))
+}
+
+/// The line after the last frame of a traceback that is not indented; without any frame one that looks like an exception.
+fn exception(lines: &[&str]) -> Option<String> {
+    let after = lines.iter().rposition(|line| is_frame(line)).map(|frame| frame + 1);
+    let named = |line: &&str| !line.starts_with(char::is_whitespace) && exception_name(line).is_some();
+    let index = match after {
+        Some(after) => after + lines[after..].iter().position(named)?,
+        None => lines.iter().rposition(|line| exception_name(line).is_some_and(is_error_name))?,
+    };
+    let mut found = lines[index].to_owned();
+    // Which field, and what of it, are lines of their own.
+    if found.contains("validation error") {
+        for detail in lines[index + 1..].iter().take(2) {
+            found = format!("{found}: {}", detail.trim());
+        }
+    }
+    Some(found)
+}
+
+/// What stands before the colon, if that is a class's name: `ValueError`, `sqlalchemy.exc.ProgrammingError`.
+fn exception_name(line: &str) -> Option<&str> {
+    let name = line.split_once(": ").map_or(line, |(name, _)| name);
+    let class = name.rsplit('.').next()?;
+    let is_word = |sign: char| sign.is_alphanumeric() || sign == '_' || sign == '.';
+    let capital = class.starts_with(|sign: char| sign.is_uppercase() || sign == '_');
+    let shouts = class.chars().all(|sign| !sign.is_lowercase());
+    (name.chars().all(is_word) && capital && !shouts).then_some(name)
+}
+
+fn is_error_name(name: &str) -> bool {
+    ["Error", "Exception", "Exit"].iter().any(|end| name.ends_with(end))
+}
+
+fn is_empty_words(line: &str) -> bool {
+    EMPTY_WORDS.iter().any(|words| line.ends_with(words))
+}
+
+/// The last line of the gravest severity, from its severity on: what stands before it is a time and a process.
+fn gravest(lines: &[&str]) -> Option<String> {
+    const GRAVE: [&[&str]; 2] = [
+        &["PANIC:", "FATAL:", "CRITICAL", "[emerg]", "[alert]", "[crit]", "panic:", "FATAL ERROR:"],
+        &["ERROR:", "[error]", "Error:", "error:"],
+    ];
+    GRAVE.iter().enumerate().find_map(|(rank, markers)| {
+        lines.iter().rev().find_map(|line| {
+            if is_empty_words(line) {
+                return None;
+            }
+            if let Some((grave, message)) = structured(line) {
+                return (grave == rank).then_some(message);
+            }
+            let start = markers.iter().filter_map(|marker| line.find(marker)).min()?;
+            Some(without_process(&line[start..]))
+        })
+    })
+}
+
+/// nginx writes `1#1:` between the severity and the message.
+fn without_process(line: &str) -> String {
+    match line.split_once("] ") {
+        Some((severity, rest)) => match rest.split_once(": ") {
+            Some((process, message)) if process.contains('#') => format!("{severity}] {message}"),
+            _ => line.to_owned(),
+        },
+        None => line.to_owned(),
+    }
+}
+
+/// Rank and message of a JSON log line.
+fn structured(line: &str) -> Option<(usize, String)> {
+    let value: Value = serde_json::from_str(line.trim()).ok()?;
+    let text = |names: &[&str]| names.iter().find_map(|name| value.get(name)?.as_str().map(str::to_owned));
+    let rank = match text(&["level", "levelname", "severity"])?.to_lowercase().as_str() {
+        "fatal" | "critical" | "panic" | "emergency" => 0,
+        "error" => 1,
+        _ => return None,
+    };
+    let message = text(&["message", "msg", "event"]).unwrap_or_default();
+    // A logged exception is a traceback in a field.
+    let thrown = text(&["exc_info", "exception", "error", "stack"]).and_then(|words| telling_line(&words));
+    Some((
+        rank,
+        [Some(message), thrown].into_iter().flatten().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(": "),
+    ))
+}
+
+#[cfg(test)]
+mod tests;
