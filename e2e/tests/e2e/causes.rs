@@ -34,7 +34,7 @@ pub fn scenarios() -> Vec<Scenarios> {
 /// A fault that a colleague could merge, and what the error's first line says of it.
 #[derive(Debug, Clone, Copy)]
 struct Fault {
-    edits: &'static [Edit],
+    edits: &'static [Edit<'static>],
     values: &'static [&'static str],
     says: &'static [&'static str],
     /// How long the cause may heal by itself, in seconds (docs/causes.md).

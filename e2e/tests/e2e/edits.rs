@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 use harness::descriptor::{API, Component, FRONTEND, WEBSOCKET};
 use harness::http::Reply;
 use harness::k8s::{pod, workload};
-use harness::release::Plan;
+use harness::release::{Edit, Plan};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::services::{DOCS, VERSION, WS_READY};
 use harness::stack::OwnStack;
@@ -20,10 +20,10 @@ pub fn scenarios() -> Vec<Scenarios> {
         each(
             fifty_in_a_row_are_answered_by_new_pods_alone,
             [
-                ("of_the_backend", Edit::Backend),
-                ("of_the_page", Edit::Page),
-                ("of_a_value", Edit::Value),
-                ("of_the_websocket", Edit::WebSocket),
+                ("of_the_backend", Kind::Backend),
+                ("of_the_page", Kind::Page),
+                ("of_a_value", Kind::Value),
+                ("of_the_websocket", Kind::WebSocket),
             ],
         )
         .within(3000)
@@ -38,7 +38,7 @@ const HEADER: &str = "x-edit";
 
 /// What is edited.
 #[derive(Clone, Copy)]
-enum Edit {
+enum Kind {
     /// What the backend is: its answers say which edit they are of.
     Backend,
     /// What the page's server answers with.
@@ -49,7 +49,7 @@ enum Edit {
     WebSocket,
 }
 
-impl Edit {
+impl Kind {
     fn component(self) -> Component {
         match self {
             Self::Backend | Self::Value => API,
@@ -90,66 +90,44 @@ impl Edit {
 }
 
 /// The charts with one more header in what the router answers, in a folder of their own.
-fn with_header(mut plan: Plan, number: usize, folder: &Path) -> Result<Plan> {
-    let to = folder.join(number.to_string());
-    copy(&plan.charts.folder, &to)?;
-    let found = plan.charts.umbrella().join("charts/frontend/files/nginx.conf");
-    let path = to.join(found.strip_prefix(&plan.charts.folder).unwrap_or(&found));
-    let problem = || Error::io(format!("edit {}", path.display()));
-    let text = std::fs::read_to_string(&path).map_err(problem())?;
+fn with_header(plan: Plan, number: usize, folder: &Path) -> Result<Plan> {
     let first = "        add_header X-Content-Type-Options nosniff always;\n";
-    let edited = text.replace(first, &format!("{first}        add_header {HEADER} {number} always;\n"));
-    expect!(edited != text, "{} has no line {first:?}", path.display())?;
-    std::fs::write(&path, edited).map_err(problem())?;
-    plan.charts.folder = to;
-    plan.charts.hash = format!("{}-{number}", plan.charts.hash);
-    Ok(plan)
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    let problem = || Error::io(format!("copy {} to {}", from.display(), to.display()));
-    std::fs::create_dir_all(to).map_err(problem())?;
-    for entry in std::fs::read_dir(from).map_err(problem())? {
-        let entry = entry.map_err(problem())?;
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        match from.is_dir() {
-            true => copy(&from, &to)?,
-            false => std::fs::copy(&from, &to).map(drop).map_err(problem())?,
-        }
-    }
-    Ok(())
+    let to = format!("{first}        add_header {HEADER} {number} always;\n");
+    let edit = Edit { file: "charts/frontend/files/nginx.conf", from: first, to: &to };
+    let charts = plan.charts.planted(&folder.join(number.to_string()), &[edit])?;
+    Ok(Plan { charts, ..plan })
 }
 
 async fn one_of_each_kind_is_answered_by_new_pods_alone(stack: OwnStack) -> ScenarioResult {
     let folder = tempfile::tempdir().map_err(Error::io("make a folder for edited charts"))?;
-    for edit in [Edit::Backend, Edit::Page, Edit::Value, Edit::WebSocket] {
+    for kind in [Kind::Backend, Kind::Page, Kind::Value, Kind::WebSocket] {
         // Once: on a busy machine the old pods may be gone before the new ones serve.
-        deployed(&stack, edit, 1, folder.path()).await?;
+        deployed(&stack, kind, 1, folder.path()).await?;
     }
     Ok(())
 }
 
 /// A wait for the end of the old pods would hide them: most of them have to be there still.
-async fn fifty_in_a_row_are_answered_by_new_pods_alone(stack: OwnStack, edit: Edit) -> ScenarioResult {
+async fn fifty_in_a_row_are_answered_by_new_pods_alone(stack: OwnStack, kind: Kind) -> ScenarioResult {
     const EDITS: usize = 50;
     const WITH_OLD: usize = 48;
     let folder = tempfile::tempdir().map_err(Error::io("make a folder for edited charts"))?;
     let mut with_old = 0;
     for number in 1..=EDITS {
-        with_old += usize::from(deployed(&stack, edit, number, folder.path()).await?);
+        with_old += usize::from(deployed(&stack, kind, number, folder.path()).await?);
     }
     stack.measured("edits after which an old pod was still there", format!("{with_old} of {EDITS}"));
     expect!(with_old >= WITH_OLD, "after {with_old} of {EDITS} edits alone an old pod was still there")
 }
 
 /// Deploys the edit of that number and asks at once; says whether an old pod was still there after that.
-async fn deployed(stack: &OwnStack, edit: Edit, number: usize, folder: &Path) -> Result<bool> {
-    stack.upgrade(&edit.of(stack.plan(), number, folder)?).await?;
-    let component = edit.component();
+async fn deployed(stack: &OwnStack, kind: Kind, number: usize, folder: &Path) -> Result<bool> {
+    stack.upgrade(&kind.of(stack.plan(), number, folder)?).await?;
+    let component = kind.component();
     let pods: BTreeSet<String> = stack.pods(&component).await?.iter().map(ResourceExt::name_any).collect();
-    let replies = try_join_all((0..ASKED).map(|_| stack.get(edit.path()))).await?;
+    let replies = try_join_all((0..ASKED).map(|_| stack.get(kind.path()))).await?;
     for reply in &replies {
-        let of_new = edit.is_of(reply, number, &pods)?;
+        let of_new = kind.is_of(reply, number, &pods)?;
         expect!(of_new, "after edit {number} an old pod of {} answered: {reply} {}", component.suffix, reply.text())?;
     }
     let all = workload::pods(stack.kube(), stack.namespace(), &stack.plan().selector(&component)).await?;

@@ -31,23 +31,23 @@ impl Staged {
     }
 }
 
-/// One change of a file of the staged charts: a fault to plant.
+/// One change of a file of the staged charts.
 #[derive(Debug, Clone, Copy)]
-pub struct Edit {
+pub struct Edit<'a> {
     /// The file, in the umbrella's folder; where `from` is empty there is none yet.
-    pub file: &'static str,
+    pub file: &'a str,
     /// What stands in it exactly once.
-    pub from: &'static str,
+    pub from: &'a str,
     /// What stands there instead.
-    pub to: &'static str,
+    pub to: &'a str,
 }
 
 impl Staged {
-    /// A copy with faults planted in it.
+    /// A copy in a folder, with these edits.
     ///
     /// # Errors
     /// [`Error::Io`] when it cannot be made; [`Error::Unmet`] when a file does not hold what is to be changed once.
-    pub fn planted(&self, folder: &Path, edits: &[Edit]) -> Result<Self> {
+    pub fn planted(&self, folder: &Path, edits: &[Edit<'_>]) -> Result<Self> {
         for file in hash::files(&self.folder)? {
             copy_file(&file, &folder.join(file.strip_prefix(&self.folder).unwrap_or(&file)))?;
         }
