@@ -53,6 +53,13 @@ tokio::task_local! {
 static NEXT: AtomicU64 = AtomicU64::new(WHOLE + 1);
 /// The step that all others of a process are parts of.
 const WHOLE: u64 = 0;
+/// What is done for a step that goes on elsewhere: not written down, nor are its parts.
+const UNTOLD: u64 = u64::MAX;
+
+/// Does what is no step of its own: whoever waits for it is one already.
+pub fn untold<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    WITHIN.scope(UNTOLD, work)
+}
 
 /// Does a part of the run and writes down how long it took, also when it is cancelled; steps that begin in it are its
 /// parts. `cargo stack report --steps` shows them; nothing is printed.
@@ -83,6 +90,9 @@ fn within() -> u64 {
 
 /// A step that began so many seconds ago and took so many.
 fn written(step: &str, (ago, seconds): (f64, f64), number: u64, part_of: u64) {
+    if part_of == UNTOLD {
+        return;
+    }
     tracing::debug!(step, ago, seconds, number, part_of);
 }
 
@@ -96,8 +106,9 @@ struct Taking {
 
 impl Taking {
     fn begin(what: String) -> Self {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { what, started: Instant::now(), number, part_of: within() }
+        let part_of = within();
+        let number = if part_of == UNTOLD { UNTOLD } else { NEXT.fetch_add(1, Ordering::Relaxed) };
+        Self { what, started: Instant::now(), number, part_of }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where a run's time went: its steps, each in the one that it is a part of, and what no step names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
@@ -73,7 +73,7 @@ impl Steps {
 fn process(lines: Vec<Line>) -> Vec<Step> {
     let (whole, lines): (Vec<Line>, Vec<Line>) = lines.into_iter().partition(|line| line.number == 0);
     let mut parts: BTreeMap<u64, Vec<Line>> = BTreeMap::new();
-    let known: Vec<u64> = lines.iter().map(|line| line.number).collect();
+    let known: BTreeSet<u64> = lines.iter().map(|line| line.number).collect();
     for line in lines {
         let part_of = if known.contains(&line.part_of) { line.part_of } else { 0 };
         parts.entry(part_of).or_default().push(line);

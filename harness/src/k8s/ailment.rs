@@ -7,8 +7,9 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Even
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::last_words::{brief, telling_line};
+use super::last_words::{brief, telling_line, whole_lines};
 use super::pod::{condition, containers, init_statuses, phase, statuses};
+use super::snapshot::event_time;
 use super::wait::State;
 use super::window;
 
@@ -21,10 +22,19 @@ pub struct Ailment {
     pub cause: String,
     /// How long it may last before it counts as final.
     pub tolerance: Duration,
-    /// The pod whose readiness probes can be asked for more words.
-    pub asked: Option<String>,
+    /// The container whose probe can be asked for more words.
+    pub asked: Option<Asked>,
     /// When the cluster itself first saw it, in whole seconds of its clock, where it says so.
     pub since: Option<Timestamp>,
+}
+
+/// A container that runs and is not ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Its pod.
+    pub pod: String,
+    /// Its name.
+    pub container: String,
 }
 
 impl Ailment {
@@ -57,6 +67,9 @@ impl From<Ailment> for State {
     }
 }
 
+/// What is no init container.
+const CONTAINER: &str = "container";
+
 /// Why a pod does not start, the least tolerable cause first; `None` for one that starts, runs or ends.
 ///
 /// `warnings` are those about the pod and its volume claims, oldest first.
@@ -64,7 +77,9 @@ pub fn ailment(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
     let of_containers = init_statuses(pod)
         .iter()
         .map(|status| ("init container", status))
-        .chain(statuses(pod).iter().map(|status| ("container", status)))
+        .chain(statuses(pod).iter().map(|status| (CONTAINER, status)))
+        // The ends of one that failed as a whole are told with it.
+        .filter(|_| phase(pod) != "Failed")
         .filter_map(|(kind, status)| of_container(pod, kind, status, warnings));
     let found = of_containers.chain(of_pod(pod, warnings)).min_by_key(|ailment| ailment.tolerance);
     found.or_else(|| of_warnings(pod, warnings))
@@ -91,7 +106,8 @@ fn of_pod(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
         return None;
     }
     let message = scheduled.message.as_deref().unwrap_or("the scheduler gives no message");
-    let mut found = of_claims(&name, message, warnings).unwrap_or_else(|| {
+    let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let mut found = of_claims(&name, created, message, warnings).unwrap_or_else(|| {
         Ailment::said(format!("pod {name}: unschedulable"), of_scheduler(message), message, window::ROOM)
     });
     found.since = found.since.or(scheduled.last_transition_time.as_ref().map(|time| time.0));
@@ -99,13 +115,20 @@ fn of_pod(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
 }
 
 /// A volume claim that nobody makes a volume for, which the scheduler calls unbound.
-fn of_claims(pod: &str, scheduler: &str, warnings: &[&Event]) -> Option<Ailment> {
-    let failed = |event: &&&Event| event.reason.as_deref() == Some("ProvisioningFailed") && is_about_claim(event);
+fn of_claims(pod: &str, created: Option<Timestamp>, scheduler: &str, warnings: &[&Event]) -> Option<Ailment> {
+    // A claim is known by its name, and events live for an hour: one of before the pod is about another of that name.
+    let now = |event: &Event| {
+        let made = created.map(|made| made.as_second() - window::AHEAD_SECS);
+        made.is_none_or(|made| event_time(event).is_some_and(|time| time.as_second() >= made))
+    };
+    let failed =
+        |event: &&&Event| event.reason.as_deref() == Some("ProvisioningFailed") && is_about_claim(event) && now(event);
     let event = warnings.iter().rev().find(failed)?;
     let claim = event.involved_object.name.as_deref().unwrap_or_default();
     let message = event.message.as_deref().unwrap_or_default();
     let key = format!("pod {pod}: its volume claim {claim} gets no volume");
-    let mut found = Ailment::said(key, message, message, window::RETRIED);
+    let tolerance = if message.contains("not found") { window::RETRIED } else { window::MOUNT };
+    let mut found = Ailment::said(key, message, message, tolerance);
     evidence(&mut found.cause, scheduler);
     found.since = event.first_timestamp.as_ref().map(|time| time.0);
     Some(found)
@@ -129,7 +152,7 @@ fn of_container(pod: &Pod, kind: &str, status: &ContainerStatus, warnings: &[&Ev
         let message = waiting.message.as_deref().unwrap_or_default();
         if reason == "CrashLoopBackOff" {
             return Some(match status.last_state.as_ref().and_then(|last| last.terminated.as_ref()) {
-                Some(ended) => crash(pod, &who, status, ended, warnings),
+                Some(ended) => crash(pod, (kind, &who), status, ended, warnings),
                 None => Ailment::new(format!("{who}: crashes again and again"), window::RETRIED),
             });
         }
@@ -142,7 +165,7 @@ fn of_container(pod: &Pod, kind: &str, status: &ContainerStatus, warnings: &[&Ev
     // The end of one that is not started again is the pod's own.
     let restarts = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) != Some("Never");
     let counts = restarts && ended.exit_code != 0 || is_oom(ended);
-    counts.then(|| crash(pod, &who, status, ended, warnings))
+    counts.then(|| crash(pod, (kind, &who), status, ended, warnings))
 }
 
 fn of_waiting(who: &str, status: &ContainerStatus, reason: &str, message: &str) -> Option<Ailment> {
@@ -182,27 +205,30 @@ fn of_runtime(message: &str) -> &str {
 /// Counted by starts, not by seconds: the first end is told, a second that is like it is final.
 fn crash(
     pod: &Pod,
-    who: &str,
+    (kind, who): (&str, &str),
     status: &ContainerStatus,
     ended: &ContainerStateTerminated,
     warnings: &[&Event],
 ) -> Ailment {
-    let words = ended.message.as_deref().and_then(telling_line);
+    let message = ended.message.as_deref().map(whole_lines).unwrap_or_default();
+    let words = telling_line(message);
+    let by_probe = killed_by_probe(status, ended, warnings);
     let (what, gist) = if is_oom(ended) {
         let limit = limit_of_memory(pod, &status.name).map(|limit| format!(" of {limit}")).unwrap_or_default();
         (format!("killed for using more memory than its limit{limit} (OOMKilled)"), String::new())
-    } else if let Some(probe) = killed_by_probe(status, ended, warnings) {
+    } else if let Some(probe) = by_probe {
         ("killed by the kubelet".to_owned(), probe.to_owned())
     } else {
         ("crashes".to_owned(), words.unwrap_or_else(|| ending(ended)))
     };
     let mut found = Ailment::said(format!("{who}: {what}"), &gist, &gist, window::RESTARTED);
     evidence(&mut found.cause, &format!("{} after {} restarts", ending(ended), status.restart_count));
-    if let Some(message) = ended.message.as_deref().filter(|message| !message.trim().is_empty()) {
+    if !message.trim().is_empty() {
         evidence(&mut found.cause, &format!("its last words: {}", message.trim()));
     }
     found.since = ended.finished_at.as_ref().map(|time| time.0);
-    if is_final_crash(status, ended) {
+    let served = kind == CONTAINER && by_probe.is_none() && ran_for_long(ended);
+    if !served && is_final_crash(status, ended) {
         found.tolerance = window::NONE;
     }
     found
@@ -210,10 +236,6 @@ fn crash(
 
 /// Whether this end is one too many: the second like the first, or the third of any kind.
 fn is_final_crash(status: &ContainerStatus, ended: &ContainerStateTerminated) -> bool {
-    let ran = ended.started_at.as_ref().zip(ended.finished_at.as_ref());
-    if ran.is_some_and(|(start, end)| end.0.duration_since(start.0).as_secs() >= window::SERVED_SECS) {
-        return false;
-    }
     // In the back-off only the last end is shown; between an end and the back-off the one before it too.
     let shows_both = status.state.as_ref().is_some_and(|state| state.terminated.is_some());
     let before = status.last_state.as_ref().and_then(|last| last.terminated.as_ref()).filter(|_| shows_both);
@@ -222,6 +244,13 @@ fn is_final_crash(status: &ContainerStatus, ended: &ContainerStateTerminated) ->
         1 => before.is_some_and(|before| way(before) == way(ended)),
         _ => true,
     }
+}
+
+/// Whether an instance did its work for a while before its end: that end is a first one again. Nothing that a probe killed
+/// did, and no init container, which gives up after a while of its own.
+fn ran_for_long(ended: &ContainerStateTerminated) -> bool {
+    let ran = ended.started_at.as_ref().zip(ended.finished_at.as_ref());
+    ran.is_some_and(|(start, end)| end.0.duration_since(start.0).as_secs() >= window::SERVED_SECS)
 }
 
 /// How an end is told from another.
@@ -238,54 +267,64 @@ fn limit_of_memory(pod: &Pod, container: &str) -> Option<String> {
     Some(found.resources.as_ref()?.limits.as_ref()?.get("memory")?.0.clone())
 }
 
-/// What a probe said that made the kubelet end the container.
+/// What a probe said that made the kubelet end the container: one that failed while this instance ran.
 fn killed_by_probe<'a>(
     status: &ContainerStatus,
     ended: &ContainerStateTerminated,
     warnings: &[&'a Event],
 ) -> Option<&'a str> {
     const BY_SIGNAL: [i32; 3] = [0, 137, 143];
-    let message = probe_failure(&status.name, warnings)?.message.as_deref()?;
-    let kills = message.starts_with("Liveness") || message.starts_with("Startup");
-    (kills && BY_SIGNAL.contains(&ended.exit_code)).then_some(message)
+    let event = probe_failure(&status.name, &["Liveness", "Startup"], warnings)?;
+    let started = ended.started_at.as_ref().map(|time| time.0.as_second());
+    let while_it_ran = started.is_none_or(|start| event_time(event).is_some_and(|time| time.as_second() >= start));
+    // The first failures of a start are nothing: a startup probe kills when its budget is spent.
+    let patient = event.message.as_deref().is_some_and(|said| said.starts_with("Startup")) && !ran_for_long(ended);
+    (while_it_ran && !patient && BY_SIGNAL.contains(&ended.exit_code)).then_some(event.message.as_deref()?)
 }
 
-/// The newest failure of a probe of a container, in the kubelet's words.
-fn probe_failure<'a>(container: &str, warnings: &[&'a Event]) -> Option<&'a Event> {
+/// The newest failure of a container's probe of one of these kinds, in the kubelet's words.
+fn probe_failure<'a>(container: &str, kinds: &[&str], warnings: &[&'a Event]) -> Option<&'a Event> {
     let field = format!("{{{container}}}");
-    let of_container = |event: &&&Event| {
+    let fits = |event: &&&Event| {
         let place = event.involved_object.field_path.as_deref();
-        event.reason.as_deref() == Some("Unhealthy") && place.is_none_or(|place| place.ends_with(&field))
+        let said = event.message.as_deref().unwrap_or_default();
+        event.reason.as_deref() == Some("Unhealthy")
+            && place.is_none_or(|place| place.ends_with(&field))
+            && kinds.iter().any(|kind| said.starts_with(kind))
     };
-    warnings.iter().rev().find(of_container).copied()
+    warnings.iter().rev().find(fits).copied()
 }
 
 /// A container that runs, and whose probes say that it is not ready: a start takes its time, an answer tells a cause.
 fn unready(pod: &Pod, who: &str, status: &ContainerStatus, warnings: &[&Event]) -> Option<Ailment> {
-    let event = probe_failure(&status.name, warnings)?;
-    let (kind, said) = event.message.as_deref()?.split_once(" probe failed: ")?;
     let started = status.started == Some(true);
-    let tolerance = match kind {
-        "Readiness" if started => window::READY,
+    // Of the probe that is asked now: beside it, liveness may fail as well.
+    let event = probe_failure(&status.name, &[if started { "Readiness" } else { "Startup" }], warnings)?;
+    let (kind, said) = event.message.as_deref()?.split_once(" probe failed: ")?;
+    let budget = startup_budget(pod, &status.name);
+    let tolerance = match started {
+        // Nobody says how long its start may take.
+        true if budget.is_none() => window::UNBOUNDED,
+        true => window::READY,
         // While it starts, nobody listens yet; an answer is one all the same.
-        "Startup" if !started && said.contains("statuscode") => window::READY.max(startup_budget(pod, &status.name)),
-        _ => return None,
+        false if said.contains("statuscode") => window::READY.max(budget.unwrap_or_default()),
+        false => return None,
     };
     let key = format!("{who}: runs and is not ready");
     let gist =
         format!("{} probe: {}", kind.to_lowercase(), said.replace("HTTP probe failed with statuscode: ", "HTTP "));
     let mut found = Ailment::said(key, &gist, &gist, tolerance);
-    found.asked = Some(pod.name_any());
+    found.asked = Some(Asked { pod: pod.name_any(), container: status.name.clone() });
     found.since = event.first_timestamp.as_ref().map(|time| time.0);
     Some(found)
 }
 
-/// How long the startup probe itself lets a start take.
-fn startup_budget(pod: &Pod, container: &str) -> Duration {
-    let found = containers(pod).into_iter().find(|one| one.name == container);
-    let probe = found.and_then(|container| container.startup_probe.clone()).unwrap_or_default();
+/// How long the startup probe itself lets a start take; `None` without one.
+fn startup_budget(pod: &Pod, container: &str) -> Option<Duration> {
+    let found = containers(pod).into_iter().find(|one| one.name == container)?;
+    let probe = found.startup_probe.as_ref()?;
     let seconds = probe.period_seconds.unwrap_or(10).saturating_mul(probe.failure_threshold.unwrap_or(3));
-    Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
+    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or_default()))
 }
 
 fn ended_badly(status: &ContainerStatus) -> Option<(&ContainerStatus, &ContainerStateTerminated)> {

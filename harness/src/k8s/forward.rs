@@ -101,7 +101,7 @@ async fn accept(listener: TcpListener, target: Arc<Target>) {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let target = Arc::clone(&target);
-                    connections.spawn(async move { target.serve(stream).await });
+                    connections.spawn(crate::events::untold(async move { target.serve(stream).await }));
                 }
                 // Out of descriptors, most likely: the next try comes when one was given back.
                 Err(error) => {

@@ -6,6 +6,9 @@ use serde_json::Value;
 /// Longer lines are cut: they stand in the middle of one that a person reads.
 const LONGEST: usize = 300;
 
+/// How many bytes of a log's end the kubelet puts into a status, less what a cut at a character's boundary takes.
+const KUBELETS_MOST: usize = 2048 - 3;
+
 /// Lines that follow a cause and say nothing of it.
 const EMPTY_WORDS: [&str; 3] =
     ["Application startup failed. Exiting.", "Traceback (most recent call last):", "Exiting."];
@@ -23,12 +26,24 @@ pub fn telling_line(text: &str) -> Option<String> {
     Some(brief(&found))
 }
 
-/// One line, with single spaces, of at most 300 characters.
+/// One line, with single spaces, of at most 300 characters; cut between words, since half a secret is not known for one.
 pub fn brief(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match words.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", words[..end].trim_end()),
+        Some((end, _)) => {
+            let between = |sign: char| sign.is_whitespace() || "\"',;{}[]()".contains(sign);
+            let cut = words[..end].rfind(between).unwrap_or(end);
+            format!("{}…", words[..cut].trim_end())
+        }
         None => words,
+    }
+}
+
+/// A container's words without a line that the kubelet cut off at the front, of which a secret's rest may be left.
+pub fn whole_lines(message: &str) -> &str {
+    match message.len() >= KUBELETS_MOST {
+        true => message.split_once('\n').map_or("", |(_, rest)| rest),
+        false => message,
     }
 }
 

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, Probe as Described};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{Api, Client, ResourceExt};
 
+use super::ailment::Asked;
 use super::last_words::brief;
 use super::pod::statuses;
 use super::{Forward, workload};
@@ -113,24 +114,35 @@ pub async fn ask(client: &Client, namespace: &str, pod: &str, probe: &Probe) -> 
     }
 }
 
-/// What a pod that is not ready answers to its own readiness probe, or to its startup probe while it starts; in one line.
+/// What a container that is not ready answers to its own readiness probe, or to its startup probe while it starts; in one
+/// line.
 ///
-/// `None` when it says nothing within 3 s, or is ready.
-pub(super) async fn words(client: &Client, namespace: &str, pod: &str) -> Option<String> {
-    tokio::time::timeout(WORDS, said(client, namespace, pod)).await.ok().flatten()
+/// `None` when it says nothing within 3 s, says that all is well, or cannot be asked as the kubelet asks it: over TLS, or by
+/// a command in another container than the pod's first.
+pub(super) async fn words(client: &Client, namespace: &str, asked: &Asked) -> Option<String> {
+    tokio::time::timeout(WORDS, said(client, namespace, asked)).await.ok().flatten()
 }
 
-async fn said(client: &Client, namespace: &str, name: &str) -> Option<String> {
+async fn said(client: &Client, namespace: &str, Asked { pod: name, container }: &Asked) -> Option<String> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let pod = pods.get(name).await.ok()?;
-    let status = statuses(&pod).iter().find(|status| !status.ready)?;
-    let container = pod.spec.as_ref()?.containers.iter().find(|container| container.name == status.name)?;
+    let status = statuses(&pod).iter().find(|status| !status.ready && status.name == *container)?;
+    let containers = &pod.spec.as_ref()?.containers;
+    let container = containers.iter().find(|container| container.name == status.name)?;
+    let is_first = containers.first().is_some_and(|first| first.name == container.name);
     let starting = status.started != Some(true) && container.startup_probe.is_some();
     let described = if starting { &container.startup_probe } else { &container.readiness_probe };
-    let text = match way(container, described.as_ref()?)? {
+    let described = described.as_ref()?;
+    let is_tls = described.http_get.as_ref().and_then(|get| get.scheme.as_deref()) == Some("HTTPS");
+    let text = match way(container, described)? {
+        Way::Http { .. } if is_tls => return None,
+        Way::Exec(_) if !is_first => return None,
         Way::Http { port, path } => {
             let forward = Forward::to_pod(client.clone(), namespace, name, port).await.ok()?;
             let reply = Reader::new(&forward.url()).ok()?.first_answer(&path).await.ok()?;
+            if (200..300).contains(&reply.status) {
+                return None;
+            }
             let body = String::from_utf8_lossy(&reply.body).into_owned();
             format!("{path} says {}", if body.trim().is_empty() { "nothing" } else { body.trim() })
         }

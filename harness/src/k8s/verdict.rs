@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
 use super::ailment::{self, Ailment, ailment};
-use super::pod::{is_ready, is_terminating, summary};
+use super::pod::{is_ready, is_terminating, phase, summary};
 use super::snapshot::Snapshot;
 use super::wait::State;
 
@@ -68,16 +68,20 @@ pub fn former_pods<'a>(snapshot: &'a Snapshot, instance: &str) -> Vec<&'a Pod> {
     let sets = snapshot.deployments.iter().filter(|it| of_instance(it.labels(), instance));
     let sets = sets.filter_map(|deployment| snapshot.current_replica_set(deployment)?.uid());
     let stateful = snapshot.stateful_sets.iter().filter(|it| of_instance(it.labels(), instance));
+    // Where updates wait for somebody who deletes the pods, the pods that are there count.
+    let stateful = stateful.filter(|set| rolls(set));
     let stateful = stateful.filter_map(|set| Some((set.uid()?, set.status.as_ref()?.update_revision.clone())));
     let (sets, stateful): (BTreeSet<String>, BTreeMap<String, Option<String>>) = (sets.collect(), stateful.collect());
     let is_former = |pod: &Pod| {
         let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
         match owner {
             _ if is_terminating(pod) => true,
+            // One that ended as a whole answers nobody, and stays as long as its set.
+            _ if matches!(phase(pod), "Failed" | "Succeeded") => false,
             Some(owner) if owner.kind == "ReplicaSet" => !sets.contains(&owner.uid),
             Some(owner) if owner.kind == "StatefulSet" => {
                 let revision = pod.labels().get("controller-revision-hash").cloned();
-                stateful.get(&owner.uid).is_none_or(|current| *current != revision)
+                stateful.get(&owner.uid).is_some_and(|current| *current != revision)
             }
             _ => false,
         }
@@ -166,10 +170,16 @@ impl<'a> Rollout<'a> {
 
     /// Blames pods of the current revision.
     fn look_at(&mut self, snapshot: &Snapshot, pods: &[&Pod]) {
+        // One that failed as a whole stays where it is when its controller has replaced it.
+        let alive: Vec<&Pod> = pods.iter().copied().filter(|pod| phase(pod) != "Failed").collect();
+        let replaced = i32::try_from(alive.len()).is_ok_and(|alive| alive >= self.desired);
+        let pods = if replaced { alive.as_slice() } else { pods };
         let found: Vec<Option<Ailment>> = pods.iter().map(|pod| ailment(pod, &snapshot.warnings_of(pod))).collect();
         let waits = |(pod, found): (&&Pod, &Option<Ailment>)| found.is_none() && !is_ready(pod);
         let there = i32::try_from(pods.len()).unwrap_or(i32::MAX);
-        self.starting = there < self.desired || pods.iter().zip(&found).any(waits);
+        // Of several, an update makes one new pod at a time: the others are not begun before it is ready.
+        let to_come = there < self.desired && found.iter().all(Option::is_none);
+        self.starting = to_come || pods.iter().zip(&found).any(waits);
         let (unready, broken): (Vec<Ailment>, Vec<Ailment>) =
             found.into_iter().flatten().partition(|found| found.asked.is_some());
         self.ailment = broken.into_iter().min_by_key(|ailment| ailment.tolerance);
@@ -233,7 +243,7 @@ impl<'a> Rollout<'a> {
         let spec = set.spec.as_ref();
         let status = set.status.clone().unwrap_or_default();
         let desired = spec.and_then(|spec| spec.replicas).unwrap_or(1);
-        let rolls = spec.and_then(|spec| spec.update_strategy.as_ref()?.type_.as_deref()) != Some("OnDelete");
+        let rolls = rolls(set);
         let same_revision = !rolls || status.current_revision == status.update_revision;
         let updated = if rolls { status.updated_replicas.unwrap_or(0) } else { status.replicas };
         let (ready, available) = (status.ready_replicas.unwrap_or(0), status.available_replicas.unwrap_or(0));
@@ -278,6 +288,11 @@ impl<'a> Rollout<'a> {
             _ => false,
         }
     }
+}
+
+/// Whether a new revision takes the old one's place by itself.
+fn rolls(set: &StatefulSet) -> bool {
+    set.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref()?.type_.as_deref()) != Some("OnDelete")
 }
 
 fn is_observed(generation: Option<i64>, observed: Option<i64>) -> bool {

@@ -180,6 +180,7 @@ async fn watching<T: Default>(
     let mut known = T::default();
     let mut last = "nothing heard from the Kubernetes API yet".to_owned();
     let mut ailing: Option<(String, Instant)> = None;
+    let mut seen = None;
     let mut wake = deadline;
     loop {
         tokio::select! {
@@ -221,6 +222,7 @@ async fn watching<T: Default>(
                         telling.tell(&found).await;
                     }
                     wake = deadline.min(end);
+                    seen = Some(found.first_line().to_owned());
                     last = found.cause;
                 }
             }
@@ -229,9 +231,17 @@ async fn watching<T: Default>(
             return Err(Error::Deadline {
                 awaited: awaited.to_owned(),
                 after: limit,
-                last: with_trouble(&last, &sources),
+                last: with_trouble(&with_seen(last, seen), &sources),
             });
         }
+    }
+}
+
+/// What is so now, and the cause that was seen last: it may come back with each restart.
+fn with_seen(last: String, seen: Option<String>) -> String {
+    match seen.filter(|seen| !last.starts_with(seen.as_str())) {
+        Some(seen) => format!("{last}; seen before: {seen}"),
+        None => last,
     }
 }
 
@@ -247,8 +257,12 @@ impl Telling<'_> {
     async fn tell(&mut self, found: &Ailment) {
         if self.told.len() < TOLD && self.told.insert(found.first_line().to_owned()) {
             // A cause quotes a container's last words, which may hold a password.
-            secret::know_all(self.client, self.namespace).await;
-            tracing::info!("seen so far: {}", found.first_line());
+            let words = match secret::know_all(self.client, self.namespace).await {
+                None => found.first_line(),
+                // Nobody can say which of the words are secret.
+                Some(_) => &found.key,
+            };
+            tracing::info!("seen so far: {words}");
             measure("a cause, from its sign in the cluster to its line", found);
         }
     }
@@ -258,8 +272,8 @@ impl Telling<'_> {
         if found.tolerance.is_zero() {
             measure("a cause that nothing heals, from its sign in the cluster to the error", &found);
         }
-        let Some(pod) = &found.asked else { return found.cause };
-        match Box::pin(probe::words(self.client, self.namespace, pod)).await {
+        let Some(asked) = &found.asked else { return found.cause };
+        match Box::pin(probe::words(self.client, self.namespace, asked)).await {
             Some(words) => found.cause.replacen(found.first_line(), &format!("{}: {words}", found.first_line()), 1),
             None => found.cause,
         }

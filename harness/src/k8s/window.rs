@@ -21,6 +21,11 @@ pub const MOUNT: Duration = Duration::from_secs(40);
 /// database that is slow to start is no cause before it runs itself.
 pub const READY: Duration = Duration::from_secs(60);
 
+/// For a container without a startup probe that runs and says that it is not ready: nobody says how long its start may take.
+pub const UNBOUNDED: Duration = Duration::from_secs(180);
+
+/// By how many seconds an event about a pod's claim may be older than the pod: both are made by one deploy.
+pub const AHEAD_SECS: i64 = 5;
 /// A container that ran for as long did its work for a while: its end is a first one again.
 pub const SERVED_SECS: i64 = 60;
 

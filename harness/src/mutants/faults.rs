@@ -133,6 +133,13 @@ mod tests {
     const TEXT: &str = "- name: a\n  suffers: all\n  edits: [{file: x.txt, from: one, to: two}]\n  caught_by: [m::seen]\n\
                         ---\n- scenarios: \"m::left\"\n  because: it is\n";
 
+    /// Each edit fits the file as it is now; else none of the faults is tried.
+    #[test]
+    fn the_catalogue_fits_this_checkout() {
+        let catalogue = Catalogue::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap();
+        assert!(!catalogue.faults.is_empty());
+    }
+
     #[test]
     fn a_catalogue_says_what_it_leaves_open() {
         let catalogue = Catalogue::parse(TEXT).unwrap();

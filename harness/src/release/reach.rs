@@ -73,7 +73,7 @@ fn late(pods: &[Arc<Pod>]) -> Duration {
 ///
 /// The node's routes follow the Services by up to a second, and nothing can be watched for that. So where a former pod is
 /// left, the component is asked over new connections whose answer it is (`data.instance`, the pod's name), until it is
-/// sure. Where an answer does not say, or somebody else's edge leads to the release, this is [`converged`].
+/// sure. Where that cannot be told, or somebody else's edge leads to the release, this is [`converged`].
 ///
 /// # Errors
 /// As [`converged`].
@@ -102,13 +102,12 @@ pub(super) async fn reached(cluster: &Cluster, plan: &Plan, limit: Duration) -> 
         if !former.iter().any(|pod| is_of(pod)) {
             continue;
         }
-        let current: BTreeSet<String> = seen
-            .pods
-            .iter()
-            .filter(|pod| is_of(pod) && !former.iter().any(|old| old.metadata.uid == pod.metadata.uid))
-            .map(|pod| host_name(&pod.name_any()).to_owned())
-            .collect();
-        if !answers_as(&reader, component, &current).await? {
+        let names = |is_former: bool| -> BTreeSet<String> {
+            let known = |pod: &Pod| former.iter().any(|old| old.metadata.uid == pod.metadata.uid) == is_former;
+            let pods = seen.pods.iter().filter(|pod| is_of(pod) && known(pod));
+            pods.map(|pod| host_name(&pod.name_any()).to_owned()).collect()
+        };
+        if !answers_as(&reader, component, &names(false), &names(true)).await {
             tracing::debug!(
                 "{} does not say which pod answers: waiting until its former pods are gone",
                 component.suffix
@@ -119,49 +118,41 @@ pub(super) async fn reached(cluster: &Cluster, plan: &Plan, limit: Duration) -> 
     Ok(())
 }
 
-/// Whether it is sure that these pods alone answer for a component; false where that cannot be told.
-async fn answers_as(reader: &Reader, component: &Component, current: &BTreeSet<String>) -> Result<bool> {
+/// Whether it is sure that no former pod of a component answers any more; false where its answers cannot tell.
+async fn answers_as(
+    reader: &Reader,
+    component: &Component,
+    current: &BTreeSet<String>,
+    former: &BTreeSet<String>,
+) -> bool {
     // The forward to the router goes to a pod that stays.
     if component.label == descriptor::FRONTEND.label {
-        return Ok(true);
+        return true;
     }
-    let Some(path) = descriptor::instance_path(component) else { return Ok(false) };
+    let Some(path) = descriptor::instance_path(component) else { return false };
     let needed = asks(current.len());
-    let mut last = String::new();
     let asking = async {
         let mut beat = tokio::time::interval(BETWEEN);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut good = 0;
-        while good < needed {
-            let replies = join_all((0..AT_ONCE).map(|_| reader.first_answer(path))).await;
-            for reply in replies {
-                let said = match reply {
-                    Ok(reply) if reply.status == 200 => instance(&reply),
-                    Ok(reply) => Some(format!("status {}", reply.status)),
-                    Err(error) => Some(error.report()),
-                };
-                let Some(said) = said else { return Ok(false) };
-                if current.contains(&said) {
-                    good += 1;
-                } else {
-                    (good, last) = (0, said);
+        let mut in_a_row = 0;
+        while in_a_row < needed {
+            for reply in join_all((0..AT_ONCE).map(|_| reader.first_answer(path))).await {
+                // No answer, or one of a service that is not well, says nothing of which pod it is from.
+                match reply.ok().filter(|reply| reply.status == 200).map(|reply| instance(&reply)) {
+                    Some(Some(pod)) if current.contains(&pod) => in_a_row += 1,
+                    Some(Some(pod)) if former.contains(&pod) => in_a_row = 0,
+                    Some(_) => return false,
+                    None => in_a_row = 0,
                 }
             }
-            if good == 0 {
+            if in_a_row == 0 {
                 beat.tick().await;
             }
         }
-        Ok(true)
+        true
     };
     let what = format!("asking whose the answers of {} are", component.suffix);
-    match events::step(what, tokio::time::timeout(REACH, asking)).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Error::Deadline {
-            awaited: format!("answers of {} by its new pods alone", component.suffix),
-            after: REACH,
-            last: format!("it was {last}"),
-        }),
-    }
+    events::step(what, tokio::time::timeout(REACH, asking)).await.unwrap_or(false)
 }
 
 /// The pod whose answer it is, if it says so.

@@ -194,6 +194,54 @@ fn a_kill_by_a_probe_is_told_by_the_probe() {
     assert_eq!(found.first_line(), format!("pod web-1, container app: {says}"));
 }
 
+/// Beside a readiness probe that says why, liveness may fail later, and the startup probe failed before.
+#[test]
+fn other_probes_do_not_hide_what_readiness_says() {
+    let mut pod = pod(running(true));
+    let probe = json!({ "periodSeconds": 1, "failureThreshold": 120 });
+    pod.spec = serde_json::from_value(json!({ "containers": [{ "name": "app", "startupProbe": probe }] })).unwrap();
+    let said = [
+        "Startup probe failed: x",
+        "Readiness probe failed: HTTP probe failed with statuscode: 503",
+        "Liveness probe failed: x",
+    ];
+    let events = said.map(|said| warning("Unhealthy", "Pod", "web-1", said));
+    let found = ailment(&pod, &events.iter().collect::<Vec<_>>()).unwrap();
+    assert_eq!(found.first_line(), "pod web-1, container app: runs and is not ready: readiness probe: HTTP 503");
+    pod.spec = serde_json::from_value(json!({ "containers": [{ "name": "app" }] })).unwrap();
+    let unbounded = ailment(&pod, &events.iter().collect::<Vec<_>>()).unwrap();
+    assert_eq!((found.tolerance, unbounded.tolerance), (window::READY, window::UNBOUNDED));
+}
+
+/// An init container gives up after two minutes, and a probe kills after its budget: neither has done its work till then.
+#[rstest]
+#[case::served("containerStatuses", None, false)]
+#[case::gave_up("initContainerStatuses", None, true)]
+#[case::was_killed("containerStatuses", Some("Startup probe failed: connection refused"), true)]
+#[case::failed_before_it_ran("containerStatuses", Some("Readiness probe failed: connection refused"), false)]
+fn what_ran_for_long_without_serving_ends_finally(
+    #[case] list: &str,
+    #[case] probe: Option<&str>,
+    #[case] is_final: bool,
+) {
+    let mut end = crashed("Error");
+    end["terminated"]["exitCode"] = json!(137);
+    end["terminated"]["startedAt"] = json!("2026-01-01T00:00:00Z");
+    end["terminated"]["finishedAt"] = json!("2026-01-01T00:02:00Z");
+    let mut status = json!({});
+    status[list] = container(&waiting("CrashLoopBackOff", ""), &end, 2);
+    let events: Vec<Event> = probe
+        .map(|said| {
+            let mut event = warning("Unhealthy", "Pod", "web-1", said);
+            event.last_timestamp = serde_json::from_value(json!("2026-01-01T00:01:59Z")).unwrap();
+            event
+        })
+        .into_iter()
+        .collect();
+    let found = ailment(&pod(status), &events.iter().collect::<Vec<_>>()).unwrap();
+    assert_eq!(found.tolerance.is_zero(), is_final, "{found:?}");
+}
+
 #[test]
 fn both_words_for_a_failed_pull_are_one_cause() {
     let key = |reason: &str, message: &str| {
@@ -238,6 +286,19 @@ fn a_claim_without_a_volume_is_named_before_the_scheduler() {
     let found = ailment(&unschedulable("pod has unbound immediate PersistentVolumeClaims"), &[&event]).unwrap();
     assert_eq!(found.first_line(), "pod web-1: its volume claim data gets no volume: storageclass \"no\" not found");
     assert_eq!(found.tolerance, window::RETRIED);
+}
+
+/// A claim is known by its name: an hour ago there may have been another one.
+#[rstest]
+#[case::of_before_the_pod("2026-01-01T00:00:00Z", "not found", window::ROOM)]
+#[case::of_now("2026-01-01T01:00:00Z", "not found", window::RETRIED)]
+#[case::that_another_try_may_heal("2026-01-01T01:00:10Z", "DeadlineExceeded", window::MOUNT)]
+fn a_claims_warning_counts_if_it_is_of_now(#[case] time: &str, #[case] message: &str, #[case] tolerance: Duration) {
+    let mut event = warning("ProvisioningFailed", "PersistentVolumeClaim", "data", message);
+    event.last_timestamp = serde_json::from_value(json!(time)).unwrap();
+    let mut pod = unschedulable("pod has unbound immediate PersistentVolumeClaims");
+    pod.metadata.creation_timestamp = serde_json::from_value(json!("2026-01-01T01:00:02Z")).unwrap();
+    assert_eq!(ailment(&pod, &[&event]).unwrap().tolerance, tolerance);
 }
 
 #[test]

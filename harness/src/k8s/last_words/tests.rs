@@ -139,3 +139,13 @@ fn a_long_line_is_cut_between_characters() {
     let found = telling_line(&"é".repeat(400)).unwrap();
     assert_eq!(found, format!("{}…", "é".repeat(300)));
 }
+
+/// Half a secret is not known for one, and would be printed.
+#[test]
+fn a_long_line_is_cut_between_words() {
+    let secret = "s".repeat(64);
+    let text = format!("{} {secret} more", "word ".repeat(52).trim_end());
+    assert_eq!(brief(&text), format!("{}…", "word ".repeat(52).trim_end()));
+    assert_eq!(whole_lines("short\nand whole"), "short\nand whole");
+    assert_eq!(whole_lines(&format!("{}\nwhole", "x".repeat(2048))), "whole");
+}

@@ -292,6 +292,26 @@ fn what_is_not_ready_is_blamed_once_nothing_else_starts(#[case] store: Option<&s
     assert_eq!(found.as_deref(), blamed);
 }
 
+/// An update makes one new pod of several at a time, and waits for it.
+#[test]
+fn one_of_several_that_is_not_ready_is_blamed() {
+    let mut snapshot = snapshot();
+    status(&mut snapshot, json!({ "replicas": 3, "updatedReplicas": 1, "readyReplicas": 2, "availableReplicas": 2 }));
+    let unready = unready_pod(&mut snapshot, "new-a", "new");
+    snapshot.pods = vec![unready, pod("old-a", "old", "Running"), pod("old-b", "old", "Running")];
+    let State::Ailing(found) = converged(&snapshot, "rel") else { panic!("nobody is blamed") };
+    assert!(found.cause.starts_with("pod new-a, container app: runs and is not ready"), "{}", found.cause);
+}
+
+/// Its controller has replaced it, and leaves it for whoever looks.
+#[test]
+fn a_failed_pod_that_was_replaced_is_not_blamed() {
+    let mut snapshot = snapshot();
+    status(&mut snapshot, json!({ "readyReplicas": 1, "availableReplicas": 1 }));
+    snapshot.pods.push(pod("new-c", "new", "Failed"));
+    assert!(matches!(converged(&snapshot, "rel"), State::Pending(_)));
+}
+
 #[test]
 fn of_two_that_are_not_ready_the_store_is_blamed() {
     let mut snapshot = with_stateful_set(set_status(1, 0, "r2"), "r2");
@@ -339,4 +359,15 @@ fn a_release_is_handed_over_once_its_services_lead_to_new_pods(
         Some(why) => assert_eq!(pending(handed_over(&seen, "rel")), why),
         None => assert_eq!(handed_over(&seen, "rel"), State::Ready),
     }
+}
+
+/// It answers nobody, and stays as long as the set that made it.
+#[rstest]
+#[case::failed("Failed", false)]
+#[case::succeeded("Succeeded", false)]
+#[case::running("Running", true)]
+fn what_ended_as_a_whole_is_no_former_pod(#[case] phase: &str, #[case] is_former: bool) {
+    let mut seen = snapshot();
+    seen.pods.push(pod("old-a", "old", phase));
+    assert_eq!(!former_pods(&seen, "rel").is_empty(), is_former);
 }

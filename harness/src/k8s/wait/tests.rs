@@ -1,6 +1,7 @@
 //! On a clock that stands still until everybody waits for it: a busy machine changes no outcome.
 
 use futures::stream;
+use rstest::rstest;
 
 use super::super::feed::Trouble;
 use super::*;
@@ -117,4 +118,12 @@ async fn an_optional_kind_may_be_denied() {
     let mut optional = says(vec![(0, denied())]);
     optional.optional = true;
     assert!(run(vec![optional, says(vec![(0, listed()), (0, add(3))])], 1000, has_three).await.is_ok());
+}
+
+#[rstest]
+#[case::nothing_seen("a", None, "a")]
+#[case::it_went_away("a", Some("b: crashes"), "a; seen before: b: crashes")]
+#[case::it_is_there("b: crashes\n  exit code 3", Some("b: crashes"), "b: crashes\n  exit code 3")]
+fn a_deadline_says_what_was_seen_before(#[case] last: &str, #[case] seen: Option<&str>, #[case] says: &str) {
+    assert_eq!(with_seen(last.to_owned(), seen.map(str::to_owned)), says);
 }

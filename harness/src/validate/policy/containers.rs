@@ -50,16 +50,16 @@ pub fn latest(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// Outside stage live a container that fails says why in its status, where a deploy's first line takes it from.
+/// Outside stage live a container that fails says why in its status, where a deploy's first line takes it from; in stage
+/// live who may read pods may not read logs.
 pub fn last_words(rendered: &Rendered) -> Vec<Finding> {
-    if rendered.live {
-        return Vec::new();
-    }
     let policies = each(rendered).map(|(_, container)| container.get("terminationMessagePolicy"));
-    policies
-        .filter(|policy| policy.text() != "FallbackToLogsOnError")
-        .map(|policy| policy.finding("a failed deploy cannot quote it: set FallbackToLogsOnError"))
-        .collect()
+    let quotes = |policy: &Node<'_>| policy.text() == "FallbackToLogsOnError";
+    let problem = match rendered.live {
+        true => "in stage live a pod's status must not hold its log",
+        false => "a failed deploy cannot quote it: set FallbackToLogsOnError",
+    };
+    policies.filter(|policy| quotes(policy) == rendered.live).map(|policy| policy.finding(problem)).collect()
 }
 
 /// Pod Security "restricted", and nothing of the host.

@@ -340,6 +340,17 @@ fn a_planted_violation_is_found(
     }
 }
 
+/// In stage live who reads pods reads no logs.
+#[test]
+fn live_shows_no_last_words() {
+    let mut rendered = release(false);
+    rendered.live = true;
+    let quotes = |rendered: &Rendered| check(rendered).iter().any(|finding| finding.rule == "last-words");
+    assert!(quotes(&rendered));
+    rendered.live = false;
+    assert!(!quotes(&rendered));
+}
+
 #[test]
 fn a_finding_never_shows_a_secret() {
     let mut rendered = release(false);
