@@ -1,6 +1,7 @@
 //! `cargo stack`: the tasks that a person repeats. Thin: parses, calls the harness, prints.
 
 mod artifacts;
+mod bench;
 mod dev;
 mod mutants;
 mod parity;
@@ -120,6 +121,14 @@ enum Task {
     ///
     /// Examples: cargo stack mutants --charts; cargo stack mutants --jobs 3 --write; cargo stack mutants csp-of-star
     Mutants(mutants::Options),
+    /// Measure ours beside other tools, in turn, on one cluster: median, minimum, maximum and ratio of each.
+    ///
+    /// A copy of the checkout is edited, deployed to a cluster of its own, and removed afterwards. What was found is kept in the
+    /// state folder as JSON. Exit status 1 when a contender failed, or gave a wrong verdict.
+    ///
+    /// Examples: cargo stack bench --list; cargo stack bench backend-edit unchanged --rounds 3;
+    /// cargo stack bench backend-edit --against HEAD~3
+    Bench(bench::Options),
     /// Show what of ours there is: clusters, releases, who uses them, when they go.
     Status,
     /// Print how a run ended: the scenarios that failed, and those ignored, each with its reason.
@@ -243,6 +252,7 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
         Task::Doctor { json } => doctor(&settings, json).await,
         Task::Validate => validate::run(&settings).await,
         Task::Mutants(options) => mutants::run(&settings, options).await,
+        Task::Bench(options) => bench::run(&settings, options).await,
         Task::Status => status(&settings),
         Task::Report { steps: true, .. } => steps(&settings),
         Task::Report { measured: true, .. } => measured(&settings),

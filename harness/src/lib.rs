@@ -9,7 +9,7 @@
 //! [`websocket`]. [`fixture`] walks
 //! the path once for all scenarios of a run, [`setup`] has what it needs ahead of time, [`uninstall`] removes
 //! it, [`tidy`] what piles up, [`doctor`] looks at the machine, [`validate`] at what the charts render to, [`mutants`] at
-//! whether a fault would be seen; [`preview`] makes and ends pull requests' namespaces on a cluster that exists;
+//! whether a fault would be seen, [`bench`] at how long it takes, beside other tools; [`preview`] makes and ends pull requests' namespaces on a cluster that exists;
 //! [`descriptor`], [`contract`] and [`services`] hold what is JetScale's own.
 
 pub mod settings;
@@ -26,6 +26,7 @@ pub mod release;
 
 pub mod dev;
 
+pub mod bench;
 pub mod mutants;
 pub mod validate;
 

@@ -74,7 +74,13 @@ impl Step {
 
     /// Who tells what the step does right now.
     pub fn teller(&self) -> Teller {
-        Teller { what: self.what.clone(), latest: Arc::clone(&self.latest), bar: self.bar.clone(), aloud: false }
+        Teller {
+            what: self.what.clone(),
+            latest: Arc::clone(&self.latest),
+            bar: self.bar.clone(),
+            aloud: false,
+            kept: None,
+        }
     }
 
     /// Ends it well.
@@ -112,6 +118,23 @@ pub struct Teller {
     latest: Arc<Mutex<String>>,
     bar: Option<ProgressBar>,
     aloud: bool,
+    kept: Option<Lines>,
+}
+
+/// Lines as they were told, each with its moment. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Lines(Arc<Mutex<Vec<(Instant, String)>>>);
+
+impl Lines {
+    /// When the first line came that has this in it.
+    pub fn first_with(&self, text: &str) -> Option<Instant> {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().find(|(_, line)| line.contains(text)).map(|(at, _)| *at)
+    }
+
+    fn keep(&self, line: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), line.to_owned()));
+    }
 }
 
 impl Teller {
@@ -122,11 +145,21 @@ impl Teller {
         self
     }
 
+    /// Keeps each line, with the moment at which it came.
+    #[must_use]
+    pub fn keeping(mut self, lines: &Lines) -> Self {
+        self.kept = Some(lines.clone());
+        self
+    }
+
     /// Tells a line.
     pub fn tell(&self, line: &str) {
         let line = line.trim();
         if line.is_empty() {
             return;
+        }
+        if let Some(kept) = &self.kept {
+            kept.keep(line);
         }
         match (self.aloud, &self.bar) {
             (true, None) => tracing::info!("{line}"),

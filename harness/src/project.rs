@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::descriptor::Built;
 use crate::error::{Error, Result};
+use crate::files::remove_file;
 use crate::settings::{self, Settings};
+use crate::tools::Tools;
 
 /// The checkout: everything that is read from the working tree is found from here.
 #[derive(Debug, Clone)]
@@ -31,6 +33,24 @@ impl Project {
                     "run this from a checkout of the stack",
                 )
             })
+    }
+
+    /// A copy of it in a folder that is not there yet: a clone, with what is not committed yet.
+    ///
+    /// What remains on cancel: the folder.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when git does not clone it.
+    pub async fn copied(&self, tools: &Tools, root: &Path) -> Result<Self> {
+        let clone = ["clone", "--quiet", "--no-hardlinks", "--"];
+        tools.git(&self.root).await?.args(clone).arg(&self.root).arg(root).run().await?;
+        let changed = ["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"];
+        let changed = tools.git(&self.root).await?.args(changed).run().await?.stdout;
+        for file in changed.split('\0').filter(|file| !file.is_empty()) {
+            let (from, to) = (self.root.join(file), root.join(file));
+            if from.is_file() { copy(&from, &to)? } else { remove_file(&to)? }
+        }
+        Ok(Self { root: root.to_owned() })
     }
 
     /// The text of skaffold.yaml.
@@ -70,6 +90,12 @@ impl Project {
             )),
         }
     }
+}
+
+/// With its permissions: what is executable stays so.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let copied = to.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::copy(from, to));
+    copied.map(drop).map_err(Error::io(format!("copy {} to {}", from.display(), to.display())))
 }
 
 /// Folders beside the checkout of that name, in any letter case, that hold a Dockerfile.

@@ -239,16 +239,7 @@ impl<'a> Copy<'a> {
         let copy = Self { settings, folder };
         let root = copy.root();
         std::fs::copy(&suite.0, copy.suite_file()).map_err(Error::io("copy the suite"))?;
-        let clone = ["clone", "--quiet", "--no-hardlinks", "--"].map(std::ffi::OsString::from);
-        let tools = Tools::new(settings);
-        tools.git(copy.folder.path()).await?.args(clone).arg(&original.root).arg(&root).run().await?;
-        // What is not committed yet is judged too.
-        let changed = ["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"];
-        let changed = tools.git(&original.root).await?.args(changed).run().await?.stdout;
-        for file in changed.split('\0').filter(|file| !file.is_empty()) {
-            let (from, to) = (original.root.join(file), root.join(file));
-            if from.is_file() { write(&to, &read(&from)?)? } else { remove_file(&to)? }
-        }
+        original.copied(&Tools::new(settings), &root).await?;
         Ok(copy)
     }
 

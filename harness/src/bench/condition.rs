@@ -1,0 +1,254 @@
+//! A condition becomes true in the cluster, and whoever waits for it goes on: ours by a watch, peers by asking again.
+//!
+//! The condition is an annotation of a Deployment without pods. Writer and waiter are one process, and read one clock: the
+//! time is taken before the write is sent, so that its way to the API counts for all of them alike.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use futures::future::BoxFuture;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use super::ground::{Ground, Warm};
+use super::report::{Row, Unit};
+use super::rounds::{Lane, Turn, interleaved};
+use crate::error::{Error, Result};
+use crate::hash;
+use crate::k8s::{self, State};
+use crate::run::private_folder;
+use crate::tell;
+use crate::tools::ChildKind;
+
+const NAMESPACE: &str = "bench-condition";
+const NAME: &str = "condition";
+const ANNOTATION: &str = "jetscale.ai/bench";
+/// How long one wait may take.
+const WAIT: Duration = Duration::from_secs(60);
+/// How long a peer may take to start, ask and end.
+const TURN: Duration = Duration::from_secs(120);
+/// How long a program of Go may take to build, with its modules.
+const BUILD: Duration = Duration::from_secs(3600);
+/// The version of e2e-framework that bench/e2e-framework/go.mod names.
+pub const E2E_FRAMEWORK: &str = "0.7.0";
+/// The version of chainsaw that bench/chainsaw/go.mod names.
+pub const CHAINSAW: &str = "0.2.12";
+
+const MILLISECONDS: &[(&str, Unit)] = &[("", Unit::Milliseconds)];
+
+/// Lets ours and the peers take turns at waiting.
+///
+/// # Errors
+/// The first wait that did not end, or a program of Go that cannot be had.
+pub(super) async fn measure(ground: &Ground<'_>, rounds: usize) -> Result<Vec<Row>> {
+    // First of all: what the suite provisions ends with Go's caches removed.
+    let (framework, chainsaw) = (program(ground, "e2e-framework").await?, program(ground, "chainsaw").await?);
+    let warm = ground.warm().await?;
+    let client = &warm.cluster.client;
+    k8s::namespace::create(client, NAMESPACE, BTreeMap::new(), BTreeMap::new()).await?;
+    let labels = json!({"app": NAME});
+    let container = json!({"name": "none", "image": "none"});
+    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [container]}});
+    let spec = json!({"replicas": 0, "selector": {"matchLabels": labels}, "template": template});
+    let metadata = json!({"name": NAME, "namespace": NAMESPACE});
+    k8s::apply(client, &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}))
+        .await?;
+    let api: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
+    let (all, one) = (api.clone(), api.clone());
+    let lanes = [
+        Lane {
+            name: "ours".to_owned(),
+            about: "`harness::k8s::wait::object`: a watch of the one object".to_owned(),
+            measures: MILLISECONDS,
+            every: 1,
+            turn: Box::new(move || Box::pin(by_object(one.clone()))),
+        },
+        Lane {
+            name: "ours, whole namespace".to_owned(),
+            about: "`harness::k8s::wait`: watches of every kind in the namespace, as a release is waited for"
+                .to_owned(),
+            measures: MILLISECONDS,
+            every: 1,
+            turn: Box::new(move || Box::pin(by_snapshot(warm, all.clone()))),
+        },
+        Lane {
+            name: "e2e-framework, 50 ms".to_owned(),
+            about: format!(
+                "`wait.For` of {E2E_FRAMEWORK} with an interval of 50 ms, and no limit of requests (bench/e2e-framework)"
+            ),
+            measures: MILLISECONDS,
+            every: 1,
+            turn: by_framework(ground, warm, framework.clone(), "50ms"),
+        },
+        Lane {
+            name: "e2e-framework".to_owned(),
+            about: "the same with its defaults: it asks every 5 s".to_owned(),
+            measures: MILLISECONDS,
+            every: 10,
+            turn: by_framework(ground, warm, framework, "0s"),
+        },
+        Lane {
+            name: "chainsaw".to_owned(),
+            about: format!(
+                "`chainsaw assert` of {CHAINSAW}, which asks every 50 ms; its end counts too (bench/chainsaw)"
+            ),
+            measures: MILLISECONDS,
+            every: 4,
+            turn: Box::new(move || {
+                let (api, program) = (api.clone(), chainsaw.clone());
+                Box::pin(async move { by_chainsaw(ground, warm, api, &program).await })
+            }),
+        },
+    ];
+    interleaved(rounds, &lanes).await
+}
+
+/// A value that was never there before.
+fn value() -> String {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos().to_string()
+}
+
+/// Writes the condition after a while, any moment of 300 ms being as likely as another; returns when the write was sent.
+async fn write(api: &Api<Deployment>, value: &str, after: Duration) -> Result<Instant> {
+    let jitter = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().subsec_nanos() % 300_000_000;
+    tokio::time::sleep(after + Duration::from_nanos(u64::from(jitter))).await;
+    let patch = json!({"metadata": {"annotations": {ANNOTATION: value}}});
+    let at = Instant::now();
+    let patched = api.patch(NAME, &PatchParams::default(), &Patch::Merge(&patch)).await;
+    patched.map_err(Error::kube("write the condition"))?;
+    Ok(at)
+}
+
+fn state(found: Option<&Deployment>, value: &str) -> State {
+    match found.and_then(|found| found.annotations().get(ANNOTATION)) {
+        Some(there) if there == value => State::Ready,
+        other => State::Pending(format!("it is {other:?}")),
+    }
+}
+
+/// A wait that ends before its condition is written has waited for something else.
+fn turn(from: Instant, to: Instant) -> Result<Turn> {
+    let took = to
+        .checked_duration_since(from)
+        .ok_or_else(|| Error::Unmet("it went on before the condition was written".to_owned()))?;
+    Ok(Turn { values: vec![took.as_secs_f64() * 1000.0], was_old: None })
+}
+
+async fn by_object(api: Api<Deployment>) -> Result<Turn> {
+    let value = value();
+    let waiting = async {
+        k8s::wait::object(api.clone(), NAME, "the condition", WAIT, |found| state(found, &value)).await?;
+        Ok(Instant::now())
+    };
+    let (from, to) = tokio::try_join!(write(&api, &value, Duration::from_millis(200)), waiting)?;
+    turn(from, to)
+}
+
+async fn by_snapshot(warm: &Warm, api: Api<Deployment>) -> Result<Turn> {
+    let value = value();
+    let judge = |seen: &k8s::Snapshot| state(seen.deployment(NAME), &value);
+    let waiting = async {
+        k8s::wait(&warm.cluster.client, NAMESPACE, "the condition", WAIT, judge).await?;
+        Ok(Instant::now())
+    };
+    let (from, to) = tokio::try_join!(write(&api, &value, Duration::from_millis(200)), waiting)?;
+    turn(from, to)
+}
+
+async fn by_chainsaw(ground: &Ground<'_>, warm: &Warm, api: Api<Deployment>, program: &Path) -> Result<Turn> {
+    let value = value();
+    let expected = ground.scratch("chainsaw")?.join("expected.yaml");
+    let metadata = json!({"name": NAME, "namespace": NAMESPACE, "annotations": {ANNOTATION: value}});
+    let text = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata}).to_string();
+    std::fs::write(&expected, text).map_err(Error::io(format!("write {}", expected.display())))?;
+    let command = ground.tools.program(program, ChildKind::Helm).args(["--no-color", "--timeout", "60s"]);
+    let command = command.args(["--namespace", NAMESPACE, "--kube-context", &warm.cluster.context, "--file"]);
+    // The file that it reads the context from has no flag.
+    let command = command.arg(&expected).env("KUBECONFIG", warm.cluster.kubeconfig.to_string_lossy()).limit(TURN);
+    let waiting = async {
+        command.run().await?;
+        Ok(Instant::now())
+    };
+    // Until then it has begun to ask.
+    let (from, to) = tokio::try_join!(write(&api, &value, Duration::from_millis(1500)), waiting)?;
+    turn(from, to)
+}
+
+/// Starts bench/e2e-framework for one wait.
+fn by_framework<'a>(
+    ground: &'a Ground<'_>,
+    warm: &'a Warm,
+    program: PathBuf,
+    interval: &'static str,
+) -> Box<dyn Fn() -> BoxFuture<'a, Result<Turn>> + 'a> {
+    let command = move || {
+        let command = ground.tools.program(&program, ChildKind::Helm).arg("--kubeconfig").arg(&warm.cluster.kubeconfig);
+        let command = command.args(["--context", &warm.cluster.context, "--namespace", NAMESPACE]);
+        let command = command.args(["--deployment", NAME, "--annotation", ANNOTATION]);
+        command.args(["--times", "1", "--interval", interval]).limit(TURN)
+    };
+    Box::new(move || {
+        let command = command();
+        Box::pin(async move { millis(&command.run().await?.stdout) })
+    })
+}
+
+/// The milliseconds that bench/e2e-framework says.
+fn millis(text: &str) -> Result<Turn> {
+    let value = text.trim().parse().map_err(Error::malformed("read what bench/e2e-framework says"))?;
+    Ok(Turn { values: vec![value], was_old: None })
+}
+
+/// The program of a folder of bench/, built by Go unless it is.
+async fn program(ground: &Ground<'_>, name: &str) -> Result<PathBuf> {
+    let source = ground.copy.root.join("bench").join(name);
+    let program = built(ground)?.join(format!("{name}-{}", hash::short(&hash::folder(&source)?)));
+    if !program.is_file() {
+        tell!("building bench/{name}");
+        // In a turn: whoever ends a run removes Go's caches, unless somebody builds.
+        let turn = ground.tools.turn_to_build(&format!("building bench/{name}")).await?;
+        let go = ground.tools.go().await?.command().args(["build", "-ldflags=-s -w", "-o"]).arg(&program).arg(".");
+        go.folder(&source).limit(BUILD).holding(Some(turn.descriptor()?)).run().await?;
+    }
+    Ok(program)
+}
+
+/// Where programs that only the bench needs are kept.
+fn built(ground: &Ground<'_>) -> Result<PathBuf> {
+    let folder = ground.settings.cache_root.join("bench");
+    private_folder(&folder)?;
+    Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::said("4.125\n", Some(4.125))]
+    #[case::nothing("", None)]
+    #[case::of_two("1\n2\n", None)]
+    fn what_the_framework_says_is_one_figure(#[case] text: &str, #[case] expected: Option<f64>) {
+        assert_eq!(millis(text).ok().map(|turn| turn.values[0]), expected);
+    }
+
+    #[test]
+    fn who_goes_on_too_early_waited_for_nothing() {
+        let (first, later) = (Instant::now(), Instant::now() + Duration::from_millis(20));
+        assert_eq!(turn(first, later).unwrap().values, [(later - first).as_secs_f64() * 1000.0]);
+        assert!(turn(later, first).is_err());
+    }
+
+    #[test]
+    fn the_versions_named_are_those_that_are_built() {
+        let modules = include_str!("../../../bench/e2e-framework/go.mod");
+        assert!(modules.contains(&format!("sigs.k8s.io/e2e-framework v{E2E_FRAMEWORK}\n")));
+        let modules = include_str!("../../../bench/chainsaw/go.mod");
+        assert!(modules.contains(&format!("github.com/kyverno/chainsaw v{CHAINSAW}\n")));
+    }
+}

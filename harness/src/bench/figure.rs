@@ -1,0 +1,216 @@
+//! The figures: what is compared, from what to what.
+
+use super::ground::{Ground, Runner};
+use super::peer::{self, Peer};
+use super::report::{Report, Row};
+use super::verdict::{self, Edit, Task};
+use super::{condition, load, red, suite};
+use crate::error::Result;
+use crate::services::DOCS;
+use crate::tools::Tool;
+
+/// How often what takes less than half a minute is measured.
+const SHORT: usize = 7;
+/// How often the suite is.
+const SUITE: usize = 3;
+/// How often a condition is waited for.
+const TRANSITIONS: usize = 200;
+
+/// A figure.
+#[derive(Debug, Clone, Copy)]
+pub struct Figure {
+    /// Its name, as `cargo stack bench` takes it.
+    pub name: &'static str,
+    /// From what to what is measured.
+    pub title: &'static str,
+    /// How many rounds it takes unless somebody says another number.
+    pub rounds: usize,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Cold,
+    Verdict(Task),
+    Red(Task),
+    Condition,
+    Load(Task),
+    OwnRelease,
+    Suite,
+}
+
+const BACKEND: &str = "apps/backend/jetscale_backend/app.py";
+
+const BACKEND_EDIT: Task = Task {
+    edit: Some(Edit {
+        file: BACKEND,
+        from: "title=\"JetScale backend\"",
+        to: "title=\"JetScale backend {number}\"",
+        shows: true,
+    }),
+    scenario: "backend::docs_are_served",
+    path: DOCS,
+    runners: &[Runner::Nextest],
+    peers: &[peer::SKAFFOLD, peer::SKAFFOLD_DEFAULTS, peer::HELM, peer::TILT],
+};
+const UNCHANGED: Task =
+    Task { edit: None, runners: &[Runner::Nextest, Runner::CargoTest], peers: &[peer::SKAFFOLD], ..BACKEND_EDIT };
+const PAGE_EDIT: Task = Task {
+    edit: Some(Edit {
+        file: "apps/frontend/html/index.html",
+        from: "content=\"JetScale: what is running",
+        to: "content=\"JetScale {number}: what is running",
+        shows: true,
+    }),
+    scenario: "frontend::page_is_served",
+    path: "/",
+    peers: &[peer::SKAFFOLD],
+    ..BACKEND_EDIT
+};
+const VALUES_EDIT: Task = Task {
+    edit: Some(Edit {
+        file: "charts/app/values.local.e2e.yaml",
+        from: "requests: {cpu: 25m, memory: 128Mi}",
+        to: "requests: {cpu: 25m, memory: \"{number}\"}",
+        shows: false,
+    }),
+    peers: &[peer::SKAFFOLD],
+    ..BACKEND_EDIT
+};
+const BROKEN_IMPORT: Task = Task {
+    edit: Some(Edit { file: BACKEND, from: "import sys\n", to: "import sys\nimport absent_{number}\n", shows: false }),
+    peers: &[peer::SKAFFOLD],
+    ..BACKEND_EDIT
+};
+
+/// All of them, in the order in which they are measured: the first has no cluster yet.
+pub const FIGURES: &[Figure] = &[
+    Figure {
+        name: "cold",
+        title: "From no cluster, caches there, to the verdict of one scenario",
+        rounds: 1,
+        kind: Kind::Cold,
+    },
+    Figure {
+        name: "backend-edit",
+        title: "From a one-line edit of the backend to the verdict of one scenario",
+        rounds: SHORT,
+        kind: Kind::Verdict(BACKEND_EDIT),
+    },
+    Figure {
+        name: "unchanged",
+        title: "From the command to the verdict of one scenario, nothing changed",
+        rounds: SHORT,
+        kind: Kind::Verdict(UNCHANGED),
+    },
+    Figure {
+        name: "page-edit",
+        title: "From a one-line edit of the page to the verdict of one scenario",
+        rounds: SHORT,
+        kind: Kind::Verdict(PAGE_EDIT),
+    },
+    Figure {
+        name: "values-edit",
+        title: "From an edit of a value that changes a pod's template to the verdict of one scenario",
+        rounds: SHORT,
+        kind: Kind::Verdict(VALUES_EDIT),
+    },
+    Figure {
+        name: "broken-import",
+        title: "From an import that fails in the backend to its cause being printed, and to red",
+        rounds: SHORT,
+        kind: Kind::Red(BROKEN_IMPORT),
+    },
+    Figure {
+        name: "condition",
+        title: "From a condition being written in the cluster to the scenario going on",
+        rounds: TRANSITIONS,
+        kind: Kind::Condition,
+    },
+    Figure {
+        name: "load",
+        title: "From a changed image in the engine to the same in the node",
+        rounds: SHORT,
+        kind: Kind::Load(BACKEND_EDIT),
+    },
+    Figure {
+        name: "own-release",
+        title: "From the command to the verdict of scenarios with a release of their own",
+        rounds: SHORT,
+        kind: Kind::OwnRelease,
+    },
+    Figure {
+        name: "suite",
+        title: "From the command to the verdict of the whole suite",
+        rounds: SUITE,
+        kind: Kind::Suite,
+    },
+];
+
+impl Figure {
+    /// The figure of a name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        FIGURES.iter().find(|figure| figure.name == name)
+    }
+
+    pub(super) async fn measure(&self, ground: &Ground<'_>) -> Result<Report> {
+        let rounds = ground.options.rounds.unwrap_or(self.rounds);
+        let rows = self.rows(ground, rounds).await?;
+        let modules: &[(&str, &str)] = match self.kind {
+            Kind::Condition => &[("e2e-framework", condition::E2E_FRAMEWORK), ("chainsaw", condition::CHAINSAW)],
+            _ => &[],
+        };
+        ground.report((self.name, self.title), &self.tools(), modules, rows).await
+    }
+
+    async fn rows(&self, ground: &Ground<'_>, rounds: usize) -> Result<Vec<Row>> {
+        match &self.kind {
+            Kind::Cold => suite::cold(ground, BACKEND_EDIT.scenario, rounds).await,
+            Kind::Verdict(task) => verdict::measure(ground, task, rounds).await,
+            Kind::Red(task) => red::measure(ground, task, rounds).await,
+            Kind::Condition => condition::measure(ground, rounds).await,
+            Kind::Load(task) => load::measure(ground, task, rounds).await,
+            Kind::OwnRelease => suite::own_release(ground, rounds).await,
+            Kind::Suite => suite::whole(ground, rounds).await,
+        }
+    }
+
+    /// The tools that take part: ours, and the peers'.
+    fn tools(&self) -> Vec<Tool> {
+        let peers: &[Peer] = match self.kind {
+            Kind::Verdict(task) | Kind::Red(task) => task.peers,
+            _ => &[],
+        };
+        let ours = [Tool::Kind, Tool::Helm, Tool::Skaffold, Tool::Nextest];
+        ours.into_iter().chain(peers.iter().flat_map(|peer| peer.tools).copied()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_one_figure_each() {
+        let names: BTreeSet<_> = FIGURES.iter().map(|figure| figure.name).collect();
+        assert_eq!(names.len(), FIGURES.len());
+        assert!(names.iter().all(|name| Figure::named(name).is_some()) && Figure::named("none").is_none());
+    }
+
+    #[test]
+    fn what_is_edited_is_there() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for figure in FIGURES {
+            let (Kind::Verdict(task) | Kind::Red(task) | Kind::Load(task)) = figure.kind else { continue };
+            if let Some(Edit { file, from, to, .. }) = task.edit {
+                let text = std::fs::read_to_string(root.join(file)).unwrap();
+                assert!(text.contains(from) && to.contains("{number}"), "{}: {file}", figure.name);
+            }
+            for peer in task.peers {
+                assert!(root.join("bench").join(peer.folder).join("run").is_file(), "{}", peer.folder);
+            }
+        }
+    }
+}

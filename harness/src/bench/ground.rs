@@ -1,0 +1,423 @@
+//! What contenders stand on: a copy of the checkout that may be edited, the cluster that the suite makes of it, and what
+//! peers need of that cluster.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use super::machine::Machine;
+use super::report::{Report, Row};
+use crate::artifacts::{Bases, Registry, wanted};
+use crate::cluster::{self, Cluster, Home, reaper};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::evidence::{self, Outcome, Verdict};
+use crate::files::read_json;
+use crate::lock::{Lock, Mode};
+use crate::project::Project;
+use crate::release::Plan;
+use crate::run::{MENDS, private_folder};
+use crate::settings::{self, Settings};
+use crate::source::From;
+use crate::stage::Stage;
+use crate::tell;
+use crate::tools::{ChildKind, Command, Look, Tool, Tools, Version};
+
+/// How long a run of one scenario may take; the first makes the cluster.
+const SCENARIO: Duration = Duration::from_secs(900);
+/// How long the whole suite may take.
+const SUITE: Duration = Duration::from_secs(2400);
+/// The scenario by which the cluster is made.
+const WARMING: &str = "backend::docs_are_served";
+/// How long compiling another revision's suite may take, with all that it depends on.
+const COMPILE: Duration = Duration::from_secs(3600);
+/// How long a clean-up waits for what was cut off to end.
+const END: Duration = Duration::from_secs(300);
+/// How long the cluster stays when this process is killed: longer than any turn of a peer.
+const IDLE_SECS: &str = "900";
+
+/// How a figure is measured.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// How many rounds; `None`: the figure's own number.
+    pub rounds: Option<usize>,
+    /// A revision whose charts, harness and suite take part as another contender, on a cluster of their own.
+    pub against: Option<String>,
+}
+
+/// What runs a suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runner {
+    /// `cargo nextest run`.
+    Nextest,
+    /// `cargo test`.
+    CargoTest,
+}
+
+/// A checkout that the bench may edit.
+pub(super) struct Checkout {
+    /// Its folder.
+    pub root: PathBuf,
+    /// Where cargo compiles its suite; `None`: the suite is the original's, compiled already.
+    target: Option<PathBuf>,
+    /// The files that were edited, as they were before.
+    pristine: Mutex<BTreeMap<PathBuf, String>>,
+}
+
+impl Checkout {
+    fn new(root: PathBuf, target: Option<PathBuf>) -> Self {
+        Self { root, target, pristine: Mutex::default() }
+    }
+
+    pub fn project(&self) -> Project {
+        Project { root: self.root.clone() }
+    }
+
+    /// A file as it was before any edit.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be read.
+    pub fn pristine(&self, file: &str) -> Result<String> {
+        let path = self.root.join(file);
+        let mut known = self.pristine.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = known.get(&path) {
+            return Ok(text.clone());
+        }
+        let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
+        known.insert(path, text.clone());
+        Ok(text)
+    }
+
+    /// Writes a file of it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be written.
+    pub fn write(&self, file: &str, text: &str) -> Result<()> {
+        let path = self.root.join(file);
+        std::fs::write(&path, text).map_err(Error::io(format!("write {}", path.display())))
+    }
+}
+
+/// The cluster of a checkout, and what is in it once the suite ran.
+pub(super) struct Warm {
+    pub cluster: Cluster,
+    /// The address on this host of the registry beside it.
+    pub registry: String,
+    /// What ours deployed.
+    pub plan: Plan,
+    /// The variables that name the base images of builds.
+    pub bases: Vec<(String, String)>,
+}
+
+/// What contenders stand on.
+pub(super) struct Ground<'a> {
+    pub settings: &'a Settings,
+    pub options: &'a Options,
+    pub tools: Tools,
+    /// The checkout that is never edited, where cargo has compiled.
+    original: &'a Project,
+    folder: TempDir,
+    pub copy: Checkout,
+    pub against: Option<Checkout>,
+    /// cargo's variable for the program that starts what cargo compiled.
+    runner: String,
+    machine: Machine,
+    turns: AtomicU32,
+    warm: OnceCell<Warm>,
+    /// Held while the checkout at another revision is used.
+    _lock: Option<Lock>,
+}
+
+impl<'a> Ground<'a> {
+    /// Copies the checkout; nothing is provisioned yet.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when git refuses, or there is no such revision.
+    pub async fn make(settings: &'a Settings, original: &'a Project, options: &'a Options) -> Result<Self> {
+        let tools = Tools::new(settings);
+        tools.require(&[Tool::Kind, Tool::Helm, Tool::Helm3, Tool::Skaffold, Tool::Buildx, Tool::Nextest]).await?;
+        let folder = tempfile::Builder::new().prefix("jetscale-bench-").tempdir();
+        let folder = folder.map_err(Error::io("make a folder for a copy of the checkout"))?;
+        let copy = original.copied(&tools, &folder.path().join("checkout")).await?;
+        let (against, lock) = match &options.against {
+            Some(revision) => Some(at(settings, &tools, original, revision).await?),
+            None => None,
+        }
+        .unzip();
+        let runner = runner_variable(&tools).await?;
+        Ok(Self {
+            settings,
+            options,
+            tools,
+            original,
+            copy: Checkout::new(copy.root, None),
+            against,
+            folder,
+            runner,
+            machine: Machine::this(),
+            turns: AtomicU32::new(0),
+            warm: OnceCell::new(),
+            _lock: lock,
+        })
+    }
+
+    /// A folder of the bench's own, made.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be made.
+    pub fn scratch(&self, name: &str) -> Result<PathBuf> {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(&path).map_err(Error::io(format!("make the folder {}", path.display())))?;
+        Ok(path)
+    }
+
+    /// A number that no turn had before.
+    pub fn number(&self) -> u32 {
+        self.turns.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The call by which a user has one scenario judged, about a checkout of the bench's; its events are below `runs`.
+    pub fn suite(&self, of: &Checkout, runner: Runner, scenario: &str, runs: &Path) -> Command {
+        let args: &[&str] = match runner {
+            Runner::Nextest => &["nextest", "run", "--package", "e2e"],
+            Runner::CargoTest => &["test", "--package", "e2e", "--test", "e2e", "--"],
+        };
+        settled(self.cargo(of).args(args.iter().copied()).arg(scenario), runs).limit(SCENARIO)
+    }
+
+    /// cargo, such that what it starts is about a checkout of the bench's. The suite of the copy is the original's, which is
+    /// compiled: cargo looks whether it still is, as it does for a user.
+    fn cargo(&self, of: &Checkout) -> Command {
+        let cargo = self.tools.program("cargo", ChildKind::Suite);
+        let cargo = match &of.target {
+            Some(target) => cargo.folder(&of.root).env("CARGO_TARGET_DIR", target.to_string_lossy()),
+            None => {
+                let manifest = of.root.join("e2e");
+                let start = format!("env {}={}", settings::CARGO_MANIFEST_DIR, manifest.display());
+                cargo.folder(&self.original.root).env(&self.runner, start)
+            }
+        };
+        // What is built is the copy's, whatever the user's own runs build.
+        cargo
+            .env(settings::BACKEND_DIR, of.root.join("apps/backend").to_string_lossy())
+            .env(settings::FRONTEND_DIR, of.root.join("apps/frontend").to_string_lossy())
+    }
+
+    /// Has a scenario judged once and says where its run is.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] unless it passed.
+    pub async fn passes(&self, of: &Checkout, runner: Runner, scenario: &str) -> Result<PathBuf> {
+        let runs = self.scratch(&format!("runs/{}", self.number()))?;
+        self.suite(of, runner, scenario, &runs).run().await?;
+        let run = evidence::latest(&runs)?;
+        match Outcome::read(&run)?.scenario(scenario) {
+            Some((Verdict::Passed, ..)) => Ok(run),
+            other => Err(Error::refused(
+                format!("{scenario} did not pass: {other:?}"),
+                format!("cargo test --package e2e -- {scenario}"),
+            )),
+        }
+    }
+
+    /// Has scenarios judged by `cargo test`, all of them without names.
+    ///
+    /// # Errors
+    /// [`Error::Command`] unless all passed, or were ignored; [`Error::Refused`] when not as many ran as were named.
+    pub async fn all_pass(&self, scenarios: &[&str]) -> Result<()> {
+        let runs = self.scratch(&format!("runs/{}", self.number()))?;
+        let names = scenarios.iter().copied().chain((!scenarios.is_empty()).then_some("--exact"));
+        let command = self.cargo(&self.copy).args(["test", "--package", "e2e", "--test", "e2e", "--"]).args(names);
+        settled(command, &runs).limit(SUITE).run().await?;
+        let outcome = Outcome::read(&evidence::latest(&runs)?)?;
+        let passed = |name: &&&str| matches!(outcome.scenario(name), Some((Verdict::Passed, ..)));
+        match scenarios.iter().find(|name| !passed(name)) {
+            Some(name) => Err(Error::refused(format!("{name} did not pass"), format!("cargo test -p e2e -- {name}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the copy's cluster, its registry and what that holds; the images that were built stay with the engine.
+    ///
+    /// # Errors
+    /// As [`reaper::clean`].
+    pub async fn without_cluster(&self) -> Result<()> {
+        let home = Home::of(self.settings, &self.copy.project(), Stage::Local);
+        reaper::clean(&home, self.settings, Some(END)).await.map(drop)
+    }
+
+    /// Compiles a checkout's suite, unless it is.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when it does not compile.
+    pub async fn compiled(&self, of: &Checkout) -> Result<()> {
+        if let Some(target) = &of.target {
+            self.seed(target).await?;
+        }
+        for args in [&["build", "--package", "cli"][..], &["test", "--package", "e2e", "--test", "e2e", "--no-run"]] {
+            self.cargo(of).args(args.iter().copied()).limit(COMPILE).run().await?;
+        }
+        Ok(())
+    }
+
+    /// Copies what cargo compiled for the original, unless there is something already: dependencies are the same for the most
+    /// part, and take minutes.
+    async fn seed(&self, target: &Path) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Metadata {
+            target_directory: PathBuf,
+        }
+        let debug = target.join("debug");
+        if debug.is_dir() {
+            return Ok(());
+        }
+        let cargo =
+            self.tools.program("cargo", ChildKind::Cargo).args(["metadata", "--no-deps", "--format-version", "1"]);
+        let said = cargo.folder(&self.original.root).run().await?.stdout;
+        let from: Metadata = serde_json::from_str(&said).map_err(Error::malformed("read what cargo metadata says"))?;
+        private_folder(target)?;
+        // Complete or not at all: what a kill leaves is no seed.
+        let part = tempfile::tempdir_in(target).map_err(Error::io(format!("make a folder in {}", target.display())))?;
+        for folder in ["deps", "build", ".fingerprint"] {
+            let from = from.target_directory.join("debug").join(folder);
+            let copy = self.tools.program("cp", ChildKind::Program).arg("-a").arg(from).arg(part.path());
+            copy.limit(COMPILE).run().await?;
+        }
+        std::fs::rename(part.path(), &debug).map_err(Error::io(format!("make {}", debug.display())))?;
+        drop(part.keep());
+        Ok(())
+    }
+
+    /// The copy's cluster and release, made by the suite itself when they are first asked for.
+    ///
+    /// # Errors
+    /// As [`Ground::passes`].
+    pub async fn warm(&self) -> Result<&Warm> {
+        self.warm.get_or_try_init(|| self.warmed()).await
+    }
+
+    async fn warmed(&self) -> Result<Warm> {
+        let of = &self.copy;
+        tell!("compiling the suite, and making the cluster by it");
+        self.compiled(of).await?;
+        let run = self.passes(of, Runner::Nextest, WARMING).await?;
+        let plan: Option<Plan> = read_json(&run.join("plan.json"), MENDS)?;
+        let plan = plan.ok_or_else(|| Error::refused("the run wrote down no plan", "run the same command again"))?;
+        let (project, engine) = (of.project(), Engine::connect(&self.tools, self.settings).await?);
+        let home = Home::of(self.settings, &project, Stage::Local);
+        let cluster = cluster::find(&home, &home.record()?, &self.tools).await?;
+        let registry = Registry::address(&engine, &cluster.name).await?;
+        let from =
+            Bases { engine: &engine, project: &project, may_set_up: self.settings.may_set_up(), from: From::Auto };
+        let held = from.ensure(&wanted()).await?;
+        let arguments = crate::descriptor::BUILT.iter().map(|image| image.base_argument.to_owned());
+        let bases = arguments.zip(held.into_iter().map(|held| held.reference)).collect();
+        // Its peers deploy the same charts from the copy, where Helm wants the subcharts inside.
+        let helm = self.tools.command(Tool::Helm).await?.args(["dependency", "build", "charts/app"]);
+        helm.folder(&of.root).run().await?;
+        Ok(Warm { cluster, registry, plan, bases })
+    }
+
+    /// A report of this ground.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when git does not say the commit.
+    pub async fn report(
+        &self,
+        (figure, title): (&str, &str),
+        tools: &[Tool],
+        more: &[(&str, &str)],
+        rows: Vec<Row>,
+    ) -> Result<Report> {
+        let pair = |(tool, version): &(&str, &str)| ((*tool).to_owned(), (*version).to_owned());
+        let mut versions: BTreeMap<String, String> = more.iter().map(pair).collect();
+        for tool in tools {
+            if let Look::Found(found) = self.tools.look(*tool).await? {
+                let version = match found.version {
+                    // Any is supported, so nobody asked yet.
+                    None => self.tools.command(*tool).await?.arg("version").run().await.ok(),
+                    Some(_) => None,
+                };
+                let version = found.version.or_else(|| Version::said(&version?.stdout));
+                versions.insert(tool.to_string(), version.map_or("(no version)".to_owned(), |v| v.to_string()));
+            }
+        }
+        let git = async |args: &[&str]| {
+            let git = self.tools.git(&self.original.root).await?.args(args.iter().copied());
+            Ok::<_, Error>(git.run().await?.stdout.trim().to_owned())
+        };
+        let mut commit = git(&["rev-parse", "--short=12", "HEAD"]).await?;
+        if !git(&["status", "--porcelain"]).await?.is_empty() {
+            commit.push_str("-dirty");
+        }
+        Ok(Report {
+            figure: figure.to_owned(),
+            title: title.to_owned(),
+            rows,
+            notes: Vec::new(),
+            at: httpdate::fmt_http_date(SystemTime::now()),
+            commit,
+            machine: self.machine.clone(),
+            versions,
+        })
+    }
+
+    /// Removes the clusters, and the copy; what was compiled of another revision stays.
+    ///
+    /// # Errors
+    /// The first error; what could be removed is gone.
+    pub async fn remove(self) -> Result<()> {
+        let mut removed = Ok(());
+        for checkout in [Some(&self.copy), self.against.as_ref()].into_iter().flatten() {
+            let home = Home::of(self.settings, &checkout.project(), Stage::Local);
+            removed = removed.and(reaper::clean(&home, self.settings, Some(END)).await.map(drop));
+        }
+        removed.and(self.folder.close().map_err(Error::io("remove the copy of the checkout")))
+    }
+}
+
+/// With the settings of every run of the bench.
+fn settled(command: Command, runs: &Path) -> Command {
+    command
+        .env(settings::RUN_DIR, runs.to_string_lossy())
+        .env(settings::STAGE, Stage::Local.name())
+        .env(settings::KEEP, "always")
+        .env(settings::IDLE_TTL_SECS, IDLE_SECS)
+}
+
+/// The checkout at another revision. It stays, as does what cargo compiles of it: that takes minutes.
+async fn at(settings: &Settings, tools: &Tools, original: &Project, revision: &str) -> Result<(Checkout, Lock)> {
+    let cache = settings.cache_root.join("bench");
+    private_folder(&cache)?;
+    let lock = Lock::try_take(&cache.join("against.lock"), Mode::Exclusive)?.ok_or_else(|| {
+        Error::refused("another bench measures against a revision", "run the same command again when it is done")
+    })?;
+    let commit = tools.git(&original.root).await?.args(["rev-parse", "--verify", "--end-of-options"]);
+    let commit = commit.arg(format!("{revision}^{{commit}}")).run().await?.stdout;
+    let root = cache.join(format!("at-{:.12}", commit.trim()));
+    if !root.is_dir() {
+        let part = tempfile::tempdir_in(&cache).map_err(Error::io(format!("make a folder in {}", cache.display())))?;
+        let clone = ["clone", "--quiet", "--no-hardlinks", "--no-checkout", "--"];
+        tools.git(&cache).await?.args(clone).arg(&original.root).arg(part.path()).run().await?;
+        std::fs::rename(part.path(), &root).map_err(Error::io(format!("make {}", root.display())))?;
+        drop(part.keep());
+    }
+    // Of what is there it writes only what a killed bench left edited, so that cargo compiles nothing anew.
+    tools.git(&root).await?.args(["checkout", "--quiet", "--force", "--detach", commit.trim()]).run().await?;
+    Ok((Checkout::new(root, Some(cache.join("target"))), lock))
+}
+
+/// The name of cargo's variable for the program that starts what was compiled for this host (doc.rust-lang.org/cargo,
+/// `target.<triple>.runner`).
+async fn runner_variable(tools: &Tools) -> Result<String> {
+    let said = tools.program("rustc", ChildKind::Cargo).arg("-vV").run().await?.stdout;
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.ok_or_else(|| Error::refused("rustc does not say its host", "rustc -vV"))?;
+    Ok(format!("CARGO_TARGET_{}_RUNNER", host.trim().to_uppercase().replace(['-', '.'], "_")))
+}

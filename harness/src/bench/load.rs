@@ -1,0 +1,77 @@
+//! A changed image comes to the node: ours by the registry, layer by layer; Kind's own way by an archive of the whole.
+
+use std::time::{Duration, Instant};
+
+use super::ground::{Ground, Warm};
+use super::report::Row;
+use super::rounds::{Lane, SECONDS, Turn, interleaved};
+use super::verdict::Task;
+use crate::artifacts;
+use crate::cluster::node_name;
+use crate::descriptor::{self, BUILT};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::tools::Tool;
+
+/// How long one build, or one load, may take.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// Lets both ways take turns; each image is built before the time is taken.
+///
+/// # Errors
+/// The first call that failed.
+pub(super) async fn measure(ground: &Ground<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
+    let warm = ground.warm().await?;
+    let engine = Engine::connect(&ground.tools, ground.settings).await?;
+    let (ours, theirs) = (&engine, &engine);
+    let lanes = [
+        Lane {
+            name: "ours".to_owned(),
+            about: "`docker push` to the registry beside the cluster, `crictl pull` by digest on the node".to_owned(),
+            measures: SECONDS,
+            every: 1,
+            turn: Box::new(move || Box::pin(by_registry(ground, warm, ours, task))),
+        },
+        Lane {
+            name: "kind load".to_owned(),
+            about: "`kind load docker-image`".to_owned(),
+            measures: SECONDS,
+            every: 1,
+            turn: Box::new(move || Box::pin(by_kind(ground, warm, theirs, task))),
+        },
+    ];
+    let rows = interleaved(rounds, &lanes).await?;
+    task.restore(&ground.copy)?;
+    Ok(rows)
+}
+
+/// Builds the backend after an edit; returns what it is called.
+async fn built(ground: &Ground<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<String> {
+    let number = task.edited(ground, &ground.copy)?.unwrap_or_default();
+    let image = &BUILT[0];
+    // Named below the registry, so that it goes with all that was built for it.
+    let name = format!("{}/{}:bench-{number}", warm.registry, image.name);
+    let base = warm.bases.iter().find(|(name, _)| name == image.base_argument);
+    let base = base.map(|(name, value)| format!("{name}={value}")).unwrap_or_default();
+    let build =
+        engine.build()?.args(["--tag", &name, "--target", image.name, "--network", "host", "--build-arg", &base]);
+    build.arg(ground.copy.root.join(image.context)).limit(LIMIT).run().await?;
+    Ok(name)
+}
+
+async fn by_registry(ground: &Ground<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<Turn> {
+    let name = built(ground, warm, engine, task).await?;
+    let started = Instant::now();
+    let repository = format!("{}/{}", warm.registry, BUILT[0].name);
+    let pushed = artifacts::push(engine, &name, &repository).await?.at_registry(descriptor::REGISTRY);
+    engine.exec(&node_name(&warm.cluster.name), &format!("crictl pull {}", pushed.by_digest()), "").await?;
+    Ok(Turn { values: vec![started.elapsed().as_secs_f64()], was_old: None })
+}
+
+async fn by_kind(ground: &Ground<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<Turn> {
+    let name = built(ground, warm, engine, task).await?;
+    let started = Instant::now();
+    let kind = ground.tools.command(Tool::Kind).await?.args(["load", "docker-image", &name]);
+    kind.args(["--name", &warm.cluster.name]).limit(LIMIT).run().await?;
+    Ok(Turn { values: vec![started.elapsed().as_secs_f64()], was_old: None })
+}

@@ -1,0 +1,50 @@
+//! The machine that a benchmark ran on.
+
+use serde::{Deserialize, Serialize};
+
+/// The machine that a benchmark ran on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// How many cores this process may use.
+    pub cores: usize,
+    /// Memory, in GiB; 0 where the system does not say.
+    pub memory: f64,
+    /// The kernel: its name and release.
+    pub kernel: String,
+    /// How many processes wanted to run while it was idle for us: the load average of the last minute, before the first round.
+    pub load: f64,
+}
+
+impl Machine {
+    /// This one.
+    pub(super) fn this() -> Self {
+        let system = rustix::system::uname();
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        Self {
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            memory: memory(&read("/proc/meminfo")),
+            kernel: format!("{} {}", system.sysname().to_string_lossy(), system.release().to_string_lossy()),
+            load: read("/proc/loadavg").split(' ').next().and_then(|word| word.parse().ok()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Out of the text of /proc/meminfo, in GiB.
+fn memory(text: &str) -> f64 {
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok());
+    total.map_or(0.0, |kib: f64| kib / f64::from(1 << 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::said("MemTotal:       16777216 kB\nMemFree: 1 kB\n", 16.0)]
+    #[case::not_said("", 0.0)]
+    fn memory_is_read(#[case] text: &str, #[case] gib: f64) {
+        assert_eq!(memory(text), gib);
+    }
+}

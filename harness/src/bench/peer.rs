@@ -1,0 +1,158 @@
+//! Peers: each is a folder in bench/ with its configuration, and a script `run` that does what a user of it would.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::ground::{Ground, Warm};
+use crate::artifacts::ArtifactSet;
+use crate::descriptor::{self, FRONTEND, THIRD_PARTY};
+use crate::error::{Error, Result};
+use crate::files::write_json;
+use crate::http::Reply;
+use crate::k8s::{self, Forward};
+use crate::release::{Plan, ensure_auth};
+use crate::source::From;
+use crate::tools::{ChildKind, Command, Tool, skaffold_config};
+
+/// How long a turn of a peer may take.
+const TURN: Duration = Duration::from_secs(600);
+
+/// A tool beside ours, in a namespace of its own on the same cluster.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    /// Its folder in bench/.
+    pub folder: &'static str,
+    /// What its row is called.
+    pub name: &'static str,
+    /// How it is set up.
+    pub about: &'static str,
+    /// The tools whose versions count.
+    pub tools: &'static [Tool],
+}
+
+/// `skaffold run` as one who knows it sets it up.
+pub const SKAFFOLD: Peer = Peer {
+    folder: "skaffold",
+    name: "skaffold run",
+    about: "BuildKit, the registry, tags by input digest, all builds at once, subcharts at hand, a constant run id, its own \
+            status check; then one GET by a new connection",
+    tools: &[Tool::Skaffold, Tool::Helm3],
+};
+
+/// `skaffold run` as its documentation begins.
+pub const SKAFFOLD_DEFAULTS: Peer = Peer {
+    folder: "skaffold-defaults",
+    name: "skaffold, defaults",
+    about: "tags by commit, images loaded into the node, a random run id, subcharts packed each time, its own status check; \
+            then one GET by a new connection",
+    tools: &[Tool::Skaffold, Tool::Helm3],
+};
+/// Helm alone, with buildx before it.
+pub const HELM: Peer = Peer {
+    folder: "helm",
+    name: "helm upgrade --wait",
+    about: "`docker buildx build --push` of both images at once, `helm upgrade --install --wait --atomic`; then one GET by a \
+            new connection",
+    tools: &[Tool::Buildx, Tool::Helm3],
+};
+/// Tilt, in the way of CI.
+pub const TILT: Peer = Peer {
+    folder: "tilt",
+    name: "tilt ci",
+    about: "docker_build, the registry, k8s_yaml(helm(...)); ends when all is healthy; then one GET by a new connection",
+    tools: &[Tool::Tilt, Tool::Helm3],
+};
+
+/// A peer that has its namespace.
+pub(super) struct Placed {
+    peer: Peer,
+    namespace: String,
+    run: PathBuf,
+    root: PathBuf,
+    envs: Vec<(String, String)>,
+}
+
+impl Peer {
+    /// Gives it a namespace with what the charts name and never make, and the variables that its script reads.
+    ///
+    /// # Errors
+    /// The cluster's error.
+    pub(super) async fn place(self, ground: &Ground<'_>, warm: &Warm) -> Result<Placed> {
+        let (client, namespace) = (&warm.cluster.client, format!("bench-{}", self.folder));
+        k8s::namespace::create(client, &namespace, BTreeMap::new(), BTreeMap::new()).await?;
+        let plan = warm.plan.own(&namespace);
+        ensure_auth(&warm.cluster, &plan, &BTreeMap::new()).await?;
+        let accounts = "{\"auths\":{}}".to_owned();
+        k8s::secret::apply_pull_secret(client, &namespace, descriptor::PULL_SECRET, BTreeMap::new(), accounts).await?;
+        let scratch = ground.scratch(&format!("peers/{}", self.folder))?;
+        let images = images(&warm.plan.artifacts, &scratch)?;
+        let helm = ground.tools.ensure(Tool::Helm3, From::Auto).await?.path;
+        let text = |path: &Path| path.display().to_string();
+        let mut envs = vec![
+            ("PATH", format!("{}:{}", text(helm.parent().unwrap_or(Path::new("/"))), ground.tools.search_path())),
+            ("BENCH_KUBECONFIG", text(&warm.cluster.kubeconfig)),
+            ("BENCH_CONTEXT", warm.cluster.context.clone()),
+            ("BENCH_NAMESPACE", namespace.clone()),
+            ("BENCH_REGISTRY", warm.registry.clone()),
+            ("BENCH_REGISTRY_INSIDE", descriptor::REGISTRY.to_owned()),
+            ("BENCH_IMAGES", text(&images)),
+            ("BENCH_SKAFFOLD_CONFIG", text(&skaffold_config(&scratch)?)),
+            ("BENCH_SCRATCH", text(&scratch)),
+        ];
+        envs.extend(warm.bases.iter().map(|(name, value)| (name.as_str(), value.clone())));
+        let envs = envs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let root = ground.copy.root.clone();
+        Ok(Placed { peer: self, namespace, run: root.join("bench").join(self.folder).join("run"), root, envs })
+    }
+}
+
+/// A values file with the images that nobody builds here.
+fn images(set: &ArtifactSet, folder: &Path) -> Result<PathBuf> {
+    let mut values = serde_json::Map::new();
+    for image in THIRD_PARTY {
+        let tag = &set.get(image.name)?.tag;
+        let image_values = serde_json::json!({"image": {"repository": tag.repository, "digest": tag.digest}});
+        values.insert(image.name.to_owned(), image_values);
+    }
+    let path = folder.join("images.yaml");
+    write_json(&path, &values)?;
+    Ok(path)
+}
+
+impl Placed {
+    /// Its own word for what it is.
+    pub fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// Its script.
+    pub fn command(&self, ground: &Ground<'_>) -> Command {
+        let command = ground.tools.program(&self.run, ChildKind::Engine).folder(&self.root);
+        command.envs(self.envs.iter().map(|(name, value)| (name.as_str(), value.clone()))).limit(TURN)
+    }
+
+    /// What its router answers to a GET by a new connection.
+    ///
+    /// # Errors
+    /// As [`answer`].
+    pub async fn answer(&self, warm: &Warm, path: &str) -> Result<Reply> {
+        answer(warm, &warm.plan.own(&self.namespace), path).await
+    }
+}
+
+/// What a release's router answers to a GET by a new connection.
+///
+/// # Errors
+/// [`Error::Unmet`] for another status than 200.
+pub(super) async fn answer(warm: &Warm, plan: &Plan, path: &str) -> Result<Reply> {
+    let client = warm.cluster.client.clone();
+    let forward = Forward::open(client, &plan.namespace, &plan.selector(&FRONTEND), FRONTEND.container_port).await?;
+    let reply =
+        crate::http::Reader::new(&forward.url())?.get(path).await.map_err(|error| match forward.last_problem() {
+            Some(problem) => Error::Unmet(format!("{}: {problem}", error.report())),
+            None => error,
+        })?;
+    reply.expect_status(200)?;
+    Ok(reply)
+}

@@ -1,0 +1,110 @@
+//! From a fault to its cause being printed, and to the run being red.
+
+use std::time::{Duration, Instant};
+
+use super::ground::{Ground, Runner, Warm};
+use super::peer::Placed;
+use super::report::{Row, Unit};
+use super::rounds::{Lane, Turn, interleaved};
+use super::verdict::Task;
+use crate::error::{Error, Result};
+use crate::progress::{Lines, Step};
+use crate::tools::Command;
+
+const MEASURES: &[(&str, Unit)] = &[("red", Unit::Seconds), ("cause printed", Unit::Seconds)];
+
+/// Lets ours and the peers take turns at a fault, which each of them must call one.
+///
+/// # Errors
+/// The first turn that was green.
+pub(super) async fn measure(ground: &Ground<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
+    let warm = ground.warm().await?;
+    let mut placed = Vec::new();
+    for peer in task.peers {
+        placed.push(peer.place(ground, warm).await?);
+    }
+    // What a fault takes the place of is what works.
+    for placed in &placed {
+        placed.command(ground).run().await?;
+    }
+    let mut lanes = vec![ours(ground, task)];
+    lanes.extend(placed.iter().map(|placed| theirs(ground, warm, task, placed)));
+    let rows = interleaved(rounds, &lanes).await?;
+    task.restore(&ground.copy)?;
+    Ok(rows)
+}
+
+fn ours<'a>(ground: &'a Ground<'_>, task: &'a Task) -> Lane<'a> {
+    let turn = move || async move {
+        let cause = task.edited(ground, &ground.copy)?.unwrap_or_default();
+        let runs = ground.scratch(&format!("runs/{}", ground.number()))?;
+        red(ground.suite(&ground.copy, Runner::Nextest, task.scenario, &runs), &cause).await
+    };
+    Lane {
+        name: "ours".to_owned(),
+        about: format!("`cargo nextest run -p e2e {}`, cluster kept; rolled back when it is red", task.scenario),
+        measures: MEASURES,
+        every: 1,
+        turn: Box::new(move || Box::pin(turn())),
+    }
+}
+
+fn theirs<'a>(ground: &'a Ground<'_>, warm: &'a Warm, task: &'a Task, placed: &'a Placed) -> Lane<'a> {
+    let turn = move || async move {
+        let cause = task.edited(ground, &ground.copy)?.unwrap_or_default();
+        let turn = red(placed.command(ground), &cause).await?;
+        // Ours brings back what worked; here somebody has to, and it is not counted.
+        task.restore(&ground.copy)?;
+        placed.command(ground).run().await?;
+        placed.answer(warm, task.path).await?;
+        Ok(turn)
+    };
+    let peer = placed.peer();
+    Lane {
+        name: peer.name.to_owned(),
+        about: format!("as for backend-edit (bench/{}); what worked is deployed again between turns", peer.folder),
+        measures: MEASURES,
+        every: 1,
+        turn: Box::new(move || Box::pin(turn())),
+    }
+}
+
+/// Runs what must fail, and looks for the first line with the cause's own word.
+async fn red(command: Command, cause: &str) -> Result<Turn> {
+    let step = Step::begin("waiting for a red");
+    let lines = Lines::default();
+    let started = Instant::now();
+    let outcome = command.telling_all(step.teller().keeping(&lines)).run().await;
+    let red = started.elapsed();
+    step.done();
+    let printed = lines.first_with(cause).map(|at| at.saturating_duration_since(started));
+    turn(outcome.err().as_ref(), printed, red)
+}
+
+fn turn(outcome: Option<&Error>, printed: Option<Duration>, red: Duration) -> Result<Turn> {
+    if outcome.is_none() {
+        return Err(Error::Unmet("it was green, in spite of a fault that keeps the backend from starting".to_owned()));
+    }
+    // One that never prints the cause has no figure of that.
+    Ok(Turn {
+        values: [Some(red), printed].into_iter().flatten().map(|took| took.as_secs_f64()).collect(),
+        was_old: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::red_with_its_cause(true, Some(2), Some(&[3.0, 2.0][..]))]
+    #[case::red_without(true, None, Some(&[3.0][..]))]
+    #[case::green(false, Some(2), None)]
+    fn only_a_red_is_a_turn(#[case] is_red: bool, #[case] printed: Option<u64>, #[case] values: Option<&[f64]>) {
+        let error = Error::Unmet("red".to_owned());
+        let outcome = turn(is_red.then_some(&error), printed.map(Duration::from_secs), Duration::from_secs(3));
+        assert_eq!(outcome.ok().map(|turn| turn.values).as_deref(), values);
+    }
+}

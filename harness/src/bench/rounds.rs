@@ -1,0 +1,144 @@
+//! Contenders take turns: a round is one turn of each, in one order, so that what else the machine does meets them all.
+
+use futures::future::BoxFuture;
+
+use super::report::{Row, Unit};
+use crate::error::{Error, Result};
+use crate::tell;
+
+/// What one turn gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    /// A value for each of the lane's measures.
+    pub values: Vec<f64>,
+    /// Whether what answered afterwards was what ran before the edit; `None` where nobody looked.
+    pub was_old: Option<bool>,
+}
+
+/// A contender, and how it takes a turn.
+pub struct Lane<'a> {
+    /// Its name.
+    pub name: String,
+    /// What it runs, and how it is set up.
+    pub about: String,
+    /// What of it is measured, if that is more than one thing, and in what.
+    pub measures: &'static [(&'static str, Unit)],
+    /// In which rounds it takes a turn: each (1), or each of so many, for what takes long.
+    pub every: usize,
+    /// Takes one turn.
+    pub turn: Box<dyn Fn() -> BoxFuture<'a, Result<Turn>> + 'a>,
+}
+
+/// More rounds than this are too many to say each.
+const MANY: usize = 20;
+
+/// One measure, which needs no name.
+pub const SECONDS: &[(&str, Unit)] = &[("", Unit::Seconds)];
+
+/// Lets each contender take a turn in each round, after one round that is not counted: what is installed, compiled and
+/// cached once is so then.
+///
+/// Where there are many rounds, it says each twentieth.
+///
+/// # Errors
+/// The first turn that failed, with the contender's name.
+pub async fn interleaved(rounds: usize, lanes: &[Lane<'_>]) -> Result<Vec<Row>> {
+    let mut turns: Vec<Vec<Turn>> = vec![Vec::new(); lanes.len()];
+    for round in 0..=rounds {
+        let is_said = rounds <= MANY || round % MANY == 0;
+        for (lane, turns) in lanes.iter().zip(&mut turns).filter(|(lane, _)| round % lane.every == 0) {
+            let turn = (lane.turn)().await.map_err(|error| failed(&lane.name, &error))?;
+            let of = match round {
+                0 => "not counted".to_owned(),
+                round => format!("round {round} of {rounds}"),
+            };
+            if is_said {
+                tell!("{of}: {}: {}", lane.name, said(lane, &turn));
+            }
+            if round > 0 {
+                turns.push(turn);
+            }
+        }
+    }
+    Ok(lanes.iter().zip(&turns).flat_map(|(lane, turns)| rows(lane, turns)).collect())
+}
+
+fn failed(name: &str, error: &Error) -> Error {
+    Error::refused(
+        format!("{name} failed, and what fails is no figure\n{}", error.report()),
+        "mend that, and run the same command again",
+    )
+}
+
+fn said(lane: &Lane<'_>, turn: &Turn) -> String {
+    let values = lane.measures.iter().zip(&turn.values);
+    let values: Vec<_> = values
+        .map(|((name, unit), value)| format!("{name} {} {}", unit.shown(*value), unit.symbol()).trim().to_owned())
+        .collect();
+    let old = if turn.was_old == Some(true) { ", answered by what ran before the edit" } else { "" };
+    values.join(", ") + old
+}
+
+/// A row for each measure of a lane.
+fn rows(lane: &Lane<'_>, turns: &[Turn]) -> Vec<Row> {
+    let looked = turns.iter().any(|turn| turn.was_old.is_some());
+    let old = turns.iter().filter(|turn| turn.was_old == Some(true)).count();
+    let row = |(at, (measure, unit)): (usize, &(&str, Unit))| Row {
+        name: if measure.is_empty() { lane.name.clone() } else { format!("{}: {measure}", lane.name) },
+        about: lane.about.clone(),
+        unit: *unit,
+        values: turns.iter().filter_map(|turn| turn.values.get(at).copied()).collect(),
+        old_answers: looked.then_some(old),
+    };
+    lane.measures.iter().enumerate().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    fn lane<'a>(name: &'static str, order: &'a RefCell<Vec<&'static str>>, fails: bool) -> Lane<'a> {
+        Lane {
+            name: name.to_owned(),
+            about: String::new(),
+            measures: &[("cause", Unit::Seconds), ("red", Unit::Seconds)],
+            every: 1,
+            turn: Box::new(move || {
+                order.borrow_mut().push(name);
+                let turn = Turn { values: vec![1.0, 2.0], was_old: Some(name == "b") };
+                let outcome = if fails { Err(Error::Unmet("wrong verdict".to_owned())) } else { Ok(turn) };
+                Box::pin(std::future::ready(outcome))
+            }),
+        }
+    }
+
+    #[tokio::test]
+    async fn contenders_take_turns_and_the_first_round_is_not_counted() {
+        let order = RefCell::default();
+        let rows = interleaved(2, &[lane("a", &order, false), lane("b", &order, false)]).await.unwrap();
+        assert_eq!(*order.borrow(), ["a", "b", "a", "b", "a", "b"]);
+        let names: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.values.len(), row.old_answers)).collect();
+        assert_eq!(
+            names,
+            [("a: cause", 2, Some(0)), ("a: red", 2, Some(0)), ("b: cause", 2, Some(2)), ("b: red", 2, Some(2))]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_takes_long_takes_fewer_turns() {
+        let order = RefCell::default();
+        let rare = Lane { every: 2, ..lane("b", &order, false) };
+        let rows = interleaved(5, &[lane("a", &order, false), rare]).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.values.len()).collect::<Vec<_>>(), [5, 5, 2, 2]);
+    }
+
+    #[tokio::test]
+    async fn what_fails_is_no_figure() {
+        let order = RefCell::default();
+        let error = interleaved(2, &[lane("a", &order, false), lane("b", &order, true)]).await.unwrap_err().report();
+        assert!(error.starts_with("b failed, and what fails is no figure\nwrong verdict"), "{error}");
+        assert_eq!(*order.borrow(), ["a", "b"]);
+    }
+}

@@ -1,0 +1,156 @@
+//! From an edit, or from none, to a verdict: ours by a scenario, peers by their own word and one request.
+
+use std::time::{Instant, SystemTime};
+
+use super::ground::{Checkout, Ground, Runner, Warm};
+use super::peer::{Peer, Placed, answer};
+use super::report::Row;
+use super::rounds::{Lane, SECONDS, Turn, interleaved};
+use crate::error::{Error, Result};
+
+/// A one-line edit.
+#[derive(Debug, Clone, Copy)]
+pub struct Edit {
+    /// The file, in the checkout.
+    pub file: &'static str,
+    /// What stands there.
+    pub from: &'static str,
+    /// What stands there afterwards; `{number}` is another number each time.
+    pub to: &'static str,
+    /// Whether what is served at the path asked for shows the number.
+    pub shows: bool,
+}
+
+/// What contenders do in a turn.
+#[derive(Debug, Clone, Copy)]
+pub struct Task {
+    /// What is edited before each turn; `None`: nothing.
+    pub edit: Option<Edit>,
+    /// The scenario that judges ours.
+    pub scenario: &'static str,
+    /// What is asked of a peer's release afterwards.
+    pub path: &'static str,
+    /// How ours is run.
+    pub runners: &'static [Runner],
+    /// Who else takes part.
+    pub peers: &'static [Peer],
+}
+
+impl Edit {
+    /// Writes it with a number that was never there before, and returns that.
+    fn apply(&self, to: &Checkout, number: u32) -> Result<String> {
+        let before = to.pristine(self.file)?;
+        // Another run of the bench, whose layers the engine may still have, began at another second. Nine digits, the first of
+        // them 1, so that it is an amount of memory as well.
+        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs() % 100_000;
+        let number = format!("1{since:05}{:03}", number % 1000);
+        let after = before.replacen(self.from, &self.to.replace("{number}", &number), 1);
+        if after == before {
+            return Err(Error::refused(
+                format!("{} does not hold {:?}, which this figure edits", self.file, self.from),
+                "correct harness/src/bench/figure.rs",
+            ));
+        }
+        to.write(self.file, &after)?;
+        Ok(number)
+    }
+}
+
+impl Task {
+    /// Makes its edit, if it has one; returns the number.
+    pub(super) fn edited(&self, ground: &Ground<'_>, of: &Checkout) -> Result<Option<String>> {
+        self.edit.map(|edit| edit.apply(of, ground.number())).transpose()
+    }
+
+    /// Takes the edit back, for the next figure.
+    pub(super) fn restore(&self, of: &Checkout) -> Result<()> {
+        self.edit.map_or(Ok(()), |edit| of.write(edit.file, &of.pristine(edit.file)?))
+    }
+}
+
+/// Lets ours and the peers take turns at a task.
+///
+/// # Errors
+/// The first turn without the right verdict.
+pub(super) async fn measure(ground: &Ground<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
+    let warm = ground.warm().await?;
+    let mut placed = Vec::new();
+    for peer in task.peers {
+        placed.push(peer.place(ground, warm).await?);
+    }
+    let mut lanes = Vec::new();
+    for runner in task.runners {
+        lanes.push(ours(ground, warm, task, *runner));
+    }
+    if let Some(against) = &ground.against {
+        ground.compiled(against).await?;
+        lanes.push(other(ground, against, task));
+    }
+    lanes.extend(placed.iter().map(|placed| theirs(ground, warm, task, placed)));
+    let rows = interleaved(rounds, &lanes).await?;
+    [Some(&ground.copy), ground.against.as_ref()].into_iter().flatten().try_for_each(|of| task.restore(of))?;
+    Ok(rows)
+}
+
+fn ours<'a>(ground: &'a Ground<'_>, warm: &'a Warm, task: &'a Task, runner: Runner) -> Lane<'a> {
+    let command = match runner {
+        Runner::Nextest => format!("cargo nextest run -p e2e {}", task.scenario),
+        Runner::CargoTest => format!("cargo test -p e2e --test e2e -- {}", task.scenario),
+    };
+    let turn = move || async move {
+        let number = task.edited(ground, &ground.copy)?;
+        let started = Instant::now();
+        ground.passes(&ground.copy, runner, task.scenario).await?;
+        let took = started.elapsed();
+        // Asked as the peers are, after the time was taken.
+        let was_old = match shown(task, number) {
+            Some(number) => Some(!answer(warm, &warm.plan, task.path).await?.text().contains(&number)),
+            None => None,
+        };
+        Ok(Turn { values: vec![took.as_secs_f64()], was_old })
+    };
+    let name = match runner {
+        Runner::Nextest => "ours",
+        Runner::CargoTest => "ours, cargo test",
+    };
+    let about = format!("`{command}`, cluster kept");
+    Lane { name: name.to_owned(), about, measures: SECONDS, every: 1, turn: Box::new(move || Box::pin(turn())) }
+}
+
+/// Ours as it was at another revision: its charts, its harness, its suite, and, since a checkout has one, its cluster.
+fn other<'a>(ground: &'a Ground<'_>, against: &'a Checkout, task: &'a Task) -> Lane<'a> {
+    let revision = ground.options.against.as_deref().unwrap_or_default();
+    let turn = move || async move {
+        task.edited(ground, against)?;
+        let started = Instant::now();
+        ground.passes(against, Runner::Nextest, task.scenario).await?;
+        Ok(Turn { values: vec![started.elapsed().as_secs_f64()], was_old: None })
+    };
+    Lane {
+        name: format!("ours at {revision}"),
+        about: format!("charts, harness and suite of {revision}, on a cluster of its own beside the other"),
+        measures: SECONDS,
+        every: 1,
+        turn: Box::new(move || Box::pin(turn())),
+    }
+}
+
+fn theirs<'a>(ground: &'a Ground<'_>, warm: &'a Warm, task: &'a Task, placed: &'a Placed) -> Lane<'a> {
+    let turn = move || async move {
+        let number = task.edited(ground, &ground.copy)?;
+        let started = Instant::now();
+        placed.command(ground).run().await?;
+        let reply = placed.answer(warm, task.path).await?;
+        let took = started.elapsed();
+        let was_old = shown(task, number).map(|number| !reply.text().contains(&number));
+        Ok(Turn { values: vec![took.as_secs_f64()], was_old })
+    };
+    let Peer { name, about, .. } = placed.peer();
+    let about = format!("{about} (bench/{})", placed.peer().folder);
+    Lane { name: name.to_owned(), about, measures: SECONDS, every: 1, turn: Box::new(move || Box::pin(turn())) }
+}
+
+/// The number, where what is served shows it.
+fn shown(task: &Task, number: Option<String>) -> Option<String> {
+    number.filter(|_| task.edit.is_some_and(|edit| edit.shows))
+}
