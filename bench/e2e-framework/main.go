@@ -24,6 +24,9 @@ import (
 	"sigs.k8s.io/e2e-framework/klient/wait/conditions"
 )
 
+// How often the framework asks by itself.
+const defaultInterval = 5 * time.Second
+
 func main() {
 	kubeconfig := flag.String("kubeconfig", "", "the kubeconfig")
 	kubecontext := flag.String("context", "", "its context")
@@ -38,8 +41,9 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	options := []wait.Option{wait.WithTimeout(time.Minute)}
+	options, spread := []wait.Option{wait.WithTimeout(time.Minute)}, defaultInterval
 	if *interval > 0 {
+		spread = max(*interval, 300*time.Millisecond)
 		options = append(options, wait.WithInterval(*interval), wait.WithImmediate())
 		config.QPS = -1
 	}
@@ -48,7 +52,7 @@ func main() {
 		log.Fatal(err)
 	}
 	for range *times {
-		took, err := once(client.Resources(*namespace), *name, *namespace, *annotation, options)
+		took, err := once(client.Resources(*namespace), *name, *namespace, *annotation, spread, options)
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -56,7 +60,7 @@ func main() {
 	}
 }
 
-func once(in *resources.Resources, name, namespace, annotation string, options []wait.Option) (time.Duration, error) {
+func once(in *resources.Resources, name, namespace, annotation string, spread time.Duration, options []wait.Option) (time.Duration, error) {
 	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace}}
 	value := strconv.FormatInt(time.Now().UnixNano(), 10)
 	type written struct {
@@ -66,7 +70,7 @@ func once(in *resources.Resources, name, namespace, annotation string, options [
 	done := make(chan written, 1)
 	go func() {
 		// Any moment between two questions is as likely as another.
-		time.Sleep(200*time.Millisecond + time.Duration(rand.Int64N(int64(300*time.Millisecond))))
+		time.Sleep(200*time.Millisecond + time.Duration(rand.Int64N(int64(spread))))
 		patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, annotation, value)
 		at := time.Now()
 		err := in.Patch(context.Background(), deployment.DeepCopy(), k8s.Patch{PatchType: types.MergePatchType, Data: []byte(patch)})

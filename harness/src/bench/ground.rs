@@ -27,6 +27,7 @@ use crate::settings::{self, Settings};
 use crate::source::From;
 use crate::stage::Stage;
 use crate::tell;
+use crate::tidy;
 use crate::tools::{ChildKind, Command, Look, Tool, Tools, Version};
 
 /// How long a run of one scenario may take; the first makes the cluster.
@@ -374,10 +375,17 @@ impl<'a> Ground<'a> {
     /// The first error; what could be removed is gone.
     pub async fn remove(self) -> Result<()> {
         let mut removed = Ok(());
+        let engine = Engine::connect(&self.tools, self.settings).await?;
+        if let Some(warm) = self.warm.get() {
+            // What peers built is named as ours is, and goes as ours does.
+            removed = tidy::note(&engine, &self.settings.state_root, &warm.registry).await;
+        }
         for checkout in [Some(&self.copy), self.against.as_ref()].into_iter().flatten() {
             let home = Home::of(self.settings, &checkout.project(), Stage::Local);
             removed = removed.and(reaper::clean(&home, self.settings, Some(END)).await.map(drop));
         }
+        // Once no registry serves them any more.
+        removed = removed.and(tidy::run(&engine, self.settings).await);
         removed.and(self.folder.close().map_err(Error::io("remove the copy of the checkout")))
     }
 }
