@@ -110,9 +110,9 @@ impl Running {
 
     /// Waits until its run's events tell of this; whether they do before it ends.
     pub async fn tells(&mut self, words: &[&str]) -> bool {
-        // tail is woken by the file system, and waits for a file that is not there yet.
+        // Where the folder is not there yet, tail looks again and again, by default once in a second: a run may be over by then.
         let mut tail = super::docker::tool("tail");
-        tail.args(["--follow=name", "--retry", "--lines=+1", "--quiet"]).arg(&self.events);
+        tail.args(["--follow=name", "--retry", "--lines=+1", "--quiet", "--sleep-interval=0.05"]).arg(&self.events);
         let mut tail = tail.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
         let found = async {

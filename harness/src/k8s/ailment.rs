@@ -365,7 +365,9 @@ fn of_warnings(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
     if condition(pod, "PodReadyToStartContainers") == Some("True") || phase(pod) != "Pending" {
         return None;
     }
-    let newest = warnings.iter().rev().find_map(|event| {
+    // The kubelet has not heard of the objects yet that the pod came with: its next try finds them, a moment later.
+    let is_early = |event: &Event| event.message.as_deref().is_some_and(|said| said.contains("failed to sync"));
+    let newest = warnings.iter().rev().filter(|event| !is_early(event)).find_map(|event| {
         let tolerance = match event.reason.as_deref()? {
             "FailedMount" | "FailedAttachVolume" => window::MOUNT,
             "FailedCreatePodSandBox" => window::ROOM,

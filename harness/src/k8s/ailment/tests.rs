@@ -312,6 +312,7 @@ fn an_evicted_pod_says_why() {
 #[case::mount("FailedMount", "timed out", "False", Some(window::MOUNT))]
 #[case::missing_secret("FailedMount", "secret \"x\" not found", "False", Some(window::RETRIED))]
 #[case::sandbox("FailedCreatePodSandBox", "no IP", "False", Some(window::ROOM))]
+#[case::before_the_kubelet_heard_of_it("FailedMount", "failed to sync configmap cache: timed out", "False", None)]
 #[case::mounted_since("FailedMount", "timed out", "True", None)]
 #[case::of_no_weight("Unhealthy", "probe failed", "False", None)]
 fn believes_warnings_until_containers_can_start(
