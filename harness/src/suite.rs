@@ -45,7 +45,7 @@ pub fn main_through(through: Through, default: Stage, scenarios: impl Into<Vec<S
     let settings = Settings::from_environment();
     // Names are the same in every stage: to list them asks for no setting.
     let stage = if arguments.list { Ok(default) } else { stage_of(&settings, default) };
-    let asked = Asked { list: arguments.list, ignored: arguments.ignored, all: arguments.include_ignored };
+    let asked = Asked::of(&arguments);
     let trials = match stage.and_then(|stage| trials(scenarios.into(), (stage, through), asked, settings.clone())) {
         Ok(trials) => trials,
         Err(error) => {
@@ -79,27 +79,30 @@ fn stage_of(settings: &Settings, default: Stage) -> Result<Stage> {
 
 static FIXTURES: OnceCell<Result<Arc<Fixtures>, Arc<Error>>> = OnceCell::new();
 
-/// What libtest's flags ask for, as far as it decides which scenarios wait.
-#[derive(Clone, Copy)]
-struct Asked {
-    /// `--list`
+/// What libtest's flags ask for, as far as it decides which tests wait that take long.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
     list: bool,
-    /// `--ignored`
     ignored: bool,
-    /// `--include-ignored`
-    all: bool,
+    include_ignored: bool,
 }
 
 impl Asked {
-    /// Whether libtest is told that a nightly scenario is ignored: a list says so (nextest goes by it), and `--ignored`
-    /// runs those alone. Else it is started, and ends as ignored with its reason, which libtest's flag has no room for.
-    fn flags(self, scenario: &Scenario) -> bool {
-        scenario.nightly && (self.list || self.ignored)
+    /// As the arguments say.
+    pub fn of(arguments: &Arguments) -> Self {
+        let Arguments { list, ignored, include_ignored, .. } = *arguments;
+        Self { list, ignored, include_ignored }
     }
 
-    /// Why it waits in this run, if so.
-    fn waits(self, scenario: &Scenario) -> Option<&'static str> {
-        (scenario.nightly && !self.ignored && !self.all).then_some(NIGHTLY)
+    /// Whether libtest is told that one which takes long is ignored: a list says so (nextest goes by it), and `--ignored`
+    /// runs those alone. Else it is started, and ends as ignored with its reason, which libtest's flag has no room for.
+    pub fn flags_long(self) -> bool {
+        self.list || self.ignored
+    }
+
+    /// Whether one that takes long runs.
+    pub fn runs_long(self) -> bool {
+        self.ignored || self.include_ignored
     }
 }
 
@@ -116,7 +119,7 @@ fn trials(scenarios: Vec<Scenario>, place: (Stage, Through), asked: Asked, setti
                 ));
             }
             let settings = Arc::clone(&settings);
-            let (name, flag) = (scenario.name.clone(), asked.flags(&scenario));
+            let (name, flag) = (scenario.name.clone(), scenario.nightly && asked.flags_long());
             let run = move || judge(&scenario, place, asked, &settings);
             Ok(Trial::ignorable_test(name, run).with_ignored_flag(flag))
         })
@@ -139,7 +142,8 @@ fn judge(
         .as_ref()
         .map_err(|error| Failed::from(error.report()))?;
     let started = Instant::now();
-    let verdict = match scenario.ignored_in(stage).or(asked.waits(scenario)) {
+    let waits = (scenario.nightly && !asked.runs_long()).then_some(NIGHTLY);
+    let verdict = match scenario.ignored_in(stage).or(waits) {
         Some(reason) => Verdict::Ignored(reason.to_owned()),
         None => runtime.block_on(scenario.run(Arc::clone(fixtures))),
     };

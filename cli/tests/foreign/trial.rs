@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
+use harness::suite::Asked;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::Runtime;
 
@@ -78,19 +79,18 @@ pub struct Try {
 /// Runs the tries one after another: each looks at the one engine.
 pub fn run(tries: Vec<Try>, mut arguments: Arguments) -> ExitCode {
     arguments.test_threads = Some(1);
-    let all = arguments.ignored || arguments.include_ignored;
+    let asked = Asked::of(&arguments);
     let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap());
     let names: Arc<[String]> = tries.iter().map(|tried| tried.name.clone()).collect();
     let trials = tries.into_iter().map(|tried| {
         let (runtime, names) = (Arc::clone(&runtime), Arc::clone(&names));
         let name = tried.name.clone();
         let is_long = tried.cost != Cost::Seconds;
-        // Without the flag, libtest would say that it is ignored, but not why.
         Trial::ignorable_test(name, move || match tried.cost.reason() {
-            Some(reason) if !all => Ok(Completion::ignored_with(reason)),
+            Some(reason) if !asked.runs_long() => Ok(Completion::ignored_with(reason)),
             _ => judge(&runtime, &tried, &names),
         })
-        .with_ignored_flag(is_long && all)
+        .with_ignored_flag(is_long && asked.flags_long())
     });
     std::panic::set_hook(Box::new(|panic| {
         // What it said is told with the verdict; libtest prints that, and no backtrace belongs there.

@@ -14,6 +14,7 @@ mod suite;
 
 use std::process::ExitCode;
 
+use harness::suite::Asked;
 use libtest_mimic::{Arguments, Completion, Trial};
 
 use self::place::{Place, rehearse};
@@ -21,18 +22,15 @@ use self::place::{Place, rehearse};
 /// A trial of each function's name, and whether it runs each time or waits for `--include-ignored`, as .ci/nightly gives.
 /// The sweeper's image is made of this machine's own binary, which is to run on Linux.
 macro_rules! trials {
-    ($arguments:expr, $($name:ident: $tier:ident),+ $(,)?) => {{
-        let is_asked = $arguments.ignored || $arguments.include_ignored;
-        // A list says which wait, and --ignored runs those alone; else they are started, and end with their reason.
-        let says_so = $arguments.ignored || $arguments.list;
+    ($asked:expr, $($name:ident: $tier:ident),+ $(,)?) => {
         vec![$(
             Trial::ignorable_test(stringify!($name), move || match Tier::$tier {
-                Tier::Nightly if !is_asked => Ok(Completion::ignored_with("it takes long: --include-ignored runs it")),
+                Tier::Nightly if !$asked.runs_long() => Ok(Completion::ignored_with("it takes long: --include-ignored runs it")),
                 _ => Ok(Shown::from(rehearse($name())).into()),
             })
-            .with_ignored_flag(!cfg!(target_os = "linux") || says_so && matches!(Tier::$tier, Tier::Nightly))
+            .with_ignored_flag(!cfg!(target_os = "linux") || $asked.flags_long() && matches!(Tier::$tier, Tier::Nightly))
         ),+]
-    }};
+    };
 }
 
 /// When a trial runs.
@@ -46,8 +44,9 @@ enum Tier {
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
+    let asked = Asked::of(&arguments);
     let trials = trials![
-        arguments,
+        asked,
         two_previews_live_side_by_side_and_each_goes: Always,
         two_previews_reach_nothing_of_each_other: Nightly,
         the_scenarios_run_against_a_preview: Nightly,

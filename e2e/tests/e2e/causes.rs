@@ -46,8 +46,14 @@ const NOTHING: Fault = Fault { edits: &[], values: &[], says: &[], window: 0 };
 const API: &str = "charts/backend/templates/api.yaml";
 const ROUTER: &str = "charts/frontend/templates/frontend.yaml";
 const API_MOUNTS: &str = "            {{- with include \"backend.managedMounts\" . | trim }}";
-const API_VOLUMES: &str = "        {{- with include \"backend.managedVolumes\" . | trim }}";
 const MIGRATIONS_MOUNTS: &str = "            - {name: tmp, mountPath: /tmp}\n            {{- with include \"backend.databaseCaMount\" . | trim }}\n            {{- . | nindent 12 }}\n            {{- end }}\n      containers:";
+
+/// The api's pods have the ConfigMap `fault` as a volume.
+const FAULT_AS_A_VOLUME: Edit<'static> = Edit {
+    file: API,
+    from: "        {{- with include \"backend.managedVolumes\" . | trim }}",
+    to: "        - name: fault\n          configMap: {name: fault}\n        {{- with include \"backend.managedVolumes\" . | trim }}",
+};
 
 /// The api's module of attachments imports what no image has.
 const BROKEN_IMPORT: Fault = Fault {
@@ -57,11 +63,7 @@ const BROKEN_IMPORT: Fault = Fault {
             from: "",
             to: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fault}\ndata:\n  broken.py: import a_module_that_is_nowhere\n",
         },
-        Edit {
-            file: API,
-            from: API_VOLUMES,
-            to: "        - name: fault\n          configMap: {name: fault}\n        {{- with include \"backend.managedVolumes\" . | trim }}",
-        },
+        FAULT_AS_A_VOLUME,
         Edit {
             file: API,
             from: API_MOUNTS,
@@ -79,11 +81,7 @@ const FAILING_MIGRATION: Fault = Fault {
             from: "",
             to: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fault}\ndata:\n  broken.py: |\n    from alembic import op\n    revision, down_revision = \"0003\", \"0002\"\n    branch_labels = depends_on = None\n    def upgrade():\n        op.execute(\"ALTER TABLE nowhere ADD COLUMN x INTEGER\")\n",
         },
-        Edit {
-            file: API,
-            from: API_VOLUMES,
-            to: "        - name: fault\n          configMap: {name: fault}\n        {{- with include \"backend.managedVolumes\" . | trim }}",
-        },
+        FAULT_AS_A_VOLUME,
         Edit {
             file: API,
             from: MIGRATIONS_MOUNTS,

@@ -7,19 +7,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use futures::future::BoxFuture;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use super::ground::{Ground, Warm};
+use super::ground::{Ground, Warm, kept};
 use super::report::{Row, Unit};
 use super::rounds::{Lane, Turn, interleaved};
 use crate::error::{Error, Result};
 use crate::hash;
 use crate::k8s::{self, State};
-use crate::run::private_folder;
 use crate::tell;
 use crate::tools::ChildKind;
 
@@ -57,52 +55,36 @@ pub(super) async fn measure(ground: &Ground<'_>, rounds: usize) -> Result<Vec<Ro
     k8s::apply(client, &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}))
         .await?;
     let api: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
-    let (all, one) = (api.clone(), api.clone());
     let lanes = [
-        Lane {
-            name: "ours".to_owned(),
-            about: "`harness::k8s::wait::object`: a watch of the one object".to_owned(),
-            measures: MILLISECONDS,
-            every: 1,
-            turn: Box::new(move || Box::pin(by_object(one.clone()))),
-        },
-        Lane {
-            name: "ours, whole namespace".to_owned(),
-            about: "`harness::k8s::wait`: watches of every kind in the namespace, as a release is waited for"
-                .to_owned(),
-            measures: MILLISECONDS,
-            every: 1,
-            turn: Box::new(move || Box::pin(by_snapshot(warm, all.clone()))),
-        },
-        Lane {
-            name: "e2e-framework, 50 ms".to_owned(),
-            about: format!(
+        Lane::new("ours", "`harness::k8s::wait::object`: a watch of the one object", || by_object(&api)),
+        Lane::new(
+            "ours, whole namespace",
+            "`harness::k8s::wait`: watches of every kind in the namespace, as a release is waited for",
+            || by_snapshot(warm, &api),
+        ),
+        Lane::new(
+            "e2e-framework, 50 ms",
+            format!(
                 "`wait.For` of {E2E_FRAMEWORK} with an interval of 50 ms, and no limit of requests (bench/e2e-framework)"
             ),
-            measures: MILLISECONDS,
-            every: 1,
-            turn: by_framework(ground, warm, framework.clone(), "50ms"),
-        },
+            || by_framework(ground, warm, &framework, "50ms"),
+        ),
         Lane {
-            name: "e2e-framework".to_owned(),
-            about: "the same with its defaults: it asks every 5 s".to_owned(),
-            measures: MILLISECONDS,
             every: 10,
-            turn: by_framework(ground, warm, framework, "0s"),
+            ..Lane::new("e2e-framework", "the same with its defaults: it asks every 5 s", || {
+                by_framework(ground, warm, &framework, "0s")
+            })
         },
         Lane {
-            name: "chainsaw".to_owned(),
-            about: format!(
-                "`chainsaw assert` of {CHAINSAW}, which asks every 50 ms; its end counts too (bench/chainsaw)"
-            ),
-            measures: MILLISECONDS,
             every: 4,
-            turn: Box::new(move || {
-                let (api, program) = (api.clone(), chainsaw.clone());
-                Box::pin(async move { by_chainsaw(ground, warm, api, &program).await })
-            }),
+            ..Lane::new(
+                "chainsaw",
+                format!("`chainsaw assert` of {CHAINSAW}, which asks every 50 ms; its end counts too (bench/chainsaw)"),
+                || by_chainsaw(ground, warm, &api, &chainsaw),
+            )
         },
-    ];
+    ]
+    .map(|lane| Lane { measures: MILLISECONDS, ..lane });
     interleaved(rounds, &lanes).await
 }
 
@@ -134,31 +116,31 @@ fn turn(from: Instant, to: Instant) -> Result<Turn> {
     let took = to
         .checked_duration_since(from)
         .ok_or_else(|| Error::Unmet("it went on before the condition was written".to_owned()))?;
-    Ok(Turn { values: vec![took.as_secs_f64() * 1000.0], was_old: None })
+    Ok(Turn::of(took.as_secs_f64() * 1000.0))
 }
 
-async fn by_object(api: Api<Deployment>) -> Result<Turn> {
+async fn by_object(api: &Api<Deployment>) -> Result<Turn> {
     let value = value();
     let waiting = async {
         k8s::wait::object(api.clone(), NAME, "the condition", WAIT, |found| state(found, &value)).await?;
         Ok(Instant::now())
     };
-    let (from, to) = tokio::try_join!(write(&api, &value, Duration::from_millis(200)), waiting)?;
+    let (from, to) = tokio::try_join!(write(api, &value, Duration::from_millis(200)), waiting)?;
     turn(from, to)
 }
 
-async fn by_snapshot(warm: &Warm, api: Api<Deployment>) -> Result<Turn> {
+async fn by_snapshot(warm: &Warm, api: &Api<Deployment>) -> Result<Turn> {
     let value = value();
     let judge = |seen: &k8s::Snapshot| state(seen.deployment(NAME), &value);
     let waiting = async {
         k8s::wait(&warm.cluster.client, NAMESPACE, "the condition", WAIT, judge).await?;
         Ok(Instant::now())
     };
-    let (from, to) = tokio::try_join!(write(&api, &value, Duration::from_millis(200)), waiting)?;
+    let (from, to) = tokio::try_join!(write(api, &value, Duration::from_millis(200)), waiting)?;
     turn(from, to)
 }
 
-async fn by_chainsaw(ground: &Ground<'_>, warm: &Warm, api: Api<Deployment>, program: &Path) -> Result<Turn> {
+async fn by_chainsaw(ground: &Ground<'_>, warm: &Warm, api: &Api<Deployment>, program: &Path) -> Result<Turn> {
     let value = value();
     let expected = ground.scratch("chainsaw")?.join("expected.yaml");
     let metadata = json!({"name": NAME, "namespace": NAMESPACE, "annotations": {ANNOTATION: value}});
@@ -173,39 +155,28 @@ async fn by_chainsaw(ground: &Ground<'_>, warm: &Warm, api: Api<Deployment>, pro
         Ok(Instant::now())
     };
     // Until then it has begun to ask.
-    let (from, to) = tokio::try_join!(write(&api, &value, Duration::from_millis(1500)), waiting)?;
+    let (from, to) = tokio::try_join!(write(api, &value, Duration::from_millis(1500)), waiting)?;
     turn(from, to)
 }
 
 /// Starts bench/e2e-framework for one wait.
-fn by_framework<'a>(
-    ground: &'a Ground<'_>,
-    warm: &'a Warm,
-    program: PathBuf,
-    interval: &'static str,
-) -> Box<dyn Fn() -> BoxFuture<'a, Result<Turn>> + 'a> {
-    let command = move || {
-        let command = ground.tools.program(&program, ChildKind::Helm).arg("--kubeconfig").arg(&warm.cluster.kubeconfig);
-        let command = command.args(["--context", &warm.cluster.context, "--namespace", NAMESPACE]);
-        let command = command.args(["--deployment", NAME, "--annotation", ANNOTATION]);
-        command.args(["--times", "1", "--interval", interval]).limit(TURN)
-    };
-    Box::new(move || {
-        let command = command();
-        Box::pin(async move { millis(&command.run().await?.stdout) })
-    })
+async fn by_framework(ground: &Ground<'_>, warm: &Warm, program: &Path, interval: &str) -> Result<Turn> {
+    let command = ground.tools.program(program, ChildKind::Helm).arg("--kubeconfig").arg(&warm.cluster.kubeconfig);
+    let command = command.args(["--context", &warm.cluster.context, "--namespace", NAMESPACE]);
+    let command = command.args(["--deployment", NAME, "--annotation", ANNOTATION]);
+    millis(&command.args(["--times", "1", "--interval", interval]).limit(TURN).run().await?.stdout)
 }
 
 /// The milliseconds that bench/e2e-framework says.
 fn millis(text: &str) -> Result<Turn> {
     let value = text.trim().parse().map_err(Error::malformed("read what bench/e2e-framework says"))?;
-    Ok(Turn { values: vec![value], was_old: None })
+    Ok(Turn::of(value))
 }
 
 /// The program of a folder of bench/, built by Go unless it is.
 async fn program(ground: &Ground<'_>, name: &str) -> Result<PathBuf> {
     let source = ground.copy.root.join("bench").join(name);
-    let program = built(ground)?.join(format!("{name}-{}", hash::short(&hash::folder(&source)?)));
+    let program = kept(ground.settings)?.join(format!("{name}-{}", hash::short(&hash::folder(&source)?)));
     if !program.is_file() {
         tell!("building bench/{name}");
         // In a turn: whoever ends a run removes Go's caches, unless somebody builds.
@@ -214,13 +185,6 @@ async fn program(ground: &Ground<'_>, name: &str) -> Result<PathBuf> {
         go.folder(&source).limit(BUILD).holding(Some(turn.descriptor()?)).run().await?;
     }
     Ok(program)
-}
-
-/// Where programs that only the bench needs are kept.
-fn built(ground: &Ground<'_>) -> Result<PathBuf> {
-    let folder = ground.settings.cache_root.join("bench");
-    private_folder(&folder)?;
-    Ok(folder)
 }
 
 #[cfg(test)]

@@ -390,6 +390,12 @@ impl<'a> Ground<'a> {
     }
 }
 
+/// The folder of what is kept from one bench to the next, made.
+pub(super) fn kept(settings: &Settings) -> Result<PathBuf> {
+    let folder = settings.cache_root.join("bench");
+    private_folder(&folder).map(|()| folder)
+}
+
 /// With the settings of every run of the bench.
 fn settled(command: Command, runs: &Path) -> Command {
     command
@@ -401,8 +407,7 @@ fn settled(command: Command, runs: &Path) -> Command {
 
 /// The checkout at another revision. It stays, as does what cargo compiles of it: that takes minutes.
 async fn at(settings: &Settings, tools: &Tools, original: &Project, revision: &str) -> Result<(Checkout, Lock)> {
-    let cache = settings.cache_root.join("bench");
-    private_folder(&cache)?;
+    let cache = kept(settings)?;
     let lock = Lock::try_take(&cache.join("against.lock"), Mode::Exclusive)?.ok_or_else(|| {
         Error::refused("another bench measures against a revision", "run the same command again when it is done")
     })?;

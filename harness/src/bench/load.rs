@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::ground::{Ground, Warm};
 use super::report::Row;
-use super::rounds::{Lane, SECONDS, Turn, interleaved};
+use super::rounds::{Lane, Turn, interleaved};
 use super::verdict::Task;
 use crate::artifacts;
 use crate::cluster::node_name;
@@ -23,23 +23,13 @@ const LIMIT: Duration = Duration::from_secs(600);
 pub(super) async fn measure(ground: &Ground<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
     let warm = ground.warm().await?;
     let engine = Engine::connect(&ground.tools, ground.settings).await?;
-    let (ours, theirs) = (&engine, &engine);
     let lanes = [
-        Lane {
-            name: "ours".to_owned(),
-            about: "`docker push` to the registry beside the cluster, `ctr images pull` by digest on the node"
-                .to_owned(),
-            measures: SECONDS,
-            every: 1,
-            turn: Box::new(move || Box::pin(by_registry(ground, warm, ours, task))),
-        },
-        Lane {
-            name: "kind load".to_owned(),
-            about: "`kind load docker-image`".to_owned(),
-            measures: SECONDS,
-            every: 1,
-            turn: Box::new(move || Box::pin(by_kind(ground, warm, theirs, task))),
-        },
+        Lane::new(
+            "ours",
+            "`docker push` to the registry beside the cluster, `ctr images pull` by digest on the node",
+            || by_registry(ground, warm, &engine, task),
+        ),
+        Lane::new("kind load", "`kind load docker-image`", || by_kind(ground, warm, &engine, task)),
     ];
     let rows = interleaved(rounds, &lanes).await?;
     task.restore(&ground.copy)?;
@@ -68,7 +58,7 @@ async fn by_registry(ground: &Ground<'_>, warm: &Warm, engine: &Engine, task: &T
     // By what every node image has; the folder is containerd's own, which says where that registry is.
     let pull = "ctr --namespace=k8s.io images pull --hosts-dir /etc/containerd/certs.d";
     engine.exec(&node_name(&warm.cluster.name), &format!("{pull} {}", pushed.by_digest()), "").await?;
-    Ok(Turn { values: vec![started.elapsed().as_secs_f64()], was_old: None })
+    Ok(Turn::since(started))
 }
 
 async fn by_kind(ground: &Ground<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<Turn> {
@@ -76,5 +66,5 @@ async fn by_kind(ground: &Ground<'_>, warm: &Warm, engine: &Engine, task: &Task)
     let started = Instant::now();
     let kind = ground.tools.command(Tool::Kind).await?.args(["load", "docker-image", &name]);
     kind.args(["--name", &warm.cluster.name]).limit(LIMIT).run().await?;
-    Ok(Turn { values: vec![started.elapsed().as_secs_f64()], was_old: None })
+    Ok(Turn::since(started))
 }

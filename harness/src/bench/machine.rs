@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::memory_gib;
+
 /// The machine that a benchmark ran on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
@@ -31,8 +33,7 @@ impl Machine {
 
 /// Out of the text of /proc/meminfo, in GiB.
 fn memory(text: &str) -> f64 {
-    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok());
-    total.map_or(0.0, |kib: f64| kib / f64::from(1 << 20))
+    memory_gib(text, "MemTotal:").unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -19,10 +19,7 @@ const MEASURES: &[(&str, Unit)] = &[("red", Unit::Seconds), ("cause printed", Un
 /// The first turn that was green.
 pub(super) async fn measure(ground: &Ground<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
     let warm = ground.warm().await?;
-    let mut placed = Vec::new();
-    for peer in task.peers {
-        placed.push(peer.place(ground, warm).await?);
-    }
+    let placed = task.placed(ground, warm).await?;
     // What a fault takes the place of is what works.
     for placed in &placed {
         placed.command(ground).run().await?;
@@ -40,13 +37,8 @@ fn ours<'a>(ground: &'a Ground<'_>, task: &'a Task) -> Lane<'a> {
         let runs = ground.scratch(&format!("runs/{}", ground.number()))?;
         red(ground.suite(&ground.copy, Runner::Nextest, task.scenario, &runs), &cause).await
     };
-    Lane {
-        name: "ours".to_owned(),
-        about: format!("`cargo nextest run -p e2e {}`, cluster kept; rolled back when it is red", task.scenario),
-        measures: MEASURES,
-        every: 1,
-        turn: Box::new(move || Box::pin(turn())),
-    }
+    let about = format!("`cargo nextest run -p e2e {}`, cluster kept; rolled back when it is red", task.scenario);
+    Lane { measures: MEASURES, ..Lane::new("ours", about, turn) }
 }
 
 fn theirs<'a>(ground: &'a Ground<'_>, warm: &'a Warm, task: &'a Task, placed: &'a Placed) -> Lane<'a> {
@@ -60,13 +52,8 @@ fn theirs<'a>(ground: &'a Ground<'_>, warm: &'a Warm, task: &'a Task, placed: &'
         Ok(turn)
     };
     let peer = placed.peer();
-    Lane {
-        name: peer.name.to_owned(),
-        about: format!("as for backend-edit (bench/{}); what worked is deployed again between turns", peer.folder),
-        measures: MEASURES,
-        every: 1,
-        turn: Box::new(move || Box::pin(turn())),
-    }
+    let about = format!("as for backend-edit (bench/{}); what worked is deployed again between turns", peer.folder);
+    Lane { measures: MEASURES, ..Lane::new(peer.name, about, turn) }
 }
 
 /// Runs what must fail, and looks for the first line with the cause's own word.

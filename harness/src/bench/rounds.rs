@@ -1,5 +1,7 @@
 //! Contenders take turns: a round is one turn of each, in one order, so that what else the machine does meets them all.
 
+use std::time::Instant;
+
 use futures::future::BoxFuture;
 
 use super::report::{Row, Unit};
@@ -29,11 +31,34 @@ pub struct Lane<'a> {
     pub turn: Box<dyn Fn() -> BoxFuture<'a, Result<Turn>> + 'a>,
 }
 
+impl Turn {
+    /// A turn with one value, after which nobody looked.
+    pub fn of(value: f64) -> Self {
+        Self { values: vec![value], was_old: None }
+    }
+
+    /// The same of the seconds since then.
+    pub fn since(started: Instant) -> Self {
+        Self::of(started.elapsed().as_secs_f64())
+    }
+}
+
+impl<'a> Lane<'a> {
+    /// A contender that takes a turn in each round, of which one thing is measured, in seconds.
+    pub fn new<Doing>(name: impl Into<String>, about: impl Into<String>, turn: impl Fn() -> Doing + 'a) -> Self
+    where
+        Doing: Future<Output = Result<Turn>> + Send + 'a,
+    {
+        let turn = Box::new(move || -> BoxFuture<'a, Result<Turn>> { Box::pin(turn()) });
+        Self { name: name.into(), about: about.into(), measures: SECONDS, every: 1, turn }
+    }
+}
+
 /// More rounds than this are too many to say each.
 const MANY: usize = 20;
 
 /// One measure, which needs no name.
-pub const SECONDS: &[(&str, Unit)] = &[("", Unit::Seconds)];
+const SECONDS: &[(&str, Unit)] = &[("", Unit::Seconds)];
 
 /// Lets each contender take a turn in each round, after one round that is not counted: what is installed, compiled and
 /// cached once is so then.

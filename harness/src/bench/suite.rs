@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::ground::{Ground, Runner};
 use super::report::Row;
-use super::rounds::{Lane, SECONDS, Turn, interleaved};
+use super::rounds::{Lane, Turn, interleaved};
 use crate::error::Result;
 
 /// Scenarios with a release of their own whose bodies take little.
@@ -24,14 +24,12 @@ pub(super) async fn cold(ground: &Ground<'_>, scenario: &'static str, rounds: us
         ground.without_cluster().await?;
         let started = Instant::now();
         ground.passes(&ground.copy, Runner::Nextest, scenario).await?;
-        Ok(Turn { values: vec![started.elapsed().as_secs_f64()], was_old: None })
+        Ok(Turn::since(started))
     };
     let about = format!(
         "`cargo nextest run -p e2e {scenario}`, no cluster and no registry; tools, node image and layers there"
     );
-    let lane =
-        Lane { name: "ours".to_owned(), about, measures: SECONDS, every: 1, turn: Box::new(move || Box::pin(turn())) };
-    interleaved(rounds, &[lane]).await
+    interleaved(rounds, &[Lane::new("ours", about, turn)]).await
 }
 
 /// Isolated releases, one and three at a time.
@@ -40,12 +38,9 @@ pub(super) async fn cold(ground: &Ground<'_>, scenario: &'static str, rounds: us
 /// As [`cold`].
 pub(super) async fn own_release(ground: &Ground<'_>, rounds: usize) -> Result<Vec<Row>> {
     ground.warm().await?;
-    let lane = |name: &str, scenarios: &'static [&'static str]| Lane {
-        name: name.to_owned(),
-        about: format!("`cargo test -p e2e -- {} --exact`, cluster kept", scenarios.join(" ")),
-        measures: SECONDS,
-        every: 1,
-        turn: Box::new(move || Box::pin(timed(ground, scenarios))),
+    let lane = |name: &str, scenarios: &'static [&'static str]| {
+        let about = format!("`cargo test -p e2e -- {} --exact`, cluster kept", scenarios.join(" "));
+        Lane::new(name, about, move || timed(ground, scenarios))
     };
     interleaved(rounds, &[lane("ours, alone", &ISOLATED[..1]), lane("ours, three at a time", &ISOLATED)]).await
 }
@@ -56,18 +51,11 @@ pub(super) async fn own_release(ground: &Ground<'_>, rounds: usize) -> Result<Ve
 /// As [`cold`].
 pub(super) async fn whole(ground: &Ground<'_>, rounds: usize) -> Result<Vec<Row>> {
     ground.warm().await?;
-    let lane = Lane {
-        name: "ours".to_owned(),
-        about: "`cargo test -p e2e`, cluster kept".to_owned(),
-        measures: SECONDS,
-        every: 1,
-        turn: Box::new(move || Box::pin(timed(ground, &[]))),
-    };
-    interleaved(rounds, &[lane]).await
+    interleaved(rounds, &[Lane::new("ours", "`cargo test -p e2e`, cluster kept", || timed(ground, &[]))]).await
 }
 
 async fn timed(ground: &Ground<'_>, scenarios: &[&str]) -> Result<Turn> {
     let started = Instant::now();
     ground.all_pass(scenarios).await?;
-    Ok(Turn { values: vec![started.elapsed().as_secs_f64()], was_old: None })
+    Ok(Turn::since(started))
 }

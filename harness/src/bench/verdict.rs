@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 use super::ground::{Checkout, Ground, Runner, Warm};
 use super::peer::{Peer, Placed, answer};
 use super::report::Row;
-use super::rounds::{Lane, SECONDS, Turn, interleaved};
+use super::rounds::{Lane, Turn, interleaved};
 use crate::error::{Error, Result};
 
 /// A one-line edit.
@@ -62,6 +62,15 @@ impl Task {
         self.edit.map(|edit| edit.apply(of, ground.number())).transpose()
     }
 
+    /// Its peers, each with its namespace.
+    pub(super) async fn placed(&self, ground: &Ground<'_>, warm: &Warm) -> Result<Vec<Placed>> {
+        let mut placed = Vec::new();
+        for peer in self.peers {
+            placed.push(peer.place(ground, warm).await?);
+        }
+        Ok(placed)
+    }
+
     /// Takes the edit back, for the next figure.
     pub(super) fn restore(&self, of: &Checkout) -> Result<()> {
         self.edit.map_or(Ok(()), |edit| of.write(edit.file, &of.pristine(edit.file)?))
@@ -74,10 +83,7 @@ impl Task {
 /// The first turn without the right verdict.
 pub(super) async fn measure(ground: &Ground<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
     let warm = ground.warm().await?;
-    let mut placed = Vec::new();
-    for peer in task.peers {
-        placed.push(peer.place(ground, warm).await?);
-    }
+    let placed = task.placed(ground, warm).await?;
     let mut lanes = Vec::new();
     for runner in task.runners {
         lanes.push(ours(ground, warm, task, *runner));
@@ -114,7 +120,7 @@ fn ours<'a>(ground: &'a Ground<'_>, warm: &'a Warm, task: &'a Task, runner: Runn
         Runner::CargoTest => "ours, cargo test",
     };
     let about = format!("`{command}`, cluster kept");
-    Lane { name: name.to_owned(), about, measures: SECONDS, every: 1, turn: Box::new(move || Box::pin(turn())) }
+    Lane::new(name, about, turn)
 }
 
 /// Ours as it was at another revision: its charts, its harness, its suite, and, since a checkout has one, its cluster.
@@ -124,15 +130,10 @@ fn other<'a>(ground: &'a Ground<'_>, against: &'a Checkout, task: &'a Task) -> L
         task.edited(ground, against)?;
         let started = Instant::now();
         ground.passes(against, Runner::Nextest, task.scenario).await?;
-        Ok(Turn { values: vec![started.elapsed().as_secs_f64()], was_old: None })
+        Ok(Turn::since(started))
     };
-    Lane {
-        name: format!("ours at {revision}"),
-        about: format!("charts, harness and suite of {revision}, on a cluster of its own beside the other"),
-        measures: SECONDS,
-        every: 1,
-        turn: Box::new(move || Box::pin(turn())),
-    }
+    let about = format!("charts, harness and suite of {revision}, on a cluster of its own beside the other");
+    Lane::new(format!("ours at {revision}"), about, turn)
 }
 
 fn theirs<'a>(ground: &'a Ground<'_>, warm: &'a Warm, task: &'a Task, placed: &'a Placed) -> Lane<'a> {
@@ -147,7 +148,7 @@ fn theirs<'a>(ground: &'a Ground<'_>, warm: &'a Warm, task: &'a Task, placed: &'
     };
     let Peer { name, about, .. } = placed.peer();
     let about = format!("{about} (bench/{})", placed.peer().folder);
-    Lane { name: name.to_owned(), about, measures: SECONDS, every: 1, turn: Box::new(move || Box::pin(turn())) }
+    Lane::new(name, about, turn)
 }
 
 /// The number, where what is served shows it.

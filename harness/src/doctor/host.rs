@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Check, Verdict};
-use crate::engine::{Host, MIN_FREE_GIB, free_gib};
+use crate::engine::{Host, MIN_FREE_GIB, free_gib, memory_gib};
 use crate::settings::Settings;
 
 const GROUP: &str = "host";
@@ -41,12 +41,7 @@ fn disk(name: &str, folder: &Path, low: Verdict, remedy: &str) -> Check {
 
 /// Out of the text of /proc/meminfo.
 fn memory(text: &str) -> Option<Check> {
-    let gib = |name: &str| {
-        let kib: f64 =
-            text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())?;
-        Some(kib / f64::from(1 << 20))
-    };
-    let (total, available) = (gib("MemTotal:")?, gib("MemAvailable:")?);
+    let (total, available) = (memory_gib(text, "MemTotal:")?, memory_gib(text, "MemAvailable:")?);
     let value = format!("{available:.1} of {total:.1} GiB available");
     Some(match (total, available) {
         (..LEAST_MEMORY, _) => Check::new(GROUP, "memory", Verdict::Problem, value).remedy("use a machine with 4 GiB"),

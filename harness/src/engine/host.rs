@@ -50,6 +50,12 @@ pub(crate) struct Capabilities {
     pub bounding: u64,
 }
 
+/// A line of the text of /proc/meminfo, such as `MemTotal:`, in GiB.
+pub(crate) fn memory_gib(text: &str, line: &str) -> Option<f64> {
+    let kib: f64 = text.lines().find_map(|found| found.strip_prefix(line)?.split_whitespace().next()?.parse().ok())?;
+    Some(kib / f64::from(1 << 20))
+}
+
 impl Capabilities {
     /// Whether an engine that we start could set up containers and their networks.
     pub fn allow_an_engine(self) -> bool {

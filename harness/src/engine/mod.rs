@@ -22,7 +22,7 @@ pub use record::uninstall_hint;
 pub(crate) use absence::{Absence, address, decide, look};
 #[cfg(test)]
 pub(crate) use host::Capabilities;
-pub(crate) use host::{Host, SYSTEM_PATH};
+pub(crate) use host::{Host, SYSTEM_PATH, memory_gib};
 
 use base64::Engine as _;
 

@@ -6,6 +6,7 @@ use std::path::{Component, Path};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::files::replaced_once;
 
 /// The file, in the checkout.
 pub const FILE: &str = "e2e/mutants/faults.yaml";
@@ -119,10 +120,8 @@ impl Edit {
             return if path.exists() { Err(refused("it is there already")) } else { Ok(self.to.clone()) };
         }
         let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
-        match text.matches(&self.from).count() {
-            1 => Ok(text.replacen(&self.from, &self.to, 1)),
-            count => Err(refused(&format!("{count} places have {:?}, not one", self.from))),
-        }
+        replaced_once(&text, &self.from, &self.to)
+            .map_err(|count| refused(&format!("{count} places have {:?}, not one", self.from)))
     }
 }
 

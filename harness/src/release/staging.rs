@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::descriptor::{CHARTS, UMBRELLA};
 use crate::error::{Error, Result};
+use crate::files::replaced_once;
 use crate::hash;
 use crate::run::private_folder;
 
@@ -54,14 +55,13 @@ impl Staged {
         let copy = Self { folder: folder.to_owned(), hash: String::new() };
         for Edit { file, from, to } in edits {
             let path = copy.umbrella().join(file);
-            let text = match from.is_empty() {
-                true => String::new(),
-                false => std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?,
+            let text = if from.is_empty() {
+                (*to).to_owned()
+            } else {
+                let before = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
+                let once = || Error::Unmet(format!("{file} does not hold this once: {from}"));
+                replaced_once(&before, from, to).map_err(|_| once())?
             };
-            if !from.is_empty() && text.matches(from).count() != 1 {
-                return Err(Error::Unmet(format!("{file} does not hold this once: {from}")));
-            }
-            let text = if from.is_empty() { (*to).to_owned() } else { text.replacen(from, to, 1) };
             std::fs::write(&path, text).map_err(Error::io(format!("write {}", path.display())))?;
         }
         Ok(Self { hash: hash::folder(folder)?, ..copy })
