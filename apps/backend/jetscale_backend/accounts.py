@@ -7,13 +7,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from jetscale_backend.database import Account, Database
-from jetscale_backend.passwords import hash_password, is_current
+from jetscale_backend.passwords import hash_password, is_current, normal_login
 from jetscale_backend.settings import Admin
-
-
-def normal_login(login: str) -> str:
-    """Logins are e-mail addresses: nobody expects their letter case to matter."""
-    return login.strip().lower()
 
 
 class Accounts:

@@ -10,10 +10,9 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from jetscale_backend.accounts import normal_login
 from jetscale_backend.cache import WINDOW_SECS
 from jetscale_backend.envelope import ApiError, Data, ErrorBody
-from jetscale_backend.passwords import PasswordVerifier
+from jetscale_backend.passwords import PasswordVerifier, normal_login
 from jetscale_backend.text import ENCODABLE, PRINTABLE
 from jetscale_backend.tokens import LIFETIME, InvalidToken, Tokens, bearer_token
 

@@ -18,7 +18,7 @@ from jetscale_backend.settings import RedisSettings
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECS = 1.0
-# Ten leave room for who mistypes, and a guesser 14,400 a day. A pod that verifies one in five seconds still reaches it.
+# Room for who mistypes, and 14,400 guesses a day. A pod that is slow to verify still reaches it.
 FAILURES_LIMIT = 10
 WINDOW_SECS = 60
 

@@ -20,6 +20,7 @@ from sqlalchemy.types import DateTime
 from jetscale_backend import tls
 from jetscale_backend.envelope import ApiError
 from jetscale_backend.log import reason
+from jetscale_backend.settings import DRIVER, DatabaseSettings
 
 log = logging.getLogger(__name__)
 
@@ -95,12 +96,15 @@ def is_unavailable(error: Exception) -> bool:
 
 
 def create_engine(
-    url: URL, *, pool_size: int, max_overflow: int = 0, command_timeout_secs: float | None = None
+    settings: DatabaseSettings,
+    *,
+    pool_size: int,
+    max_overflow: int = 0,
+    command_timeout_secs: float | None = None,
 ) -> AsyncEngine:
     """An engine connects on first use, so the service starts without its database."""
-    url, tls_args = _without_tls(url)
     return create_async_engine(
-        url,
+        _url(settings),
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=CONNECT_TIMEOUT_SECS,
@@ -109,30 +113,35 @@ def create_engine(
             "timeout": CONNECT_TIMEOUT_SECS,
             "command_timeout": command_timeout_secs,
             "server_settings": {"application_name": "jetscale-backend"},
-            **tls_args,
+            **tls.database(settings),
         },
     )
 
 
-def _without_tls(url: URL) -> tuple[URL, dict[str, object]]:
-    """libpq's sslmode and sslrootcert as what the driver takes: it knows them in a DSN of its own alone."""
-    mode, ca_file = url.query.get("sslmode"), url.query.get("sslrootcert")
-    url = url.difference_update_query(["sslmode", "sslrootcert"])
-    if mode is None:
-        return url, {}
-    return url, {"ssl": tls.verifying(ca_file) if mode == "verify-full" else mode}
+def _url(settings: DatabaseSettings) -> URL:
+    # URL.create quotes each part: a password may hold "@" or "/".
+    url = URL.create(
+        DRIVER,
+        username=settings.username,
+        password=settings.password,
+        host=settings.host,
+        port=settings.port,
+        database=settings.database,
+        query=settings.query,
+    )
+    return url.difference_update_query(tls.DATABASE_OPTIONS)
 
 
 class Database:
-    def __init__(self, url: URL) -> None:
+    def __init__(self, settings: DatabaseSettings) -> None:
         # Two replicas and their successors in a rolling update stay far below
         # PostgreSQL's usual 100 connections.
         self._engine = create_engine(
-            url, pool_size=5, max_overflow=5, command_timeout_secs=COMMAND_TIMEOUT_SECS
+            settings, pool_size=5, max_overflow=5, command_timeout_secs=COMMAND_TIMEOUT_SECS
         )
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
         # Readiness has a connection of its own: a busy pool is not a dead database.
-        self._probe = create_engine(url, pool_size=1, command_timeout_secs=COMMAND_TIMEOUT_SECS)
+        self._probe = create_engine(settings, pool_size=1, command_timeout_secs=COMMAND_TIMEOUT_SECS)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:

@@ -1,4 +1,4 @@
-"""Argon2id, off the event loop and a few at a time."""
+"""Logins and passwords: Argon2id, off the event loop and a few at a time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 # OWASP's first choice for argon2id: 19 MiB, two passes, one lane.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+
+def normal_login(login: str) -> str:
+    """Logins are e-mail addresses: nobody expects their letter case to matter."""
+    return login.strip().lower()
 
 
 def hash_password(password: str) -> str:

@@ -1,15 +1,14 @@
-"""What the environment asked for. Nothing else reads it."""
+"""What the environment asked for. Nothing else reads it.
+
+Each component imports this and waits for it at its start: parsers of URLs, which are parts of large
+libraries, are imported where they are needed.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-from redis.asyncio.connection import parse_url as parse_redis_url
-from redis.exceptions import RedisError
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from dataclasses import dataclass, field, replace
 
 Environment = Mapping[str, str]
 
@@ -41,6 +40,7 @@ ADMIN_PASSWORD = "JETSCALE_DEFAULT_ADMIN_PASSWORD"
 MIGRATE_DEADLINE = "JETSCALE_MIGRATE_DEADLINE_SECS"
 
 DRIVER = "postgresql+asyncpg"
+DB_DEFAULT_PORT = 5432
 COMPONENTS = ("api", "websocket", "migrate")
 # libpq's names. Not verify-ca: whoever holds any certificate of a public CA would pass it.
 SSLMODES = ("disable", "prefer", "require", "verify-full")
@@ -71,6 +71,20 @@ class Admin:
 
 
 @dataclass(frozen=True)
+class DatabaseSettings:
+    host: str
+    port: int
+    database: str
+    username: str | None
+    password: str | None = field(repr=False)
+    # libpq's sslmode and sslrootcert, and what else a URL says: the driver's own options.
+    query: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}/{self.database}"
+
+
+@dataclass(frozen=True)
 class RedisSettings:
     url: str = field(repr=False)
     user: str | None
@@ -94,7 +108,7 @@ class StorageSettings:
 
 @dataclass(frozen=True)
 class ApiSettings:
-    database_url: URL
+    database: DatabaseSettings
     redis: RedisSettings
     jwt_key: str = field(repr=False)
     version: Version
@@ -108,7 +122,7 @@ class WebsocketSettings:
 
 @dataclass(frozen=True)
 class MigrateSettings:
-    database_url: URL
+    database: DatabaseSettings
     admin: Admin | None
     deadline_secs: int
 
@@ -126,7 +140,7 @@ def component(env: Environment) -> str:
 
 def api_settings(env: Environment) -> ApiSettings:
     return ApiSettings(
-        database_url=database_url(env),
+        database=database_settings(env),
         redis=redis_settings(env),
         jwt_key=jwt_key(env),
         version=version(env),
@@ -140,40 +154,37 @@ def websocket_settings(env: Environment) -> WebsocketSettings:
 
 def migrate_settings(env: Environment) -> MigrateSettings:
     return MigrateSettings(
-        database_url=database_url(env),
+        database=database_settings(env),
         admin=admin(env),
         deadline_secs=_integer(env, MIGRATE_DEADLINE, default=120, low=1, high=3600),
     )
 
 
-def database_url(env: Environment) -> URL:
-    """The whole URL if given, otherwise the one made of the parts; TLS as sslmode and sslrootcert in it."""
-    url = _plain_database_url(env)
+def database_settings(env: Environment) -> DatabaseSettings:
+    """By the whole URL if given, otherwise by the parts; TLS as sslmode and sslrootcert."""
+    text = _optional(env, DATABASE_URL)
+    database = _database_by_parts(env) if text is None else _database_by_url(text)
     tls = {"sslmode": _optional(env, DB_SSLMODE), "sslrootcert": _optional(env, DB_CA_FILE)}
-    url = url.update_query_dict({name: value for name, value in tls.items() if value is not None})
-    mode = url.query.get("sslmode")
+    query = {**database.query, **{name: value for name, value in tls.items() if value is not None}}
+    mode = query.get("sslmode")
     if mode is not None and mode not in SSLMODES:
         raise SettingsError(f"{DB_SSLMODE} (sslmode in {DATABASE_URL}) must be one of {', '.join(SSLMODES)}")
-    if "sslrootcert" in url.query and mode != "verify-full":
+    if "sslrootcert" in query and mode != "verify-full":
         raise SettingsError(f"{DB_CA_FILE} is of no use unless {DB_SSLMODE} is verify-full")
-    return url
+    return replace(database, query=query)
 
 
-def _plain_database_url(env: Environment) -> URL:
-    text = _optional(env, DATABASE_URL)
-    if text is not None:
-        return _parse_database_url(text)
+def _database_by_parts(env: Environment) -> DatabaseSettings:
     missing = [name for name in (DB_HOST, DB_NAME, DB_USER, DB_PASSWORD) if not _optional(env, name)]
     if missing:
         raise SettingsError(f"set {DATABASE_URL}, or {', '.join(missing)} too")
-    # URL.create quotes each part: a password may hold "@" or "/".
-    return URL.create(
-        DRIVER,
+    return DatabaseSettings(
+        host=env[DB_HOST],
+        port=_integer(env, DB_PORT, default=DB_DEFAULT_PORT, low=1, high=65535),
+        database=env[DB_NAME],
         username=env[DB_USER],
         password=env[DB_PASSWORD],
-        host=env[DB_HOST],
-        port=_integer(env, DB_PORT, default=5432, low=1, high=65535),
-        database=env[DB_NAME],
+        query={},
     )
 
 
@@ -185,6 +196,9 @@ def redis_url(env: Environment) -> str:
     """
     text = _optional(env, REDIS_URL)
     if text is not None:
+        from redis.asyncio.connection import parse_url as parse_redis_url
+        from redis.exceptions import RedisError
+
         try:
             if parse_redis_url(text).get("host"):
                 return text
@@ -259,7 +273,10 @@ def version(env: Environment) -> Version:
     )
 
 
-def _parse_database_url(text: str) -> URL:
+def _database_by_url(text: str) -> DatabaseSettings:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
     # "from None": the parser's own message may quote the URL, password and all.
     try:
         url = make_url(text)
@@ -272,7 +289,14 @@ def _parse_database_url(text: str) -> URL:
         raise SettingsError(f"{DATABASE_URL} has a port outside 1 to 65535")
     if not url.host or not url.database:
         raise SettingsError(f"{DATABASE_URL} must name a host and a database")
-    return url
+    return DatabaseSettings(
+        host=url.host,
+        port=port or DB_DEFAULT_PORT,
+        database=url.database,
+        username=url.username,
+        password=url.password,
+        query=dict(url.query),
+    )
 
 
 def _optional(env: Environment, name: str) -> str | None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, WebSocket, WebSocketDisconnect, status
+from fastapi import APIRouter, FastAPI, WebSocket, WebSocketDisconnect, status
 
+from jetscale_backend.application import application
 from jetscale_backend.envelope import Data
-from jetscale_backend.health import InstanceStatus, instance
+from jetscale_backend.health import InstanceStatus, instance, live_router
+from jetscale_backend.settings import WebsocketSettings
 from jetscale_backend.tokens import InvalidToken, Tokens, bearer_token
+
+
+def create_websocket(settings: WebsocketSettings) -> FastAPI:
+    # The router sends /docs and /openapi.json to the api.
+    return application(live_router(), websocket_router(Tokens(settings.jwt_key)), openapi_url=None)
 
 
 def websocket_router(tokens: Tokens) -> APIRouter:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from jetscale_backend.app import assemble_api
+from jetscale_backend.api import assemble_api
 from jetscale_backend.auth import Authenticator
 from jetscale_backend.database import Item
 from jetscale_backend.passwords import PasswordVerifier, hash_password

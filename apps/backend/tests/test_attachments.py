@@ -3,7 +3,7 @@ import uuid
 import httpx
 import pytest
 
-from jetscale_backend.app import assemble_api
+from jetscale_backend.api import assemble_api
 from jetscale_backend.attachments import ATTACHMENT_MAX_BYTES, Attachments
 from jetscale_backend.auth import Authenticator
 from jetscale_backend.database import Attachment

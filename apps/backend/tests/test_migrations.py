@@ -4,11 +4,12 @@ import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy.engine import make_url
 
 from jetscale_backend.database import Base
-from jetscale_backend.migrate import MigrationFailed, alembic_config, migrate
-from jetscale_backend.settings import MigrateSettings
+from jetscale_backend.migrate import migrate
+from jetscale_backend.schema import MigrationFailed, newest_revision
+from jetscale_backend.settings import MigrateSettings, database_settings
+from jetscale_backend.upgrade import alembic_config
 
 
 def revisions():
@@ -19,6 +20,10 @@ def test_there_is_one_line_of_revisions():
     script = ScriptDirectory.from_config(alembic_config())
     assert len(script.get_heads()) == 1
     assert len(script.get_bases()) == 1
+
+
+def test_the_newest_revision_is_found_without_alembic():
+    assert [newest_revision()] == ScriptDirectory.from_config(alembic_config()).get_heads()
 
 
 def test_the_migrations_make_every_table_and_column():
@@ -40,8 +45,9 @@ def test_the_migrations_make_every_table_and_column():
 
 async def test_a_database_that_stays_away_ends_at_the_deadline_in_one_line():
     # Port 1 refuses at once.
-    url = make_url("postgresql+asyncpg://ada:hidden@127.0.0.1:1/app")
+    url = "postgresql+asyncpg://ada:hidden@127.0.0.1:1/app"
+    database = database_settings({"JETSCALE_DATABASE_URL": url})
     with pytest.raises(MigrationFailed, match="127.0.0.1:1/app was not ready within 1 s") as error:
-        await migrate(MigrateSettings(database_url=url, admin=None, deadline_secs=1))
+        await migrate(MigrateSettings(database=database, admin=None, deadline_secs=1))
     assert "hidden" not in str(error.value)
     assert "\n" not in str(error.value)

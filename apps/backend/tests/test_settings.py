@@ -14,9 +14,9 @@ PARTS = {
 URL = "postgresql+asyncpg://ada:hidden@db:5433/app"
 
 
-def test_database_parts_make_a_url_that_keeps_odd_passwords():
-    url = settings.database_url(PARTS)
-    assert (url.host, url.port, url.database, url.username, url.password) == (
+def test_database_parts_make_settings_that_keeps_odd_passwords():
+    database = settings.database_settings(PARTS)
+    assert (database.host, database.port, database.database, database.username, database.password) == (
         "db",
         5432,
         "app",
@@ -26,7 +26,7 @@ def test_database_parts_make_a_url_that_keeps_odd_passwords():
 
 
 def test_the_database_url_wins_over_the_parts():
-    assert settings.database_url({**PARTS, "JETSCALE_DATABASE_URL": URL}).port == 5433
+    assert settings.database_settings({**PARTS, "JETSCALE_DATABASE_URL": URL}).port == 5433
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_database_url_wins_over_the_parts():
 )
 def test_a_bad_database_is_named_without_its_password(env, message):
     with pytest.raises(SettingsError, match=re.escape(message)) as error:
-        settings.database_url(env)
+        settings.database_settings(env)
     assert "hidden" not in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -68,11 +68,11 @@ def test_a_bad_redis_is_refused(env):
 def test_tls_of_the_database_by_parts_or_in_the_url():
     tls = {"JETSCALE_DB_SSLMODE": "verify-full", "JETSCALE_DB_CA_FILE": "/ca.pem"}
     expected = {"sslmode": "verify-full", "sslrootcert": "/ca.pem"}
-    assert settings.database_url({**PARTS, **tls}).query == expected
-    assert settings.database_url({"JETSCALE_DATABASE_URL": URL, **tls}).query == expected
+    assert settings.database_settings({**PARTS, **tls}).query == expected
+    assert settings.database_settings({"JETSCALE_DATABASE_URL": URL, **tls}).query == expected
     in_url = f"{URL}?sslmode=verify-full&sslrootcert=/ca.pem"
-    assert settings.database_url({"JETSCALE_DATABASE_URL": in_url}).query == expected
-    assert settings.database_url(PARTS).query == {}
+    assert settings.database_settings({"JETSCALE_DATABASE_URL": in_url}).query == expected
+    assert settings.database_settings(PARTS).query == {}
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_tls_of_the_database_by_parts_or_in_the_url():
 )
 def test_tls_that_would_check_nothing_is_refused(env, message):
     with pytest.raises(SettingsError, match=message):
-        settings.database_url({**PARTS, **env})
+        settings.database_settings({**PARTS, **env})
 
 
 def test_redis_of_ones_own_has_a_prefix_of_its_own():

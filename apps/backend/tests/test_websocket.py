@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import socket
+import subprocess
+import sys
 
 import httpx
 import pytest
@@ -10,8 +13,8 @@ import uvicorn
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from jetscale_backend.app import create_websocket
 from jetscale_backend.settings import WebsocketSettings
+from jetscale_backend.websocket import create_websocket
 from tests.conftest import KEY, LOGIN
 
 
@@ -50,3 +53,12 @@ async def test_without_a_valid_token_the_handshake_is_refused(address, query):
         async with connect(f"ws://{address}/api/v1/ws{query}"):
             pass
     assert error.value.response.status_code == 403
+
+
+def test_a_component_imports_what_it_needs():
+    script = "import sys; from jetscale_backend.app import create_app; create_app(); print(*sys.modules)"
+    env = {"PATH": os.environ["PATH"], "JETSCALE_COMPONENT": "websocket", "JETSCALE_JWT_SECRET_KEY": KEY}
+    result = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert not {"sqlalchemy", "redis", "alembic", "botocore", "argon2"} & set(result.stdout.split())

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from jetscale_backend import settings
-from jetscale_backend.app import create_api
+from jetscale_backend.api import create_api
 from jetscale_backend.attachments import ATTACHMENT_MAX_BYTES
 from jetscale_backend.migrate import migrate
 from jetscale_backend.tokens import Tokens

@@ -4,17 +4,19 @@ import sys
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import URL
 
 from jetscale_backend import settings
 from jetscale_backend.database import Database
-from jetscale_backend.migrate import MigrationFailed, migrate
+from jetscale_backend.migrate import migrate
+from jetscale_backend.schema import MigrationFailed, is_up_to_date, newest_revision
 from jetscale_backend.settings import SettingsError
 from tests.managed.conftest import BACKEND, OTHER
 
 
 async def connection(env):
     """The error, or what encrypts the connection."""
-    database = Database(settings.database_url(env))
+    database = Database(settings.database_settings(env))
     try:
         await database.check()
         async with database.session() as session:
@@ -31,7 +33,16 @@ async def test_the_right_ca_is_accepted(database_env):
 
 
 async def test_a_url_with_sslmode_and_sslrootcert_does_the_same(database_env):
-    url = settings.database_url(database_env).render_as_string(hide_password=False)
+    parts = settings.database_settings(database_env)
+    url = URL.create(
+        settings.DRIVER,
+        username=parts.username,
+        password=parts.password,
+        host=parts.host,
+        port=parts.port,
+        database=parts.database,
+        query=parts.query,
+    ).render_as_string(hide_password=False)
     assert "sslmode=verify-full&sslrootcert=" in url
     assert await connection({"JETSCALE_DATABASE_URL": url}) == "TLSv1.3"
 
@@ -53,7 +64,7 @@ async def test_a_certificate_of_another_host_is_refused(database_env):
 
 async def test_without_tls_nobody_comes_in(database_env):
     env = {**database_env, "JETSCALE_DB_SSLMODE": "disable", "JETSCALE_DB_CA_FILE": ""}
-    database = Database(settings.database_url(env))
+    database = Database(settings.database_settings(env))
     with pytest.raises(Exception, match="no encryption"):
         await database.check()
     await database.close()
@@ -79,7 +90,7 @@ def run_migrate(env):
 def test_a_ca_file_that_is_none_ends_the_start_in_one_line(database_env, tmp_path):
     absent, empty = tmp_path / "absent.pem", tmp_path / "empty.pem"
     with pytest.raises(SettingsError, match="the CA file .*absent.pem cannot be used: No such file"):
-        Database(settings.database_url({**database_env, "JETSCALE_DB_CA_FILE": str(absent)}))
+        Database(settings.database_settings({**database_env, "JETSCALE_DB_CA_FILE": str(absent)}))
     empty.touch()
     result = run_migrate({**database_env, "JETSCALE_DB_CA_FILE": str(empty)})
     assert result.returncode == 1
@@ -88,13 +99,29 @@ def test_a_ca_file_that_is_none_ends_the_start_in_one_line(database_env, tmp_pat
 
 
 async def test_a_previews_role_can_migrate_twice(database_env):
-    result = run_migrate(database_env)
-    assert result.returncode == 0, result.stderr
+    admin = {"JETSCALE_DEFAULT_ADMIN_EMAIL": "Ada@example.test", "JETSCALE_DEFAULT_ADMIN_PASSWORD": "first"}
+    for said in ["the admin account was written", "schema and admin account are up to date"]:
+        result = run_migrate({**database_env, **admin})
+        assert (result.returncode, said in result.stderr) == (0, True), result.stderr
+    changed = {**database_env, **admin, "JETSCALE_DEFAULT_ADMIN_PASSWORD": "second"}
+    for up_to_date in [False, True]:
+        assert await is_up_to_date(settings.migrate_settings(changed)) is up_to_date
+        await migrate(settings.migrate_settings(changed))
+
+
+async def test_another_revision_is_not_up_to_date(database_env):
     await migrate(settings.migrate_settings(database_env))
+    database = Database(settings.database_settings(database_env))
+    for revision, up_to_date in [("0000", False), (newest_revision(), True)]:
+        async with database.session() as session:
+            await session.execute(text("UPDATE alembic_version SET version_num = :now"), {"now": revision})
+            await session.commit()
+        assert await is_up_to_date(settings.migrate_settings(database_env)) is up_to_date
+    await database.close()
 
 
 async def test_a_previews_role_cannot_enter_anothers_database(database_env):
-    database = Database(settings.database_url({**database_env, "JETSCALE_DB_NAME": OTHER}))
+    database = Database(settings.database_settings({**database_env, "JETSCALE_DB_NAME": OTHER}))
     with pytest.raises(Exception, match=f'permission denied for database "{OTHER}"'):
         await database.check()
     await database.close()
