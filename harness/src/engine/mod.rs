@@ -179,6 +179,20 @@ impl Engine {
         self.inspect(&["image", "inspect", reference]).await
     }
 
+    /// What the engine says of images, by one question, in the order given; `None` unless it holds all of them.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when the engine does not answer.
+    pub async fn all_images(&self, references: &[&str]) -> Result<Option<Vec<Image>>> {
+        match self.docker()?.args(["image", "inspect"]).args(references.iter().copied()).run().await {
+            Ok(output) => {
+                serde_json::from_str(&output.stdout).map(Some).map_err(Error::malformed("read docker image inspect"))
+            }
+            Err(Error::Command(failure)) if owned::is_absence(&failure.tail) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Makes sure that the engine holds an image (`repository@digest`), pulled by this account if it does not.
     ///
     /// # Errors
