@@ -67,6 +67,8 @@ pub const CHARTS: &str = "charts";
 pub const UMBRELLA: &str = "app";
 /// Values file of stages local and ci, in the umbrella's folder.
 pub const VALUES_E2E: &str = "values.local.e2e.yaml";
+/// The value with which the database's data is gone with its pod.
+pub const DATABASE_IN_ITS_POD: &str = "postgres.persistence.enabled=false";
 /// Stage dev's values.
 pub const DEV: ValuesFile = ValuesFile { name: "dev", file: "values.local.dev.yaml", set: &[], dev: true };
 /// The values of stages local and ci.

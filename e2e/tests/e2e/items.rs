@@ -4,7 +4,7 @@ use harness::descriptor::{API, POSTGRES};
 use harness::expect_eq;
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::services::{self, ITEMS, Item};
-use harness::stack::{OwnStack, Stack};
+use harness::stack::{DurableStack, OwnStack, Stack};
 use serde_json::{Value, json};
 
 pub fn scenarios() -> Vec<Scenarios> {
@@ -104,7 +104,7 @@ async fn outlive_a_backend_restart(stack: OwnStack) -> ScenarioResult {
 }
 
 /// The data is on a volume, and the backend's connections come back by themselves.
-async fn outlive_a_postgres_restart(stack: OwnStack) -> ScenarioResult {
+async fn outlive_a_postgres_restart(stack: DurableStack) -> ScenarioResult {
     let user = stack.user().await?;
     let item = user.create_item("kept").await?;
     stack.restart(&POSTGRES).await?;

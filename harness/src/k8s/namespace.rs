@@ -75,7 +75,7 @@ async fn applied(
     call(&format!("create the namespace {name}"), api.patch(name, &params, &Patch::Apply(&wanted))).await
 }
 
-/// Waits until a namespace that is being deleted is gone.
+/// Waits until a namespace that is being deleted is gone; absent is fine.
 ///
 /// # Errors
 /// [`Error::Deadline`] after `limit`, which names what holds it.
@@ -111,14 +111,23 @@ pub async fn delete_exactly(client: &Client, found: &Namespace, limit: Duration)
 
 /// Deletes a namespace with all that is in it, and waits until it is gone; absent is fine.
 ///
-/// Its pods are killed: what is thrown away need not finish what it does, and a grace period of each
-/// would be waited out (measured: 17 s for a release of five, against 5 s).
-///
 /// On cancel the deletion goes on in the cluster.
 ///
 /// # Errors
-/// The API's error, or [`Error::Deadline`] after `limit`, which names what holds it.
+/// As [`begin_deletion`]; [`Error::Deadline`] after `limit`, which names what holds it.
 pub async fn delete(client: &Client, name: &str, limit: Duration) -> Result<()> {
+    begin_deletion(client, name).await?;
+    gone_by(client, name, limit).await
+}
+
+/// Asks for the deletion of a namespace with all that is in it, and kills its pods; absent is fine.
+///
+/// What is thrown away need not finish what it does, and a grace period of each pod would be waited out (measured: 17 s
+/// for a release of five, against 5 s).
+///
+/// # Errors
+/// The API's error.
+pub async fn begin_deletion(client: &Client, name: &str) -> Result<()> {
     let api: Api<Namespace> = Api::all(client.clone());
     let what = format!("delete the namespace {name}");
     match call(&what, api.delete(name, &DeleteParams::default())).await {
@@ -132,10 +141,9 @@ pub async fn delete(client: &Client, name: &str, limit: Duration) -> Result<()> 
     let at_once = DeleteParams::default().grace_period(0);
     let what = format!("kill the pods of the namespace {name}");
     match call(&what, pods.delete_collection(&at_once, &ListParams::default())).await {
-        Err(error) if !has_code(&error, 404) => return Err(error),
-        _ => {}
+        Err(error) if !has_code(&error, 404) => Err(error),
+        _ => Ok(()),
     }
-    gone(api, name, &format!("the end of the namespace {name}"), limit, holds).await
 }
 
 /// The namespaces that match a label selector, terminating ones too.

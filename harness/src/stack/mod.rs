@@ -12,6 +12,6 @@ pub use account::Account;
 pub use charts::Charts;
 pub use dev::{Dev, Saved};
 pub use images::Images;
-pub use own::OwnStack;
+pub use own::{DurableStack, OwnStack};
 pub use shared::Stack;
 pub use site::Site;

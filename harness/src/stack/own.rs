@@ -10,7 +10,7 @@ use super::shared::Stack;
 use crate::artifacts::{self, Credentials};
 use crate::descriptor::Component;
 use crate::error::Result;
-use crate::fixture::{Fixtures, Own};
+use crate::fixture::{Database, Fixtures, Own};
 use crate::k8s;
 use crate::k8s::State;
 use crate::k8s::snapshot::Watched;
@@ -23,7 +23,7 @@ use crate::settings::Login;
 /// How long a pod may go on being asked after it is not ready: three readiness probes, each with its time limit.
 const LEFT_OUT: Duration = Duration::from_secs(40);
 
-/// A release of the scenario's own: it may restart, break and upgrade what it likes.
+/// A release of the scenario's own: it may restart, break and upgrade what it likes. Its database is gone with its pod.
 #[derive(Debug)]
 pub struct OwnStack {
     stack: Stack,
@@ -135,18 +135,43 @@ impl Argument for OwnStack {
     const NEEDS: Needs = Needs::OwnStack;
 
     async fn make(fixtures: Arc<Fixtures>, scenario: &str) -> Result<Made<Self>> {
-        let own = Arc::new(fixtures.own().await?);
-        let stack = Stack::of(fixtures, &own.cluster, &own.plan, scenario).await;
-        let care = Box::new(OwnCare(Arc::clone(&own)));
-        match stack {
-            Ok(stack) => Ok(Made { argument: Self { stack, own }, aftercare: care }),
-            Err(error) => {
-                drop(own);
-                if let Err(second) = care.remove().await {
-                    tracing::warn!("{}", second.report());
-                }
-                Err(error)
+        make(fixtures, scenario, Database::InItsPod).await
+    }
+}
+
+/// An [`OwnStack`] whose database has its data on a volume: for scenarios that replace its pod.
+#[derive(Debug)]
+pub struct DurableStack(OwnStack);
+
+impl Deref for DurableStack {
+    type Target = OwnStack;
+
+    fn deref(&self) -> &OwnStack {
+        &self.0
+    }
+}
+
+impl Argument for DurableStack {
+    const NEEDS: Needs = Needs::OwnStack;
+
+    async fn make(fixtures: Arc<Fixtures>, scenario: &str) -> Result<Made<Self>> {
+        let Made { argument, aftercare } = make(fixtures, scenario, Database::OnAVolume).await?;
+        Ok(Made { argument: Self(argument), aftercare })
+    }
+}
+
+async fn make(fixtures: Arc<Fixtures>, scenario: &str, database: Database) -> Result<Made<OwnStack>> {
+    let own = Arc::new(fixtures.own(database).await?);
+    let stack = Stack::of(fixtures, &own.cluster, &own.plan, scenario).await;
+    let care = Box::new(OwnCare(Arc::clone(&own)));
+    match stack {
+        Ok(stack) => Ok(Made { argument: OwnStack { stack, own }, aftercare: care }),
+        Err(error) => {
+            drop(own);
+            if let Err(second) = care.remove().await {
+                tracing::warn!("{}", second.report());
             }
+            Err(error)
         }
     }
 }
