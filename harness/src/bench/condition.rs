@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Patch, PatchParams};
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use super::ground::{Ground, Warm, kept};
@@ -22,7 +22,7 @@ use crate::tell;
 use crate::tools::ChildKind;
 
 const NAMESPACE: &str = "bench-condition";
-const NAME: &str = "condition";
+pub(super) const NAME: &str = "condition";
 const ANNOTATION: &str = "jetscale.ai/bench";
 /// How long one wait may take.
 const WAIT: Duration = Duration::from_secs(60);
@@ -47,20 +47,14 @@ pub(super) async fn measure(ground: &Ground<'_>, rounds: usize) -> Result<Vec<Ro
     let warm = ground.warm().await?;
     let client = &warm.cluster.client;
     k8s::namespace::create(client, NAMESPACE, BTreeMap::new(), BTreeMap::new()).await?;
-    let labels = json!({"app": NAME});
-    let container = json!({"name": "none", "image": "none"});
-    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [container]}});
-    let spec = json!({"replicas": 0, "selector": {"matchLabels": labels}, "template": template});
-    let metadata = json!({"name": NAME, "namespace": NAMESPACE});
-    k8s::apply(client, &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}))
-        .await?;
+    make(client, NAMESPACE, NAME).await?;
     let api: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
     let lanes = [
         Lane::new("ours", "`harness::k8s::wait::object`: a watch of the one object", || by_object(&api)),
         Lane::new(
             "ours, whole namespace",
             "`harness::k8s::wait`: watches of every kind in the namespace, as a release is waited for",
-            || by_snapshot(warm, &api),
+            || by_snapshot(client, NAMESPACE, &api),
         ),
         Lane::new(
             "e2e-framework, 50 ms",
@@ -86,6 +80,17 @@ pub(super) async fn measure(ground: &Ground<'_>, rounds: usize) -> Result<Vec<Ro
     ]
     .map(|lane| Lane { measures: MILLISECONDS, ..lane });
     interleaved(rounds, &lanes).await
+}
+
+/// A Deployment without pods: paused, so that nothing is made of it.
+pub(super) async fn make(client: &Client, namespace: &str, name: &str) -> Result<()> {
+    let labels = json!({"app": name});
+    let container = json!({"name": "none", "image": "none"});
+    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [container]}});
+    let spec = json!({"replicas": 0, "paused": true, "selector": {"matchLabels": labels}, "template": template});
+    let metadata = json!({"name": name, "namespace": namespace});
+    k8s::apply(client, &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}))
+        .await
 }
 
 /// A value that was never there before.
@@ -129,11 +134,12 @@ async fn by_object(api: &Api<Deployment>) -> Result<Turn> {
     turn(from, to)
 }
 
-async fn by_snapshot(warm: &Warm, api: &Api<Deployment>) -> Result<Turn> {
+/// One wait by watches of every kind in the namespace.
+pub(super) async fn by_snapshot(client: &Client, namespace: &str, api: &Api<Deployment>) -> Result<Turn> {
     let value = value();
     let judge = |seen: &k8s::Snapshot| state(seen.deployment(NAME), &value);
     let waiting = async {
-        k8s::wait(&warm.cluster.client, NAMESPACE, "the condition", WAIT, judge).await?;
+        k8s::wait(client, namespace, "the condition", WAIT, judge).await?;
         Ok(Instant::now())
     };
     let (from, to) = tokio::try_join!(write(api, &value, Duration::from_millis(200)), waiting)?;

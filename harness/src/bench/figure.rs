@@ -4,7 +4,7 @@ use super::ground::{Ground, Runner};
 use super::peer::{self, Peer};
 use super::report::{Report, Row};
 use super::verdict::{self, Edit, Task};
-use super::{condition, load, red, suite};
+use super::{condition, growth, load, red, suite};
 use crate::error::Result;
 use crate::services::DOCS;
 use crate::tools::Tool;
@@ -37,13 +37,12 @@ enum Kind {
     Load(Task),
     OwnRelease,
     Suite,
+    Growth,
 }
-
-const BACKEND: &str = "apps/backend/jetscale_backend/app.py";
 
 const BACKEND_EDIT: Task = Task {
     edit: Some(Edit {
-        file: BACKEND,
+        file: "apps/backend/jetscale_backend/application.py",
         from: "title=\"JetScale backend\"",
         to: "title=\"JetScale backend {number}\"",
         shows: true,
@@ -78,7 +77,12 @@ const VALUES_EDIT: Task = Task {
     ..BACKEND_EDIT
 };
 const BROKEN_IMPORT: Task = Task {
-    edit: Some(Edit { file: BACKEND, from: "import sys\n", to: "import sys\nimport absent_{number}\n", shows: false }),
+    edit: Some(Edit {
+        file: "apps/backend/jetscale_backend/app.py",
+        from: "import sys\n",
+        to: "import sys\nimport absent_{number}\n",
+        shows: false,
+    }),
     peers: &[peer::SKAFFOLD],
     ..BACKEND_EDIT
 };
@@ -145,6 +149,12 @@ pub const FIGURES: &[Figure] = &[
         rounds: SUITE,
         kind: Kind::Suite,
     },
+    Figure {
+        name: "growth",
+        title: "With more scenarios, and more objects beside the one that is awaited",
+        rounds: SHORT,
+        kind: Kind::Growth,
+    },
 ];
 
 impl Figure {
@@ -172,6 +182,7 @@ impl Figure {
             Kind::Load(task) => load::measure(ground, task, rounds).await,
             Kind::OwnRelease => suite::own_release(ground, rounds).await,
             Kind::Suite => suite::whole(ground, rounds).await,
+            Kind::Growth => growth::measure(ground, rounds).await,
         }
     }
 

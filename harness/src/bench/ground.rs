@@ -244,6 +244,18 @@ impl<'a> Ground<'a> {
         }
     }
 
+    /// Runs bench/growth with these variables, and returns what it prints.
+    ///
+    /// # Errors
+    /// [`Error::Command`] unless all passed.
+    pub async fn growth(&self, variables: &[(&str, &str)]) -> Result<String> {
+        let runs = self.scratch(&format!("runs/{}", self.number()))?;
+        let run = ["run", "--quiet", "--package", "e2e", "--features", "growth", "--example", "growth"];
+        let command = settled(self.cargo(&self.copy).args(run), &runs)
+            .envs(variables.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        Ok(command.limit(SUITE).run().await?.stdout)
+    }
+
     /// Removes the copy's cluster, its registry and what that holds; the images that were built stay with the engine.
     ///
     /// # Errors

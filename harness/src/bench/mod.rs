@@ -8,6 +8,7 @@
 mod condition;
 pub mod figure;
 mod ground;
+mod growth;
 mod load;
 mod machine;
 pub mod page;

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::shared::Stack;
@@ -163,7 +164,7 @@ impl Argument for DurableStack {
 async fn make(fixtures: Arc<Fixtures>, scenario: &str, database: Database) -> Result<Made<OwnStack>> {
     let own = Arc::new(fixtures.own(database).await?);
     let stack = Stack::of(fixtures, &own.cluster, &own.plan, scenario).await;
-    let care = Box::new(OwnCare(Arc::clone(&own)));
+    let care = Box::new(OwnCare { own: Arc::clone(&own), failed: AtomicBool::new(false) });
     match stack {
         Ok(stack) => Ok(Made { argument: OwnStack { stack, own }, aftercare: care }),
         Err(error) => {
@@ -176,15 +177,30 @@ async fn make(fixtures: Arc<Fixtures>, scenario: &str, database: Database) -> Re
     }
 }
 
-/// Evidence of a release of a scenario's own, and its end.
-struct OwnCare(Arc<Own>);
+/// Evidence of a release of a scenario's own, and its end, or the scenario that takes it over.
+struct OwnCare {
+    own: Arc<Own>,
+    failed: AtomicBool,
+}
 
 impl Aftercare for OwnCare {
     fn diagnose(&self) -> Pin<Box<dyn Future<Output = Option<String>> + Send + '_>> {
-        Box::pin(async { Some(k8s::diagnose(&self.0.cluster.client, &self.0.plan.namespace).await) })
+        self.failed.store(true, Ordering::Relaxed);
+        Box::pin(async { Some(k8s::diagnose(&self.own.cluster.client, &self.own.plan.namespace).await) })
     }
 
     fn remove(self: Box<Self>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
-        Box::pin(async move { self.0.remove().await })
+        Box::pin(async move {
+            let own = match Arc::try_unwrap(self.own) {
+                // After a failure nobody knows what it is like.
+                Ok(own) if !self.failed.into_inner() => match own.hand_over().await {
+                    Ok(()) => return Ok(()),
+                    Err(own) => *own,
+                },
+                Ok(own) => own,
+                Err(shared) => return shared.remove().await,
+            };
+            own.remove().await
+        })
     }
 }

@@ -1,0 +1,114 @@
+//! What more scenarios, and more objects in the namespace that is waited in, cost: in time, and in memory of the harness.
+//!
+//! The suite is bench/growth: light scenarios, each one request; and one wait that sees all objects of a namespace.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use futures::stream::{StreamExt, TryStreamExt, iter};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
+
+use super::condition;
+use super::ground::{Ground, Warm};
+use super::report::{Row, Unit};
+use super::rounds::{Lane, Turn, interleaved};
+use crate::error::{Error, Result};
+use crate::k8s;
+
+const COUNTS: [usize; 3] = [10, 100, 1000];
+/// How many objects are made at once.
+const AT_ONCE: usize = 16;
+
+const SCENARIOS: &[(&str, Unit)] = &[("", Unit::Seconds), ("memory", Unit::Mebibytes)];
+const OBJECTS: &[(&str, Unit)] = &[("", Unit::Milliseconds), ("memory", Unit::Mebibytes)];
+
+/// Lets sizes take turns.
+///
+/// # Errors
+/// The first run that was not green, or wait that did not end.
+pub(super) async fn measure(ground: &Ground<'_>, rounds: usize) -> Result<Vec<Row>> {
+    let warm = ground.warm().await?;
+    for count in COUNTS {
+        objects(warm, count).await?;
+    }
+    // Compiled before anything is timed.
+    suite(ground, 1, "none=0").await?;
+    let of_scenarios = COUNTS.map(|count| Lane {
+        measures: SCENARIOS,
+        ..Lane::new(
+            format!("{count} scenarios"),
+            format!("a suite of {count} scenarios of one request each (bench/growth), cluster kept"),
+            move || scenarios(ground, count),
+        )
+    });
+    let of_objects = COUNTS.map(|count| Lane {
+        measures: OBJECTS,
+        ..Lane::new(
+            format!("{count} objects"),
+            format!(
+                "`harness::k8s::wait` in a namespace of {count} Deployments: from a condition being written to going on"
+            ),
+            move || beside(ground, warm, count),
+        )
+    });
+    interleaved(rounds, &of_scenarios.into_iter().chain(of_objects).collect::<Vec<_>>()).await
+}
+
+fn namespace(count: usize) -> String {
+    format!("bench-growth-{count}")
+}
+
+/// A namespace of so many Deployments without pods: paused, so that the cluster makes nothing of them.
+async fn objects(warm: &Warm, count: usize) -> Result<()> {
+    let (client, namespace) = (&warm.cluster.client, namespace(count));
+    k8s::namespace::create(client, &namespace, BTreeMap::new(), BTreeMap::new()).await?;
+    condition::make(client, &namespace, condition::NAME).await?;
+    let names = (1..count).map(|number| format!("{}-{number}", condition::NAME));
+    let making = names.map(|name| {
+        let namespace = namespace.clone();
+        async move { condition::make(client, &namespace, &name).await }
+    });
+    iter(making).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await.map(drop)
+}
+
+async fn scenarios(ground: &Ground<'_>, count: usize) -> Result<Turn> {
+    let started = Instant::now();
+    let peak = suite(ground, count, "none=0").await?;
+    Ok(Turn { values: vec![started.elapsed().as_secs_f64(), peak], was_old: None })
+}
+
+async fn beside(ground: &Ground<'_>, warm: &Warm, count: usize) -> Result<Turn> {
+    let namespace = namespace(count);
+    let api: Api<Deployment> = Api::namespaced(warm.cluster.client.clone(), &namespace);
+    let waited = condition::by_snapshot(&warm.cluster.client, &namespace, &api).await?.values[0];
+    let peak = suite(ground, 0, &format!("{namespace}={count}")).await?;
+    Ok(Turn { values: vec![waited, peak], was_old: None })
+}
+
+/// Runs bench/growth, and returns how much memory it took at most, in MiB.
+async fn suite(ground: &Ground<'_>, count: usize, watched: &str) -> Result<f64> {
+    let said = ground.growth(&[("GROWTH", &count.to_string()), ("GROWTH_WATCHED", watched)]).await?;
+    peak(&said)
+}
+
+fn peak(said: &str) -> Result<f64> {
+    let kib = said.lines().find_map(|line| line.strip_prefix("peak ")?.trim().parse::<u32>().ok());
+    kib.map(|kib| f64::from(kib) / 1024.0)
+        .ok_or_else(|| Error::refused("this system does not say how much memory a process took", "measure on Linux"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::peak;
+
+    #[rstest]
+    #[case::said("test a ... ok\npeak 51200\n", Some(50.0))]
+    #[case::not_said("test a ... ok\n", None)]
+    #[case::no_number("peak much\n", None)]
+    fn the_peak_is_said_in_kib(#[case] said: &str, #[case] expected: Option<f64>) {
+        assert_eq!(peak(said).ok(), expected);
+    }
+}
