@@ -80,15 +80,17 @@ impl Engine {
     /// [`Error::Deadline`] with the end of the engine's log when it does not answer 60 s after its start (macOS: 300 s).
     pub async fn ensure(tools: &Tools, settings: &Settings, state: &Path) -> Result<Self> {
         let engine = Self { tools: tools.clone() };
-        if let Err(absence) = absence::look(&engine, &settings.docker_host).await {
+        let (looked, data) = tokio::join!(absence::look(&engine, &settings.docker_host), engine.data_root(settings));
+        if let Err(absence) = &looked {
             let host = Host::look(settings);
             // What is refused needs no lock.
-            absence::decide(&absence, &host, settings.may_set_up())?;
+            absence::decide(absence, &host, settings.may_set_up())?;
             engine.set_up(settings, &Place::system(host.root, &settings.state_root)).await?;
         }
         check_room(state, "set XDG_STATE_HOME to a larger disk")?;
         check_room(&settings.cache_root, "set XDG_CACHE_HOME to a larger disk")?;
-        if let Some(data) = engine.data_root(settings).await {
+        let data = if looked.is_ok() { data } else { engine.data_root(settings).await };
+        if let Some(data) = data {
             check_room(&data, "move the engine's data-root to a larger disk")?;
         }
         Ok(engine)

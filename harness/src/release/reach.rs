@@ -97,25 +97,23 @@ pub(super) async fn reached(cluster: &Cluster, plan: &Plan, limit: Duration) -> 
     let seen = seen?;
     let (_router, reader) = router(cluster, plan).await?;
     let former = verdict::former_pods(&seen, release);
-    for component in plan.components() {
+    let reader = &reader;
+    let asking = plan.components().filter_map(|component| {
         let is_of = |pod: &Pod| pod.labels().get(descriptor::COMPONENT_LABEL).is_some_and(|it| it == component.label);
-        if !former.iter().any(|pod| is_of(pod)) {
-            continue;
-        }
         let names = |is_former: bool| -> BTreeSet<String> {
             let known = |pod: &Pod| former.iter().any(|old| old.metadata.uid == pod.metadata.uid) == is_former;
             let pods = seen.pods.iter().filter(|pod| is_of(pod) && known(pod));
             pods.map(|pod| host_name(&pod.name_any()).to_owned()).collect()
         };
-        if !answers_as(&reader, component, &names(false), &names(true)).await {
-            tracing::debug!(
-                "{} does not say which pod answers: waiting until its former pods are gone",
-                component.suffix
-            );
-            return converged(cluster, plan, end.saturating_duration_since(Instant::now())).await;
-        }
-    }
-    Ok(())
+        let (new, old) = (names(false), names(true));
+        former
+            .iter()
+            .any(|pod| is_of(pod))
+            .then_some(async move { (component, answers_as(reader, component, &new, &old).await) })
+    });
+    let Some((unsure, _)) = join_all(asking).await.into_iter().find(|(_, is_sure)| !is_sure) else { return Ok(()) };
+    tracing::debug!("{} does not say which pod answers: waiting until its former pods are gone", unsure.suffix);
+    converged(cluster, plan, end.saturating_duration_since(Instant::now())).await
 }
 
 /// Whether it is sure that no former pod of a component answers any more; false where its answers cannot tell.
