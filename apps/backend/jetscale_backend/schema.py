@@ -64,7 +64,7 @@ async def _is_up_to_date(connection: asyncpg.Connection, settings: MigrateSettin
 
 
 def newest_revision() -> str | None:
-    """A file of a migration begins with its revision, four digits, and revisions count up; None where one does not."""
+    """A migration's file begins with its revision, four digits that count up; None where one does not."""
     names = [path.name for path in MIGRATIONS.glob("versions/*.py")]
     counted = [name[:4] for name in names if re.match(r"[0-9]{4}_", name)]
     return max(counted) if names and len(counted) == len(names) else None
