@@ -27,9 +27,8 @@ class MigrationFailed(Exception):
 async def is_up_to_date(settings: MigrateSettings) -> bool:
     """Whether there is nothing to do. What goes wrong is a no: the upgrade meets it too and says it."""
     if set(settings.database.query) - set(tls.DATABASE_OPTIONS):
-        return (
-            False  # Options of another driver's spelling: whom they reach, and how, the upgrade's own knows.
-        )
+        # Whom those reach, and by what TLS, the upgrade's driver knows.
+        return False
     tls_args = tls.database(settings.database)
     try:
         async with asyncio.timeout(TIMEOUT_SECS):
