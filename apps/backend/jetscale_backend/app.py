@@ -27,6 +27,9 @@ def create_app() -> FastAPI:
         from jetscale_backend.api import create_api
 
         return create_api(api_settings(env))
+    except TypeError as error:
+        # uvicorn takes one for a factory that cannot be called, and says neither file nor line.
+        raise RuntimeError(f"TypeError: {error}") from error
     except SettingsError as error:
         # One line, and no traceback above it to search through.
         sys.exit(f"jetscale-backend: {error}")

@@ -27,7 +27,8 @@ def main() -> None:
 
 async def migrate(settings: MigrateSettings) -> None:
     if await is_up_to_date(settings):
-        log.info("schema and admin account are up to date")
+        account = "the admin account is, too" if settings.admin else "no default admin account is configured"
+        log.info("the schema is up to date; %s", account)
         return
     # Imported here: it takes a second, and mostly there is nothing to do.
     from jetscale_backend.upgrade import upgrade

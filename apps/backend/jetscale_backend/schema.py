@@ -7,6 +7,7 @@ to import.
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 import asyncpg
@@ -25,6 +26,9 @@ class MigrationFailed(Exception):
 
 async def is_up_to_date(settings: MigrateSettings) -> bool:
     """Whether there is nothing to do. What goes wrong is a no: the upgrade meets it too and says it."""
+    if set(settings.database.query) - set(tls.DATABASE_OPTIONS):
+        # Whom those reach, and by what TLS, the upgrade's driver knows.
+        return False
     tls_args = tls.database(settings.database)
     try:
         async with asyncio.timeout(TIMEOUT_SECS):
@@ -39,14 +43,16 @@ async def is_up_to_date(settings: MigrateSettings) -> bool:
             try:
                 return await _is_up_to_date(connection, settings)
             finally:
-                await connection.close()
+                # Bounded by itself: a time limit that has struck strikes no second time.
+                await connection.close(timeout=1)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
         return False
 
 
 async def _is_up_to_date(connection: asyncpg.Connection, settings: MigrateSettings) -> bool:
     revisions = await connection.fetch("SELECT version_num FROM alembic_version")
-    if [row["version_num"] for row in revisions] != [newest_revision()]:
+    newest = newest_revision()
+    if newest is None or [row["version_num"] for row in revisions] != [newest]:
         return False
     if settings.admin is None:
         return True
@@ -56,6 +62,8 @@ async def _is_up_to_date(connection: asyncpg.Connection, settings: MigrateSettin
     return stored is not None and is_current(stored, settings.admin.password)
 
 
-def newest_revision() -> str:
-    """A file of a migration begins with its revision, and revisions count up (a test holds alembic to it)."""
-    return max(path.name.split("_")[0] for path in MIGRATIONS.glob("versions/[0-9]*.py"))
+def newest_revision() -> str | None:
+    """A migration's file begins with its revision, four digits that count up; None where one does not."""
+    names = [path.name for path in MIGRATIONS.glob("versions/*.py")]
+    counted = [name[:4] for name in names if re.match(r"[0-9]{4}_", name)]
+    return max(counted) if names and len(counted) == len(names) else None

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from jetscale_backend.api import assemble_api
 from jetscale_backend.auth import Authenticator
+from jetscale_backend.cache import FAILURES_LIMIT
 from jetscale_backend.database import Item
 from jetscale_backend.passwords import PasswordVerifier, hash_password
 from jetscale_backend.settings import Version
@@ -33,7 +34,7 @@ class FakeAccounts:
 class FakeFailures:
     def __init__(self) -> None:
         self.recorded: list[str] = []
-        self.limit = 50
+        self.limit = FAILURES_LIMIT
 
     async def exceeded(self, login: str) -> bool:
         return self.recorded.count(login) >= self.limit

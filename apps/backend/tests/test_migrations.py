@@ -5,6 +5,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 
+from jetscale_backend import schema
 from jetscale_backend.database import Base
 from jetscale_backend.migrate import migrate
 from jetscale_backend.schema import MigrationFailed, newest_revision
@@ -24,6 +25,15 @@ def test_there_is_one_line_of_revisions():
 
 def test_the_newest_revision_is_found_without_alembic():
     assert [newest_revision()] == ScriptDirectory.from_config(alembic_config()).get_heads()
+
+
+def test_a_migration_whose_name_does_not_count_is_left_to_alembic(tmp_path, monkeypatch):
+    (tmp_path / "versions").mkdir()
+    (tmp_path / "versions/0001_first.py").touch()
+    monkeypatch.setattr(schema, "MIGRATIONS", tmp_path)
+    assert newest_revision() == "0001"
+    (tmp_path / "versions/a1b2c3d4e5f6_second.py").touch()
+    assert newest_revision() is None
 
 
 def test_the_migrations_make_every_table_and_column():

@@ -16,8 +16,6 @@ const SIGNALS: [&str; 3] = ["KILL", "TERM", "INT"];
 
 /// A scenario with a release of its own, which restarts pods of it.
 const OWN: &[&str] = &["items::outlive_a_backend_restart", "--exact"];
-/// One whose release is only looked at.
-const OWN_BRIEFLY: &[&str] = &["config::secrets_differ_between_releases", "--exact"];
 /// One whose release is rolled back.
 const BAD: &[&str] = &["rollout::a_bad_image_is_rolled_back", "--exact"];
 /// One with a registry of its own.
@@ -108,7 +106,7 @@ const MOMENTS: &[Moment] = &[
     ("waiting::for_another_run", Waiting, Said(turns::WAITS)),
     ("waiting::while_another_run_waits", WaitedFor, Said(turns::WAITS)),
     ("running::the_first_verdict_was_given", After(Edit::Nothing, ITEMS), Run(&["verdict", "passed"])),
-    ("running::a_release_of_its_own_is_there", After(Edit::Nothing, OWN_BRIEFLY), Run(&["jetscale-own-", "converged"])),
+    ("running::a_release_of_its_own_is_there", After(Edit::Nothing, OWN), Run(&["jetscale-own-", "converged"])),
     ("running::a_container_of_its_own_starts", After(Edit::Nothing, CONTAINER), OwnContainer),
     ("running::a_registry_of_its_own_starts", After(Edit::Nothing, PULLS), OwnContainer),
     ("running::tilt_serves_its_page", Dev, Said(TILT)),

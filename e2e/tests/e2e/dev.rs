@@ -69,7 +69,7 @@ const BACKEND_EDIT: Edit = Edit {
     what: "backend: from save to served",
     component: API,
     resource: "backend",
-    file: "backend/jetscale_backend/app.py",
+    file: "backend/jetscale_backend/application.py",
     text: "JetScale backend",
     base: BACKEND,
     path: OPENAPI,
@@ -128,7 +128,7 @@ type Rebuild = (&'static str, &'static str, &'static str, Component, &'static st
 /// Tilt's API has the error, the pod stays, and a good edit needs nothing else.
 async fn a_syntax_error_is_shown_and_the_next_edit_heals_it(dev: Dev) -> ScenarioResult {
     let (pods, file) = (dev.pods(&API).await?, BACKEND_EDIT.file);
-    let bad = dev.edit(file, "def create_app()", "def broken(:\n\ndef create_app()")?;
+    let bad = dev.edit(file, "def application(", "def broken(:\n\ndef application(")?;
     let shown = dev.updated("backend", bad, Duration::from_secs(30)).await?;
     expect!(matches!(&shown, Update::Failed(why) if why.contains("compileall")), "Tilt says {shown:?}")?;
     let good = dev.edit(file, "def broken(:\n\n", "# mended\n")?;

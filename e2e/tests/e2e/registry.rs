@@ -7,7 +7,7 @@ use harness::descriptor::PULL_SECRET;
 use harness::k8s::pod;
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::settings::Login;
-use harness::stack::{Images, OwnStack};
+use harness::stack::{DurableStack, Images};
 use harness::{Error, expect, expect_eq};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
@@ -144,7 +144,7 @@ fn refused<T>(outcome: harness::Result<T>, says: &str) -> ScenarioResult {
 
 /// Every image is pulled from a registry that wants credentials, and every ServiceAccount of the release has them: here
 /// those that `docker login` keeps.
-async fn good_credentials_pull_every_image(stack: OwnStack) -> ScenarioResult {
+async fn good_credentials_pull_every_image(stack: DurableStack) -> ScenarioResult {
     let (plan, login) = stack.private_plan().await?;
     let home = tempfile::tempdir().map_err(Error::io("make a folder for the engine's client's configuration"))?;
     stack.upgrade_as(&plan, &stack.docker_login(&login, home.path()).await?).await?;
@@ -166,7 +166,7 @@ async fn good_credentials_pull_every_image(stack: OwnStack) -> ScenarioResult {
 }
 
 /// A password that was changed after the set was checked: the wait ends within seconds, and says why.
-async fn a_wrong_pull_secret_fails_the_deploy_with_its_cause(stack: OwnStack) -> ScenarioResult {
+async fn a_wrong_pull_secret_fails_the_deploy_with_its_cause(stack: DurableStack) -> ScenarioResult {
     let (plan, login) = stack.private_plan().await?;
     let wrong = Login { password: "wrong".to_owned(), ..login.clone() };
     let started = Instant::now();

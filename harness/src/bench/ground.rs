@@ -227,14 +227,20 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// Has scenarios judged by `cargo test`, all of them without names.
+    /// Has scenarios judged: those named by nextest, which takes several names; without any all of them, by `cargo test`.
     ///
     /// # Errors
     /// [`Error::Command`] unless all passed, or were ignored; [`Error::Refused`] when not as many ran as were named.
     pub async fn all_pass(&self, scenarios: &[&str]) -> Result<()> {
         let runs = self.scratch(&format!("runs/{}", self.number()))?;
-        let names = scenarios.iter().copied().chain((!scenarios.is_empty()).then_some("--exact"));
-        let command = self.cargo(&self.copy).args(["test", "--package", "e2e", "--test", "e2e", "--"]).args(names);
+        let cargo = self.cargo(&self.copy);
+        let command = match scenarios {
+            [] => cargo.args(["test", "--package", "e2e", "--test", "e2e"]),
+            names => {
+                let named = names.iter().map(|name| format!("test(={name})")).collect::<Vec<_>>().join(" | ");
+                cargo.args(["nextest", "run", "--package", "e2e", "--filterset"]).arg(named)
+            }
+        };
         settled(command, &runs).limit(SUITE).run().await?;
         let outcome = Outcome::read(&evidence::latest(&runs)?)?;
         let passed = |name: &&&str| matches!(outcome.scenario(name), Some((Verdict::Passed, ..)));

@@ -39,7 +39,7 @@ pub(super) async fn cold(ground: &Ground<'_>, scenario: &'static str, rounds: us
 pub(super) async fn own_release(ground: &Ground<'_>, rounds: usize) -> Result<Vec<Row>> {
     ground.warm().await?;
     let lane = |name: &str, scenarios: &'static [&'static str]| {
-        let about = format!("`cargo test -p e2e -- {} --exact`, cluster kept", scenarios.join(" "));
+        let about = format!("`cargo nextest run -p e2e` of {}, cluster kept", scenarios.join(", "));
         Lane::new(name, about, move || timed(ground, scenarios))
     };
     interleaved(rounds, &[lane("ours, alone", &ISOLATED[..1]), lane("ours, three at a time", &ISOLATED)]).await

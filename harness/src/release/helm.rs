@@ -108,7 +108,7 @@ fn content(plan: &Plan) -> Result<Vec<String>> {
 pub(super) async fn upgrade(cluster: &Cluster, plan: &Plan, lock: Option<OwnedFd>) -> Result<()> {
     debug_assert_eq!(plan.deployer, Deployer::Helm);
     // The API's description of all its kinds is some MiB, which Helm reads to look for unknown fields: half a second of CPU.
-    let known = plan.proven.then_some("--disable-openapi-validation");
+    let known = (plan.proven.as_ref() == Some(&plan.charts.hash)).then_some("--disable-openapi-validation");
     on(cluster, plan)
         .await?
         .args(["upgrade", "--install", "--no-hooks", "--history-max", "5"])

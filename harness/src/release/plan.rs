@@ -36,9 +36,9 @@ pub struct Plan {
     pub charts: Staged,
     /// The images.
     pub artifacts: ArtifactSet,
-    /// Whether its charts are those of a release that is deployed, for whose every field the API was asked.
+    /// The content hash of charts that are deployed as the shared release, for whose every field the API was asked.
     #[serde(default)]
-    pub proven: bool,
+    pub proven: Option<String>,
     /// Which tool deploys it.
     pub deployer: Deployer,
     /// The Skaffold profile.
@@ -58,7 +58,7 @@ impl Plan {
             pull_request: None,
             charts,
             artifacts,
-            proven: false,
+            proven: None,
             deployer,
             profile: stage.name().to_owned(),
         }
@@ -85,7 +85,8 @@ impl Plan {
     /// The same content as another release in a namespace of its own, deployed by Helm.
     #[must_use]
     pub fn own(&self, namespace: &str) -> Self {
-        Self { namespace: namespace.to_owned(), deployer: Deployer::Helm, proven: true, ..self.clone() }
+        let proven = Some(self.charts.hash.clone());
+        Self { namespace: namespace.to_owned(), deployer: Deployer::Helm, proven, ..self.clone() }
     }
 
     /// The same with one more value.

@@ -186,7 +186,7 @@ struct OwnCare {
 impl Aftercare for OwnCare {
     fn diagnose(&self) -> Pin<Box<dyn Future<Output = Option<String>> + Send + '_>> {
         self.failed.store(true, Ordering::Relaxed);
-        Box::pin(async { Some(k8s::diagnose(&self.own.cluster.client, &self.own.plan.namespace).await) })
+        Box::pin(async { Some(self.own.diagnosis().await) })
     }
 
     fn remove(self: Box<Self>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
@@ -100,13 +101,21 @@ def test_a_ca_file_that_is_none_ends_the_start_in_one_line(database_env, tmp_pat
 
 async def test_a_previews_role_can_migrate_twice(database_env):
     admin = {"JETSCALE_DEFAULT_ADMIN_EMAIL": "Ada@example.test", "JETSCALE_DEFAULT_ADMIN_PASSWORD": "first"}
-    for said in ["the admin account was written", "schema and admin account are up to date"]:
+    for said in ["the admin account was written", "the schema is up to date; the admin account is, too"]:
         result = run_migrate({**database_env, **admin})
         assert (result.returncode, said in result.stderr) == (0, True), result.stderr
     changed = {**database_env, **admin, "JETSCALE_DEFAULT_ADMIN_PASSWORD": "second"}
     for up_to_date in [False, True]:
         assert await is_up_to_date(settings.migrate_settings(changed)) is up_to_date
         await migrate(settings.migrate_settings(changed))
+
+
+async def test_with_the_drivers_own_options_the_upgrade_looks(database_env):
+    await migrate(settings.migrate_settings(database_env))
+    asked = settings.migrate_settings(database_env)
+    assert await is_up_to_date(asked)
+    query = {**asked.database.query, "ssl": "verify-full"}
+    assert not await is_up_to_date(replace(asked, database=replace(asked.database, query=query)))
 
 
 async def test_another_revision_is_not_up_to_date(database_env):
