@@ -12,9 +12,11 @@ use crate::tools::Tools;
 use crate::{folders, release, tidy};
 
 /// What the cache holds, each made by us.
-const CACHES: [&str; 6] = ["base-images", release::STAGED, "go", "host-packages.lock", "target", "tools"];
+const CACHES: [&str; 8] =
+    ["base-images", "bench", release::STAGED, "go", "host-packages.lock", "target", "tools", "venvs"];
 /// What the state holds beside the clusters' folders, each made by us.
-const STATE: [&str; 8] = [
+const STATE: [&str; 9] = [
+    "bench",
     "setup",
     "preview",
     "mutants",
