@@ -104,7 +104,7 @@ def create_engine(
 ) -> AsyncEngine:
     """An engine connects on first use, so the service starts without its database."""
     return create_async_engine(
-        _url(settings),
+        url(settings).difference_update_query(tls.DATABASE_OPTIONS),
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=CONNECT_TIMEOUT_SECS,
@@ -118,9 +118,9 @@ def create_engine(
     )
 
 
-def _url(settings: DatabaseSettings) -> URL:
+def url(settings: DatabaseSettings) -> URL:
     # URL.create quotes each part: a password may hold "@" or "/".
-    url = URL.create(
+    return URL.create(
         DRIVER,
         username=settings.username,
         password=settings.password,
@@ -129,7 +129,6 @@ def _url(settings: DatabaseSettings) -> URL:
         database=settings.database,
         query=settings.query,
     )
-    return url.difference_update_query(tls.DATABASE_OPTIONS)
 
 
 class Database:

@@ -14,7 +14,7 @@ PARTS = {
 URL = "postgresql+asyncpg://ada:hidden@db:5433/app"
 
 
-def test_database_parts_make_settings_that_keeps_odd_passwords():
+def test_database_parts_keep_odd_passwords():
     database = settings.database_settings(PARTS)
     assert (database.host, database.port, database.database, database.username, database.password) == (
         "db",

@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.engine import URL
 
 from jetscale_backend import settings
-from jetscale_backend.database import Database
+from jetscale_backend.database import Database, url
 from jetscale_backend.migrate import migrate
 from jetscale_backend.schema import MigrationFailed, is_up_to_date, newest_revision
 from jetscale_backend.settings import SettingsError
@@ -34,18 +33,9 @@ async def test_the_right_ca_is_accepted(database_env):
 
 
 async def test_a_url_with_sslmode_and_sslrootcert_does_the_same(database_env):
-    parts = settings.database_settings(database_env)
-    url = URL.create(
-        settings.DRIVER,
-        username=parts.username,
-        password=parts.password,
-        host=parts.host,
-        port=parts.port,
-        database=parts.database,
-        query=parts.query,
-    ).render_as_string(hide_password=False)
-    assert "sslmode=verify-full&sslrootcert=" in url
-    assert await connection({"JETSCALE_DATABASE_URL": url}) == "TLSv1.3"
+    whole = url(settings.database_settings(database_env)).render_as_string(hide_password=False)
+    assert "sslmode=verify-full&sslrootcert=" in whole
+    assert await connection({"JETSCALE_DATABASE_URL": whole}) == "TLSv1.3"
 
 
 async def test_another_ca_is_refused(database_env, certificates):
