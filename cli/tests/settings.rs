@@ -17,6 +17,7 @@ const WRONG: &[(&str, &str)] = &[
     ("JETSCALE_DEPLOYER", "Helm"),
     ("JETSCALE_KEEP", "1"),
     ("JETSCALE_IDLE_TTL_SECS", "10s"),
+    ("JETSCALE_WINDOWS", "redy=120"),
     ("JETSCALE_ARTIFACTS", "set.json"),
     ("JETSCALE_REGISTRY_SERVER", "ghcr.io"),
     ("JETSCALE_ACCOUNT_LOGIN", "somebody"),

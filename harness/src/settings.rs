@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::k8s::window::{LONGEST_SECS, Window, Windows};
 use crate::secrets;
 use crate::services::Credentials;
 use crate::stage::Stage;
@@ -76,6 +77,9 @@ pub const RUN_DIR: &str = "JETSCALE_RUN_DIR";
 /// Where `cargo stack dev` wrote what the Tiltfile asks for: read by the Tiltfile alone, which asks by itself without.
 pub const DEV_INPUTS: &str = "JETSCALE_DEV_INPUTS";
 
+/// How long causes may heal by themselves before a wait gives up, where the defaults do not fit: names of docs/causes.md
+/// with whole seconds, 3600 at most, such as `ready=120,room=60`.
+pub const WINDOWS: &str = "JETSCALE_WINDOWS";
 /// Any value but `0` and `false`: warnings and errors alone go to standard error (`cargo stack --quiet` sets it).
 pub const QUIET: &str = "JETSCALE_QUIET";
 
@@ -153,6 +157,7 @@ const OURS: &[&str] = &[
     FRONTEND_DIR,
     RUN_DIR,
     DEV_INPUTS,
+    WINDOWS,
     QUIET,
     KUBE_CONTEXT,
     KUBE_CONTEXT_ALLOW,
@@ -310,6 +315,8 @@ pub struct Settings {
     pub frontend_dir: Setting<Option<PathBuf>>,
     /// [`RUN_DIR`].
     pub run_dir: Setting<Option<PathBuf>>,
+    /// [`WINDOWS`].
+    pub windows: Setting<Windows>,
     /// [`NEXTEST_RUN_ID`].
     pub run_id: Option<String>,
     /// Whether nextest started this process: then it is the run, and this one a part of it.
@@ -422,6 +429,7 @@ impl Settings {
             backend_dir: refusals.note(absolute(BACKEND_DIR)),
             frontend_dir: refusals.note(absolute(FRONTEND_DIR)),
             run_dir: refusals.note(absolute(RUN_DIR)),
+            windows: refusals.note(windows(get(WINDOWS))),
             run_id: get(NEXTEST_RUN_ID).map(str::to_owned),
             by_nextest: get(NEXTEST) == Some("1"),
             run_url: get(GITHUB_SERVER_URL)
@@ -512,6 +520,33 @@ fn idle_ttl(value: Option<&str>) -> Result<Option<Duration>, Refusal> {
     let number = "a whole number of seconds, 0 for no limit";
     let seconds = text.parse::<u64>().map_err(|_| refuse(IDLE_TTL_SECS, text, number))?;
     Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
+}
+
+/// Each `name=seconds`, divided by commas.
+fn windows(value: Option<&str>) -> Result<Windows, Refusal> {
+    let mut set = BTreeMap::new();
+    for part in value.into_iter().flat_map(|text| text.split(',')) {
+        let refused = |why: String| {
+            let names = Window::SETTABLE.map(Window::name).join(", ");
+            refusal(
+                WINDOWS,
+                format!("{WINDOWS}={} is not allowed: {why}", value.unwrap_or_default()),
+                format!(
+                    "set {WINDOWS} as in ready=120,room=60, of {names}, in whole seconds up to {LONGEST_SECS}, or unset it"
+                ),
+            )
+        };
+        let (name, seconds) = part.split_once('=').ok_or_else(|| refused(format!("{part:?} is no name=seconds")))?;
+        let window = Window::SETTABLE.into_iter().find(|window| window.name() == name);
+        let window = window.ok_or_else(|| refused(format!("there is no window {name:?}")))?;
+        let length = seconds.parse().ok().filter(|seconds| *seconds <= LONGEST_SECS).map(Duration::from_secs);
+        let length =
+            length.ok_or_else(|| refused(format!("{seconds:?} is no whole number from 0 to {LONGEST_SECS}")))?;
+        if set.insert(window, length).is_some() {
+            return Err(refused(format!("{name} is there twice")));
+        }
+    }
+    Ok(Windows::new(set))
 }
 
 /// One of a few words, or nothing when the variable is not set.
@@ -648,6 +683,18 @@ mod tests {
     #[case::too_long("GIT_SHA", "0123456789012345678901234567890123456789a", "7 to 40 hexadecimal digits")]
     #[case::kubeconfigs("KUBECONFIG", "one:two", "an absolute path")]
     #[case::no_lifetime("JETSCALE_PREVIEW_LIFETIME_HOURS", "0", "1 to 720")]
+    #[case::no_window(
+        "JETSCALE_WINDOWS",
+        "redy=120",
+        "answered, retried, replaced, room, restarted, mount, ready, unbounded"
+    )]
+    #[case::a_window_that_is_none("JETSCALE_WINDOWS", "none=5", "there is no window \"none\"")]
+    #[case::a_window_in_capitals("JETSCALE_WINDOWS", "READY=120", "there is no window \"READY\"")]
+    #[case::a_window_without_seconds("JETSCALE_WINDOWS", "ready", "\"ready\" is no name=seconds")]
+    #[case::a_window_after_the_last("JETSCALE_WINDOWS", "ready=120,", "\"\" is no name=seconds")]
+    #[case::a_window_with_a_unit("JETSCALE_WINDOWS", "ready=2m", "\"2m\" is no whole number from 0 to 3600")]
+    #[case::a_window_too_long("JETSCALE_WINDOWS", "ready=3601", "\"3601\" is no whole number from 0 to 3600")]
+    #[case::a_window_twice("JETSCALE_WINDOWS", "ready=1,room=2,ready=1", "ready is there twice")]
     #[case::slip("JETSCALE_STAG", "ci", "did you mean JETSCALE_STAGE?")]
     #[case::plural("JETSCALE_DEPLOYERS", "helm", "did you mean JETSCALE_DEPLOYER?")]
     #[case::case("JETSCALE_LIVEURL", "x", "did you mean JETSCALE_LIVE_URL?")]
@@ -665,6 +712,15 @@ mod tests {
     #[case::one("1", Keep::Never)]
     fn ci_decides_what_is_kept(#[case] ci: &str, #[case] keep: Keep) {
         assert_eq!(parse(&[("CI", ci)]).keep.get().unwrap(), keep);
+    }
+
+    #[rstest]
+    #[case::nothing("", &[])]
+    #[case::one("ready=120", &[(Window::Ready, 120)])]
+    #[case::some("room=0,unbounded=3600", &[(Window::Room, 0), (Window::Unbounded, 3600)])]
+    fn windows_are_set_by_name(#[case] value: &str, #[case] set: &[(Window, u64)]) {
+        let set = set.iter().map(|(window, secs)| (*window, Duration::from_secs(*secs))).collect();
+        assert_eq!(checked(&[("JETSCALE_WINDOWS", value)]).unwrap().windows.get().unwrap(), Windows::new(set));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::last_words::{brief, telling_line, whole_lines};
 use super::pod::{condition, containers, init_statuses, phase, statuses};
 use super::snapshot::event_time;
 use super::wait::State;
-use super::window;
+use super::window::{self, Tolerance, Window};
 
 /// A cause that keeps a pod from starting; the first line names it, further lines are evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Ailment {
     /// The cause, its evidence on further lines.
     pub cause: String,
     /// How long it may last before it counts as final.
-    pub tolerance: Duration,
+    pub tolerance: Tolerance,
     /// The container whose probe can be asked for more words.
     pub asked: Option<Asked>,
     /// When the cluster itself first saw it, in whole seconds of its clock, where it says so.
@@ -39,20 +39,20 @@ pub struct Asked {
 
 impl Ailment {
     /// A cause that is told apart by its first line.
-    pub fn new(cause: impl Into<String>, tolerance: Duration) -> Self {
+    pub fn new(cause: impl Into<String>, tolerance: impl Into<Tolerance>) -> Self {
         let cause = cause.into();
         let key = cause.lines().next().unwrap_or_default().to_owned();
-        Self { key, cause, tolerance, asked: None, since: None }
+        Self { key, cause, tolerance: tolerance.into(), asked: None, since: None }
     }
 
     /// A cause with somebody's own words for it: their gist in the first line, all of them below if there are more.
-    fn said(key: String, gist: &str, all: &str, tolerance: Duration) -> Self {
+    fn said(key: String, gist: &str, all: &str, tolerance: impl Into<Tolerance>) -> Self {
         let gist = brief(gist);
         let mut cause = if gist.is_empty() { key.clone() } else { format!("{key}: {gist}") };
         if all.trim() != gist {
             evidence(&mut cause, all);
         }
-        Self { key, cause, tolerance, asked: None, since: None }
+        Self { key, cause, tolerance: tolerance.into(), asked: None, since: None }
     }
 
     /// The line that names it.
@@ -81,7 +81,7 @@ pub fn ailment(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
         // The ends of one that failed as a whole are told with it.
         .filter(|_| phase(pod) != "Failed")
         .filter_map(|(kind, status)| of_container(pod, kind, status, warnings));
-    let found = of_containers.chain(of_pod(pod, warnings)).min_by_key(|ailment| ailment.tolerance);
+    let found = of_containers.chain(of_pod(pod, warnings)).min_by_key(|ailment| ailment.tolerance.by_default());
     found.or_else(|| of_warnings(pod, warnings))
 }
 
@@ -94,7 +94,7 @@ fn of_pod(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
         let words = ended.iter().find_map(|(_, ended)| telling_line(ended.message.as_deref()?));
         let message = status.message.as_deref().unwrap_or_default();
         let gist = words.as_deref().unwrap_or(message);
-        let mut found = Ailment::said(format!("pod {name}: {reason}"), gist, message, window::REPLACED);
+        let mut found = Ailment::said(format!("pod {name}: {reason}"), gist, message, Window::Replaced);
         for (container, ended) in ended {
             evidence(&mut found.cause, &format!("container {}: {}", container.name, ending(ended)));
         }
@@ -108,7 +108,7 @@ fn of_pod(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
     let message = scheduled.message.as_deref().unwrap_or("the scheduler gives no message");
     let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let mut found = of_claims(&name, created, message, warnings).unwrap_or_else(|| {
-        Ailment::said(format!("pod {name}: unschedulable"), of_scheduler(message), message, window::ROOM)
+        Ailment::said(format!("pod {name}: unschedulable"), of_scheduler(message), message, Window::Room)
     });
     found.since = found.since.or(scheduled.last_transition_time.as_ref().map(|time| time.0));
     Some(found)
@@ -127,8 +127,8 @@ fn of_claims(pod: &str, created: Option<Timestamp>, scheduler: &str, warnings: &
     let claim = event.involved_object.name.as_deref().unwrap_or_default();
     let message = event.message.as_deref().unwrap_or_default();
     let key = format!("pod {pod}: its volume claim {claim} gets no volume");
-    let tolerance = if message.contains("not found") { window::RETRIED } else { window::MOUNT };
-    let mut found = Ailment::said(key, message, message, tolerance);
+    let window = if message.contains("not found") { Window::Retried } else { Window::Mount };
+    let mut found = Ailment::said(key, message, message, window);
     evidence(&mut found.cause, scheduler);
     found.since = event.first_timestamp.as_ref().map(|time| time.0);
     Some(found)
@@ -153,7 +153,7 @@ fn of_container(pod: &Pod, kind: &str, status: &ContainerStatus, warnings: &[&Ev
         if reason == "CrashLoopBackOff" {
             return Some(match status.last_state.as_ref().and_then(|last| last.terminated.as_ref()) {
                 Some(ended) => crash(pod, (kind, &who), status, ended, warnings),
-                None => Ailment::new(format!("{who}: crashes again and again"), window::RETRIED),
+                None => Ailment::new(format!("{who}: crashes again and again"), Window::Retried),
             });
         }
         return of_waiting(&who, status, reason, message);
@@ -170,23 +170,23 @@ fn of_container(pod: &Pod, kind: &str, status: &ContainerStatus, warnings: &[&Ev
 
 fn of_waiting(who: &str, status: &ContainerStatus, reason: &str, message: &str) -> Option<Ailment> {
     let image = &status.image;
-    let (what, gist, tolerance) = match reason {
-        "InvalidImageName" => (format!("the image name {image:?} is invalid"), message, window::NONE),
+    let (what, gist, window) = match reason {
+        "InvalidImageName" => (format!("the image name {image:?} is invalid"), message, Window::None),
         "ErrImageNeverPull" => {
-            (format!("the image {image} is not on the node, and may not be pulled"), "", window::NONE)
+            (format!("the image {image} is not on the node, and may not be pulled"), "", Window::None)
         }
         // The kubelet alternates between the two: one cause.
         "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" | "ImageInspectError" => {
-            let tolerance = if is_final_answer(message) { window::ANSWERED } else { window::RETRIED };
-            (format!("cannot pull the image {image}"), of_registry(message, image), tolerance)
+            let window = if is_final_answer(message) { Window::Answered } else { Window::Retried };
+            (format!("cannot pull the image {image}"), of_registry(message, image), window)
         }
-        "CreateContainerConfigError" => ("its configuration is incomplete".to_owned(), message, window::RETRIED),
+        "CreateContainerConfigError" => ("its configuration is incomplete".to_owned(), message, Window::Retried),
         "CreateContainerError" | "RunContainerError" | "StartError" | "PreStartHookError" | "PostStartHookError" => {
-            (format!("cannot be started ({reason})"), of_runtime(message), window::RETRIED)
+            (format!("cannot be started ({reason})"), of_runtime(message), Window::Retried)
         }
         _ => return None,
     };
-    Some(Ailment::said(format!("{who}: {what}"), gist, message, tolerance))
+    Some(Ailment::said(format!("{who}: {what}"), gist, message, window))
 }
 
 /// The registry's answer, without the way to it, which repeats the image's name.
@@ -221,7 +221,7 @@ fn crash(
     } else {
         ("crashes".to_owned(), words.unwrap_or_else(|| ending(ended)))
     };
-    let mut found = Ailment::said(format!("{who}: {what}"), &gist, &gist, window::RESTARTED);
+    let mut found = Ailment::said(format!("{who}: {what}"), &gist, &gist, Window::Restarted);
     evidence(&mut found.cause, &format!("{} after {} restarts", ending(ended), status.restart_count));
     if !message.trim().is_empty() {
         evidence(&mut found.cause, &format!("its last words: {}", message.trim()));
@@ -229,7 +229,7 @@ fn crash(
     found.since = ended.finished_at.as_ref().map(|time| time.0);
     let served = kind == CONTAINER && by_probe.is_none() && ran_for_long(ended);
     if !served && is_final_crash(status, ended) {
-        found.tolerance = window::NONE;
+        found.tolerance = Window::None.into();
     }
     found
 }
@@ -304,10 +304,12 @@ fn unready(pod: &Pod, who: &str, status: &ContainerStatus, warnings: &[&Event]) 
     let budget = startup_budget(pod, &status.name);
     let tolerance = match started {
         // Nobody says how long its start may take.
-        true if budget.is_none() => window::UNBOUNDED,
-        true => window::READY,
+        true if budget.is_none() => Window::Unbounded.into(),
+        true => Window::Ready.into(),
         // While it starts, nobody listens yet; an answer is one all the same.
-        false if said.contains("statuscode") => window::READY.max(budget.unwrap_or_default()),
+        false if said.contains("statuscode") => {
+            Tolerance { window: Window::Ready, at_least: budget.unwrap_or_default() }
+        }
         false => return None,
     };
     let key = format!("{who}: runs and is not ready");
@@ -368,30 +370,30 @@ fn of_warnings(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
     // The kubelet has not heard of the objects yet that the pod came with: its next try finds them, a moment later.
     let is_early = |event: &Event| event.message.as_deref().is_some_and(|said| said.contains("failed to sync"));
     let newest = warnings.iter().rev().filter(|event| !is_early(event)).find_map(|event| {
-        let tolerance = match event.reason.as_deref()? {
-            "FailedMount" | "FailedAttachVolume" => window::MOUNT,
-            "FailedCreatePodSandBox" => window::ROOM,
+        let window = match event.reason.as_deref()? {
+            "FailedMount" | "FailedAttachVolume" => Window::Mount,
+            "FailedCreatePodSandBox" => Window::Room,
             _ => return None,
         };
-        Some((event, tolerance))
+        Some((event, window))
     });
-    let (event, tolerance) = newest?;
+    let (event, window) = newest?;
     let message = event.message.as_deref().unwrap_or_default();
-    let tolerance = if message.contains("not found") { window::RETRIED } else { tolerance };
+    let window = if message.contains("not found") { Window::Retried } else { window };
     let key = format!("pod {}: {}", pod.name_any(), event.reason.as_deref().unwrap_or_default());
-    Some(Ailment::said(key, message, message, tolerance))
+    Some(Ailment::said(key, message, message, window))
 }
 
 /// What a controller says that is not allowed to create its pods (quota, admission, account).
 pub(super) fn cannot_create_pods(workload: &str, message: &str) -> Ailment {
     // What stands before it repeats a pod's name, which changes with every try.
     let gist = message.split_once(" is forbidden: ").map_or(message, |(_, gist)| gist);
-    Ailment::said(format!("{workload}: its pods cannot be created"), gist, message, window::RETRIED)
+    Ailment::said(format!("{workload}: its pods cannot be created"), gist, message, Window::Retried)
 }
 
 /// A rollout whose own progress deadline passed.
 pub(super) fn no_progress(workload: &str, message: &str) -> Ailment {
-    Ailment::said(format!("{workload}: its progress deadline passed"), message, message, window::RETRIED)
+    Ailment::said(format!("{workload}: its progress deadline passed"), message, message, Window::Retried)
 }
 
 /// A Service that leads to a port which no container of its workload opens: nobody will ever answer there.
@@ -401,14 +403,14 @@ pub(super) fn wrong_target_port(service: &str, port: &str, target: &str, workloa
          have {}",
         open.join(", ")
     );
-    Ailment::new(cause, window::ANSWERED)
+    Ailment::new(cause, Window::Answered)
 }
 
 /// A broken pod of an old revision, which a stateful set neither mends nor replaces.
 pub(super) fn blocked_by_old(workload: &str, old: Ailment) -> Ailment {
     let mut cause = format!("{workload}: a broken pod of the old revision blocks the rollout; delete that pod");
     evidence(&mut cause, &old.cause);
-    Ailment::new(cause, old.tolerance.max(window::REPLACED))
+    Ailment::new(cause, old.tolerance.or_longer(Window::Replaced))
 }
 
 fn evidence(cause: &mut String, text: &str) {

@@ -16,6 +16,7 @@ use super::feed::{Feed, Trouble, Update, feed};
 use super::probe;
 use super::secret;
 use super::snapshot::{Snapshot, Watched};
+use super::window::windows;
 use crate::{Error, Result, events};
 
 /// How long the API may deny access to what was not readable yet in this wait. Not zero: a server
@@ -210,7 +211,7 @@ async fn watching<T: Default>(
                             now
                         }
                     };
-                    let end = since + found.tolerance;
+                    let end = since + windows().of(found.tolerance);
                     if Instant::now() >= end {
                         let cause = match &telling {
                             Some(telling) => telling.in_the_end(found).await,
@@ -269,7 +270,7 @@ impl Telling<'_> {
 
     /// The cause, in its first line also what the pod itself says, if it can be asked.
     async fn in_the_end(&self, found: Ailment) -> String {
-        if found.tolerance.is_zero() {
+        if found.tolerance.by_default().is_zero() {
             measure("a cause that nothing heals, from its sign in the cluster to the error", &found);
         }
         let Some(asked) = &found.asked else { return found.cause };

@@ -187,10 +187,10 @@ mod tests {
         let mut held = lease("pr-1", "up of abcdef0 (1234)", None);
         let State::Ailing(k8s::Ailment { cause, tolerance, .. }) = state(&held) else { panic!() };
         assert!(cause.starts_with("up of abcdef0 (1234) holds it"), "{cause}");
-        assert_eq!(tolerance, DURATION);
+        assert_eq!(tolerance, DURATION.into());
         held.spec.as_mut().unwrap().lease_duration_seconds = Some(i32::MAX);
         let State::Ailing(k8s::Ailment { tolerance, .. }) = state(&held) else { panic!() };
-        assert_eq!(tolerance, Duration::from_secs(120));
+        assert_eq!(tolerance, Duration::from_secs(120).into());
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn names_what_a_container_waits_for(
         &pod(json!({ "phase": "Pending", "containerStatuses": container(&waiting(reason, message), &json!({}), 0) })),
         &[],
     );
-    let found = found.map(|found| (found.cause, found.tolerance));
+    let found = found.map(|found| (found.cause, found.tolerance.by_default()));
     assert_eq!(found, Some((cause.to_owned(), Duration::from_secs(tolerance))));
 }
 
@@ -129,7 +129,7 @@ fn crashes_are_counted_by_starts(#[case] status: Value, #[case] secs: u64) {
     assert_eq!(found.first_line(), "pod web-1, container app: crashes: no database");
     assert_eq!(found.key, "pod web-1, container app: crashes");
     assert!(found.cause.contains("exit code 3") && found.cause.ends_with("its last words: no database"), "{found:?}");
-    assert_eq!(found.tolerance, Duration::from_secs(secs));
+    assert_eq!(found.tolerance.by_default(), Duration::from_secs(secs));
 }
 
 #[rstest]
@@ -140,7 +140,7 @@ fn memory_is_named_with_its_limit(#[case] resources: Value, #[case] says: &str) 
     pod.spec = serde_json::from_value(json!({ "containers": [{ "name": "app", "resources": resources }] })).unwrap();
     let found = ailment(&pod, &[]).unwrap();
     assert_eq!(found.first_line(), format!("pod web-1, container app: {says}"));
-    assert_eq!(found.tolerance, Duration::ZERO);
+    assert_eq!(found.tolerance, Window::None.into());
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn what_runs_and_is_not_ready_says_so_by_its_probe(
     let event = warning("Unhealthy", "Pod", "web-1", message);
     let found = ailment(&pod, &[&event]);
     let wanted = wanted.map(|(says, secs)| (format!("pod web-1, container app: runs and is not ready: {says}"), secs));
-    assert_eq!(found.as_ref().map(|it| (it.first_line().to_owned(), it.tolerance.as_secs())), wanted);
+    assert_eq!(found.as_ref().map(|it| (it.first_line().to_owned(), it.tolerance.by_default().as_secs())), wanted);
     assert_eq!(found.and_then(|it| it.asked).is_some(), wanted.is_some());
 }
 
@@ -210,7 +210,7 @@ fn other_probes_do_not_hide_what_readiness_says() {
     assert_eq!(found.first_line(), "pod web-1, container app: runs and is not ready: readiness probe: HTTP 503");
     pod.spec = serde_json::from_value(json!({ "containers": [{ "name": "app" }] })).unwrap();
     let unbounded = ailment(&pod, &events.iter().collect::<Vec<_>>()).unwrap();
-    assert_eq!((found.tolerance, unbounded.tolerance), (window::READY, window::UNBOUNDED));
+    assert_eq!((found.tolerance, unbounded.tolerance), (Window::Ready.into(), Window::Unbounded.into()));
 }
 
 /// An init container gives up after two minutes, and a probe kills after its budget: neither has done its work till then.
@@ -239,7 +239,7 @@ fn what_ran_for_long_without_serving_ends_finally(
         .into_iter()
         .collect();
     let found = ailment(&pod(status), &events.iter().collect::<Vec<_>>()).unwrap();
-    assert_eq!(found.tolerance.is_zero(), is_final, "{found:?}");
+    assert_eq!(found.tolerance == Window::None.into(), is_final, "{found:?}");
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn the_least_tolerable_cause_comes_first() {
     let mut both = container(&waiting("CreateContainerConfigError", ""), &json!({}), 0);
     let other = container(&waiting("InvalidImageName", ""), &json!({}), 0);
     both.as_array_mut().unwrap().extend(other.as_array().unwrap().clone());
-    assert_eq!(ailment(&pod(json!({ "containerStatuses": both })), &[]).unwrap().tolerance, window::NONE);
+    assert_eq!(ailment(&pod(json!({ "containerStatuses": both })), &[]).unwrap().tolerance, Window::None.into());
 }
 
 fn unschedulable(message: &str) -> Pod {
@@ -277,7 +277,7 @@ fn quotes_the_scheduler() {
     let found = ailment(&unschedulable(message), &[]).unwrap();
     let first = "pod web-1: unschedulable: 0/1 nodes are available: 1 Insufficient cpu";
     assert_eq!(found.cause, format!("{first}\n  {message}"));
-    assert_eq!(found.tolerance, window::ROOM);
+    assert_eq!(found.tolerance, Window::Room.into());
 }
 
 #[test]
@@ -285,20 +285,20 @@ fn a_claim_without_a_volume_is_named_before_the_scheduler() {
     let event = warning("ProvisioningFailed", "PersistentVolumeClaim", "data", "storageclass \"no\" not found");
     let found = ailment(&unschedulable("pod has unbound immediate PersistentVolumeClaims"), &[&event]).unwrap();
     assert_eq!(found.first_line(), "pod web-1: its volume claim data gets no volume: storageclass \"no\" not found");
-    assert_eq!(found.tolerance, window::RETRIED);
+    assert_eq!(found.tolerance, Window::Retried.into());
 }
 
 /// A claim is known by its name: an hour ago there may have been another one.
 #[rstest]
-#[case::of_before_the_pod("2026-01-01T00:00:00Z", "not found", window::ROOM)]
-#[case::of_now("2026-01-01T01:00:00Z", "not found", window::RETRIED)]
-#[case::that_another_try_may_heal("2026-01-01T01:00:10Z", "DeadlineExceeded", window::MOUNT)]
-fn a_claims_warning_counts_if_it_is_of_now(#[case] time: &str, #[case] message: &str, #[case] tolerance: Duration) {
+#[case::of_before_the_pod("2026-01-01T00:00:00Z", "not found", Window::Room)]
+#[case::of_now("2026-01-01T01:00:00Z", "not found", Window::Retried)]
+#[case::that_another_try_may_heal("2026-01-01T01:00:10Z", "DeadlineExceeded", Window::Mount)]
+fn a_claims_warning_counts_if_it_is_of_now(#[case] time: &str, #[case] message: &str, #[case] window: Window) {
     let mut event = warning("ProvisioningFailed", "PersistentVolumeClaim", "data", message);
     event.last_timestamp = serde_json::from_value(json!(time)).unwrap();
     let mut pod = unschedulable("pod has unbound immediate PersistentVolumeClaims");
     pod.metadata.creation_timestamp = serde_json::from_value(json!("2026-01-01T01:00:02Z")).unwrap();
-    assert_eq!(ailment(&pod, &[&event]).unwrap().tolerance, tolerance);
+    assert_eq!(ailment(&pod, &[&event]).unwrap().tolerance, window.into());
 }
 
 #[test]
@@ -309,9 +309,9 @@ fn an_evicted_pod_says_why() {
 }
 
 #[rstest]
-#[case::mount("FailedMount", "timed out", "False", Some(window::MOUNT))]
-#[case::missing_secret("FailedMount", "secret \"x\" not found", "False", Some(window::RETRIED))]
-#[case::sandbox("FailedCreatePodSandBox", "no IP", "False", Some(window::ROOM))]
+#[case::mount("FailedMount", "timed out", "False", Some(Window::Mount))]
+#[case::missing_secret("FailedMount", "secret \"x\" not found", "False", Some(Window::Retried))]
+#[case::sandbox("FailedCreatePodSandBox", "no IP", "False", Some(Window::Room))]
 #[case::before_the_kubelet_heard_of_it("FailedMount", "failed to sync configmap cache: timed out", "False", None)]
 #[case::mounted_since("FailedMount", "timed out", "True", None)]
 #[case::of_no_weight("Unhealthy", "probe failed", "False", None)]
@@ -319,12 +319,12 @@ fn believes_warnings_until_containers_can_start(
     #[case] reason: &str,
     #[case] message: &str,
     #[case] started: &str,
-    #[case] tolerance: Option<Duration>,
+    #[case] window: Option<Window>,
 ) {
     let conditions = json!([{ "type": "PodReadyToStartContainers", "status": started }]);
     let pod = pod(json!({ "phase": "Pending", "conditions": conditions }));
     let event: Event =
         serde_json::from_value(json!({ "metadata": {}, "involvedObject": {}, "reason": reason, "message": message }))
             .unwrap();
-    assert_eq!(of_warnings(&pod, &[&event]).map(|found| found.tolerance), tolerance);
+    assert_eq!(of_warnings(&pod, &[&event]).map(|found| found.tolerance.window), window);
 }

@@ -213,7 +213,7 @@ fn a_stateful_set_between_revisions_is_not() {
 fn a_broken_pod_of_a_stateful_set_is_told_by_revision(#[case] revision: &str, #[case] first: &str, #[case] secs: u64) {
     let snapshot = with_stateful_set(set_status(0, 0, "r1"), revision);
     let State::Ailing(found) = converged(&snapshot, "rel") else { panic!("not ailing") };
-    assert_eq!((found.first_line(), found.tolerance.as_secs()), (first, secs));
+    assert_eq!((found.first_line(), found.tolerance.by_default().as_secs()), (first, secs));
 }
 
 fn port(snapshot: &mut Snapshot, target: Value, declared: Value) {
