@@ -24,6 +24,10 @@ pub fn scenarios() -> Vec<Scenarios> {
                 ("a_probe_at_the_wrong_path", WRONG_PROBE),
                 ("a_named_target_port", NAMED_TARGET_PORT),
                 ("a_broken_configuration_of_the_router", BROKEN_ROUTER),
+                ("a_liveness_probe_that_kills", KILLING_PROBE),
+                ("a_missing_config_map", MISSING_CONFIG_MAP),
+                ("a_volume_that_is_not_mounted", NO_MOUNT),
+                ("an_evicted_pod", EVICTED),
             ],
         )
         .within(240)
@@ -37,7 +41,8 @@ struct Fault {
     edits: &'static [Edit<'static>],
     values: &'static [&'static str],
     says: &'static [&'static str],
-    /// How long the cause may heal by itself, in seconds (docs/causes.md).
+    /// How long the cause may heal by itself (docs/causes.md), and how long it takes to come if it is not there at once; in
+    /// seconds.
     window: u64,
 }
 
@@ -186,6 +191,77 @@ const BROKEN_ROUTER: Fault = Fault {
     edits: &[Edit { file: "charts/frontend/files/nginx.conf", from: "http {", to: "http {\n  a_directive_that_is_none on;" }],
     says: &["container frontend: crashes: [emerg] unknown directive \"a_directive_that_is_none\""],
     ..NOTHING
+};
+
+/// The router's pods do not become ready in time, since nobody asks them whether they are: else the deploy would be done
+/// before the fault shows.
+const NEVER_READY: Edit<'static> = Edit {
+    file: ROUTER,
+    from: "          readinessProbe:\n",
+    to: "          readinessProbe:\n            initialDelaySeconds: 240\n",
+};
+
+/// The router serves, and its liveness probe asks for a page that is not there.
+const KILLING_PROBE: Fault = Fault {
+    edits: &[
+        NEVER_READY,
+        Edit {
+            file: ROUTER,
+            from: "          livenessProbe:\n            httpGet: {path: /, port: http}\n            periodSeconds: 10\n            timeoutSeconds: 5\n            failureThreshold: 6\n",
+            // Once, with little time to end: the kubelet writes 25 events about a pod at most, and each kill takes five.
+            to: "          livenessProbe:\n            httpGet: {path: /nowhere, port: http}\n            periodSeconds: 1\n            timeoutSeconds: 5\n            failureThreshold: 1\n            terminationGracePeriodSeconds: 1\n",
+        },
+    ],
+    says: &[
+        "pod jetscale-frontend-",
+        "container frontend: killed by the kubelet: Liveness probe failed: HTTP probe failed with statuscode: 404",
+    ],
+    window: 30,
+    ..NOTHING
+};
+
+/// The api has a volume of a ConfigMap that nobody makes.
+const MISSING_CONFIG_MAP: Fault = Fault {
+    edits: &[
+        Edit {
+            file: API,
+            from: "        {{- with include \"backend.managedVolumes\" . | trim }}",
+            to: "        - name: fault\n          configMap: {name: nowhere}\n        {{- with include \"backend.managedVolumes\" . | trim }}",
+        },
+        // The kubelet mounts what a container uses alone.
+        Edit {
+            file: API,
+            from: API_MOUNTS,
+            to: "            - {name: fault, mountPath: /fault}\n            {{- with include \"backend.managedMounts\" . | trim }}",
+        },
+    ],
+    says: &["pod jetscale-backend-", "FailedMount: MountVolume.SetUp failed for volume \"fault\" : configmap \"nowhere\" not found"],
+    window: 5,
+    ..NOTHING
+};
+
+/// The router has a folder of the node, which is a file there.
+const NO_MOUNT: Fault = Fault {
+    edits: &[Edit {
+        file: ROUTER,
+        from: "emptyDir: {sizeLimit: 256Mi}",
+        to: "hostPath: {path: /etc/hostname, type: Directory}",
+    }],
+    says: &[
+        "pod jetscale-frontend-",
+        "FailedMount: MountVolume.SetUp failed for volume \"tmp\" : hostPath type check failed: /etc/hostname is not a directory",
+    ],
+    window: 40,
+    ..NOTHING
+};
+
+/// The router may keep 64 bytes on its node, since a unit was forgotten. The kubelet looks every 10 s, and it has to evict
+/// two before that is the cause.
+const EVICTED: Fault = Fault {
+    edits: &[NEVER_READY],
+    values: &["frontend.resources.limits.ephemeral-storage=64"],
+    says: &["pod jetscale-frontend-", ": Evicted: ", "ephemeral"],
+    window: 60,
 };
 
 async fn is_in_the_first_line(stack: OwnStack, fault: Fault) -> ScenarioResult {

@@ -93,7 +93,8 @@ fn of_pod(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
         let ended: Vec<_> = statuses(pod).iter().chain(init_statuses(pod)).filter_map(ended_badly).collect();
         let words = ended.iter().find_map(|(_, ended)| telling_line(ended.message.as_deref()?));
         let message = status.message.as_deref().unwrap_or_default();
-        let gist = words.as_deref().unwrap_or(message);
+        // What ended the pod says why. The words of a container that was ended with it are about something else.
+        let gist = if message.is_empty() { words.as_deref().unwrap_or_default() } else { message };
         let mut found = Ailment::said(format!("pod {name}: {reason}"), gist, message, Window::Replaced);
         for (container, ended) in ended {
             evidence(&mut found.cause, &format!("container {}: {}", container.name, ending(ended)));
@@ -212,7 +213,7 @@ fn crash(
 ) -> Ailment {
     let message = ended.message.as_deref().map(whole_lines).unwrap_or_default();
     let words = telling_line(message);
-    let by_probe = killed_by_probe(status, ended, warnings);
+    let by_probe = killed_by_probe(pod, status, ended, warnings);
     let (what, gist) = if is_oom(ended) {
         let limit = limit_of_memory(pod, &status.name).map(|limit| format!(" of {limit}")).unwrap_or_default();
         (format!("killed for using more memory than its limit{limit} (OOMKilled)"), String::new())
@@ -249,8 +250,12 @@ fn is_final_crash(status: &ContainerStatus, ended: &ContainerStateTerminated) ->
 /// Whether an instance did its work for a while before its end: that end is a first one again. Nothing that a probe killed
 /// did, and no init container, which gives up after a while of its own.
 fn ran_for_long(ended: &ContainerStateTerminated) -> bool {
-    let ran = ended.started_at.as_ref().zip(ended.finished_at.as_ref());
-    ran.is_some_and(|(start, end)| end.0.duration_since(start.0).as_secs() >= window::SERVED_SECS)
+    ran_secs(ended).is_some_and(|ran| ran >= window::SERVED_SECS)
+}
+
+fn ran_secs(ended: &ContainerStateTerminated) -> Option<i64> {
+    let (start, end) = ended.started_at.as_ref().zip(ended.finished_at.as_ref())?;
+    Some(end.0.duration_since(start.0).as_secs())
 }
 
 /// How an end is told from another.
@@ -269,6 +274,7 @@ fn limit_of_memory(pod: &Pod, container: &str) -> Option<String> {
 
 /// What a probe said that made the kubelet end the container: one that failed while this instance ran.
 fn killed_by_probe<'a>(
+    pod: &Pod,
     status: &ContainerStatus,
     ended: &ContainerStateTerminated,
     warnings: &[&'a Event],
@@ -278,7 +284,8 @@ fn killed_by_probe<'a>(
     let started = ended.started_at.as_ref().map(|time| time.0.as_second());
     let while_it_ran = started.is_none_or(|start| event_time(event).is_some_and(|time| time.as_second() >= start));
     // The first failures of a start are nothing: a startup probe kills when its budget is spent.
-    let patient = event.message.as_deref().is_some_and(|said| said.starts_with("Startup")) && !ran_for_long(ended);
+    let at_start = event.message.as_deref().is_some_and(|said| said.starts_with("Startup"));
+    let patient = at_start && !spent_its_budget(pod, &status.name, ended);
     (while_it_ran && !patient && BY_SIGNAL.contains(&ended.exit_code)).then_some(event.message.as_deref()?)
 }
 
@@ -323,10 +330,22 @@ fn unready(pod: &Pod, who: &str, status: &ContainerStatus, warnings: &[&Event]) 
 
 /// How long the startup probe itself lets a start take; `None` without one.
 fn startup_budget(pod: &Pod, container: &str) -> Option<Duration> {
+    let (period, failures) = startup_probe(pod, container)?;
+    Some(Duration::from_secs(u64::try_from(period.saturating_mul(failures)).unwrap_or_default()))
+}
+
+/// Whether an instance ran until its startup probe had failed as often as it may: the first time at its start, and once
+/// in each period.
+fn spent_its_budget(pod: &Pod, container: &str, ended: &ContainerStateTerminated) -> bool {
+    let last = startup_probe(pod, container).map_or(0, |(period, failures)| period.saturating_mul(failures - 1));
+    ran_secs(ended).is_some_and(|ran| ran >= i64::from(last))
+}
+
+/// The period of a container's startup probe, in seconds, and how often it may fail; the API's defaults are 10 and 3.
+fn startup_probe(pod: &Pod, container: &str) -> Option<(i32, i32)> {
     let found = containers(pod).into_iter().find(|one| one.name == container)?;
     let probe = found.startup_probe.as_ref()?;
-    let seconds = probe.period_seconds.unwrap_or(10).saturating_mul(probe.failure_threshold.unwrap_or(3));
-    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or_default()))
+    Some((probe.period_seconds.unwrap_or(10), probe.failure_threshold.unwrap_or(3)))
 }
 
 fn ended_badly(status: &ContainerStatus) -> Option<(&ContainerStatus, &ContainerStateTerminated)> {

@@ -11,6 +11,7 @@ use super::ailment::{self, Ailment, ailment};
 use super::pod::{is_ready, is_terminating, phase, summary};
 use super::snapshot::Snapshot;
 use super::wait::State;
+use super::window::SAME_DEPLOY_SECS;
 
 const INSTANCE: &str = "app.kubernetes.io/instance";
 
@@ -171,9 +172,12 @@ impl<'a> Rollout<'a> {
     /// Blames pods of the current revision.
     fn look_at(&mut self, snapshot: &Snapshot, pods: &[&Pod]) {
         // One that failed as a whole stays where it is when its controller has replaced it.
-        let alive: Vec<&Pod> = pods.iter().copied().filter(|pod| phase(pod) != "Failed").collect();
+        let mut alive: Vec<&Pod> = pods.iter().copied().filter(|pod| phase(pod) != "Failed").collect();
         let replaced = i32::try_from(alive.len()).is_ok_and(|alive| alive >= self.desired);
-        let pods = if replaced { alive.as_slice() } else { pods };
+        let again = evicted_again(pods, self.desired);
+        alive.extend(again);
+        // The same one is blamed while the next of a row comes and goes.
+        let pods = if replaced || again.is_some() { alive.as_slice() } else { pods };
         let found: Vec<Option<Ailment>> = pods.iter().map(|pod| ailment(pod, &snapshot.warnings_of(pod))).collect();
         let waits = |(pod, found): (&&Pod, &Option<Ailment>)| found.is_none() && !is_ready(pod);
         let there = i32::try_from(pods.len()).unwrap_or(i32::MAX);
@@ -302,6 +306,18 @@ fn is_observed(generation: Option<i64>, observed: Option<i64>) -> bool {
 fn current(mut pods: Vec<&Pod>) -> Vec<&Pod> {
     pods.retain(|pod| !is_terminating(pod));
     pods
+}
+
+/// The first of the pods that were evicted in this deploy, where those in their place were evicted, too.
+fn evicted_again<'a>(pods: &[&'a Pod], desired: i32) -> Option<&'a Pod> {
+    let made = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0.as_second());
+    let newest = pods.iter().filter_map(|pod| made(pod)).max()?;
+    let of_now = |pod: &Pod| made(pod).is_some_and(|made| newest - made <= SAME_DEPLOY_SECS);
+    let reason = |pod: &Pod| pod.status.as_ref().and_then(|status| status.reason.clone());
+    let is_evicted = |pod: &Pod| phase(pod) == "Failed" && reason(pod).as_deref() == Some("Evicted");
+    let evicted: Vec<&Pod> = pods.iter().copied().filter(|pod| is_evicted(pod) && of_now(pod)).collect();
+    let again = i32::try_from(evicted.len()).is_ok_and(|count| count > desired);
+    evicted.into_iter().filter(|_| again).min_by_key(|pod| made(pod))
 }
 
 fn lag(name: &str, numbers: &str, pods: &[&Pod]) -> String {

@@ -194,6 +194,21 @@ fn a_kill_by_a_probe_is_told_by_the_probe() {
     assert_eq!(found.first_line(), format!("pod web-1, container app: {says}"));
 }
 
+/// A startup probe that may fail twice, a second apart.
+#[rstest]
+#[case::once_it_failed_so_often("2026-01-01T00:00:01Z", "killed by the kubelet: Startup probe failed: refused")]
+#[case::before("2026-01-01T00:00:00Z", "crashes: no database")]
+fn a_startup_probe_kills_when_its_budget_is_spent(#[case] finished: &str, #[case] says: &str) {
+    let mut killed = ran("2026-01-01T00:00:00Z", finished);
+    killed["terminated"]["exitCode"] = json!(137);
+    let mut pod = pod(backing_off(&killed, 2));
+    let probe = json!({ "periodSeconds": 1, "failureThreshold": 2 });
+    pod.spec = serde_json::from_value(json!({ "containers": [{ "name": "app", "startupProbe": probe }] })).unwrap();
+    let mut event = warning("Unhealthy", "Pod", "web-1", "Startup probe failed: refused");
+    event.last_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    assert_eq!(ailment(&pod, &[&event]).unwrap().first_line(), format!("pod web-1, container app: {says}"));
+}
+
 /// Beside a readiness probe that says why, liveness may fail later, and the startup probe failed before.
 #[test]
 fn other_probes_do_not_hide_what_readiness_says() {
@@ -306,6 +321,18 @@ fn an_evicted_pod_says_why() {
     let found =
         ailment(&pod(json!({ "phase": "Failed", "reason": "Evicted", "message": "low on disk" })), &[]).unwrap();
     assert_eq!(found.cause, "pod web-1: Evicted: low on disk");
+}
+
+/// What a container said that was ended with its pod is not why; where nobody else says anything, it is all there is.
+#[rstest]
+#[case::the_kubelet_says_why("low on disk", "pod web-1: Evicted: low on disk")]
+#[case::nobody_else_says_why("", "pod web-1: Evicted: no database")]
+fn who_ended_a_pod_is_asked_before_its_containers(#[case] message: &str, #[case] says: &str) {
+    let mut status = ended(&crashed("Error"), &json!({}), 0);
+    for (name, value) in [("phase", "Failed"), ("reason", "Evicted"), ("message", message)] {
+        status[name] = json!(value);
+    }
+    assert_eq!(ailment(&pod(status), &[]).unwrap().first_line(), says);
 }
 
 #[rstest]

@@ -312,6 +312,33 @@ fn a_failed_pod_that_was_replaced_is_not_blamed() {
     assert!(matches!(converged(&snapshot, "rel"), State::Pending(_)));
 }
 
+/// It is replaced at once: blamed is the first of a row, and none that a former deploy of the same revision left.
+#[rstest]
+#[case::as_many_as_are_wanted(&["09:59:00", "10:00:00"], None)]
+#[case::one_more(&["09:59:00", "09:59:30", "10:00:00"], Some("pod new-09:59:00: Evicted: low on disk"))]
+#[case::some_of_a_former_deploy(&["08:00:00", "09:59:00", "10:00:00"], None)]
+fn evicted_again_and_again_is_blamed(#[case] evicted: &[&str], #[case] blamed: Option<&str>) {
+    let mut snapshot = snapshot();
+    status(&mut snapshot, json!({ "readyReplicas": 1, "availableReplicas": 1 }));
+    let at = |name: &str, time: &str| {
+        let mut pod = Arc::unwrap_or_clone(pod(name, "new", "Pending"));
+        pod.metadata.creation_timestamp = serde_json::from_value(json!(format!("2026-01-01T{time}Z"))).unwrap();
+        pod
+    };
+    snapshot.pods = vec![pod("new-a", "new", "Running"), Arc::new(at("new-b", "10:00:10"))];
+    for time in evicted {
+        let mut pod = at(&format!("new-{time}"), time);
+        let status = json!({ "phase": "Failed", "reason": "Evicted", "message": "low on disk" });
+        pod.status = serde_json::from_value(status).unwrap();
+        snapshot.pods.push(Arc::new(pod));
+    }
+    let found = match converged(&snapshot, "rel") {
+        State::Ailing(found) => Some(found.cause),
+        _ => None,
+    };
+    assert_eq!(found.as_deref(), blamed);
+}
+
 #[test]
 fn of_two_that_are_not_ready_the_store_is_blamed() {
     let mut snapshot = with_stateful_set(set_status(1, 0, "r2"), "r2");
