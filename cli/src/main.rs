@@ -263,11 +263,10 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
 }
 
 async fn up(settings: Settings) -> Result<ExitCode> {
-    let started = std::time::Instant::now();
     let stage = settings.stage.get()?.unwrap_or(Stage::Local);
     let fixtures = Arc::new(Fixtures::new(settings, stage)?);
     let shared = fixtures.release().await?;
-    events::took_the_process("cargo stack up", started);
+    events::took_the_process("cargo stack up");
     tell!("release {} in context {} is ready", shared.plan.release, shared.cluster.context);
     Ok(ExitCode::SUCCESS)
 }

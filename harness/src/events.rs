@@ -19,6 +19,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use crate::error::{Error, Result};
+use crate::process::Process;
 use crate::progress;
 use crate::secrets::redact;
 use crate::settings::Settings;
@@ -79,9 +80,26 @@ pub fn took(what: &str, began: Instant, seconds: f64) {
 }
 
 /// The whole of this process, since it started: the last that it writes.
-pub fn took_the_process(what: &str, started: Instant) {
-    let whole = started.elapsed().as_secs_f64();
+pub fn took_the_process(what: &str) {
+    let Some(begun) = BEGUN.get() else { return };
+    let whole = Process::this().age().map_or_else(|| begun.elapsed(), |(age, _)| age).as_secs_f64();
     written(what, (whole, whole), WHOLE, WHOLE);
+}
+
+/// What the run took before this process could say anything: its own start, and, of a run's first process, the time of the
+/// cargo or nextest that started it.
+fn took_before(is_first: bool) {
+    let Some((own, _)) = Process::this().age() else { return };
+    let own = own.as_secs_f64();
+    written("its start", (own, own), NEXT.fetch_add(1, Ordering::Relaxed), WHOLE);
+    let Some(parent) = Process::parent().filter(|_| is_first) else { return };
+    if let Some((age, name)) = parent.age()
+        && name.starts_with("cargo")
+    {
+        let (ago, step) = (age.as_secs_f64(), format!("{name}, until its first process of this run"));
+        let (pid, number, part_of) = (parent.pid, WHOLE, WHOLE);
+        tracing::debug!(step, ago, seconds = ago - own, number, part_of, pid);
+    }
 }
 
 fn within() -> u64 {
@@ -143,7 +161,8 @@ impl Show {
     }
 }
 
-static STARTED: OnceCell<()> = OnceCell::new();
+/// When this process began to say what it does.
+static BEGUN: OnceCell<Instant> = OnceCell::new();
 
 /// Starts emitting into a run's folder; later calls in the same process change nothing.
 ///
@@ -158,22 +177,27 @@ pub fn start(folder: &Path, show: Show) -> Result<()> {
 /// # Errors
 /// [`Error::Io`] when it cannot be opened.
 pub fn start_at(path: &Path, show: Show) -> Result<()> {
-    STARTED
+    BEGUN
         .get_or_try_init(|| {
             let file = OpenOptions::new()
                 .create(true)
                 .append(true)
                 .open(path)
                 .map_err(Error::io(format!("open {}", path.display())))?;
+            let is_first = file.metadata().is_ok_and(|data| data.len() == 0);
             listen(Some(Mutex::new(file)), show);
-            Ok(())
+            took_before(is_first);
+            Ok(Instant::now())
         })
         .map(|_| ())
 }
 
 /// Starts showing alone, where nothing may be made: whoever cleans up.
 pub fn show(show: Show) {
-    STARTED.get_or_init(|| listen(None, show));
+    BEGUN.get_or_init(|| {
+        listen(None, show);
+        Instant::now()
+    });
 }
 
 fn listen(file: Option<Mutex<File>>, show: Show) {
@@ -242,6 +266,10 @@ impl Visit for Fields {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
         self.0.insert(field.name().into(), value.into());
     }
 

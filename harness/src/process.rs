@@ -36,6 +36,11 @@ impl Process {
         if pid == 1 { None } else { Self::of(pid) }
     }
 
+    /// How long ago it started, to a hundredth of a second, where the system tells; and its program's name.
+    pub(crate) fn age(&self) -> Option<(Duration, String)> {
+        system::age(self.pid)
+    }
+
     /// Whether it has not ended.
     pub fn lives(&self) -> bool {
         system::started(self.pid).as_ref() == Some(&self.started)
@@ -67,6 +72,8 @@ impl std::fmt::Display for Process {
 
 #[cfg(target_os = "linux")]
 mod system {
+    use std::time::Duration;
+
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
     use tokio::io::Interest;
     use tokio::io::unix::AsyncFd;
@@ -79,6 +86,16 @@ mod system {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         since(&stat).map(|ticks| format!("{ticks} in boot {}", boot.get(..8).unwrap_or_default()))
+    }
+
+    /// Both are counted from the boot (proc_pid_stat(5), proc_uptime(5)).
+    pub(super) fn age(pid: i32) -> Option<(Duration, String)> {
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{file}")).ok();
+        let ticks: f64 = since(&read(&format!("{pid}/stat"))?)?.parse().ok()?;
+        let up: f64 = read("uptime")?.split(' ').next()?.parse().ok()?;
+        let age = up - ticks / rustix::param::clock_ticks_per_second() as f64;
+        let name = read(&format!("{pid}/comm"))?.trim().to_owned();
+        Some((Duration::try_from_secs_f64(age.max(0.0)).ok()?, name))
     }
 
     /// The start, in ticks since the boot; the name before it may hold blanks and brackets.
@@ -125,6 +142,11 @@ mod system {
         let said = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
         let (state, since) = said.split_once(' ')?;
         (!state.starts_with('Z')).then(|| since.trim().to_owned())
+    }
+
+    /// What `ps` says is to the second: no share of a run.
+    pub(super) fn age(_: i32) -> Option<(Duration, String)> {
+        None
     }
 
     pub(super) async fn ended(process: &Process) -> Result<()> {

@@ -36,7 +36,6 @@ pub fn main(default: Stage, scenarios: impl Into<Vec<Scenario>>) -> ExitCode {
 
 /// [`main`] for a suite whose sites go this way, wherever the harness deploys what they lead to.
 pub fn main_through(through: Through, default: Stage, scenarios: impl Into<Vec<Scenario>>) -> ExitCode {
-    let started = Instant::now();
     if let Some(code) = reaper::enter_if_asked() {
         return code;
     }
@@ -55,7 +54,7 @@ pub fn main_through(through: Through, default: Stage, scenarios: impl Into<Vec<S
     };
     arguments.test_threads = arguments.test_threads.or(Some(THREADS));
     let conclusion = libtest_mimic::run(&arguments, trials);
-    events::took_the_process("the suite", started);
+    events::took_the_process("the suite");
     // nextest says itself how a run ended; each of its processes would say it again.
     if settings.run_id.is_none()
         && let Some(Ok(fixtures)) = FIXTURES.get()

@@ -71,10 +71,11 @@ impl Bases<'_> {
         self.project.root.join("kind/base-images")
     }
 
-    /// The tag of what a recipe, as it is now, makes.
-    fn tag(&self, want: &Wanted) -> Result<String> {
+    /// The tags of what the recipes, as they are now, make.
+    fn tags(&self, wanted: &[Wanted]) -> Result<Vec<String>> {
         let version = hash::folder(&self.recipes())?;
-        Ok(format!("jetscale.internal/base/{}:{}", want.recipe, hash::short(&version)))
+        let tag = |want: &Wanted| format!("jetscale.internal/base/{}:{}", want.recipe, hash::short(&version));
+        Ok(wanted.iter().map(tag).collect())
     }
 
     /// Makes sure that the engine holds all of these, in the order given.
@@ -140,24 +141,20 @@ impl Bases<'_> {
     /// long for ten images as for one, and two for each are a second before every run.
     async fn find_all(&self, wanted: &[Wanted]) -> Result<Option<Vec<Held>>> {
         let official = wanted.iter().map(|want| want.official.to_owned()).collect();
-        let made = wanted.iter().map(|want| self.tag(want)).collect::<Result<Vec<_>>>()?;
-        for references in [official, made] {
-            let asked: Vec<_> = references.iter().map(String::as_str).collect();
-            let Some(images) = self.engine.all_images(&asked).await? else { continue };
-            let held = references.iter().zip(images);
-            return Ok(Some(held.map(|(reference, image)| Held { reference: reference.clone(), image }).collect()));
-        }
-        Ok(None)
+        let (official, made) = tokio::join!(self.held(official), self.held(self.tags(wanted)?));
+        Ok(official?.or(made?))
+    }
+
+    async fn held(&self, references: Vec<String>) -> Result<Option<Vec<Held>>> {
+        let asked: Vec<_> = references.iter().map(String::as_str).collect();
+        let Some(images) = self.engine.all_images(&asked).await? else { return Ok(None) };
+        let held = references.into_iter().zip(images).map(|(reference, image)| Held { reference, image });
+        Ok(Some(held.collect()))
     }
 
     async fn find(&self, want: &Wanted) -> Result<Option<Held>> {
         // The official one can do all that its stand-in can.
-        for reference in [want.official, self.tag(want)?.as_str()] {
-            if let Some(image) = self.engine.image(reference).await? {
-                return Ok(Some(Held { reference: reference.to_owned(), image }));
-            }
-        }
-        Ok(None)
+        Ok(self.find_all(std::slice::from_ref(want)).await?.and_then(|held| held.into_iter().next()))
     }
 
     /// Pulls an official image, unless one before it could not be: a hub that is not reached stays so.
@@ -182,8 +179,8 @@ impl Bases<'_> {
         tracing::debug!(reason, "the hub is not used");
         let step = Step::begin(format!("making {} from package registries", names.join(", ")));
         let mut command = self.engine.tools().program(self.recipes().join("make"), ChildKind::Build);
-        for want in missing {
-            command = command.arg(want.recipe).arg(self.tag(want)?);
+        for (want, tag) in missing.iter().zip(self.tags(missing)?) {
+            command = command.arg(want.recipe).arg(tag);
         }
         command.limit(MAKE).telling(step.teller().aloud()).run().await?;
         step.done();

@@ -43,7 +43,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Refused`] when a container of its name is not ours; [`Error::Command`] when the engine does not start it.
-    async fn start(engine: &Engine, sources: &Sources<'_>, image: &str) -> Result<Self> {
+    pub(super) async fn start(engine: &Engine, sources: &Sources<'_>, image: &str) -> Result<Self> {
         let name = container_name(sources.cluster);
         match engine.look::<Container>(&name, &Mark::owner(sources.cluster)).await? {
             Seen::Ours(container) if container.object().state.running => {}
@@ -99,20 +99,23 @@ impl Registry {
         engine.start(&engine.create(new).await?).await
     }
 
-    /// Lets the cluster's node reach the registry beside it, if there is one, by its one name.
+    /// Lets the cluster's node reach the registry beside it, if one runs, by its one name, unless it is the one that the
+    /// node was `joined` to a moment ago. Says which it is now: a registry that is made meanwhile is another.
     ///
     /// # Errors
     /// [`Error::Command`] when the engine refuses.
-    pub async fn join(engine: &Engine, cluster: &str, node: &str) -> Result<()> {
+    pub async fn join(engine: &Engine, cluster: &str, node: &str, joined: Option<&str>) -> Result<Option<String>> {
         let registry = container_name(cluster);
-        match engine.look::<Container>(&registry, &Mark::owner(cluster)).await? {
-            Seen::Ours(_) => {
-                engine.connect_to(&network_of(engine, node).await?, &registry).await?;
-                introduce(engine, node, &registry, descriptor::REGISTRY).await
-            }
+        let id = match engine.look::<Container>(&registry, &Mark::owner(cluster)).await? {
+            Seen::Ours(container) if container.object().state.running => container.object().id.clone(),
             // Every image is in a registry that the node reaches by itself.
-            Seen::Foreign(_) | Seen::Gone => Ok(()),
+            Seen::Ours(_) | Seen::Foreign(_) | Seen::Gone => return Ok(None),
+        };
+        if joined != Some(id.as_str()) {
+            engine.connect_to(&network_of(engine, node).await?, &registry).await?;
+            introduce(engine, node, &registry, descriptor::REGISTRY).await?;
         }
+        Ok(Some(id))
     }
 }
 

@@ -49,11 +49,10 @@ const BACKEND_EDIT: Task = Task {
     }),
     scenario: "backend::docs_are_served",
     path: DOCS,
-    runners: &[Runner::Nextest],
+    runners: &[Runner::Nextest, Runner::CargoTest],
     peers: &[peer::SKAFFOLD, peer::SKAFFOLD_DEFAULTS, peer::HELM, peer::TILT],
 };
-const UNCHANGED: Task =
-    Task { edit: None, runners: &[Runner::Nextest, Runner::CargoTest], peers: &[peer::SKAFFOLD], ..BACKEND_EDIT };
+const UNCHANGED: Task = Task { edit: None, peers: &[peer::SKAFFOLD], ..BACKEND_EDIT };
 const PAGE_EDIT: Task = Task {
     edit: Some(Edit {
         file: "apps/frontend/html/index.html",

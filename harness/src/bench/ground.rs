@@ -61,6 +61,24 @@ pub enum Runner {
     CargoTest,
 }
 
+impl Runner {
+    /// What ours is called when it runs the suite.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Nextest => "ours",
+            Self::CargoTest => "ours, cargo test",
+        }
+    }
+
+    /// What a user types for one scenario.
+    pub fn command(self, scenario: &str) -> String {
+        match self {
+            Self::Nextest => format!("cargo nextest run -p e2e {scenario}"),
+            Self::CargoTest => format!("cargo test -p e2e --test e2e -- {scenario}"),
+        }
+    }
+}
+
 /// A checkout that the bench may edit.
 pub(super) struct Checkout {
     /// Its folder.

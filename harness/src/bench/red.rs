@@ -24,21 +24,21 @@ pub(super) async fn measure(ground: &Ground<'_>, task: &Task, rounds: usize) -> 
     for placed in &placed {
         placed.command(ground).run().await?;
     }
-    let mut lanes = vec![ours(ground, task)];
+    let mut lanes: Vec<_> = task.runners.iter().map(|runner| ours(ground, task, *runner)).collect();
     lanes.extend(placed.iter().map(|placed| theirs(ground, warm, task, placed)));
     let rows = interleaved(rounds, &lanes).await?;
     task.restore(&ground.copy)?;
     Ok(rows)
 }
 
-fn ours<'a>(ground: &'a Ground<'_>, task: &'a Task) -> Lane<'a> {
+fn ours<'a>(ground: &'a Ground<'_>, task: &'a Task, runner: Runner) -> Lane<'a> {
     let turn = move || async move {
         let cause = task.edited(ground, &ground.copy)?.unwrap_or_default();
         let runs = ground.scratch(&format!("runs/{}", ground.number()))?;
-        red(ground.suite(&ground.copy, Runner::Nextest, task.scenario, &runs), &cause).await
+        red(ground.suite(&ground.copy, runner, task.scenario, &runs), &cause).await
     };
-    let about = format!("`cargo nextest run -p e2e {}`, cluster kept; rolled back when it is red", task.scenario);
-    Lane { measures: MEASURES, ..Lane::new("ours", about, turn) }
+    let about = format!("`{}`, cluster kept; rolled back when it is red", runner.command(task.scenario));
+    Lane { measures: MEASURES, ..Lane::new(runner.title(), about, turn) }
 }
 
 fn theirs<'a>(ground: &'a Ground<'_>, warm: &'a Warm, task: &'a Task, placed: &'a Placed) -> Lane<'a> {

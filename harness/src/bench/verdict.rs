@@ -99,10 +99,6 @@ pub(super) async fn measure(ground: &Ground<'_>, task: &Task, rounds: usize) -> 
 }
 
 fn ours<'a>(ground: &'a Ground<'_>, warm: &'a Warm, task: &'a Task, runner: Runner) -> Lane<'a> {
-    let command = match runner {
-        Runner::Nextest => format!("cargo nextest run -p e2e {}", task.scenario),
-        Runner::CargoTest => format!("cargo test -p e2e --test e2e -- {}", task.scenario),
-    };
     let turn = move || async move {
         let number = task.edited(ground, &ground.copy)?;
         let started = Instant::now();
@@ -115,12 +111,8 @@ fn ours<'a>(ground: &'a Ground<'_>, warm: &'a Warm, task: &'a Task, runner: Runn
         };
         Ok(Turn { values: vec![took.as_secs_f64()], was_old })
     };
-    let name = match runner {
-        Runner::Nextest => "ours",
-        Runner::CargoTest => "ours, cargo test",
-    };
-    let about = format!("`{command}`, cluster kept");
-    Lane::new(name, about, turn)
+    let about = format!("`{}`, cluster kept", runner.command(task.scenario));
+    Lane::new(runner.title(), about, turn)
 }
 
 /// Ours as it was at another revision: its charts, its harness, its suite, and, since a checkout has one, its cluster.

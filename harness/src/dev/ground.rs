@@ -77,7 +77,7 @@ pub async fn prepare(wanted: Wanted<'_>, record: &mut Record) -> Result<Ground> 
     let data = home.registry_data();
     let sources = Sources { project, settings, tools, cluster: &identity.name, registry_data: &data, scratch };
     Registry::beside(&engine, &sources).await?;
-    Registry::join(&engine, &identity.name, &cluster::node_name(&identity.name)).await?;
+    Registry::join(&engine, &identity.name, &cluster::node_name(&identity.name), None).await?;
     // Only now: the engine gives a container that joins a network another free port.
     announce(&cluster, &Registry::address(&engine, &identity.name).await?).await?;
     Ok(Ground { cluster, inputs })

@@ -45,12 +45,15 @@ impl Engine {
     /// # Errors
     /// [`Error::Command`] when it does not answer; [`Error::Refused`] when it has none.
     pub async fn id(&self) -> Result<String> {
-        let said = self.docker()?.args(["info", "--format", "{{.ID}}"]).limit(ASK).run().await?.stdout;
-        match said.trim() {
-            // The client prints a server's error into the same stream, and ends well.
-            "" => Err(Error::refused("the engine does not say its identity", "docker info")),
-            id => Ok(id.to_owned()),
-        }
+        let ask = async || {
+            let said = self.docker()?.args(["info", "--format", "{{.ID}}"]).limit(ASK).run().await?.stdout;
+            match said.trim() {
+                // The client prints a server's error into the same stream, and ends well.
+                "" => Err(Error::refused("the engine does not say its identity", "docker info")),
+                id => Ok(id.to_owned()),
+            }
+        };
+        self.known.get_or_try_init(ask).await.cloned()
     }
 
     /// What it says of itself, as JSON.

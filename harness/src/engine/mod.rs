@@ -1,6 +1,7 @@
 //! The container engine: is it there, what does it hold, and how does it come to be there?
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 mod absence;
@@ -25,6 +26,7 @@ pub(crate) use host::Capabilities;
 pub(crate) use host::{Host, SYSTEM_PATH, memory_gib};
 
 use base64::Engine as _;
+use tokio::sync::OnceCell;
 
 use crate::error::{Error, Result};
 use crate::lock::{Lock, Mode};
@@ -46,6 +48,8 @@ const SET_UP: Duration = Duration::from_secs(1200);
 #[derive(Debug, Clone)]
 pub struct Engine {
     tools: Tools,
+    /// Its identity, once it was asked for: as long as this is used, the same socket leads to the same engine.
+    known: Arc<OnceCell<String>>,
 }
 
 impl Engine {
@@ -54,7 +58,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Refused`] with the command to run when the client is missing or no engine answers.
     pub async fn connect(tools: &Tools, settings: &Settings) -> Result<Self> {
-        let engine = Self { tools: tools.clone() };
+        let engine = Self::unchecked(tools);
         match absence::look(&engine, &settings.docker_host).await {
             Ok(_) => Ok(engine),
             // Whatever could be done here, it is not done: the command to do it is the answer.
@@ -79,26 +83,42 @@ impl Engine {
     /// [`Error::Refused`] with the exact command when it is for somebody else to do, or the disk is full;
     /// [`Error::Deadline`] with the end of the engine's log when it does not answer 60 s after its start (macOS: 300 s).
     pub async fn ensure(tools: &Tools, settings: &Settings, state: &Path) -> Result<Self> {
-        let engine = Self { tools: tools.clone() };
-        let (looked, data) = tokio::join!(absence::look(&engine, &settings.docker_host), engine.data_root(settings));
-        if let Err(absence) = &looked {
+        if let Some(engine) = Self::there(tools, settings, state).await? {
+            return Ok(engine);
+        }
+        let engine = Self::unchecked(tools);
+        if let Err(absence) = absence::look(&engine, &settings.docker_host).await {
             let host = Host::look(settings);
             // What is refused needs no lock.
-            absence::decide(absence, &host, settings.may_set_up())?;
+            absence::decide(&absence, &host, settings.may_set_up())?;
             engine.set_up(settings, &Place::system(host.root, &settings.state_root)).await?;
         }
+        let data = engine.data_root(settings).await;
+        engine.has_room(settings, state, data).map(|()| engine)
+    }
+
+    /// [`Engine::ensure`] of one that answers already; installs and starts nothing, so that others may work meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the disk is full.
+    pub(crate) async fn there(tools: &Tools, settings: &Settings, state: &Path) -> Result<Option<Self>> {
+        let engine = Self::unchecked(tools);
+        let (looked, data) = tokio::join!(absence::look(&engine, &settings.docker_host), engine.data_root(settings));
+        match looked {
+            Ok(_) => engine.has_room(settings, state, data).map(|()| Some(engine)),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn has_room(&self, settings: &Settings, state: &Path, data: Option<PathBuf>) -> Result<()> {
         check_room(state, "set XDG_STATE_HOME to a larger disk")?;
         check_room(&settings.cache_root, "set XDG_CACHE_HOME to a larger disk")?;
-        let data = if looked.is_ok() { data } else { engine.data_root(settings).await };
-        if let Some(data) = data {
-            check_room(&data, "move the engine's data-root to a larger disk")?;
-        }
-        Ok(engine)
+        data.map_or(Ok(()), |data| check_room(&data, "move the engine's data-root to a larger disk"))
     }
 
     /// An engine that nobody asked yet whether it answers.
     pub(crate) fn unchecked(tools: &Tools) -> Self {
-        Self { tools: tools.clone() }
+        Self { tools: tools.clone(), known: Arc::default() }
     }
 
     /// Installs and starts what is missing, one process at a time.
@@ -137,8 +157,15 @@ impl Engine {
             return None;
         }
         absence::socket(&absence::address(self, &settings.docker_host).await)?;
-        let asked = self.docker().ok()?.args(["info", "--format", "{{.DockerRootDir}}"]).limit(Duration::from_secs(20));
-        let root = PathBuf::from(asked.run().await.ok()?.stdout.trim());
+        // Its identity by the same question, which is asked for next, and takes as long as some five others.
+        let asked = self.docker().ok()?.args(["info", "--format", "{{.ID}}\n{{.DockerRootDir}}"]);
+        let said = asked.limit(Duration::from_secs(20)).run().await.ok()?.stdout;
+        let (id, root) = said.trim().split_once('\n')?;
+        if !id.is_empty() {
+            // Asked twice at once, both say the same.
+            let _ = self.known.set(id.to_owned());
+        }
+        let root = PathBuf::from(root);
         root.is_dir().then_some(root)
     }
 
@@ -186,13 +213,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Command`] when the engine does not answer.
     pub async fn all_images(&self, references: &[&str]) -> Result<Option<Vec<Image>>> {
-        match self.docker()?.args(["image", "inspect"]).args(references.iter().copied()).run().await {
-            Ok(output) => {
-                serde_json::from_str(&output.stdout).map(Some).map_err(Error::malformed("read docker image inspect"))
-            }
-            Err(Error::Command(failure)) if owned::is_absence(&failure.tail) => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.inspect_all(&[&["image", "inspect"], references].concat()).await
     }
 
     /// Makes sure that the engine holds an image (`repository@digest`), pulled by this account if it does not.
@@ -231,12 +252,15 @@ impl Engine {
 
     /// The first object that an inspection prints; `None` when there is no such thing.
     async fn inspect<T: serde::de::DeserializeOwned>(&self, args: &[&str]) -> Result<Option<T>> {
+        Ok(self.inspect_all(args).await?.and_then(|found: Vec<T>| found.into_iter().next()))
+    }
+
+    /// All objects that an inspection prints; `None` when one of them is not there.
+    async fn inspect_all<T: serde::de::DeserializeOwned>(&self, args: &[&str]) -> Result<Option<Vec<T>>> {
         match self.docker()?.args(args.iter().copied()).run().await {
-            Ok(output) => {
-                let found: Vec<T> = serde_json::from_str(&output.stdout)
-                    .map_err(Error::malformed(format!("read docker {}", args.join(" "))))?;
-                Ok(found.into_iter().next())
-            }
+            Ok(output) => serde_json::from_str(&output.stdout)
+                .map(Some)
+                .map_err(Error::malformed(format!("read docker {}", args.join(" ")))),
             Err(Error::Command(failure)) if owned::is_absence(&failure.tail) => Ok(None),
             Err(error) => Err(error),
         }

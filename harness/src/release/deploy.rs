@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::held::Held;
 use super::helm::{self, History};
 use super::plan::Plan;
 use super::{reach, skaffold};
@@ -12,6 +13,7 @@ use crate::artifacts::Credentials;
 use crate::cluster::{Cluster, Lock};
 use crate::descriptor;
 use crate::error::{Error, Result};
+use crate::events;
 use crate::k8s;
 use crate::settings::Deployer;
 
@@ -69,6 +71,20 @@ impl Deployment<'_> {
 /// # Errors
 /// The first error, with pods, conditions, events and last logs as they were before the rollback.
 pub async fn deploy(deployment: Deployment<'_>) -> Result<()> {
+    deploy_while(deployment, std::future::ready(())).await
+}
+
+/// [`deploy`], and what the cluster holds of the release then; that is read while its pods start.
+///
+/// # Errors
+/// As [`deploy`]; what cannot be read is an error of its own, for the release serves.
+pub async fn deploy_and_read(deployment: Deployment<'_>) -> Result<Result<Held>> {
+    let reading = events::step("what the cluster holds", Held::read(deployment.cluster, deployment.plan));
+    deploy_while(deployment, reading).await
+}
+
+/// Deploys, and does this while the release converges.
+async fn deploy_while<T>(deployment: Deployment<'_>, meanwhile: impl Future<Output = T>) -> Result<T> {
     let Deployment { cluster, plan, scratch, labels, credentials, .. } = deployment;
     let started = Instant::now();
     k8s::namespace::create(&cluster.client, &plan.namespace, labels.clone(), BTreeMap::new()).await?;
@@ -77,14 +93,17 @@ pub async fn deploy(deployment: Deployment<'_>) -> Result<()> {
     let accounts = credentials.pull_secret(registries).await?;
     let name = descriptor::PULL_SECRET;
     k8s::secret::apply_pull_secret(&cluster.client, &plan.namespace, name, labels.clone(), accounts).await?;
-    let before = History::read(cluster, &plan.namespace, &plan.release).await?;
+    let history = async || History::read(cluster, &plan.namespace, &plan.release).await;
+    let mut before = history().await?;
     if before.is_pending() {
         tracing::info!("{} was left {}: mending that first", plan.release, pending(&before));
         deployment.roll_back(before.last_good()).await?;
+        before = history().await?;
     } else if before.last_good().is_none() && !before.0.is_empty() {
         deployment.roll_back(None).await?;
+        before = history().await?;
     }
-    let last_good = History::read(cluster, &plan.namespace, &plan.release).await?.last_good();
+    let last_good = before.last_good();
     let begin = k8s::Begin::now(&cluster.client, &plan.namespace).await;
     let work = async {
         match plan.deployer {
@@ -92,11 +111,15 @@ pub async fn deploy(deployment: Deployment<'_>) -> Result<()> {
             Deployer::Helm => helm::upgrade(cluster, plan, deployment.descriptor()?).await?,
         }
         tracing::debug!("manifests of {} applied after {:.1?}", plan.release, started.elapsed());
-        deployment.reached(CONVERGE).await
+        let (reached, done) = tokio::join!(deployment.reached(CONVERGE), meanwhile);
+        reached.map(|()| done)
     };
-    let Err(error) = work.await else {
-        tracing::info!("release {} in {} converged after {:.1?}", plan.release, plan.namespace, started.elapsed());
-        return Ok(());
+    let error = match work.await {
+        Ok(done) => {
+            tracing::info!("release {} in {} converged after {:.1?}", plan.release, plan.namespace, started.elapsed());
+            return Ok(done);
+        }
+        Err(error) => error,
     };
     // What follows takes a while: whoever looks on learns the cause before it begins.
     tracing::info!("{}", error.report());

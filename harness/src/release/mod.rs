@@ -10,7 +10,7 @@ mod skaffold;
 mod staging;
 
 pub(crate) use deploy::ensure_auth;
-pub use deploy::{Deployment, deploy, random_hex};
+pub use deploy::{Deployment, deploy, deploy_and_read, random_hex};
 pub use helm::{History, lint, render};
 pub use plan::Plan;
 pub use reach::{converged, steady};

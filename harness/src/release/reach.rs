@@ -13,7 +13,7 @@ use crate::cluster::Cluster;
 use crate::descriptor::{self, Component};
 use crate::error::{Error, Result};
 use crate::events;
-use crate::http::{Reader, Reply};
+use crate::http::{Options, Reader, Reply};
 use crate::k8s::{self, Forward, Snapshot, State, verdict};
 
 /// How long the routes may take once everything is ready.
@@ -22,8 +22,9 @@ const REACH: Duration = Duration::from_secs(30);
 const HEARD: Duration = Duration::from_secs(1);
 /// The chance at most, one in a million, that routes which still know a former pod are taken for ones that do not.
 const CHANCE: f64 = 1e-6;
-/// How many requests ask at once whose answer it is.
-const AT_ONCE: usize = 10;
+/// How many requests ask at once whose answer it is. Few, over connections that are kept: a forwarded connection costs more
+/// than ten requests, and the router opens another one to the Service for each.
+const AT_ONCE: usize = 5;
 /// How long to wait until the routes are asked again.
 const BETWEEN: Duration = Duration::from_millis(50);
 
@@ -72,7 +73,7 @@ fn late(pods: &[Arc<Pod>]) -> Duration {
 /// still be there, serving what was begun: seconds before [`converged`].
 ///
 /// The node's routes follow the Services by up to a second, and nothing can be watched for that. So where a former pod is
-/// left, the component is asked over new connections whose answer it is (`data.instance`, the pod's name), until it is
+/// left, the component is asked whose answer it is, by the router over new connections (`data.instance`, the pod's name), until it is
 /// sure. Where that cannot be told, or somebody else's edge leads to the release, this is [`converged`].
 ///
 /// # Errors
@@ -191,7 +192,7 @@ async fn router(cluster: &Cluster, plan: &Plan) -> Result<(Forward, Reader)> {
         descriptor::FRONTEND.container_port,
     )
     .await?;
-    let reader = Reader::new(&router.url())?;
+    let reader = Reader::with(Options { keep_alive: true, ..Options::new(router.url()) })?;
     for path in descriptor::REACHED {
         reader.answers(path, REACH).await?;
     }

@@ -95,7 +95,7 @@ async fn make(wants: &Wants<'_>, tag: &str) -> Result<()> {
 pub(super) async fn push(wants: &Wants<'_>, sources: &Sources<'_>, node: &str) -> Result<Images<Reference>> {
     let images = ensure(wants).await?;
     let registry = Registry::beside(wants.engine, sources).await?;
-    Registry::join(wants.engine, sources.cluster, node).await?;
+    Registry::join(wants.engine, sources.cluster, node, None).await?;
     let push = async |image: &str| {
         let pushed = artifacts::push(wants.engine, image, &format!("{}/edge", registry.address)).await?;
         Ok::<_, Error>(pushed.at_registry(descriptor::REGISTRY))
