@@ -17,7 +17,7 @@ const SIGNALS: [&str; 3] = ["KILL", "TERM", "INT"];
 /// A scenario with a release of its own, which restarts pods of it.
 const OWN: &[&str] = &["items::outlive_a_backend_restart", "--exact"];
 /// One whose release is rolled back.
-const BAD: &[&str] = &["rollout::a_bad_image_is_rolled_back", "--exact"];
+const BAD: &[&str] = &["rollout::a_bad_image_is_rolled_back", "--exact", "--include-ignored"];
 /// One with a registry of its own.
 const PULLS: &[&str] = &["registry::good_credentials_pull_every_image", "--exact"];
 /// One with a container of its own.

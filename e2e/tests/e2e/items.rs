@@ -24,7 +24,7 @@ pub fn scenarios() -> Vec<Scenarios> {
         scenario(unknown_item_is_not_found),
         scenario(strangers_are_refused),
         scenario(outlive_a_backend_restart).within(120),
-        scenario(outlive_a_postgres_restart).within(150),
+        scenario(outlive_a_postgres_restart).within(150).nightly(),
     ]
 }
 

@@ -44,7 +44,7 @@ pub fn scenarios() -> Vec<Scenarios> {
         )
         .within(120),
         scenario(good_credentials_pull_every_image).within(240),
-        scenario(a_wrong_pull_secret_fails_the_deploy_with_its_cause).within(180),
+        scenario(a_wrong_pull_secret_fails_the_deploy_with_its_cause).within(180).nightly(),
     ]
 }
 

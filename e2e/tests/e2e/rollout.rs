@@ -12,7 +12,7 @@ use kube::ResourceExt;
 pub fn scenarios() -> Vec<Scenarios> {
     vec![
         scenario(a_rolling_update_loses_no_request).within(240),
-        scenario(a_bad_image_is_rolled_back).within(180),
+        scenario(a_bad_image_is_rolled_back).within(180).nightly(),
     ]
 }
 
