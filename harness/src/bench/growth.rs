@@ -33,7 +33,7 @@ pub(super) async fn measure(ground: &Ground<'_>, rounds: usize) -> Result<Vec<Ro
         objects(warm, count).await?;
     }
     // Compiled before anything is timed.
-    suite(ground, 1, "none=0").await?;
+    suite(ground, 1, "").await?;
     let of_scenarios = COUNTS.map(|count| Lane {
         measures: SCENARIOS,
         ..Lane::new(
@@ -74,7 +74,7 @@ async fn objects(warm: &Warm, count: usize) -> Result<()> {
 
 async fn scenarios(ground: &Ground<'_>, count: usize) -> Result<Turn> {
     let started = Instant::now();
-    let peak = suite(ground, count, "none=0").await?;
+    let peak = suite(ground, count, "").await?;
     Ok(Turn { values: vec![started.elapsed().as_secs_f64(), peak], was_old: None })
 }
 

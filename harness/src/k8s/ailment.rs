@@ -398,7 +398,9 @@ fn of_warnings(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
     });
     let (event, window) = newest?;
     let message = event.message.as_deref().unwrap_or_default();
-    let window = if message.contains("not found") { Window::Retried } else { window };
+    // A driver registers itself some seconds after a node has come.
+    let is_missing = message.contains("not found") && !message.contains("registered CSI drivers");
+    let window = if is_missing { Window::Retried } else { window };
     let key = format!("pod {}: {}", pod.name_any(), event.reason.as_deref().unwrap_or_default());
     Some(Ailment::said(key, message, message, window))
 }
