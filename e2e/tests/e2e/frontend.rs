@@ -108,9 +108,8 @@ async fn a_query_is_not_logged(stack: Stack) -> ScenarioResult {
     expect!(!log.contains(&secret), "the router's log holds a query")
 }
 
-/// As large as an attachment may be: the backend judges it, and not the router.
+/// More than the one MiB that nginx takes by default: the backend judges it, and not the router.
 async fn a_large_body_reaches_the_backend(stack: Stack) -> ScenarioResult {
-    // More than the one MiB that nginx takes by default.
     let name = "n".repeat(2 * 1024 * 1024);
     let reply = stack.user().await?.client().post(ITEMS, &json!({"name": name})).await?;
     let judged: Value = reply.expect_status(422)?.json()?;
