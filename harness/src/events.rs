@@ -82,19 +82,21 @@ pub fn took(what: &str, began: Instant, seconds: f64) {
 /// The whole of this process, since it started: the last that it writes.
 pub fn took_the_process(what: &str) {
     let Some(begun) = BEGUN.get() else { return };
-    let whole = Process::this().age().map_or_else(|| begun.elapsed(), |(age, _)| age).as_secs_f64();
+    let age = Process::this().age().map_or(Duration::ZERO, |(age, _)| age);
+    let whole = age.max(begun.elapsed()).as_secs_f64();
     written(what, (whole, whole), WHOLE, WHOLE);
 }
 
-/// What the run took before this process could say anything: its own start, and, of a run's first process, the time of the
-/// cargo or nextest that started it.
+/// What the run took before this process could say anything: its own start (of a program that `cargo run` became, cargo's work
+/// is a part of that), and, of a run's first process, the time of the cargo or nextest that started it, with all that this
+/// compiled and ran before.
 fn took_before(is_first: bool) {
     let Some((own, _)) = Process::this().age() else { return };
     let own = own.as_secs_f64();
-    written("its start", (own, own), NEXT.fetch_add(1, Ordering::Relaxed), WHOLE);
+    written("until it says what it does", (own, own), NEXT.fetch_add(1, Ordering::Relaxed), WHOLE);
     let Some(parent) = Process::parent().filter(|_| is_first) else { return };
     if let Some((age, name)) = parent.age()
-        && name.starts_with("cargo")
+        && matches!(name.as_str(), "cargo" | "cargo-nextest")
     {
         let (ago, step) = (age.as_secs_f64(), format!("{name}, until its first process of this run"));
         let (pid, number, part_of) = (parent.pid, WHOLE, WHOLE);

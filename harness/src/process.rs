@@ -88,14 +88,15 @@ mod system {
         since(&stat).map(|ticks| format!("{ticks} in boot {}", boot.get(..8).unwrap_or_default()))
     }
 
-    /// Both are counted from the boot (proc_pid_stat(5), proc_uptime(5)).
+    /// Both are counted from the boot (proc_pid_stat(5), proc_uptime(5)); in a container that has an uptime of its own they
+    /// may not fit.
     pub(super) fn age(pid: i32) -> Option<(Duration, String)> {
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{file}")).ok();
         let ticks: f64 = since(&read(&format!("{pid}/stat"))?)?.parse().ok()?;
         let up: f64 = read("uptime")?.split(' ').next()?.parse().ok()?;
         let age = up - ticks / rustix::param::clock_ticks_per_second() as f64;
         let name = read(&format!("{pid}/comm"))?.trim().to_owned();
-        Some((Duration::try_from_secs_f64(age.max(0.0)).ok()?, name))
+        Some((Duration::try_from_secs_f64(age).ok()?, name))
     }
 
     /// The start, in ticks since the boot; the name before it may hold blanks and brackets.

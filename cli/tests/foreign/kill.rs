@@ -118,7 +118,7 @@ const MOMENTS: &[Moment] = &[
     ("tearing_down::the_registry_was_removed_by_the_reaper", Reaper, Engine("container destroy", "-registry")),
 ];
 
-/// Of each kind one, for the gate.
+/// Of each kind one, for a quick look.
 const SAMPLE: [&str; 6] = [
     "provisioning::the_node_starts",
     "building::skaffold_is_called_after_an_edit",

@@ -99,23 +99,38 @@ impl Registry {
         engine.start(&engine.create(new).await?).await
     }
 
-    /// Lets the cluster's node reach the registry beside it, if one runs, by its one name, unless it is the one that the
-    /// node was `joined` to a moment ago. Says which it is now: a registry that is made meanwhile is another.
+    /// Lets the cluster's node reach the registry beside it, if there is one, by its one name; nothing is to be done for the
+    /// one that it was `introduced` to a moment ago.
     ///
     /// # Errors
     /// [`Error::Command`] when the engine refuses.
-    pub async fn join(engine: &Engine, cluster: &str, node: &str, joined: Option<&str>) -> Result<Option<String>> {
+    pub async fn join(engine: &Engine, cluster: &str, node: &str, introduced: Option<&str>) -> Result<()> {
         let registry = container_name(cluster);
-        let id = match engine.look::<Container>(&registry, &Mark::owner(cluster)).await? {
-            Seen::Ours(container) if container.object().state.running => container.object().id.clone(),
+        match engine.look::<Container>(&registry, &Mark::owner(cluster)).await? {
+            Seen::Ours(container) if introduced == Some(container.object().id.as_str()) => Ok(()),
+            Seen::Ours(_) => {
+                engine.connect_to(&network_of(engine, node).await?, &registry).await?;
+                introduce(engine, node, &registry, descriptor::REGISTRY).await
+            }
             // Every image is in a registry that the node reaches by itself.
-            Seen::Ours(_) | Seen::Foreign(_) | Seen::Gone => return Ok(None),
-        };
-        if joined != Some(id.as_str()) {
-            engine.connect_to(&network_of(engine, node).await?, &registry).await?;
-            introduce(engine, node, &registry, descriptor::REGISTRY).await?;
+            Seen::Foreign(_) | Seen::Gone => Ok(()),
         }
-        Ok(Some(id))
+    }
+
+    /// The part of [`Registry::join`] that may be done while images are pushed, for a registry that runs on the node's network
+    /// already: one that joins it now could get another published port. Says which it is; what fails is left to `join`.
+    pub async fn introduce_early(engine: &Engine, cluster: &str, node: &str) -> Option<String> {
+        let registry = container_name(cluster);
+        let mark = Mark::owner(cluster);
+        let looked = engine.look::<Container>(&registry, &mark);
+        let (seen, network) = tokio::join!(looked, network_of(engine, node));
+        let (Ok(Seen::Ours(container)), Ok(network)) = (seen, network) else { return None };
+        let container = container.object();
+        let is_there = container.state.running && container.networks().any(|name| name == network);
+        if !is_there {
+            return None;
+        }
+        introduce(engine, node, &registry, descriptor::REGISTRY).await.ok().map(|()| container.id.clone())
     }
 }
 

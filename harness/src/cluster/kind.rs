@@ -43,7 +43,7 @@ pub fn node_name(cluster: &str) -> String {
 /// it does not answer: nothing of it is touched.
 pub async fn ensure(change: &Change<'_>, home: &Home, record: &mut Record, wants: Wants<'_>) -> Result<Cluster> {
     let Wants { engine, tools, project, .. } = wants;
-    let identity = record.identity_in(engine, home, &project.root).await?;
+    let identity = record.identity_in(engine.id().await?, home, &project.root)?;
     let node = node_name(&identity.name);
     let was_killed = record.cluster == Phase::Creating;
     match record.cluster.clone() {

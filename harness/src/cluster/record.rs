@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::home::Home;
 use super::turns::Turns;
-use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::settings::{Keep, Settings};
 
@@ -49,12 +48,11 @@ pub struct Identity {
 impl Record {
     /// What all that is ours in this engine is called; named anew when nothing of ours is anywhere.
     ///
-    /// The record has to be written before anything of that name is made.
+    /// By the engine's identity. The record has to be written before anything of that name is made.
     ///
     /// # Errors
-    /// [`Error::Refused`] when what is ours is in another engine; [`Error::Command`] when this one does not answer.
-    pub async fn identity_in(&mut self, engine: &Engine, home: &Home, checkout: &Path) -> Result<Identity> {
-        let id = engine.id().await?;
+    /// [`Error::Refused`] when what is ours is in another engine.
+    pub fn identity_in(&mut self, id: String, home: &Home, checkout: &Path) -> Result<Identity> {
         let identity = match self.identity.take() {
             Some(identity) => identity,
             // The version before gave no nonce; its container's identity is on record instead.

@@ -62,7 +62,7 @@ pub struct Wanted<'a> {
 pub async fn prepare(wanted: Wanted<'_>, record: &mut Record) -> Result<Ground> {
     let Wanted { settings, tools, project, home, scratch, change } = wanted;
     let engine = Engine::ensure(tools, settings, &home.folder).await?;
-    let identity = record.identity_in(&engine, home, &project.root).await?;
+    let identity = record.identity_in(engine.id().await?, home, &project.root)?;
     change.write(record)?;
     let node = engine.container(&cluster::node_name(&identity.name)).await?;
     let runs = node.is_some_and(|container| container.state.running);

@@ -45,15 +45,23 @@ impl Engine {
     /// # Errors
     /// [`Error::Command`] when it does not answer; [`Error::Refused`] when it has none.
     pub async fn id(&self) -> Result<String> {
-        let ask = async || {
-            let said = self.docker()?.args(["info", "--format", "{{.ID}}"]).limit(ASK).run().await?.stdout;
-            match said.trim() {
-                // The client prints a server's error into the same stream, and ends well.
-                "" => Err(Error::refused("the engine does not say its identity", "docker info")),
-                id => Ok(id.to_owned()),
-            }
-        };
-        self.known.get_or_try_init(ask).await.cloned()
+        let said = self.docker()?.args(["info", "--format", "{{.ID}}"]).limit(ASK).run().await?.stdout;
+        match said.trim() {
+            // The client prints a server's error into the same stream, and ends well.
+            "" => Err(Error::refused("the engine does not say its identity", "docker info")),
+            id => Ok(id.to_owned()),
+        }
+    }
+
+    /// The identity that it had when it was looked for, a moment ago; asked for if it did not say.
+    ///
+    /// # Errors
+    /// As [`Engine::id`].
+    pub async fn first_id(&self) -> Result<String> {
+        match &self.had {
+            Some(id) => Ok(id.clone()),
+            None => self.id().await,
+        }
     }
 
     /// What it says of itself, as JSON.

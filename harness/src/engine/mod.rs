@@ -1,7 +1,6 @@
 //! The container engine: is it there, what does it hold, and how does it come to be there?
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 mod absence;
@@ -26,7 +25,6 @@ pub(crate) use host::Capabilities;
 pub(crate) use host::{Host, SYSTEM_PATH, memory_gib};
 
 use base64::Engine as _;
-use tokio::sync::OnceCell;
 
 use crate::error::{Error, Result};
 use crate::lock::{Lock, Mode};
@@ -44,12 +42,19 @@ const PULL: Duration = Duration::from_secs(600);
 /// How long to wait for another process that installs or starts the engine.
 const SET_UP: Duration = Duration::from_secs(1200);
 
+/// What an engine says of itself.
+struct Said {
+    id: Option<String>,
+    /// If it is on this machine.
+    data_root: Option<PathBuf>,
+}
+
 /// A container engine that answers.
 #[derive(Debug, Clone)]
 pub struct Engine {
     tools: Tools,
-    /// Its identity, once it was asked for: as long as this is used, the same socket leads to the same engine.
-    known: Arc<OnceCell<String>>,
+    /// The identity that it had when it was looked for; another one may answer later.
+    had: Option<String>,
 }
 
 impl Engine {
@@ -83,42 +88,56 @@ impl Engine {
     /// [`Error::Refused`] with the exact command when it is for somebody else to do, or the disk is full;
     /// [`Error::Deadline`] with the end of the engine's log when it does not answer 60 s after its start (macOS: 300 s).
     pub async fn ensure(tools: &Tools, settings: &Settings, state: &Path) -> Result<Self> {
-        if let Some(engine) = Self::there(tools, settings, state).await? {
-            return Ok(engine);
+        match Self::find(tools, settings, state).await? {
+            Ok(engine) => Ok(engine),
+            Err(absence) => Self::had(absence, tools, settings, state).await,
         }
-        let engine = Self::unchecked(tools);
-        if let Err(absence) = absence::look(&engine, &settings.docker_host).await {
-            let host = Host::look(settings);
-            // What is refused needs no lock.
-            absence::decide(&absence, &host, settings.may_set_up())?;
-            engine.set_up(settings, &Place::system(host.root, &settings.state_root)).await?;
-        }
-        let data = engine.data_root(settings).await;
-        engine.has_room(settings, state, data).map(|()| engine)
     }
 
-    /// [`Engine::ensure`] of one that answers already; installs and starts nothing, so that others may work meanwhile.
+    /// An engine that answers, with room for what it will be asked to hold; installs and starts nothing, so that others
+    /// may work meanwhile.
     ///
     /// # Errors
     /// [`Error::Refused`] when the disk is full.
-    pub(crate) async fn there(tools: &Tools, settings: &Settings, state: &Path) -> Result<Option<Self>> {
+    pub(crate) async fn find(
+        tools: &Tools,
+        settings: &Settings,
+        state: &Path,
+    ) -> Result<std::result::Result<Self, Absence>> {
         let engine = Self::unchecked(tools);
-        let (looked, data) = tokio::join!(absence::look(&engine, &settings.docker_host), engine.data_root(settings));
+        let (looked, said) = tokio::join!(absence::look(&engine, &settings.docker_host), engine.says(settings));
         match looked {
-            Ok(_) => engine.has_room(settings, state, data).map(|()| Some(engine)),
-            Err(_) => Ok(None),
+            Ok(_) => engine.with_room(settings, state, said).map(Ok),
+            Err(absence) => Ok(Err(absence)),
         }
     }
 
-    fn has_room(&self, settings: &Settings, state: &Path, data: Option<PathBuf>) -> Result<()> {
+    /// [`Engine::ensure`] once none was found, for this reason.
+    ///
+    /// # Errors
+    /// As [`Engine::ensure`].
+    pub(crate) async fn had(absence: Absence, tools: &Tools, settings: &Settings, state: &Path) -> Result<Self> {
+        let (engine, host) = (Self::unchecked(tools), Host::look(settings));
+        // What is refused needs no lock.
+        absence::decide(&absence, &host, settings.may_set_up())?;
+        engine.set_up(settings, &Place::system(host.root, &settings.state_root)).await?;
+        let said = engine.says(settings).await;
+        engine.with_room(settings, state, said)
+    }
+
+    fn with_room(mut self, settings: &Settings, state: &Path, said: Said) -> Result<Self> {
         check_room(state, "set XDG_STATE_HOME to a larger disk")?;
         check_room(&settings.cache_root, "set XDG_CACHE_HOME to a larger disk")?;
-        data.map_or(Ok(()), |data| check_room(&data, "move the engine's data-root to a larger disk"))
+        if let Some(data) = said.data_root {
+            check_room(&data, "move the engine's data-root to a larger disk")?;
+        }
+        self.had = said.id;
+        Ok(self)
     }
 
     /// An engine that nobody asked yet whether it answers.
     pub(crate) fn unchecked(tools: &Tools) -> Self {
-        Self { tools: tools.clone(), known: Arc::default() }
+        Self { tools: tools.clone(), had: None }
     }
 
     /// Installs and starts what is missing, one process at a time.
@@ -150,23 +169,21 @@ impl Engine {
         Ok(())
     }
 
-    /// Where the engine keeps its data, if that is on this machine.
-    async fn data_root(&self, settings: &Settings) -> Option<PathBuf> {
-        // In a virtual machine, a path that exists here is another one.
-        if cfg!(target_os = "macos") {
-            return None;
+    /// Its identity, and where it keeps its data, by one question, which takes as long as some five others.
+    async fn says(&self, settings: &Settings) -> Said {
+        let ask = async {
+            let asked = self.docker().ok()?.args(["info", "--format", "{{.ID}}\n{{.DockerRootDir}}"]);
+            asked.limit(Duration::from_secs(20)).run().await.ok()
+        };
+        let (address, said) = tokio::join!(absence::address(self, &settings.docker_host), ask);
+        let said = said.map(|output| output.stdout).unwrap_or_default();
+        let (id, root) = said.trim().split_once('\n').unwrap_or_default();
+        // In a virtual machine, and on another one, a path that exists here is another one.
+        let is_here = !cfg!(target_os = "macos") && is_local(&address);
+        Said {
+            id: Some(id.to_owned()).filter(|id| !id.is_empty()),
+            data_root: Some(PathBuf::from(root)).filter(|root| is_here && root.is_dir()),
         }
-        absence::socket(&absence::address(self, &settings.docker_host).await)?;
-        // Its identity by the same question, which is asked for next, and takes as long as some five others.
-        let asked = self.docker().ok()?.args(["info", "--format", "{{.ID}}\n{{.DockerRootDir}}"]);
-        let said = asked.limit(Duration::from_secs(20)).run().await.ok()?.stdout;
-        let (id, root) = said.trim().split_once('\n')?;
-        if !id.is_empty() {
-            // Asked twice at once, both say the same.
-            let _ = self.known.set(id.to_owned());
-        }
-        let root = PathBuf::from(root);
-        root.is_dir().then_some(root)
     }
 
     /// Where its client was found.

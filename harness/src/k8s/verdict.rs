@@ -11,7 +11,7 @@ use super::ailment::{self, Ailment, ailment};
 use super::pod::{is_ready, is_terminating, phase, summary};
 use super::snapshot::Snapshot;
 use super::wait::State;
-use super::window::SAME_DEPLOY_SECS;
+use super::window::{SAME_DEPLOY_SECS, Window};
 
 const INSTANCE: &str = "app.kubernetes.io/instance";
 
@@ -178,7 +178,11 @@ impl<'a> Rollout<'a> {
         alive.extend(again);
         // The same one is blamed while the next of a row comes and goes.
         let pods = if replaced || again.is_some() { alive.as_slice() } else { pods };
-        let found: Vec<Option<Ailment>> = pods.iter().map(|pod| ailment(pod, &snapshot.warnings_of(pod))).collect();
+        let mut found: Vec<Option<Ailment>> = pods.iter().map(|pod| ailment(pod, &snapshot.warnings_of(pod))).collect();
+        if let (Some(_), Some(Some(evicted))) = (again, found.last_mut()) {
+            // The next one may be on another node already, and starting.
+            evicted.tolerance = evicted.tolerance.or_longer(Window::Ready);
+        }
         let waits = |(pod, found): (&&Pod, &Option<Ailment>)| found.is_none() && !is_ready(pod);
         let there = i32::try_from(pods.len()).unwrap_or(i32::MAX);
         // Of several, an update makes one new pod at a time: the others are not begun before it is ready.

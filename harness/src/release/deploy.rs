@@ -111,8 +111,9 @@ async fn deploy_while<T>(deployment: Deployment<'_>, meanwhile: impl Future<Outp
             Deployer::Helm => helm::upgrade(cluster, plan, deployment.descriptor()?).await?,
         }
         tracing::debug!("manifests of {} applied after {:.1?}", plan.release, started.elapsed());
-        let (reached, done) = tokio::join!(deployment.reached(CONVERGE), meanwhile);
-        reached.map(|()| done)
+        // A failure waits for nothing else.
+        let done = async { Ok(meanwhile.await) };
+        tokio::try_join!(deployment.reached(CONVERGE), done).map(|((), done)| done)
     };
     let error = match work.await {
         Ok(done) => {

@@ -12,7 +12,7 @@ use crate::descriptor;
 use crate::error::{Error, Result};
 use crate::k8s;
 
-/// A release as its cluster held it when it had converged.
+/// A release as its cluster held it while it converged: what a controller or the API server assigns is left out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Held {
     /// What was deployed.

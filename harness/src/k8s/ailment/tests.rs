@@ -338,7 +338,12 @@ fn who_ended_a_pod_is_asked_before_its_containers(#[case] message: &str, #[case]
 #[rstest]
 #[case::mount("FailedMount", "timed out", "False", Some(Window::Mount))]
 #[case::missing_secret("FailedMount", "secret \"x\" not found", "False", Some(Window::Retried))]
-#[case::driver_not_there_yet("FailedMount", "driver name x not found in the list of registered CSI drivers", "False", Some(Window::Mount))]
+#[case::driver_not_there_yet(
+    "FailedMount",
+    "driver name x not found in the list of registered CSI drivers",
+    "False",
+    Some(Window::Mount)
+)]
 #[case::sandbox("FailedCreatePodSandBox", "no IP", "False", Some(Window::Room))]
 #[case::before_the_kubelet_heard_of_it("FailedMount", "failed to sync configmap cache: timed out", "False", None)]
 #[case::mounted_since("FailedMount", "timed out", "True", None)]
