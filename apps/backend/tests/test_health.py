@@ -42,12 +42,13 @@ async def test_a_check_that_hangs_is_down_in_time_even_if_its_cleanup_hangs():
         try:
             await asyncio.sleep(60)
         finally:
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(60)
 
     started = time.monotonic()
     readiness = await ReadinessProbe({"database": hang}, timeout_secs=0.05).read()
     assert readiness.components == {"database": "down"}
-    assert time.monotonic() - started < 0.4
+    # Neither minute was waited for, however busy the machine is.
+    assert time.monotonic() - started < 30
 
 
 async def test_only_a_change_of_state_is_logged(caplog):

@@ -180,6 +180,24 @@ pub async fn another_address_is_no_leave_to_forget(place: &Place) -> Shown {
     "cargo stack clean left all of the first engine's as it was".into()
 }
 
+/// `docker context use` while it cleans: what it then finds gone says nothing.
+pub async fn another_engine_in_the_middle_is_no_leave_to_forget(place: &Place) -> Shown {
+    let Some(proxy) = Proxy::start(place, Answer::Pass).await else { return Shown::Nothing(NO_SOCKET) };
+    let seat = behind(place, &proxy).await;
+    let (registry, _) = seat.registry().await;
+    proxy.answer_to("/containers/", Answer::Another);
+    proxy.answer_to("/networks", Answer::Another);
+    let running = seat.stack(&["clean"]).start();
+    assert!(proxy.asked("/containers/", Duration::from_secs(60)).await, "it asked for no container");
+    // It asked who the engine is before that; whom it asks from now on is another one.
+    proxy.answer(Answer::Another);
+    let ran = running.end().await;
+    proxy.answer(Answer::Pass);
+    nothing_was_forgotten(&seat, &registry, "the engine was another one in the middle of cargo stack clean").await;
+    ran.refuses("cargo stack clean whose engine became another one", &["--forget"]);
+    "cargo stack clean refused, named --forget, and went on once the first engine answered".into()
+}
+
 pub async fn an_uninstall_with_another_engine_keeps_the_record(place: &Place) -> Shown {
     let Some(proxy) = Proxy::start(place, Answer::Another).await else { return Shown::Nothing(NO_SOCKET) };
     let seat = place.seat("one").await;

@@ -296,8 +296,9 @@ pub async fn a_proxy_is_not_asked_for_the_registry(place: &Place) -> Shown {
 pub async fn a_cluster_comes_up_behind_a_proxy(place: &Place) -> Shown {
     let sink = Sink::start(NOTHING).await;
     let seat = behind_a_proxy(place.seat("one").await, &sink);
-    for scenario in [RELEASE, ["registry::good_credentials_pull_every_image", "--exact"]] {
-        let ran = seat.suite(&scenario).within(Duration::from_secs(900)).run().await;
+    let pulls = ["registry::good_credentials_pull_every_image", "--exact", "--include-ignored"];
+    for scenario in [&RELEASE[..], &pulls] {
+        let ran = seat.suite(scenario).within(Duration::from_secs(900)).run().await;
         let heard = of_this_machine(&sink);
         assert!(heard.is_empty(), "the proxy was asked for what is on this machine: {:?}\n{}", heard[0], ran.text);
         ran.passes("a scenario on a cluster behind a proxy");

@@ -19,7 +19,7 @@ const OWN: &[&str] = &["items::outlive_a_backend_restart", "--exact"];
 /// One whose release is rolled back.
 const BAD: &[&str] = &["rollout::a_bad_image_is_rolled_back", "--exact", "--include-ignored"];
 /// One with a registry of its own.
-const PULLS: &[&str] = &["registry::good_credentials_pull_every_image", "--exact"];
+const PULLS: &[&str] = &["registry::good_credentials_pull_every_image", "--exact", "--include-ignored"];
 /// One with a container of its own.
 const CONTAINER: &[&str] = &["images::backend_stops_on_sigterm", "--exact"];
 /// Many on the stage's release, and some on their own.

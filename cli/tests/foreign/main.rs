@@ -75,6 +75,7 @@ fn main() -> ExitCode {
         engine::another_context_is_no_leave_to_forget: rule 5, Minute;
         engine::another_context_is_no_leave_to_forget_a_cluster: rule 5, Cluster;
         engine::another_address_is_no_leave_to_forget: rule 5, Minute;
+        engine::another_engine_in_the_middle_is_no_leave_to_forget: rule 5, Minute;
         engine::an_uninstall_with_another_engine_keeps_the_record: rule 5, Minute;
         engine::gone_in_the_middle_of_a_run_it_may_come_back: rule 1, Minute;
         engine::the_reaper_outlives_its_errors: rule 9, Minutes;

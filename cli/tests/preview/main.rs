@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         what_a_kill_left_is_gone_on_from: Nightly,
         a_teardown_takes_its_turn: Nightly,
         what_is_foreign_is_left_alone: Always,
-        only_a_closed_pull_request_is_swept: Always,
+        only_a_closed_pull_request_is_swept: Nightly,
         the_accounts_can_touch_nothing_but_previews: Always,
         the_sweeper_runs_in_the_cluster: Nightly,
     ];

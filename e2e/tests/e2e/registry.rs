@@ -43,7 +43,7 @@ pub fn scenarios() -> Vec<Scenarios> {
             [("missing", (None, "wants credentials, and there are none")), ("wrong", (Some("wrong"), "refuses the credentials of robot"))],
         )
         .within(120),
-        scenario(good_credentials_pull_every_image).within(240),
+        scenario(good_credentials_pull_every_image).within(240).nightly(),
         scenario(a_wrong_pull_secret_fails_the_deploy_with_its_cause).within(180).nightly(),
     ]
 }
