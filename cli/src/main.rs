@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use futures::future::join_all;
 use harness::cluster::{Home, Phase, ReleaseRecord, reaper};
 use harness::events::{self, Show};
 use harness::fixture::Fixtures;
@@ -439,12 +440,18 @@ async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
         .filter(|stage| stage.has_own_cluster())
         .map(|stage| Home::of(settings, &project, stage))
         .collect();
-    for home in &homes {
-        for removed in reaper::clean(home, settings, wait).await? {
-            any = true;
-            say!("removed {removed}");
+    // At once: most of it is waiting for the engine. What one of them cannot do keeps the others from nothing.
+    let mut first_error = Ok(());
+    for cleaned in join_all(homes.iter().map(|home| reaper::clean(home, settings, wait))).await {
+        match cleaned {
+            Ok(all) => {
+                any |= !all.is_empty();
+                all.iter().for_each(|removed| say!("removed {removed}"));
+            }
+            Err(error) => first_error = first_error.and(Err(error)),
         }
     }
+    first_error?;
     let runs = evidence::forget(&Run::all(settings)?, &project.root)?;
     if runs > 0 {
         any = true;
