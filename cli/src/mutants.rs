@@ -1,6 +1,7 @@
 //! `cargo stack mutants`: the suite's own score.
 
 use std::fmt::Write as _;
+use std::num::NonZero;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ pub struct Options {
     /// The charts' mutants alone: no cluster, no engine, seconds.
     #[arg(long, conflicts_with_all = ["filter", "faults"])]
     charts: bool,
+    /// Of the charts' mutants one in so many, the same ones each time: a look in seconds.
+    #[arg(long, value_name = "N", conflicts_with = "write")]
+    one_in: Option<NonZero<usize>>,
     /// The faults on a cluster alone.
     #[arg(long)]
     faults: bool,
@@ -45,7 +49,7 @@ pub async fn run(settings: &Settings, options: Options) -> Result<ExitCode> {
     let mut wrong = Vec::new();
     let mut parts = Vec::new();
     if !options.faults && options.filter.is_none() {
-        parts.push(of_charts(settings, &project, &mut wrong).await?);
+        parts.push(of_charts(settings, &project, options.one_in.unwrap_or(NonZero::<usize>::MIN), &mut wrong).await?);
     }
     if !options.charts {
         parts.push(of_faults(settings, &project, &options, &mut wrong).await?);
@@ -63,12 +67,17 @@ pub async fn run(settings: &Settings, options: Options) -> Result<ExitCode> {
     Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn of_charts(settings: &Settings, project: &Project, wrong: &mut Vec<String>) -> Result<String> {
+async fn of_charts(
+    settings: &Settings,
+    project: &Project,
+    one_in: NonZero<usize>,
+    wrong: &mut Vec<String>,
+) -> Result<String> {
     let tools = Tools::new(settings);
     tools.require(&[Tool::Helm]).await?;
     let staged = stage_charts(&project.root, &settings.cache_root.join("charts"))?;
     let equivalents = equivalent::read(&project.root)?;
-    let score = charts::score(&validate::renders(&tools, &staged).await?, &equivalents)?;
+    let score = charts::score(&validate::renders(&tools, &staged).await?, &equivalents, one_in)?;
     for survivor in score.survivors() {
         say!("survives: {survivor}");
     }

@@ -96,11 +96,16 @@ impl Score {
     }
 }
 
-/// Judges all mutants of the renders, on all cores.
+/// Judges one in so many mutants of the renders, on all cores: the same ones each time. Of less than all, no rule is called
+/// idle, and no entry of the equivalent ones a leaving.
 ///
 /// # Errors
 /// [`Error::Unmet`] when a render breaks a rule as it is: then nothing is shown by a rule that is broken.
-pub fn score(renders: &[(&'static str, Rendered)], equivalents: &[Equivalent]) -> Result<Score> {
+pub fn score(
+    renders: &[(&'static str, Rendered)],
+    equivalents: &[Equivalent],
+    one_in: NonZero<usize>,
+) -> Result<Score> {
     let started = Instant::now();
     for (_, rendered) in renders {
         validate::expect_none(&validate::check(rendered))?;
@@ -108,6 +113,7 @@ pub fn score(renders: &[(&'static str, Rendered)], equivalents: &[Equivalent]) -
     let all: Vec<(&'static str, &Rendered, Mutant)> = renders
         .iter()
         .flat_map(|(values, rendered)| mutants(rendered).into_iter().map(move |mutant| (*values, rendered, mutant)))
+        .step_by(one_in.get())
         .collect();
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let part = all.len().div_ceil(cores).max(1);
@@ -116,10 +122,12 @@ pub fn score(renders: &[(&'static str, Rendered)], equivalents: &[Equivalent]) -
         threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<std::thread::Result<Vec<_>>>()
     });
     let judged = judged.map_err(|_| Error::Unmet("a rule panicked over a mutant".to_owned()))?.concat();
-    let wrong = wrong(&judged, equivalents);
+    let is_whole = one_in == NonZero::<usize>::MIN;
+    let wrong = wrong(&judged, equivalents, is_whole);
     let seen: BTreeSet<_> = judged.iter().flat_map(|judged| judged.caught_by.iter().copied()).collect();
     let idle = validate::OF_OBJECTS.iter().copied().chain(validate::policy::RULES.iter().map(|rule| rule.name));
-    Ok(Score { idle: idle.filter(|rule| !seen.contains(rule)).collect(), judged, wrong, took: started.elapsed() })
+    let idle = idle.filter(|rule| is_whole && !seen.contains(rule)).collect();
+    Ok(Score { idle, judged, wrong, took: started.elapsed() })
 }
 
 fn judge(mutants: &[(&'static str, &Rendered, Mutant)], equivalents: &[Equivalent]) -> Vec<Judged> {
@@ -154,14 +162,14 @@ fn judge(mutants: &[(&'static str, &Rendered, Mutant)], equivalents: &[Equivalen
     mutants.iter().map(one).collect()
 }
 
-/// An equivalent mutant that a rule sees is not equivalent; an entry that names none is a leaving.
-fn wrong(judged: &[Judged], equivalents: &[Equivalent]) -> Vec<String> {
+/// An equivalent mutant that a rule sees is not equivalent; an entry that names none of all is a leaving.
+fn wrong(judged: &[Judged], equivalents: &[Equivalent], is_whole: bool) -> Vec<String> {
     let entry = |(at, one): (usize, &Equivalent)| {
         let named: Vec<_> = judged.iter().filter(|judged| judged.equivalent == Some(at)).collect();
         let title = format!("{} {}", one.path, one.operator);
         let caught = named.iter().find(|judged| !judged.caught_by.is_empty());
         match (named.is_empty(), caught) {
-            (true, _) => Some(format!("{} names no mutant", title.trim())),
+            (true, _) => is_whole.then(|| format!("{} names no mutant", title.trim())),
             (_, Some(judged)) => Some(format!(
                 "{} names {} {}, which {:?} sees: that is not equivalent",
                 title.trim(),
