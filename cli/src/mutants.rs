@@ -26,8 +26,8 @@ pub struct Options {
     #[arg(long, conflicts_with_all = ["filter", "faults"])]
     charts: bool,
     /// Of the charts' mutants one in so many, the same ones each time: a look in seconds.
-    #[arg(long, value_name = "N", conflicts_with = "write")]
-    one_in: Option<NonZero<usize>>,
+    #[arg(long, value_name = "N", default_value = "1", conflicts_with = "write")]
+    one_in: NonZero<usize>,
     /// The faults on a cluster alone.
     #[arg(long)]
     faults: bool,
@@ -49,7 +49,7 @@ pub async fn run(settings: &Settings, options: Options) -> Result<ExitCode> {
     let mut wrong = Vec::new();
     let mut parts = Vec::new();
     if !options.faults && options.filter.is_none() {
-        parts.push(of_charts(settings, &project, options.one_in.unwrap_or(NonZero::<usize>::MIN), &mut wrong).await?);
+        parts.push(of_charts(settings, &project, options.one_in, &mut wrong).await?);
     }
     if !options.charts {
         parts.push(of_faults(settings, &project, &options, &mut wrong).await?);

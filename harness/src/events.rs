@@ -187,32 +187,31 @@ pub fn start_at(path: &Path, show: Show) -> Result<()> {
                 .open(path)
                 .map_err(Error::io(format!("open {}", path.display())))?;
             let is_first = file.metadata().is_ok_and(|data| data.len() == 0);
-            listen(Some(Mutex::new(file)), show);
+            let begun = listen(Some(Mutex::new(file)), show);
             took_before(is_first);
-            Ok(Instant::now())
+            Ok(begun)
         })
         .map(|_| ())
 }
 
 /// Starts showing alone, where nothing may be made: whoever cleans up.
 pub fn show(show: Show) {
-    BEGUN.get_or_init(|| {
-        listen(None, show);
-        Instant::now()
-    });
+    BEGUN.get_or_init(|| listen(None, show));
 }
 
-fn listen(file: Option<Mutex<File>>, show: Show) {
+fn listen(file: Option<Mutex<File>>, show: Show) -> Instant {
     if show == Show::Colour {
         progress::use_terminal();
     }
-    let layer = Lines { file, start: Instant::now(), show };
+    let start = Instant::now();
+    let layer = Lines { file, start, show };
     // Only our own: the libraries' events are theirs.
     let ours = tracing_subscriber::filter::filter_fn(|event| {
         event.target().starts_with("harness") || for_report(event.target())
     });
     // A subscriber that is there already belongs to whoever embeds us.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer.with_filter(ours)));
+    start
 }
 
 /// Whether events of this target are for the folder alone: a report shows them in its own way.

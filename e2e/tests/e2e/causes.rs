@@ -223,11 +223,7 @@ const KILLING_PROBE: Fault = Fault {
 /// The api has a volume of a ConfigMap that nobody makes.
 const MISSING_CONFIG_MAP: Fault = Fault {
     edits: &[
-        Edit {
-            file: API,
-            from: "        {{- with include \"backend.managedVolumes\" . | trim }}",
-            to: "        - name: fault\n          configMap: {name: nowhere}\n        {{- with include \"backend.managedVolumes\" . | trim }}",
-        },
+        FAULT_AS_A_VOLUME,
         // The kubelet mounts what a container uses alone.
         Edit {
             file: API,
@@ -235,7 +231,7 @@ const MISSING_CONFIG_MAP: Fault = Fault {
             to: "            - {name: fault, mountPath: /fault}\n            {{- with include \"backend.managedMounts\" . | trim }}",
         },
     ],
-    says: &["pod jetscale-backend-", "FailedMount: MountVolume.SetUp failed for volume \"fault\" : configmap \"nowhere\" not found"],
+    says: &["pod jetscale-backend-", "FailedMount: MountVolume.SetUp failed for volume \"fault\" : configmap \"fault\" not found"],
     window: 5,
     ..NOTHING
 };

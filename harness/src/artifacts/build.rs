@@ -65,8 +65,8 @@ pub async fn build(_: MayBuild, engine: &Engine, sources: &Sources<'_>, order: O
     let (bases, others) = held.split_at(BUILT.len());
     let repository = match order.repository {
         Some(repository) => repository.trim_end_matches('/').to_owned(),
-        // Its image is the last of those that are wanted.
-        None => Registry::start(engine, sources, &held[held.len() - 1].reference).await?.address,
+        // Its image is wanted after the third-party ones.
+        None => Registry::start(engine, sources, &others[THIRD_PARTY.len()].reference).await?.address,
     };
     let (built, pushed) = tokio::join!(
         skaffold_build(sources, &repository, bases, &origins),

@@ -58,7 +58,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::id`].
     pub async fn first_id(&self) -> Result<String> {
-        match &self.had {
+        match &self.found_id {
             Some(id) => Ok(id.clone()),
             None => self.id().await,
         }

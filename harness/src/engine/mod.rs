@@ -54,7 +54,7 @@ struct Said {
 pub struct Engine {
     tools: Tools,
     /// The identity that it had when it was looked for; another one may answer later.
-    had: Option<String>,
+    found_id: Option<String>,
 }
 
 impl Engine {
@@ -90,7 +90,7 @@ impl Engine {
     pub async fn ensure(tools: &Tools, settings: &Settings, state: &Path) -> Result<Self> {
         match Self::find(tools, settings, state).await? {
             Ok(engine) => Ok(engine),
-            Err(absence) => Self::had(absence, tools, settings, state).await,
+            Err(absence) => Self::provide(absence, tools, settings, state).await,
         }
     }
 
@@ -116,7 +116,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::ensure`].
-    pub(crate) async fn had(absence: Absence, tools: &Tools, settings: &Settings, state: &Path) -> Result<Self> {
+    pub(crate) async fn provide(absence: Absence, tools: &Tools, settings: &Settings, state: &Path) -> Result<Self> {
         let (engine, host) = (Self::unchecked(tools), Host::look(settings));
         // What is refused needs no lock.
         absence::decide(&absence, &host, settings.may_set_up())?;
@@ -131,13 +131,13 @@ impl Engine {
         if let Some(data) = said.data_root {
             check_room(&data, "move the engine's data-root to a larger disk")?;
         }
-        self.had = said.id;
+        self.found_id = said.id;
         Ok(self)
     }
 
     /// An engine that nobody asked yet whether it answers.
     pub(crate) fn unchecked(tools: &Tools) -> Self {
-        Self { tools: tools.clone(), had: None }
+        Self { tools: tools.clone(), found_id: None }
     }
 
     /// Installs and starts what is missing, one process at a time.

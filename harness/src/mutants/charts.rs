@@ -122,7 +122,7 @@ pub fn score(
         threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<std::thread::Result<Vec<_>>>()
     });
     let judged = judged.map_err(|_| Error::Unmet("a rule panicked over a mutant".to_owned()))?.concat();
-    let is_whole = one_in == NonZero::<usize>::MIN;
+    let is_whole = one_in.get() == 1;
     let wrong = wrong(&judged, equivalents, is_whole);
     let seen: BTreeSet<_> = judged.iter().flat_map(|judged| judged.caught_by.iter().copied()).collect();
     let idle = validate::OF_OBJECTS.iter().copied().chain(validate::policy::RULES.iter().map(|rule| rule.name));

@@ -93,15 +93,13 @@ async fn deploy_while<T>(deployment: Deployment<'_>, meanwhile: impl Future<Outp
     let accounts = credentials.pull_secret(registries).await?;
     let name = descriptor::PULL_SECRET;
     k8s::secret::apply_pull_secret(&cluster.client, &plan.namespace, name, labels.clone(), accounts).await?;
-    let history = async || History::read(cluster, &plan.namespace, &plan.release).await;
-    let mut before = history().await?;
+    let mut before = History::read(cluster, &plan.namespace, &plan.release).await?;
     if before.is_pending() {
         tracing::info!("{} was left {}: mending that first", plan.release, pending(&before));
+    }
+    if before.is_pending() || before.last_good().is_none() && !before.0.is_empty() {
         deployment.roll_back(before.last_good()).await?;
-        before = history().await?;
-    } else if before.last_good().is_none() && !before.0.is_empty() {
-        deployment.roll_back(None).await?;
-        before = history().await?;
+        before = History::read(cluster, &plan.namespace, &plan.release).await?;
     }
     let last_good = before.last_good();
     let begin = k8s::Begin::now(&cluster.client, &plan.namespace).await;

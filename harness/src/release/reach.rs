@@ -73,8 +73,8 @@ fn late(pods: &[Arc<Pod>]) -> Duration {
 /// still be there, serving what was begun: seconds before [`converged`].
 ///
 /// The node's routes follow the Services by up to a second, and nothing can be watched for that. So where a former pod is
-/// left, the component is asked whose answer it is, by the router over new connections (`data.instance`, the pod's name), until it is
-/// sure. Where that cannot be told, or somebody else's edge leads to the release, this is [`converged`].
+/// left, the component is asked whose answer it is (`data.instance`, the pod's name), by the router over new connections,
+/// until it is sure. Where that cannot be told, or somebody else's edge leads to the release, this is [`converged`].
 ///
 /// # Errors
 /// As [`converged`].
