@@ -12,6 +12,7 @@ use kube::ResourceExt;
 pub fn scenarios() -> Vec<Scenarios> {
     vec![
         scenario(a_rolling_update_loses_no_request).within(240),
+        scenario(a_rolling_update_on_a_busy_node_loses_none_either).within(480).nightly(),
         scenario(a_bad_image_is_rolled_back).within(180).nightly(),
     ]
 }
@@ -42,6 +43,18 @@ print("good", *good, "lost", len(bad), bad[:3], bad[-1:], flush=True)
 sys.exit(1 if bad else 0)
 "#;
 
+/// Keeps every processor of the node busy, until a file says that it is enough.
+const BUSY: &str = r#"
+import os
+for _ in range(8):
+    if os.fork() == 0:
+        break
+print("busy", flush=True)
+while not os.path.exists("/tmp/enough"):
+    for _ in range(100_000):
+        pass
+"#;
+
 /// Every pod of api and frontend is replaced under steady requests through the frontend's Service; none is lost. The load
 /// goes on until the last old pod is gone, and then asks the new ones alone.
 async fn a_rolling_update_loses_no_request(stack: OwnStack) -> ScenarioResult {
@@ -60,6 +73,15 @@ async fn a_rolling_update_loses_no_request(stack: OwnStack) -> ScenarioResult {
     let good = counts(&outcome.logs);
     let enough = good.len() == 3 && good.iter().all(|count| *count >= 50);
     expect!(enough, "good answers while the api, then the frontend was replaced, then after: {good:?}: {}", outcome.logs)
+}
+
+/// A Service follows its pods where the other pods leave the node no time of its own.
+async fn a_rolling_update_on_a_busy_node_loses_none_either(stack: OwnStack) -> ScenarioResult {
+    let busy = stack.start_job("busy", BUSY, &[], Duration::from_secs(440)).await?;
+    busy.first_line().await?;
+    let outcome = a_rolling_update_loses_no_request(stack).await;
+    busy.tell("open('/tmp/enough', 'w')").await?;
+    outcome
 }
 
 /// The names of the pods of these components.

@@ -110,6 +110,7 @@ pub async fn ensure(change: &Change<'_>, home: &Home, record: &mut Record, wants
         create().await?;
     }
     let cluster = connect(home, &identity.name, tools).await?;
+    super::node::give_shares(&cluster.client).await?;
     super::node::ready(&cluster.client, &node, NODE_READY).await?;
     let Seen::Ours(container) = engine.look::<Container>(&node, &Mark::kind(&identity.name)).await? else {
         return Err(Error::refused(format!("the node {node} is gone"), "run the same command again"));
