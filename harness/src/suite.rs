@@ -1,5 +1,6 @@
 //! A suite: scenarios as libtest trials, so that cargo test, nextest and IDEs see tests.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -105,7 +106,14 @@ impl Asked {
     }
 }
 
-fn trials(scenarios: Vec<Scenario>, place: (Stage, Through), asked: Asked, settings: Settings) -> Result<Vec<Trial>> {
+fn trials(
+    mut scenarios: Vec<Scenario>,
+    place: (Stage, Through),
+    asked: Asked,
+    settings: Settings,
+) -> Result<Vec<Trial>> {
+    // The longest first: a run whose last scenario takes minutes waits for it alone.
+    scenarios.sort_by_key(|scenario| Reverse(scenario.deadline));
     let mut names = BTreeSet::new();
     let settings = Arc::new(settings);
     scenarios
