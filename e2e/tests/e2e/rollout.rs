@@ -80,8 +80,8 @@ async fn a_rolling_update_on_a_busy_node_loses_none_either(stack: OwnStack) -> S
     let busy = stack.start_job("busy", BUSY, &[], Duration::from_secs(440)).await?;
     busy.first_line().await?;
     let outcome = a_rolling_update_loses_no_request(stack).await;
-    busy.tell("open('/tmp/enough', 'w')").await?;
-    outcome
+    let told = busy.tell("open('/tmp/enough', 'w')").await;
+    outcome.and(told)
 }
 
 /// The names of the pods of these components.
