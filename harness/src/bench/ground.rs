@@ -248,7 +248,8 @@ impl<'a> Ground<'a> {
     /// Has scenarios judged: those named by nextest, which takes several names; without any all of them, by `cargo test`.
     ///
     /// # Errors
-    /// [`Error::Command`] unless all passed, or were ignored; [`Error::Refused`] when not as many ran as were named.
+    /// [`Error::Refused`] with the failed ones' names and the first one's reason, or the one that did not run;
+    /// [`Error::Command`] when the runner itself failed.
     pub async fn all_pass(&self, scenarios: &[&str]) -> Result<()> {
         let runs = self.scratch(&format!("runs/{}", self.number()))?;
         let cargo = self.cargo(&self.copy);
@@ -259,11 +260,25 @@ impl<'a> Ground<'a> {
                 cargo.args(["nextest", "run", "--package", "e2e", "--filterset"]).arg(named)
             }
         };
-        settled(command, &runs).limit(SUITE).run().await?;
-        let outcome = Outcome::read(&evidence::latest(&runs)?)?;
+        let ended = settled(command, &runs).limit(SUITE).run().await;
+        let outcome = evidence::latest(&runs).and_then(|run| Outcome::read(&run));
+        // What a runner says last is seldom why: each scenario's own words are.
+        let outcome = match (ended, outcome) {
+            (Ok(_), outcome) => outcome?,
+            (Err(_), Ok(outcome)) if outcome.failed().next().is_some() => outcome,
+            (Err(why), _) => return Err(why),
+        };
+        let failed: Vec<&str> = outcome.failed().collect();
+        if let Some(first) = failed.first() {
+            let why = outcome.scenario(first).map(|(.., reason)| reason).unwrap_or_default();
+            return Err(Error::refused(
+                format!("{} did not pass; {first}: {why}", failed.join(", ")),
+                format!("cargo test -p e2e -- {first}"),
+            ));
+        }
         let passed = |name: &&&str| matches!(outcome.scenario(name), Some((Verdict::Passed, ..)));
         match scenarios.iter().find(|name| !passed(name)) {
-            Some(name) => Err(Error::refused(format!("{name} did not pass"), format!("cargo test -p e2e -- {name}"))),
+            Some(name) => Err(Error::refused(format!("{name} did not run"), format!("cargo test -p e2e -- {name}"))),
             None => Ok(()),
         }
     }
