@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use harness::k8s::job::CONNECT;
+use harness::cluster;
 use harness::descriptor::{API, COMPONENTS, FRONTEND, NAMESPACE, POSTGRES, REDIS, RELEASE};
+use harness::k8s::job::CONNECT;
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::stage::Stage;
 use harness::stack::{OwnStack, Stack};
 use harness::{Error, Result, expect, expect_eq};
+use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::Api;
@@ -31,6 +33,7 @@ pub fn scenarios() -> Vec<Scenarios> {
         scenario(services_resolve_and_answer_by_name).not_in(Stage::Dev, "stage dev has no artifact set: Tilt builds its images"),
         scenario(stores_answer_the_backend_alone),
         scenario(another_namespace_reaches_nothing).within(120),
+        scenario(its_agents_have_a_share_of_the_node).not_in(Stage::Preview, "a preview's cluster is somebody else's"),
     ]
 }
 
@@ -86,6 +89,22 @@ async fn another_namespace_reaches_nothing(own: OwnStack) -> ScenarioResult {
     expect!(answer.contains(&format!("{control} open")), "the stranger's own network does not work: {answer}")?;
     for target in targets {
         expect!(answer.contains(&format!("{target} closed")), "{answer}")?;
+    }
+    Ok(())
+}
+
+/// Who tells the node of a new pod, or of one that is gone, has its turn however busy the pods are: an agent that asked for a
+/// hundredth of a processor let a new pod be refused for as long as others computed.
+async fn its_agents_have_a_share_of_the_node(stack: Stack) -> ScenarioResult {
+    let agents: Api<DaemonSet> = Api::namespaced(stack.kube().clone(), "kube-system");
+    let agents = agents.list(&ListParams::default()).await.map_err(Error::kube("list the agents of each node"))?.items;
+    expect!(!agents.is_empty(), "kube-system has no DaemonSet")?;
+    for agent in agents {
+        let containers = agent.spec.and_then(|spec| spec.template.spec).unwrap_or_default().containers;
+        for container in containers {
+            let (name, share) = (&container.name, cluster::requested(&container));
+            expect!(share >= cluster::SHARE, "{name} requests {share} thousandths of a processor")?;
+        }
     }
     Ok(())
 }

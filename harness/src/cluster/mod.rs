@@ -19,7 +19,7 @@ pub use hold::{Alone, Change, Free, Hold, Use};
 pub use home::Home;
 pub use kind::{ensure, find, node_name};
 pub use leavings::{remove_leavings, sweep_leavings};
-pub use node::slots;
+pub use node::{SHARE, requested, slots};
 pub use record::{Identity, Keeping, Phase, Record, ReleaseRecord};
 pub use turns::{Turn, Turns};
 

@@ -1,11 +1,13 @@
 //! The nodes: when they can take pods, and how much they hold.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Container, Node, PodSpec};
 use kube::api::{ListParams, Patch, PatchParams};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::Cluster;
@@ -29,25 +31,56 @@ pub(super) async fn ready(client: &Client, node: &str, limit: Duration) -> Resul
     .map(drop)
 }
 
-/// Gives a share of the processors to what makes Services follow their pods, and volumes be there: kube-proxy, and the
-/// provisioner that Kind brings along.
+/// What each container that a node's network and volumes depend on requests of a processor, in thousandths of one, as EKS
+/// gives its kube-proxy.
+pub const SHARE: u64 = 100;
+
+/// Gives a share of the processors to what makes Services and policies follow their pods, and volumes be there: the agents
+/// of each node, and the provisioner that Kind brings along.
 ///
-/// kubeadm and Kind let both request none, which is next to nothing on a node whose pods are busy: kube-proxy did not follow
-/// a Service once in 70 s, where with this request it took 20 ms. The request is what EKS gives its kube-proxy.
+/// Those of kubeadm and Kind request none, which is next to nothing on a node whose pods are busy: kube-proxy did not follow
+/// a Service once in 70 s, where with this request it took 20 ms. A network's own agent, which lets a new pod be answered,
+/// may request too little as well.
 pub(super) async fn give_shares(client: &Client) -> Result<()> {
-    let kube_proxy = Api::<DaemonSet>::namespaced(client.clone(), "kube-system");
-    let provisioner = Api::<Deployment>::namespaced(client.clone(), "local-path-storage");
-    let request = |container: &str| {
-        let container = json!({ "name": container, "resources": { "requests": { "cpu": "100m" } } });
-        Patch::Strategic(json!({ "spec": { "template": { "spec": { "containers": [container] } } } }))
-    };
-    let params = PatchParams { field_manager: Some(k8s::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    k8s::call("request processor time for kube-proxy", kube_proxy.patch("kube-proxy", &params, &request("kube-proxy")))
-        .await?;
+    let agents = Api::<DaemonSet>::namespaced(client.clone(), "kube-system");
+    let what = "list the agents of each node";
+    for agent in k8s::call(what, agents.list(&ListParams::default())).await? {
+        let name = agent.name_any();
+        give_share(&agents, &name, agent.spec.and_then(|spec| spec.template.spec)).await?;
+    }
+    let provisioners = Api::<Deployment>::namespaced(client.clone(), "local-path-storage");
     let name = "local-path-provisioner";
-    k8s::call("request processor time for the provisioner of volumes", provisioner.patch(name, &params, &request(name)))
-        .await
-        .map(drop)
+    let found = k8s::call("read the provisioner of volumes", provisioners.get(name)).await?;
+    give_share(&provisioners, name, found.spec.and_then(|spec| spec.template.spec)).await
+}
+
+async fn give_share<K>(api: &Api<K>, name: &str, pod: Option<PodSpec>) -> Result<()>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let poor: Vec<_> = pod.iter().flat_map(|pod| &pod.containers).filter(|it| requested(it) < SHARE).collect();
+    if poor.is_empty() {
+        return Ok(());
+    }
+    let request = json!({ "requests": { "cpu": format!("{SHARE}m") } });
+    let containers: Vec<_> = poor.iter().map(|it| json!({ "name": it.name, "resources": request })).collect();
+    let patch = Patch::Strategic(json!({ "spec": { "template": { "spec": { "containers": containers } } } }));
+    let params = PatchParams { field_manager: Some(k8s::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    k8s::call(&format!("request processor time for {name}"), api.patch(name, &params, &patch)).await.map(drop)
+}
+
+/// What a container requests of a processor, in thousandths.
+pub fn requested(container: &Container) -> u64 {
+    let requests = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+    requests.and_then(|requests| millis(&requests.get("cpu")?.0)).unwrap_or_default()
+}
+
+/// A quantity of processors, in thousandths of one.
+fn millis(quantity: &str) -> Option<u64> {
+    match quantity.strip_suffix('m') {
+        Some(number) => number.parse().ok(),
+        None => quantity.parse::<u64>().ok()?.checked_mul(1000),
+    }
 }
 
 /// How many isolated releases the cluster's memory can hold at once, at least one.
@@ -87,5 +120,13 @@ mod tests {
     #[case("much", None)]
     fn quantities(#[case] text: &str, #[case] bytes: Option<u64>) {
         assert_eq!(super::bytes(text), bytes);
+    }
+
+    #[rstest]
+    #[case("10m", Some(10))]
+    #[case("1", Some(1000))]
+    #[case("much", None)]
+    fn processors(#[case] text: &str, #[case] millis: Option<u64>) {
+        assert_eq!(super::millis(text), millis);
     }
 }
