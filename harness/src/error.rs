@@ -190,9 +190,10 @@ impl Error {
         }
     }
 
-    /// The whole chain as text, and then what was gathered, without secrets: the one place where errors are written out.
+    /// The whole chain as text, and then what was gathered, without secrets, and such that showing it does nothing: the one
+    /// place where errors are written out.
     pub fn report(&self) -> String {
-        crate::secrets::redact(&self.chain()).into_owned()
+        crate::output::harmless(&crate::secrets::redact(&self.chain())).into_owned()
     }
 
     fn chain(&self) -> String {

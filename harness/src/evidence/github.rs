@@ -30,4 +30,24 @@ mod tests {
         assert_eq!(Outcome::parse(EVENTS).annotations(), "::error title=a%3A%3Ad::first%0Asecond\n");
         assert_eq!(Outcome::default().annotations(), "");
     }
+
+    /// Who may write a tag of an action's repository writes what runs with our credentials; a commit stays what it is.
+    #[test]
+    fn every_action_of_a_workflow_is_named_by_its_commit() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.github/workflows");
+        let mut count = 0;
+        for file in crate::hash::files(&folder).unwrap() {
+            let text = std::fs::read_to_string(&file).unwrap();
+            for used in
+                text.lines().filter_map(|line| line.trim_start().trim_start_matches("- ").strip_prefix("uses: "))
+            {
+                let (_, pin) = used.split_once('@').unwrap();
+                let (commit, version) = pin.split_once(" # v").unwrap_or((pin, ""));
+                let is_commit = commit.len() == 40 && commit.bytes().all(|sign| sign.is_ascii_hexdigit());
+                assert!(is_commit && !version.is_empty(), "{}: {used}", file.display());
+                count += 1;
+            }
+        }
+        assert!(count > 10, "only {count} actions were found");
+    }
 }

@@ -15,6 +15,7 @@ pub use measured::Measured;
 pub use steps::Steps;
 
 use crate::error::{Error, Result};
+use crate::output::harmless;
 use crate::{events, folders, hash, secrets};
 
 /// The verdicts of a run, by scenario.
@@ -54,7 +55,7 @@ pub enum Verdict {
 impl Judged {
     /// Who wrote the events took out what it knew; this process may know more.
     fn without_secrets(mut self) -> Self {
-        self.reason = secrets::redact(&self.reason).into_owned();
+        self.reason = harmless(&secrets::redact(&self.reason)).into_owned();
         self
     }
 }
