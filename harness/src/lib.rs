@@ -56,6 +56,7 @@ pub mod hash;
 pub mod http;
 pub mod k8s;
 pub mod lock;
+pub mod name;
 pub mod output;
 pub mod process;
 pub mod progress;
@@ -64,5 +65,6 @@ pub mod secrets;
 pub mod source;
 pub mod tools;
 pub mod websocket;
+pub mod yaml;
 
 pub use error::{Error, Result};

@@ -11,6 +11,7 @@ use super::reference::Reference;
 use crate::descriptor::{BUILT, REGISTRY, THIRD_PARTY};
 use crate::error::{Error, Result};
 use crate::hash;
+use crate::name::Name;
 
 /// Every image of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +85,7 @@ struct WrittenArtifact {
 
 impl ArtifactSet {
     /// Reads a set, and refuses it unless it is whole: each image by digest, each of `needed` among them, none twice,
-    /// a revision and a platform. `from` says in errors where the text is from; `needed` are names of images, or the
+    /// no other, a revision and a platform. `from` says in errors where the text is from; `needed` are names of images, or the
     /// forms of them that Skaffold's variables have.
     ///
     /// # Errors
@@ -105,6 +106,10 @@ impl ArtifactSet {
             let image_name = image_name.filter(|name| !name.is_empty());
             let image_name =
                 image_name.ok_or_else(|| refuse(format!("has an image without imageName, number {index}")))?;
+            // It becomes a part of references and of arguments.
+            for part in image_name.split('/') {
+                part.parse::<Name>().map_err(|why| refuse(format!("names an image badly: {why}")))?;
+            }
             let tag = tag.ok_or_else(|| refuse(format!("has no tag for {image_name}")))?;
             let tag = tag.parse().map_err(|error: Error| match error {
                 Error::Refused { what, next } => {
@@ -128,6 +133,15 @@ impl ArtifactSet {
         if !missing.is_empty() {
             // Skaffold would render `<no value>` for them, without an error.
             return Err(refuse(format!("has no {}, which skaffold.yaml names", missing.join(", "))));
+        }
+        let wanted: BTreeSet<String> = needed.iter().map(|name| in_variables(name)).collect();
+        let further: Vec<&str> = builds
+            .iter()
+            .map(|artifact| artifact.image_name.as_str())
+            .filter(|name| !wanted.contains(&in_variables(name)))
+            .collect();
+        if !further.is_empty() {
+            return Err(refuse(format!("has {} too, which skaffold.yaml does not name", further.join(", "))));
         }
         let revision = written.revision.filter(|revision| is_revision(revision)).ok_or_else(|| {
             refuse("does not say which revision it was built from: `revision`, 7 to 40 hex digits".to_owned())
@@ -264,6 +278,7 @@ mod tests {
     fn names_are_found_as_variables_spell_them() {
         let mut text = whole();
         text["builds"][1]["imageName"] = "acme/back-end".into();
+        text["builds"] = serde_json::json!([text["builds"][1]]);
         let needed = ["acme_back_end", "acme/back-end"].map(str::to_owned).into();
         assert!(ArtifactSet::parse(&text.to_string(), "x.json", &needed).is_ok());
     }
@@ -295,6 +310,9 @@ mod tests {
     #[case::tag_alone(|set: &mut serde_json::Value| { set["builds"][1]["tag"] = "r.example/backend:v1".into(); set.take() }, "backend: image reference \"r.example/backend:v1\": it has no digest")]
     #[case::short_digest(|set: &mut serde_json::Value| { set["builds"][1]["tag"] = "r.example/backend@sha256:12".into(); set.take() }, "backend: image reference \"r.example/backend@sha256:12\": its digest is not 64")]
     #[case::twice(|set: &mut serde_json::Value| { set["builds"][0]["imageName"] = "backend".into(); set.take() }, "names backend twice")]
+    #[case::further(|set: &mut serde_json::Value| { let mut more = set["builds"][0].clone(); more["imageName"] = "miner".into(); set["builds"].as_array_mut().unwrap().push(more); set.take() }, "has miner too, which skaffold.yaml does not name")]
+    #[case::path(|set: &mut serde_json::Value| { set["builds"][0]["imageName"] = "../backend".into(); set.take() }, "\"..\" is no name")]
+    #[case::argument(|set: &mut serde_json::Value| { set["builds"][0]["imageName"] = "ingress.host=x,backend".into(); set.take() }, "is no name")]
     #[case::no_revision(|set: &mut serde_json::Value| { set["revision"] = "main".into(); set.take() }, "which revision it was built from")]
     #[case::odd_revision_of_its_own(|set: &mut serde_json::Value| { set["builds"][1]["revision"] = "main".into(); set.take() }, "says of backend the revision \"main\"")]
     #[case::no_platform(|set: &mut serde_json::Value| { set["platform"].take(); set.take() }, "which platform it is for")]

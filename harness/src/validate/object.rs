@@ -6,6 +6,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::finding::{Finding, Place, Subject};
+use crate::yaml;
 
 /// Rule: every document of a render is one object, and no key stands twice.
 pub const WELL_FORMED: &str = "well-formed";
@@ -85,16 +86,12 @@ impl Rendered {
         let mut rendered = Self { dev, namespace, release, ..Self::default() };
         for document in documents(text) {
             let template = document.lines().find_map(|line| line.strip_prefix("# Source: ")).unwrap_or_default();
-            // By way of serde_yaml's own value, which refuses a key that stands twice.
-            let value = serde_yaml::from_str::<serde_yaml::Value>(&document)
-                .map_err(|error| error.to_string())
-                .and_then(|value| serde_json::to_value(value).map_err(|error| error.to_string()));
-            match value {
+            match yaml::value(&document) {
                 Ok(Value::Null) => {}
                 Ok(value) => rendered.objects.push(Object { value, template: template.to_owned() }),
-                Err(message) => {
+                Err(problem) => {
                     let place = Place { file: template.to_owned(), line: None };
-                    rendered.broken.push(Finding::at(WELL_FORMED, place, message));
+                    rendered.broken.push(Finding::at(WELL_FORMED, place, problem.to_string()));
                 }
             }
         }
@@ -322,7 +319,7 @@ mod tests {
         assert_eq!(rendered.objects.len(), 1);
         assert_eq!((rendered.objects[0].kind(), rendered.objects[0].template.as_str()), ("A", "app/templates/a.yaml"));
         let broken = rendered.broken.iter().map(ToString::to_string).collect::<String>();
-        assert!(broken.contains("app/templates/c.yaml: well-formed: duplicate entry"), "{broken}");
+        assert!(broken.contains("app/templates/c.yaml: well-formed: the key \"kind\" stands twice"), "{broken}");
     }
 
     #[test]
