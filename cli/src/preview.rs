@@ -24,7 +24,8 @@ pub enum Task {
     /// Deploy the pull request's preview, or bring the one that is there to these artifacts, and wait until its host
     /// serves them.
     ///
-    /// Builds nothing. What a killed one left is mended; one that goes on elsewhere is waited for.
+    /// Builds nothing. Where GITHUB_TOKEN and GITHUB_REPOSITORY are set, a pull request that is closed or has no label
+    /// `preview` gets none. What a killed one left is mended; one that goes on elsewhere is waited for.
     ///
     /// Example: PR_NUMBER=123 GIT_SHA=4f2a9c1 JETSCALE_ARTIFACTS=$PWD/artifacts.json
     /// JETSCALE_KUBE_CONTEXT=preview JETSCALE_KUBE_CONTEXT_ALLOW=preview cargo stack preview up
@@ -57,10 +58,10 @@ pub enum Task {
         #[arg(long)]
         secrets: PathBuf,
     },
-    /// Remove the previews whose pull request is closed, or whose time is over.
+    /// Remove the previews whose pull request is closed or has no label `preview`; give those that are open more time.
     ///
-    /// GitHub is asked with GITHUB_TOKEN and GITHUB_REPOSITORY; where it does not answer, or answers 404, the pull
-    /// request does not count as closed.
+    /// GitHub is asked with GITHUB_TOKEN and GITHUB_REPOSITORY. Where it does not answer, or answers 404, the preview's time
+    /// decides, by the API server's clock.
     ///
     /// Example: cargo stack preview sweep --dry-run
     Sweep {
@@ -94,7 +95,8 @@ pub async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
         (Task::Status, Some(of)) => status(&cluster, of).await,
         (Task::Down { within }, Some(of)) => down(&cluster, of, Duration::from_secs(within)).await,
         (Task::Sweep { dry_run, .. }, _) => {
-            preview::sweep(&cluster, github.as_ref(), dry_run, |of, text| say!("pr-{of}  {text}")).await?;
+            let lifetime = settings.preview_lifetime.get()?;
+            preview::sweep(&cluster, github.as_ref(), dry_run, lifetime, |of, text| say!("pr-{of}  {text}")).await?;
             Ok(ExitCode::SUCCESS)
         }
         (Task::Keep { stores, secrets }, _) => {

@@ -142,6 +142,9 @@ pub const PREVIEW_DOMAIN: &str = "app.jetscale.ai";
 pub const PREVIEWS_NAMESPACE: &str = "jetscale-previews";
 /// The ClusterRole that a deployer has in a preview's namespace, and nowhere else (charts/preview-sweeper).
 pub const PREVIEW_ROLE: &str = "jetscale-preview-namespace";
+/// The Secret in [`PREVIEWS_NAMESPACE`] by which previews pull their images, where nodes need one: an administrator's, which
+/// may read alone. Each preview gets a copy.
+pub const PREVIEW_PULL: &str = "preview-pull";
 /// The keeper of previews' stores: its ServiceAccount in [`PREVIEWS_NAMESPACE`], its ConfigMap there, and its RoleBinding
 /// in a preview's namespace.
 pub const PREVIEW_STORES: &str = "preview-stores";

@@ -80,3 +80,21 @@ capabilities: {drop: [ALL]}
   {{- end }}
 {{- end }}
 {{- end }}
+{{/* sweeper.peer: whether a policy's peer p is this one, in CEL: its block, or all of its namespace's labels. */}}
+{{- define "sweeper.peer" -}}
+{{- $terms := list }}
+{{- with .ipBlock }}
+{{- $terms = append $terms (printf "has(p.ipBlock) && p.ipBlock.cidr == '%s'" .cidr) }}
+{{- range .except }}
+{{- $terms = append $terms (printf "has(p.ipBlock.except) && '%s' in p.ipBlock.except" .) }}
+{{- end }}
+{{- end }}
+{{- with .namespaceSelector }}
+{{- $labels := "p.namespaceSelector.matchLabels" }}
+{{- $terms = append $terms (printf "has(p.namespaceSelector) && has(%s)" $labels) }}
+{{- range $name, $value := required "a peer's namespaceSelector names no label" .matchLabels }}
+{{- $terms = append $terms (printf "'%s' in %s && %s['%s'] == '%s'" $name $labels $labels $name $value) }}
+{{- end }}
+{{- end }}
+{{- join " && " $terms | printf "(%s)" }}
+{{- end }}

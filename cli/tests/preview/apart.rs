@@ -111,13 +111,14 @@ impl Place {
         let memory = json!({"memory": "64Gi"});
         let security = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
         let container = json!({
-            "name": "it", "image": "it", "securityContext": security,
+            "name": "it", "image": self.backend_image(), "securityContext": security,
             "resources": {"requests": memory, "limits": memory},
         });
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": "large", "namespace": namespace_of(number)},
             "spec": {
+                "automountServiceAccountToken": false,
                 "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
                 "containers": [container],
             },

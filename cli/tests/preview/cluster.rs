@@ -25,7 +25,7 @@ else:
 
 pub const NAMESPACE_TEMPLATE: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: mine}\n";
 pub const HOST_TEMPLATE: &str = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: mine}\nspec: {rules: [{host: app.jetscale.ai}]}\n";
-pub const LOOKUP_TEMPLATE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: mine}\ndata: {x: {{ lookup \"v1\" \"Secret\" \"\" \"\" | toJson | quote }}}\n";
+pub const LOOKUP_TEMPLATE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: mine}\ndata:\n  found: {{ lookup \"v1\" \"ConfigMap\" .Release.Namespace \"mine\" | toJson | quote }}\n  upgrade: {{ .Release.IsUpgrade | quote }}\n";
 
 /// Asks for a namespace's deletion, without waiting for it; where it is to be refused, only whether it would be done.
 pub async fn delete(client: &Client, name: &str, dry_run: bool) -> kube::Result<()> {
@@ -36,7 +36,7 @@ pub async fn delete(client: &Client, name: &str, dry_run: bool) -> kube::Result<
 /// Puts a preview's labels on a namespace.
 pub async fn adopt(client: &Client, name: &str) -> kube::Result<()> {
     let number = harness::preview::PullRequest::of_namespace(name).unwrap();
-    let labels = harness::preview::labels(number, "abcdef0", 1, std::time::Duration::from_secs(60));
+    let labels = harness::preview::labels(number, "abcdef0", 1, harness::preview::now() + 60);
     let patch = json!({"metadata": {"labels": labels}});
     let api = Api::<Namespace>::all(client.clone());
     api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.map(drop)

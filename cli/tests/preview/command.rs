@@ -1,6 +1,6 @@
 //! `cargo stack preview`, as a process of its own.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::process::{Child, Command};
@@ -44,9 +44,14 @@ impl Call {
         self.with("JETSCALE_CHARTS_DIR", &charts)
     }
 
-    pub async fn run(mut self) -> Ran {
+    pub async fn run(self) -> Ran {
+        self.run_and_keep().await.0
+    }
+
+    /// The same, and its folder, to look at.
+    pub async fn run_and_keep(mut self) -> (Ran, tempfile::TempDir) {
         let output = tokio::time::timeout(LIMIT, self.command.output()).await.expect("it did not end").unwrap();
-        Ran::of(output)
+        (Ran::of(output), self.folder)
     }
 
     pub fn start(mut self) -> Running {
@@ -68,7 +73,7 @@ impl Running {
     }
 }
 
-fn copy(from: &PathBuf, to: &PathBuf) {
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -16,7 +16,8 @@ pub async fn start<const N: usize>(pulls: [(u32, u16, &'static str); N]) -> Stri
                 let asked = |number: u32| line.starts_with(&format!("GET /repos/jetscale/stack/pulls/{number} "));
                 let (number, status, state) =
                     pulls.into_iter().find(|(number, ..)| asked(*number)).unwrap_or((0, 404, ""));
-                let body = serde_json::json!({"number": number, "state": state}).to_string();
+                let body =
+                    serde_json::json!({"number": number, "state": state, "labels": [{"name": "preview"}]}).to_string();
                 let head =
                     format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
                 let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;

@@ -6,8 +6,10 @@
 
 mod apart;
 mod cluster;
+mod cluster_checks;
 mod command;
 mod github;
+mod hostile;
 mod place;
 mod stores;
 mod suite;
@@ -53,6 +55,9 @@ fn main() -> ExitCode {
         what_a_kill_left_is_gone_on_from: Nightly,
         a_teardown_takes_its_turn: Nightly,
         what_is_foreign_is_left_alone: Always,
+        a_hostile_pull_request_is_refused: Nightly,
+        a_chart_that_looks_around_finds_nothing: Nightly,
+        the_cluster_checks_again: Always,
         only_a_closed_pull_request_is_swept: Nightly,
         the_accounts_can_touch_nothing_but_previews: Always,
         the_sweeper_runs_in_the_cluster: Nightly,
@@ -234,7 +239,6 @@ async fn what_is_foreign_is_left_alone() {
             "Namespace is no kind",
         ),
         ("charts of another host", place.up("108").with_charts(place, cluster::HOST_TEMPLATE), "its host is"),
-        ("charts that look around", place.up("108").with_charts(place, cluster::LOOKUP_TEMPLATE), "calls lookup"),
     ];
     for (what, command, says) in refused {
         let ran = command.run().await;
@@ -250,7 +254,38 @@ async fn what_is_foreign_is_left_alone() {
     assert!(!place.exists("108").await, "something was applied");
 }
 
-/// A closed pull request ends its preview; an error and a 404 never do.
+/// Somebody who may write everything in a pull request gains nothing.
+async fn a_hostile_pull_request_is_refused() {
+    hostile::is_refused(Place::get().await).await;
+}
+
+/// A chart is rendered once, without the cluster, and what was looked at is what is deployed: with the deployer's rights it
+/// could read its own namespace while Helm deploys it, and be another object then.
+async fn a_chart_that_looks_around_finds_nothing() {
+    let place = Place::get().await;
+    let number = "151";
+    let first = place.up(number).with_charts(place, cluster::LOOKUP_TEMPLATE).run().await;
+    assert!(first.passed, "{}", first.text);
+    // The second time there is something to be found.
+    let again =
+        place.up(number).with_charts(place, cluster::LOOKUP_TEMPLATE).with("JETSCALE_DEPLOYER", "helm").run().await;
+    assert!(again.passed, "{}", again.text);
+    let found = [("found", "{}"), ("upgrade", "false")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(place.data_of(number, "mine").await, found);
+    let down = place.stack(number, &["down"]).run().await;
+    assert!(down.passed, "{}", down.text);
+}
+
+/// Past the harness, by whoever has the deployer's credentials: the cluster refuses each object by a policy of its own.
+async fn the_cluster_checks_again() {
+    let place = Place::get().await;
+    place.namespace("jetscale-pr-152", true, "152").await;
+    place.bind_deployer("152").await;
+    cluster_checks::refuses(place, "152").await;
+    place.remove_namespace("jetscale-pr-152").await;
+}
+
+/// A closed pull request ends its preview; an error and a 404 never do; an open one's goes on, however old.
 async fn only_a_closed_pull_request_is_swept() {
     let place = Place::get().await;
     let github = github::start([(121, 200, "closed"), (122, 200, "open"), (123, 404, ""), (124, 500, "")]).await;
@@ -258,12 +293,18 @@ async fn only_a_closed_pull_request_is_swept() {
         place.namespace(&format!("jetscale-pr-{number}"), true, number).await;
     }
     let _turn = place.sweeps.lock().await;
+    place.label("122", "jetscale.ai/expires", Some("1")).await;
     let sweep = place.stack("1", &["sweep"]);
     let sweep = sweep.with("GITHUB_API_URL", &github).with("GITHUB_REPOSITORY", "jetscale/stack");
     let sweep = sweep.with("GITHUB_TOKEN", "hunter2").run().await;
     assert!(sweep.passed && !sweep.text.contains("hunter2"), "{}", sweep.text);
     assert!(sweep.text.contains("pr-121  remove: its pull request is closed"), "{}", sweep.text);
     assert!(sweep.text.contains("pr-123  keep: GitHub answered 404"), "{}", sweep.text);
+    assert!(sweep.text.contains("pr-122  renewed"), "{}", sweep.text);
+    // A label on a closed one deploys nothing.
+    let up = place.up("121").with("GITHUB_API_URL", &github).with("GITHUB_REPOSITORY", "jetscale/stack");
+    let up = up.with("GITHUB_TOKEN", "hunter2").run().await;
+    assert!(!up.passed && up.text.contains("the pull request 121 is closed"), "{}", up.text);
     assert!(!place.exists("121").await);
     for number in ["122", "123", "124"] {
         assert!(place.exists(number).await, "pr-{number} was removed:\n{}", sweep.text);
@@ -308,19 +349,22 @@ async fn the_accounts_can_touch_nothing_but_previews() {
 async fn the_sweeper_runs_in_the_cluster() {
     let place = Place::get().await;
     let _turn = place.sweeps.lock().await;
-    for number in ["141", "142", "143", "144"] {
+    for number in ["141", "142", "143", "144", "145"] {
         place.namespace(&format!("jetscale-pr-{number}"), true, number).await;
     }
-    place.label("141", "jetscale.ai/expires", Some("1")).await;
+    for number in ["141", "145"] {
+        place.label(number, "jetscale.ai/expires", Some("1")).await;
+    }
     let log = place.sweep_in_the_cluster().await;
-    assert!(log.contains("pr-141  remove: its time was over") && log.contains("pr-141  removed"), "{log}");
+    assert!(log.contains("pr-141  renew: its pull request is open, its time was over"), "{log}");
+    assert!(log.contains("pr-145  remove: its time was over") && log.contains("pr-145  removed"), "{log}");
     assert!(log.contains("pr-142  remove: its pull request is closed"), "{log}");
-    assert!(log.contains("pr-143  keep: its pull request is open"), "{log}");
+    assert!(log.contains("pr-143  renew: its pull request is open"), "{log}");
     assert!(log.contains("pr-144  keep: GitHub answered 404"), "{log}");
-    for (number, stays) in [("141", false), ("142", false), ("143", true), ("144", true)] {
+    for (number, stays) in [("141", true), ("142", false), ("143", true), ("144", true), ("145", false)] {
         assert_eq!(place.exists(number).await, stays, "pr-{number}:\n{log}");
     }
-    for number in ["143", "144"] {
+    for number in ["141", "143", "144"] {
         place.remove_namespace(&format!("jetscale-pr-{number}")).await;
     }
 }

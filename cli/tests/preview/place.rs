@@ -97,6 +97,11 @@ impl Place {
         self.shared.plan.artifacts.get("backend").unwrap().tag.by_digest()
     }
 
+    /// The artifact set, as its file says.
+    pub fn artifacts(&self) -> Value {
+        serde_json::to_value(&self.shared.plan.artifacts).unwrap()
+    }
+
     fn path(&self, name: &str) -> String {
         self.folder.join(name).to_string_lossy().into_owned()
     }
@@ -112,7 +117,10 @@ impl Place {
         // Before the chart: the passwords of the stores' administrators are there as the keeper starts.
         k8s::namespace::create(self.client(), PREVIEWS, Default::default(), Default::default()).await.unwrap();
         let stores = stores::make(&self.fixtures, &self.shared, self.checkout(), &self.folder).await;
+        // What the cluster's own values say of the Ingress, its policies allow.
+        let given = harness::yaml::value(&PreviewsEdge::values()).unwrap();
         let own = json!({
+            "previews": {"ingress": {"annotations": given["ingress"]["annotations"]}},
             "deployers": [{"kind": "ServiceAccount", "name": "deployer", "namespace": PREVIEWS}],
             "image": {"repository": pushed.repository, "digest": pushed.digest},
         });
@@ -236,7 +244,7 @@ impl Place {
     /// Makes a namespace, with the labels of a preview of that number if it is to look like one.
     pub async fn namespace(&self, name: &str, labelled: bool, number: &str) {
         let of = PullRequest::parse(number).unwrap();
-        let labels = harness::preview::labels(of, "abcdef0", 1, Duration::from_secs(3600));
+        let labels = harness::preview::labels(of, "abcdef0", 1, harness::preview::now() + 3600);
         let labels = if labelled { labels } else { Default::default() };
         k8s::namespace::create(self.client(), name, labels, Default::default()).await.unwrap();
     }
@@ -267,6 +275,23 @@ impl Place {
     pub async fn auth(&self, number: &str) -> Vec<u8> {
         let api: Api<Secret> = Api::namespaced(self.client().clone(), &namespace_of(number));
         api.get("jetscale-auth").await.unwrap().data.unwrap()["db-password"].0.clone()
+    }
+
+    /// What a ConfigMap of a preview holds.
+    pub async fn data_of(&self, number: &str, name: &str) -> Vec<(String, String)> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client().clone(), &namespace_of(number));
+        api.get(name).await.unwrap().data.unwrap().into_iter().collect()
+    }
+
+    /// Gives the deployer its role in a namespace, as `up` does.
+    pub async fn bind_deployer(&self, number: &str) {
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": "jetscale-preview", "namespace": namespace_of(number)},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "jetscale-preview-namespace"},
+            "subjects": [{"kind": "ServiceAccount", "name": "deployer", "namespace": PREVIEWS}],
+        });
+        k8s::apply(self.client(), &binding).await.unwrap();
     }
 
     /// Waits until Helm has written down that it installs.
@@ -316,8 +341,9 @@ impl Place {
             "spec": template,
         });
         let jobs: Api<k8s_openapi::api::batch::v1::Job> = Api::namespaced(self.client().clone(), PREVIEWS);
-        let background = kube::api::DeleteParams::background();
-        let _ = jobs.delete("sweep-now", &background).await;
+        // With its pod, whose log would be taken for the new one's.
+        let foreground = kube::api::DeleteParams::foreground();
+        let _ = jobs.delete("sweep-now", &foreground).await;
         k8s::wait::gone(jobs, "sweep-now", "the end of an earlier Job", LIMIT, |_| String::new()).await.unwrap();
         k8s::apply(self.client(), &job).await.unwrap();
         let outcome = job::ended(self.client(), PREVIEWS, "sweep-now", "sweep", LIMIT).await;

@@ -2,12 +2,13 @@
 
 use harness::descriptor::{MANAGED, RELEASE_MAX, VALUES_FILES, ValuesFile};
 use harness::preview::{PullRequest, admit};
+use harness::preview::admit::Limits;
 use harness::release::{self, Plan, Staged};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::settings::Deployer;
 use harness::stack::Charts;
 use harness::validate::{expect_none, longest_name, policy, types};
-use harness::{Error, expect, expect_eq, hash};
+use harness::{Error, expect, expect_eq, hash, yaml};
 use serde_json::{Value, json};
 
 /// A row for each way in which a stage renders.
@@ -136,9 +137,13 @@ async fn a_preview_is_its_pull_requests_by_either_deployer(charts: Charts) -> Sc
     let (of, alb) = (PullRequest::parse("123"), charts.root().join("docs/preview-alb.yaml"));
     let of = of.ok_or_else(|| Error::Unmet("123 is no pull request".to_owned()))?;
     let (staged, set) = (charts.plan.charts.clone(), charts.plan.artifacts.clone());
+    let values = std::fs::read_to_string(&alb).map_err(Error::io("read docs/preview-alb.yaml"))?;
+    let values = yaml::value(&values).map_err(Error::malformed("read docs/preview-alb.yaml"))?;
     let plan = Plan::preview(staged, set, Deployer::Skaffold, of, Some(alb));
     let by_skaffold = release::objects(&charts.render_by_skaffold(&plan).await?)?;
-    for objects in [charts.render(&plan).await?, by_skaffold] {
+    let by_helm = charts.render(&plan).await?;
+    admit::objects(&Limits::new(of, &plan.artifacts, &values, Vec::new()), &by_helm)?;
+    for objects in [by_helm, by_skaffold] {
         let [ingress, policy] = ["Ingress/jetscale", "NetworkPolicy/jetscale-ingress"].map(|name| {
             let title = |object: &&Value| format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"])) == name;
             objects.iter().find(title).cloned().unwrap_or_default()
@@ -149,7 +154,6 @@ async fn a_preview_is_its_pull_requests_by_either_deployer(charts: Charts) -> Sc
         expect_eq!(ingress["metadata"]["annotations"]["alb.ingress.kubernetes.io/target-type"], "ip")?;
         let blocks = json!([{"ipBlock": {"cidr": "10.0.0.0/20"}}, {"ipBlock": {"cidr": "10.0.16.0/20"}}]);
         expect_eq!(policy["spec"]["ingress"][0]["from"], blocks)?;
-        admit::objects(of, &objects)?;
     }
     Ok(())
 }

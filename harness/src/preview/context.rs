@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
+use kube::config::Kubeconfig;
 
 use crate::cluster::Cluster;
 use crate::descriptor::PREVIEWS_NAMESPACE;
@@ -22,6 +23,8 @@ const PRODUCTION: [&str; 4] = ["prod", "production", "prd", "live"];
 pub async fn connect(settings: &Settings, tools: &Tools) -> Result<Cluster> {
     let context = allowed(settings.kube_context.as_deref(), settings.kube_context_allow.as_deref())?;
     let kubeconfig = settings.kubeconfig.get()?;
+    let what = format!("read {}", kubeconfig.display());
+    leads_to_no_production(&Kubeconfig::read_from(&kubeconfig).map_err(Error::malformed(what))?, context)?;
     let client = k8s::connect_with(&kubeconfig, context, &settings.environment).await?;
     let api: Api<Namespace> = Api::all(client.clone());
     let what = format!("reach the cluster of the context {context:?}");
@@ -63,14 +66,30 @@ fn allowed<'a>(context: Option<&'a str>, pattern: Option<&str>) -> Result<&'a st
             format!("set {KUBE_CONTEXT} to a preview cluster's context"),
         ));
     }
-    let words = context.split(|sign: char| !sign.is_ascii_alphanumeric()).map(str::to_ascii_lowercase);
-    if let Some(word) = words.into_iter().find(|word| PRODUCTION.contains(&word.as_str())) {
-        return Err(Error::refused(
-            format!("the context {context:?} looks like production ({word}), which no pattern allows"),
-            format!("set {KUBE_CONTEXT} to a preview cluster's context"),
-        ));
-    }
+    is_no_production("context", context)?;
     Ok(context)
+}
+
+/// What a context leads to, as its kubeconfig says: a harmless name may stand for production's cluster, server or account.
+fn leads_to_no_production(file: &Kubeconfig, context: &str) -> Result<()> {
+    let named = file.contexts.iter().find(|one| one.name == context).and_then(|one| one.context.as_ref());
+    let Some(named) = named else { return Ok(()) };
+    is_no_production("cluster", &named.cluster)?;
+    is_no_production("user", named.user.as_deref().unwrap_or_default())?;
+    let cluster = file.clusters.iter().find(|one| one.name == named.cluster).and_then(|one| one.cluster.as_ref());
+    let server = cluster.and_then(|cluster| cluster.server.as_deref()).unwrap_or_default();
+    is_no_production("server", server)
+}
+
+fn is_no_production(what: &str, name: &str) -> Result<()> {
+    let words = name.split(|sign: char| !sign.is_ascii_alphanumeric()).map(str::to_ascii_lowercase);
+    match words.into_iter().find(|word| PRODUCTION.contains(&word.as_str())) {
+        Some(word) => Err(Error::refused(
+            format!("the {what} {name:?} looks like production ({word}), which no pattern allows"),
+            format!("set {KUBE_CONTEXT} to a preview cluster's context"),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Whether a pattern, in which `*` stands for any text, matches the whole of a text.
@@ -102,6 +121,28 @@ mod tests {
     fn a_context_is_refused(#[case] context: Option<&str>, #[case] pattern: Option<&str>, #[case] says: &str) {
         let error = allowed(context, pattern).unwrap_err().report();
         assert!(error.contains(says) && error.contains("next: "), "{error}");
+    }
+
+    #[rstest]
+    #[case::cluster("product-prod", "u", "https://a.example", "the cluster \"product-prod\"")]
+    #[case::user("c", "live-deployer", "https://a.example", "the user \"live-deployer\"")]
+    #[case::server("c", "u", "https://api.production.example:6443", "the server")]
+    #[case::nothing("c", "u", "https://a.example", "")]
+    fn what_a_context_leads_to_is_looked_at(
+        #[case] cluster: &str,
+        #[case] user: &str,
+        #[case] server: &str,
+        #[case] says: &str,
+    ) {
+        let file: Kubeconfig = serde_json::from_value(serde_json::json!({
+            "clusters": [{"name": cluster, "cluster": {"server": server}}],
+            "contexts": [{"name": "preview", "context": {"cluster": cluster, "user": user}}],
+        }))
+        .unwrap();
+        match leads_to_no_production(&file, "preview") {
+            Ok(()) => assert_eq!(says, ""),
+            Err(error) => assert!(!says.is_empty() && error.report().contains(says), "{}", error.report()),
+        }
     }
 
     #[rstest]

@@ -7,11 +7,16 @@ use crate::error::{Error, Result};
 use crate::http::{Options, Reader};
 use crate::settings::{GITHUB_REPOSITORY, GITHUB_TOKEN, Settings};
 
+/// The label of a pull request that is to have a preview.
+pub const LABEL: &str = "preview";
+
 /// How a pull request stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PullState {
-    /// It is open.
+    /// It is open, and carries the label [`LABEL`].
     Open,
+    /// It is open, and does not.
+    Unlabelled,
     /// GitHub says that it is closed or merged.
     Closed,
     /// Nobody could say, and why; never taken for closed.
@@ -58,6 +63,15 @@ impl GitHub {
         Ok(Self { reader, path })
     }
 
+    /// As [`GitHub::of`], where the settings name both; whoever deploys by hand need not.
+    ///
+    /// # Errors
+    /// As [`GitHub::of`].
+    pub fn if_named(settings: &Settings) -> Result<Option<Self>> {
+        let named = settings.github_repository.is_some() && settings.github_token.is_some();
+        named.then(|| Self::of(settings)).transpose()
+    }
+
     /// How a pull request stands; no answer is an answer too.
     pub async fn state(&self, of: PullRequest) -> PullState {
         match self.reader.get(&format!("{}/{of}", self.path)).await {
@@ -77,7 +91,11 @@ fn read(of: PullRequest, status: u16, body: &[u8]) -> PullState {
         return PullState::Unknown("GitHub's answer is not about it".to_owned());
     }
     match answer["state"].as_str() {
-        Some("open") => PullState::Open,
+        Some("open") => match answer["labels"].as_array() {
+            Some(labels) if labels.iter().any(|label| label["name"] == LABEL) => PullState::Open,
+            Some(_) => PullState::Unlabelled,
+            None => PullState::Unknown("GitHub's answer names no labels".to_owned()),
+        },
         Some("closed") => PullState::Closed,
         other => PullState::Unknown(format!("GitHub says that its state is {other:?}")),
     }
@@ -90,7 +108,17 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::open(200, r#"{"number": 7, "state": "open"}"#, Some(PullState::Open))]
+    #[case::open(
+        200,
+        r#"{"number": 7, "state": "open", "labels": [{"name": "x"}, {"name": "preview"}]}"#,
+        Some(PullState::Open)
+    )]
+    #[case::another_label(
+        200,
+        r#"{"number": 7, "state": "open", "labels": [{"name": "previews"}]}"#,
+        Some(PullState::Unlabelled)
+    )]
+    #[case::no_labels(200, r#"{"number": 7, "state": "open"}"#, None)]
     #[case::closed(200, r#"{"number": 7, "state": "closed"}"#, Some(PullState::Closed))]
     #[case::not_found(404, r#"{"message": "Not Found"}"#, None)]
     #[case::not_found_that_says_closed(404, r#"{"number": 7, "state": "closed"}"#, None)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
@@ -17,7 +17,7 @@ const OWNER: &str = "jetscale-preview";
 const PR_LABEL: &str = "jetscale.ai/pr";
 const SHA_LABEL: &str = "jetscale.ai/sha";
 const CREATED_LABEL: &str = "jetscale.ai/created";
-const EXPIRES_LABEL: &str = "jetscale.ai/expires";
+pub(super) const EXPIRES_LABEL: &str = "jetscale.ai/expires";
 
 /// A pull request, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -124,8 +124,7 @@ pub fn selector() -> String {
 }
 
 /// The labels of a preview's namespace: whose it is, of what, and until when; and what its pods may not do.
-pub fn labels(of: PullRequest, sha: &str, created: u64, lifetime: Duration) -> BTreeMap<String, String> {
-    let expires = now() + lifetime.as_secs();
+pub fn labels(of: PullRequest, sha: &str, created: u64, expires: u64) -> BTreeMap<String, String> {
     [
         (OWNER_LABEL, OWNER.to_owned()),
         ("jetscale.ai/stage", "preview".to_owned()),
@@ -139,7 +138,7 @@ pub fn labels(of: PullRequest, sha: &str, created: u64, lifetime: Duration) -> B
     .into()
 }
 
-/// Seconds since 1970.
+/// Seconds since 1970, by this machine's clock: to be shown, never to decide by.
 pub fn now() -> u64 {
     SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs()
 }
@@ -188,7 +187,7 @@ mod tests {
     }
 
     fn namespace(name: &str, change: &[(&str, Option<&str>)]) -> Namespace {
-        let mut labels = labels(PullRequest::parse("7").unwrap(), "abcdef0", 5, Duration::from_secs(60));
+        let mut labels = labels(PullRequest::parse("7").unwrap(), "abcdef0", 5, now() + 60);
         for (label, value) in change {
             match value {
                 Some(value) => labels.insert((*label).to_owned(), (*value).to_owned()),

@@ -5,6 +5,7 @@
 //! ```
 
 pub mod admit;
+mod clock;
 mod context;
 mod down;
 mod github;

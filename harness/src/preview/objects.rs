@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::PullRequest;
 use crate::cluster::Cluster;
-use crate::descriptor::PREVIEW_ROLE;
+use crate::descriptor::{CLIENT_LABEL, PREVIEW_ROLE};
 use crate::error::Result;
 use crate::k8s;
 
 /// The name of each of them.
-const NAME: &str = "jetscale-preview";
+const NAME: &str = super::admit::RESERVED;
 
 /// Who we are to the cluster.
 async fn own_name(cluster: &Cluster) -> Result<String> {
@@ -39,9 +39,9 @@ pub(super) async fn allow_ourselves(
     k8s::apply(&cluster.client, &binding).await
 }
 
-/// Limits what a preview takes of the cluster.
+/// Closes a preview, and limits what it takes of the cluster.
 pub(super) async fn limit(cluster: &Cluster, of: PullRequest, labels: &BTreeMap<String, String>) -> Result<()> {
-    for object in limits(of, labels) {
+    for object in limits(of, labels).into_iter().chain(closed(of, labels)) {
         k8s::apply(&cluster.client, &object).await?;
     }
     Ok(())
@@ -54,10 +54,38 @@ fn limits(of: PullRequest, labels: &BTreeMap<String, String>) -> [Value; 2] {
         "pods": "20", "requests.cpu": "1", "requests.memory": "2Gi", "limits.memory": "6Gi",
         "persistentvolumeclaims": "2", "requests.storage": "8Gi",
         "services": "10", "services.nodeports": "0", "services.loadbalancers": "0",
+        "requests.ephemeral-storage": "4Gi", "limits.ephemeral-storage": "16Gi",
+        "count/configmaps": "20", "count/secrets": "30", "count/jobs.batch": "30", "count/cronjobs.batch": "5",
+        "count/deployments.apps": "10", "count/statefulsets.apps": "5", "count/ingresses.networking.k8s.io": "3",
+        "count/networkpolicies.networking.k8s.io": "30", "count/serviceaccounts": "20",
     });
-    let each = json!({"type": "Container", "defaultRequest": {"cpu": "10m", "memory": "32Mi"}, "default": {"memory": "128Mi"}});
+    let each = json!({"type": "Container", 
+        "defaultRequest": {"cpu": "10m", "memory": "32Mi", "ephemeral-storage": "64Mi"},
+        "default": {"memory": "128Mi", "ephemeral-storage": "512Mi"}});
     [
         json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}}),
         json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": metadata, "spec": {"limits": [each]}}),
+    ]
+}
+
+/// Nobody reaches a pod of a preview, and none reaches anybody, but as the chart's policies say, whichever labels it has; and
+/// the pods by which scenarios ask reach the preview's own, and the DNS.
+fn closed(of: PullRequest, labels: &BTreeMap<String, String>) -> [Value; 2] {
+    let policy = |name: String, spec: Value| {
+        let metadata = json!({"name": name, "namespace": of.namespace(), "labels": labels});
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec})
+    };
+    let dns = json!({
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    });
+    let asked = json!({"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}], "to": [dns]});
+    let clients = json!({
+        "podSelector": {"matchLabels": {CLIENT_LABEL: "true"}}, "policyTypes": ["Egress"],
+        "egress": [{"to": [{"podSelector": {}}]}, asked],
+    });
+    [
+        policy(NAME.to_owned(), json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})),
+        policy(format!("{NAME}-clients"), clients),
     ]
 }

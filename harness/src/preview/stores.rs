@@ -183,7 +183,7 @@ impl Stores {
     }
 
     /// Another name for another content, so that pods that read the old one are replaced.
-    fn ca_secret(&self) -> String {
+    pub(super) fn ca_secret(&self) -> String {
         format!("{CA}-{}", hash::short(&hash::text(&json!(self.authorities()).to_string())))
     }
 

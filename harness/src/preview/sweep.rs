@@ -3,9 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Expiry, GitHub, Gone, Preview, PullRequest, PullState, WITHIN, down, identity, list};
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use super::github::LABEL;
+use super::{Expiry, GitHub, Gone, Preview, PullRequest, PullState, WITHIN, clock, down, identity, list};
 use crate::cluster::Cluster;
 use crate::error::Result;
+use crate::k8s;
 
 /// How long to wait for a preview's Lease: longer than a dead holder is believed to live.
 const TURN: Duration = Duration::from_secs(45);
@@ -17,6 +25,8 @@ pub enum Decision {
     Remove(String),
     /// It stays.
     Keep(String),
+    /// It stays, and its time begins anew.
+    Renew(String),
 }
 
 impl fmt::Display for Decision {
@@ -24,34 +34,39 @@ impl fmt::Display for Decision {
         match self {
             Self::Remove(why) => write!(f, "remove: {why}"),
             Self::Keep(why) => write!(f, "keep: {why}"),
+            Self::Renew(why) => write!(f, "renew: {why}"),
         }
     }
 }
 
-/// What is to become of a preview at this time; without doubt only.
-pub fn decide(preview: &Preview, state: &PullState, now: u64) -> Decision {
+/// What is to become of a preview at this time, without doubt only. Open and labelled means alive, however old; time decides
+/// where GitHub does not say.
+pub fn decide(preview: &Preview, state: &PullState, now: u64, lifetime: Duration) -> Decision {
     if preview.is_terminating {
         return Decision::Remove("it is being deleted".to_owned());
     }
-    if let Expiry::At(at) = preview.expires
-        && at <= now
-    {
-        return Decision::Remove(format!("its time was over {} ago", span(now - at)));
-    }
-    let left = match preview.expires {
-        Expiry::At(at) => format!("{} left", span(at - now)),
-        Expiry::Unknown => "its label says no time".to_owned(),
+    let (left, text) = match preview.expires {
+        Expiry::At(at) if at <= now => (Some(0), format!("its time was over {} ago", span(now - at))),
+        Expiry::At(at) => (Some(at - now), format!("{} left", span(at - now))),
+        Expiry::Unknown => (None, "its label says no time".to_owned()),
     };
     match state {
         PullState::Closed => Decision::Remove("its pull request is closed".to_owned()),
-        PullState::Open => Decision::Keep(format!("its pull request is open, {left}")),
-        PullState::Unknown(why) => Decision::Keep(format!("{why}, {left}")),
+        PullState::Unlabelled => Decision::Remove(format!("its pull request has no label {LABEL}")),
+        PullState::Open if left.is_none_or(|left| left < lifetime.as_secs() / 2) => {
+            Decision::Renew(format!("its pull request is open, {text}"))
+        }
+        PullState::Open => Decision::Keep(format!("its pull request is open, {text}")),
+        PullState::Unknown(why) if left == Some(0) => Decision::Remove(format!("{text}, and {why}")),
+        PullState::Unknown(why) => Decision::Keep(format!("{why}, {text}")),
     }
 }
 
-/// Removes what is to go, and says of each preview what became of it; with `dry_run` it only says so.
+/// Removes what is to go, all of it at once, and says of each preview what became of it; gives those of open pull requests
+/// more time. With `dry_run` it only says so.
 ///
-/// Without `github` the time alone decides. What remains on cancel or kill: what was not reached; the next call goes on.
+/// Without `github` the time alone decides, which is the API server's. What remains on cancel or kill: deletions that were
+/// asked for go on; the next call asks for the others.
 ///
 /// # Errors
 /// The first error; the others were tried all the same.
@@ -59,31 +74,49 @@ pub async fn sweep(
     cluster: &Cluster,
     github: Option<&GitHub>,
     dry_run: bool,
-    mut tell: impl FnMut(PullRequest, &str),
+    lifetime: Duration,
+    tell: impl Fn(PullRequest, &str),
 ) -> Result<()> {
-    let mut first: Result<()> = Ok(());
-    for preview in list(cluster).await? {
+    let now = clock::now(cluster).await?;
+    let previews = list(cluster).await?;
+    let one = async |preview: Preview| {
         let state = match github {
             Some(github) => github.state(preview.of).await,
             None => PullState::Unknown("GitHub is not asked".to_owned()),
         };
-        let decision = decide(&preview, &state, identity::now());
+        let decision = decide(&preview, &state, now, lifetime);
         tell(preview.of, &decision.to_string());
-        if dry_run || matches!(decision, Decision::Keep(_)) {
-            continue;
+        if dry_run {
+            return Ok(());
         }
-        // It may have been deployed anew while the Lease was waited for.
-        let still = |now: &Preview| matches!(decide(now, &state, identity::now()), Decision::Remove(_));
-        match down(cluster, preview.of, TURN, WITHIN, still).await {
-            Ok(Gone::Removed | Gone::Absent) => tell(preview.of, "removed"),
-            Ok(Gone::Kept) => tell(preview.of, "kept: it was deployed anew meanwhile"),
-            Err(error) => {
-                tell(preview.of, &format!("not removed: {}", error.report()));
-                first = first.and(Err(error));
+        let done = match decision {
+            Decision::Keep(_) => return Ok(()),
+            Decision::Renew(_) => renew(cluster, preview.of, now + lifetime.as_secs()).await.map(|()| "renewed"),
+            Decision::Remove(_) => {
+                // It may have been deployed anew while the Lease was waited for.
+                let still = |found: &Preview| matches!(decide(found, &state, now, lifetime), Decision::Remove(_));
+                down(cluster, preview.of, TURN, WITHIN, still).await.map(|gone| match gone {
+                    Gone::Removed | Gone::Absent => "removed",
+                    Gone::Kept => "kept: it was deployed anew meanwhile",
+                })
             }
+        };
+        match &done {
+            Ok(what) => tell(preview.of, what),
+            Err(error) => tell(preview.of, &format!("not done: {}", error.report())),
         }
-    }
-    first
+        done.map(drop)
+    };
+    // Side by side: one that hangs stops nobody.
+    join_all(previews.into_iter().map(one)).await.into_iter().collect()
+}
+
+/// Gives a preview more time.
+async fn renew(cluster: &Cluster, of: PullRequest, expires: u64) -> Result<()> {
+    let api: Api<Namespace> = Api::all(cluster.client.clone());
+    let patch = json!({"metadata": {"labels": {identity::EXPIRES_LABEL: expires.to_string()}}});
+    let what = format!("give the preview {} more time", of.namespace());
+    k8s::call(&what, api.patch(&of.namespace(), &PatchParams::default(), &Patch::Merge(&patch))).await.map(drop)
 }
 
 /// A time in the largest whole unit.
@@ -107,21 +140,26 @@ mod tests {
         PullState::Unknown("GitHub answered 404".to_owned())
     }
 
+    const LIFE: Duration = Duration::from_secs(7200);
+
     #[rstest]
-    #[case::open(Expiry::At(NOW + 60), false, PullState::Open, false)]
-    #[case::closed(Expiry::At(NOW + 60), false, PullState::Closed, true)]
-    #[case::not_found(Expiry::At(NOW + 60), false, unknown(), false)]
-    #[case::expired(Expiry::At(NOW), false, PullState::Open, true)]
-    #[case::expired_and_not_found(Expiry::At(NOW - 60), false, unknown(), true)]
-    #[case::no_time_and_open(Expiry::Unknown, false, PullState::Open, false)]
-    #[case::no_time_and_not_found(Expiry::Unknown, false, unknown(), false)]
-    #[case::no_time_and_closed(Expiry::Unknown, false, PullState::Closed, true)]
-    #[case::half_gone(Expiry::At(NOW + 60), true, PullState::Open, true)]
-    fn what_goes(#[case] expires: Expiry, #[case] is_terminating: bool, #[case] state: PullState, #[case] goes: bool) {
+    #[case::open(Expiry::At(NOW + 7000), false, PullState::Open, "keep")]
+    #[case::open_for_long(Expiry::At(NOW + 60), false, PullState::Open, "renew")]
+    #[case::open_and_expired(Expiry::At(NOW - 86_400), false, PullState::Open, "renew")]
+    #[case::closed(Expiry::At(NOW + 60), false, PullState::Closed, "remove")]
+    #[case::unlabelled(Expiry::At(NOW + 60), false, PullState::Unlabelled, "remove")]
+    #[case::not_found(Expiry::At(NOW + 60), false, unknown(), "keep")]
+    #[case::expired(Expiry::At(NOW), false, unknown(), "remove")]
+    #[case::expired_and_not_found(Expiry::At(NOW - 60), false, unknown(), "remove")]
+    #[case::no_time_and_open(Expiry::Unknown, false, PullState::Open, "renew")]
+    #[case::no_time_and_not_found(Expiry::Unknown, false, unknown(), "keep")]
+    #[case::no_time_and_closed(Expiry::Unknown, false, PullState::Closed, "remove")]
+    #[case::half_gone(Expiry::At(NOW + 60), true, PullState::Open, "remove")]
+    fn what_goes(#[case] expires: Expiry, #[case] is_terminating: bool, #[case] state: PullState, #[case] what: &str) {
         let of = PullRequest::parse("7").unwrap();
         let preview = Preview { of, sha: "abcdef0".to_owned(), created: 0, expires, is_terminating };
-        let decision = decide(&preview, &state, NOW);
-        assert_eq!(matches!(decision, Decision::Remove(_)), goes, "{decision}");
+        let decision = decide(&preview, &state, NOW, LIFE).to_string();
+        assert!(decision.starts_with(&format!("{what}: ")), "{decision}");
     }
 
     #[test]
@@ -129,6 +167,6 @@ mod tests {
         let of = PullRequest::parse("7").unwrap();
         let (expires, is_terminating) = (Expiry::At(NOW + 7200), false);
         let preview = Preview { of, sha: String::new(), created: 0, expires, is_terminating };
-        assert_eq!(decide(&preview, &unknown(), NOW).to_string(), "keep: GitHub answered 404, 2 h left");
+        assert_eq!(decide(&preview, &unknown(), NOW, LIFE).to_string(), "keep: GitHub answered 404, 2 h left");
     }
 }

@@ -4,19 +4,24 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::Api;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
 use reqwest::Url;
+use serde_json::{Value, json};
 
-use super::{Preview, PullRequest, Stores, admit, identity, lease, objects, stores};
-use crate::artifacts::Credentials;
+use super::github::LABEL;
+use super::{GitHub, Preview, PullRequest, PullState, Stores, admit, clock, identity, lease, objects, stores};
 use crate::cluster::Cluster;
+use crate::descriptor::{PREVIEW_PULL, PREVIEWS_NAMESPACE};
 use crate::error::{Error, Result};
 use crate::http::{Options, Reader};
 use crate::k8s;
-use crate::release::{self, Deployment, Plan};
+use crate::release::{self, Capabilities, Deployment, Plan, Pull};
 use crate::services::Backend;
 use crate::settings::{PREVIEW_URL, Settings};
+use crate::yaml;
 
 /// How long to wait for another deploy or teardown of the same preview.
 const TURN: Duration = Duration::from_secs(900);
@@ -38,10 +43,10 @@ pub struct Order<'a> {
     pub plan: &'a Plan,
     /// How long it lives if nobody deploys it again.
     pub lifetime: Duration,
+    /// Who says whether the pull request is open, if anybody is asked.
+    pub github: Option<&'a GitHub>,
     /// A folder for the deployer's own files.
     pub scratch: &'a Path,
-    /// Who we are at the registries that the images are pulled from.
-    pub credentials: &'a Credentials,
     /// How its host is asked.
     pub site: &'a Options,
 }
@@ -53,29 +58,96 @@ pub struct Order<'a> {
 ///
 /// # Errors
 /// [`Error::Refused`] before anything is applied: an artifact set of another revision, charts that hold what they may
-/// not, a namespace that is not ours; then as [`release::deploy`], [`Error::Deadline`] or [`Error::Unreachable`].
+/// not (which are rendered once, as an install into this cluster, and deployed as they were looked at), a namespace that is
+/// not ours; then as [`release::deploy`], [`Error::Deadline`] or [`Error::Unreachable`].
 pub async fn up(order: Order<'_>) -> Result<()> {
     is_of(&order.plan.artifacts.revision, order.sha)?;
-    admit::sources(&order.plan.charts.folder)?;
-    let rendered = release::render(&order.cluster.tools, order.plan).await?;
-    admit::objects(order.of, &release::objects(&rendered)?)?;
+    let admitted = admitted(&order).await?;
     let purpose = format!("up of {}", short(order.sha));
-    lease::under(order.cluster, order.of, &purpose, TURN, Box::pin(deploy(&order))).await?;
+    // Before anything is applied: they may be too large.
+    let charts = release::seal(&order.plan.charts, &order.plan.values, &admitted)?;
+    let plan = Plan { charts, ..order.plan.clone() };
+    lease::under(order.cluster, order.of, &purpose, TURN, Box::pin(deploy(&order, &plan, &admitted))).await?;
     reached(&order).await
 }
 
-async fn deploy(order: &Order<'_>) -> Result<()> {
+/// What the charts render to for this cluster, if a preview may hold all of it.
+async fn admitted(order: &Order<'_>) -> Result<Vec<Value>> {
     let Order { cluster, of, plan, .. } = order;
+    let values = match &plan.more_values {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(Error::io(format!("read {}", path.display())))?;
+            yaml::value(&text).map_err(Error::malformed(format!("read {}", path.display())))?
+        }
+        None => Value::Null,
+    };
+    let (capabilities, stores, classes) =
+        tokio::try_join!(Capabilities::of(cluster), Stores::of(cluster), storage_classes(cluster))?;
+    let secrets = stores.iter().map(Stores::ca_secret).collect();
+    let mut limits = admit::Limits::new(*of, &plan.artifacts, &values, secrets);
+    for class in classes {
+        if class.reclaim_policy.as_deref() == Some("Retain") {
+            let is_default = class.annotations().get("storageclass.kubernetes.io/is-default-class");
+            limits.default_retains |= is_default.is_some_and(|is| is == "true");
+            limits.retaining.push(class.name_any());
+        }
+    }
+    let objects = release::objects(&release::render_for(&cluster.tools, plan, &capabilities).await?)?;
+    admit::objects(&limits, &objects)?;
+    Ok(objects)
+}
+
+async fn storage_classes(cluster: &Cluster) -> Result<Vec<StorageClass>> {
+    let api: Api<StorageClass> = Api::all(cluster.client.clone());
+    let what = "list the cluster's classes of storage";
+    k8s::call(what, api.list(&ListParams::default())).await.map(|list| list.items)
+}
+
+/// The accounts by which previews pull, as an administrator left them: they read, and outlive whoever deploys. None where
+/// the cluster's nodes need none.
+async fn pull_accounts(cluster: &Cluster) -> Result<String> {
+    let api: Api<Secret> = Api::namespaced(cluster.client.clone(), PREVIEWS_NAMESPACE);
+    let what = format!("read the Secret {PREVIEW_PULL} in {PREVIEWS_NAMESPACE}");
+    let found = k8s::call(&what, api.get_opt(PREVIEW_PULL)).await?;
+    let accounts = found.and_then(|secret| secret.data?.remove(".dockerconfigjson"));
+    match accounts {
+        Some(accounts) => String::from_utf8(accounts.0).map_err(Error::malformed(what)),
+        None => Ok(json!({"auths": {}}).to_string()),
+    }
+}
+
+/// That the pull request is still to have a preview: it may have been closed since somebody wanted one.
+async fn is_wanted(order: &Order<'_>) -> Result<()> {
+    let Some(github) = order.github else { return Ok(()) };
+    let why = match github.state(order.of).await {
+        PullState::Open => return Ok(()),
+        PullState::Unknown(why) => {
+            tracing::warn!("{why}: pr-{} counts as open", order.of);
+            return Ok(());
+        }
+        PullState::Closed => "is closed".to_owned(),
+        PullState::Unlabelled => format!("has no label {LABEL}"),
+    };
+    Err(Error::refused(
+        format!("the pull request {} {why}: nothing was deployed", order.of),
+        format!("open it and give it the label {LABEL}"),
+    ))
+}
+
+async fn deploy(order: &Order<'_>, plan: &Plan, admitted: &[Value]) -> Result<()> {
+    let Order { cluster, of, .. } = order;
+    is_wanted(order).await?;
     let created = match look(cluster, *of).await? {
         Some(preview) if preview.is_terminating => {
             tracing::info!("waiting until the namespace {} that is being deleted is gone", of.namespace());
             k8s::namespace::gone_by(&cluster.client, &of.namespace(), GONE).await?;
-            identity::now()
+            None
         }
-        Some(preview) => preview.created,
-        None => identity::now(),
+        Some(preview) => Some(preview.created),
+        None => None,
     };
-    let labels = identity::labels(*of, order.sha, created, order.lifetime);
+    let now = clock::now(cluster).await?;
+    let labels = identity::labels(*of, order.sha, created.unwrap_or(now), now + order.lifetime.as_secs());
     // Labelled from its first second, so that a sweep finds it.
     k8s::namespace::apply(&cluster.client, &of.namespace(), &labels).await?;
     objects::allow_ourselves(cluster, *of, &labels).await?;
@@ -86,8 +158,9 @@ async fn deploy(order: &Order<'_>) -> Result<()> {
         release::ensure_auth(cluster, plan, &labels).await?;
         stores::ask(cluster, *of, &shared, &labels).await?;
     }
-    let (scratch, credentials) = (order.scratch, order.credentials);
-    let deployment = Deployment { cluster, plan, scratch, lock: None, labels: &labels, credentials };
+    let accounts = pull_accounts(cluster).await?;
+    let (scratch, pull) = (order.scratch, Pull::Given(&accounts));
+    let deployment = Deployment { cluster, plan, scratch, lock: None, labels: &labels, pull, admitted: Some(admitted) };
     Box::pin(release::deploy(deployment)).await
 }
 

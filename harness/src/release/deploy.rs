@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::held::Held;
 use super::helm::{self, History};
 use super::plan::Plan;
-use super::{reach, skaffold};
+use super::{reach, sealed, skaffold};
 use crate::artifacts::Credentials;
 use crate::cluster::{Cluster, Lock};
 use crate::descriptor;
@@ -35,8 +35,19 @@ pub struct Deployment<'a> {
     pub lock: Option<&'a Lock>,
     /// Labels of the namespace, which say whose it is.
     pub labels: &'a BTreeMap<String, String>,
-    /// Who we are at the registries that the images are pulled from.
-    pub credentials: &'a Credentials,
+    /// By whose accounts its pods pull.
+    pub pull: Pull<'a>,
+    /// The objects that were looked at, where nothing else may be deployed.
+    pub admitted: Option<&'a [serde_json::Value]>,
+}
+
+/// By whose accounts a release's pods pull their images.
+#[derive(Debug, Clone, Copy)]
+pub enum Pull<'a> {
+    /// Ours, at the registries of its images.
+    Ours(&'a Credentials),
+    /// These, as `.dockerconfigjson` has them: nothing of ours goes to the cluster.
+    Given(&'a str),
 }
 
 impl Deployment<'_> {
@@ -85,12 +96,15 @@ pub async fn deploy_and_read(deployment: Deployment<'_>) -> Result<Result<Held>>
 
 /// Deploys, and does this while the release converges.
 async fn deploy_while<T>(deployment: Deployment<'_>, meanwhile: impl Future<Output = T>) -> Result<T> {
-    let Deployment { cluster, plan, scratch, labels, credentials, .. } = deployment;
+    let Deployment { cluster, plan, scratch, labels, pull, .. } = deployment;
     let started = Instant::now();
     k8s::namespace::create(&cluster.client, &plan.namespace, labels.clone(), BTreeMap::new()).await?;
     ensure_auth(cluster, plan, labels).await?;
     let registries: BTreeSet<&str> = plan.artifacts.builds.iter().map(|artifact| artifact.tag.registry()).collect();
-    let accounts = credentials.pull_secret(registries).await?;
+    let accounts = match pull {
+        Pull::Ours(credentials) => credentials.pull_secret(registries).await?,
+        Pull::Given(accounts) => accounts.to_owned(),
+    };
     let name = descriptor::PULL_SECRET;
     k8s::secret::apply_pull_secret(&cluster.client, &plan.namespace, name, labels.clone(), accounts).await?;
     let mut before = History::read(cluster, &plan.namespace, &plan.release).await?;
@@ -107,6 +121,9 @@ async fn deploy_while<T>(deployment: Deployment<'_>, meanwhile: impl Future<Outp
         match plan.deployer {
             Deployer::Skaffold => skaffold::deploy(cluster, plan, scratch, deployment.descriptor()?).await?,
             Deployer::Helm => helm::upgrade(cluster, plan, deployment.descriptor()?).await?,
+        }
+        if let Some(admitted) = deployment.admitted {
+            sealed::is_deployed(admitted, &helm::deployed(cluster, plan).await?)?;
         }
         tracing::debug!("manifests of {} applied after {:.1?}", plan.release, started.elapsed());
         // A failure waits for nothing else.

@@ -1,5 +1,6 @@
 //! Helm: renders, deploys in one way, rolls back in all of them; what it recorded is read from its Secrets.
 
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -148,13 +149,64 @@ pub(super) async fn deployed(cluster: &Cluster, plan: &Plan) -> Result<String> {
     Ok(stdout)
 }
 
+/// What charts may ask of a cluster without reaching it (`.Capabilities`).
+#[derive(Debug, Clone, Default)]
+pub struct Capabilities {
+    /// The version of Kubernetes, such as `v1.34.4`; empty: the newest that Helm knows.
+    pub version: String,
+    /// What its API serves: `apps/v1`, `apps/v1/Deployment`.
+    pub api: Vec<String>,
+}
+
+impl Capabilities {
+    /// Those of a cluster.
+    ///
+    /// # Errors
+    /// [`Error::Kube`], or [`Error::Deadline`] after 30 s.
+    pub async fn of(cluster: &Cluster) -> Result<Self> {
+        const WITHIN: Duration = Duration::from_secs(30);
+        let what = "ask the cluster which versions its API has";
+        k8s::within(what, WITHIN, async {
+            let version = cluster.client.apiserver_version().await.map_err(Error::kube(what))?.git_version;
+            let found =
+                kube::Discovery::new(cluster.client.clone()).run_aggregated().await.map_err(Error::kube(what))?;
+            let mut api = BTreeSet::new();
+            for group in found.groups() {
+                for served in group.versions() {
+                    let name = [group.name(), served].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+                    let name = name.join("/");
+                    api.extend(
+                        group.versioned_resources(served).into_iter().map(|(of, _)| format!("{name}/{}", of.kind)),
+                    );
+                    api.insert(name);
+                }
+            }
+            Ok(Self { version, api: api.into_iter().collect() })
+        })
+        .await
+    }
+}
+
 /// The manifests of a plan; needs no cluster.
 ///
 /// # Errors
 /// [`Error::Command`] when the charts do not render, or a schema refuses the values.
 pub async fn render(tools: &Tools, plan: &Plan) -> Result<String> {
-    let command = tools.command(Tool::Helm).await?.args(["template", "--include-crds", "--namespace", &plan.namespace]);
-    let Output { stdout } = command.args(content(plan)?).limit(LIMIT).run().await?;
+    render_for(tools, plan, &Capabilities::default()).await
+}
+
+/// [`render`], as for an install into a cluster that has these.
+///
+/// # Errors
+/// As [`render`].
+pub async fn render_for(tools: &Tools, plan: &Plan, cluster: &Capabilities) -> Result<String> {
+    let mut command =
+        tools.command(Tool::Helm).await?.args(["template", "--include-crds", "--namespace", &plan.namespace]);
+    if !cluster.version.is_empty() {
+        command = command.args(["--kube-version", &cluster.version]);
+    }
+    let api = cluster.api.iter().flat_map(|api| ["--api-versions", api]);
+    let Output { stdout } = command.args(api).args(content(plan)?).limit(LIMIT).run().await?;
     Ok(stdout)
 }
 

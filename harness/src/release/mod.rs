@@ -6,30 +6,30 @@ mod helm;
 pub mod parity;
 mod plan;
 mod reach;
+mod sealed;
 mod skaffold;
 mod staging;
 
 pub(crate) use deploy::ensure_auth;
-pub use deploy::{Deployment, deploy, deploy_and_read, random_hex};
-pub use helm::{History, lint, render};
+pub use deploy::{Deployment, Pull, deploy, deploy_and_read, random_hex};
+pub use helm::{Capabilities, History, lint, render, render_for};
 pub use plan::Plan;
 pub use reach::{converged, steady};
+pub use sealed::seal;
 pub use skaffold::render as render_by_skaffold;
 pub use staging::STAGED;
 pub use staging::{Edit, Staged, stage_charts, stage_given_charts};
 
 use crate::error::{Error, Result};
+use crate::yaml;
 
 /// The objects of rendered manifests, of which there is at least one: whatever is claimed of all of none holds.
 ///
 /// # Errors
 /// [`Error::Malformed`] when the text is no YAML, [`Error::Unmet`] when it holds no object.
 pub fn objects(text: &str) -> Result<Vec<serde_json::Value>> {
-    use serde::Deserialize;
-    let objects: Vec<_> = serde_yaml::Deserializer::from_str(text)
-        .map(|document| serde_json::Value::deserialize(document).map_err(Error::malformed("read rendered manifests")))
-        .filter(|object| !matches!(object, Ok(serde_json::Value::Null)))
-        .collect::<Result<_>>()?;
+    let documents = yaml::documents(text).map_err(Error::malformed("read rendered manifests"))?;
+    let objects: Vec<_> = documents.into_iter().filter(|object| !object.is_null()).collect();
     match objects.is_empty() {
         true => Err(Error::Unmet("the rendered manifests hold no object".to_owned())),
         false => Ok(objects),

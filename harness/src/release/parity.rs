@@ -18,7 +18,7 @@ const ASSIGNED: [&str; 9] = [
     "/status",
 ];
 /// The label that Skaffold puts on what it renders, and Helm does not.
-const RUN_ID: &str = "skaffold.dev/run-id";
+pub(super) const RUN_ID: &str = "skaffold.dev/run-id";
 
 /// One field that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]

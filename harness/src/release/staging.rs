@@ -3,6 +3,7 @@
 //! `helm dependency build` in the checkout races with itself, and its archives differ from build to
 //! build; here the subcharts are folders, so that Skaffold and Helm have nothing to fetch.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -11,10 +12,14 @@ use crate::descriptor::{CHARTS, UMBRELLA};
 use crate::error::{Error, Result};
 use crate::files::replaced_once;
 use crate::hash;
+use crate::name::Name;
 use crate::run::private_folder;
+use crate::yaml;
 
 /// The folder of the cache in which charts are staged.
 pub const STAGED: &str = "charts";
+/// How large all charts together may be, in bytes.
+const CHARTS_BYTES: u64 = 16 << 20;
 
 /// Charts that nobody edits any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +82,7 @@ struct ChartFile {
 
 #[derive(Deserialize)]
 struct Dependency {
-    name: String,
+    name: Name,
     repository: String,
 }
 
@@ -103,15 +108,26 @@ pub fn stage_given_charts(checkout: &Path, charts: &Path, cache: &Path) -> Resul
         .map_err(Error::io(format!("make a folder in {}", cache.display())))?;
     let umbrella = build.path().join(CHARTS).join(UMBRELLA);
     let source = charts.join(UMBRELLA);
-    copy_chart(&source, &umbrella)?;
+    let mut left = CHARTS_BYTES;
+    if std::fs::symlink_metadata(charts).is_ok_and(|found| found.is_symlink()) {
+        return Err(Error::refused(format!("{} is a symbolic link", charts.display()), "name the folder itself"));
+    }
+    copy_chart(&source, &umbrella, &mut left)?;
     copy_file(&checkout.join("skaffold.yaml"), &build.path().join("skaffold.yaml"))?;
     let path = source.join("Chart.yaml");
     let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
-    let chart: ChartFile = serde_yaml::from_str(&text).map_err(Error::malformed(format!("read {}", path.display())))?;
+    let chart: ChartFile = yaml::read(&text).map_err(Error::malformed(format!("read {}", path.display())))?;
+    let mut names = BTreeSet::new();
     for dependency in chart.dependencies {
+        if !names.insert(dependency.name.clone()) {
+            return Err(Error::refused(
+                format!("{} names the dependency {} twice", path.display(), dependency.name),
+                format!("keep one of them in {}", path.display()),
+            ));
+        }
         // Beside the umbrella, and nowhere else.
-        let relative = dependency.repository.strip_prefix("file://../").filter(|name| !name.contains(['/', '\\']));
-        let folder = relative.filter(|name| !name.starts_with('.')).map(|name| charts.join(name));
+        let beside = dependency.repository.strip_prefix("file://../").and_then(|name| name.parse::<Name>().ok());
+        let folder = beside.map(|name| charts.join(name.as_str()));
         let folder = folder.filter(|folder| folder.join("Chart.yaml").is_file()).ok_or_else(|| {
             Error::refused(
                 format!(
@@ -123,8 +139,13 @@ pub fn stage_given_charts(checkout: &Path, charts: &Path, cache: &Path) -> Resul
                 format!("add the chart, or correct the dependency in {}", path.display()),
             )
         })?;
-        copy_chart(&folder, &umbrella.join("charts").join(&dependency.name))?;
+        copy_chart(&folder, &umbrella.join("charts").join(dependency.name.as_str()), &mut left)?;
     }
+    keep(build, cache)
+}
+
+/// Gives a folder that was made the name of its content, unless there is one of it.
+pub(super) fn keep(build: tempfile::TempDir, cache: &Path) -> Result<Staged> {
     let hash = hash::folder(build.path())?;
     let folder = cache.join(hash::short(&hash));
     match std::fs::rename(build.path(), &folder) {
@@ -143,8 +164,8 @@ fn touch(folder: &Path) -> Result<()> {
 }
 
 /// Copies a chart without what `helm dependency build` may have left in it.
-fn copy_chart(from: &Path, to: &Path) -> Result<()> {
-    refuse_links(from)?;
+fn copy_chart(from: &Path, to: &Path, left: &mut u64) -> Result<()> {
+    refuse_odd(from, left)?;
     for file in hash::files(from)? {
         let relative = file.strip_prefix(from).unwrap_or(&file);
         if !relative.starts_with("charts") && relative != Path::new("Chart.lock") {
@@ -154,21 +175,42 @@ fn copy_chart(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A link could lead to any file of this machine, which a template could then write into a manifest.
-fn refuse_links(folder: &Path) -> Result<()> {
+/// Refuses what is no plain file or folder below a folder, two names that a file system could take for one, and more than
+/// `left` bytes, of which it takes what is there. A link could lead to any file of this machine, which a template could then
+/// write into a manifest; a pipe is read for ever.
+fn refuse_odd(folder: &Path, left: &mut u64) -> Result<()> {
+    let odd = |path: &Path, why: &str| {
+        Err(Error::refused(format!("{} {why}", path.display()), "put plain files into the chart, and nothing else"))
+    };
+    let kind = |path: &Path| std::fs::symlink_metadata(path).map_err(Error::io(format!("look at {}", path.display())));
+    if !kind(folder)?.is_dir() {
+        return odd(folder, "is no folder, or a symbolic link to one");
+    }
+    let mut names = BTreeSet::new();
     let say = || format!("list {}", folder.display());
-    let is_link = |path: &Path| std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
     for entry in std::fs::read_dir(folder).map_err(Error::io(say()))? {
         let path = entry.map_err(Error::io(say()))?.path();
-        if is_link(&path) || is_link(folder) {
-            return Err(Error::refused(
-                format!("{} is a symbolic link, or lies behind one", path.display()),
-                "put the file itself into the chart",
-            ));
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            return odd(&path, "has a name that is no UTF-8");
+        };
+        if !names.insert(name.to_lowercase()) {
+            return odd(&path, "has a name that another file beside it has too, but for upper and lower case");
         }
-        if path.is_dir() {
-            refuse_links(&path)?;
+        let found = kind(&path)?;
+        if found.is_dir() {
+            refuse_odd(&path, left)?;
+            continue;
         }
+        if found.is_symlink() {
+            return odd(&path, "is a symbolic link");
+        }
+        if !found.is_file() {
+            return odd(&path, "is no plain file");
+        }
+        let Some(rest) = left.checked_sub(found.len()) else {
+            return odd(&path, &format!("is too large: charts have {} MiB together", CHARTS_BYTES >> 20));
+        };
+        *left = rest;
     }
     Ok(())
 }
@@ -228,12 +270,46 @@ mod tests {
         assert!(error.contains(dependency), "{error}");
     }
 
-    #[test]
-    fn a_link_is_refused() {
+    #[rstest::rstest]
+    #[case::absolute("/x")]
+    #[case::parent("../x")]
+    #[case::two_parts("a/b")]
+    #[case::here(".")]
+    #[case::nothing("")]
+    #[case::nul("a\\0b")]
+    #[case::case_twin("Backend")]
+    fn a_name_that_could_be_a_path_is_refused(#[case] name: &str) {
         let (root, cache) = (checkout("file://../backend"), tempfile::tempdir().unwrap());
-        std::os::unix::fs::symlink("/etc/hostname", root.path().join("charts/backend/files")).unwrap();
+        let text = format!("dependencies: [{{name: \"{name}\", repository: file://../backend}}]\n");
+        std::fs::write(root.path().join("charts/app/Chart.yaml"), text).unwrap();
         let error = stage_charts(root.path(), cache.path()).unwrap_err().report();
-        assert!(error.contains("charts/backend/files is a symbolic link"), "{error}");
+        assert!(error.contains("is no name"), "{error}");
+        assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 0, "something remains");
+    }
+
+    #[test]
+    fn a_dependency_that_stands_twice_is_refused() {
+        let (root, cache) = (checkout("file://../backend"), tempfile::tempdir().unwrap());
+        let one = "{name: backend, repository: file://../backend}";
+        std::fs::write(root.path().join("charts/app/Chart.yaml"), format!("dependencies: [{one}, {one}]\n")).unwrap();
+        let error = stage_charts(root.path(), cache.path()).unwrap_err().report();
+        assert!(error.contains("backend twice"), "{error}");
+    }
+
+    /// Puts something odd into the charts.
+    type Plant = fn(&Path) -> std::io::Result<()>;
+
+    #[rstest::rstest]
+    #[case::link((|charts| std::os::unix::fs::symlink("/etc/hostname", charts.join("backend/files"))) as Plant, "backend/files is a symbolic link")]
+    #[case::link_to_a_chart((|charts| { std::fs::rename(charts.join("backend"), charts.join("b"))?; std::os::unix::fs::symlink("b", charts.join("backend")) }) as Plant, "backend is no folder")]
+    #[case::pipe((|charts| rustix::fs::mknodat(rustix::fs::CWD, charts.join("backend/pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).map_err(Into::into)) as Plant, "backend/pipe is no plain file")]
+    #[case::case_twin((|charts| std::fs::write(charts.join("backend/chart.yaml"), "")) as Plant, "but for upper and lower case")]
+    #[case::large((|charts| std::fs::File::create(charts.join("backend/large"))?.set_len(1 << 40)) as Plant, "backend/large is too large")]
+    fn what_is_no_plain_file_is_refused(#[case] plant: Plant, #[case] says: &str) {
+        let (root, cache) = (checkout("file://../backend"), tempfile::tempdir().unwrap());
+        plant(&root.path().join("charts")).unwrap();
+        let error = stage_charts(root.path(), cache.path()).unwrap_err().report();
+        assert!(error.contains(says), "{error}");
     }
 
     #[test]

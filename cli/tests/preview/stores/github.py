@@ -17,7 +17,7 @@ class Handler(BaseHTTPRequestHandler):
         number = self.path.removeprefix("/repos/jetscale/stack/pulls/")
         state = PULLS.get(number)
         known = state is not None and self.headers["authorization"] == "Bearer of-the-sweeper"
-        body = json.dumps({"number": int(number), "state": state} if known else {"message": "Not Found"}).encode()
+        body = json.dumps({"number": int(number), "state": state, "labels": [{"name": "preview"}]} if known else {"message": "Not Found"}).encode()
         self.send_response(200 if known else 404)
         self.send_header("content-length", str(len(body)))
         self.end_headers()

@@ -1,44 +1,114 @@
 //! What a pull request's charts may be, looked at before anything is applied: they are data beside our credentials.
+//!
+//! What is taken is a list, of kinds, of fields and of some values; what nobody thought of is refused until somebody adds it.
 
-use std::net::Ipv4Addr;
-use std::path::Path;
+mod network;
+mod pods;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::PullRequest;
-use crate::descriptor::CHARTS;
+use crate::artifacts::ArtifactSet;
+use crate::descriptor::{AUTH_SUFFIX, RELEASE};
 use crate::error::{Error, Result};
-use crate::hash;
 
-/// The kinds that a preview is made of, all of a namespace; no other is applied, so none of the cluster's.
-const KINDS: [(&str, &str); 11] = [
-    ("apps/v1", "Deployment"),
-    ("apps/v1", "StatefulSet"),
-    ("autoscaling/v2", "HorizontalPodAutoscaler"),
-    ("batch/v1", "CronJob"),
-    ("batch/v1", "Job"),
-    ("networking.k8s.io/v1", "Ingress"),
-    ("networking.k8s.io/v1", "NetworkPolicy"),
-    ("policy/v1", "PodDisruptionBudget"),
-    ("v1", "ConfigMap"),
-    ("v1", "Service"),
-    ("v1", "ServiceAccount"),
+/// The kinds that a preview is made of, all of a namespace; no other is applied, so none of the cluster's. With each the
+/// members that it has beside `apiVersion`, `kind` and `metadata`.
+const KINDS: [(&str, &str, &[&str]); 11] = [
+    ("apps/v1", "Deployment", &["spec"]),
+    ("apps/v1", "StatefulSet", &["spec"]),
+    ("autoscaling/v2", "HorizontalPodAutoscaler", &["spec"]),
+    ("batch/v1", "CronJob", &["spec"]),
+    ("batch/v1", "Job", &["spec"]),
+    ("networking.k8s.io/v1", "Ingress", &["spec"]),
+    ("networking.k8s.io/v1", "NetworkPolicy", &["spec"]),
+    ("policy/v1", "PodDisruptionBudget", &["spec"]),
+    ("v1", "ConfigMap", &["binaryData", "data", "immutable"]),
+    ("v1", "Service", &["spec"]),
+    ("v1", "ServiceAccount", &["automountServiceAccountToken", "imagePullSecrets"]),
 ];
 
-/// The one use of `tpl` that the charts have: of a file that lies in the chart, and is read here too.
-const TPL_OF_A_FILE: &str = "tpl (.Files.Get \"";
+/// What objects of the harness in a preview's namespace are called, or begin with.
+pub const RESERVED: &str = "jetscale-preview";
+/// Whose labels nothing but the preview itself reads.
+const LABELS: [&str; 3] = ["app.kubernetes.io", "helm.sh", "jetscale.ai"];
+/// Annotations that nothing but the preview itself reads.
+const ANNOTATIONS: [&str; 2] = ["jetscale.ai/nginx-conf", "kubectl.kubernetes.io/default-container"];
+
+/// What one preview may hold, beside what all may.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Whose preview it is.
+    pub of: PullRequest,
+    /// The images of the given set, by their digests.
+    pub images: BTreeSet<String>,
+    /// The Secrets that pods may read.
+    pub secrets: Vec<String>,
+    /// The peers that the cluster's own values name.
+    pub peers: Vec<Value>,
+    /// The annotations that the cluster's own values name, with their values.
+    pub annotations: BTreeMap<String, BTreeSet<String>>,
+    /// The class of its Ingress; `None` is the cluster's default.
+    pub ingress_class: Option<String>,
+    /// The cluster's classes of storage that keep what a claim held, and whether the default is one of them.
+    pub retaining: Vec<String>,
+    /// Whether a claim that names no class gets one of them.
+    pub default_retains: bool,
+}
+
+impl Limits {
+    /// What the artifact set and the values of the cluster's owner allow; its Secrets are the release's own and `secrets`.
+    pub fn new(of: PullRequest, artifacts: &ArtifactSet, values: &Value, secrets: Vec<String>) -> Self {
+        let mut limits = Self {
+            of,
+            images: artifacts.builds.iter().map(|artifact| artifact.tag.by_digest()).collect(),
+            secrets: [vec![format!("{RELEASE}-{AUTH_SUFFIX}")], secrets].concat(),
+            peers: Vec::new(),
+            annotations: BTreeMap::new(),
+            ingress_class: values["ingress"]["className"].as_str().map(str::to_owned),
+            retaining: Vec::new(),
+            default_retains: false,
+        };
+        limits.collect(values);
+        if let Some(role) = values["backend"]["storage"]["roleArn"].as_str() {
+            limits.annotations.entry("eks.amazonaws.com/role-arn".to_owned()).or_default().insert(role.to_owned());
+        }
+        limits
+    }
+
+    fn collect(&mut self, values: &Value) {
+        for (key, value) in values.as_object().into_iter().flatten() {
+            match (key.as_str(), value) {
+                ("peers" | "sources" | "to" | "from", Value::Array(peers)) => self.peers.extend(peers.iter().cloned()),
+                ("annotations", Value::Object(annotations)) => {
+                    for (name, value) in annotations {
+                        let value = value.as_str().unwrap_or_default().to_owned();
+                        self.annotations.entry(name.clone()).or_default().insert(value);
+                    }
+                }
+                (_, Value::Array(list)) => list.iter().for_each(|one| self.collect(one)),
+                _ => self.collect(value),
+            }
+        }
+    }
+}
 
 /// Checks rendered objects.
 ///
 /// # Errors
 /// [`Error::Refused`] naming each object that may not be, and why.
-pub fn objects(of: PullRequest, objects: &[Value]) -> Result<()> {
+pub fn objects(limits: &Limits, objects: &[Value]) -> Result<()> {
+    let mut seen = BTreeSet::new();
     let problems: Vec<String> = objects
         .iter()
         .filter_map(|object| {
             let name = object["metadata"]["name"].as_str().unwrap_or("without a name");
             let kind = object["kind"].as_str().unwrap_or("object without a kind");
-            problem(of, object).map(|why| format!("\n  {kind} {name}: {why}"))
+            let twice = !seen.insert((kind, name));
+            let why = problem(limits, object).or_else(|| twice.then(|| "it stands twice".to_owned()))?;
+            Some(format!("\n  {kind} {name}: {why}"))
         })
         .collect();
     if problems.is_empty() {
@@ -50,205 +120,93 @@ pub fn objects(of: PullRequest, objects: &[Value]) -> Result<()> {
     ))
 }
 
-fn problem(of: PullRequest, object: &Value) -> Option<String> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
-    if !KINDS.contains(&(version.as_str(), kind.as_str())) {
+fn problem(limits: &Limits, object: &Value) -> Option<String> {
+    let (version, kind) = (texts(&object["apiVersion"]), texts(&object["kind"]));
+    let Some((.., members)) = KINDS.iter().find(|(of, name, _)| (*of, *name) == (version, kind)) else {
         return Some(format!("{version} {kind} is no kind of a preview (a namespace's own, and known)"));
-    }
+    };
+    let members: Vec<&str> = ["apiVersion", "kind", "metadata"].iter().chain(*members).copied().collect();
+    let own = limits.of.namespace();
     let namespace = &object["metadata"]["namespace"];
-    if !namespace.is_null() && namespace.as_str() != Some(of.namespace().as_str()) {
-        return Some(format!("it is for the namespace {namespace}, not for {}", of.namespace()));
+    if !namespace.is_null() && namespace.as_str() != Some(own.as_str()) {
+        return Some(format!("it is for the namespace {namespace}, not for {own}"));
     }
-    let annotations = object["metadata"]["annotations"].as_object();
-    if annotations.is_some_and(|all| all.keys().any(|name| name.starts_with("helm.sh/hook"))) {
-        return Some("it is a hook, which nobody waits for".to_owned());
+    if texts(&object["metadata"]["name"]).starts_with(RESERVED) {
+        return Some(format!("names that begin with {RESERVED} are the harness's own"));
     }
-    match kind.as_str() {
-        "Ingress" => strange_host(of, &object["spec"]),
-        "NetworkPolicy" => reaches_credentials(&object["spec"]),
-        "Service" => exposed(&object["spec"]),
-        _ => None,
-    }
-}
-
-/// An Ingress that takes another host's requests.
-fn strange_host(of: PullRequest, spec: &Value) -> Option<String> {
-    if !spec["defaultBackend"].is_null() {
-        return Some("it takes the requests of every host (defaultBackend)".to_owned());
-    }
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let rules = list(&spec["rules"]).into_iter().map(|rule| rule["host"].clone());
-    let certificates = list(&spec["tls"]).into_iter().flat_map(|tls| list(&tls["hosts"]));
-    let host = Value::from(of.host());
-    let other = rules.chain(certificates).find(|found| *found != host)?;
-    Some(format!("its host is {other}, not {host}"))
-}
-
-/// A policy that lets pods reach the node's link-local addresses, where clouds hand out the node's own credentials; that
-/// of EKS Pod Identity alone gives a pod its own.
-fn reaches_credentials(spec: &Value) -> Option<String> {
-    const POD_IDENTITY: &str = "169.254.170.23/32";
-    for rule in spec["egress"].as_array().into_iter().flatten() {
-        let peers = rule["to"].as_array().filter(|peers| !peers.is_empty());
-        let Some(peers) = peers else { return Some("it lets pods reach every address".to_owned()) };
-        for block in peers.iter().map(|peer| &peer["ipBlock"]).filter(|block| !block.is_null()) {
-            let cidr = block["cidr"].as_str().unwrap_or_default();
-            let except = block["except"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            let covered = except.filter_map(Block::parse).any(|except| except.covers(&LINK_LOCAL));
-            let harmless = cidr == POD_IDENTITY || cidr.contains(':') || covered;
-            if !harmless && Block::parse(cidr).is_none_or(|block| block.meets(&LINK_LOCAL)) {
-                return Some(format!("it lets pods reach {cidr}, and so 169.254.0.0/16"));
+    let spec = &object["spec"];
+    fields("the object's", object, &members)
+        .or_else(|| metadata(limits, &object["metadata"]))
+        .or_else(|| match kind {
+            "Ingress" => network::ingress(limits, spec),
+            "NetworkPolicy" => network::policy(limits, spec),
+            "Service" => network::service(spec),
+            "ServiceAccount" => pods::pulls(&object["imagePullSecrets"]),
+            "Deployment" | "StatefulSet" | "Job" => template(limits, &spec["template"]),
+            "CronJob" => {
+                let job = &spec["jobTemplate"];
+                metadata(limits, &job["metadata"]).or_else(|| template(limits, &job["spec"]["template"]))
             }
-        }
-    }
-    None
+            _ => None,
+        })
+        .or_else(|| {
+            spec["volumeClaimTemplates"].as_array().into_iter().flatten().find_map(|claim| keeps(limits, claim))
+        })
 }
 
-const LINK_LOCAL: Block = Block { address: 0xA9FE_0000, bits: 16 };
-
-/// A block of IPv4 addresses.
-#[derive(Debug, Clone, Copy)]
-struct Block {
-    address: u32,
-    bits: u32,
+/// Who and what an object is: nobody's else to end, and read by nobody outside the namespace.
+fn metadata(limits: &Limits, metadata: &Value) -> Option<String> {
+    if metadata.is_null() {
+        return None;
+    }
+    let entries = |name: &str| metadata[name].as_object().into_iter().flatten();
+    let hook = entries("annotations").any(|(name, _)| name.starts_with("helm.sh/hook"));
+    let strange = |(name, value): (&String, &Value)| {
+        let given = limits.annotations.get(name).is_some_and(|values| values.contains(texts(value)));
+        let known = ANNOTATIONS.contains(&name.as_str()) || name.starts_with("checksum/") || given;
+        (!known).then(|| format!("its annotation {name}={value} is none that the cluster's values name"))
+    };
+    let label = entries("labels")
+        .map(|(name, _)| name)
+        .find(|name| name.split_once('/').is_some_and(|(domain, _)| !LABELS.contains(&domain)));
+    hook.then(|| "it is a hook, which nobody waits for".to_owned())
+        .or_else(|| fields("the metadata's", metadata, &["annotations", "labels", "name", "namespace"]))
+        .or_else(|| entries("annotations").find_map(strange))
+        .or_else(|| label.map(|name| format!("its label {name} is somebody else's")))
 }
 
-impl Block {
-    fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = text.split_once('/')?;
-        let bits = bits.parse().ok().filter(|bits| *bits <= 32)?;
-        Some(Self { address: address.parse::<Ipv4Addr>().ok()?.to_bits(), bits })
-    }
-
-    fn covers(&self, other: &Self) -> bool {
-        self.bits <= other.bits && self.meets(other)
-    }
-
-    fn meets(&self, other: &Self) -> bool {
-        let mask = u32::MAX.checked_shl(32 - self.bits.min(other.bits)).unwrap_or(0);
-        self.address & mask == other.address & mask
-    }
+fn template(limits: &Limits, template: &Value) -> Option<String> {
+    fields("the pod template's", template, &["metadata", "spec"])
+        .or_else(|| metadata(limits, &template["metadata"]))
+        .or_else(|| pods::problem(limits, &template["spec"]))
 }
 
-/// A Service that is reached past the Ingress, or that leads out of the cluster.
-fn exposed(spec: &Value) -> Option<String> {
-    let kind = spec["type"].as_str().unwrap_or("ClusterIP");
-    if kind != "ClusterIP" {
-        return Some(format!("its type is {kind}, not ClusterIP"));
-    }
-    let outside = spec["externalIPs"].as_array().is_some_and(|addresses| !addresses.is_empty());
-    outside.then(|| "it has externalIPs".to_owned())
+/// A claim whose volume would stay.
+fn keeps(limits: &Limits, claim: &Value) -> Option<String> {
+    let spec = &claim["spec"];
+    let class = spec["storageClassName"].as_str();
+    let kept = match class {
+        Some(class) => limits.retaining.iter().any(|one| one == class),
+        None => limits.default_retains,
+    };
+    // `apiVersion` and `kind` are what `helm create` writes there.
+    fields("a claim's", claim, &["apiVersion", "kind", "metadata", "spec"])
+        .or_else(|| metadata(limits, &claim["metadata"]))
+        .or_else(|| fields("a claim's", spec, &["accessModes", "resources", "storageClassName", "volumeMode"]))
+        .or_else(|| {
+            kept.then(|| format!("the class of storage {} keeps what a volume held", class.unwrap_or("by default")))
+        })
 }
 
-/// Checks staged charts: Helm looks into the cluster with our credentials while it deploys, by `lookup`, which no render
-/// shows.
-///
-/// # Errors
-/// [`Error::Refused`] naming file and line.
-pub fn sources(staged: &Path) -> Result<()> {
-    for path in hash::files(&staged.join(CHARTS))? {
-        let Ok(text) = std::fs::read_to_string(&path) else { continue };
-        if let Some((line, word)) = forbidden(&text) {
-            let file = path.strip_prefix(staged).unwrap_or(&path).display();
-            return Err(Error::refused(
-                format!("{file}:{line} calls {word}, by which a chart could read other namespaces"),
-                "take it out of the chart; nothing was applied",
-            ));
-        }
-    }
-    Ok(())
+/// The first field that is not among the known ones.
+fn fields(whose: &str, value: &Value, known: &[&str]) -> Option<String> {
+    let other = value.as_object()?.iter().find(|(name, value)| !value.is_null() && !known.contains(&name.as_str()))?.0;
+    Some(format!("{whose} field {other} is none that a preview may set"))
 }
 
-/// The line of the first call of a function that no chart of a pull request may call.
-fn forbidden(text: &str) -> Option<(usize, &'static str)> {
-    text.lines().enumerate().find_map(|(index, line)| {
-        let line = line.replace(TPL_OF_A_FILE, "");
-        let word = ["lookup", "tpl"].into_iter().find(|word| calls(&line, word))?;
-        Some((index + 1, word))
-    })
-}
-
-/// Whether a word stands alone in a line: a field (`.word`) and a part of a longer word are others.
-fn calls(line: &str, word: &str) -> bool {
-    let of_word = |sign: char| sign.is_alphanumeric() || sign == '_';
-    line.match_indices(word).any(|(at, _)| {
-        let before = line[..at].chars().next_back();
-        let after = line[at + word.len()..].chars().next();
-        !before.is_some_and(|sign| of_word(sign) || sign == '.') && !after.is_some_and(of_word)
-    })
+fn texts(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 #[cfg(test)]
-mod tests {
-    use rstest::rstest;
-    use serde_json::json;
-
-    use super::*;
-
-    fn of() -> PullRequest {
-        PullRequest::parse("7").unwrap()
-    }
-
-    #[rstest]
-    #[case::cluster_scoped(json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole"}), "ClusterRole is no kind")]
-    #[case::a_role(json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"}), "RoleBinding is no kind")]
-    #[case::a_namespace(json!({"apiVersion": "v1", "kind": "Namespace"}), "Namespace is no kind")]
-    #[case::a_definition(json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}), "no kind")]
-    #[case::unknown(json!({"apiVersion": "example.org/v1", "kind": "Deployment"}), "no kind")]
-    #[case::elsewhere(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "jetscale-pr-8"}}), "not for jetscale-pr-7")]
-    #[case::hook(json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"annotations": {"helm.sh/hook": "pre-install"}}}), "a hook")]
-    #[case::production_host(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {"rules": [{"host": "app.jetscale.ai"}]}}), "its host is \"app.jetscale.ai\"")]
-    #[case::another_pr(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {"tls": [{"hosts": ["pr-8.app.jetscale.ai"]}]}}), "pr-8.app")]
-    #[case::no_host(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {"rules": [{"http": {}}]}}), "its host is null")]
-    #[case::every_host(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {"defaultBackend": {}}}), "every host")]
-    #[case::node_port(json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "NodePort"}}), "its type is NodePort")]
-    #[case::external_name(json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "ExternalName"}}), "its type is ExternalName")]
-    #[case::external_address(json!({"apiVersion": "v1", "kind": "Service", "spec": {"externalIPs": ["10.0.0.1"]}}), "externalIPs")]
-    fn an_object_is_refused(#[case] mut object: Value, #[case] says: &str) {
-        object["metadata"]["name"] = "it".into();
-        let error = objects(of(), &[object]).unwrap_err().report();
-        assert!(error.contains(says) && error.contains("nothing was applied"), "{error}");
-    }
-
-    #[test]
-    fn what_a_preview_is_made_of_is_taken() {
-        let ingress = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {
-            "rules": [{"host": "pr-7.app.jetscale.ai"}], "tls": [{"hosts": ["pr-7.app.jetscale.ai"]}]}});
-        let service = json!({"apiVersion": "v1", "kind": "Service", "spec": {"ports": []}});
-        objects(of(), &[ingress, service]).unwrap();
-    }
-
-    #[rstest]
-    #[case::nobody(json!([]), true)]
-    #[case::everybody(json!([{}]), false)]
-    #[case::whole_network(json!([{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]), false)]
-    #[case::but_for_it(json!([{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}]}]), true)]
-    #[case::but_for_a_part(json!([{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}}]}]), false)]
-    #[case::metadata(json!([{"to": [{"ipBlock": {"cidr": "169.254.169.254/32"}}]}]), false)]
-    #[case::pod_identity(json!([{"to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}]}]), true)]
-    #[case::stores(json!([{"to": [{"ipBlock": {"cidr": "10.0.0.0/16"}}]}]), true)]
-    #[case::unreadable(json!([{"to": [{"ipBlock": {"cidr": "metadata"}}]}]), false)]
-    #[case::pods(json!([{"to": [{"podSelector": {}}]}]), true)]
-    fn no_policy_reaches_the_nodes_credentials(#[case] egress: Value, #[case] taken: bool) {
-        let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "spec": {"egress": egress}});
-        assert_eq!(objects(of(), &[policy]).is_ok(), taken);
-    }
-
-    #[rstest]
-    #[case::lookup("a\n{{ (lookup \"v1\" \"Secret\" \"kube-system\" \"\") }}", Some((2, "lookup")))]
-    #[case::hidden("{{ tpl (printf \"{{ look%s }}\" \"up\") . }}", Some((1, "tpl")))]
-    #[case::of_a_file("{{ tpl (.Files.Get \"files/nginx.conf\") . }}", None)]
-    #[case::behind_it("{{ tpl (.Files.Get \"x\") . }}{{ tpl .Values.x . }}", Some((1, "tpl")))]
-    #[case::file_name("# see _pod.tpl", None)]
-    #[case::longer("lookups = outlook", None)]
-    fn a_chart_looks_nowhere(#[case] text: &str, #[case] found: Option<(usize, &str)>) {
-        assert_eq!(forbidden(text), found);
-    }
-
-    #[test]
-    fn the_charts_here_look_nowhere() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        sources(root).unwrap();
-    }
-}
+mod tests;
