@@ -1,7 +1,7 @@
 //! Stage preview: a namespace of an existing cluster for each pull request, which always goes away.
 //!
 //! ```text
-//! identity, context -> admit -> lease -> (stores -> up) | down | sweep
+//! identity, context -> admit -> lease -> (stores -> up) | down | sweep, by the cluster's clock
 //! ```
 
 pub mod admit;

@@ -36,7 +36,9 @@ fn stranger(limits: &Limits, way: &str, peer: &Value) -> Option<String> {
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
             "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
         });
-        let known = of_own_namespace || way == "from" && *peer == edge || way == "to" && *peer == dns;
+        let cidr = peer["ipBlock"]["cidr"].as_str();
+        let pod_identity = way == "to" && cidr.is_some_and(|cidr| POD_IDENTITY.contains(&cidr));
+        let known = of_own_namespace || pod_identity || way == "from" && *peer == edge || way == "to" && *peer == dns;
         if known {
             return None;
         }
@@ -64,9 +66,6 @@ fn is_within(peer: &Value, given: &Value) -> bool {
 /// A block that the cluster's owner gave, of which the chart must leave out what gives the node's credentials away.
 fn reaches_credentials(block: &Value) -> Option<String> {
     let cidr = block["cidr"].as_str()?;
-    if POD_IDENTITY.contains(&cidr) {
-        return None;
-    }
     let Ok(net) = cidr.parse::<IpNet>() else { return Some(format!("{cidr} is no block of addresses")) };
     let except: Vec<IpNet> =
         block["except"].as_array().into_iter().flatten().filter_map(|it| it.as_str()?.parse().ok()).collect();

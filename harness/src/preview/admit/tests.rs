@@ -184,6 +184,7 @@ fn what_a_preview_is_made_of_is_taken() {
 #[case::but_for_it(json!([{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}]}]), true)]
 #[case::but_for_a_part(json!([{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}}]}]), false)]
 #[case::metadata(json!([{"to": [{"ipBlock": {"cidr": "169.254.169.254/32"}}]}]), false)]
+#[case::pod_identity(json!([{"to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}]}]), true)]
 #[case::stores(json!([{"to": [{"ipBlock": {"cidr": "10.0.32.0/24", "except": ["10.0.32.1/32"]}}]}]), true)]
 #[case::stores_and_more(json!([{"to": [{"ipBlock": {"cidr": "10.0.32.0/24"}}]}]), false)]
 #[case::nodes(json!([{"to": [{"ipBlock": {"cidr": "10.0.0.0/16"}}]}]), false)]
