@@ -72,15 +72,7 @@ where
 /// What a container requests of a processor, in thousandths.
 pub fn requested(container: &Container) -> u64 {
     let requests = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
-    requests.and_then(|requests| millis(&requests.get("cpu")?.0)).unwrap_or_default()
-}
-
-/// A quantity of processors, in thousandths of one.
-fn millis(quantity: &str) -> Option<u64> {
-    match quantity.strip_suffix('m') {
-        Some(number) => number.parse().ok(),
-        None => quantity.parse::<u64>().ok()?.checked_mul(1000),
-    }
+    requests.and_then(|requests| k8s::quantity::millis(&requests.get("cpu")?.0)).unwrap_or_default()
 }
 
 /// How many isolated releases the cluster's memory can hold at once, at least one.
@@ -120,13 +112,5 @@ mod tests {
     #[case("much", None)]
     fn quantities(#[case] text: &str, #[case] bytes: Option<u64>) {
         assert_eq!(super::bytes(text), bytes);
-    }
-
-    #[rstest]
-    #[case("10m", Some(10))]
-    #[case("1", Some(1000))]
-    #[case("much", None)]
-    fn processors(#[case] text: &str, #[case] millis: Option<u64>) {
-        assert_eq!(super::millis(text), millis);
     }
 }

@@ -12,6 +12,7 @@ pub mod log;
 pub mod namespace;
 pub mod pod;
 pub mod probe;
+pub mod quantity;
 pub mod secret;
 pub mod snapshot;
 pub mod verdict;

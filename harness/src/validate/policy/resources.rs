@@ -110,10 +110,5 @@ pub fn bytes(text: &str) -> Option<u64> {
 
 /// A quantity of CPU, in thousandths.
 fn millis(node: &Node<'_>) -> Option<u64> {
-    let text = node.text();
-    let whole = |text: &str| text.parse::<u64>().ok();
-    match text.strip_suffix('m') {
-        Some(millis) => whole(millis),
-        None => whole(text).or(node.value.as_u64()).map(|cpus| cpus * 1000),
-    }
+    crate::k8s::quantity::millis(node.text()).or_else(|| node.value.as_u64()?.checked_mul(1000))
 }
