@@ -142,6 +142,8 @@ pub const PREVIEW_DOMAIN: &str = "app.jetscale.ai";
 pub const PREVIEWS_NAMESPACE: &str = "jetscale-previews";
 /// The ClusterRole that a deployer has in a preview's namespace, and nowhere else (charts/preview-sweeper).
 pub const PREVIEW_ROLE: &str = "jetscale-preview-namespace";
+/// The ConfigMap in [`PREVIEWS_NAMESPACE`] whose `name` is what the cluster calls itself.
+pub const PREVIEW_CLUSTER: &str = "preview-cluster";
 /// The Secret in [`PREVIEWS_NAMESPACE`] by which previews pull their images, where nodes need one: an administrator's, which
 /// may read alone. Each preview gets a copy.
 pub const PREVIEW_PULL: &str = "preview-pull";

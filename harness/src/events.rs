@@ -206,12 +206,15 @@ fn listen(file: Option<Mutex<File>>, show: Show) -> Instant {
     let start = Instant::now();
     let layer = Lines { file, start, show };
     // Only our own: the libraries' events are theirs.
-    let ours = tracing_subscriber::filter::filter_fn(|event| {
-        event.target().starts_with("harness") || for_report(event.target())
-    });
+    let ours = tracing_subscriber::filter::filter_fn(|event| is_ours(event.target()) || for_report(event.target()));
     // A subscriber that is there already belongs to whoever embeds us.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer.with_filter(ours)));
     start
+}
+
+/// Whether a crate of ours is the event's.
+fn is_ours(target: &str) -> bool {
+    matches!(target.split("::").next(), Some("harness" | "keeper"))
 }
 
 /// Whether events of this target are for the folder alone: a report shows them in its own way.

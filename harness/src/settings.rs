@@ -48,6 +48,9 @@ pub const KUBE_CONTEXT: &str = "JETSCALE_KUBE_CONTEXT";
 /// The contexts that stage preview may use: a pattern in which `*` stands for any text, such as
 /// `arn:aws:eks:*:cluster/jetscale-preview`. Without it none may be used.
 pub const KUBE_CONTEXT_ALLOW: &str = "JETSCALE_KUBE_CONTEXT_ALLOW";
+/// What the cluster of [`KUBE_CONTEXT`] calls itself (`cluster` of charts/preview-sweeper): one that says anything else is not
+/// touched.
+pub const PREVIEW_CLUSTER: &str = "JETSCALE_PREVIEW_CLUSTER";
 /// The one file that holds [`KUBE_CONTEXT`]; default: `.kube/config` in [`HOME`].
 pub const KUBECONFIG: &str = "KUBECONFIG";
 /// Where a preview's host is found: `https://` and that host, with another port perhaps, or an address where DNS does
@@ -161,6 +164,7 @@ const OURS: &[&str] = &[
     QUIET,
     KUBE_CONTEXT,
     KUBE_CONTEXT_ALLOW,
+    PREVIEW_CLUSTER,
     PREVIEW_URL,
     PREVIEW_LIFETIME_HOURS,
     PREVIEW_VALUES,
@@ -351,6 +355,8 @@ pub struct Settings {
     pub kube_context: Option<String>,
     /// [`KUBE_CONTEXT_ALLOW`].
     pub kube_context_allow: Option<String>,
+    /// [`PREVIEW_CLUSTER`].
+    pub preview_cluster: Option<String>,
     /// [`KUBECONFIG`] or its default.
     pub kubeconfig: Setting<PathBuf>,
     /// [`PREVIEW_URL`].
@@ -453,6 +459,7 @@ impl Settings {
             pr_number: get(PR_NUMBER).map(str::to_owned),
             kube_context: get(KUBE_CONTEXT).map(str::to_owned),
             kube_context_allow: get(KUBE_CONTEXT_ALLOW).map(str::to_owned),
+            preview_cluster: get(PREVIEW_CLUSTER).map(str::to_owned),
             kubeconfig: refusals
                 .note(absolute(KUBECONFIG).map(|path| path.unwrap_or_else(|| home.join(".kube/config")))),
             preview_url: get(PREVIEW_URL).map(str::to_owned),

@@ -1,7 +1,9 @@
-//! Watches previews' namespaces, and does for each what it asks for.
+//! Watches previews' namespaces, and does for each what it asks for. One keeper leads, by a Lease; others stand by.
 
+use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -13,6 +15,8 @@ use kube::runtime::controller::{Action, Controller};
 use kube::runtime::finalizer::{Event, finalizer};
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{RwLock, oneshot};
 
 use crate::aws::Aws;
 use crate::{postgres, redis, s3};
@@ -21,6 +25,14 @@ use crate::{postgres, redis, s3};
 const LIMIT: Duration = Duration::from_secs(60);
 /// How long until what failed is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How often a preview's Redis user is made anew: a Redis that starts again has forgotten it.
+const RENEW: Duration = Duration::from_secs(60);
+/// How often the stores are compared with the namespaces.
+const SWEEP: Duration = Duration::from_secs(600);
+/// The Lease of the keeper that leads. Deployers may touch those of previews alone (policies.yaml).
+const LEASE: &str = "keeper";
+/// How long a keeper stands by: its pod is replaced long before.
+const STANDS_BY: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How many previews are seen to at once.
 const AT_ONCE: u16 = 8;
 
@@ -50,6 +62,10 @@ struct Keeper {
     files: Files,
     stores: Stores,
     aws: Option<Aws>,
+    /// Held by whoever sees to a preview; alone by whoever removes what is nobody's, so that no preview begins meanwhile.
+    turns: RwLock<()>,
+    /// What an administrator was told last.
+    told: Mutex<Vec<String>>,
 }
 
 /// A failure, as kube's runtime takes one.
@@ -57,29 +73,52 @@ struct Keeper {
 #[error("{}", .0.report())]
 struct Failure(Error);
 
-/// Keeps previews' stores until it is told to stop (SIGTERM, SIGINT); what was begun is done to its end.
+/// Keeps previews' stores, once it leads, until it is told to stop (SIGTERM, SIGINT); what was begun is done to its end. A
+/// leader that died is followed by another after 30 s.
 ///
 /// What remains on a kill: at worst a half-made part, which the next keeper makes whole or removes, since the namespace
 /// still asks for it.
 ///
 /// # Errors
-/// The files cannot be read. Afterwards failures are noted at the namespace, and tried again.
+/// The files cannot be read; the Lease is not had, or is lost. Other failures are noted at the namespace, and tried again.
 pub async fn keep(client: Client, files: Files) -> Result<()> {
+    let mut told = signal(SignalKind::terminate()).map_err(Error::io("listen for SIGTERM"))?;
+    let (leads, led) = oneshot::channel::<()>();
+    let lead = preview::holding(&client, LEASE, "a keeper", STANDS_BY, async {
+        drop(leads);
+        lead(client.clone(), files).await
+    });
+    let told_while_standing_by = async {
+        tokio::select! {
+            _ = told.recv() => {}
+            // From here on the leader ends by itself.
+            _ = led => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        outcome = lead => outcome,
+        () = told_while_standing_by => Ok(()),
+    }
+}
+
+async fn lead(client: Client, files: Files) -> Result<()> {
     let stores = Stores::parse(&read(&files.stores)?)?;
     let aws = stores.s3.as_ref().map(Aws::new).transpose()?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let keeper = Arc::new(Keeper { client, files, stores, aws });
+    let keeper = Arc::new(Keeper { client, files, stores, aws, turns: RwLock::default(), told: Mutex::default() });
     let watched = watcher::Config::default().labels(&preview::selector());
     let config = kube::runtime::controller::Config::default().concurrency(AT_ONCE);
     let work = Controller::new(namespaces, watched).with_config(config).shutdown_on_signal();
-    work.run(see_to, |_, _, _| Action::requeue(AGAIN), keeper)
-        .for_each(|outcome| async {
-            if let Err(error) = outcome {
-                tracing::warn!("{error}");
-            }
-        })
-        .await;
-    Ok(())
+    let work = work.run(see_to, |_, _, _| Action::requeue(AGAIN), Arc::clone(&keeper)).for_each(|outcome| async {
+        if let Err(error) = outcome {
+            tracing::warn!("{error}");
+        }
+    });
+    tracing::info!("leads, for the previews of {}", keeper.stores.cluster);
+    tokio::select! {
+        () = work => Ok(()),
+        never = keeper.sweep_for_ever() => match never {},
+    }
 }
 
 async fn see_to(namespace: Arc<Namespace>, keeper: Arc<Keeper>) -> Result<Action, Failure> {
@@ -89,49 +128,64 @@ async fn see_to(namespace: Arc<Namespace>, keeper: Arc<Keeper>) -> Result<Action
         return Ok(Action::await_change());
     }
     let api: Api<Namespace> = Api::all(keeper.client.clone());
+    let _turn = keeper.turns.read().await;
     let turn = finalizer(&api, FINALIZER, Arc::clone(&namespace), |event| async {
         match event {
-            Event::Apply(namespace) => keeper.bounded(&namespace, keeper.make(&namespace, preview.of)).await,
-            Event::Cleanup(namespace) => keeper.bounded(&namespace, keeper.remove(preview.of)).await,
+            Event::Apply(namespace) => match stores::wanted(&namespace) {
+                Some(wanted) => keeper.noted(&namespace, keeper.make(preview.of, &wanted)).await,
+                None => within(keeper.renew(preview.of)).await,
+            },
+            Event::Cleanup(namespace) => keeper.noted(&namespace, keeper.remove(preview.of)).await,
         }
+        .map(|()| Action::requeue(RENEW))
+        .map_err(Failure)
     });
     turn.await.map_err(|error| Failure(Error::store(format!("see to {}", namespace.name_any()))(error)))
 }
 
+/// Within the limit.
+async fn within<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| {
+        let last = "a store has not answered".to_owned();
+        Err(Error::Deadline { awaited: "the stores".to_owned(), after: LIMIT, last })
+    })
+}
+
 impl Keeper {
     /// Within the limit; a failure is noted where whoever waits looks.
-    async fn bounded(&self, namespace: &Namespace, work: impl Future<Output = Result<()>>) -> Result<Action, Failure> {
-        let outcome = tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| {
-            let last = "a store has not answered".to_owned();
-            Err(Error::Deadline { awaited: "the stores".to_owned(), after: LIMIT, last })
-        });
-        let Err(error) = outcome else { return Ok(Action::await_change()) };
-        if let Err(second) = stores::note_failed(&self.client, namespace, &error.report()).await {
+    async fn noted(&self, namespace: &Namespace, work: impl Future<Output = Result<()>>) -> Result<()> {
+        let outcome = within(work).await;
+        if let Err(error) = &outcome
+            && let Err(second) = stores::note_failed(&self.client, namespace, &error.report()).await
+        {
             tracing::warn!("{}", second.report());
         }
-        Err(Failure(error))
+        outcome
     }
 
-    async fn make(&self, namespace: &Namespace, of: PullRequest) -> Result<()> {
-        let Some(wanted) = stores::wanted(namespace) else { return Ok(()) };
-        let name = of.namespace();
+    async fn make(&self, of: PullRequest, wanted: &str) -> Result<()> {
+        let name = self.stores.cluster.name_of(of);
         if let Some(server) = &self.stores.postgres {
             let password = self.password(of, "db-password").await?;
             postgres::make(server, &self.files.secret("postgres-password")?, &name, &password).await?;
         }
-        if let Some(server) = &self.stores.redis {
-            let password = self.password(of, "redis-password").await?;
-            redis::make(server, &self.files.secret("redis-password")?, &name, &password).await?;
-        }
+        self.renew(of).await?;
         if let (Some(aws), Some(bucket)) = (&self.aws, &self.stores.s3) {
-            s3::make(aws, bucket, of).await?;
+            s3::make(aws, bucket, &name, of).await?;
         }
         tracing::info!("{name} has its stores");
-        stores::note_made(&self.client, &name, &wanted).await
+        stores::note_made(&self.client, &of.namespace(), wanted).await
+    }
+
+    /// What a store may have forgotten.
+    async fn renew(&self, of: PullRequest) -> Result<()> {
+        let Some(server) = &self.stores.redis else { return Ok(()) };
+        let password = self.password(of, "redis-password").await?;
+        redis::make(server, &self.files.secret("redis-password")?, &self.stores.cluster.name_of(of), &password).await
     }
 
     async fn remove(&self, of: PullRequest) -> Result<()> {
-        let name = of.namespace();
+        let name = self.stores.cluster.name_of(of);
         if let Some(server) = &self.stores.postgres {
             postgres::remove(server, &self.files.secret("postgres-password")?, &name).await?;
         }
@@ -139,9 +193,81 @@ impl Keeper {
             redis::remove(server, &self.files.secret("redis-password")?, &name).await?;
         }
         if let (Some(aws), Some(bucket)) = (&self.aws, &self.stores.s3) {
-            s3::remove(aws, bucket, of).await?;
+            s3::remove(aws, bucket, &name).await?;
         }
         tracing::info!("{name} has no stores any more");
+        Ok(())
+    }
+
+    /// Now and from time to time: removes what is nobody's, and says what an administrator has to do.
+    async fn sweep_for_ever(&self) -> Infallible {
+        let mut beat = tokio::time::interval(SWEEP);
+        loop {
+            beat.tick().await;
+            if let Err(error) = within(self.advise()).await {
+                tracing::warn!("{}", error.report());
+            }
+            for of in self.found().await {
+                if let Err(error) = within(self.remove_orphan(of)).await {
+                    tracing::warn!("{}", error.report());
+                }
+            }
+        }
+    }
+
+    /// The previews of this cluster of which a store holds anything. One that does not answer holds nobody up.
+    async fn found(&self) -> BTreeSet<PullRequest> {
+        let prefix = self.stores.cluster.prefix();
+        let mut names = BTreeSet::new();
+        let mut add = |listed: Result<BTreeSet<String>>| match listed {
+            Ok(listed) => names.extend(listed),
+            Err(error) => tracing::warn!("{}", error.report()),
+        };
+        if let Some(server) = &self.stores.postgres {
+            add(within(async { postgres::list(server, &self.files.secret("postgres-password")?, &prefix).await }).await);
+        }
+        if let Some(server) = &self.stores.redis {
+            add(within(async { redis::list(server, &self.files.secret("redis-password")?, &prefix).await }).await);
+        }
+        if let (Some(aws), Some(bucket)) = (&self.aws, &self.stores.s3) {
+            add(within(s3::list(aws, bucket, &prefix)).await);
+        }
+        names.iter().filter_map(|name| self.stores.cluster.named(name)).collect()
+    }
+
+    /// Removes a preview's part of the stores if it has no namespace: somebody removed that past its finalizer.
+    async fn remove_orphan(&self, of: PullRequest) -> Result<()> {
+        if self.has_namespace(of).await? {
+            return Ok(());
+        }
+        let _turn = self.turns.write().await;
+        // It may have come while others were waited for.
+        if self.has_namespace(of).await? {
+            return Ok(());
+        }
+        tracing::warn!("{} has stores and no namespace: they go", self.stores.cluster.name_of(of));
+        self.remove(of).await
+    }
+
+    async fn has_namespace(&self, of: PullRequest) -> Result<bool> {
+        let (api, name): (Api<Namespace>, _) = (Api::all(self.client.clone()), of.namespace());
+        let found = api.get_opt(&name).await.map_err(Error::kube(format!("read the namespace {name}")))?;
+        Ok(found.is_some())
+    }
+
+    /// Says by which statements an administrator shuts previews out of the databases that are not theirs; once.
+    async fn advise(&self) -> Result<()> {
+        let Some(server) = &self.stores.postgres else { return Ok(()) };
+        let open = postgres::open_to_all(server, &self.files.secret("postgres-password")?).await?;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told != open {
+            for statements in &open {
+                tracing::warn!(
+                    "every preview's role may connect to a database that is not its own; to be run there: {statements}"
+                );
+            }
+            *told = open;
+        }
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! A preview's user of a shared Redis, who may do what the backend does, below one prefix.
 
+use std::collections::BTreeSet;
+
 use harness::error::{Error, Result};
 use harness::preview::stores::Server;
 use redis::aio::MultiplexedConnection;
@@ -36,9 +38,7 @@ pub(crate) async fn remove(server: &Server, admin: &str, name: &str) -> Result<(
     ask::<()>(&mut connection, cmd("ACL").arg("DELUSER").arg(name), "ACL DELUSER").await?;
     let mut cursor = 0;
     loop {
-        let mut scan = cmd("SCAN");
-        scan.arg(cursor).arg("MATCH").arg(format!("{name}:*")).arg("COUNT").arg(AT_ONCE);
-        let (next, keys): (u64, Vec<Vec<u8>>) = ask(&mut connection, &scan, "SCAN").await?;
+        let (next, keys) = scan(&mut connection, cursor, &format!("{name}:*")).await?;
         if !keys.is_empty() {
             ask::<()>(&mut connection, cmd("UNLINK").arg(&keys), "UNLINK").await?;
         }
@@ -47,6 +47,30 @@ pub(crate) async fn remove(server: &Server, admin: &str, name: &str) -> Result<(
         }
         cursor = next;
     }
+}
+
+/// The names of users, and of keys before their colon, that begin so.
+///
+/// # Errors
+/// As [`make`].
+pub(crate) async fn list(server: &Server, admin: &str, prefix: &str) -> Result<BTreeSet<String>> {
+    let mut connection = connect(server, admin).await?;
+    let users: Vec<String> = ask(&mut connection, cmd("ACL").arg("USERS"), "ACL USERS").await?;
+    let mut names: BTreeSet<String> = users.into_iter().filter(|name| name.starts_with(prefix)).collect();
+    let mut cursor = 0;
+    loop {
+        let (next, keys) = scan(&mut connection, cursor, &format!("{prefix}*")).await?;
+        let texts = keys.iter().filter_map(|key| std::str::from_utf8(key).ok());
+        names.extend(texts.filter_map(|key| Some(key.split_once(':')?.0.to_owned())));
+        if next == 0 {
+            return Ok(names);
+        }
+        cursor = next;
+    }
+}
+
+async fn scan(connection: &mut MultiplexedConnection, cursor: u64, pattern: &str) -> Result<(u64, Vec<Vec<u8>>)> {
+    ask(connection, cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(AT_ONCE), "SCAN").await
 }
 
 async fn ask<T: FromRedisValue>(connection: &mut MultiplexedConnection, command: &Cmd, what: &str) -> Result<T> {

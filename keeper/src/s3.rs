@@ -1,8 +1,10 @@
 //! A preview's part of a bucket: a prefix, and the role that may touch nothing else, by policies in deploy/aws.
 
+use std::collections::BTreeSet;
+
 use harness::error::{Error, Result};
 use harness::preview::PullRequest;
-use harness::preview::stores::{S3, api_account};
+use harness::preview::stores::{ROLE_PATH, S3, api_account};
 use http::Method;
 use serde::Deserialize;
 
@@ -18,6 +20,10 @@ const GONE: &str = "NoSuchEntity";
 struct Listing {
     #[serde(rename = "Contents", default)]
     contents: Vec<Object>,
+    #[serde(rename = "CommonPrefixes", default)]
+    prefixes: Vec<Prefix>,
+    #[serde(rename = "NextContinuationToken")]
+    next: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -26,19 +32,54 @@ struct Object {
     key: String,
 }
 
-/// Makes the preview's role, or brings its policies to these.
+#[derive(Deserialize)]
+struct Prefix {
+    #[serde(rename = "Prefix")]
+    prefix: String,
+}
+
+#[derive(Deserialize)]
+struct Roles {
+    #[serde(rename = "ListRolesResult")]
+    result: RolesResult,
+}
+
+#[derive(Deserialize)]
+struct RolesResult {
+    #[serde(rename = "Roles")]
+    roles: Members,
+    #[serde(rename = "Marker")]
+    marker: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct Members {
+    #[serde(rename = "member", default)]
+    members: Vec<Role>,
+}
+
+#[derive(Deserialize)]
+struct Role {
+    #[serde(rename = "RoleName")]
+    name: String,
+}
+
+/// Makes the role of a pull request's preview, or brings its policies to these.
 ///
 /// # Errors
 /// [`Error::Store`] when AWS is not reached, or refuses.
-pub(crate) async fn make(aws: &Aws, s3: &S3, of: PullRequest) -> Result<()> {
-    let (name, path) = s3.role(of);
-    let (trust, objects) = (filled(TRUST, s3, of), filled(OBJECTS, s3, of));
-    let mut role = vec![("RoleName", name.as_str()), ("Path", path), ("AssumeRolePolicyDocument", &trust)];
-    role.extend(s3.permissions_boundary.as_deref().map(|boundary| ("PermissionsBoundary", boundary)));
+pub(crate) async fn make(aws: &Aws, s3: &S3, name: &str, of: PullRequest) -> Result<()> {
+    let (trust, objects) = (filled(TRUST, s3, name, of), filled(OBJECTS, s3, name, of));
+    let role = [
+        ("RoleName", name),
+        ("Path", ROLE_PATH),
+        ("AssumeRolePolicyDocument", &trust),
+        ("PermissionsBoundary", &s3.permissions_boundary),
+    ];
     aws.iam("CreateRole", &role).await?.good_or("CreateRole", "EntityAlreadyExists")?;
-    let document = [("RoleName", name.as_str()), ("PolicyDocument", &trust)];
+    let document = [("RoleName", name), ("PolicyDocument", &trust)];
     aws.iam("UpdateAssumeRolePolicy", &document).await?.good("UpdateAssumeRolePolicy")?;
-    let policy = [("RoleName", name.as_str()), ("PolicyName", POLICY), ("PolicyDocument", &objects)];
+    let policy = [("RoleName", name), ("PolicyName", POLICY), ("PolicyDocument", &objects)];
     aws.iam("PutRolePolicy", &policy).await?.good("PutRolePolicy").map(drop)
 }
 
@@ -46,16 +87,13 @@ pub(crate) async fn make(aws: &Aws, s3: &S3, of: PullRequest) -> Result<()> {
 ///
 /// # Errors
 /// As [`make`].
-pub(crate) async fn remove(aws: &Aws, s3: &S3, of: PullRequest) -> Result<()> {
-    let (name, _) = s3.role(of);
-    let role = ("RoleName", name.as_str());
+pub(crate) async fn remove(aws: &Aws, s3: &S3, name: &str) -> Result<()> {
+    let role = ("RoleName", name);
     // First, so that nothing is written any more.
     aws.iam("DeleteRolePolicy", &[role, ("PolicyName", POLICY)]).await?.good_or("DeleteRolePolicy", GONE)?;
     aws.iam("DeleteRole", &[role]).await?.good_or("DeleteRole", GONE)?;
     loop {
-        let query = format!("list-type=2&max-keys=1000&prefix={}", encoded(&s3.prefix(of), true));
-        let text = aws.s3(Method::GET, &s3.bucket, "", &query).await?.good("list the objects of a preview")?;
-        let found: Listing = quick_xml::de::from_str(&text).map_err(Error::malformed("the list of a bucket"))?;
+        let found = objects(aws, s3, &format!("{name}/"), "").await?;
         if found.contents.is_empty() {
             return Ok(());
         }
@@ -66,14 +104,51 @@ pub(crate) async fn remove(aws: &Aws, s3: &S3, of: PullRequest) -> Result<()> {
     }
 }
 
-fn filled(template: &str, s3: &S3, of: PullRequest) -> String {
+/// The names of roles, and of objects before their slash, that begin so.
+///
+/// # Errors
+/// As [`make`].
+pub(crate) async fn list(aws: &Aws, s3: &S3, prefix: &str) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    let mut marker = None;
+    loop {
+        let mut asked = vec![("PathPrefix", ROLE_PATH)];
+        asked.extend(marker.as_deref().map(|marker| ("Marker", marker)));
+        let text = aws.iam("ListRoles", &asked).await?.good("ListRoles")?;
+        let found: Roles = quick_xml::de::from_str(&text).map_err(Error::malformed("the list of roles"))?;
+        names.extend(found.result.roles.members.into_iter().map(|role| role.name));
+        marker = found.result.marker;
+        if marker.is_none() {
+            break;
+        }
+    }
+    names.retain(|name| name.starts_with(prefix));
+    let mut more = String::new();
+    loop {
+        let found = objects(aws, s3, prefix, &format!("&delimiter=%2F{more}")).await?;
+        names.extend(found.prefixes.iter().map(|found| found.prefix.trim_end_matches('/').to_owned()));
+        match found.next {
+            Some(next) => more = format!("&continuation-token={}", encoded(&next, true)),
+            None => return Ok(names),
+        }
+    }
+}
+
+async fn objects(aws: &Aws, s3: &S3, prefix: &str, more: &str) -> Result<Listing> {
+    let query = format!("list-type=2&max-keys=1000&prefix={}{more}", encoded(prefix, true));
+    let text = aws.s3(Method::GET, &s3.bucket, "", &query).await?.good("list objects")?;
+    quick_xml::de::from_str(&text).map_err(Error::malformed("the list of a bucket"))
+}
+
+fn filled(template: &str, s3: &S3, name: &str, of: PullRequest) -> String {
     let account = api_account();
-    let name = of.namespace();
+    let namespace = of.namespace();
     let values = [
         ("ACCOUNT", s3.account.as_str()),
         ("ISSUER", &s3.issuer),
         ("BUCKET", &s3.bucket),
-        ("NAME", &name),
+        ("NAME", name),
+        ("NAMESPACE", &namespace),
         ("SERVICE_ACCOUNT", &account),
     ];
     values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value))
@@ -92,12 +167,13 @@ mod tests {
     #[test]
     fn every_place_in_a_policy_is_filled() {
         let text = r#"{"bucket": "previews", "region": "eu-central-1", "account": "123456789012",
-            "issuer": "oidc.example/id/1", "peers": []}"#;
+            "issuer": "oidc.example/id/1", "peers": [], "permissionsBoundary": "arn:aws:iam::123456789012:policy/previews"}"#;
         let (s3, of) = (serde_json::from_str(text).unwrap(), PullRequest::parse("7").unwrap());
-        let (trust, objects) = (filled(TRUST, &s3, of), filled(OBJECTS, &s3, of));
+        let name = "jetscale-eu-1-pr-7";
+        let (trust, objects) = (filled(TRUST, &s3, name, of), filled(OBJECTS, &s3, name, of));
         assert!(!trust.contains('$') && !objects.contains('$'));
         assert!(trust.contains("\"oidc.example/id/1:sub\": \"system:serviceaccount:jetscale-pr-7:jetscale-backend\""));
-        assert!(objects.contains("arn:aws:s3:::previews/jetscale-pr-7/*"));
+        assert!(objects.contains("arn:aws:s3:::previews/jetscale-eu-1-pr-7/*"));
     }
 
     #[test]
@@ -111,5 +187,22 @@ mod tests {
         let found: Listing =
             quick_xml::de::from_str("<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>").unwrap();
         assert!(found.contents.is_empty());
+    }
+
+    #[test]
+    fn lists_are_read() {
+        let text = "<ListBucketResult><CommonPrefixes><Prefix>jetscale-a-pr-1/</Prefix></CommonPrefixes>\
+                    <CommonPrefixes><Prefix>jetscale-a-pr-2/</Prefix></CommonPrefixes>\
+                    <NextContinuationToken>x/=</NextContinuationToken></ListBucketResult>";
+        let found: Listing = quick_xml::de::from_str(text).unwrap();
+        assert_eq!((found.prefixes[1].prefix.as_str(), found.next.as_deref()), ("jetscale-a-pr-2/", Some("x/=")));
+        for (inside, names) in [("", vec![]), ("<member><RoleName>a</RoleName></member>", vec!["a"])] {
+            let text = format!(
+                "<ListRolesResponse><ListRolesResult><IsTruncated>false</IsTruncated><Roles>{inside}</Roles>\
+                 </ListRolesResult></ListRolesResponse>"
+            );
+            let found: Roles = quick_xml::de::from_str(&text).unwrap();
+            assert_eq!(found.result.roles.members.iter().map(|role| role.name.as_str()).collect::<Vec<_>>(), names);
+        }
     }
 }

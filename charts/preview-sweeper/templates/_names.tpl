@@ -13,6 +13,10 @@ system:serviceaccount:{{ .Release.Namespace }}:preview-sweeper
 {{- define "sweeper.keeper" -}}
 system:serviceaccount:{{ .Release.Namespace }}:preview-stores
 {{- end }}
+{{/* sweeper.cluster: what this cluster calls itself. */}}
+{{- define "sweeper.cluster" -}}
+{{ required "cluster is empty: give this cluster a name (docs/preview.md)" .Values.cluster }}
+{{- end }}
 {{/* sweeper.image: of the sweeper and the keeper, by digest. */}}
 {{- define "sweeper.image" -}}
 {{ required "image.repository is empty" .Values.image.repository }}@{{ required "image.digest is empty" .Values.image.digest }}
@@ -38,6 +42,7 @@ contexts:
 - {name: KUBECONFIG, value: /etc/preview-sweeper/kubeconfig}
 - {name: JETSCALE_KUBE_CONTEXT, value: in-cluster}
 - {name: JETSCALE_KUBE_CONTEXT_ALLOW, value: in-cluster}
+- {name: JETSCALE_PREVIEW_CLUSTER, value: {{ include "sweeper.cluster" . | quote }}}
 - {name: XDG_STATE_HOME, value: /tmp}
 - {name: XDG_CACHE_HOME, value: /tmp}
 {{- end }}

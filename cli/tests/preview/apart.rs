@@ -57,7 +57,7 @@ impl Place {
     /// With all that one preview's api has, it does its own work, and nothing of the other's: no database, no key, no
     /// object, no identity.
     pub async fn share_no_store(&self, one: &str, two: &str) {
-        let names = [one, two].map(namespace_of);
+        let names = [one, two].map(stores::name_of);
         for name in &names {
             let held = stores::holds(self.client(), name).await;
             for kind in ["database", "login", "user", "role"] {
@@ -65,8 +65,8 @@ impl Place {
             }
         }
         // So that there is something to be read.
-        self.tries(&names[1], &names[0]).await;
-        let answer = self.tries(&names[0], &names[1]).await;
+        self.tries(two, one).await;
+        let answer = self.tries(one, two).await;
         let says = |name: &str, result: &str| answer.lines().any(|line| line.starts_with(&format!("{name} {result}")));
         for name in ["own-database", "own-key", "own-object", "own-object-read"] {
             assert!(says(name, "allowed"), "{name}:\n{answer}");
@@ -82,16 +82,18 @@ impl Place {
 
     /// In a preview's api: what it may do of its own, and of another's.
     async fn tries(&self, own: &str, other: &str) -> String {
+        let namespace = namespace_of(own);
+        let (own, other) = (stores::name_of(own), stores::name_of(other));
         let script = include_str!("stores/stranger.py");
         let role = format!("arn:aws:iam::{}:role/jetscale-previews/{other}", stores::ACCOUNT);
-        let command = ["python", "-c", script, own, other, &role];
-        cluster::exec(self.client(), own, "app.kubernetes.io/component=api", &command).await
+        let command = ["python", "-c", script, &own, &other, &role];
+        cluster::exec(self.client(), &namespace, "app.kubernetes.io/component=api", &command).await
     }
 
     /// Nothing of a preview remains, in the cluster or in the stores.
     pub async fn is_gone(&self, number: &str) {
         assert!(!self.exists(number).await, "the namespace of pr-{number} remains");
-        let left = stores::holds(self.client(), &namespace_of(number)).await;
+        let left = stores::holds(self.client(), &stores::name_of(number)).await;
         assert!(left.is_empty(), "of pr-{number} there remains {left:?}");
     }
 

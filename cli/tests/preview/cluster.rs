@@ -1,6 +1,7 @@
 //! What the rehearsal asks of the cluster.
 
 use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, ServiceAccount};
 use kube::api::{AttachParams, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
@@ -53,6 +54,12 @@ pub async fn bind(client: &Client, namespace: &str) -> kube::Result<()> {
     .unwrap();
     let params = PostParams { dry_run: true, ..PostParams::default() };
     Api::namespaced(client.clone(), namespace).create(&params, &binding).await.map(drop)
+}
+
+/// Whether a Lease of the previews' namespace could be deleted.
+pub async fn delete_lease(client: &Client, name: &str) -> kube::Result<()> {
+    let params = DeleteParams { dry_run: true, ..DeleteParams::default() };
+    Api::<Lease>::namespaced(client.clone(), "jetscale-previews").delete(name, &params).await.map(drop)
 }
 
 /// Lists a namespace's Secrets.

@@ -10,6 +10,7 @@ mod cluster_checks;
 mod command;
 mod github;
 mod hostile;
+mod kept;
 mod place;
 mod stores;
 mod suite;
@@ -27,10 +28,10 @@ macro_rules! trials {
     ($asked:expr, $($name:ident: $tier:ident),+ $(,)?) => {
         vec![$(
             Trial::ignorable_test(stringify!($name), move || match Tier::$tier {
-                Tier::Nightly if !$asked.runs_long() => Ok(Completion::ignored_with("it takes long: --include-ignored runs it")),
-                _ => Ok(Shown::from(rehearse($name())).into()),
+                Tier::Nightly | Tier::Alone if !$asked.runs_long() => Ok(Completion::ignored_with("it takes long: --include-ignored runs it")),
+                _ => Ok(Shown::from(rehearse($name(), matches!(Tier::$tier, Tier::Alone))).into()),
             })
-            .with_ignored_flag(!cfg!(target_os = "linux") || $asked.flags_long() && matches!(Tier::$tier, Tier::Nightly))
+            .with_ignored_flag(!cfg!(target_os = "linux") || $asked.flags_long() && !matches!(Tier::$tier, Tier::Always))
         ),+]
     };
 }
@@ -42,6 +43,8 @@ enum Tier {
     Always,
     /// In .ci/nightly.
     Nightly,
+    /// In .ci/nightly, with no other beside it: it stops what all use.
+    Alone,
 }
 
 fn main() -> ExitCode {
@@ -61,6 +64,9 @@ fn main() -> ExitCode {
         only_a_closed_pull_request_is_swept: Nightly,
         the_accounts_can_touch_nothing_but_previews: Always,
         the_sweeper_runs_in_the_cluster: Nightly,
+        whatever_was_made_in_a_store_goes: Nightly,
+        a_store_that_stops_is_said: Alone,
+        another_keeper_takes_over: Alone,
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -222,6 +228,12 @@ async fn what_is_foreign_is_left_alone() {
         ("another revision", place.up("104").with("GIT_SHA", "0000000"), "the artifact set is of the revision"),
         ("no context", place.stack("104", &["down"]).with("JETSCALE_KUBE_CONTEXT", ""), "names no context"),
         ("another context", place.stack("104", &["down"]).with("JETSCALE_KUBE_CONTEXT", &config), "not allowed by"),
+        ("no cluster", place.stack("104", &["down"]).with("JETSCALE_PREVIEW_CLUSTER", ""), "is not set, so no cluster"),
+        (
+            "another cluster",
+            place.stack("104", &["down"]).with("JETSCALE_PREVIEW_CLUSTER", "another"),
+            "the cluster says that it is \"rehearsal\"",
+        ),
         ("production", place.stack("104", &["sweep"]).with("JETSCALE_KUBE_CONTEXT", "rehearsal-prod"), "GITHUB"),
         (
             "a production context",
@@ -367,4 +379,74 @@ async fn the_sweeper_runs_in_the_cluster() {
     for number in ["141", "143", "144"] {
         place.remove_namespace(&format!("jetscale-pr-{number}")).await;
     }
+}
+
+/// A preview's role makes of its database all that might keep it, and goes with all of it, within the time of any other.
+async fn whatever_was_made_in_a_store_goes() {
+    let place = Place::get().await;
+    let number = "161";
+    let up = place.up(number).run().await;
+    assert!(up.passed, "{}", up.text);
+    place.hoard(number).await;
+    // A new preview's database is no copy of where somebody sits.
+    let beside = place.up("162").run().await;
+    assert!(beside.passed, "{}", beside.text);
+    for number in [number, "162"] {
+        let down = place.stack(number, &["down"]).run().await;
+        assert!(down.passed, "{}", down.text);
+        place.is_gone(number).await;
+    }
+    // That it could get into a database that is not its own, an administrator is told, as the statements that end it.
+    let said = place.keepers_say().await;
+    for database in ["postgres", "template1"] {
+        let revoke = format!("REVOKE CONNECT, TEMPORARY ON DATABASE \"{database}\" FROM PUBLIC;");
+        assert!(said.contains(&revoke), "{said}");
+    }
+}
+
+/// A store that does not answer holds a teardown, which says so, as the namespace does; a Redis that starts again without its
+/// users gets them back.
+async fn a_store_that_stops_is_said() {
+    let place = Place::get().await;
+    let number = "163";
+    let up = place.up(number).run().await;
+    assert!(up.passed, "{}", up.text);
+    for runs in [false, true] {
+        place.run_store("redis", runs).await;
+    }
+    place.until_holds(&stores::name_of(number), Some(&format!("user {}", stores::name_of(number)))).await;
+    place.run_store("postgres", false).await;
+    let down = place.stack(number, &["down", "--within", "30"]).run().await;
+    assert!(!down.passed && down.text.contains("connect to postgres of Postgres at"), "{}", down.text);
+    let said = place.annotation(number, "jetscale.ai/stores-failed").await;
+    assert!(said.contains("connect to postgres of Postgres at"), "{said}");
+    place.run_store("postgres", true).await;
+    let down = place.stack(number, &["down"]).run().await;
+    assert!(down.passed, "{}", down.text);
+    place.is_gone(number).await;
+}
+
+/// A keeper is killed, and another leads: what was begun goes on, what is nobody's goes, and what is another cluster's stays.
+async fn another_keeper_takes_over() {
+    let place = Place::get().await;
+    let (orphan, others) = (stores::name_of("164"), ["jetscale-other-pr-164", "jetscale-pr-164"]);
+    for name in [orphan.as_str(), others[0], others[1]] {
+        place.plant(name).await;
+    }
+    place.kill_the_keeper().await;
+    let up = place.up("165").run().await;
+    assert!(up.passed, "{}", up.text);
+    place.until_holds(&orphan, None).await;
+    let down = place.stack("165", &["down"]).run().await;
+    assert!(down.passed, "{}", down.text);
+    place.is_gone("165").await;
+    for name in others {
+        let held = stores::holds(place.client(), name).await;
+        assert_eq!(held.len(), 4, "{name} is another's, and there remains of it {held:?}");
+        place.uproot(name).await;
+    }
+    // Who deploys cannot make himself the leader, or end one.
+    let deployer = place.as_account("deployer").await;
+    let refused = cluster::delete_lease(&deployer, "keeper").await.unwrap_err().to_string();
+    assert!(refused.contains("the Leases of previews alone"), "{refused}");
 }

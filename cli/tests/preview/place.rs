@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use harness::cluster::edge::previews::PreviewsEdge;
@@ -31,7 +31,7 @@ use super::stores;
 
 const CONTEXT: &str = "rehearsal-preview";
 pub const PREVIEWS: &str = "jetscale-previews";
-const LIMIT: Duration = Duration::from_secs(120);
+pub const LIMIT: Duration = Duration::from_secs(120);
 
 /// Provisioning, unoptimised, is deeper than a thread's usual stack.
 const STACK: usize = 32 << 20;
@@ -39,6 +39,8 @@ const STACK: usize = 32 << 20;
 /// Clients are bound to the runtime that made them: one for all tests.
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().thread_stack_size(STACK).enable_all().build().unwrap());
+/// Who stops what all use has nobody beside him.
+static BESIDE_OTHERS: RwLock<()> = RwLock::new(());
 static PLACE: OnceCell<Place> = OnceCell::const_new();
 
 /// The namespace of a pull request's preview.
@@ -46,8 +48,12 @@ pub fn namespace_of(number: &str) -> String {
     PullRequest::parse(number).unwrap().namespace()
 }
 
-/// Runs a trial, and panics as it did: what a trial's own thread panics with is its failure's text.
-pub fn rehearse<T: Send + 'static>(trial: impl Future<Output = T> + Send + 'static) -> T {
+/// Runs a trial, alone if that is wanted, and panics as it did: what a trial's own thread panics with is its failure's text.
+pub fn rehearse<T: Send + 'static>(trial: impl Future<Output = T> + Send + 'static, alone: bool) -> T {
+    let (_others, _alone) = match alone {
+        true => (None, Some(BESIDE_OTHERS.write().unwrap_or_else(PoisonError::into_inner))),
+        false => (Some(BESIDE_OTHERS.read().unwrap_or_else(PoisonError::into_inner)), None),
+    };
     RUNTIME.block_on(RUNTIME.spawn(trial)).unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
@@ -121,6 +127,7 @@ impl Place {
         let given = harness::yaml::value(&PreviewsEdge::values()).unwrap();
         let own = json!({
             "previews": {"ingress": {"annotations": given["ingress"]["annotations"]}},
+            "cluster": stores::CLUSTER,
             "deployers": [{"kind": "ServiceAccount", "name": "deployer", "namespace": PREVIEWS}],
             "image": {"repository": pushed.repository, "digest": pushed.digest},
         });
@@ -191,6 +198,11 @@ impl Place {
         k8s::connect(&path, account).await.unwrap()
     }
 
+    /// The container that is the cluster's node.
+    pub fn node(&self) -> String {
+        format!("{}-control-plane", self.shared.cluster.name)
+    }
+
     /// The context of the administrator, which no preview may use.
     pub fn admin_context(&self) -> String {
         self.shared.cluster.context.clone()
@@ -218,6 +230,7 @@ impl Place {
             .env("KUBECONFIG", self.path("kubeconfig"))
             .env("JETSCALE_KUBE_CONTEXT", CONTEXT)
             .env("JETSCALE_KUBE_CONTEXT_ALLOW", "rehearsal-*")
+            .env("JETSCALE_PREVIEW_CLUSTER", stores::CLUSTER)
             .env("JETSCALE_ARTIFACTS", self.path("artifacts.json"))
             .env("JETSCALE_PREVIEW_VALUES", self.path("values.yaml"))
             .env("JETSCALE_PREVIEW_URL", format!("https://{}", self.way.address()))
@@ -260,6 +273,12 @@ impl Place {
     pub async fn created(&self, number: &str) -> Option<String> {
         let name = namespace_of(number);
         self.namespaces().get(&name).await.unwrap().labels().get("jetscale.ai/created").cloned()
+    }
+
+    /// What an annotation of a preview's namespace says.
+    pub async fn annotation(&self, number: &str, name: &str) -> String {
+        let found = self.namespaces().get(&namespace_of(number)).await.unwrap();
+        found.annotations().get(name).cloned().unwrap_or_default()
     }
 
     /// The names of a preview's pods.

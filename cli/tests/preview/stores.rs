@@ -9,12 +9,15 @@ use harness::fixture::{Fixtures, Shared};
 use harness::k8s::snapshot::Watched;
 use harness::k8s::verdict::deployment_converged;
 use harness::k8s::{self, Snapshot, State};
+use harness::preview::{ClusterName, PullRequest};
 use kube::Client;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use serde_json::{Value, json};
 
 use super::cluster::{exec, token};
 
+/// What the cluster calls itself.
+pub const CLUSTER: &str = "rehearsal";
 pub const NAMESPACE: &str = "rehearsal-stores";
 pub const ACCOUNT: &str = "123456789012";
 const SERVERS: [&str; 4] = ["postgres", "redis", "aws", "github"];
@@ -86,7 +89,8 @@ pub async fn make(fixtures: &Fixtures, shared: &Shared, checkout: &Path, folder:
         .replace("$AWS_IMAGE", &aws)
         .replace("$POSTGRES_PASSWORD", &postgres_password)
         .replace("$REDIS_PASSWORD", &redis_password)
-        .replace("$ISSUER", &issuer);
+        .replace("$ISSUER", &issuer)
+        .replace("$CLUSTER", CLUSTER);
     for object in harness::release::objects(&manifests).unwrap() {
         k8s::apply(client, &object).await.unwrap();
     }
@@ -109,6 +113,7 @@ fn values(ca: &str, issuer: &str) -> Value {
             "redis": {"host": host("redis"), "port": 6379, "user": "default", "ca": ca, "peers": peers},
             "s3": {
                 "bucket": "attachments", "region": "eu-central-1", "account": ACCOUNT, "issuer": issuer, "ca": ca,
+                "permissionsBoundary": format!("arn:aws:iam::{ACCOUNT}:policy/previews"),
                 "endpoint": format!("https://{}", host("aws")), "port": 8443, "peers": peers, "webIdentityToken": true,
             },
         },
@@ -122,8 +127,13 @@ fn values(ca: &str, issuer: &str) -> Value {
     })
 }
 
-/// What the stores hold of a preview: databases, roles, Redis users and keys, IAM roles, objects.
-pub async fn holds(client: &Client, namespace: &str) -> Vec<String> {
+/// What the stores call a preview.
+pub fn name_of(number: &str) -> String {
+    ClusterName::parse(CLUSTER).unwrap().name_of(PullRequest::parse(number).unwrap())
+}
+
+/// What the stores hold under a name: databases, roles, Redis users and keys, IAM roles, objects.
+pub async fn holds(client: &Client, name: &str) -> Vec<String> {
     let query = "SELECT 'database ' || datname FROM pg_database UNION ALL SELECT 'login ' || rolname FROM pg_roles";
     let psql = ["psql", "-qAtX", "-U", "admin", "-d", "postgres", "-c", query];
     let postgres = exec(client, NAMESPACE, "app=postgres", &psql);
@@ -142,8 +152,8 @@ pub async fn holds(client: &Client, namespace: &str) -> Vec<String> {
         all.push_str(&format!("\nkey {line}"));
     }
     let of_it = |line: &&str| {
-        let name = line.split_once(' ').map_or("", |(_, name)| name);
-        name.strip_prefix(namespace).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+        let found = line.split_once(' ').map_or("", |(_, name)| name);
+        found.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
     };
     all.lines().filter(of_it).map(str::to_owned).collect()
 }
@@ -168,6 +178,7 @@ async fn aws_image(fixtures: &Fixtures, checkout: &Path, folder: &Path) -> Strin
         backend.join("tests/managed/aws.py"),
         policies.join("role-trust.json"),
         policies.join("keeper-policy.json"),
+        policies.join("preview-boundary.json"),
     ];
     for file in files {
         std::fs::copy(&file, context.join(file.file_name().unwrap())).unwrap();

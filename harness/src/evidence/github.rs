@@ -50,4 +50,28 @@ mod tests {
         }
         assert!(count > 10, "only {count} actions were found");
     }
+
+    /// A deploy and a teardown of one pull request take turns, and no event takes another's: by default one run waits at most,
+    /// and the next one cancels it.
+    #[test]
+    fn events_of_one_pull_request_wait_for_each_other() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.github/workflows");
+        let concurrency = |name: &str| {
+            let text = std::fs::read_to_string(folder.join(name)).unwrap();
+            crate::yaml::value(&text).unwrap()["concurrency"].clone()
+        };
+        let [up, down] = ["preview.yaml", "preview-cleanup.yaml"].map(concurrency);
+        for one in [&up, &down] {
+            assert_eq!(
+                (one["queue"].as_str(), one["cancel-in-progress"].as_bool()),
+                (Some("max"), Some(false)),
+                "{one}"
+            );
+        }
+        assert_eq!(up["group"], "preview-${{ github.event.pull_request.number }}");
+        assert!(
+            down["group"].as_str().unwrap().contains("format('preview-{0}', github.event.pull_request.number)"),
+            "{down}"
+        );
+    }
 }

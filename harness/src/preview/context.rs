@@ -1,14 +1,16 @@
-//! Which existing cluster: its context must be named, allowed by the pattern, reachable, and open to previews.
+//! Which existing cluster: its context must be named, allowed by the pattern, reachable, open to previews, and the one that
+//! it says it is.
 
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::config::Kubeconfig;
 
+use super::ClusterName;
 use crate::cluster::Cluster;
-use crate::descriptor::PREVIEWS_NAMESPACE;
+use crate::descriptor::{self, PREVIEWS_NAMESPACE};
 use crate::error::{Error, Result};
 use crate::k8s;
-use crate::settings::{KUBE_CONTEXT, KUBE_CONTEXT_ALLOW, Settings};
+use crate::settings::{KUBE_CONTEXT, KUBE_CONTEXT_ALLOW, PREVIEW_CLUSTER, Settings};
 use crate::tools::Tools;
 
 /// Words of a context's name that no pattern allows: a preview has no business there.
@@ -18,24 +20,20 @@ const PRODUCTION: [&str; 4] = ["prod", "production", "prd", "live"];
 /// says, and again before they expire.
 ///
 /// # Errors
-/// [`Error::Refused`] when the context is not named, not allowed, or its cluster is not open to previews;
+/// [`Error::Refused`] when the context is not named, not allowed, or its cluster is not open to previews or says that it
+/// is another;
 /// [`Error::Kube`] when it does not answer.
 pub async fn connect(settings: &Settings, tools: &Tools) -> Result<Cluster> {
     let context = allowed(settings.kube_context.as_deref(), settings.kube_context_allow.as_deref())?;
+    let cluster = named(settings.preview_cluster.as_deref())?;
     let kubeconfig = settings.kubeconfig.get()?;
     let what = format!("read {}", kubeconfig.display());
     leads_to_no_production(&Kubeconfig::read_from(&kubeconfig).map_err(Error::malformed(what))?, context)?;
     let client = k8s::connect_with(&kubeconfig, context, &settings.environment).await?;
-    let api: Api<Namespace> = Api::all(client.clone());
-    let what = format!("reach the cluster of the context {context:?}");
-    if k8s::call(&what, api.get_opt(PREVIEWS_NAMESPACE)).await?.is_none() {
-        return Err(Error::refused(
-            format!(
-                "the cluster of the context {context:?} has no namespace {PREVIEWS_NAMESPACE}: it is not open to previews"
-            ),
-            "its administrator opens it by charts/preview-sweeper (docs/preview.md)",
-        ));
-    }
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), PREVIEWS_NAMESPACE);
+    let what = format!("ask the cluster of the context {context:?} what it calls itself");
+    let found = k8s::call(&what, api.get_opt(descriptor::PREVIEW_CLUSTER)).await?;
+    is_the_one(&cluster, found.and_then(|map| map.data?.remove("name")).as_deref())?;
     let context = context.to_owned();
     Ok(Cluster { name: context.clone(), context, kubeconfig, client, tools: tools.clone() })
 }
@@ -68,6 +66,36 @@ fn allowed<'a>(context: Option<&'a str>, pattern: Option<&str>) -> Result<&'a st
     }
     is_no_production("context", context)?;
     Ok(context)
+}
+
+/// The cluster that is meant. Whatever a kubeconfig calls it, its administrator's word counts.
+fn named(setting: Option<&str>) -> Result<ClusterName> {
+    let next = format!("set {PREVIEW_CLUSTER} to `cluster` of the values of charts/preview-sweeper there");
+    let text = setting.ok_or_else(|| {
+        Error::refused(format!("{PREVIEW_CLUSTER} is not set, so no cluster is the one that is meant"), &next)
+    })?;
+    is_no_production("cluster", text)?;
+    ClusterName::parse(text)
+        .ok_or_else(|| Error::refused(format!("{PREVIEW_CLUSTER}={text:?} is no name of a cluster"), next))
+}
+
+/// That a cluster which is reached says that it is the one that is meant.
+fn is_the_one(meant: &ClusterName, says: Option<&str>) -> Result<()> {
+    match says {
+        Some(says) if ClusterName::parse(says).as_ref() == Some(meant) => Ok(()),
+        Some(says) => Err(Error::refused(
+            format!("the cluster says that it is {says:?}, and {PREVIEW_CLUSTER} is {meant}: nothing there is touched"),
+            format!("set {KUBE_CONTEXT} to the context of {meant}"),
+        )),
+        None => Err(Error::refused(
+            format!(
+                "the cluster does not say which it is: there is no ConfigMap {} in {PREVIEWS_NAMESPACE}, so it is not open to \
+                 previews",
+                descriptor::PREVIEW_CLUSTER
+            ),
+            "its administrator opens it by charts/preview-sweeper (docs/preview.md)",
+        )),
+    }
 }
 
 /// What a context leads to, as its kubeconfig says: a harmless name may stand for production's cluster, server or account.
@@ -124,6 +152,27 @@ mod tests {
     }
 
     #[rstest]
+    #[case::not_named(None, "JETSCALE_PREVIEW_CLUSTER is not set")]
+    #[case::no_name(Some("The Cluster"), "is no name of a cluster")]
+    #[case::production(Some("eu-prod"), "looks like production")]
+    fn a_cluster_must_be_named(#[case] setting: Option<&str>, #[case] says: &str) {
+        let error = named(setting).unwrap_err().report();
+        assert!(error.contains(says) && error.contains("next: "), "{error}");
+    }
+
+    #[rstest]
+    #[case::it(Some("eu-1"), "")]
+    #[case::another(Some("eu-2"), "says that it is \"eu-2\"")]
+    #[case::production(Some("live"), "says that it is \"live\"")]
+    #[case::not_open(None, "does not say which it is")]
+    fn a_cluster_is_what_it_says(#[case] answer: Option<&str>, #[case] says: &str) {
+        match is_the_one(&named(Some("eu-1")).unwrap(), answer) {
+            Ok(()) => assert_eq!(says, ""),
+            Err(error) => assert!(!says.is_empty() && error.report().contains(says), "{}", error.report()),
+        }
+    }
+
+    #[rstest]
     #[case::cluster("product-prod", "u", "https://a.example", "the cluster \"product-prod\"")]
     #[case::user("c", "live-deployer", "https://a.example", "the user \"live-deployer\"")]
     #[case::server("c", "u", "https://api.production.example:6443", "the server")]
@@ -162,6 +211,7 @@ mod tests {
             ("KUBECONFIG".to_owned(), file.path().display().to_string()),
             (KUBE_CONTEXT.to_owned(), "preview".to_owned()),
             (KUBE_CONTEXT_ALLOW.to_owned(), "preview".to_owned()),
+            (PREVIEW_CLUSTER.to_owned(), "preview".to_owned()),
         ];
         let settings = Settings::parse(&variables.into());
         let error = connect(&settings, &Tools::new(&settings)).await.unwrap_err().report();

@@ -1,4 +1,5 @@
-//! One Lease for each pull request, in a namespace that stays: deploys and teardowns of one preview take turns.
+//! One Lease for each pull request, in a namespace that stays: deploys and teardowns of one preview take turns. And one for
+//! the keeper of stores, so that one at a time leads.
 
 use std::future::Future;
 use std::time::Duration;
@@ -38,16 +39,29 @@ pub async fn under<T>(
     limit: Duration,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let api: Api<Lease> = Api::namespaced(cluster.client.clone(), PREVIEWS_NAMESPACE);
-    let name = format!("pr-{of}");
+    holding(&cluster.client, &format!("pr-{of}"), purpose, limit, work).await
+}
+
+/// [`under`], by a Lease of any name.
+///
+/// # Errors
+/// As [`under`].
+pub async fn holding<T>(
+    client: &kube::Client,
+    name: &str,
+    purpose: &str,
+    limit: Duration,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let api: Api<Lease> = Api::namespaced(client.clone(), PREVIEWS_NAMESPACE);
     // A part that nobody else has, so that two of the same purpose are told apart.
     let holder = format!("{purpose} ({})", &crate::release::random_hex()?[..8]);
-    let mut held = acquire(&api, &name, &holder, limit).await?;
+    let mut held = acquire(&api, name, &holder, limit).await?;
     let outcome = tokio::select! {
         outcome = work => outcome,
-        lost = keep(&api, &name, &mut held) => Err(lost),
+        lost = keep(&api, name, &mut held) => Err(lost),
     };
-    if let Err(error) = give_back(&api, &name, &held).await {
+    if let Err(error) = give_back(&api, name, &held).await {
         tracing::warn!("the Lease {name} goes by itself in {DURATION:.0?}: {}", error.report());
     }
     outcome

@@ -1,11 +1,12 @@
 //! Stage preview: a namespace of an existing cluster for each pull request, which always goes away.
 //!
 //! ```text
-//! identity, context -> admit -> lease -> (stores -> up) | down | sweep, by the cluster's clock
+//! identity, cluster_name, context -> admit -> lease -> (stores -> up) | down | sweep, by the cluster's clock
 //! ```
 
 pub mod admit;
 mod clock;
+mod cluster_name;
 mod context;
 mod down;
 mod github;
@@ -16,11 +17,12 @@ pub mod stores;
 mod sweep;
 mod up;
 
+pub use cluster_name::ClusterName;
 pub use context::connect;
 pub use down::{Gone, WITHIN, down};
 pub use github::{GitHub, PullState};
 pub use identity::{Expiry, Preview, PullRequest, labels, now, selector};
-pub use lease::holder;
+pub use lease::{holder, holding};
 pub use stores::Stores;
 pub use sweep::{Decision, decide, sweep};
 pub use up::{Order, list, look, options, up};

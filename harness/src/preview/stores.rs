@@ -12,7 +12,7 @@ use kube::{Api, ResourceExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::PullRequest;
+use super::{ClusterName, PullRequest};
 use crate::cluster::Cluster;
 use crate::descriptor::{
     API, AUTH_SUFFIX, POSTGRES, PREVIEW_STORES, PREVIEW_STORES_ROLE, PREVIEWS_NAMESPACE, REDIS, RELEASE,
@@ -36,17 +36,19 @@ const KEY: &str = "stores.json";
 /// The Secret beside a release with the stores' certificate authorities, but for what follows from its content.
 const CA: &str = "jetscale-stores-ca";
 /// Path of the previews' IAM roles, by which the keeper's own policy is limited to them.
-const ROLE_PATH: &str = "/jetscale-previews/";
+pub const ROLE_PATH: &str = "/jetscale-previews/";
 
 /// How long the keeper may take; it makes a database in a second, and an IAM role is seen everywhere after some.
 const MADE_WITHIN: Duration = Duration::from_secs(120);
 /// How long the same failure is believed to be passing.
 const TOLERANCE: Duration = Duration::from_secs(30);
 
-/// Where the stores are, as `stores` in charts/preview-sweeper's values.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// Where the stores are, as `cluster` and `stores` in charts/preview-sweeper's values.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stores {
+    /// The cluster whose previews these are: another one may use the same stores.
+    pub cluster: ClusterName,
     /// The database server.
     pub postgres: Option<Server>,
     /// The cache.
@@ -95,8 +97,8 @@ pub struct S3 {
     /// Whether pods mount their token themselves, where no webhook of EKS does it.
     #[serde(default)]
     pub web_identity_token: bool,
-    /// The permissions boundary of each preview's role, by its ARN.
-    pub permissions_boundary: Option<String>,
+    /// The permissions boundary of each preview's role, by its ARN: without it the keeper may make none.
+    pub permissions_boundary: String,
 }
 
 fn https() -> u16 {
@@ -104,20 +106,9 @@ fn https() -> u16 {
 }
 
 impl S3 {
-    /// A preview's role: name and path.
-    pub fn role(&self, of: PullRequest) -> (String, &'static str) {
-        (of.namespace(), ROLE_PATH)
-    }
-
-    /// Its ARN.
-    pub fn role_arn(&self, of: PullRequest) -> String {
-        let (name, path) = self.role(of);
-        format!("arn:aws:iam::{}:role{path}{name}", self.account)
-    }
-
-    /// What stands before each of a preview's keys.
-    pub fn prefix(&self, of: PullRequest) -> String {
-        format!("{}/", of.namespace())
+    /// The ARN of a role below [`ROLE_PATH`].
+    fn role_arn(&self, name: &str) -> String {
+        format!("arn:aws:iam::{}:role{ROLE_PATH}{name}", self.account)
     }
 }
 
@@ -144,7 +135,7 @@ impl Stores {
 
     /// The charts' values for one preview.
     pub fn values(&self, of: PullRequest) -> Value {
-        let (name, secret) = (of.namespace(), self.ca_secret());
+        let (name, secret) = (self.cluster.name_of(of), self.ca_secret());
         let ca = |store: &str, ca: &Option<String>| match ca {
             Some(_) => json!({"name": secret, "key": format!("{store}.crt")}),
             None => json!({}),
@@ -168,7 +159,7 @@ impl Stores {
         if let Some(s3) = &self.s3 {
             let endpoint = s3.endpoint.clone().unwrap_or_default();
             values["backend"]["storage"] = json!({
-                "bucket": s3.bucket, "region": s3.region, "prefix": s3.prefix(of), "roleArn": s3.role_arn(of),
+                "bucket": s3.bucket, "region": s3.region, "prefix": format!("{name}/"), "roleArn": s3.role_arn(&name),
                 "endpoint": endpoint, "stsEndpoint": endpoint, "caSecret": ca("s3", &s3.ca),
                 "port": s3.port, "peers": s3.peers, "webIdentityToken": {"enabled": s3.web_identity_token},
             });
@@ -308,9 +299,11 @@ mod tests {
     use super::*;
 
     const ALL: &str = r#"{
+        "cluster": "eu-1",
         "postgres": {"host": "db.example", "port": 5432, "user": "master", "ca": "PEM", "peers": [{"ipBlock": {"cidr": "10.0.0.0/24"}}]},
         "redis": {"host": "cache.example", "port": 6379, "user": "default", "peers": []},
-        "s3": {"bucket": "previews", "region": "eu-central-1", "account": "123456789012", "issuer": "oidc.example/id/1", "peers": []}
+        "s3": {"bucket": "previews", "region": "eu-central-1", "account": "123456789012", "issuer": "oidc.example/id/1", "peers": [],
+            "permissionsBoundary": "arn:aws:iam::123456789012:policy/previews"}
     }"#;
 
     fn of() -> PullRequest {
@@ -325,8 +318,10 @@ mod tests {
 
     #[test]
     fn without_stores_nothing_is_said() {
-        assert_eq!(Stores::parse("{}").unwrap().values(of()), json!({"backend": {}}));
-        assert!(Stores::parse(r#"{"mysql": {}}"#).is_err());
+        assert_eq!(Stores::parse(r#"{"cluster": "eu-1"}"#).unwrap().values(of()), json!({"backend": {}}));
+        for wrong in [r#"{}"#, r#"{"cluster": "eu-1", "mysql": {}}"#, r#"{"cluster": "a-pr-1"}"#] {
+            assert!(Stores::parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -38,8 +38,8 @@ botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 ISSUER = "https://issuer.example.test"
 REGION = "eu-central-1"
 BUCKET = "attachments"
-NAME = "jetscale-pr-123"
-OTHER = "jetscale-pr-124"
+NAME = "jetscale-eu-pr-123"
+OTHER = "jetscale-eu-pr-124"
 ADMIN_PASSWORD = "of the redis administrator"
 
 
@@ -106,23 +106,26 @@ class Postgres:
     port: int
     socket: Path
 
-    def psql(self, *statements: str) -> subprocess.CompletedProcess[str]:
+    def psql(self, *statements: str, database: str = "postgres") -> subprocess.CompletedProcess[str]:
         """By the socket, as the superuser; each statement in a transaction of its own."""
         command = [program("psql", "postgresql-client"), "-h", str(self.socket), "-p", str(self.port)]
-        command += ["-U", "admin", "-d", "postgres", "-qAtX", "-v", "ON_ERROR_STOP=1"]
+        command += ["-U", "admin", "-d", database, "-qAtX", "-v", "ON_ERROR_STOP=1"]
         command += [argument for statement in statements for argument in ("-c", statement)]
         env = {"PATH": os.environ["PATH"]}
         return subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
 
     def make_preview(self, name: str, password: str) -> None:
-        """A database and its owner, whom alone it lets in: as the keeper of previews makes them."""
+        """A database, and the role that alone it lets in: as the keeper of previews makes them."""
         literal = "'" + password.replace("'", "''") + "'"
         made = self.psql(
             f'CREATE ROLE "{name}" LOGIN PASSWORD {literal}',
-            f'CREATE DATABASE "{name}" OWNER "{name}"',
+            f'CREATE DATABASE "{name}" TEMPLATE template0',
             f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC',
+            f'GRANT CONNECT, CREATE, TEMPORARY ON DATABASE "{name}" TO "{name}"',
         )
         assert made.returncode == 0, made.stderr
+        within = self.psql(f'GRANT USAGE, CREATE ON SCHEMA public TO "{name}"', database=name)
+        assert within.returncode == 0, within.stderr
 
 
 @pytest.fixture(scope="session")
@@ -256,7 +259,7 @@ class Aws:
             "role-trust.json",
             ACCOUNT=ACCOUNT,
             ISSUER=ISSUER.removeprefix("https://"),
-            NAME=namespace,
+            NAMESPACE=namespace,
             SERVICE_ACCOUNT=f"{namespace}-backend",
         )
         role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]

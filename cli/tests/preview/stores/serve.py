@@ -29,12 +29,17 @@ def template(file: str, **values: str) -> str:
     return text
 
 
-def make_account(issuer: str) -> None:
+def make_account(issuer: str, cluster: str) -> None:
     """By moto's own models: nobody has credentials yet."""
+    from moto.iam.models import iam_backends
     from moto.s3.models import s3_backends
 
     s3_backends[aws.ACCOUNT]["aws"].create_bucket(BUCKET, REGION)
-    policy = template("keeper-policy.json", ACCOUNT=aws.ACCOUNT, BUCKET=BUCKET)
+    boundary = template("preview-boundary.json", BUCKET=BUCKET, CLUSTER=cluster)
+    boundary = iam_backends[aws.ACCOUNT]["aws"].create_policy("", "/", boundary, "previews", []).arn
+    policy = template(
+        "keeper-policy.json", ACCOUNT=aws.ACCOUNT, BUCKET=BUCKET, CLUSTER=cluster, BOUNDARY=boundary
+    )
     make_role(issuer, KEEPER, policy, namespace=KEEPER_NAMESPACE, account=KEEPER)
     # Who looks what there is, for the rehearsal.
     look = {"Effect": "Allow", "Action": ["iam:ListRoles", "s3:ListBucket"], "Resource": "*"}
@@ -49,7 +54,7 @@ def make_role(issuer: str, name: str, policy: str, *, namespace: str, account: s
         "role-trust.json",
         ACCOUNT=aws.ACCOUNT,
         ISSUER=issuer.removeprefix("https://"),
-        NAME=namespace,
+        NAMESPACE=namespace,
         SERVICE_ACCOUNT=account,
     )
     iam = iam_backends[aws.ACCOUNT]["aws"]
@@ -72,7 +77,7 @@ def main() -> None:
     arguments = ["--host", "0.0.0.0", "--port", str(PORT), "--enforce", "0"]
     arguments += ["--issuer", issuer, "--jwks", "/config/jwks.json"]
     arguments += ["--tls", "/tls/tls.crt", "/tls/tls.key"]
-    aws.main(arguments, before_serving=lambda: make_account(issuer))
+    aws.main(arguments, before_serving=lambda: make_account(issuer, os.environ["CLUSTER"]))
 
 
 if __name__ == "__main__":
