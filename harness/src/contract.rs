@@ -94,6 +94,8 @@ pub enum Meaning {
     OneOf(&'static [&'static str]),
     /// A file or folder below one of the container's volumes.
     Path,
+    /// How many proxies stand between a client and the api: the router, and one more where there is an Ingress.
+    Proxies,
     /// Anything that its pattern fits: a beginning, and an end.
     Like(&'static str, &'static str),
 }
@@ -161,6 +163,7 @@ pub static PROMISES: [Promise; 5] = [
                     JWT_KEY,
                     ADMIN_EMAIL,
                     ADMIN_PASSWORD,
+                    needed("JETSCALE_PROXIES", Meaning::Proxies),
                     optional("JETSCALE_REDIS_URL", Meaning::Like("redis", "/0")),
                     optional("JETSCALE_REDIS_CA_FILE", Meaning::Path),
                     optional("JETSCALE_REDIS_USER", Meaning::Like("", "")),

@@ -54,6 +54,7 @@ def create_api(settings: ApiSettings) -> FastAPI:
         ),
         items=items,
         attachments=attachments,
+        proxies=settings.proxies,
         lifespan=lifespan,
     )
 
@@ -65,6 +66,7 @@ def assemble_api(
     authenticator: Authenticator,
     items: ItemStore,
     attachments: Attachments | None = None,
+    proxies: int = 0,
     lifespan=None,
 ) -> FastAPI:
     """The api's routes over whatever stands behind them."""
@@ -72,7 +74,7 @@ def assemble_api(
     routers = [
         live_router(),
         api_health_router(ReadinessProbe(checks), version),
-        auth_router(authenticator, current_login),
+        auth_router(authenticator, current_login, proxies),
     ]
     if attachments is None:
         routers.append(items_router(items, current_login))

@@ -10,9 +10,10 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from jetscale_backend.cache import WINDOW_SECS
+from jetscale_backend.cache import WINDOW_SECS, Failures
+from jetscale_backend.client import client_address
 from jetscale_backend.envelope import ApiError, Data, ErrorBody
-from jetscale_backend.passwords import PasswordVerifier, normal_login
+from jetscale_backend.passwords import Left, NoTurn, PasswordVerifier, normal_login
 from jetscale_backend.text import ENCODABLE, PRINTABLE
 from jetscale_backend.tokens import LIFETIME, InvalidToken, Tokens, bearer_token
 
@@ -22,9 +23,9 @@ class AccountLookup(Protocol):
 
 
 class FailureCount(Protocol):
-    async def exceeded(self, login: str) -> bool: ...
+    async def seen(self, login: str, address: str) -> Failures: ...
 
-    async def record(self, login: str) -> None: ...
+    async def record(self, login: str, address: str) -> Failures: ...
 
 
 class SignIn(BaseModel):
@@ -55,20 +56,44 @@ class Authenticator:
     passwords: PasswordVerifier
     tokens: Tokens
 
-    async def sign_in(self, login: str, password: str) -> str:
+    async def sign_in(self, login: str, password: str, address: str, left: Left) -> str:
         login = normal_login(login)
-        if await self.failures.exceeded(login):
-            raise ApiError(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                "too_many_attempts",
-                "Too many failed sign-ins; try again in a minute.",
-                {"Retry-After": str(WINDOW_SECS)},
-            )
-        password_hash = await self.accounts.password_hash(login)
-        if not await self.passwords.verify(password_hash, password):
-            await self.failures.record(login)
-            raise unauthorized("invalid_credentials", "The login or the password is wrong.")
+        try:
+            with self.passwords.place():
+                await self._check(login, password, address, left)
+        except NoTurn:
+            raise too_many_sign_ins() from None
         return self.tokens.issue(login)
+
+    async def _check(self, login: str, password: str, address: str, left: Left) -> None:
+        if (await self.failures.seen(login, address)).too_many():
+            raise too_many_attempts()
+        password_hash = await self.accounts.password_hash(login)
+        is_right = await self.passwords.verify(password_hash, password, left)
+        # Asked again: of guesses that were sent at once, those past the limit are told nothing either.
+        count = self.failures.seen if is_right else self.failures.record
+        if (await count(login, address)).too_many():
+            raise too_many_attempts()
+        if not is_right:
+            raise unauthorized("invalid_credentials", "The login or the password is wrong.")
+
+
+def too_many_attempts() -> ApiError:
+    return ApiError(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too_many_attempts",
+        "Too many failed sign-ins; try again in a minute.",
+        {"Retry-After": str(WINDOW_SECS)},
+    )
+
+
+def too_many_sign_ins() -> ApiError:
+    return ApiError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "too_many_sign_ins",
+        "Too many people sign in at once; try again in a moment.",
+        {"Retry-After": "2"},
+    )
 
 
 def unauthorized(code: str, message: str) -> ApiError:
@@ -100,12 +125,18 @@ def bearer_required(current_login: CurrentLogin) -> list:
     return [Depends(HTTPBearer(auto_error=False)), Depends(current_login)]
 
 
-def auth_router(authenticator: Authenticator, current_login: CurrentLogin) -> APIRouter:
+def auth_router(authenticator: Authenticator, current_login: CurrentLogin, proxies: int) -> APIRouter:
     router = APIRouter(prefix="/api/v2/auth", tags=["auth"], responses={401: {"model": ErrorBody}})
 
-    @router.post("/sign-in", responses={429: {"model": ErrorBody}})
-    async def sign_in(body: SignIn) -> Data[SignedIn]:
-        token = await authenticator.sign_in(body.login, body.password.get_secret_value())
+    @router.post("/sign-in", responses={429: {"model": ErrorBody}, 503: {"model": ErrorBody}})
+    async def sign_in(body: SignIn, request: Request) -> Data[SignedIn]:
+        async def left() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+
+        peer = request.client.host if request.client else None
+        address = client_address(request.headers.getlist("X-Forwarded-For"), peer, proxies)
+        token = await authenticator.sign_in(body.login, body.password.get_secret_value(), address, left)
         expires_in = int(LIFETIME.total_seconds())
         return Data(data=SignedIn(tokens=TokenSet(access_token=token, expires_in=expires_in)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from dataclasses import dataclass
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -18,9 +19,17 @@ from jetscale_backend.settings import RedisSettings
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECS = 1.0
-# Room for who mistypes, and 14,400 guesses a day. A pod that is slow to verify still reaches it.
-FAILURES_LIMIT = 10
 WINDOW_SECS = 60
+# Of one login from one address: room for who mistypes, and 14,400 guesses a day. A pod that is slow to verify
+# still reaches it.
+FAILURES_LIMIT = 10
+# Of one address at all logins together: an office may be behind it, and nobody tries one password at all
+# logins. It also ends what one address takes of the line to a verification: 3 s a minute, at 33 a second.
+ADDRESS_LIMIT = 60
+# Of one login from all addresses together. Who guesses from many has soon reached it, and from then on each
+# of them has fewer guesses. It never refuses by itself: a stranger would lock the owner out.
+LOGIN_LIMIT = 60
+ATTACKED_LIMIT = 2
 
 
 def connect(settings: RedisSettings) -> Redis:
@@ -43,30 +52,59 @@ def connect(settings: RedisSettings) -> Redis:
     )
 
 
+@dataclass(frozen=True)
+class Failures:
+    """How many sign-ins failed within the minute."""
+
+    of_login_from_address: int = 0
+    of_address: int = 0
+    of_login: int = 0
+
+    def too_many(self) -> bool:
+        """Whether one more is not answered. Without failures of one's own address it always is."""
+        limit = FAILURES_LIMIT if self.of_login < LOGIN_LIMIT else ATTACKED_LIMIT
+        return self.of_login_from_address >= limit or self.of_address >= ADDRESS_LIMIT
+
+
 class FailedSignIns:
-    """How often a login failed within the minute. Fails open: without redis, people still sign in."""
+    """Counts them in redis. Fails open: without it, people still sign in."""
 
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._redis = redis
         self._prefix = prefix
 
-    async def exceeded(self, login: str) -> bool:
-        try:
-            async with asyncio.timeout(TIMEOUT_SECS):
-                return int(await self._redis.get(self._key(login)) or 0) >= FAILURES_LIMIT
-        except (RedisError, OSError, TimeoutError) as error:
-            log.warning("failed sign-ins are not limited: %s", reason(error))
-            return False
-
-    async def record(self, login: str) -> None:
-        key = self._key(login)
+    async def seen(self, login: str, address: str) -> Failures:
         try:
             async with asyncio.timeout(TIMEOUT_SECS):
                 async with self._redis.pipeline(transaction=True) as pipeline:
-                    await pipeline.incr(key).expire(key, WINDOW_SECS, nx=True).execute()
+                    for key in self._keys(login, address):
+                        pipeline.get(key)
+                    return Failures(*(int(count or 0) for count in await pipeline.execute()))
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("failed sign-ins are not limited: %s", reason(error))
+            return Failures()
+
+    async def record(self, login: str, address: str) -> Failures:
+        """Counts one more; how many there were before it."""
+        try:
+            async with asyncio.timeout(TIMEOUT_SECS):
+                async with self._redis.pipeline(transaction=True) as pipeline:
+                    for key in self._keys(login, address):
+                        pipeline.incr(key).expire(key, WINDOW_SECS, nx=True)
+                    counts = (await pipeline.execute())[::2]
+                    return Failures(*(count - 1 for count in counts))
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("a failed sign-in was not counted: %s", reason(error))
+            return Failures()
 
-    def _key(self, login: str) -> str:
-        # Hashed: bounded in length, and no address in redis.
-        return f"{self._prefix}failed-sign-ins:{hashlib.sha256(login.encode()).hexdigest()}"
+    def _keys(self, login: str, address: str) -> tuple[str, str, str]:
+        # In the order of the fields of Failures. No login has a line break.
+        return (
+            self._key("login-from-address", f"{login}\n{address}"),
+            self._key("address", address),
+            self._key("login", login),
+        )
+
+    def _key(self, kind: str, whose: str) -> str:
+        # Hashed: bounded in length, and no login in redis.
+        return f"{self._prefix}failed-sign-ins:{kind}:{hashlib.sha256(whose.encode()).hexdigest()}"

@@ -34,6 +34,7 @@ S3_ENDPOINT = "JETSCALE_S3_ENDPOINT"
 # The SDK's own names, which EKS sets and other tools read too.
 AWS_REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 AWS_S3_ENDPOINT = "AWS_ENDPOINT_URL_S3"
+PROXIES = "JETSCALE_PROXIES"
 JWT_SECRET_KEY = "JETSCALE_JWT_SECRET_KEY"
 ADMIN_EMAIL = "JETSCALE_DEFAULT_ADMIN_EMAIL"
 ADMIN_PASSWORD = "JETSCALE_DEFAULT_ADMIN_PASSWORD"
@@ -113,6 +114,8 @@ class ApiSettings:
     jwt_key: str = field(repr=False)
     version: Version
     storage: StorageSettings | None
+    # How many stand between a client and the api, each of which appends to X-Forwarded-For.
+    proxies: int
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,8 @@ def api_settings(env: Environment) -> ApiSettings:
         jwt_key=jwt_key(env),
         version=version(env),
         storage=storage_settings(env),
+        # None: a header that no proxy of ours wrote says nothing.
+        proxies=_integer(env, PROXIES, default=0, low=0, high=9),
     )
 
 

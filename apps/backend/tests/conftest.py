@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from jetscale_backend.api import assemble_api
 from jetscale_backend.auth import Authenticator
-from jetscale_backend.cache import FAILURES_LIMIT
+from jetscale_backend.cache import Failures
 from jetscale_backend.database import Item
 from jetscale_backend.passwords import PasswordVerifier, hash_password
 from jetscale_backend.settings import Version
@@ -33,14 +33,19 @@ class FakeAccounts:
 
 class FakeFailures:
     def __init__(self) -> None:
-        self.recorded: list[str] = []
-        self.limit = FAILURES_LIMIT
+        self.recorded: list[tuple[str, str]] = []
 
-    async def exceeded(self, login: str) -> bool:
-        return self.recorded.count(login) >= self.limit
+    async def seen(self, login: str, address: str) -> Failures:
+        return Failures(
+            of_login_from_address=self.recorded.count((login, address)),
+            of_address=sum(one == address for _, one in self.recorded),
+            of_login=sum(one == login for one, _ in self.recorded),
+        )
 
-    async def record(self, login: str) -> None:
-        self.recorded.append(login)
+    async def record(self, login: str, address: str) -> Failures:
+        before = await self.seen(login, address)
+        self.recorded.append((login, address))
+        return before
 
 
 class FakeItems:
@@ -93,12 +98,24 @@ def items() -> FakeItems:
 
 
 @pytest.fixture
-def app(tokens: Tokens, failures: FakeFailures, redis: FakeDependency, items: FakeItems) -> FastAPI:
+def passwords() -> PasswordVerifier:
+    return PasswordVerifier()
+
+
+@pytest.fixture
+def app(
+    tokens: Tokens,
+    failures: FakeFailures,
+    passwords: PasswordVerifier,
+    redis: FakeDependency,
+    items: FakeItems,
+) -> FastAPI:
     return assemble_api(
         checks={"database": FakeDependency().check, "redis": redis.check},
         version=Version("1.2.3", "0123abc-dirty", "main", "2030-01-01T00:00:00Z"),
-        authenticator=Authenticator(FakeAccounts(), failures, PasswordVerifier(), tokens),
+        authenticator=Authenticator(FakeAccounts(), failures, passwords, tokens),
         items=items,
+        proxies=1,
     )
 
 

@@ -149,3 +149,11 @@ def test_secrets_stay_out_of_repr():
     shown = repr(settings.api_settings(env))
     assert "hidden" not in shown
     assert "p@ss" not in shown
+
+
+def test_no_proxy_is_believed_unless_it_is_told_of():
+    env = {**PARTS, "JETSCALE_REDIS_HOST": "cache", "JETSCALE_JWT_SECRET_KEY": "k" * 32}
+    assert settings.api_settings(env).proxies == 0
+    assert settings.api_settings({**env, "JETSCALE_PROXIES": "2"}).proxies == 2
+    with pytest.raises(SettingsError, match="JETSCALE_PROXIES must be a whole number from 0 to 9"):
+        settings.api_settings({**env, "JETSCALE_PROXIES": "-1"})

@@ -1,6 +1,6 @@
 //! The charts, rendered: no cluster, no engine.
 
-use harness::descriptor::{MANAGED, RELEASE_MAX, VALUES_FILES, ValuesFile};
+use harness::descriptor::{E2E, MANAGED, RELEASE_MAX, VALUES_FILES, ValuesFile};
 use harness::preview::{PullRequest, admit};
 use harness::preview::admit::Limits;
 use harness::release::{self, Plan, Staged};
@@ -47,6 +47,10 @@ pub fn scenarios() -> Vec<Scenarios> {
                 ("a_ca_that_nobody_looks_at", ("backend.database.external.tls.mode=require", "only verify-full")),
                 ("a_nodes_metadata", ("backend.storage.peers[0].ipBlock.cidr=169.254.169.254/32", "is link-local")),
             ],
+        ),
+        each(
+            refuse_an_address_that_clients_write,
+            [("without_an_ingress", (E2E, "backend.proxies=2")), ("behind_one", (MANAGED, "backend.proxies=1"))],
         ),
     ]
 }
@@ -160,6 +164,13 @@ async fn a_preview_is_its_pull_requests_by_either_deployer(charts: Charts) -> Sc
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+/// The api counts clients by what that many proxies before it saw: one too many, and a client writes its own address; one
+/// too few, and all have that of the edge.
+async fn refuse_an_address_that_clients_write(charts: Charts, (file, value): (ValuesFile, &'static str)) -> ScenarioResult {
+    charts.render(&charts.with_values(&file)).await?;
+    refused(charts.render(&charts.with_values(&file).with(value)).await, "backend.proxies is")
 }
 
 async fn refuse_half_a_managed_store(charts: Charts, (value, names): (&'static str, &'static str)) -> ScenarioResult {

@@ -3,7 +3,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jetscale_backend import settings
-from jetscale_backend.cache import FAILURES_LIMIT, FailedSignIns, connect
+from jetscale_backend.cache import FAILURES_LIMIT, FailedSignIns, Failures, connect
 from tests.managed.conftest import NAME, OTHER
 
 
@@ -24,14 +24,26 @@ async def test_a_user_limited_to_a_prefix_can_do_all_that_the_backend_does(redis
     redis = redis_of(redis_env)
     await redis.ping()
     failures = FailedSignIns(redis, settings.redis_settings(redis_env).prefix)
-    for _ in range(FAILURES_LIMIT):
-        assert not await failures.exceeded("ada@example.test")
-        await failures.record("ada@example.test")
-    assert await failures.exceeded("ada@example.test")
+    guess = ("ada@example.test", "203.0.113.9")
+    for before in range(FAILURES_LIMIT):
+        assert await failures.seen(*guess) == Failures(before, before, before)
+        assert await failures.record(*guess) == Failures(before, before, before)
+    assert (await failures.seen(*guess)).too_many()
+    # The same login from elsewhere, and another login from there.
+    assert await failures.seen(guess[0], "198.51.100.7") == Failures(0, 0, FAILURES_LIMIT)
+    assert await failures.seen("eve@example.test", guess[1]) == Failures(0, FAILURES_LIMIT, 0)
 
     keys = redis_server.admin.keys()
-    assert [key.decode().split(":")[0] for key in keys] == [NAME]
-    assert 0 < redis_server.admin.ttl(keys[0]) <= 60
+    assert len(keys) == 3
+    assert {key.decode().split(":")[0] for key in keys} == {NAME}
+    assert all(0 < redis_server.admin.ttl(key) <= 60 for key in keys)
+
+
+async def test_without_redis_nothing_is_limited(redis_of, redis_env):
+    gone = {**redis_env, "JETSCALE_REDIS_URL": "rediss://localhost:1/0"}
+    failures = FailedSignIns(redis_of(gone), "jetscale:")
+    assert await failures.record("ada@example.test", "203.0.113.9") == Failures()
+    assert await failures.seen("ada@example.test", "203.0.113.9") == Failures()
 
 
 async def test_it_cannot_read_or_list_or_destroy_what_is_anothers(redis_of, redis_env, redis_server):

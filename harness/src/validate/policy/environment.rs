@@ -87,6 +87,11 @@ fn wrong(variable: &Variable, set: &Node<'_>, scope: &Scope<'_>) -> Option<Findi
         Meaning::Like(start, end) if text.is_empty() || !text.starts_with(start) || !text.ends_with(end) => {
             finding(format!("and it is a text that begins with {start:?} and ends with {end:?}"))
         }
+        Meaning::Proxies => {
+            let edges = usize::from(scope.rendered.objects.iter().any(|object| object.kind() == "Ingress"));
+            let right = text.parse() == Ok(1 + edges);
+            if right { None } else { finding(format!("and a client's address is what {} saw", 1 + edges)) }
+        }
         Meaning::Path if !is_there(text, scope) => finding("and no volume has that".to_owned()),
         Meaning::OneOf(_) | Meaning::Like(..) | Meaning::Path => None,
     }
