@@ -260,6 +260,7 @@ pub const ROUTES: &[(&str, Option<&Component>)] = &[
     ("/docsx", None),
     ("/openapi.jsonx", None),
     ("/api/v2/items", Some(&API)),
+    (ATTACHMENT, Some(&API)),
     ("/api/v2/system/version", Some(&API)),
     ("/api/v1/wsx", Some(&API)),
     ("/docs", Some(&API)),
@@ -270,8 +271,15 @@ pub const ROUTES: &[(&str, Option<&Component>)] = &[
     ("/api/v2/system/ws/ready", Some(&WEBSOCKET)),
 ];
 
-/// The largest body that a service takes: an attachment, in bytes (apps/backend, ATTACHMENT_MAX_BYTES).
-pub const LARGEST_BODY_BYTES: u64 = 5 << 20;
+/// A path where attachments go.
+pub const ATTACHMENT: &str = "/api/v2/items/1/attachments/plan.json";
+
+/// The largest attachment, in bytes (apps/backend, ATTACHMENT_MAX_BYTES), and the most that the router may let pass there
+/// (DRAIN_MAX_BYTES): of more the api does not wait for the end.
+pub const ATTACHMENT_BYTES: (u64, u64) = (5 << 20, 8 << 20);
+
+/// The largest body that the api takes elsewhere, in bytes (apps/backend, BODY_MAX_BYTES).
+pub const BODY_BYTES: u64 = 64 << 10;
 
 /// The promise of the component with that label.
 pub fn of(label: &str) -> Option<&'static Promise> {

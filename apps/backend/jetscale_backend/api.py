@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from jetscale_backend.accounts import Accounts
 from jetscale_backend.application import application
-from jetscale_backend.attachments import Attachments, StoredAttachments, attachments_router
+from jetscale_backend.attachments import LARGER_BODIES, Attachments, StoredAttachments, attachments_router
 from jetscale_backend.auth import Authenticator, CurrentLogin, auth_router
 from jetscale_backend.cache import FailedSignIns, connect
 from jetscale_backend.database import Database
@@ -84,5 +84,6 @@ def assemble_api(
     return application(
         *routers,
         version=version.version,
+        larger_bodies=LARGER_BODIES,
         lifespan=lifespan,
     )

@@ -10,6 +10,7 @@ use harness::{expect, expect_eq};
 use serde_json::{Value, json};
 
 const CSP: &str = "content-security-policy";
+const UNKNOWN_ITEM: &str = "00000000-0000-4000-8000-000000000000";
 
 pub fn scenarios() -> Vec<Scenarios> {
     vec![
@@ -29,7 +30,8 @@ pub fn scenarios() -> Vec<Scenarios> {
         scenario(the_page_runs_its_own_scripts_alone),
         scenario(tells_no_version),
         scenario(a_query_is_not_logged),
-        scenario(a_large_body_reaches_the_backend),
+        scenario(a_large_body_is_refused),
+        scenario(a_large_attachment_reaches_the_backend),
         scenario(hsts_is_for_tls_alone).not_in(Stage::Preview, "a preview is reached by TLS alone, as the smoke scenarios see"),
     ]
 }
@@ -108,12 +110,25 @@ async fn a_query_is_not_logged(stack: Stack) -> ScenarioResult {
     expect!(!log.contains(&secret), "the router's log holds a query")
 }
 
-/// More than the one MiB that nginx takes by default: the backend judges it, and not the router.
-async fn a_large_body_reaches_the_backend(stack: Stack) -> ScenarioResult {
-    let name = "n".repeat(2 * 1024 * 1024);
-    let reply = stack.user().await?.client().post(ITEMS, &json!({"name": name})).await?;
-    let judged: Value = reply.expect_status(422)?.json()?;
-    expect_eq!(judged["error"]["code"], json!("validation_failed"))
+/// Nobody needs more than 64 KiB but for attachments; what is less is judged by what it says.
+async fn a_large_body_is_refused(stack: Stack) -> ScenarioResult {
+    let user = stack.user().await?;
+    for (bytes, status, code) in [(60 * 1024, 422, "validation_failed"), (2 * 1024 * 1024, 413, "body_too_large")] {
+        let reply = user.client().post(ITEMS, &json!({"name": "n".repeat(bytes)})).await?;
+        let judged: Value = reply.expect_status(status)?.json()?;
+        expect_eq!(judged["error"]["code"], json!(code))?;
+    }
+    Ok(())
+}
+
+/// The backend judges it, and not the router: there is no such item, or no such path where nothing stores objects.
+async fn a_large_attachment_reaches_the_backend(stack: Stack) -> ScenarioResult {
+    let place = format!("{ITEMS}/{UNKNOWN_ITEM}/attachments/plan.json");
+    let plan = "x".repeat(2 * 1024 * 1024);
+    let reply = stack.user().await?.client().put(&place, &plan).await?;
+    let judged: Value = reply.expect_status(404)?.json()?;
+    let code = judged["error"]["code"].as_str().unwrap_or_default();
+    expect!(["item_not_found", "not_found"].contains(&code), "{reply} is {code:?}")
 }
 
 /// HSTS over plain HTTP is ignored by browsers and a mistake of the router's.

@@ -3,7 +3,7 @@
 use regex_lite::Regex;
 
 use super::{COMPONENT, pod};
-use crate::contract::{LARGEST_BODY_BYTES, ROUTES};
+use crate::contract::{ATTACHMENT, ATTACHMENT_BYTES, BODY_BYTES, ROUTES};
 use crate::descriptor::FRONTEND;
 use crate::http::ContentSecurityPolicy;
 use crate::validate::finding::Finding;
@@ -36,6 +36,14 @@ const FORWARDED: [(&str, &str); 7] = [
     ("X-Forwarded-Host", "$forwarded_host"),
     ("Upgrade", "$http_upgrade"),
     ("Connection", "$connection_upgrade"),
+];
+/// What the router answers in its own words: for which status, where that is, by which status, and of which type.
+const PAGES: [(&str, &str, &str, &str); 5] = [
+    ("404", "@not_found", "404", "text/plain"),
+    ("413", "@too_large", "413", "application/json"),
+    ("502", "@unavailable", "503", "text/plain"),
+    ("503", "@unavailable", "503", "text/plain"),
+    ("504", "@unavailable", "503", "text/plain"),
 ];
 /// The types of files that a page is made of.
 const TYPES: [(&str, &str); 5] = [
@@ -122,16 +130,13 @@ pub fn routes(rendered: &Rendered) -> Vec<Finding> {
         }
         let errors = router.server().iter().filter(|one| one.name == "error_page");
         let told: Vec<&str> = errors.flat_map(|one| one.args.iter().map(|arg| arg.text.as_str())).collect();
-        for (status, at) in
-            [("404", "@not_found"), ("502", "@unavailable"), ("503", "@unavailable"), ("504", "@unavailable")]
-        {
+        for (status, at, answer, kind) in PAGES {
             let page = router.server().iter().find(|one| one.name == "location" && one.arg(0) == at);
             let says = page.and_then(|page| nginx::find(&page.block, "return"));
             let internal = page.is_some_and(|page| nginx::find(&page.block, "internal").is_some());
-            let answer = if status == "404" { "404" } else { "503" };
             let plain = page.is_some_and(|page| {
                 let types = nginx::find(&page.block, "types").is_some_and(|types| types.block.is_empty());
-                types && nginx::find(&page.block, "default_type").is_some_and(|one| one.arg(0) == "text/plain")
+                types && nginx::find(&page.block, "default_type").is_some_and(|one| one.arg(0) == kind)
             });
             if !plain {
                 wrong.push(format!("the text of {status} is sent as what the path's ending says"));
@@ -334,8 +339,14 @@ pub fn limits(rendered: &Rendered) -> Vec<Finding> {
         let shutdown = nginx::find(&router.top, "worker_shutdown_timeout").map_or("", |one| one.arg(0));
         within("worker_shutdown_timeout", shutdown, 5, 12, "what was begun is cut, or the pod is killed first");
         let body = value("client_max_body_size");
-        if !bytes(body).is_some_and(|size| (LARGEST_BODY_BYTES..=64 << 20).contains(&size)) {
-            wrong.push(format!("client_max_body_size is {body:?}, not {LARGEST_BODY_BYTES} bytes to 64m: an upload is refused, or a disk filled"));
+        if bytes(body) != Some(BODY_BYTES) {
+            wrong.push(format!("client_max_body_size is {body:?}, not {BODY_BYTES} bytes, as the api has it"));
+        }
+        let attachments = Location::of(&Location::all(router.server()), ATTACHMENT);
+        let body = attachments.and_then(|location| nginx::find(&location.block, "client_max_body_size"));
+        let (body, (least, most)) = (body.map_or(value("client_max_body_size"), |one| one.arg(0)), ATTACHMENT_BYTES);
+        if !bytes(body).is_some_and(|size| (least..=most).contains(&size)) {
+            wrong.push(format!("client_max_body_size of attachments is {body:?}, not {least} to {most} bytes: one is refused, or its refusal lost"));
         }
         let pid = nginx::find(&router.top, "pid").map_or("", |one| one.arg(0));
         for (name, path) in TEMP.iter().map(|name| (*name, value(name))).chain([("pid", pid)]) {
