@@ -9,12 +9,12 @@ use clap::Subcommand;
 use harness::cluster::Cluster;
 use harness::events::{self, Show};
 use harness::fixture::Fixtures;
-use harness::preview::{self, Expiry, GitHub, Gone, Preview, PullRequest};
+use harness::preview::{self, Expiry, GitHub, Gone, Preview, PullRequest, PullState};
 use harness::run::private_folder;
 use harness::settings::Settings;
 use harness::stage::Stage;
 use harness::tools::Tools;
-use harness::{Error, Result, say, tell};
+use harness::{Result, say, tell};
 
 /// How long `down` waits for a deploy of the same preview that goes on.
 const TURN: Duration = Duration::from_secs(900);
@@ -45,6 +45,10 @@ pub enum Task {
         /// Seconds to wait for its end; after that, what holds the namespace is named. Calling again waits on.
         #[arg(long, default_value_t = preview::WITHIN.as_secs())]
         within: u64,
+        /// Leave it if GitHub says that the pull request is open and carries the label `preview`: for whoever was told that
+        /// it is closed, and comes late. GITHUB_TOKEN and GITHUB_REPOSITORY are needed.
+        #[arg(long)]
+        unless_open: bool,
     },
     /// Make and remove what previews have on shared stores, as their namespaces ask for it, until told to stop.
     ///
@@ -87,13 +91,13 @@ pub async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
         _ => Some(PullRequest::of(&settings)?),
     };
     let github = match task {
-        Task::Sweep { expired_only: false, .. } => Some(GitHub::of(&settings)?),
+        Task::Sweep { expired_only: false, .. } | Task::Down { unless_open: true, .. } => Some(GitHub::of(&settings)?),
         _ => None,
     };
     let cluster = preview::connect(&settings, &Tools::new(&settings)).await?;
     match (task, of) {
         (Task::Status, Some(of)) => status(&cluster, of).await,
-        (Task::Down { within }, Some(of)) => down(&cluster, of, Duration::from_secs(within)).await,
+        (Task::Down { within, .. }, Some(of)) => down(&cluster, of, Duration::from_secs(within), github.as_ref()).await,
         (Task::Sweep { dry_run, .. }, _) => {
             let lifetime = settings.preview_lifetime.get()?;
             preview::sweep(&cluster, github.as_ref(), dry_run, lifetime, |of, text| say!("pr-{of}  {text}")).await?;
@@ -149,11 +153,15 @@ fn row(preview: &Preview) -> String {
     format!("pr-{of}  {sha}  https://{}/  {until}", of.host())
 }
 
-async fn down(cluster: &Cluster, of: PullRequest, within: Duration) -> Result<ExitCode> {
-    match preview::down(cluster, of, TURN, within, |_| true).await? {
+async fn down(cluster: &Cluster, of: PullRequest, within: Duration, github: Option<&GitHub>) -> Result<ExitCode> {
+    let is_over = async |_: &Preview| match github {
+        Some(github) => github.state(of).await != PullState::Open,
+        None => true,
+    };
+    match preview::down(cluster, of, TURN, within, is_over).await? {
         Gone::Removed => say!("pr-{of}  removed"),
         Gone::Absent => say!("pr-{of}  there is no preview"),
-        Gone::Kept => return Err(Error::refused(format!("pr-{of} was kept"), "report this as a bug")),
+        Gone::Kept => say!("pr-{of}  kept: its pull request is open"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,6 +12,8 @@ mod github;
 mod hostile;
 mod kept;
 mod place;
+mod races;
+mod shifted;
 mod stores;
 mod suite;
 
@@ -20,6 +22,7 @@ use std::process::ExitCode;
 use harness::suite::Asked;
 use libtest_mimic::{Arguments, Completion, Trial};
 
+use self::github::GitHub;
 use self::place::{Place, rehearse};
 
 /// A trial of each function's name, and whether it runs each time or waits for `--include-ignored`, as .ci/nightly gives.
@@ -67,6 +70,8 @@ fn main() -> ExitCode {
         whatever_was_made_in_a_store_goes: Nightly,
         a_store_that_stops_is_said: Alone,
         another_keeper_takes_over: Alone,
+        a_wrong_clock_on_the_way_ends_nothing: Nightly,
+        whatever_the_order_closed_ones_go_and_open_ones_stay: Alone,
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -300,24 +305,34 @@ async fn the_cluster_checks_again() {
 /// A closed pull request ends its preview; an error and a 404 never do; an open one's goes on, however old.
 async fn only_a_closed_pull_request_is_swept() {
     let place = Place::get().await;
-    let github = github::start([(121, 200, "closed"), (122, 200, "open"), (123, 404, ""), (124, 500, "")]).await;
-    for number in ["121", "122", "123", "124"] {
+    let pulls = [
+        ("121", (200, "closed", true)),
+        ("122", (200, "open", true)),
+        ("123", (404, "", false)),
+        ("124", (500, "", false)),
+        ("125", (200, "open", false)),
+    ];
+    let github = GitHub::start(pulls).await;
+    for number in ["121", "122", "123", "124", "125"] {
         place.namespace(&format!("jetscale-pr-{number}"), true, number).await;
     }
     let _turn = place.sweeps.lock().await;
     place.label("122", "jetscale.ai/expires", Some("1")).await;
-    let sweep = place.stack("1", &["sweep"]);
-    let sweep = sweep.with("GITHUB_API_URL", &github).with("GITHUB_REPOSITORY", "jetscale/stack");
-    let sweep = sweep.with("GITHUB_TOKEN", "hunter2").run().await;
+    let sweep = place.asking(&github, "1", &["sweep"]).run().await;
     assert!(sweep.passed && !sweep.text.contains("hunter2"), "{}", sweep.text);
     assert!(sweep.text.contains("pr-121  remove: its pull request is closed"), "{}", sweep.text);
+    assert!(sweep.text.contains("pr-125  remove: its pull request has no label preview"), "{}", sweep.text);
     assert!(sweep.text.contains("pr-123  keep: GitHub answered 404"), "{}", sweep.text);
     assert!(sweep.text.contains("pr-122  renewed"), "{}", sweep.text);
     // A label on a closed one deploys nothing.
-    let up = place.up("121").with("GITHUB_API_URL", &github).with("GITHUB_REPOSITORY", "jetscale/stack");
-    let up = up.with("GITHUB_TOKEN", "hunter2").run().await;
+    let up = place.asking(&github, "121", &["up"]).run().await;
     assert!(!up.passed && up.text.contains("the pull request 121 is closed"), "{}", up.text);
-    assert!(!place.exists("121").await);
+    for number in ["121", "125"] {
+        assert!(!place.exists(number).await, "pr-{number} is there");
+    }
+    // Whoever heard that it is closed, and comes late.
+    let down = place.asking(&github, "122", &["down", "--unless-open"]).run().await;
+    assert!(down.passed && down.text.contains("pr-122  kept: its pull request is open"), "{}", down.text);
     for number in ["122", "123", "124"] {
         assert!(place.exists(number).await, "pr-{number} was removed:\n{}", sweep.text);
         place.remove_namespace(&format!("jetscale-pr-{number}")).await;
@@ -449,4 +464,30 @@ async fn another_keeper_takes_over() {
     let deployer = place.as_account("deployer").await;
     let refused = cluster::delete_lease(&deployer, "keeper").await.unwrap_err().to_string();
     assert!(refused.contains("the Leases of previews alone"), "{refused}");
+}
+
+/// Time is the API server's own: a proxy whose Date is days ahead ends no preview, and one that is days behind keeps none.
+async fn a_wrong_clock_on_the_way_ends_nothing() {
+    let place = Place::get().await;
+    let _turn = place.sweeps.lock().await;
+    for (number, expires) in [("181", harness::preview::now() + 3600), ("182", harness::preview::now() - 3600)] {
+        place.namespace(&place::namespace_of(number), true, number).await;
+        place.label(number, "jetscale.ai/expires", Some(&expires.to_string())).await;
+    }
+    for way in [shifted::Way::Ahead, shifted::Way::Behind] {
+        let proxy = shifted::Proxy::before(place.kubeconfig(), way).await;
+        let sweep = place.by_way_of(&proxy.server, "1", &["sweep", "--dry-run", "--expired-only"]).await.run().await;
+        assert!(proxy.shifted() > 1, "{way:?}: {} answers were shifted\n{}", proxy.shifted(), sweep.text);
+        for says in ["pr-181  keep: GitHub is not asked", "pr-182  remove: its time was over"] {
+            assert!(sweep.passed && sweep.text.contains(says), "{way:?}: there is no {says:?} in:\n{}", sweep.text);
+        }
+    }
+    for number in ["181", "182"] {
+        place.remove_namespace(&place::namespace_of(number)).await;
+    }
+}
+
+/// Close, label, push, reopen, deploys, teardowns and sweeps, in any order and beside each other.
+async fn whatever_the_order_closed_ones_go_and_open_ones_stay() {
+    races::are_run(Place::get().await).await;
 }

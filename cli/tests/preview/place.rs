@@ -27,6 +27,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use super::cluster::{bind, delete, token};
 use super::command::Call;
+use super::github::GitHub;
 use super::stores;
 
 const CONTEXT: &str = "rehearsal-preview";
@@ -236,6 +237,28 @@ impl Place {
             .env("JETSCALE_PREVIEW_URL", format!("https://{}", self.way.address()))
             .env("JETSCALE_CA_BUNDLE", self.path("ca.pem"));
         Call { command, folder }
+    }
+
+    /// [`Place::stack`], by somebody who asks what plays GitHub.
+    pub fn asking(&self, github: &GitHub, number: &str, args: &[&str]) -> Call {
+        let call = self.stack(number, args).with("GITHUB_API_URL", &github.address);
+        call.with("GITHUB_REPOSITORY", "jetscale/stack").with("GITHUB_TOKEN", "hunter2")
+    }
+
+    /// [`Place::stack`], by way of another server.
+    pub async fn by_way_of(&self, server: &str, number: &str, args: &[&str]) -> Call {
+        let mut config: Value =
+            serde_json::from_str(&std::fs::read_to_string(self.path("kubeconfig")).unwrap()).unwrap();
+        config["clusters"][0]["cluster"] = json!({"server": server});
+        let call = self.stack(number, args);
+        let path = call.folder.path().join("kubeconfig");
+        write_json(&path, &config).unwrap();
+        call.with("KUBECONFIG", &path.to_string_lossy())
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.shared.cluster.kubeconfig
     }
 
     pub fn up(&self, number: &str) -> Call {

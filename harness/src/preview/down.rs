@@ -26,8 +26,8 @@ pub enum Gone {
     Kept,
 }
 
-/// Takes a preview down if `still` says so once its Lease is held, and waits until nothing of it remains; `turn` is how
-/// long to wait for that Lease.
+/// Takes a preview down if `still` says so once its Lease is held (what was known before may be old by then), and waits until
+/// nothing of it remains; `turn` is how long to wait for that Lease.
 ///
 /// What remains on cancel or kill: the deletion goes on in the cluster; calling again waits for its end.
 ///
@@ -39,7 +39,7 @@ pub async fn down(
     of: PullRequest,
     turn: Duration,
     within: Duration,
-    still: impl FnOnce(&Preview) -> bool,
+    still: impl AsyncFnOnce(&Preview) -> bool,
 ) -> Result<Gone> {
     lease::under(cluster, of, "down", turn, remove(cluster, of, within, still)).await
 }
@@ -48,7 +48,7 @@ async fn remove(
     cluster: &Cluster,
     of: PullRequest,
     within: Duration,
-    still: impl FnOnce(&Preview) -> bool,
+    still: impl AsyncFnOnce(&Preview) -> bool,
 ) -> Result<Gone> {
     let end = Instant::now() + within;
     let name = of.namespace();
@@ -57,7 +57,7 @@ async fn remove(
         return Ok(Gone::Absent);
     };
     let preview = Preview::of(&found).map_err(|why| foreign(&name, &why))?;
-    if !still(&preview) {
+    if !still(&preview).await {
         return Ok(Gone::Kept);
     }
     // The very one that was looked at: another of that name may have taken its place.

@@ -39,7 +39,7 @@ impl GitHub {
         let missing = |name: &str| {
             Error::refused(
                 format!("{name} is not set, so GitHub cannot be asked which pull requests are closed"),
-                format!("set {name}, or pass --expired-only"),
+                format!("set {name}; without it: sweep --expired-only, or down without --unless-open"),
             )
         };
         let repository = settings.github_repository.as_deref().ok_or_else(|| missing(GITHUB_REPOSITORY))?;

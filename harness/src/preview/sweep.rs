@@ -79,12 +79,15 @@ pub async fn sweep(
 ) -> Result<()> {
     let now = clock::now(cluster).await?;
     let previews = list(cluster).await?;
-    let one = async |preview: Preview| {
+    let asked = async |preview: &Preview| {
         let state = match github {
             Some(github) => github.state(preview.of).await,
             None => PullState::Unknown("GitHub is not asked".to_owned()),
         };
-        let decision = decide(&preview, &state, now, lifetime);
+        decide(preview, &state, now, lifetime)
+    };
+    let one = async |preview: Preview| {
+        let decision = asked(&preview).await;
         tell(preview.of, &decision.to_string());
         if dry_run {
             return Ok(());
@@ -93,11 +96,11 @@ pub async fn sweep(
             Decision::Keep(_) => return Ok(()),
             Decision::Renew(_) => renew(cluster, preview.of, now + lifetime.as_secs()).await.map(|()| "renewed"),
             Decision::Remove(_) => {
-                // It may have been deployed anew while the Lease was waited for.
-                let still = |found: &Preview| matches!(decide(found, &state, now, lifetime), Decision::Remove(_));
+                // It may have been reopened, or deployed anew, while the Lease was waited for.
+                let still = async |found: &Preview| matches!(asked(found).await, Decision::Remove(_));
                 down(cluster, preview.of, TURN, WITHIN, still).await.map(|gone| match gone {
                     Gone::Removed | Gone::Absent => "removed",
-                    Gone::Kept => "kept: it was deployed anew meanwhile",
+                    Gone::Kept => "kept: it was reopened or deployed anew meanwhile",
                 })
             }
         };
