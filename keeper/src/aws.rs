@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use harness::error::{Error, Result};
-use harness::preview::stores::S3;
 use http::{Method, Request, Uri};
 use reqsign_aws_v4::{Credential, DefaultCredentialProvider, RequestSigner};
 use reqsign_core::{Context, FileRead, HttpSend, OsEnv, Signer};
@@ -17,13 +16,15 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// Where IAM, which is the same in all regions, is signed for.
 const IAM_REGION: &str = "us-east-1";
 const IAM_VERSION: &str = "2010-05-08";
+const ELASTICACHE_VERSION: &str = "2015-02-02";
 
-/// A client of S3 and IAM, with the credentials that the SDKs would find: in a pod those of its ServiceAccount's role.
+/// A client of S3, IAM and ElastiCache, with the credentials that the SDKs would find: in a pod those of its ServiceAccount's role.
 #[derive(Debug)]
 pub(crate) struct Aws {
     sender: Sender,
     s3: Signer<Credential>,
     iam: Signer<Credential>,
+    elasticache: Signer<Credential>,
     region: String,
 }
 
@@ -56,12 +57,12 @@ impl Answer {
         }))
     }
 
-    /// [`Answer::good`], and this refusal is as good.
-    pub fn good_or(self, what: &str, code: &str) -> Result<()> {
+    /// [`Answer::good`], and this refusal is as good; whether it was refused so.
+    pub fn good_or(self, what: &str, code: &str) -> Result<bool> {
         if self.refusal().is_some_and(|(said, _)| said == code) {
-            return Ok(());
+            return Ok(true);
         }
-        self.good(what).map(drop)
+        self.good(what).map(|_| false)
     }
 
     fn refusal(&self) -> Option<(String, String)> {
@@ -75,17 +76,21 @@ impl Answer {
 }
 
 impl Aws {
+    /// In a region; at one endpoint instead of AWS' own, whose certificate this authority signs.
+    ///
     /// # Errors
     /// [`Error::Malformed`] for an endpoint or a certificate authority that does not parse.
-    pub fn new(s3: &S3) -> Result<Self> {
+    pub fn new(region: &str, endpoint: Option<&str>, ca: Option<&str>) -> Result<Self> {
         harness::http::install_tls();
         let mut client = Client::builder().timeout(LIMIT).redirect(reqwest::redirect::Policy::none());
-        if let Some(ca) = &s3.ca {
-            for certificate in Certificate::from_pem_bundle(ca.as_bytes()).map_err(Error::malformed("s3.ca"))? {
+        if let Some(ca) = ca {
+            for certificate in Certificate::from_pem_bundle(ca.as_bytes())
+                .map_err(Error::malformed("the certificate authority of AWS' endpoint"))?
+            {
                 client = client.add_root_certificate(certificate);
             }
         }
-        let endpoint = s3.endpoint.as_deref().map(Url::parse).transpose().map_err(Error::malformed("s3.endpoint"))?;
+        let endpoint = endpoint.map(Url::parse).transpose().map_err(Error::malformed("AWS' endpoint"))?;
         let client = client.build().map_err(Error::http("make a client for AWS"))?;
         let sender = Sender { client, endpoint };
         let context = Context::new().with_env(OsEnv).with_file_read(Files).with_http_send(sender.clone());
@@ -93,15 +98,33 @@ impl Aws {
             let found = DefaultCredentialProvider::new();
             Signer::new(context.clone(), found, RequestSigner::new(service, region))
         };
-        let (s3_signer, iam) = (signer("s3", &s3.region), signer("iam", IAM_REGION));
-        Ok(Self { sender, s3: s3_signer, iam, region: s3.region.clone() })
+        let (s3, iam, elasticache) = (signer("s3", region), signer("iam", IAM_REGION), signer("elasticache", region));
+        Ok(Self { sender, s3, iam, elasticache, region: region.to_owned() })
     }
 
     /// An action of IAM.
     pub async fn iam(&self, action: &str, parameters: &[(&str, &str)]) -> Result<Answer> {
-        let url = self.sender.at("iam.amazonaws.com", "/")?;
+        let host = "iam.amazonaws.com";
+        self.act(&self.iam, host, IAM_VERSION, action, parameters).await
+    }
+
+    /// An action of ElastiCache.
+    pub async fn elasticache(&self, action: &str, parameters: &[(&str, &str)]) -> Result<Answer> {
+        let host = format!("elasticache.{}.amazonaws.com", self.region);
+        self.act(&self.elasticache, &host, ELASTICACHE_VERSION, action, parameters).await
+    }
+
+    async fn act(
+        &self,
+        signer: &Signer<Credential>,
+        host: &str,
+        version: &str,
+        action: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<Answer> {
+        let url = self.sender.at(host, "/")?;
         let mut form = url.clone();
-        form.query_pairs_mut().append_pair("Action", action).append_pair("Version", IAM_VERSION);
+        form.query_pairs_mut().append_pair("Action", action).append_pair("Version", version);
         form.query_pairs_mut().extend_pairs(parameters);
         let body = form.query().unwrap_or_default().to_owned();
         let request = Request::builder()
@@ -109,7 +132,7 @@ impl Aws {
             .uri(url.as_str())
             .header("content-type", "application/x-www-form-urlencoded")
             .header("x-amz-content-sha256", hex::encode(Sha256::digest(&body)));
-        self.send(&self.iam, request, body, action).await
+        self.send(signer, request, body, action).await
     }
 
     /// A request to a bucket; the path and the query are encoded already.

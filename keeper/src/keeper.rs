@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use harness::error::{Error, Result};
-use harness::preview::stores::{self, FINALIZER, Stores};
+use harness::preview::stores::{self, ElastiCache, FINALIZER, Server, Stores};
 use harness::preview::{self, Preview, PullRequest};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::runtime::controller::{Action, Controller};
@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{RwLock, oneshot};
 
 use crate::aws::Aws;
-use crate::{postgres, redis, s3};
+use crate::{elasticache, postgres, redis, s3};
 
 /// How long all of a preview's stores may take, one attempt.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -61,7 +61,9 @@ struct Keeper {
     client: Client,
     files: Files,
     stores: Stores,
+    /// Those of the bucket's region, and of the cache's.
     aws: Option<Aws>,
+    elasticache: Option<Aws>,
     /// Held by whoever sees to a preview; alone by whoever removes what is nobody's, so that no preview begins meanwhile.
     turns: RwLock<()>,
     /// What an administrator was told last.
@@ -103,9 +105,14 @@ pub async fn keep(client: Client, files: Files) -> Result<()> {
 
 async fn lead(client: Client, files: Files) -> Result<()> {
     let stores = Stores::parse(&read(&files.stores)?)?;
-    let aws = stores.s3.as_ref().map(Aws::new).transpose()?;
+    let aws =
+        stores.s3.as_ref().map(|it| Aws::new(&it.region, it.endpoint.as_deref(), it.ca.as_deref())).transpose()?;
+    let elasticache = stores.redis.as_ref().and_then(|redis| redis.elasticache.as_ref());
+    let elasticache =
+        elasticache.map(|it| Aws::new(&it.region, it.endpoint.as_deref(), it.ca.as_deref())).transpose()?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let keeper = Arc::new(Keeper { client, files, stores, aws, turns: RwLock::default(), told: Mutex::default() });
+    let keeper =
+        Arc::new(Keeper { client, files, stores, aws, elasticache, turns: RwLock::default(), told: Mutex::default() });
     let watched = watcher::Config::default().labels(&preview::selector());
     let config = kube::runtime::controller::Config::default().concurrency(AT_ONCE);
     let work = Controller::new(namespaces, watched).with_config(config).shutdown_on_signal();
@@ -169,6 +176,10 @@ impl Keeper {
             let password = self.password(of, "db-password").await?;
             postgres::make(server, &self.files.secret("postgres-password")?, &name, &password).await?;
         }
+        if let Some((cache, aws)) = self.elasticache() {
+            let password = self.password(of, "redis-password").await?;
+            elasticache::make(aws, cache, &name, &password).await?;
+        }
         self.renew(of).await?;
         if let (Some(aws), Some(bucket)) = (&self.aws, &self.stores.s3) {
             s3::make(aws, bucket, &name, of).await?;
@@ -177,9 +188,19 @@ impl Keeper {
         stores::note_made(&self.client, &of.namespace(), wanted).await
     }
 
+    /// The cache whose users AWS makes, if there is one.
+    fn elasticache(&self) -> Option<(&ElastiCache, &Aws)> {
+        self.stores.redis.as_ref()?.elasticache.as_ref().zip(self.elasticache.as_ref())
+    }
+
+    /// The Redis that is asked for its users itself, if there is one.
+    fn plain_redis(&self) -> Option<&Server> {
+        self.stores.redis.as_ref().filter(|server| server.elasticache.is_none())
+    }
+
     /// What a store may have forgotten.
     async fn renew(&self, of: PullRequest) -> Result<()> {
-        let Some(server) = &self.stores.redis else { return Ok(()) };
+        let Some(server) = self.plain_redis() else { return Ok(()) };
         let password = self.password(of, "redis-password").await?;
         redis::make(server, &self.files.secret("redis-password")?, &self.stores.cluster.name_of(of), &password).await
     }
@@ -189,8 +210,15 @@ impl Keeper {
         if let Some(server) = &self.stores.postgres {
             postgres::remove(server, &self.files.secret("postgres-password")?, &name).await?;
         }
+        // Users first, so that nothing is written any more.
+        if let Some((_, aws)) = self.elasticache() {
+            elasticache::remove(aws, &name).await?;
+        }
+        if let Some(server) = self.plain_redis() {
+            redis::remove_user(server, &self.files.secret("redis-password")?, &name).await?;
+        }
         if let Some(server) = &self.stores.redis {
-            redis::remove(server, &self.files.secret("redis-password")?, &name).await?;
+            redis::remove_keys(server, &self.files.secret("redis-password")?, &name).await?;
         }
         if let (Some(aws), Some(bucket)) = (&self.aws, &self.stores.s3) {
             s3::remove(aws, bucket, &name).await?;
@@ -226,8 +254,14 @@ impl Keeper {
         if let Some(server) = &self.stores.postgres {
             add(within(async { postgres::list(server, &self.files.secret("postgres-password")?, &prefix).await }).await);
         }
+        if let Some((_, aws)) = self.elasticache() {
+            add(within(elasticache::list(aws, &prefix)).await);
+        }
+        if let Some(server) = self.plain_redis() {
+            add(within(async { redis::users(server, &self.files.secret("redis-password")?, &prefix).await }).await);
+        }
         if let Some(server) = &self.stores.redis {
-            add(within(async { redis::list(server, &self.files.secret("redis-password")?, &prefix).await }).await);
+            add(within(async { redis::keys(server, &self.files.secret("redis-password")?, &prefix).await }).await);
         }
         if let (Some(aws), Some(bucket)) = (&self.aws, &self.stores.s3) {
             add(within(s3::list(aws, bucket, &prefix)).await);

@@ -1,7 +1,7 @@
 //! Makes what each preview has on shared stores, and removes it.
 //!
 //! ```text
-//! namespaces -> keeper -> postgres, redis, s3
+//! namespaces -> keeper -> postgres, redis, elasticache, s3
 //! ```
 //!
 //! Runs in the cluster (charts/preview-sweeper), since that is where the stores are reached and their administrators'
@@ -9,6 +9,7 @@
 //! namespace ends, whoever deletes it.
 
 mod aws;
+mod elasticache;
 mod keeper;
 mod postgres;
 mod redis;

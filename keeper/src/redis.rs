@@ -22,20 +22,32 @@ const AT_ONCE: usize = 1000;
 pub(crate) async fn make(server: &Server, admin: &str, name: &str, password: &str) -> Result<()> {
     let mut connection = connect(server, admin).await?;
     let digest = format!("#{}", hex::encode(Sha256::digest(password)));
-    let access = ACCESS.replace("${NAME}", name);
+    let access = access(name);
     let mut command = cmd("ACL");
     command.arg("SETUSER").arg(name).arg("reset").arg(digest).arg(access.split_whitespace().collect::<Vec<_>>());
     ask::<()>(&mut connection, &command, "ACL SETUSER").await
 }
 
-/// Removes the user, and then its keys; fine when there are none.
+/// What a user of this name may do.
+pub(crate) fn access(name: &str) -> String {
+    ACCESS.trim_end().replace("${NAME}", name)
+}
+
+/// Removes the user, whose connections end with it; fine when there is none.
 ///
 /// # Errors
 /// As [`make`].
-pub(crate) async fn remove(server: &Server, admin: &str, name: &str) -> Result<()> {
+pub(crate) async fn remove_user(server: &Server, admin: &str, name: &str) -> Result<()> {
     let mut connection = connect(server, admin).await?;
-    // First, so that nothing is written any more: its connections end with it.
-    ask::<()>(&mut connection, cmd("ACL").arg("DELUSER").arg(name), "ACL DELUSER").await?;
+    ask(&mut connection, cmd("ACL").arg("DELUSER").arg(name), "ACL DELUSER").await
+}
+
+/// Removes the keys of a user who is gone; fine when there are none.
+///
+/// # Errors
+/// As [`make`].
+pub(crate) async fn remove_keys(server: &Server, admin: &str, name: &str) -> Result<()> {
+    let mut connection = connect(server, admin).await?;
     let mut cursor = 0;
     loop {
         let (next, keys) = scan(&mut connection, cursor, &format!("{name}:*")).await?;
@@ -49,14 +61,23 @@ pub(crate) async fn remove(server: &Server, admin: &str, name: &str) -> Result<(
     }
 }
 
-/// The names of users, and of keys before their colon, that begin so.
+/// The names of users that begin so.
 ///
 /// # Errors
 /// As [`make`].
-pub(crate) async fn list(server: &Server, admin: &str, prefix: &str) -> Result<BTreeSet<String>> {
+pub(crate) async fn users(server: &Server, admin: &str, prefix: &str) -> Result<BTreeSet<String>> {
     let mut connection = connect(server, admin).await?;
     let users: Vec<String> = ask(&mut connection, cmd("ACL").arg("USERS"), "ACL USERS").await?;
-    let mut names: BTreeSet<String> = users.into_iter().filter(|name| name.starts_with(prefix)).collect();
+    Ok(users.into_iter().filter(|name| name.starts_with(prefix)).collect())
+}
+
+/// The names of keys, before their colon, that begin so.
+///
+/// # Errors
+/// As [`make`].
+pub(crate) async fn keys(server: &Server, admin: &str, prefix: &str) -> Result<BTreeSet<String>> {
+    let mut connection = connect(server, admin).await?;
+    let mut names = BTreeSet::new();
     let mut cursor = 0;
     loop {
         let (next, keys) = scan(&mut connection, cursor, &format!("{prefix}*")).await?;

@@ -206,6 +206,20 @@ pub async fn refuses(place: &Place, number: &str) {
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 
+    let quota = |hard: Value| Object {
+        kind: ["v1", "ResourceQuota"],
+        value: json!({"metadata": {"name": "jetscale-preview"}, "spec": {"hard": hard}}),
+    };
+    let most = place.quota().await;
+    quota(most.clone()).create(&client, &namespace).await.unwrap();
+    let (mut more, mut fewer) = (most.clone(), most);
+    more["requests.memory"] = "2049Mi".into();
+    fewer.as_object_mut().unwrap().remove("count/secrets");
+    for hard in [more, fewer, json!({})] {
+        let error = quota(hard.clone()).create(&client, &namespace).await.unwrap_err();
+        assert!(error.contains("what the cluster's quota gives"), "{hard}: {error}");
+    }
+
     let closing = json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
         "metadata": {"name": "jetscale-preview", "namespace": namespace},

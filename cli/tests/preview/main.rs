@@ -12,6 +12,7 @@ mod github;
 mod hostile;
 mod kept;
 mod place;
+mod pulls;
 mod races;
 mod shifted;
 mod stores;
@@ -70,6 +71,8 @@ fn main() -> ExitCode {
         whatever_was_made_in_a_store_goes: Nightly,
         a_store_that_stops_is_said: Alone,
         another_keeper_takes_over: Alone,
+        images_come_by_the_clusters_own_account: Alone,
+        aws_makes_the_users_of_a_cache: Alone,
         a_wrong_clock_on_the_way_ends_nothing: Nightly,
         whatever_the_order_closed_ones_go_and_open_ones_stay: Alone,
     ];
@@ -490,4 +493,44 @@ async fn a_wrong_clock_on_the_way_ends_nothing() {
 /// Close, label, push, reopen, deploys, teardowns and sweeps, in any order and beside each other.
 async fn whatever_the_order_closed_ones_go_and_open_ones_stay() {
     races::are_run(Place::get().await).await;
+}
+
+/// Pods pull by the account that an administrator left, whoever deploys: with a wrong one there they get no image, though the
+/// deployer's own is right.
+async fn images_come_by_the_clusters_own_account() {
+    let place = Place::get().await;
+    let number = "191";
+    let private = pulls::Private::make(place).await;
+    private.leave_account("wrong").await;
+    let up = private.up(number).run().await;
+    assert!(!up.passed && up.text.contains("cannot pull the image"), "{}", up.text);
+    assert!(!private.accounts_of(number).await.to_string().contains(private.password()));
+    private.leave_account(private.password()).await;
+    let up = private.up(number).run().await;
+    assert!(up.passed, "{}", up.text);
+    let down = place.stack(number, &["down"]).run().await;
+    assert!(down.passed, "{}", down.text);
+    place.is_gone(number).await;
+    private.end().await;
+}
+
+/// Where the cache takes no `ACL SETUSER`, its users are made by AWS' API, and go by it.
+async fn aws_makes_the_users_of_a_cache() {
+    let place = Place::get().await;
+    let (number, before) = ("193", place.installed());
+    place.install(&stores::by_elasticache(before.clone())).await;
+    // The second time the user is there.
+    for _ in 0..2 {
+        let up = place.up(number).run().await;
+        assert!(up.passed, "{}", up.text);
+    }
+    let name = stores::name_of(number);
+    let held = stores::holds(place.client(), &name).await;
+    for kind in ["cache-user", "user"] {
+        assert!(held.contains(&format!("{kind} {name}")), "{name} has no {kind}: {held:?}");
+    }
+    let down = place.stack(number, &["down"]).run().await;
+    assert!(down.passed, "{}", down.text);
+    place.is_gone(number).await;
+    place.install(&before).await;
 }

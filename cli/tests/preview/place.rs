@@ -59,9 +59,9 @@ pub fn rehearse<T: Send + 'static>(trial: impl Future<Output = T> + Send + 'stat
 }
 
 pub struct Place {
-    fixtures: Arc<Fixtures>,
-    shared: Arc<Shared>,
-    folder: PathBuf,
+    pub fixtures: Arc<Fixtures>,
+    pub shared: Arc<Shared>,
+    pub folder: PathBuf,
     way: Forward,
     /// One at a time sweeps, or has what a sweep would remove: a sweep is of the whole cluster.
     pub sweeps: Mutex<()>,
@@ -133,15 +133,28 @@ impl Place {
             "image": {"repository": pushed.repository, "digest": pushed.digest},
         });
         let values = harness::preview::stores::merged(own, stores);
+        self.install(&values).await;
         write_json(&self.folder.join("sweeper.json"), &values).unwrap();
-        let helm = self.shared.cluster.tools.command(Tool::Helm).await.unwrap();
-        let helm = helm.args(["upgrade", "--install", PREVIEWS]).arg(chart);
-        let helm = helm.args(["--namespace", PREVIEWS, "--create-namespace", "--values", &self.path("sweeper.json")]);
-        let helm = helm.args(["--kube-context", &self.shared.cluster.context, "--kubeconfig"]);
-        helm.arg(&self.shared.cluster.kubeconfig).run().await.unwrap_or_else(|error| panic!("{}", error.report()));
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "deployer", "namespace": PREVIEWS}});
         k8s::apply(self.client(), &account).await.unwrap();
         self.policies_hold().await;
+    }
+
+    /// The values with which the chart was installed at first.
+    pub fn installed(&self) -> Value {
+        serde_json::from_str(&std::fs::read_to_string(self.folder.join("sweeper.json")).unwrap()).unwrap()
+    }
+
+    /// Installs the chart, or brings it to these values, and waits until the keepers have them.
+    pub async fn install(&self, values: &Value) {
+        let chart = self.checkout().join("charts/preview-sweeper");
+        write_json(&self.folder.join("values.json"), values).unwrap();
+        let helm = self.shared.cluster.tools.command(Tool::Helm).await.unwrap();
+        let helm = helm.args(["upgrade", "--install", PREVIEWS]).arg(chart);
+        let helm =
+            helm.args(["--namespace", PREVIEWS, "--create-namespace", "--values", &self.path("values.json"), "--wait"]);
+        let helm = helm.args(["--kube-context", &self.shared.cluster.context, "--kubeconfig"]);
+        helm.arg(&self.shared.cluster.kubeconfig).run().await.unwrap_or_else(|error| panic!("{}", error.report()));
     }
 
     /// The API server hears of an admission policy up to some seconds after it was made, and tells nobody.
@@ -201,7 +214,7 @@ impl Place {
 
     /// The container that is the cluster's node.
     pub fn node(&self) -> String {
-        format!("{}-control-plane", self.shared.cluster.name)
+        harness::cluster::node_name(&self.shared.cluster.name)
     }
 
     /// The context of the administrator, which no preview may use.
@@ -317,6 +330,12 @@ impl Place {
     pub async fn auth(&self, number: &str) -> Vec<u8> {
         let api: Api<Secret> = Api::namespaced(self.client().clone(), &namespace_of(number));
         api.get("jetscale-auth").await.unwrap().data.unwrap()["db-password"].0.clone()
+    }
+
+    /// What one preview has of the cluster, as that says.
+    pub async fn quota(&self) -> Value {
+        let api: Api<ConfigMap> = Api::namespaced(self.client().clone(), PREVIEWS);
+        serde_json::from_str(&api.get("preview-cluster").await.unwrap().data.unwrap()["quota.json"]).unwrap()
     }
 
     /// What a ConfigMap of a preview holds.

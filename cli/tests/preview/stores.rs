@@ -43,6 +43,8 @@ keys = {
 }
 for found in client("iam", **keys).list_roles()["Roles"]:
     print("role", found["RoleName"])
+for found in client("elasticache", **keys).describe_users()["Users"]:
+    print("cache-user", found["UserId"])
 s3 = client("s3", config=Config(s3={"addressing_style": "path"}), **keys)
 for found in s3.list_objects_v2(Bucket="attachments").get("Contents", []):
     print("object", found["Key"])
@@ -127,12 +129,21 @@ fn values(ca: &str, issuer: &str) -> Value {
     })
 }
 
+/// How the values say that AWS' API makes the users of the cache.
+pub fn by_elasticache(mut values: Value) -> Value {
+    let ca = values["stores"]["s3"]["ca"].clone();
+    let endpoint = values["stores"]["s3"]["endpoint"].clone();
+    values["stores"]["redis"]["elasticache"] =
+        json!({"userGroup": "previews", "region": "eu-central-1", "endpoint": endpoint, "ca": ca});
+    values
+}
+
 /// What the stores call a preview.
 pub fn name_of(number: &str) -> String {
     ClusterName::parse(CLUSTER).unwrap().name_of(PullRequest::parse(number).unwrap())
 }
 
-/// What the stores hold under a name: databases, roles, Redis users and keys, IAM roles, objects.
+/// What the stores hold under a name: databases, roles, Redis users and keys, IAM roles, users of ElastiCache, objects.
 pub async fn holds(client: &Client, name: &str) -> Vec<String> {
     let query = "SELECT 'database ' || datname FROM pg_database UNION ALL SELECT 'login ' || rolname FROM pg_roles";
     let psql = ["psql", "-qAtX", "-U", "admin", "-d", "postgres", "-c", query];
@@ -171,6 +182,7 @@ async fn aws_image(fixtures: &Fixtures, checkout: &Path, folder: &Path) -> Strin
     let policies = checkout.join("deploy/aws");
     let files = [
         own.join("serve.py"),
+        own.join("elasticache.py"),
         own.join("github.py"),
         backend.join("requirements.txt"),
         backend.join("requirements-reload.txt"),

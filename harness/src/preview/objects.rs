@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use super::PullRequest;
 use crate::cluster::Cluster;
-use crate::descriptor::{CLIENT_LABEL, PREVIEW_ROLE};
-use crate::error::Result;
+use crate::descriptor::{CLIENT_LABEL, PREVIEW_CLUSTER, PREVIEW_ROLE, PREVIEWS_NAMESPACE};
+use crate::error::{Error, Result};
 use crate::k8s;
 
 /// The name of each of them.
@@ -41,29 +42,29 @@ pub(super) async fn allow_ourselves(
 
 /// Closes a preview, and limits what it takes of the cluster.
 pub(super) async fn limit(cluster: &Cluster, of: PullRequest, labels: &BTreeMap<String, String>) -> Result<()> {
-    for object in limits(of, labels).into_iter().chain(closed(of, labels)) {
+    let quota = quota(cluster).await?;
+    for object in limits(of, labels, &quota).into_iter().chain(closed(of, labels)) {
         k8s::apply(&cluster.client, &object).await?;
     }
     Ok(())
 }
 
-/// Twice the release, for a rolling update of all of it, and some Jobs of scenarios.
-fn limits(of: PullRequest, labels: &BTreeMap<String, String>) -> [Value; 2] {
+/// The most that a preview has of the cluster, as its administrator says; the cluster takes no larger one.
+async fn quota(cluster: &Cluster) -> Result<Value> {
+    let api: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), PREVIEWS_NAMESPACE);
+    let what = format!("read quota.json of {PREVIEW_CLUSTER} in {PREVIEWS_NAMESPACE}");
+    let found = k8s::call(&what, api.get(PREVIEW_CLUSTER)).await?;
+    let text = found.data.and_then(|mut data| data.remove("quota.json")).unwrap_or_default();
+    serde_json::from_str(&text).map_err(Error::malformed(what))
+}
+
+fn limits(of: PullRequest, labels: &BTreeMap<String, String>, quota: &Value) -> [Value; 2] {
     let metadata = json!({"name": NAME, "namespace": of.namespace(), "labels": labels});
-    let hard = json!({
-        "pods": "20", "requests.cpu": "1", "requests.memory": "2Gi", "limits.memory": "6Gi",
-        "persistentvolumeclaims": "2", "requests.storage": "8Gi",
-        "services": "10", "services.nodeports": "0", "services.loadbalancers": "0",
-        "requests.ephemeral-storage": "4Gi", "limits.ephemeral-storage": "16Gi",
-        "count/configmaps": "20", "count/secrets": "30", "count/jobs.batch": "30", "count/cronjobs.batch": "5",
-        "count/deployments.apps": "10", "count/statefulsets.apps": "5", "count/ingresses.networking.k8s.io": "3",
-        "count/networkpolicies.networking.k8s.io": "30", "count/serviceaccounts": "20",
-    });
     let each = json!({"type": "Container", 
         "defaultRequest": {"cpu": "10m", "memory": "32Mi", "ephemeral-storage": "64Mi"},
         "default": {"memory": "128Mi", "ephemeral-storage": "512Mi"}});
     [
-        json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}}),
+        json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": quota}}),
         json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": metadata, "spec": {"limits": [each]}}),
     ]
 }

@@ -71,6 +71,29 @@ pub struct Server {
     pub ca: Option<String>,
     /// Where it is, as NetworkPolicy peers.
     pub peers: Vec<Value>,
+    /// Of a Redis that takes no `ACL SETUSER`: how its users are made instead.
+    pub elasticache: Option<ElastiCache>,
+}
+
+/// How users of ElastiCache are made, by AWS' own API.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ElastiCache {
+    /// The user group that the cache lets in.
+    pub user_group: String,
+    /// Its region.
+    pub region: String,
+    /// What the group is for; default `redis`.
+    #[serde(default = "redis")]
+    pub engine: String,
+    /// Where the API answers, if not at AWS.
+    pub endpoint: Option<String>,
+    /// Who signs that endpoint's certificate, as PEM.
+    pub ca: Option<String>,
+}
+
+fn redis() -> String {
+    "redis".to_owned()
 }
 
 /// A bucket that all previews share, and how one gets a role for its part.

@@ -127,7 +127,11 @@ def _roles_that_are_not_there_have_names() -> None:
     IamResponse._determine_resource = named
 
 
-def main(arguments: list[str] | None = None, before_serving: Callable[[], None] = lambda: None) -> None:
+def main(
+    arguments: list[str] | None = None,
+    before_serving: Callable[[], None] = lambda: None,
+    around: Callable[[Callable], Callable] = lambda app: app,
+) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.managed.aws")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
@@ -153,7 +157,7 @@ def main(arguments: list[str] | None = None, before_serving: Callable[[], None] 
     _exchange_is_unsigned()
     _roles_that_are_not_there_have_names()
     keys = jwt.PyJWKSet.from_json(options.jwks.read_text())
-    app = TrustPolicies(DomainDispatcherApplication(create_backend_app), options.issuer, keys)
+    app = TrustPolicies(around(DomainDispatcherApplication(create_backend_app)), options.issuer, keys)
     before_serving()
     run_simple(
         options.host,
