@@ -16,7 +16,7 @@ use super::feed::{Feed, Trouble, Update, feed};
 use super::probe;
 use super::secret;
 use super::snapshot::{Snapshot, Watched};
-use super::window::windows;
+use super::window::{Windows, windows};
 use crate::{Error, Result, events};
 
 /// How long the API may deny access to what was not readable yet in this wait. Not zero: a server
@@ -163,13 +163,14 @@ async fn until<T: Default>(
     telling: Option<Telling<'_>>,
     judge: impl FnMut(&T) -> State,
 ) -> Result<T> {
-    events::step(format!("waiting for {awaited}"), watching(feeds, awaited, limit, telling, judge)).await
+    events::step(format!("waiting for {awaited}"), watching(feeds, awaited, limit, windows(), telling, judge)).await
 }
 
 async fn watching<T: Default>(
     feeds: Vec<Feed<T>>,
     awaited: &str,
     limit: Duration,
+    windows: &Windows,
     mut telling: Option<Telling<'_>>,
     mut judge: impl FnMut(&T) -> State,
 ) -> Result<T> {
@@ -211,8 +212,8 @@ async fn watching<T: Default>(
                             now
                         }
                     };
-                    let end = since + windows().of(found.tolerance);
-                    if Instant::now() >= end {
+                    let end = windows.of(found.tolerance).map(|window| since + window);
+                    if end.is_some_and(|end| Instant::now() >= end) {
                         let cause = match &telling {
                             Some(telling) => telling.in_the_end(found).await,
                             None => found.cause,
@@ -222,7 +223,7 @@ async fn watching<T: Default>(
                     if let Some(telling) = &mut telling {
                         telling.tell(&found).await;
                     }
-                    wake = deadline.min(end);
+                    wake = end.map_or(deadline, |end| deadline.min(end));
                     seen = Some(found.first_line().to_owned());
                     last = found.cause;
                 }

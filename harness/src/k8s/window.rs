@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::stage::Stage;
+
 /// The longest that a window can be set to, in seconds.
 pub const LONGEST_SECS: u64 = 3600;
 
@@ -26,7 +28,8 @@ pub enum Window {
     Retried,
     /// For a pod that its controller replaces.
     Replaced,
-    /// For room on a node, which another pod's end may make.
+    /// For room on a node, which another pod's end may make; in stage preview a node that an autoscaler makes, for which
+    /// nobody knows a time.
     Room,
     /// From a container's first end to its next start; the kubelet's back-off is 10 s at first, if there is one.
     Restarted,
@@ -122,18 +125,31 @@ impl From<Duration> for Tolerance {
 
 /// How long the windows are: those that are set, and the defaults of the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Windows(BTreeMap<Window, Duration>);
+pub struct Windows {
+    set: BTreeMap<Window, Duration>,
+    /// Whether the cluster has as many nodes as its pods want, in time.
+    grows: bool,
+}
 
 impl Windows {
     /// The defaults, with these instead.
     pub const fn new(set: BTreeMap<Window, Duration>) -> Self {
-        Self(set)
+        Self { set, grows: false }
     }
 
-    /// How long a cause may last.
-    pub fn of(&self, tolerance: Tolerance) -> Duration {
-        let set = self.0.get(&tolerance.window).copied();
-        set.map_or(tolerance.by_default(), |set| set.max(tolerance.at_least))
+    /// The same, in a stage: previews are on a cluster that grows, the others on one node.
+    #[must_use]
+    pub fn in_stage(self, stage: Stage) -> Self {
+        Self { grows: stage == Stage::Preview, ..self }
+    }
+
+    /// How long a cause may last; `None` for one that only the deadline of who waits ends.
+    pub fn of(&self, tolerance: Tolerance) -> Option<Duration> {
+        match self.set.get(&tolerance.window) {
+            Some(set) => Some((*set).max(tolerance.at_least)),
+            None if self.grows && tolerance.window == Window::Room => None,
+            None => Some(tolerance.by_default()),
+        }
     }
 }
 
@@ -179,7 +195,23 @@ mod tests {
     #[case::what_has_no_window(Duration::from_secs(30).into(), 30)]
     fn a_cause_lasts_as_long_as_its_window_and_no_less_than_it_says(#[case] cause: Tolerance, #[case] secs: u64) {
         let set = [(Window::Ready, 120), (Window::Mount, 0)].map(|(window, secs)| (window, Duration::from_secs(secs)));
-        assert_eq!(Windows::new(set.into()).of(cause), Duration::from_secs(secs));
+        assert_eq!(Windows::new(set.into()).of(cause), Some(Duration::from_secs(secs)));
+    }
+
+    #[rstest]
+    #[case::on_one_node(Stage::Local, None, Window::Room, Some(20))]
+    #[case::in_ci(Stage::Ci, None, Window::Room, Some(20))]
+    #[case::where_nodes_come(Stage::Preview, None, Window::Room, None)]
+    #[case::where_somebody_knows_better(Stage::Preview, Some(90), Window::Room, Some(90))]
+    #[case::what_no_node_heals(Stage::Preview, None, Window::Mount, Some(40))]
+    fn room_comes_with_a_node_in_stage_preview(
+        #[case] stage: Stage,
+        #[case] set: Option<u64>,
+        #[case] window: Window,
+        #[case] secs: Option<u64>,
+    ) {
+        let set = set.map(|secs| (Window::Room, Duration::from_secs(secs))).into_iter().collect();
+        assert_eq!(Windows::new(set).in_stage(stage).of(window.into()), secs.map(Duration::from_secs));
     }
 
     #[rstest]

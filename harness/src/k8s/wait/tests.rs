@@ -4,7 +4,9 @@ use futures::stream;
 use rstest::rstest;
 
 use super::super::feed::Trouble;
+use super::super::window::Window;
 use super::*;
+use crate::stage::Stage;
 
 type Numbers = Vec<u32>;
 
@@ -80,6 +82,22 @@ async fn other_words_for_the_same_cause_do_not_begin_its_time_anew() {
     let error = run(vec![says(vec![(0, listed()), (30, add(1))])], 5000, judge).await.unwrap_err();
     assert_eq!(error.to_string(), "three cannot come about: not ready: 1");
     assert_eq!(start.elapsed(), Duration::from_millis(40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_without_room_waits_for_a_node_until_the_deadline_and_says_so() {
+    let judge = |all: &Numbers| match all.as_slice() {
+        [] => State::Ailing(Ailment::new("pod web-1: unschedulable: 0/1 nodes are available", Window::Room)),
+        _ => State::Ready,
+    };
+    let windows = Windows::default().in_stage(Stage::Preview);
+    let wait = |pause| {
+        let feed = says(vec![(0, listed()), (pause, add(1))]);
+        watching(vec![feed], "three", Duration::from_secs(240), &windows, None, judge)
+    };
+    assert_eq!(wait(230_000).await.unwrap(), [1]);
+    let error = wait(250_000).await.unwrap_err();
+    assert!(matches!(&error, Error::Deadline { last, .. } if last.ends_with("0/1 nodes are available")), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]
