@@ -693,7 +693,7 @@ mod tests {
     #[case::no_window(
         "JETSCALE_WINDOWS",
         "redy=120",
-        "answered, retried, replaced, room, restarted, mount, ready, unbounded"
+        "answered, retried, replaced, room, restarted, mount, pulled, ready, unbounded"
     )]
     #[case::a_window_that_is_none("JETSCALE_WINDOWS", "none=5", "there is no window \"none\"")]
     #[case::a_window_in_capitals("JETSCALE_WINDOWS", "READY=120", "there is no window \"READY\"")]

@@ -178,7 +178,7 @@ fn of_waiting(who: &str, status: &ContainerStatus, reason: &str, message: &str) 
         }
         // The kubelet alternates between the two: one cause.
         "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" | "ImageInspectError" => {
-            let window = if is_final_answer(message) { Window::Answered } else { Window::Retried };
+            let window = if is_final_answer(message) { Window::Answered } else { Window::Pulled };
             (format!("cannot pull the image {image}"), of_registry(message, image), window)
         }
         "CreateContainerConfigError" => ("its configuration is incomplete".to_owned(), message, Window::Retried),

@@ -24,7 +24,7 @@ pub enum Window {
     None,
     /// For an answer that another try rarely changes, such as a tag that the registry does not know.
     Answered,
-    /// For what a later object, a slow registry or one more try may heal.
+    /// For what a later object or one more try may heal.
     Retried,
     /// For a pod that its controller replaces.
     Replaced,
@@ -37,6 +37,10 @@ pub enum Window {
     /// lets the node see the claim of a pod that was just bound (seen: "no relationship found between node and this
     /// object").
     Mount,
+    /// For an image that its registry does not give now: until a second try has failed, too. The kubelet's first back-off is
+    /// 10 s, and it looks 10 to 15 s after whatever it did last: its second try begins 10 to 25 s after the first one
+    /// failed, and takes its time.
+    Pulled,
     /// For a container that runs and says that it is not ready, once nothing else of the release is still starting: a
     /// database that is slow to start is no cause before it runs itself.
     Ready,
@@ -46,13 +50,14 @@ pub enum Window {
 
 impl Window {
     /// Those that can be set.
-    pub const SETTABLE: [Self; 8] = [
+    pub const SETTABLE: [Self; 9] = [
         Self::Answered,
         Self::Retried,
         Self::Replaced,
         Self::Room,
         Self::Restarted,
         Self::Mount,
+        Self::Pulled,
         Self::Ready,
         Self::Unbounded,
     ];
@@ -67,6 +72,7 @@ impl Window {
             Self::Room => "room",
             Self::Restarted => "restarted",
             Self::Mount => "mount",
+            Self::Pulled => "pulled",
             Self::Ready => "ready",
             Self::Unbounded => "unbounded",
         }
@@ -81,7 +87,7 @@ impl Window {
             Self::Replaced => 15,
             Self::Room => 20,
             Self::Restarted => 30,
-            Self::Mount => 40,
+            Self::Mount | Self::Pulled => 40,
             Self::Ready => 60,
             Self::Unbounded => 180,
         }

@@ -48,7 +48,25 @@ fn is_well(#[case] status: Value) {
     "ErrImagePull",
     "dial tcp: i/o timeout",
     "pod web-1, container app: cannot pull the image img:1: dial tcp: i/o timeout",
-    5
+    40
+)]
+#[case::pull_from_a_registry_that_is_nowhere_now(
+    "ErrImagePull",
+    "dial tcp: lookup r.example on 10.96.0.10:53: no such host",
+    "pod web-1, container app: cannot pull the image img:1: dial tcp: lookup r.example on 10.96.0.10:53: no such host",
+    40
+)]
+#[case::pull_from_a_registry_that_is_busy(
+    "ImagePullBackOff",
+    "unexpected status from HEAD request to https://r.example/v2/img/manifests/1: 429 Too Many Requests",
+    "pod web-1, container app: cannot pull the image img:1: unexpected status from HEAD request to https://r.example/v2/img/manifests/1: 429 Too Many Requests",
+    40
+)]
+#[case::pull_whose_token_is_not_given_now(
+    "ImagePullBackOff",
+    "failed to authorize: failed to fetch anonymous token: 503 Service Unavailable",
+    "pod web-1, container app: cannot pull the image img:1: failed to authorize: failed to fetch anonymous token: 503 Service Unavailable",
+    40
 )]
 #[case::pull_not_found(
     "ErrImagePull",
@@ -72,7 +90,7 @@ fn is_well(#[case] status: Value) {
     "ImagePullBackOff",
     "Back-off pulling image \"img:1\"",
     "pod web-1, container app: cannot pull the image img:1\n  Back-off pulling image \"img:1\"",
-    5
+    40
 )]
 #[case::config(
     "CreateContainerConfigError",
