@@ -2,6 +2,7 @@
 
 pub mod ailment;
 mod apply;
+mod client;
 pub mod diagnose;
 pub(crate) mod exec_plugin;
 mod feed;
@@ -12,6 +13,7 @@ pub mod log;
 pub mod namespace;
 pub mod pod;
 pub mod probe;
+mod proxy;
 pub mod quantity;
 pub mod secret;
 pub mod snapshot;
@@ -22,23 +24,15 @@ pub mod workload;
 
 use std::future::Future;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_timeout::TimeoutConnector;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Config;
-use kube::client::retry::RetryPolicy;
-use kube::client::{Body, ConfigExt};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use tower::retry::RetryLayer;
-use tower::{BoxError, ServiceBuilder};
 
 use crate::tools::Environment;
 use crate::{Error, Result};
-use exec_plugin::{AuthorizeLayer, ExecPlugin};
+use exec_plugin::ExecPlugin;
 
 pub use ailment::Ailment;
 pub use apply::apply;
@@ -64,53 +58,25 @@ pub async fn connect(kubeconfig: &Path, context: &str) -> Result<kube::Client> {
     connect_with(kubeconfig, context, &Environment::default()).await
 }
 
-/// The same for a context of the user's own, whose exec plugin may need a part of his environment.
+/// The same for a context of the user's own: his environment says through which proxy its server is reached, as it tells
+/// kubectl, and its exec plugin may need a part of it.
 ///
 /// The plugin is asked once before this returns, and again when its token expires or is refused.
 ///
 /// # Errors
-/// As [`connect`]; [`Error::Refused`] when the plugin gives nothing that can be used within 20 s.
+/// As [`connect`]; [`Error::Refused`] for an address that is no proxy's, and when the plugin gives nothing that can be used
+/// within 20 s.
 pub async fn connect_with(kubeconfig: &Path, context: &str, environment: &Environment) -> Result<kube::Client> {
     crate::http::install_tls();
     let what = || format!("connect to the context {context:?} of {}", kubeconfig.display());
     let failed = |source: kube::config::KubeconfigError| Error::Malformed { what: what(), source: Box::new(source) };
     let file = Kubeconfig::read_from(kubeconfig).map_err(failed)?;
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-    if let Some(proxy) = proxy_of(&file, context) {
-        return Err(Error::refused(
-            format!(
-                "{} wants a proxy, {proxy}, for the context {context:?}; that is not supported",
-                kubeconfig.display()
-            ),
-            "use a context that reaches its cluster without a proxy",
-        ));
-    }
+    let own = proxy_of(&file, context);
     let mut config = Config::from_custom_kubeconfig(file, &options).await.map_err(failed)?;
     let plugin = ExecPlugin::take(&mut config.auth_info, context, kubeconfig, environment).await?;
-    client(&config, plugin).map_err(Error::kube(what()))
-}
-
-/// What `Client::try_from` makes, but for three things: an exec plugin is asked by us; `HTTPS_PROXY` is not looked at, which
-/// is ambient and wrong for a cluster on this machine; and TCP sends at once, since Nagle's algorithm costs the
-/// first request of each TLS connection 40 ms, and each watch and forward is a connection.
-fn client(config: &Config, plugin: Option<Arc<ExecPlugin>>) -> kube::Result<kube::Client> {
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
-    connector.set_connect_timeout(Some(Duration::from_secs(5)));
-    connector.set_write_timeout(Some(Duration::from_secs(10)));
-    let http: hyper_util::client::legacy::Client<_, Body> =
-        hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
-    let service = ServiceBuilder::new()
-        .layer(config.base_uri_layer())
-        .layer(RetryLayer::new(RetryPolicy::server_retry()))
-        .option_layer(config.auth_layer()?)
-        .option_layer(plugin.map(AuthorizeLayer))
-        .layer(config.extra_headers_layer()?)
-        .map_err(BoxError::from)
-        .service(http);
-    Ok(kube::Client::new(service, config.default_namespace.clone()))
+    let proxy = proxy::of(&config.cluster_url, own.as_deref(), environment)?;
+    client::client(&config, proxy.as_ref(), plugin).map_err(Error::kube(what()))
 }
 
 /// Makes sure that the API answers, and that what it stores does.
@@ -124,10 +90,11 @@ pub async fn answers(client: &kube::Client) -> Result<()> {
     within(what, CALL, async { api.get("kube-system").await.map(drop).map_err(Error::kube(what)) }).await
 }
 
+/// The `proxy-url` of a context's cluster.
 fn proxy_of(file: &Kubeconfig, context: &str) -> Option<String> {
     let cluster = &file.contexts.iter().find(|named| named.name == context)?.context.as_ref()?.cluster;
     let cluster = file.clusters.iter().find(|named| &named.name == cluster)?.cluster.as_ref()?;
-    cluster.proxy_url.clone().filter(|url| !url.is_empty())
+    cluster.proxy_url.clone()
 }
 
 /// Bounds a call that has no deadline of its own; `what` says what was tried, on what.

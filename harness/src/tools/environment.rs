@@ -266,7 +266,8 @@ impl Environment {
         self.variables.keys().map(String::as_str).filter(|name| is_on(OF_OUR_PACKAGE, name))
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    /// A variable's value; an empty one counts as not set.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 }
