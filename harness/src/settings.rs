@@ -5,10 +5,11 @@
 //! does not use it. A run refuses all of ours before it begins ([`Settings::check`]).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::k8s::KubeconfigFiles;
 use crate::k8s::window::{LONGEST_SECS, Window, Windows};
 use crate::secrets;
 use crate::services::Credentials;
@@ -51,7 +52,8 @@ pub const KUBE_CONTEXT_ALLOW: &str = "JETSCALE_KUBE_CONTEXT_ALLOW";
 /// What the cluster of [`KUBE_CONTEXT`] calls itself (`cluster` of charts/preview-sweeper): one that says anything else is not
 /// touched.
 pub const PREVIEW_CLUSTER: &str = "JETSCALE_PREVIEW_CLUSTER";
-/// The one file that holds [`KUBE_CONTEXT`]; default: `.kube/config` in [`HOME`].
+/// The files that hold [`KUBE_CONTEXT`], divided by colons and merged as kubectl merges them; default: `.kube/config` in
+/// [`HOME`].
 pub const KUBECONFIG: &str = "KUBECONFIG";
 /// Where a preview's host is found: `https://` and that host, with another port perhaps, or an address where DNS does
 /// not know the host (`https://127.0.0.1:8443`): the host in requests and certificates stays the preview's.
@@ -358,7 +360,7 @@ pub struct Settings {
     /// [`PREVIEW_CLUSTER`].
     pub preview_cluster: Option<String>,
     /// [`KUBECONFIG`] or its default.
-    pub kubeconfig: Setting<PathBuf>,
+    pub kubeconfig: Setting<KubeconfigFiles>,
     /// [`PREVIEW_URL`].
     pub preview_url: Option<String>,
     /// [`PREVIEW_LIFETIME_HOURS`].
@@ -460,8 +462,7 @@ impl Settings {
             kube_context: get(KUBE_CONTEXT).map(str::to_owned),
             kube_context_allow: get(KUBE_CONTEXT_ALLOW).map(str::to_owned),
             preview_cluster: get(PREVIEW_CLUSTER).map(str::to_owned),
-            kubeconfig: refusals
-                .note(absolute(KUBECONFIG).map(|path| path.unwrap_or_else(|| home.join(".kube/config")))),
+            kubeconfig: refusals.note(kubeconfig(get(KUBECONFIG), &home)),
             preview_url: get(PREVIEW_URL).map(str::to_owned),
             preview_lifetime: refusals.note(lifetime(get(PREVIEW_LIFETIME_HOURS))),
             preview_values: refusals.note(absolute(PREVIEW_VALUES)),
@@ -520,6 +521,16 @@ fn absolute(name: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, Refusa
         Some(path) if !path.is_absolute() => Err(refuse(name, &path.to_string_lossy(), "an absolute path")),
         other => Ok(other),
     }
+}
+
+/// Each absolute, as [`absolute`] says; empty names mean nothing, as to kubectl.
+fn kubeconfig(value: Option<&str>, home: &Path) -> Result<KubeconfigFiles, Refusal> {
+    let text = value.unwrap_or_default();
+    let files: Vec<PathBuf> = text.split(':').filter(|name| !name.is_empty()).map(PathBuf::from).collect();
+    if files.iter().any(|file| !file.is_absolute()) {
+        return Err(refuse(KUBECONFIG, text, "absolute paths, divided by colons"));
+    }
+    Ok(KubeconfigFiles::new(if files.is_empty() { vec![home.join(".kube/config")] } else { files }))
 }
 
 fn idle_ttl(value: Option<&str>) -> Result<Option<Duration>, Refusal> {
@@ -688,7 +699,7 @@ mod tests {
     #[case::half_an_account("JETSCALE_ACCOUNT_LOGIN", "somebody", "set both, or none")]
     #[case::branch("GIT_SHA", "main", "7 to 40 hexadecimal digits")]
     #[case::too_long("GIT_SHA", "0123456789012345678901234567890123456789a", "7 to 40 hexadecimal digits")]
-    #[case::kubeconfigs("KUBECONFIG", "one:two", "an absolute path")]
+    #[case::kubeconfigs("KUBECONFIG", "/one:two", "absolute paths, divided by colons")]
     #[case::no_lifetime("JETSCALE_PREVIEW_LIFETIME_HOURS", "0", "1 to 720")]
     #[case::no_window(
         "JETSCALE_WINDOWS",
@@ -719,6 +730,15 @@ mod tests {
     #[case::one("1", Keep::Never)]
     fn ci_decides_what_is_kept(#[case] ci: &str, #[case] keep: Keep) {
         assert_eq!(parse(&[("CI", ci)]).keep.get().unwrap(), keep);
+    }
+
+    #[rstest]
+    #[case::nothing("", "/home/me/.kube/config")]
+    #[case::one("/one", "/one")]
+    #[case::some(":/one::/two:", "/one:/two")]
+    fn the_kubeconfigs_are_those_that_are_named(#[case] value: &str, #[case] files: &str) {
+        let settings = checked(&[("HOME", "/home/me"), ("KUBECONFIG", value)]).unwrap();
+        assert_eq!(settings.kubeconfig.get().unwrap().to_string(), files);
     }
 
     #[rstest]

@@ -14,6 +14,7 @@ mod kept;
 mod place;
 mod pulls;
 mod races;
+mod reached;
 mod shifted;
 mod stores;
 mod suite;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         aws_makes_the_users_of_a_cache: Alone,
         a_wrong_clock_on_the_way_ends_nothing: Nightly,
         whatever_the_order_closed_ones_go_and_open_ones_stay: Alone,
+        the_api_is_reached_as_kubectl_reaches_it: Nightly,
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -342,6 +344,11 @@ async fn only_a_closed_pull_request_is_swept() {
     }
 }
 
+/// Through proxies, and with its context in several files.
+async fn the_api_is_reached_as_kubectl_reaches_it() {
+    reached::as_by_kubectl(Place::get().await).await;
+}
+
 /// RBAC lets an account that deletes namespaces delete all of them: a policy does not.
 async fn the_accounts_can_touch_nothing_but_previews() {
     let place = Place::get().await;
@@ -478,7 +485,7 @@ async fn a_wrong_clock_on_the_way_ends_nothing() {
         place.label(number, "jetscale.ai/expires", Some(&expires.to_string())).await;
     }
     for way in [shifted::Way::Ahead, shifted::Way::Behind] {
-        let proxy = shifted::Proxy::before(place.kubeconfig(), way).await;
+        let proxy = shifted::Proxy::before(place.admin(), way).await;
         let sweep = place.by_way_of(&proxy.server, "1", &["sweep", "--dry-run", "--expired-only"]).await.run().await;
         assert!(proxy.shifted() > 1, "{way:?}: {} answers were shifted\n{}", proxy.shifted(), sweep.text);
         for says in ["pr-181  keep: GitHub is not asked", "pr-182  remove: its time was over"] {

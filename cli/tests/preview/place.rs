@@ -109,7 +109,7 @@ impl Place {
         serde_json::to_value(&self.shared.plan.artifacts).unwrap()
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.folder.join(name).to_string_lossy().into_owned()
     }
 
@@ -153,8 +153,9 @@ impl Place {
         let helm = helm.args(["upgrade", "--install", PREVIEWS]).arg(chart);
         let helm =
             helm.args(["--namespace", PREVIEWS, "--create-namespace", "--values", &self.path("values.json"), "--wait"]);
-        let helm = helm.args(["--kube-context", &self.shared.cluster.context, "--kubeconfig"]);
-        helm.arg(&self.shared.cluster.kubeconfig).run().await.unwrap_or_else(|error| panic!("{}", error.report()));
+        let helm = helm.args(["--kube-context", &self.shared.cluster.context]);
+        let helm = helm.env("KUBECONFIG", self.shared.cluster.kubeconfig.to_string());
+        helm.run().await.unwrap_or_else(|error| panic!("{}", error.report()));
     }
 
     /// The API server hears of an admission policy up to some seconds after it was made, and tells nobody.
@@ -191,8 +192,7 @@ impl Place {
     }
 
     fn config(&self, users: &[(&str, Value)]) -> Value {
-        let admin = Kubeconfig::read_from(&self.shared.cluster.kubeconfig).unwrap();
-        let cluster = serde_json::to_value(admin.clusters[0].cluster.clone().unwrap()).unwrap();
+        let cluster = serde_json::to_value(self.admin().clusters[0].cluster.clone().unwrap()).unwrap();
         let user = |(name, user): &(&str, Value)| json!({"name": name, "user": user});
         let context =
             |(name, _): &(&str, Value)| json!({"name": name, "context": {"cluster": "rehearsal", "user": name}});
@@ -215,6 +215,23 @@ impl Place {
     /// The container that is the cluster's node.
     pub fn node(&self) -> String {
         harness::cluster::node_name(&self.shared.cluster.name)
+    }
+
+    /// The deployer's kubeconfig, and that of an account without credentials.
+    pub fn kubeconfig(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.path("kubeconfig")).unwrap()).unwrap()
+    }
+
+    /// The administrator's.
+    pub fn admin(&self) -> Kubeconfig {
+        self.shared.cluster.kubeconfig.read().unwrap()
+    }
+
+    /// Writes down another one; its path.
+    pub fn keep(&self, name: &str, config: &Value) -> String {
+        let path = self.path(&format!("kubeconfig-{name}"));
+        write_json(path.as_ref(), config).unwrap();
+        path
     }
 
     /// The context of the administrator, which no preview may use.
@@ -260,18 +277,12 @@ impl Place {
 
     /// [`Place::stack`], by way of another server.
     pub async fn by_way_of(&self, server: &str, number: &str, args: &[&str]) -> Call {
-        let mut config: Value =
-            serde_json::from_str(&std::fs::read_to_string(self.path("kubeconfig")).unwrap()).unwrap();
+        let mut config = self.kubeconfig();
         config["clusters"][0]["cluster"] = json!({"server": server});
         let call = self.stack(number, args);
         let path = call.folder.path().join("kubeconfig");
         write_json(&path, &config).unwrap();
         call.with("KUBECONFIG", &path.to_string_lossy())
-    }
-
-    /// The administrator's kubeconfig.
-    pub fn kubeconfig(&self) -> &Path {
-        &self.shared.cluster.kubeconfig
     }
 
     pub fn up(&self, number: &str) -> Call {

@@ -1,6 +1,5 @@
 //! A proxy before the API server, whose answers' Date is days from the truth.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
@@ -35,9 +34,8 @@ pub struct Proxy {
 
 impl Proxy {
     /// Before the first cluster of a kubeconfig.
-    pub async fn before(kubeconfig: &Path, way: Way) -> Self {
+    pub async fn before(file: Kubeconfig, way: Way) -> Self {
         harness::http::install_tls();
-        let file = Kubeconfig::read_from(kubeconfig).unwrap();
         let cluster = file.clusters[0].cluster.clone().unwrap();
         let authority = cluster.server.unwrap().trim_start_matches("https://").to_owned();
         let ca = base64::engine::general_purpose::STANDARD.decode(cluster.certificate_authority_data.unwrap()).unwrap();

@@ -155,7 +155,7 @@ async fn by_chainsaw(ground: &Ground<'_>, warm: &Warm, api: &Api<Deployment>, pr
     let command = ground.tools.program(program, ChildKind::Helm).args(["--no-color", "--timeout", "60s"]);
     let command = command.args(["--namespace", NAMESPACE, "--kube-context", &warm.cluster.context, "--file"]);
     // The file that it reads the context from has no flag.
-    let command = command.arg(&expected).env("KUBECONFIG", warm.cluster.kubeconfig.to_string_lossy()).limit(TURN);
+    let command = command.arg(&expected).env("KUBECONFIG", warm.cluster.kubeconfig.to_string()).limit(TURN);
     let waiting = async {
         command.run().await?;
         Ok(Instant::now())
@@ -167,7 +167,8 @@ async fn by_chainsaw(ground: &Ground<'_>, warm: &Warm, api: &Api<Deployment>, pr
 
 /// Starts bench/e2e-framework for one wait.
 async fn by_framework(ground: &Ground<'_>, warm: &Warm, program: &Path, interval: &str) -> Result<Turn> {
-    let command = ground.tools.program(program, ChildKind::Helm).arg("--kubeconfig").arg(&warm.cluster.kubeconfig);
+    let command =
+        ground.tools.program(program, ChildKind::Helm).arg("--kubeconfig").arg(warm.cluster.kubeconfig.to_string());
     let command = command.args(["--context", &warm.cluster.context, "--namespace", NAMESPACE]);
     let command = command.args(["--deployment", NAME, "--annotation", ANNOTATION]);
     millis(&command.args(["--times", "1", "--interval", interval]).limit(TURN).run().await?.stdout)

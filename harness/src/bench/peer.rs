@@ -91,7 +91,7 @@ impl Peer {
         let text = |path: &Path| path.display().to_string();
         let mut envs = vec![
             ("PATH", format!("{}:{}", text(helm.parent().unwrap_or(Path::new("/"))), ground.tools.search_path())),
-            ("BENCH_KUBECONFIG", text(&warm.cluster.kubeconfig)),
+            ("BENCH_KUBECONFIG", warm.cluster.kubeconfig.to_string()),
             ("BENCH_CONTEXT", warm.cluster.context.clone()),
             ("BENCH_NAMESPACE", namespace.clone()),
             ("BENCH_REGISTRY", warm.registry.clone()),

@@ -186,7 +186,7 @@ async fn connect(home: &Home, name: &str, tools: &Tools) -> Result<Cluster> {
     let context = format!("kind-{name}");
     let kubeconfig = home.kubeconfig();
     let client = k8s::connect(&kubeconfig, &context).await?;
-    Ok(Cluster { name: name.to_owned(), context, kubeconfig, client, tools: tools.clone() })
+    Ok(Cluster { name: name.to_owned(), context, kubeconfig: kubeconfig.into(), client, tools: tools.clone() })
 }
 
 /// Deletes what is ours of a cluster: its nodes, the registry beside it, the network that both are on; returns what there

@@ -12,8 +12,6 @@ mod record;
 pub mod tilt;
 mod turns;
 
-use std::path::PathBuf;
-
 pub use crate::lock::{Lock, Mode, holders};
 pub use hold::{Alone, Change, Free, Hold, Use};
 pub use home::Home;
@@ -23,6 +21,7 @@ pub use node::{SHARE, requested, slots};
 pub use record::{Identity, Keeping, Phase, Record, ReleaseRecord};
 pub use turns::{Turn, Turns};
 
+use crate::k8s::KubeconfigFiles;
 use crate::tools::Tools;
 
 /// A cluster that answers and that we may touch.
@@ -32,8 +31,8 @@ pub struct Cluster {
     pub name: String,
     /// The context that every call names.
     pub context: String,
-    /// The kubeconfig that only its owner can read.
-    pub kubeconfig: PathBuf,
+    /// The files that hold the context: the one that only a cluster's owner can read, or the user's own.
+    pub kubeconfig: KubeconfigFiles,
     /// A client of that context.
     pub client: kube::Client,
     /// Where the tools are.

@@ -74,7 +74,7 @@ impl Start<'_> {
             .arg("--file")
             .arg(folder.join("Tiltfile"))
             .current_dir(folder)
-            .env("KUBECONFIG", &cluster.kubeconfig)
+            .env("KUBECONFIG", cluster.kubeconfig.to_string())
             .env("PATH", self.tools.search_path())
             .env(DEV_INPUTS, inputs);
         let held = held.into_iter().map(Lock::descriptor).collect::<Result<Vec<_>>>()?;

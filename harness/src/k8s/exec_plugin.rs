@@ -3,7 +3,6 @@
 //! kube would start them by itself: without a deadline, with our whole environment and terminal. Here they are started as
 //! all our children are, and their credentials are handed to kube.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
@@ -14,11 +13,12 @@ use base64::Engine as _;
 use futures::future::BoxFuture;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::client::Body;
-use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode, Kubeconfig};
+use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tower::{BoxError, Layer, Service, ServiceExt};
 
+use super::KubeconfigFiles;
 use crate::error::{Error, Result};
 use crate::tools::{ChildKind, Command, Environment};
 
@@ -31,9 +31,9 @@ const LEEWAY: Duration = Duration::from_secs(60);
 /// The versions of what it prints; it prints the one that the kubeconfig names.
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
 
-/// Whether a context's user is one that a plugin speaks for; not when the file cannot be read.
-pub(crate) fn is_used(kubeconfig: &Path, context: &str) -> bool {
-    let Ok(file) = Kubeconfig::read_from(kubeconfig) else { return false };
+/// Whether a context's user is one that a plugin speaks for; not when the files cannot be read.
+pub(crate) fn is_used(kubeconfig: &KubeconfigFiles, context: &str) -> bool {
+    let Ok(file) = kubeconfig.read() else { return false };
     let user = file.contexts.iter().find(|named| named.name == context);
     let user = user.and_then(|named| named.context.as_ref()?.user.clone());
     let of_user = |named: &&kube::config::NamedAuthInfo| Some(&named.name) == user.as_ref();
@@ -45,7 +45,7 @@ pub(crate) fn is_used(kubeconfig: &Path, context: &str) -> bool {
 pub(super) struct ExecPlugin {
     config: ExecConfig,
     context: String,
-    kubeconfig: PathBuf,
+    kubeconfig: KubeconfigFiles,
     environment: Environment,
     held: Mutex<Option<Held>>,
 }
@@ -90,12 +90,12 @@ impl ExecPlugin {
     pub async fn take(
         info: &mut AuthInfo,
         context: &str,
-        kubeconfig: &Path,
+        kubeconfig: &KubeconfigFiles,
         environment: &Environment,
     ) -> Result<Option<Arc<Self>>> {
         if info.auth_provider.as_ref().is_some_and(|provider| provider.config.contains_key("cmd-path")) {
             return Err(Error::refused(
-                format!("the context {context:?} of {} starts a program by an auth-provider", kubeconfig.display()),
+                format!("the context {context:?} of {kubeconfig} starts a program by an auth-provider"),
                 "use an exec plugin instead, as Kubernetes does since 1.26",
             ));
         }
@@ -104,7 +104,7 @@ impl ExecPlugin {
         if info.token.is_some() || info.token_file.is_some() || info.username.is_some() {
             return Ok(None);
         }
-        let (context, kubeconfig) = (context.to_owned(), kubeconfig.to_owned());
+        let (context, kubeconfig) = (context.to_owned(), kubeconfig.clone());
         let plugin = Self { config, context, kubeconfig, environment: environment.clone(), held: Mutex::default() };
         let Status { token, client_certificate_data, client_key_data, expiration_timestamp } =
             plugin.ask(FIRST).await?;
@@ -199,11 +199,11 @@ impl ExecPlugin {
     }
 
     fn refusal(&self, why: &str, version: Option<&str>) -> Error {
-        let (program, context, file) = (self.program(), &self.context, self.kubeconfig.display());
+        let (program, context, file) = (self.program(), &self.context, &self.kubeconfig);
         let hint = self.config.install_hint.as_deref().map(|hint| format!("; {}", hint.trim())).unwrap_or_default();
         let next = match version {
             Some(version) => format!("set it to {version}, and update {program} if it does not know that"),
-            None => format!("kubectl --kubeconfig {file} --context {context} version, and mend what it says{hint}"),
+            None => format!("KUBECONFIG={file} kubectl --context {context} version, and mend what it says{hint}"),
         };
         Error::refused(format!("{program}, the exec plugin of the context {context:?} in {file}, fails: {why}"), next)
     }

@@ -8,6 +8,7 @@ pub(crate) mod exec_plugin;
 mod feed;
 pub mod forward;
 pub mod job;
+mod kubeconfig;
 mod last_words;
 pub mod log;
 pub mod namespace;
@@ -38,6 +39,7 @@ pub use ailment::Ailment;
 pub use apply::apply;
 pub use diagnose::{Begin, diagnose, diagnose_deploy};
 pub use forward::Forward;
+pub use kubeconfig::KubeconfigFiles;
 pub use snapshot::Snapshot;
 pub use wait::{State, gone, wait};
 
@@ -55,22 +57,26 @@ pub const FIELD_MANAGER: &str = "jetscale-harness";
 /// # Errors
 /// The file cannot be read or lacks the context.
 pub async fn connect(kubeconfig: &Path, context: &str) -> Result<kube::Client> {
-    connect_with(kubeconfig, context, &Environment::default()).await
+    connect_with(&kubeconfig.to_owned().into(), context, &Environment::default()).await
 }
 
-/// The same for a context of the user's own: his environment says through which proxy its server is reached, as it tells
-/// kubectl, and its exec plugin may need a part of it.
+/// The same for a context of the user's own files: his environment says through which proxy its server is reached, as it
+/// tells kubectl, and its exec plugin may need a part of it.
 ///
 /// The plugin is asked once before this returns, and again when its token expires or is refused.
 ///
 /// # Errors
 /// As [`connect`]; [`Error::Refused`] for an address that is no proxy's, and when the plugin gives nothing that can be used
 /// within 20 s.
-pub async fn connect_with(kubeconfig: &Path, context: &str, environment: &Environment) -> Result<kube::Client> {
+pub async fn connect_with(
+    kubeconfig: &KubeconfigFiles,
+    context: &str,
+    environment: &Environment,
+) -> Result<kube::Client> {
     crate::http::install_tls();
-    let what = || format!("connect to the context {context:?} of {}", kubeconfig.display());
+    let what = || format!("connect to the context {context:?} of {kubeconfig}");
     let failed = |source: kube::config::KubeconfigError| Error::Malformed { what: what(), source: Box::new(source) };
-    let file = Kubeconfig::read_from(kubeconfig).map_err(failed)?;
+    let file = kubeconfig.read()?;
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
     let own = proxy_of(&file, context);
     let mut config = Config::from_custom_kubeconfig(file, &options).await.map_err(failed)?;

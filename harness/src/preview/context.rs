@@ -27,8 +27,7 @@ pub async fn connect(settings: &Settings, tools: &Tools) -> Result<Cluster> {
     let context = allowed(settings.kube_context.as_deref(), settings.kube_context_allow.as_deref())?;
     let cluster = named(settings.preview_cluster.as_deref())?;
     let kubeconfig = settings.kubeconfig.get()?;
-    let what = format!("read {}", kubeconfig.display());
-    leads_to_no_production(&Kubeconfig::read_from(&kubeconfig).map_err(Error::malformed(what))?, context)?;
+    leads_to_no_production(&kubeconfig.read()?, context)?;
     let client = k8s::connect_with(&kubeconfig, context, &settings.environment).await?;
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), PREVIEWS_NAMESPACE);
     let what = format!("ask the cluster of the context {context:?} what it calls itself");

@@ -76,8 +76,8 @@ pub(super) fn reaching(cluster: &Cluster, command: Command) -> Command {
 /// `helm` on the release of a plan, with the cluster named.
 async fn on(cluster: &Cluster, plan: &Plan) -> Result<Command> {
     Ok(reaching(cluster, cluster.tools.command(Tool::Helm).await?)
-        .arg("--kubeconfig")
-        .arg(&cluster.kubeconfig)
+        // A flag would be for one file.
+        .env("KUBECONFIG", cluster.kubeconfig.to_string())
         .args(["--kube-context", &cluster.context, "--namespace", &plan.namespace])
         .limit(LIMIT))
 }

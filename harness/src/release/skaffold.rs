@@ -24,16 +24,14 @@ pub(super) async fn deploy(cluster: &Cluster, plan: &Plan, scratch: &Path, lock:
     reaching(cluster, cluster.tools.skaffold_with_helm().await?)
         .args(["deploy", "--profile", &plan.profile, "--build-artifacts"])
         .arg(&artifacts)
-        .arg("--kubeconfig")
-        .arg(&cluster.kubeconfig)
         .args(["--kube-context", &cluster.context, "--namespace", &plan.namespace])
         .arg("--config")
         .arg(skaffold_config(scratch)?)
         .args(["--status-check=false", "--label", RUN_ID])
         .args(["--interactive=false", "--update-check=false", "--detect-minikube=false", "--load-images=false"])
         .folder(&plan.charts.folder)
-        // Skaffold calls Helm by its own idea of the cluster; both must agree.
-        .env("KUBECONFIG", cluster.kubeconfig.to_string_lossy())
+        // Helm, which it calls, reads it, too.
+        .env("KUBECONFIG", cluster.kubeconfig.to_string())
         .envs(variables(plan))
         .limit(LIMIT)
         .holding(lock)

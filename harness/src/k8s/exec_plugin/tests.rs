@@ -11,6 +11,7 @@ use kube::Api;
 use rstest::rstest;
 use serde_json::json;
 
+use super::super::KubeconfigFiles;
 use super::is_used;
 use crate::error::Result;
 use crate::k8s;
@@ -63,7 +64,7 @@ fn plugin(server: &str, script: &str, more: serde_json::Value) -> tempfile::Temp
 async fn connect(folder: &Path) -> Result<kube::Client> {
     let pairs = [("PATH", "/usr/bin:/bin"), ("AWS_PROFILE", "me"), ("GITHUB_TOKEN", "hunter2"), ("KUBECONFIG", "/x")];
     let pairs: BTreeMap<_, _> = pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    k8s::connect_with(&folder.join("config"), "test", &Environment::new(&pairs)).await
+    k8s::connect_with(&folder.join("config").into(), "test", &Environment::new(&pairs)).await
 }
 
 async fn ask(client: &kube::Client) -> Result<()> {
@@ -161,8 +162,9 @@ async fn a_plugin_that_hangs_later_is_ended_and_named() {
 #[test]
 fn a_context_with_a_plugin_is_told_by_its_user() {
     let folder = plugin("http://127.0.0.1:9", "", json!({}));
-    let config = folder.path().join("config");
-    assert!(is_used(&config, "test") && !is_used(&config, "plain") && !is_used(Path::new("/nowhere"), "test"));
+    let config = folder.path().join("config").into();
+    let nowhere = KubeconfigFiles::new(vec!["/nowhere".into()]);
+    assert!(is_used(&config, "test") && !is_used(&config, "plain") && !is_used(&nowhere, "test"));
 }
 
 /// A certificate is PEM in what a plugin prints, and reaches TLS: one that is none is refused there, before any request.

@@ -139,7 +139,8 @@ async fn what_a_proxy_refuses_is_its_refusal(
     });
     std::fs::write(file.path(), config.to_string()).unwrap();
     let variables = BTreeMap::from([("HTTPS_PROXY".to_owned(), format!("{start}{address}"))]);
-    let client = k8s::connect_with(file.path(), "test", &Environment::new(&variables)).await.unwrap();
+    let client =
+        k8s::connect_with(&file.path().to_owned().into(), "test", &Environment::new(&variables)).await.unwrap();
     let api: Api<Namespace> = Api::all(client);
     let error = k8s::call("ask for a namespace", api.get("x")).await.unwrap_err().report();
     assert!(error.contains(&format!("://{address}/")) && error.to_lowercase().contains(says), "{error}");
