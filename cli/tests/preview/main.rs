@@ -15,6 +15,7 @@ mod place;
 mod pulls;
 mod races;
 mod reached;
+mod room;
 mod shifted;
 mod stores;
 mod suite;
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         a_wrong_clock_on_the_way_ends_nothing: Nightly,
         whatever_the_order_closed_ones_go_and_open_ones_stay: Alone,
         the_api_is_reached_as_kubectl_reaches_it: Nightly,
+        a_pod_without_room_waits_for_a_node: Nightly,
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -347,6 +349,11 @@ async fn only_a_closed_pull_request_is_swept() {
 /// Through proxies, and with its context in several files.
 async fn the_api_is_reached_as_kubectl_reaches_it() {
     reached::as_by_kubectl(Place::get().await).await;
+}
+
+/// As an autoscaler makes one, in a minute or more.
+async fn a_pod_without_room_waits_for_a_node() {
+    room::comes_in_time(Place::get().await, "162").await;
 }
 
 /// RBAC lets an account that deletes namespaces delete all of them: a policy does not.

@@ -16,7 +16,7 @@ use super::feed::{Feed, Trouble, Update, feed};
 use super::probe;
 use super::secret;
 use super::snapshot::{Snapshot, Watched};
-use super::window::{Windows, windows};
+use super::window::{Window, Windows, windows};
 use crate::{Error, Result, events};
 
 /// How long the API may deny access to what was not readable yet in this wait. Not zero: a server
@@ -258,11 +258,15 @@ impl Telling<'_> {
     /// Says at once what is seen, once for each line, and no more than [`TOLD`] of them.
     async fn tell(&mut self, found: &Ailment) {
         if self.told.len() < TOLD && self.told.insert(found.first_line().to_owned()) {
-            // A cause quotes a container's last words, which may hold a password.
-            let words = match secret::know_all(self.client, self.namespace).await {
-                None => found.first_line(),
-                // Nobody can say which of the words are secret.
-                Some(_) => &found.key,
+            let words = match found.tolerance.window {
+                // The scheduler's own.
+                Window::Room => found.first_line(),
+                // A cause quotes a container's last words, which may hold a password.
+                _ => match secret::know_all(self.client, self.namespace).await {
+                    None => found.first_line(),
+                    // Nobody can say which of the words are secret.
+                    Some(_) => &found.key,
+                },
             };
             tracing::info!("seen so far: {words}");
             measure("a cause, from its sign in the cluster to its line", found);
