@@ -67,7 +67,7 @@ fn after(before: Pull, event: Event) -> (Pull, Option<&'static [&'static str]>) 
 /// Thirty of them; what they were is told by their seed.
 pub async fn are_run(place: &Place) {
     let seed = harness::preview::now();
-    println!("the races' seed is {seed}");
+    harness::tell!("the races' seed is {seed}");
     let github = GitHub::start([]).await;
     let lanes = LANES.iter().zip(0..).map(|(number, lane)| {
         let (github, rng) = (github.clone(), Rng::with_seed(seed + lane));
