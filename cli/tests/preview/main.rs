@@ -212,15 +212,16 @@ async fn what_a_kill_left_is_gone_on_from() {
     place.is_gone(number).await;
 }
 
-/// A teardown waits for the deploy of the same preview that goes on, says so, and then leaves nothing of it.
+/// A teardown waits for the deploy of the same preview that goes on, says so, and then leaves nothing of it; the deploy, which
+/// waits for its host by then, ends and says why.
 async fn a_teardown_takes_its_turn() {
     let place = Place::get().await;
     let number = "109";
-    let mut up = place.up(number).start();
+    let up = tokio::spawn(place.up(number).run());
     place.has_begun(number).await;
     let down = place.stack(number, &["down"]).run().await;
-    // It waits for its host, which is gone.
-    up.kill().await;
+    let up = up.await.unwrap();
+    assert!(!up.passed && up.text.contains("was taken down while its host was waited for"), "{}", up.text);
     assert!(down.passed && down.text.contains("waiting for up of"), "{}", down.text);
     place.is_gone(number).await;
 }

@@ -17,7 +17,7 @@ use crate::cluster::Cluster;
 use crate::descriptor::{PREVIEW_PULL, PREVIEWS_NAMESPACE};
 use crate::error::{Error, Result};
 use crate::http::{Options, Reader};
-use crate::k8s;
+use crate::k8s::{self, State};
 use crate::release::{self, Capabilities, Deployment, Plan, Pull};
 use crate::services::Backend;
 use crate::settings::{PREVIEW_URL, Settings};
@@ -68,7 +68,30 @@ pub async fn up(order: Order<'_>) -> Result<()> {
     let charts = release::seal(&order.plan.charts, &order.plan.values, &admitted)?;
     let plan = Plan { charts, ..order.plan.clone() };
     lease::under(order.cluster, order.of, &purpose, TURN, Box::pin(deploy(&order, &plan, &admitted))).await?;
-    reached(&order).await
+    // The Lease is free again: whoever ends the preview need not wait for its DNS.
+    tokio::select! {
+        outcome = reached(&order) => outcome,
+        outcome = taken_down(&order) => outcome,
+    }
+}
+
+/// Ends once the preview is being removed, with an error that says so; its host will not be reached any more.
+async fn taken_down(order: &Order<'_>) -> Result<()> {
+    let name = order.of.namespace();
+    let api: Api<Namespace> = Api::all(order.cluster.client.clone());
+    let awaited = format!("the end of {name}");
+    // Longer than what it runs beside.
+    k8s::wait::object(api, &name, &awaited, REACHED * 2, |found| {
+        match found.is_none_or(|found| found.metadata.deletion_timestamp.is_some()) {
+            true => State::Ready,
+            false => State::Pending("it is there".to_owned()),
+        }
+    })
+    .await?;
+    Err(Error::refused(
+        format!("{name} was taken down while its host was waited for"),
+        "see whether its pull request was closed or lost its label; else run the same command again",
+    ))
 }
 
 /// What the charts render to for this cluster, if a preview may hold all of it.
