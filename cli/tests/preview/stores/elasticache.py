@@ -1,5 +1,8 @@
-"""What moto leaves out of ElastiCache: a change of a user, and user groups. Whom the one group here lets in, the real Redis
-beside it knows, as the cache of that group would. moto's own part is CreateUser, DescribeUsers and DeleteUser."""
+"""What moto leaves out of ElastiCache: a change of a user, and user groups.
+
+Whom the one group here lets in, the real Redis beside it knows, as the cache of that group would. moto's
+own part is CreateUser, DescribeUsers and DeleteUser.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Plays GitHub's API for the sweeper in the cluster, as far as pull requests' states go; those that it does not know
-are not found."""
+"""Plays GitHub's API for the sweeper in the cluster, as far as pull requests' states go.
+
+Those that it does not know are not found.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,11 @@ class Handler(BaseHTTPRequestHandler):
         number = self.path.removeprefix("/repos/jetscale/stack/pulls/")
         state = PULLS.get(number)
         known = state is not None and self.headers["authorization"] == "Bearer of-the-sweeper"
-        body = json.dumps({"number": int(number), "state": state, "labels": [{"name": "preview"}]} if known else {"message": "Not Found"}).encode()
+        body = json.dumps(
+            {"number": int(number), "state": state, "labels": [{"name": "preview"}]}
+            if known
+            else {"message": "Not Found"}
+        ).encode()
         self.send_response(200 if known else 404)
         self.send_header("content-length", str(len(body)))
         self.end_headers()

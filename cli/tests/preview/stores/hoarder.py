@@ -1,5 +1,7 @@
-"""Runs in a preview's api, with all that it has, and makes of its database whatever might keep that: `name result`, a line
-each. Sessions stay open in a process that goes on."""
+"""Runs in a preview's api, with all that it has, and makes of its database whatever might keep that.
+
+It writes `name result`, a line each. Sessions stay open in a process that goes on.
+"""
 
 import asyncio
 import os
@@ -72,6 +74,10 @@ else:
     command = [sys.executable, "-c", env["HOARDER"], own, "stay"]
     # With nothing of ours, or whoever waits for us would wait for it.
     staying = subprocess.Popen(  # noqa: S603
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     print(staying.stdout.readline().decode(), end="", flush=True)

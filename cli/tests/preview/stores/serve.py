@@ -39,11 +39,20 @@ def make_account(issuer: str, cluster: str) -> None:
     boundary = template("preview-boundary.json", BUCKET=BUCKET, CLUSTER=cluster)
     boundary = iam_backends[aws.ACCOUNT]["aws"].create_policy("", "/", boundary, "previews", []).arn
     policy = template(
-        "keeper-policy.json", ACCOUNT=aws.ACCOUNT, BUCKET=BUCKET, CLUSTER=cluster, BOUNDARY=boundary, USER_GROUP=elasticache.GROUP
+        "keeper-policy.json",
+        ACCOUNT=aws.ACCOUNT,
+        BUCKET=BUCKET,
+        CLUSTER=cluster,
+        BOUNDARY=boundary,
+        USER_GROUP=elasticache.GROUP,
     )
     make_role(issuer, KEEPER, policy, namespace=KEEPER_NAMESPACE, account=KEEPER)
     # Who looks what there is, for the rehearsal.
-    look = {"Effect": "Allow", "Action": ["iam:ListRoles", "s3:ListBucket", "elasticache:DescribeUsers"], "Resource": "*"}
+    look = {
+        "Effect": "Allow",
+        "Action": ["iam:ListRoles", "s3:ListBucket", "elasticache:DescribeUsers"],
+        "Resource": "*",
+    }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [look]})
     make_role(issuer, "auditor", policy, namespace="rehearsal-stores", account="default")
 
@@ -78,7 +87,11 @@ def main() -> None:
     arguments = ["--host", "0.0.0.0", "--port", str(PORT), "--enforce", "0"]
     arguments += ["--issuer", issuer, "--jwks", "/config/jwks.json"]
     arguments += ["--tls", "/tls/tls.crt", "/tls/tls.key"]
-    aws.main(arguments, before_serving=lambda: make_account(issuer, os.environ["CLUSTER"]), around=elasticache.Groups)
+    aws.main(
+        arguments,
+        before_serving=lambda: make_account(issuer, os.environ["CLUSTER"]),
+        around=elasticache.Groups,
+    )
 
 
 if __name__ == "__main__":
