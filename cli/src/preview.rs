@@ -45,8 +45,8 @@ pub enum Task {
         /// Seconds to wait for its end; after that, what holds the namespace is named. Calling again waits on.
         #[arg(long, default_value_t = preview::WITHIN.as_secs())]
         within: u64,
-        /// Leave it if GitHub says that the pull request is open and carries the label `preview`: for whoever was told that
-        /// it is closed, and comes late. GITHUB_TOKEN and GITHUB_REPOSITORY are needed.
+        /// Leave it unless GitHub says that the pull request is closed or has no label `preview`: for whoever was told so
+        /// earlier, and comes late. GITHUB_TOKEN and GITHUB_REPOSITORY are needed.
         #[arg(long)]
         unless_open: bool,
     },
@@ -154,14 +154,16 @@ fn row(preview: &Preview) -> String {
 }
 
 async fn down(cluster: &Cluster, of: PullRequest, within: Duration, github: Option<&GitHub>) -> Result<ExitCode> {
-    let is_over = async |_: &Preview| match github {
-        Some(github) => github.state(of).await != PullState::Open,
-        None => true,
+    let is_over = async |found: &Preview| match github {
+        Some(github) if !found.is_terminating => {
+            matches!(github.state(of).await, PullState::Closed | PullState::Unlabelled)
+        }
+        _ => true,
     };
     match preview::down(cluster, of, TURN, within, is_over).await? {
         Gone::Removed => say!("pr-{of}  removed"),
         Gone::Absent => say!("pr-{of}  there is no preview"),
-        Gone::Kept => say!("pr-{of}  kept: its pull request is open"),
+        Gone::Kept => say!("pr-{of}  kept: its pull request is open, or GitHub does not say"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
 use bytes::Bytes;
 use harness::error::{Error, Result};
 use http::{Method, Request, Uri};
@@ -57,12 +58,14 @@ impl Answer {
         }))
     }
 
-    /// [`Answer::good`], and this refusal is as good; whether it was refused so.
-    pub fn good_or(self, what: &str, code: &str) -> Result<bool> {
-        if self.refusal().is_some_and(|(said, _)| said == code) {
-            return Ok(true);
-        }
-        self.good(what).map(|_| false)
+    /// [`Answer::good`], and this refusal is as good.
+    pub fn good_or(self, what: &str, code: &str) -> Result<()> {
+        if self.is_refused_as(code) { Ok(()) } else { self.good(what).map(drop) }
+    }
+
+    /// Whether it was refused for this reason.
+    pub fn is_refused_as(&self, code: &str) -> bool {
+        self.refusal().is_some_and(|(said, _)| said == code)
     }
 
     fn refusal(&self) -> Option<(String, String)> {
@@ -135,12 +138,20 @@ impl Aws {
         self.send(signer, request, body, action).await
     }
 
-    /// A request to a bucket; the path and the query are encoded already.
-    pub async fn s3(&self, method: Method, bucket: &str, path: &str, query: &str) -> Result<Answer> {
-        let url = self.sender.at(&format!("s3.{}.amazonaws.com", self.region), &format!("/{bucket}{path}"))?;
-        let uri = if query.is_empty() { url.to_string() } else { format!("{url}?{query}") };
-        let what = format!("{method} {bucket}{path}");
-        self.send(&self.s3, Request::builder().method(method).uri(uri), String::new(), &what).await
+    /// A request to a bucket; what comes after its name in the address is encoded already. A part `.` or `..` of that would lead
+    /// elsewhere.
+    pub async fn s3(&self, method: Method, bucket: &str, rest: &str, body: String) -> Result<Answer> {
+        let url = self.sender.at(&format!("s3.{}.amazonaws.com", self.region), &format!("/{bucket}"))?;
+        let what = format!("{method} {bucket}{rest}");
+        let digest = Sha256::digest(&body);
+        let request = Request::builder().method(method).uri(format!("{url}{rest}"));
+        let mut request = request.header("x-amz-content-sha256", hex::encode(digest));
+        if !body.is_empty() {
+            // AWS wants one of a request that deletes many.
+            let digest = base64::engine::general_purpose::STANDARD.encode(digest);
+            request = request.header("x-amz-checksum-sha256", digest);
+        }
+        self.send(&self.s3, request, body, &what).await
     }
 
     async fn send(

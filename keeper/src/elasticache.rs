@@ -11,8 +11,9 @@ use serde::Deserialize;
 use crate::aws::Aws;
 use crate::redis;
 
-/// How often the group is looked at while it is being changed: AWS tells nobody.
+/// How often a user or the group is looked at while it is being changed: AWS tells nobody.
 const AGAIN: Duration = Duration::from_secs(2);
+const GONE: &str = "UserNotFound";
 
 #[derive(Deserialize)]
 struct Groups {
@@ -52,6 +53,8 @@ struct UsersResult {
 struct User {
     #[serde(rename = "UserId")]
     id: String,
+    #[serde(rename = "Status")]
+    status: String,
 }
 
 #[derive(Deserialize)]
@@ -67,26 +70,38 @@ struct Members<T> {
 pub(crate) async fn make(aws: &Aws, cache: &ElastiCache, name: &str, password: &str) -> Result<()> {
     let access = redis::access(name);
     let rights = [("UserId", name), ("AccessString", access.as_str()), ("Passwords.member.1", password)];
-    let new = [&rights[..], &[("UserName", name), ("Engine", &cache.engine)]].concat();
-    let is_there = aws.elasticache("CreateUser", &new).await?.good_or("CreateUser", "UserAlreadyExists")?;
-    if is_there {
+    // What is being changed takes no other change.
+    let members = active(aws, cache).await?;
+    if settled(aws, name).await? {
         aws.elasticache("ModifyUser", &rights).await?.good("ModifyUser")?;
+    } else {
+        let new = [&rights[..], &[("UserName", name), ("Engine", &cache.engine)]].concat();
+        aws.elasticache("CreateUser", &new).await?.good("CreateUser")?;
     }
-    if active(aws, cache).await?.contains(name) {
-        return Ok(());
+    settled(aws, name).await?;
+    if !members.contains(name) {
+        let added = [("UserGroupId", cache.user_group.as_str()), ("UserIdsToAdd.member.1", name)];
+        aws.elasticache("ModifyUserGroup", &added).await?.good("ModifyUserGroup")?;
     }
-    let added = [("UserGroupId", cache.user_group.as_str()), ("UserIdsToAdd.member.1", name)];
-    aws.elasticache("ModifyUserGroup", &added).await?.good("ModifyUserGroup")?;
     // Until then it is not let in.
     active(aws, cache).await.map(drop)
 }
 
-/// Removes a user, from its group too; fine when there is none.
+/// Removes a user, from its group too, and waits until it is gone: until then none of its name can be made. Fine when there
+/// is none.
 ///
 /// # Errors
 /// As [`make`].
-pub(crate) async fn remove(aws: &Aws, name: &str) -> Result<()> {
-    aws.elasticache("DeleteUser", &[("UserId", name)]).await?.good_or("DeleteUser", "UserNotFound").map(drop)
+pub(crate) async fn remove(aws: &Aws, cache: &ElastiCache, name: &str) -> Result<()> {
+    active(aws, cache).await?;
+    if !settled(aws, name).await? {
+        return Ok(());
+    }
+    aws.elasticache("DeleteUser", &[("UserId", name)]).await?.good_or("DeleteUser", GONE)?;
+    while settled(aws, name).await? {
+        tokio::time::sleep(AGAIN).await;
+    }
+    Ok(())
 }
 
 /// The users whose names begin so.
@@ -99,10 +114,28 @@ pub(crate) async fn list(aws: &Aws, prefix: &str) -> Result<BTreeSet<String>> {
         let more: Vec<_> = marker.as_deref().map(|marker| ("Marker", marker)).into_iter().collect();
         let text = aws.elasticache("DescribeUsers", &more).await?.good("DescribeUsers")?;
         let found: Users = quick_xml::de::from_str(&text).map_err(Error::malformed("the list of users"))?;
-        names.extend(found.result.users.members.into_iter().map(|user| user.id).filter(|id| id.starts_with(prefix)));
+        let stay = found.result.users.members.into_iter().filter(|user| user.status != "deleting");
+        names.extend(stay.map(|user| user.id).filter(|id| id.starts_with(prefix)));
         marker = found.result.marker;
         if marker.is_none() {
             return Ok(names);
+        }
+    }
+}
+
+/// Whether a user is there, once nobody is changing it; the caller has a deadline.
+async fn settled(aws: &Aws, name: &str) -> Result<bool> {
+    loop {
+        let answer = aws.elasticache("DescribeUsers", &[("UserId", name)]).await?;
+        if answer.is_refused_as(GONE) {
+            return Ok(false);
+        }
+        let found: Users =
+            quick_xml::de::from_str(&answer.good("DescribeUsers")?).map_err(Error::malformed("the list of users"))?;
+        match found.result.users.members.first() {
+            None => return Ok(false),
+            Some(user) if user.status == "active" => return Ok(true),
+            Some(_) => tokio::time::sleep(AGAIN).await,
         }
     }
 }

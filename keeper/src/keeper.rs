@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ struct Keeper {
     elasticache: Option<Aws>,
     /// Held by whoever sees to a preview; alone by whoever removes what is nobody's, so that no preview begins meanwhile.
     turns: RwLock<()>,
+    /// Whether the stores have said, since this keeper leads, that this cluster's names are its own.
+    owns: AtomicBool,
     /// What an administrator was told last.
     told: Mutex<Vec<String>>,
 }
@@ -111,8 +114,16 @@ async fn lead(client: Client, files: Files) -> Result<()> {
     let elasticache =
         elasticache.map(|it| Aws::new(&it.region, it.endpoint.as_deref(), it.ca.as_deref())).transpose()?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let keeper =
-        Arc::new(Keeper { client, files, stores, aws, elasticache, turns: RwLock::default(), told: Mutex::default() });
+    let keeper = Arc::new(Keeper {
+        client,
+        files,
+        stores,
+        aws,
+        elasticache,
+        turns: RwLock::default(),
+        owns: AtomicBool::default(),
+        told: Mutex::default(),
+    });
     let watched = watcher::Config::default().labels(&preview::selector());
     let config = kube::runtime::controller::Config::default().concurrency(AT_ONCE);
     let work = Controller::new(namespaces, watched).with_config(config).shutdown_on_signal();
@@ -170,7 +181,49 @@ impl Keeper {
         outcome
     }
 
+    /// Whether the stores' parts that are called by this cluster are its own: another one may call itself the same, and what
+    /// it has there must neither be changed nor removed. A bucket says nothing of that, and goes by the other stores.
+    async fn owns(&self) -> Result<bool> {
+        if self.owns.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        // Nothing else of a cluster stays the same for as long as it is that cluster.
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let found = api.get("kube-system").await.map_err(Error::kube("read the namespace kube-system"))?;
+        let (owner, identity) = (self.stores.cluster.owner(), found.uid().unwrap_or_default());
+        if let Some(server) = &self.stores.postgres {
+            let password = self.files.secret("postgres-password")?;
+            if !postgres::claim(server, &password, &owner, &identity).await? {
+                return Ok(false);
+            }
+        }
+        if let Some(server) = &self.stores.redis {
+            let password = self.files.secret("redis-password")?;
+            if !redis::claim(server, &password, &owner, &identity).await? {
+                return Ok(false);
+            }
+        }
+        self.owns.store(true, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    fn namesake(&self) -> Error {
+        let owner = self.stores.cluster.owner();
+        Error::refused(
+            format!(
+                "another cluster that calls itself {} uses these stores: nothing there is touched",
+                self.stores.cluster
+            ),
+            format!(
+                "give this one another `cluster`; if that one is gone, remove the role {owner} of Postgres and the key {owner} of Redis"
+            ),
+        )
+    }
+
     async fn make(&self, of: PullRequest, wanted: &str) -> Result<()> {
+        if !self.owns().await? {
+            return Err(self.namesake());
+        }
         let name = self.stores.cluster.name_of(of);
         if let Some(server) = &self.stores.postgres {
             let password = self.password(of, "db-password").await?;
@@ -200,31 +253,51 @@ impl Keeper {
 
     /// What a store may have forgotten.
     async fn renew(&self, of: PullRequest) -> Result<()> {
+        if !self.owns().await? {
+            return Err(self.namesake());
+        }
         let Some(server) = self.plain_redis() else { return Ok(()) };
         let password = self.password(of, "redis-password").await?;
         redis::make(server, &self.files.secret("redis-password")?, &self.stores.cluster.name_of(of), &password).await
     }
 
     async fn remove(&self, of: PullRequest) -> Result<()> {
+        if !self.owns().await? {
+            // Nothing of it is ours, and the namespace need not wait.
+            tracing::warn!("{}", self.namesake().report());
+            return Ok(());
+        }
         let name = self.stores.cluster.name_of(of);
-        if let Some(server) = &self.stores.postgres {
-            postgres::remove(server, &self.files.secret("postgres-password")?, &name).await?;
-        }
-        // Users first, so that nothing is written any more.
-        if let Some((_, aws)) = self.elasticache() {
-            elasticache::remove(aws, &name).await?;
-        }
-        if let Some(server) = self.plain_redis() {
-            redis::remove_user(server, &self.files.secret("redis-password")?, &name).await?;
-        }
-        if let Some(server) = &self.stores.redis {
-            redis::remove_keys(server, &self.files.secret("redis-password")?, &name).await?;
-        }
-        if let (Some(aws), Some(bucket)) = (&self.aws, &self.stores.s3) {
-            s3::remove(aws, bucket, &name).await?;
-        }
+        // Each by itself, and within the limit: one store that does not answer keeps nothing in the others.
+        let (postgres, redis, s3) = tokio::join!(
+            within(self.remove_from_postgres(&name)),
+            within(self.remove_from_redis(&name)),
+            within(self.remove_from_s3(&name)),
+        );
+        postgres.and(redis).and(s3)?;
         tracing::info!("{name} has no stores any more");
         Ok(())
+    }
+
+    async fn remove_from_postgres(&self, name: &str) -> Result<()> {
+        let Some(server) = &self.stores.postgres else { return Ok(()) };
+        postgres::remove(server, &self.files.secret("postgres-password")?, name).await
+    }
+
+    /// The user first, so that nothing is written any more.
+    async fn remove_from_redis(&self, name: &str) -> Result<()> {
+        let Some(server) = &self.stores.redis else { return Ok(()) };
+        let password = self.files.secret("redis-password")?;
+        match self.elasticache() {
+            Some((cache, aws)) => elasticache::remove(aws, cache, name).await?,
+            None => redis::remove_user(server, &password, name).await?,
+        }
+        redis::remove_keys(server, &password, name).await
+    }
+
+    async fn remove_from_s3(&self, name: &str) -> Result<()> {
+        let (Some(aws), Some(bucket)) = (&self.aws, &self.stores.s3) else { return Ok(()) };
+        s3::remove(aws, bucket, name).await
     }
 
     /// Now and from time to time: removes what is nobody's, and says what an administrator has to do.
@@ -234,6 +307,17 @@ impl Keeper {
             beat.tick().await;
             if let Err(error) = within(self.advise()).await {
                 tracing::warn!("{}", error.report());
+            }
+            match within(self.owns()).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::warn!("{}", self.namesake().report());
+                    continue;
+                }
+                Err(error) => {
+                    tracing::warn!("{}", error.report());
+                    continue;
+                }
             }
             for of in self.found().await {
                 if let Err(error) = within(self.remove_orphan(of)).await {

@@ -48,34 +48,58 @@ pub(crate) async fn make(server: &Server, admin: &str, name: &str, password: &st
 /// Removes both, and all that the role has anywhere on the server; fine when there is neither.
 ///
 /// What a role may leave where it can connect: sessions, prepared transactions, objects of its own (large objects among
-/// them) and rights. What is in its database goes with that.
+/// them) and rights. What is in its database goes with that. What it has in another's may be locked by whoever is there: then
+/// that and the role, which signs in no more, are left to the next sweep, and keep nobody.
 ///
 /// # Errors
 /// As [`make`].
 pub(crate) async fn remove(server: &Server, admin: &str, name: &str) -> Result<()> {
     let client = connect(server, admin, MAINTENANCE).await?;
     let role = rows(&client, "SELECT oid FROM pg_roles WHERE rolname = $1", &[&name]).await?;
-    if let Some(role) = role.first() {
-        let oid: u32 = role.get(0);
+    let role: Option<u32> = role.first().map(|row| row.get(0));
+    if role.is_some() {
         // First, so that nothing is made any more.
         run(&client, &format!("ALTER ROLE \"{name}\" NOLOGIN")).await?;
         run(&client, &format!("GRANT \"{name}\" TO CURRENT_USER")).await?;
         end_sessions(&client, name).await?;
-        for database in left_in(&client, name, oid).await? {
-            let within = connect(server, admin, &database).await?;
-            roll_back_prepared(&within, name).await?;
-            if database != name {
-                unlink_large_objects(&within, oid).await?;
-                run(&within, &format!("DROP OWNED BY \"{name}\" CASCADE")).await?;
-            }
-        }
     }
-    run(&client, &format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)")).await?;
-    if !role.is_empty() {
-        // Its rights to what is the whole server's.
-        run(&client, &format!("DROP OWNED BY \"{name}\" CASCADE")).await?;
+    if !rows(&client, "SELECT FROM pg_database WHERE datname = $1", &[&name]).await?.is_empty() {
+        roll_back_prepared(&connect(server, admin, name).await?, name).await?;
+        run(&client, &format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)")).await?;
     }
-    run(&client, &format!("DROP ROLE IF EXISTS \"{name}\"")).await
+    let Some(role) = role else { return Ok(()) };
+    if let Err(error) = remove_role(server, admin, &client, name, role).await {
+        tracing::warn!("the role {name} signs in no more, and is left to the next sweep: {}", error.report());
+    }
+    Ok(())
+}
+
+async fn remove_role(server: &Server, admin: &str, client: &Client, name: &str, role: u32) -> Result<()> {
+    for database in left_in(client, name, role).await? {
+        let within = connect(server, admin, &database).await?;
+        roll_back_prepared(&within, name).await?;
+        unlink_large_objects(&within, role).await?;
+        run(&within, &format!("DROP OWNED BY \"{name}\" CASCADE")).await?;
+    }
+    // Its rights to what is the whole server's.
+    run(client, &format!("DROP OWNED BY \"{name}\" CASCADE")).await?;
+    run(client, &format!("DROP ROLE IF EXISTS \"{name}\"")).await
+}
+
+/// Whether the names of a cluster are those of the one with this identity; they are once nobody else's were. A role that may
+/// do nothing says so in its comment.
+///
+/// # Errors
+/// As [`make`].
+pub(crate) async fn claim(server: &Server, admin: &str, owner: &str, identity: &str) -> Result<bool> {
+    let client = connect(server, admin, MAINTENANCE).await?;
+    let query = "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = $1";
+    if let Some(found) = rows(&client, query, &[&owner]).await?.first() {
+        return Ok(found.get::<_, Option<&str>>(0) == Some(identity));
+    }
+    run(&client, &format!("BEGIN; CREATE ROLE \"{owner}\"; COMMENT ON ROLE \"{owner}\" IS '{identity}'; COMMIT"))
+        .await?;
+    Ok(true)
 }
 
 /// The databases and the roles whose names begin so.
@@ -132,7 +156,7 @@ async fn unlink_large_objects(client: &Client, role: u32) -> Result<()> {
 async fn left_in(client: &Client, name: &str, role: u32) -> Result<Vec<String>> {
     let query = "SELECT datname FROM pg_database WHERE datallowconn AND ( \
                  oid IN (SELECT dbid FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = $1) \
-                 OR datname IN (SELECT database FROM pg_prepared_xacts WHERE owner = $2) OR datname = $2)";
+                 OR datname IN (SELECT database FROM pg_prepared_xacts WHERE owner = $2))";
     Ok(rows(client, query, &[&role, &name]).await?.iter().map(|row| row.get(0)).collect())
 }
 
@@ -158,7 +182,7 @@ async fn connect(server: &Server, password: &str, database: &str) -> Result<Clie
     config.host(&server.host).port(server.port).user(&server.user).password(password).dbname(database);
     // Nothing that somebody made in a database is taken for what the server has under that name; and an end to waiting for
     // whoever has a lock.
-    config.options("-c search_path=pg_catalog -c standard_conforming_strings=on -c lock_timeout=20s");
+    config.options("-c search_path=pg_catalog -c standard_conforming_strings=on -c lock_timeout=5s");
     config.ssl_mode(SslMode::Require).application_name("preview-stores");
     let what = || format!("connect to {database} of Postgres at {}:{} as {}", server.host, server.port, server.user);
     let (client, connection) = config.connect(MakeRustlsConnect::new(tls)).await.map_err(Error::store(what()))?;

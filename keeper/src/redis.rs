@@ -61,6 +61,17 @@ pub(crate) async fn remove_keys(server: &Server, admin: &str, name: &str) -> Res
     }
 }
 
+/// Whether the names of a cluster are those of the one with this identity; they are once nobody else's were.
+///
+/// # Errors
+/// As [`make`].
+pub(crate) async fn claim(server: &Server, admin: &str, owner: &str, identity: &str) -> Result<bool> {
+    let mut connection = connect(server, admin).await?;
+    ask::<()>(&mut connection, cmd("SET").arg(owner).arg(identity).arg("NX"), "SET").await?;
+    let found: Option<String> = ask(&mut connection, cmd("GET").arg(owner), "GET").await?;
+    Ok(found.as_deref() == Some(identity))
+}
+
 /// The names of users that begin so.
 ///
 /// # Errors

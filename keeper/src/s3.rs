@@ -33,6 +33,20 @@ struct Object {
 }
 
 #[derive(Deserialize)]
+struct Deleted {
+    #[serde(rename = "Error", default)]
+    errors: Vec<Kept>,
+}
+
+#[derive(Deserialize)]
+struct Kept {
+    #[serde(rename = "Key")]
+    key: String,
+    #[serde(rename = "Code")]
+    code: String,
+}
+
+#[derive(Deserialize)]
 struct Prefix {
     #[serde(rename = "Prefix")]
     prefix: String,
@@ -97,11 +111,49 @@ pub(crate) async fn remove(aws: &Aws, s3: &S3, name: &str) -> Result<()> {
         if found.contents.is_empty() {
             return Ok(());
         }
-        for Object { key } in found.contents {
-            let path = format!("/{}", encoded(&key, false));
-            aws.s3(Method::DELETE, &s3.bucket, &path, "").await?.good("delete an object")?;
+        let keys = found.contents.iter().map(|found| decoded(&found.key)).collect::<Result<Vec<_>>>()?;
+        // XML has no room for some signs, an address none for dots: a key goes by the one that has.
+        let (by_address, keys): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| fits_no_xml(key) && !leads(key));
+        for key in by_address {
+            let rest = format!("/{}", encoded(&key).replace("%2F", "/"));
+            aws.s3(Method::DELETE, &s3.bucket, &rest, String::new()).await?.good("delete an object")?;
+        }
+        if keys.is_empty() {
+            continue;
+        }
+        let answer = aws.s3(Method::POST, &s3.bucket, "?delete=", deletion(&keys)).await?.good("delete objects")?;
+        let answer: Deleted = quick_xml::de::from_str(&answer).map_err(Error::malformed("what was deleted"))?;
+        if let Some(kept) = answer.errors.first() {
+            return Err(Error::store("delete objects")(format!("{}: {}", kept.key, kept.code)));
         }
     }
+}
+
+/// The keys as a request to delete them all. Each sign that XML, or who reads it, may take for something else is a number.
+fn deletion(keys: &[String]) -> String {
+    let plain = |sign: char| sign.is_ascii_alphanumeric() || "-_.~/ ".contains(sign);
+    let sign = |sign: char| if plain(sign) { sign.to_string() } else { format!("&#{};", u32::from(sign)) };
+    let key = |key: &String| format!("<Object><Key>{}</Key></Object>", key.chars().map(sign).collect::<String>());
+    let objects: String = keys.iter().map(key).collect();
+    format!("<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>{objects}</Delete>")
+}
+
+/// Whether a key has a sign that no XML 1.0 may have, however it is written.
+fn fits_no_xml(key: &str) -> bool {
+    key.chars().any(|sign| (sign < ' ' && !"\t\n\r".contains(sign)) || matches!(sign, '\u{fffe}' | '\u{ffff}'))
+}
+
+/// Whether a key, taken for a path, would lead elsewhere.
+fn leads(key: &str) -> bool {
+    key.split('/').any(|part| matches!(part, "." | ".."))
+}
+
+/// A key as it was listed, percent-encoded, since XML has no room for some signs.
+fn decoded(key: &str) -> Result<String> {
+    // A plus stands for a space there, as in a form.
+    let text = key.replace('+', " ");
+    let decoded = percent_encoding::percent_decode_str(&text).decode_utf8().map_err(Error::malformed("a key"))?;
+    Ok(decoded.into_owned())
 }
 
 /// The names of roles, and of objects before their slash, that begin so.
@@ -126,17 +178,19 @@ pub(crate) async fn list(aws: &Aws, s3: &S3, prefix: &str) -> Result<BTreeSet<St
     let mut more = String::new();
     loop {
         let found = objects(aws, s3, prefix, &format!("&delimiter=%2F{more}")).await?;
-        names.extend(found.prefixes.iter().map(|found| found.prefix.trim_end_matches('/').to_owned()));
+        for Prefix { prefix } in &found.prefixes {
+            names.insert(decoded(prefix)?.trim_end_matches('/').to_owned());
+        }
         match found.next {
-            Some(next) => more = format!("&continuation-token={}", encoded(&next, true)),
+            Some(next) => more = format!("&continuation-token={}", encoded(&next)),
             None => return Ok(names),
         }
     }
 }
 
 async fn objects(aws: &Aws, s3: &S3, prefix: &str, more: &str) -> Result<Listing> {
-    let query = format!("list-type=2&max-keys=1000&prefix={}{more}", encoded(prefix, true));
-    let text = aws.s3(Method::GET, &s3.bucket, "", &query).await?.good("list objects")?;
+    let query = format!("?encoding-type=url&list-type=2&max-keys=1000&prefix={}{more}", encoded(prefix));
+    let text = aws.s3(Method::GET, &s3.bucket, &query, String::new()).await?.good("list objects")?;
     quick_xml::de::from_str(&text).map_err(Error::malformed("the list of a bucket"))
 }
 
@@ -154,9 +208,9 @@ fn filled(template: &str, s3: &S3, name: &str, of: PullRequest) -> String {
     values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value))
 }
 
-/// Percent-encoded as AWS signs it; in a query a slash is, too.
-fn encoded(text: &str, in_query: bool) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) || (byte == b'/' && !in_query);
+/// Percent-encoded as AWS signs a query.
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
@@ -177,9 +231,30 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_encoded_as_it_is_signed() {
-        assert_eq!(encoded("a b/é+~", false), "a%20b/%C3%A9%2B~");
-        assert_eq!(encoded("jetscale-pr-7/", true), "jetscale-pr-7%2F");
+    fn a_prefix_is_encoded_as_it_is_signed() {
+        assert_eq!(encoded("jetscale-a-pr-7/é+~"), "jetscale-a-pr-7%2F%C3%A9%2B~");
+    }
+
+    #[test]
+    fn a_key_goes_by_what_has_room_for_it() {
+        let by_address = |key: &str| fits_no_xml(key) && !leads(key);
+        for (key, wanted) in
+            [("a/b", false), ("a/../b", false), ("a/\u{1}", true), ("a/./\u{1}", false), ("a\r..", false)]
+        {
+            assert_eq!(by_address(key), wanted, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_what_it_was_and_no_path() {
+        for (listed, key, written) in [
+            ("a/../b", "a/../b", "a/../b"),
+            ("a%2F.+x", "a/. x", "a/. x"),
+            ("%00%0D%3C%2B%C3%A9", "\0\r<+é", "&#0;&#13;&#60;&#43;&#233;"),
+        ] {
+            assert_eq!(decoded(listed).unwrap(), key);
+            assert!(deletion(&[key.to_owned()]).contains(&format!("<Key>{written}</Key>")), "{key:?}");
+        }
     }
 
     #[test]

@@ -18,10 +18,11 @@ use super::stores;
 const AGAIN: &str = "what the keeper does from time to time";
 
 impl Place {
-    /// Makes of a preview's database all that might keep it, as its own role.
-    pub async fn hoard(&self, number: &str) {
-        let (script, own) = (include_str!("stores/hoarder.py"), stores::name_of(number));
-        let command = ["env", &format!("HOARDER={script}"), "python", "-c", script, &own].map(str::to_owned);
+    /// Makes of a preview's stores all that might keep it, and of what is its own in its database what might keep another.
+    pub async fn hoard(&self, number: &str, other: &str) {
+        let script = include_str!("stores/hoarder.py");
+        let (own, other) = (stores::name_of(number), stores::name_of(other));
+        let command = ["env", &format!("HOARDER={script}"), "python", "-c", script, &own, &other].map(str::to_owned);
         let command = command.each_ref().map(String::as_str);
         let component = "app.kubernetes.io/component=api";
         let answer = cluster::exec(self.client(), &namespace_of(number), component, &command).await;
@@ -34,7 +35,12 @@ impl Place {
             "prepared",
             "large-objects-elsewhere",
             "prepared-elsewhere",
+            "rights-of-another",
             "settings",
+            "object-dot",
+            "object-dots",
+            "object-plus",
+            "object-signs",
             "sessions",
         ];
         let refused = ["template", "no-connections", "owner", "name", "database", "role", "superuser"];
@@ -123,6 +129,14 @@ impl Place {
         for command in [format!("ACL DELUSER {name}"), format!("DEL {name}:x")] {
             redis(self.client(), &command.split(' ').collect::<Vec<_>>()).await;
         }
+    }
+
+    /// Makes the database's server say that another cluster has this one's name, or this one again.
+    pub async fn claim(&self, identity: Option<&str>) {
+        let own = self.uid("kube-system").await;
+        let identity = identity.unwrap_or(&own);
+        let statement = format!("COMMENT ON ROLE \"jetscale-{}-owner\" IS '{identity}'", stores::CLUSTER);
+        psql(self.client(), &[statement]).await;
     }
 
     /// What the keepers say.

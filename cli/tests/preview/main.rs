@@ -70,9 +70,10 @@ fn main() -> ExitCode {
         only_a_closed_pull_request_is_swept: Nightly,
         the_accounts_can_touch_nothing_but_previews: Always,
         the_sweeper_runs_in_the_cluster: Nightly,
-        whatever_was_made_in_a_store_goes: Nightly,
+        whatever_was_made_in_a_store_goes: Alone,
         a_store_that_stops_is_said: Alone,
         another_keeper_takes_over: Alone,
+        a_namesake_touches_nothing: Alone,
         images_come_by_the_clusters_own_account: Alone,
         aws_makes_the_users_of_a_cache: Alone,
         a_wrong_clock_on_the_way_ends_nothing: Nightly,
@@ -341,6 +342,8 @@ async fn only_a_closed_pull_request_is_swept() {
     // Whoever heard that it is closed, and comes late.
     let down = place.asking(&github, "122", &["down", "--unless-open"]).run().await;
     assert!(down.passed && down.text.contains("pr-122  kept: its pull request is open"), "{}", down.text);
+    let down = place.asking(&github, "124", &["down", "--unless-open"]).run().await;
+    assert!(down.passed && down.text.contains("or GitHub does not say"), "{}", down.text);
     for number in ["122", "123", "124"] {
         assert!(place.exists(number).await, "pr-{number} was removed:\n{}", sweep.text);
         place.remove_namespace(&format!("jetscale-pr-{number}")).await;
@@ -414,21 +417,33 @@ async fn the_sweeper_runs_in_the_cluster() {
     }
 }
 
-/// A preview's role makes of its database all that might keep it, and goes with all of it, within the time of any other.
+/// A preview makes of its stores all that might keep it, and goes with all of it, within the time of any other; and what it does
+/// to another keeps that no longer either.
 async fn whatever_was_made_in_a_store_goes() {
     let place = Place::get().await;
     let number = "161";
     let up = place.up(number).run().await;
     assert!(up.passed, "{}", up.text);
-    place.hoard(number).await;
+    place.hoard(number, number).await;
     // A new preview's database is no copy of where somebody sits.
     let beside = place.up("162").run().await;
     assert!(beside.passed, "{}", beside.text);
-    for number in [number, "162"] {
-        let down = place.stack(number, &["down"]).run().await;
-        assert!(down.passed, "{}", down.text);
-        place.is_gone(number).await;
-    }
+    // It names the first one's role in a policy of a table, and locks that.
+    place.hoard("162", number).await;
+    let down = place.stack(number, &["down"]).run().await;
+    assert!(down.passed, "{}", down.text);
+    let left = stores::holds(place.client(), &stores::name_of(number)).await;
+    assert_eq!(
+        left,
+        [format!("login {}", stores::name_of(number))],
+        "more than the role is left, which signs in no more"
+    );
+    let down = place.stack("162", &["down"]).run().await;
+    assert!(down.passed, "{}", down.text);
+    place.is_gone("162").await;
+    // Whoever leads anew looks for what is left.
+    place.kill_the_keeper().await;
+    place.until_holds(&stores::name_of(number), None).await;
     // That it could get into a database that is not its own, an administrator is told, as the statements that end it.
     let said = place.keepers_say().await;
     for database in ["postgres", "template1"] {
@@ -514,18 +529,21 @@ async fn whatever_the_order_closed_ones_go_and_open_ones_stay() {
 /// deployer's own is right.
 async fn images_come_by_the_clusters_own_account() {
     let place = Place::get().await;
-    let number = "191";
+    // Two previews: a kubelet may know a Secret as it was for some seconds.
+    let (refused, served) = ("191", "195");
     let private = pulls::Private::make(place).await;
     private.leave_account("wrong").await;
-    let up = private.up(number).run().await;
+    let up = private.up(refused).run().await;
     assert!(!up.passed && up.text.contains("cannot pull the image"), "{}", up.text);
-    assert!(!private.accounts_of(number).await.to_string().contains(private.password()));
     private.leave_account(private.password()).await;
-    let up = private.up(number).run().await;
+    let up = private.up(served).run().await;
     assert!(up.passed, "{}", up.text);
-    let down = place.stack(number, &["down"]).run().await;
-    assert!(down.passed, "{}", down.text);
-    place.is_gone(number).await;
+    assert_ne!(private.accounts_of(refused).await, private.accounts_of(served).await);
+    for number in [refused, served] {
+        let down = place.stack(number, &["down"]).run().await;
+        assert!(down.passed, "{}", down.text);
+        place.is_gone(number).await;
+    }
     private.end().await;
 }
 
@@ -548,4 +566,22 @@ async fn aws_makes_the_users_of_a_cache() {
     assert!(down.passed, "{}", down.text);
     place.is_gone(number).await;
     place.install(&before).await;
+}
+
+/// Two clusters that call themselves the same on the same stores: the second is refused, and removes nothing of the first.
+async fn a_namesake_touches_nothing() {
+    let place = Place::get().await;
+    let (number, of_the_first) = ("194", stores::name_of("194"));
+    place.plant(&of_the_first).await;
+    place.claim(Some("another cluster")).await;
+    place.kill_the_keeper().await;
+    let up = place.up(number).run().await;
+    assert!(!up.passed && up.text.contains("another cluster that calls itself rehearsal"), "{}", up.text);
+    let down = place.stack(number, &["down"]).run().await;
+    assert!(down.passed, "{}", down.text);
+    assert_eq!(stores::holds(place.client(), &of_the_first).await.len(), 4, "something of the first cluster is gone");
+    // Its own again, with what a namespace went from.
+    place.claim(None).await;
+    place.kill_the_keeper().await;
+    place.until_holds(&of_the_first, None).await;
 }

@@ -322,6 +322,11 @@ impl Place {
         self.namespaces().get(&name).await.unwrap().labels().get("jetscale.ai/created").cloned()
     }
 
+    /// The identity of a namespace, as long as it is that one.
+    pub async fn uid(&self, name: &str) -> String {
+        self.namespaces().get(name).await.unwrap().uid().unwrap()
+    }
+
     /// What an annotation of a preview's namespace says.
     pub async fn annotation(&self, number: &str, name: &str) -> String {
         let found = self.namespaces().get(&namespace_of(number)).await.unwrap();

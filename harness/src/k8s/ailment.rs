@@ -81,7 +81,7 @@ pub fn ailment(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
         // The ends of one that failed as a whole are told with it.
         .filter(|_| phase(pod) != "Failed")
         .filter_map(|(kind, status)| of_container(pod, kind, status, warnings));
-    let found = of_containers.chain(of_pod(pod, warnings)).min_by_key(|ailment| ailment.tolerance.by_default());
+    let found = of_containers.chain(of_pod(pod, warnings)).min_by_key(|ailment| ailment.tolerance.rank());
     found.or_else(|| of_warnings(pod, warnings))
 }
 

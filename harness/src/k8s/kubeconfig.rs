@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kube::config::{Kubeconfig, KubeconfigError};
 
@@ -16,6 +16,14 @@ impl KubeconfigFiles {
     /// These; an entry is taken from the first of them that has one of its name.
     pub const fn new(files: Vec<PathBuf>) -> Self {
         Self(files)
+    }
+
+    /// The file, if it is one: named to a tool by a flag, it may have a colon in its path.
+    pub fn single(&self) -> Option<&Path> {
+        match self.0.as_slice() {
+            [file] => Some(file),
+            _ => None,
+        }
     }
 
     /// What they say together. Relative paths in a file are by its own folder; files that are not there are left out.

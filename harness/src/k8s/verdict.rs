@@ -119,7 +119,7 @@ fn judge<'a>(snapshot: &Snapshot, rollouts: &[Rollout<'_>], services: impl Itera
     let services: Vec<&Service> = services.collect();
     let ailing = rollouts.iter().filter_map(|rollout| rollout.ailment.clone());
     let misled = services.iter().filter_map(|service| leads_nowhere(rollouts, service));
-    if let Some(worst) = ailing.chain(misled).min_by_key(|ailment| ailment.tolerance.by_default()) {
+    if let Some(worst) = ailing.chain(misled).min_by_key(|ailment| ailment.tolerance.rank()) {
         return worst.into();
     }
     if let Some(unready) = unready(rollouts) {
@@ -190,7 +190,7 @@ impl<'a> Rollout<'a> {
         self.starting = to_come || pods.iter().zip(&found).any(waits);
         let (unready, broken): (Vec<Ailment>, Vec<Ailment>) =
             found.into_iter().flatten().partition(|found| found.asked.is_some());
-        self.ailment = broken.into_iter().min_by_key(|ailment| ailment.tolerance.by_default());
+        self.ailment = broken.into_iter().min_by_key(|ailment| ailment.tolerance.rank());
         self.unready = unready.into_iter().next();
     }
 
@@ -335,7 +335,7 @@ fn lag(name: &str, numbers: &str, pods: &[&Pod]) -> String {
 
 fn worst(snapshot: &Snapshot, pods: &[&Pod]) -> Option<Ailment> {
     let found = pods.iter().filter_map(|pod| ailment(pod, &snapshot.warnings_of(pod)));
-    found.min_by_key(|ailment| ailment.tolerance.by_default())
+    found.min_by_key(|ailment| ailment.tolerance.rank())
 }
 
 /// A Service whose target port none of its workloads has, of those that say which ports they have.

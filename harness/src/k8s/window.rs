@@ -104,9 +104,15 @@ pub struct Tolerance {
 }
 
 impl Tolerance {
-    /// How long it is where no window is set: the order of causes, which no setting changes.
+    /// How long it is where no window is set.
     pub fn by_default(self) -> Duration {
         Duration::from_secs(self.window.default_secs()).max(self.at_least)
+    }
+
+    /// The order of causes, of which the first is told: the least tolerable first, which no setting changes; after all others
+    /// one that only a deadline ends, or it would hide what is final.
+    pub fn rank(self) -> (bool, Duration) {
+        (windows().of(self).is_none(), self.by_default())
     }
 
     /// This one, or a window if that is longer by default.

@@ -37,6 +37,11 @@ impl ClusterName {
         PullRequest::parse(name.strip_prefix(&self.prefix())?)
     }
 
+    /// Under which name a store says whose this cluster's names are.
+    pub fn owner(&self) -> String {
+        format!("{RELEASE}-{self}-owner")
+    }
+
     /// What all of its previews' names begin with, and no other cluster's.
     pub fn prefix(&self) -> String {
         format!("{RELEASE}-{self}-pr-")

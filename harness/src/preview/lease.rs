@@ -138,10 +138,19 @@ async fn keep(api: &Api<Lease>, name: &str, held: &mut Lease) -> Error {
         beat.tick().await;
         let mut wanted = held.clone();
         wanted.spec.get_or_insert_default().renew_time = Some(MicroTime(Timestamp::now()));
-        match k8s::call(&format!("renew the Lease {name}"), api.replace(name, &PostParams::default(), &wanted)).await {
+        let what = format!("renew the Lease {name}");
+        // Lost here before others may take it for lost, whatever the API server does meanwhile.
+        let params = PostParams::default();
+        let renewal = k8s::call(&what, api.replace(name, &params, &wanted));
+        let answer = tokio::time::timeout_at(renewed + DURATION - RENEW, renewal).await;
+        let answer = answer.unwrap_or_else(|_| {
+            let last = "the API server does not answer".to_owned();
+            Err(Error::Deadline { awaited: what, after: DURATION - RENEW, last })
+        });
+        match answer {
             Ok(lease) => (*held, renewed) = (lease, Instant::now()),
             Err(error) if k8s::has_code(&error, 409) || k8s::has_code(&error, 404) => return lost(name, &error),
-            Err(error) if renewed.elapsed() >= DURATION => return lost(name, &error),
+            Err(error) if renewed.elapsed() >= DURATION - RENEW => return lost(name, &error),
             Err(error) => tracing::warn!("{}", error.report()),
         }
     }

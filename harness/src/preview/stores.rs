@@ -84,7 +84,7 @@ pub struct ElastiCache {
     /// Its region.
     pub region: String,
     /// What the group is for; default `redis`.
-    #[serde(default = "redis")]
+    #[serde(default = "default_engine")]
     pub engine: String,
     /// Where the API answers, if not at AWS.
     pub endpoint: Option<String>,
@@ -92,7 +92,7 @@ pub struct ElastiCache {
     pub ca: Option<String>,
 }
 
-fn redis() -> String {
+fn default_engine() -> String {
     "redis".to_owned()
 }
 

@@ -1,6 +1,7 @@
 //! Helm: renders, deploys in one way, rolls back in all of them; what it recorded is read from its Secrets.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -67,6 +68,15 @@ impl History {
 /// A call of a tool that reaches the cluster: where an exec plugin says who we are, the tool starts it, within its own
 /// deadline, and hands down what the plugin needs.
 pub(super) fn reaching(cluster: &Cluster, command: Command) -> Command {
+    let command = match cluster.kubeconfig.single() {
+        Some(file) => {
+            let mut flag = OsString::from("--kubeconfig=");
+            flag.push(file);
+            command.arg(flag)
+        }
+        // Several files have no flag.
+        None => command.env("KUBECONFIG", cluster.kubeconfig.to_string()),
+    };
     match k8s::exec_plugin::is_used(&cluster.kubeconfig, &cluster.context) {
         true => command.given(cluster.tools.environment(), ChildKind::Credentials),
         false => command,
@@ -76,8 +86,6 @@ pub(super) fn reaching(cluster: &Cluster, command: Command) -> Command {
 /// `helm` on the release of a plan, with the cluster named.
 async fn on(cluster: &Cluster, plan: &Plan) -> Result<Command> {
     Ok(reaching(cluster, cluster.tools.command(Tool::Helm).await?)
-        // A flag would be for one file.
-        .env("KUBECONFIG", cluster.kubeconfig.to_string())
         .args(["--kube-context", &cluster.context, "--namespace", &plan.namespace])
         .limit(LIMIT))
 }

@@ -30,8 +30,6 @@ pub(super) async fn deploy(cluster: &Cluster, plan: &Plan, scratch: &Path, lock:
         .args(["--status-check=false", "--label", RUN_ID])
         .args(["--interactive=false", "--update-check=false", "--detect-minikube=false", "--load-images=false"])
         .folder(&plan.charts.folder)
-        // Helm, which it calls, reads it, too.
-        .env("KUBECONFIG", cluster.kubeconfig.to_string())
         .envs(variables(plan))
         .limit(LIMIT)
         .holding(lock)

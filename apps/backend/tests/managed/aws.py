@@ -127,6 +127,24 @@ def _roles_that_are_not_there_have_names() -> None:
     IamResponse._determine_resource = named
 
 
+def _many_deletions_are_of_objects() -> None:
+    """moto asks whether objects may be deleted from their bucket as a whole; AWS asks for each of them."""
+    import xmltodict
+    from moto.s3.responses import S3Response
+
+    check = S3Response._authenticate_and_authorize_s3_action
+
+    def check_each(self: S3Response, bucket_name: str | None = None, key_name: str | None = None) -> None:
+        if key_name is not None or not self.is_delete_keys():
+            check(self, bucket_name=bucket_name, key_name=key_name)
+            return
+        objects = xmltodict.parse(self.body, strip_whitespace=False, force_list=("Object",))
+        for found in objects["Delete"]["Object"]:
+            check(self, bucket_name=bucket_name, key_name=found["Key"])
+
+    S3Response._authenticate_and_authorize_s3_action = check_each
+
+
 def main(
     arguments: list[str] | None = None,
     before_serving: Callable[[], None] = lambda: None,
@@ -156,6 +174,7 @@ def main(
 
     _exchange_is_unsigned()
     _roles_that_are_not_there_have_names()
+    _many_deletions_are_of_objects()
     keys = jwt.PyJWKSet.from_json(options.jwks.read_text())
     app = TrustPolicies(around(DomainDispatcherApplication(create_backend_app)), options.issuer, keys)
     before_serving()

@@ -9,10 +9,12 @@ import subprocess
 import sys
 
 import asyncpg
+import botocore.session
+from botocore.config import Config
 
-from jetscale_backend import tls
+from jetscale_backend import settings, tls
 
-own = sys.argv[1]
+own, other = sys.argv[1:3]
 env = os.environ
 
 STATEMENTS = {
@@ -22,9 +24,10 @@ STATEMENTS = {
     "default-rights": (own, "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC"),
     "rights": (own, "GRANT ALL ON hoard TO PUBLIC"),
     "large-object": (own, "SELECT lo_create(0)"),
-    "prepared": (own, "BEGIN; CREATE TABLE prepared (n int); PREPARE TRANSACTION 'its ''own'''"),
+    "prepared": (own, f"BEGIN; CREATE TABLE prepared (n int); PREPARE TRANSACTION 'its ''own'' {own}'"),
     "large-objects-elsewhere": ("postgres", "SELECT count(lo_create(0)) FROM generate_series(1, 2000)"),
-    "prepared-elsewhere": ("postgres", "BEGIN; SELECT lo_create(0); PREPARE TRANSACTION 'elsewhere'"),
+    "prepared-elsewhere": ("postgres", f"BEGIN; SELECT lo_create(0); PREPARE TRANSACTION 'elsewhere {own}'"),
+    "rights-of-another": (own, f'CREATE TABLE shared (n int); CREATE POLICY kept ON shared TO "{other}"'),
     "settings": (own, "ALTER ROLE CURRENT_USER SET search_path = hoard"),
     "template": (own, f'ALTER DATABASE "{own}" IS_TEMPLATE true'),
     "no-connections": (own, f'ALTER DATABASE "{own}" ALLOW_CONNECTIONS false'),
@@ -59,19 +62,32 @@ async def hoard() -> None:
         print(name, result, flush=True)
 
 
+def put() -> None:
+    """Keys that lead elsewhere where they are taken for paths, or that XML has no sign for."""
+    asked = settings.storage_settings(env)
+    config = Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required")
+    session = botocore.session.get_session()
+    session.set_config_variable("region", asked.region)
+    client = session.create_client("s3", endpoint_url=asked.endpoint, config=config)
+    for name, key in {"dot": ".", "dots": "a/../b", "plus": "a+b c%2e", "signs": "<&\x01\u00e9>"}.items():
+        client.put_object(Bucket=asked.bucket, Key=f"{own}/{key}", Body=b"x")
+        print(f"object-{name} allowed", flush=True)
+
+
 async def stay() -> None:
     """In the template of new databases too, of which no copy is made while somebody is there."""
     sessions = [await connect(database) for database in (own, "postgres", "template1")]
     print("sessions allowed", flush=True)
     os.close(1)
-    await sessions[0].execute("BEGIN; LOCK TABLE public.items; SELECT pg_sleep(600)")
+    await sessions[0].execute("BEGIN; LOCK TABLE public.items, public.shared; SELECT pg_sleep(600)")
 
 
-if sys.argv[2:] == ["stay"]:
+if sys.argv[3:] == ["stay"]:
     asyncio.run(stay())
 else:
     asyncio.run(asyncio.wait_for(hoard(), 60))
-    command = [sys.executable, "-c", env["HOARDER"], own, "stay"]
+    put()
+    command = [sys.executable, "-c", env["HOARDER"], own, other, "stay"]
     # With nothing of ours, or whoever waits for us would wait for it.
     staying = subprocess.Popen(  # noqa: S603
         command,

@@ -88,9 +88,15 @@ fn wrong(variable: &Variable, set: &Node<'_>, scope: &Scope<'_>) -> Option<Findi
             finding(format!("and it is a text that begins with {start:?} and ends with {end:?}"))
         }
         Meaning::Proxies => {
-            let edges = usize::from(scope.rendered.objects.iter().any(|object| object.kind() == "Ingress"));
-            let right = text.parse() == Ok(1 + edges);
-            if right { None } else { finding(format!("and a client's address is what {} saw", 1 + edges)) }
+            let has_edge = scope.rendered.objects.iter().any(|object| object.kind() == "Ingress");
+            // Before an Ingress there may be more, such as a CDN.
+            let (right, saw) = match text.parse::<usize>() {
+                Ok(proxies) if has_edge => (proxies >= 2, "at least two proxies"),
+                proxies => {
+                    (!has_edge && proxies == Ok(1), if has_edge { "at least two proxies" } else { "the router alone" })
+                }
+            };
+            if right { None } else { finding(format!("and a client's address is what {saw} saw")) }
         }
         Meaning::Path if !is_there(text, scope) => finding("and no volume has that".to_owned()),
         Meaning::OneOf(_) | Meaning::Like(..) | Meaning::Path => None,
