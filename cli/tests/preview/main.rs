@@ -529,7 +529,6 @@ async fn whatever_the_order_closed_ones_go_and_open_ones_stay() {
 /// deployer's own is right.
 async fn images_come_by_the_clusters_own_account() {
     let place = Place::get().await;
-    // Two previews: a kubelet may know a Secret as it was for some seconds.
     let (refused, served) = ("191", "195");
     let private = pulls::Private::make(place).await;
     private.leave_account("wrong").await;
