@@ -1,10 +1,8 @@
 //! Watches previews' namespaces, and does for each what it asks for. One keeper leads, by a Lease; others stand by.
 
-use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -28,8 +26,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_secs(5);
 /// How often a preview's Redis user is made anew: a Redis that starts again has forgotten it.
 const RENEW: Duration = Duration::from_secs(60);
-/// How often the stores are compared with the namespaces.
-const SWEEP: Duration = Duration::from_secs(600);
 /// The Lease of the keeper that leads. Deployers may touch those of previews alone (policies.yaml).
 const LEASE: &str = "keeper";
 /// How long a keeper stands by: its pod is replaced long before.
@@ -47,7 +43,7 @@ pub struct Files {
 }
 
 impl Files {
-    fn secret(&self, name: &str) -> Result<String> {
+    pub(crate) fn secret(&self, name: &str) -> Result<String> {
         read(&self.secrets.join(name))
             .map(|text| text.trim_end().to_owned())
             .inspect(|text| harness::secrets::know(text))
@@ -58,19 +54,19 @@ fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(Error::io(format!("read {}", path.display())))
 }
 
-struct Keeper {
-    client: Client,
-    files: Files,
-    stores: Stores,
+pub(crate) struct Keeper {
+    pub client: Client,
+    pub files: Files,
+    pub stores: Stores,
     /// Those of the bucket's region, and of the cache's.
-    aws: Option<Aws>,
+    pub aws: Option<Aws>,
     elasticache: Option<Aws>,
     /// Held by whoever sees to a preview; alone by whoever removes what is nobody's, so that no preview begins meanwhile.
-    turns: RwLock<()>,
+    pub turns: RwLock<()>,
     /// Whether the stores have said, since this keeper leads, that this cluster's names are its own.
     owns: AtomicBool,
     /// What an administrator was told last.
-    told: Mutex<Vec<String>>,
+    pub told: Mutex<Vec<String>>,
 }
 
 /// A failure, as kube's runtime takes one.
@@ -162,7 +158,7 @@ async fn see_to(namespace: Arc<Namespace>, keeper: Arc<Keeper>) -> Result<Action
 }
 
 /// Within the limit.
-async fn within<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(crate) async fn within<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| {
         let last = "a store has not answered".to_owned();
         Err(Error::Deadline { awaited: "the stores".to_owned(), after: LIMIT, last })
@@ -183,7 +179,7 @@ impl Keeper {
 
     /// Whether the stores' parts that are called by this cluster are its own: another one may call itself the same, and what
     /// it has there must neither be changed nor removed. A bucket says nothing of that, and goes by the other stores.
-    async fn owns(&self) -> Result<bool> {
+    pub(crate) async fn owns(&self) -> Result<bool> {
         if self.owns.load(Ordering::Relaxed) {
             return Ok(true);
         }
@@ -207,7 +203,7 @@ impl Keeper {
         Ok(true)
     }
 
-    fn namesake(&self) -> Error {
+    pub(crate) fn namesake(&self) -> Error {
         let owner = self.stores.cluster.owner();
         Error::refused(
             format!(
@@ -242,12 +238,12 @@ impl Keeper {
     }
 
     /// The cache whose users AWS makes, if there is one.
-    fn elasticache(&self) -> Option<(&ElastiCache, &Aws)> {
+    pub(crate) fn elasticache(&self) -> Option<(&ElastiCache, &Aws)> {
         self.stores.redis.as_ref()?.elasticache.as_ref().zip(self.elasticache.as_ref())
     }
 
     /// The Redis that is asked for its users itself, if there is one.
-    fn plain_redis(&self) -> Option<&Server> {
+    pub(crate) fn plain_redis(&self) -> Option<&Server> {
         self.stores.redis.as_ref().filter(|server| server.elasticache.is_none())
     }
 
@@ -261,19 +257,16 @@ impl Keeper {
         redis::make(server, &self.files.secret("redis-password")?, &self.stores.cluster.name_of(of), &password).await
     }
 
-    async fn remove(&self, of: PullRequest) -> Result<()> {
+    pub(crate) async fn remove(&self, of: PullRequest) -> Result<()> {
         if !self.owns().await? {
             // Nothing of it is ours, and the namespace need not wait.
             tracing::warn!("{}", self.namesake().report());
             return Ok(());
         }
         let name = self.stores.cluster.name_of(of);
-        // Each by itself, and within the limit: one store that does not answer keeps nothing in the others.
-        let (postgres, redis, s3) = tokio::join!(
-            within(self.remove_from_postgres(&name)),
-            within(self.remove_from_redis(&name)),
-            within(self.remove_from_s3(&name)),
-        );
+        // Side by side: one store that does not answer keeps nothing in the others.
+        let (postgres, redis, s3) =
+            tokio::join!(self.remove_from_postgres(&name), self.remove_from_redis(&name), self.remove_from_s3(&name),);
         postgres.and(redis).and(s3)?;
         tracing::info!("{name} has no stores any more");
         Ok(())
@@ -298,95 +291,6 @@ impl Keeper {
     async fn remove_from_s3(&self, name: &str) -> Result<()> {
         let (Some(aws), Some(bucket)) = (&self.aws, &self.stores.s3) else { return Ok(()) };
         s3::remove(aws, bucket, name).await
-    }
-
-    /// Now and from time to time: removes what is nobody's, and says what an administrator has to do.
-    async fn sweep_for_ever(&self) -> Infallible {
-        let mut beat = tokio::time::interval(SWEEP);
-        loop {
-            beat.tick().await;
-            if let Err(error) = within(self.advise()).await {
-                tracing::warn!("{}", error.report());
-            }
-            match within(self.owns()).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    tracing::warn!("{}", self.namesake().report());
-                    continue;
-                }
-                Err(error) => {
-                    tracing::warn!("{}", error.report());
-                    continue;
-                }
-            }
-            for of in self.found().await {
-                if let Err(error) = within(self.remove_orphan(of)).await {
-                    tracing::warn!("{}", error.report());
-                }
-            }
-        }
-    }
-
-    /// The previews of this cluster of which a store holds anything. One that does not answer holds nobody up.
-    async fn found(&self) -> BTreeSet<PullRequest> {
-        let prefix = self.stores.cluster.prefix();
-        let mut names = BTreeSet::new();
-        let mut add = |listed: Result<BTreeSet<String>>| match listed {
-            Ok(listed) => names.extend(listed),
-            Err(error) => tracing::warn!("{}", error.report()),
-        };
-        if let Some(server) = &self.stores.postgres {
-            add(within(async { postgres::list(server, &self.files.secret("postgres-password")?, &prefix).await }).await);
-        }
-        if let Some((_, aws)) = self.elasticache() {
-            add(within(elasticache::list(aws, &prefix)).await);
-        }
-        if let Some(server) = self.plain_redis() {
-            add(within(async { redis::users(server, &self.files.secret("redis-password")?, &prefix).await }).await);
-        }
-        if let Some(server) = &self.stores.redis {
-            add(within(async { redis::keys(server, &self.files.secret("redis-password")?, &prefix).await }).await);
-        }
-        if let (Some(aws), Some(bucket)) = (&self.aws, &self.stores.s3) {
-            add(within(s3::list(aws, bucket, &prefix)).await);
-        }
-        names.iter().filter_map(|name| self.stores.cluster.named(name)).collect()
-    }
-
-    /// Removes a preview's part of the stores if it has no namespace: somebody removed that past its finalizer.
-    async fn remove_orphan(&self, of: PullRequest) -> Result<()> {
-        if self.has_namespace(of).await? {
-            return Ok(());
-        }
-        let _turn = self.turns.write().await;
-        // It may have come while others were waited for.
-        if self.has_namespace(of).await? {
-            return Ok(());
-        }
-        tracing::warn!("{} has stores and no namespace: they go", self.stores.cluster.name_of(of));
-        self.remove(of).await
-    }
-
-    async fn has_namespace(&self, of: PullRequest) -> Result<bool> {
-        let (api, name): (Api<Namespace>, _) = (Api::all(self.client.clone()), of.namespace());
-        let found = api.get_opt(&name).await.map_err(Error::kube(format!("read the namespace {name}")))?;
-        Ok(found.is_some())
-    }
-
-    /// Says by which statements an administrator shuts previews out of the databases that are not theirs; once.
-    async fn advise(&self) -> Result<()> {
-        let Some(server) = &self.stores.postgres else { return Ok(()) };
-        let open = postgres::open_to_all(server, &self.files.secret("postgres-password")?).await?;
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if *told != open {
-            for statements in &open {
-                tracing::warn!(
-                    "every preview's role may connect to a database that is not its own; to be run there: {statements}"
-                );
-            }
-            *told = open;
-        }
-        Ok(())
     }
 
     /// A password of the preview's release.

@@ -14,5 +14,6 @@ mod keeper;
 mod postgres;
 mod redis;
 mod s3;
+mod sweep;
 
 pub use keeper::{Files, keep};

@@ -1,0 +1,108 @@
+//! Now and from time to time: what no preview has any more goes, and an administrator is told what only he can do.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use harness::error::{Error, Result};
+use harness::preview::PullRequest;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+
+use crate::keeper::{Keeper, within};
+use crate::{elasticache, postgres, redis, s3};
+
+/// How often the stores are compared with the namespaces.
+const SWEEP: Duration = Duration::from_secs(600);
+
+impl Keeper {
+    /// Now and from time to time: removes what is nobody's, and says what an administrator has to do.
+    pub(crate) async fn sweep_for_ever(&self) -> Infallible {
+        let mut beat = tokio::time::interval(SWEEP);
+        loop {
+            beat.tick().await;
+            if let Err(error) = within(self.advise()).await {
+                tracing::warn!("{}", error.report());
+            }
+            let orphans = match within(self.owns()).await {
+                Ok(true) => self.found().await,
+                Ok(false) => {
+                    tracing::warn!("{}", self.namesake().report());
+                    BTreeSet::new()
+                }
+                Err(error) => {
+                    tracing::warn!("{}", error.report());
+                    BTreeSet::new()
+                }
+            };
+            for of in orphans {
+                if let Err(error) = within(self.remove_orphan(of)).await {
+                    tracing::warn!("{}", error.report());
+                }
+            }
+        }
+    }
+
+    /// The previews of this cluster of which a store holds anything. One that does not answer holds nobody up.
+    async fn found(&self) -> BTreeSet<PullRequest> {
+        let prefix = self.stores.cluster.prefix();
+        let mut names = BTreeSet::new();
+        let mut add = |listed: Result<BTreeSet<String>>| match listed {
+            Ok(listed) => names.extend(listed),
+            Err(error) => tracing::warn!("{}", error.report()),
+        };
+        if let Some(server) = &self.stores.postgres {
+            add(within(async { postgres::list(server, &self.files.secret("postgres-password")?, &prefix).await }).await);
+        }
+        if let Some((_, aws)) = self.elasticache() {
+            add(within(elasticache::list(aws, &prefix)).await);
+        }
+        if let Some(server) = self.plain_redis() {
+            add(within(async { redis::users(server, &self.files.secret("redis-password")?, &prefix).await }).await);
+        }
+        if let Some(server) = &self.stores.redis {
+            add(within(async { redis::keys(server, &self.files.secret("redis-password")?, &prefix).await }).await);
+        }
+        if let (Some(aws), Some(bucket)) = (&self.aws, &self.stores.s3) {
+            add(within(s3::list(aws, bucket, &prefix)).await);
+        }
+        names.iter().filter_map(|name| self.stores.cluster.named(name)).collect()
+    }
+
+    /// Removes a preview's part of the stores if it has no namespace: somebody removed that past its finalizer.
+    async fn remove_orphan(&self, of: PullRequest) -> Result<()> {
+        if self.has_namespace(of).await? {
+            return Ok(());
+        }
+        let _turn = self.turns.write().await;
+        // It may have come while others were waited for.
+        if self.has_namespace(of).await? {
+            return Ok(());
+        }
+        tracing::warn!("{} has stores and no namespace: they go", self.stores.cluster.name_of(of));
+        self.remove(of).await
+    }
+
+    async fn has_namespace(&self, of: PullRequest) -> Result<bool> {
+        let (api, name): (Api<Namespace>, _) = (Api::all(self.client.clone()), of.namespace());
+        let found = api.get_opt(&name).await.map_err(Error::kube(format!("read the namespace {name}")))?;
+        Ok(found.is_some())
+    }
+
+    /// Says by which statements an administrator shuts previews out of the databases that are not theirs; once.
+    async fn advise(&self) -> Result<()> {
+        let Some(server) = &self.stores.postgres else { return Ok(()) };
+        let open = postgres::open_to_all(server, &self.files.secret("postgres-password")?).await?;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told != open {
+            for statements in &open {
+                tracing::warn!(
+                    "every preview's role may connect to a database that is not its own; to be run there: {statements}"
+                );
+            }
+            *told = open;
+        }
+        Ok(())
+    }
+}
