@@ -43,9 +43,13 @@ async fn filtered(name: &str, spec: &str, args: &[&str]) -> (String, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
     write(&file("jetscale-runc"), SCRIPT, 0o755).unwrap();
-    write(&file("runc"), "#!/bin/sh\necho \"$@\"\n", 0o755).unwrap();
+    // Written by another process: a child that another test starts meanwhile holds our open files for a moment, and what is open
+    // for writing cannot be run ("Text file busy"). Then the script would find the machine's own runc.
+    let fake = r##"printf '#!/bin/sh\necho "$@"\n' >runc && chmod 755 runc"##;
+    Command::new("/bin/sh").args(["-c", fake]).folder(folder.path()).run().await.unwrap();
     write(&file(name), spec, 0o640).unwrap();
-    let output = Command::new(file("jetscale-runc"))
+    let output = Command::new("/bin/sh")
+        .arg(file("jetscale-runc"))
         .args(args)
         .folder(folder.path())
         .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
