@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jetscale_backend.auth import CurrentLogin, bearer_required
 from jetscale_backend.database import Attachment, Database
-from jetscale_backend.envelope import ApiError, Data, ErrorBody
+from jetscale_backend.envelope import ApiError, Data, ErrorBody, too_large
 from jetscale_backend.items import ItemStore, not_found
 
 # The router lets 8 MiB pass; each is in memory while it is on its way.
@@ -165,24 +165,19 @@ def not_the_owner() -> ApiError:
     return ApiError(HTTPStatus.FORBIDDEN, "not_the_owner", "Only the item's owner may do that.")
 
 
-def too_large() -> ApiError:
-    return ApiError(
-        HTTPStatus(413),  # its name differs between versions of Python
-        "attachment_too_large",
-        f"An attachment has at most {ATTACHMENT_MAX_BYTES} bytes.",
-        {"Connection": "close"},
-    )
+def attachment_too_large() -> ApiError:
+    return too_large("attachment_too_large", f"An attachment has at most {ATTACHMENT_MAX_BYTES} bytes.")
 
 
 async def limited_body(request: Request) -> bytes:
     declared = request.headers.get("Content-Length", "")
     if declared.isdigit() and int(declared) > ATTACHMENT_MAX_BYTES:
-        raise too_large()
+        raise attachment_too_large()
     content = bytearray()
     async for chunk in request.stream():
         content += chunk
         if len(content) > ATTACHMENT_MAX_BYTES:
-            raise too_large()
+            raise attachment_too_large()
     return bytes(content)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from http import HTTPStatus
 
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jetscale_backend.envelope import ApiError, error_response
+from jetscale_backend.envelope import ApiError, error_response, too_large
 
 # Room for the longest login and password, each letter spelled out as JSON may.
 BODY_MAX_BYTES = 64 * 1024
@@ -19,12 +18,7 @@ DRAIN_MAX_SECS = 5
 
 
 def body_too_large() -> ApiError:
-    return ApiError(
-        HTTPStatus(413),  # its name differs between versions of Python
-        "body_too_large",
-        f"A body has at most {BODY_MAX_BYTES} bytes.",
-        {"Connection": "close"},
-    )
+    return too_large("body_too_large", f"A body has at most {BODY_MAX_BYTES} bytes.")
 
 
 class BodyLimit:

@@ -44,6 +44,12 @@ class ApiError(HTTPException):
         self.code = code
 
 
+def too_large(code: str, message: str) -> ApiError:
+    """For a body that is not read to its end: the connection is of no more use."""
+    # Its name differs between versions of Python.
+    return ApiError(HTTPStatus(413), code, message, {"Connection": "close"})
+
+
 def error_response(
     status: int,
     code: str,
