@@ -131,14 +131,6 @@ impl Place {
         }
     }
 
-    /// Makes the database's server say that another cluster has this one's name, or this one again.
-    pub async fn claim(&self, identity: Option<&str>) {
-        let own = self.uid("kube-system").await;
-        let identity = identity.unwrap_or(&own);
-        let statement = format!("COMMENT ON ROLE \"jetscale-{}-owner\" IS '{identity}'", stores::CLUSTER);
-        psql(self.client(), &[statement]).await;
-    }
-
     /// What the keepers say.
     pub async fn keepers_say(&self) -> String {
         let pods: Api<Pod> = Api::namespaced(self.client().clone(), PREVIEWS);

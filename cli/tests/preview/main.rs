@@ -16,12 +16,14 @@ mod pulls;
 mod races;
 mod reached;
 mod room;
+mod shared;
 mod shifted;
 mod stores;
 mod suite;
 
 use std::process::ExitCode;
 
+use harness::cluster::reaper;
 use harness::suite::Asked;
 use libtest_mimic::{Arguments, Completion, Trial};
 
@@ -54,6 +56,9 @@ enum Tier {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = reaper::enter_if_asked() {
+        return code;
+    }
     let arguments = Arguments::from_args();
     let asked = Asked::of(&arguments);
     let trials = trials![
@@ -73,8 +78,9 @@ fn main() -> ExitCode {
         whatever_was_made_in_a_store_goes: Alone,
         a_store_that_stops_is_said: Alone,
         another_keeper_takes_over: Alone,
-        a_namesake_touches_nothing: Alone,
+        two_clusters_share_their_stores: Alone,
         images_come_by_the_clusters_own_account: Alone,
+        a_registry_that_comes_back_is_waited_for: Alone,
         aws_makes_the_users_of_a_cache: Alone,
         a_wrong_clock_on_the_way_ends_nothing: Nightly,
         whatever_the_order_closed_ones_go_and_open_ones_stay: Alone,
@@ -546,6 +552,32 @@ async fn images_come_by_the_clusters_own_account() {
     private.end().await;
 }
 
+/// A registry that is away has two of the kubelet's tries: back by then, the preview comes up; else the error names it.
+async fn a_registry_that_comes_back_is_waited_for() {
+    let place = Place::get().await;
+    let (away, late) = ("197", "198");
+    let private = pulls::Private::make(place).await;
+    private.leave_account(private.password()).await;
+    private.is_reached(false).await;
+    let up = private.up(away).run().await;
+    let says = up.text.contains("cannot pull the image") && up.text.contains("connection refused");
+    assert!(!up.passed && says, "{}", up.text);
+    let tries = private.tries(away).await;
+    assert!((2..=3).contains(&tries), "the kubelet had {tries} tries\n{}", up.text);
+    let back = async {
+        private.has_failed(late).await;
+        private.is_reached(true).await;
+    };
+    let (up, ()) = tokio::join!(private.up(late).run(), back);
+    assert!(up.passed, "{}", up.text);
+    for number in [away, late] {
+        let down = place.stack(number, &["down"]).run().await;
+        assert!(down.passed, "{}", down.text);
+        place.is_gone(number).await;
+    }
+    private.end().await;
+}
+
 /// Where the cache takes no `ACL SETUSER`, its users are made by AWS' API, and go by it.
 async fn aws_makes_the_users_of_a_cache() {
     let place = Place::get().await;
@@ -567,20 +599,8 @@ async fn aws_makes_the_users_of_a_cache() {
     place.install(&before).await;
 }
 
-/// Two clusters that call themselves the same on the same stores: the second is refused, and removes nothing of the first.
-async fn a_namesake_touches_nothing() {
-    let place = Place::get().await;
-    let (number, of_the_first) = ("194", stores::name_of("194"));
-    place.plant(&of_the_first).await;
-    place.claim(Some("another cluster")).await;
-    place.kill_the_keeper().await;
-    let up = place.up(number).run().await;
-    assert!(!up.passed && up.text.contains("another cluster that calls itself rehearsal"), "{}", up.text);
-    let down = place.stack(number, &["down"]).run().await;
-    assert!(down.passed, "{}", down.text);
-    assert_eq!(stores::holds(place.client(), &of_the_first).await.len(), 4, "something of the first cluster is gone");
-    // Its own again, with what a namespace went from.
-    place.claim(None).await;
-    place.kill_the_keeper().await;
-    place.until_holds(&of_the_first, None).await;
+/// Two clusters on one Postgres and one Redis, the one's name the beginning of the other's, with a preview of the same number
+/// each.
+async fn two_clusters_share_their_stores() {
+    shared::by_two_clusters(Place::get().await, "194").await;
 }

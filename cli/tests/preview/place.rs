@@ -26,7 +26,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::cluster::{bind, delete, token};
-use super::command::Call;
+use super::command::{Call, Ran};
 use super::github::GitHub;
 use super::stores;
 
@@ -49,6 +49,16 @@ pub fn namespace_of(number: &str) -> String {
     PullRequest::parse(number).unwrap().namespace()
 }
 
+/// What a cluster's rehearsal writes; apart from the suites' runs, which a report looks for.
+fn folder_of(cluster: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("preview-{cluster}"))
+}
+
+/// Where a second cluster's state is: not where the suites' is.
+fn state_of(cluster: &str) -> PathBuf {
+    folder_of(cluster).join("state")
+}
+
 /// Runs a trial, alone if that is wanted, and panics as it did: what a trial's own thread panics with is its failure's text.
 pub fn rehearse<T: Send + 'static>(trial: impl Future<Output = T> + Send + 'static, alone: bool) -> T {
     let (_others, _alone) = match alone {
@@ -59,6 +69,8 @@ pub fn rehearse<T: Send + 'static>(trial: impl Future<Output = T> + Send + 'stat
 }
 
 pub struct Place {
+    /// What the cluster calls itself.
+    pub cluster: &'static str,
     pub fixtures: Arc<Fixtures>,
     pub shared: Arc<Shared>,
     pub folder: PathBuf,
@@ -73,9 +85,38 @@ impl Place {
     }
 
     async fn make() -> Self {
-        let mut settings = Settings::from_environment();
-        // Apart from the suites' runs, which a report looks for.
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("preview-rehearsal");
+        let place = Self::on(stores::CLUSTER, &[]).await;
+        let stores = stores::make(&place).await;
+        place.open_to_previews(stores).await;
+        place
+    }
+
+    /// A second cluster, whose previews are on the Postgres and the Redis of this one's.
+    pub async fn second(&self, name: &'static str) -> Self {
+        // As on another machine.
+        let state = state_of(name).to_string_lossy().into_owned();
+        let second = Self::on(name, &[("XDG_STATE_HOME", &state), ("JETSCALE_KEEP", "never")]).await;
+        let stores = stores::share(self, &second).await;
+        second.open_to_previews(stores).await;
+        second
+    }
+
+    /// Removes a second cluster, as a user does who would not wait for the end of this process.
+    pub async fn end(self) {
+        let (checkout, state) = (self.checkout().to_owned(), state_of(self.cluster));
+        drop(self);
+        let mut clean = Command::new(env!("CARGO_BIN_EXE_cargo-stack"));
+        let clean = clean.args(["clean", "--wait"]).current_dir(checkout).env("XDG_STATE_HOME", state);
+        let cleaned = tokio::time::timeout(LIMIT, clean.output()).await.expect("it did not end").unwrap();
+        let says = Ran::of(cleaned);
+        assert!(says.passed && says.text.contains("removed"), "{}", says.text);
+    }
+
+    /// A cluster with an edge, and a namespace for what an administrator installs.
+    async fn on(cluster: &'static str, variables: &[(&str, &str)]) -> Self {
+        let own = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let mut settings = Settings::parse(&std::env::vars().chain(own).collect());
+        let folder = folder_of(cluster);
         std::fs::create_dir_all(&folder).unwrap();
         settings.run_dir = Some(folder.join("runs")).into();
         // Whatever stage is asked for: its doubles are built, which stage ci cannot.
@@ -86,8 +127,9 @@ impl Place {
         std::fs::write(folder.join("ca.pem"), &edge.ca).unwrap();
         std::fs::write(folder.join("values.yaml"), PreviewsEdge::values()).unwrap();
         write_json(&folder.join("artifacts.json"), &shared.plan.artifacts).unwrap();
-        let place = Self { fixtures, shared, folder, way, sweeps: Mutex::new(()) };
-        place.open_to_previews().await;
+        let place = Self { cluster, fixtures, shared, folder, way, sweeps: Mutex::new(()) };
+        // Before the chart: the passwords of the stores' administrators are there as the keeper starts.
+        k8s::namespace::create(place.client(), PREVIEWS, Default::default(), Default::default()).await.unwrap();
         place.write_kubeconfig().await;
         place
     }
@@ -114,29 +156,24 @@ impl Place {
     }
 
     /// What an administrator does once.
-    async fn open_to_previews(&self) {
+    async fn open_to_previews(&self, stores: Value) {
         let chart = self.checkout().join("charts/preview-sweeper");
         let image = "jetscale.internal/preview-sweeper:rehearsal";
         let made = Command::new(chart.join("image/make")).args([env!("CARGO_BIN_EXE_cargo-stack"), image]).output();
         let made = made.await.unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let pushed = self.fixtures.push(image, "preview-sweeper").await.unwrap();
-        // Before the chart: the passwords of the stores' administrators are there as the keeper starts.
-        k8s::namespace::create(self.client(), PREVIEWS, Default::default(), Default::default()).await.unwrap();
-        let stores = stores::make(&self.fixtures, &self.shared, self.checkout(), &self.folder).await;
         // What the cluster's own values say of the Ingress, its policies allow.
         let given = harness::yaml::value(&PreviewsEdge::values()).unwrap();
         let own = json!({
             "previews": {"ingress": {"annotations": given["ingress"]["annotations"]}},
-            "cluster": stores::CLUSTER,
+            "cluster": self.cluster,
             "deployers": [{"kind": "ServiceAccount", "name": "deployer", "namespace": PREVIEWS}],
             "image": {"repository": pushed.repository, "digest": pushed.digest},
         });
         let values = harness::preview::stores::merged(own, stores);
         self.install(&values).await;
         write_json(&self.folder.join("sweeper.json"), &values).unwrap();
-        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "deployer", "namespace": PREVIEWS}});
-        k8s::apply(self.client(), &account).await.unwrap();
         self.policies_hold().await;
     }
 
@@ -171,6 +208,8 @@ impl Place {
 
     /// A second user, whose credentials an exec plugin gives, as on EKS; each has expired when it is used again.
     async fn write_kubeconfig(&self) {
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "deployer", "namespace": PREVIEWS}});
+        k8s::apply(self.client(), &account).await.unwrap();
         let token = token(self.client(), PREVIEWS, "deployer", &[]).await;
         std::fs::write(self.folder.join("token"), token).unwrap();
         std::fs::write(self.folder.join("calls"), "").unwrap();
@@ -261,7 +300,7 @@ impl Place {
             .env("KUBECONFIG", self.path("kubeconfig"))
             .env("JETSCALE_KUBE_CONTEXT", CONTEXT)
             .env("JETSCALE_KUBE_CONTEXT_ALLOW", "rehearsal-*")
-            .env("JETSCALE_PREVIEW_CLUSTER", stores::CLUSTER)
+            .env("JETSCALE_PREVIEW_CLUSTER", self.cluster)
             .env("JETSCALE_ARTIFACTS", self.path("artifacts.json"))
             .env("JETSCALE_PREVIEW_VALUES", self.path("values.yaml"))
             .env("JETSCALE_PREVIEW_URL", format!("https://{}", self.way.address()))
@@ -320,11 +359,6 @@ impl Place {
     pub async fn created(&self, number: &str) -> Option<String> {
         let name = namespace_of(number);
         self.namespaces().get(&name).await.unwrap().labels().get("jetscale.ai/created").cloned()
-    }
-
-    /// The identity of a namespace, as long as it is that one.
-    pub async fn uid(&self, name: &str) -> String {
-        self.namespaces().get(name).await.unwrap().uid().unwrap()
     }
 
     /// What an annotation of a preview's namespace says.

@@ -1,17 +1,19 @@
-//! By which account a preview's nodes pull its images: the cluster's own, and not by whoever deploys.
+//! A preview's images: by which account its nodes pull them, the cluster's own and not whoever deploys; and what a registry
+//! that is away for a while does to them.
 
 use base64::Engine as _;
 use harness::artifacts::{self, PrivateRegistry};
 use harness::cluster;
 use harness::engine::{Container, Engine, Mark, Seen};
 use harness::files::write_json;
-use harness::k8s;
-use k8s_openapi::api::core::v1::Secret;
+use harness::k8s::snapshot::Watched;
+use harness::k8s::{self, Snapshot, State};
+use k8s_openapi::api::core::v1::{Event, Secret};
 use kube::Api;
 use serde_json::{Value, json};
 
 use super::command::Call;
-use super::place::{PREVIEWS, Place, namespace_of};
+use super::place::{LIMIT, PREVIEWS, Place, namespace_of};
 
 /// A registry that wants credentials, with all images of the set in it.
 pub struct Private<'a> {
@@ -63,6 +65,30 @@ impl<'a> Private<'a> {
         k8s::apply(self.place.client(), &secret).await.unwrap();
     }
 
+    /// Has the nodes find the registry, or nothing at its address; whoever deploys finds it as before.
+    pub async fn is_reached(&self, reached: bool) {
+        let there = if reached { &self.registry.alias } else { "127.0.0.1" };
+        let node = self.place.node();
+        artifacts::introduce(&self.engine, &node, there, &self.registry.login.server).await.unwrap();
+    }
+
+    /// Waits until an image of a preview could not be pulled.
+    pub async fn has_failed(&self, number: &str) {
+        let judge = |seen: &Snapshot| match seen.events.iter().any(|event| is_of_a_pull(event)) {
+            true => State::Ready,
+            false => State::Pending("no pull has failed".to_owned()),
+        };
+        let (namespace, kinds) = (namespace_of(number), [Watched::Warnings]);
+        k8s::wait::wait_on(self.place.client(), &namespace, &kinds, "a try of a pull", LIMIT, judge).await.unwrap();
+    }
+
+    /// How often the kubelet has tried to pull the image that it tried most, and could not.
+    pub async fn tries(&self, number: &str) -> i32 {
+        let api: Api<Event> = Api::namespaced(self.place.client().clone(), &namespace_of(number));
+        let events = api.list(&Default::default()).await.unwrap();
+        events.iter().filter(|event| is_of_a_pull(event)).filter_map(|event| event.count).max().unwrap_or_default()
+    }
+
     /// The right password of the account.
     pub fn password(&self) -> &str {
         &self.registry.login.password
@@ -81,6 +107,12 @@ impl<'a> Private<'a> {
         api.delete("preview-pull", &Default::default()).await.unwrap();
         remove(&self.engine, &self.place.shared.cluster.name).await;
     }
+}
+
+/// As the kubelet says it, once a try.
+fn is_of_a_pull(event: &Event) -> bool {
+    let says = event.message.as_deref().unwrap_or_default();
+    event.reason.as_deref() == Some("Failed") && says.starts_with("Failed to pull image")
 }
 
 async fn remove(engine: &Engine, owner: &str) {

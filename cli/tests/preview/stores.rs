@@ -2,19 +2,21 @@
 //! with TLS, and each administered as there. What a preview has of them is read past the keeper. Beside them, what plays
 //! GitHub's API for the sweeper in the cluster.
 
-use std::path::Path;
 use std::time::Duration;
 
-use harness::fixture::{Fixtures, Shared};
+use harness::artifacts;
 use harness::k8s::snapshot::Watched;
 use harness::k8s::verdict::deployment_converged;
 use harness::k8s::{self, Snapshot, State};
 use harness::preview::{ClusterName, PullRequest};
-use kube::Client;
+use k8s_openapi::api::core::v1::{Secret, Service};
+use kube::{Api, Client};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use super::cluster::{exec, token};
+use super::place::{PREVIEWS, Place};
 
 /// What the cluster calls itself.
 pub const CLUSTER: &str = "rehearsal";
@@ -51,12 +53,12 @@ for found in s3.list_objects_v2(Bucket="attachments").get("Contents", []):
 "#;
 
 /// Makes them anew, and gives the values by which charts/preview-sweeper knows of them.
-pub async fn make(fixtures: &Fixtures, shared: &Shared, checkout: &Path, folder: &Path) -> Value {
-    let client = &shared.cluster.client;
+pub async fn make(place: &Place) -> Value {
+    let client = place.client();
     k8s::namespace::delete(client, NAMESPACE, LIMIT).await.unwrap();
     k8s::namespace::create(client, NAMESPACE, Default::default(), Default::default()).await.unwrap();
-    let aws = aws_image(fixtures, checkout, folder).await;
-    let third_party = |name: &str| shared.plan.artifacts.get(name).unwrap().tag.by_digest();
+    let aws = aws_image(place).await;
+    let third_party = |name: &str| place.shared.plan.artifacts.get(name).unwrap().tag.by_digest();
     let [jwks, discovery] = ["/openid/v1/jwks", "/.well-known/openid-configuration"].map(|path| raw(client, path));
     let (jwks, discovery) = (jwks.await, discovery.await);
     let issuer = discovery["issuer"].as_str().unwrap().to_owned();
@@ -73,12 +75,12 @@ pub async fn make(fixtures: &Fixtures, shared: &Shared, checkout: &Path, folder:
     let [postgres_password, redis_password] = [(); 2].map(|()| harness::release::random_hex().unwrap());
     let passwords = json!({
         "apiVersion": "v1", "kind": "Secret",
-        "metadata": {"name": "preview-stores", "namespace": super::place::PREVIEWS},
+        "metadata": {"name": "preview-stores", "namespace": PREVIEWS},
         "stringData": {"postgres-password": postgres_password, "redis-password": redis_password},
     });
     let token = json!({
         "apiVersion": "v1", "kind": "Secret",
-        "metadata": {"name": "github", "namespace": super::place::PREVIEWS},
+        "metadata": {"name": "github", "namespace": PREVIEWS},
         "stringData": {"token": "of-the-sweeper"},
     });
     for object in [tls, keys, passwords, token] {
@@ -129,6 +131,65 @@ fn values(ca: &str, issuer: &str) -> Value {
     })
 }
 
+/// Leads from a second cluster to the Postgres and the Redis of the first, by the names that stand in their certificates, and
+/// gives the values by which it knows of them.
+pub async fn share(first: &Place, second: &Place) -> Value {
+    let engine = first.fixtures.engine().await.unwrap();
+    // Each cluster is on a network of its own.
+    let network = artifacts::network_of(&engine, &first.node()).await.unwrap();
+    docker(&["network", "connect", &network, &second.node()]).await;
+    let format = format!("{{{{(index .NetworkSettings.Networks {network:?}).IPAddress}}}}");
+    let address = docker(&["inspect", "--format", &format, &first.node()]).await;
+    let client = second.client();
+    k8s::namespace::create(client, NAMESPACE, Default::default(), Default::default()).await.unwrap();
+    let mut values =
+        json!({"keeper": {"secret": "preview-stores"}, "sweeper": {"schedule": "0 0 1 1 *"}, "stores": {}});
+    for name in ["postgres", "redis"] {
+        let port = open_to_outside(first.client(), name).await;
+        let metadata = json!({"name": name, "namespace": NAMESPACE, "labels": {"kubernetes.io/service-name": name}});
+        let ports = json!([{"name": name, "port": port}]);
+        let service = json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"clusterIP": "None", "ports": ports},
+        });
+        let slice = json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata, "addressType": "IPv4",
+            "endpoints": [{"addresses": [address]}], "ports": ports,
+        });
+        for object in [service, slice] {
+            k8s::apply(client, &object).await.unwrap();
+        }
+        let mut store = first.installed()["stores"][name].clone();
+        store["port"] = json!(port);
+        store["peers"] = json!([{"ipBlock": {"cidr": format!("{address}/32")}}]);
+        values["stores"][name] = store;
+    }
+    let secrets = |client: &Client| Api::<Secret>::namespaced(client.clone(), PREVIEWS);
+    let passwords = secrets(first.client()).get("preview-stores").await.unwrap().data;
+    let metadata = json!({"name": "preview-stores", "namespace": PREVIEWS});
+    let copy = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": passwords});
+    k8s::apply(client, &copy).await.unwrap();
+    values
+}
+
+/// The port of the node by which a store is reached from outside its cluster.
+async fn open_to_outside(client: &Client, name: &str) -> i32 {
+    let port = json!({"port": 1, "targetPort": name});
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": format!("{name}-outside"), "namespace": NAMESPACE},
+        "spec": {"type": "NodePort", "selector": {"app": name}, "ports": [port]},
+    });
+    k8s::apply(client, &service).await.unwrap();
+    let services: Api<Service> = Api::namespaced(client.clone(), NAMESPACE);
+    let made = services.get(&format!("{name}-outside")).await.unwrap();
+    made.spec.unwrap().ports.unwrap()[0].node_port.unwrap()
+}
+
+async fn docker(arguments: &[&str]) -> String {
+    let ran = Command::new("docker").args(arguments).output().await.unwrap();
+    assert!(ran.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+}
+
 /// How the values say that AWS' API makes the users of the cache.
 pub fn by_elasticache(mut values: Value) -> Value {
     let ca = values["stores"]["s3"]["ca"].clone();
@@ -138,9 +199,14 @@ pub fn by_elasticache(mut values: Value) -> Value {
     values
 }
 
-/// What the stores call a preview.
+/// What the stores call a preview of the first cluster.
 pub fn name_of(number: &str) -> String {
-    ClusterName::parse(CLUSTER).unwrap().name_of(PullRequest::parse(number).unwrap())
+    name_in(CLUSTER, number)
+}
+
+/// What the stores call a cluster's preview.
+pub fn name_in(cluster: &str, number: &str) -> String {
+    ClusterName::parse(cluster).unwrap().name_of(PullRequest::parse(number).unwrap())
 }
 
 /// What the stores hold under a name: databases, roles, Redis users and keys, IAM roles, users of ElastiCache, objects.
@@ -174,9 +240,10 @@ async fn raw(client: &Client, path: &str) -> Value {
     tokio::time::timeout(LIMIT, client.request(request)).await.unwrap().unwrap()
 }
 
-async fn aws_image(fixtures: &Fixtures, checkout: &Path, folder: &Path) -> String {
+async fn aws_image(place: &Place) -> String {
+    let (fixtures, checkout) = (&place.fixtures, place.checkout());
     let own = checkout.join("cli/tests/preview/stores");
-    let context = folder.join("aws");
+    let context = place.folder.join("aws");
     std::fs::create_dir_all(&context).unwrap();
     let backend = checkout.join("apps/backend");
     let policies = checkout.join("deploy/aws");

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use harness::descriptor::FRONTEND;
 use harness::http::{Client, Reply};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::services::{self, Credentials, ME, SIGN_IN};
 use harness::stage::Stage;
-use harness::stack::Stack;
+use harness::stack::{OwnStack, Stack};
 use harness::{Error, Result, expect, expect_eq};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
@@ -18,6 +19,7 @@ pub fn scenarios() -> Vec<Scenarios> {
         each(wrong_credentials_are_refused, [("password", Wrong::Password), ("login", Wrong::Login)]),
         scenario(failed_sign_ins_are_limited).within(240),
         scenario(a_stranger_locks_nobody_out).within(120).not_in(Stage::Dev, "stage dev has no artifact set: Tilt builds its images"),
+        scenario(a_crowd_is_told_to_come_again).within(150).nightly(),
         scenario(no_token_is_refused),
         each(a_token_is_refused, BAD_TOKENS),
     ]
@@ -25,6 +27,11 @@ pub fn scenarios() -> Vec<Scenarios> {
 
 /// How many wrong passwords in a minute a login may have from one address.
 const GUESSES: u32 = 10;
+
+/// How many people sign in at once, fewer than may fail from one address; and how many of them one pod of the api takes, those
+/// in its line and those it sees to.
+const CROWD: usize = 55;
+const IN_LINE: usize = 34;
 
 /// Guesses at a login, and tells the statuses. Policies learn of its pod after its start: until then it tries again.
 const STRANGER: &str = r#"
@@ -127,6 +134,27 @@ async fn a_stranger_locks_nobody_out(stack: Stack) -> ScenarioResult {
     let guesser = stack.start_job("guesser", STRANGER, &[&url, &login, &guesses], Duration::from_secs(90)).await?;
     let told = guesser.finish().await?.logs;
     expect!(told.starts_with("401 ") && told.contains("429"), "nobody stopped who guesses: {told}")?;
+    stack.user().await.map(drop)
+}
+
+/// More at once than one pod lets stand in line: who is past its end is told to come again, everybody else is answered, and
+/// whoever comes next signs in.
+async fn a_crowd_is_told_to_come_again(stack: OwnStack) -> ScenarioResult {
+    let client = stack.client()?;
+    let guesses = (0..CROWD).map(|person| Credentials {
+        login: stack.own_name(&format!("person-{person}")),
+        password: "guess".to_owned(),
+    });
+    let guesses: Vec<_> = guesses.collect();
+    let replies = try_join_all(guesses.iter().map(|guess| services::try_sign_in(&client, guess))).await?;
+    let (answered, told): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 401);
+    expect!(answered.len() >= IN_LINE, "only {} of {CROWD} were answered", answered.len())?;
+    expect!(!told.is_empty(), "{CROWD} stood in a line of {IN_LINE}")?;
+    for reply in told {
+        let body: Value = reply.expect_status(503)?.json()?;
+        expect_eq!(body["error"]["code"], json!("too_many_sign_ins"))?;
+        expect!(reply.header("retry-after") == Some("2"), "{reply}: {:?} is no Retry-After", reply.header("retry-after"))?;
+    }
     stack.user().await.map(drop)
 }
 

@@ -5,6 +5,7 @@
 //! the run's output sees its end.
 
 use std::process::{ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Signal, setsid};
@@ -39,8 +40,13 @@ const REPLACED: Duration = Duration::from_secs(20);
 /// "Without a limit": nobody waits this long.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// Turns this process into a reaper if that is what it was started for; suites and the CLI call it first of all.
+/// Whether this program, started again with [`ARGUMENT`], is a reaper.
+static IS_ASKED: AtomicBool = AtomicBool::new(false);
+
+/// Turns this process into a reaper if that is what it was started for. The `main` of each program that provisions calls
+/// it first of all; without it, [`ensure`] refuses.
 pub fn enter_if_asked() -> Option<ExitCode> {
+    IS_ASKED.store(true, Ordering::Relaxed);
     let mut arguments = std::env::args().skip(1);
     if arguments.next()? != ARGUMENT {
         return None;
@@ -104,9 +110,16 @@ fn program() -> std::path::PathBuf {
 /// Makes sure that a reaper of this build or a newer one watches the cluster, and that it knows of a change.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be started; [`Error::Deadline`] when an older one does not end.
+/// [`Error::Io`] when it cannot be started; [`Error::Deadline`] when an older one does not end; [`Error::Refused`] in a
+/// program whose `main` does not call [`enter_if_asked`].
 #[expect(clippy::disallowed_methods, reason = "the reaper outlives us, and so does its group")]
 pub async fn ensure(home: &Home, environment: &Environment) -> Result<()> {
+    if !IS_ASKED.load(Ordering::Relaxed) {
+        return Err(Error::refused(
+            "this program would leave its cluster for ever: nothing in it becomes a reaper",
+            "let its main begin with harness::cluster::reaper::enter_if_asked",
+        ));
+    }
     match running(home)? {
         Some(Some(running)) if running.built >= built() => {
             running.process.signal(Signal::USR1);
@@ -388,5 +401,20 @@ pub async fn forget(home: &Home) -> Result<Option<String>> {
 fn end(watching: Option<Option<Running>>) {
     if let Some(running) = watching.flatten() {
         running.process.signal(Signal::TERM);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As this one, whose `main` is the test runner's own: it was started, took its arguments for a test's name, and ended.
+    #[tokio::test]
+    async fn a_program_that_becomes_none_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings::parse(&Default::default());
+        let home = Home { name: "jetscale-test-00000000".to_owned(), folder: folder.path().to_owned() };
+        let refused = ensure(&home, &settings.environment).await.unwrap_err().report();
+        assert!(refused.contains("nothing in it becomes a reaper"), "{refused}");
     }
 }
