@@ -78,7 +78,6 @@ fn main() -> ExitCode {
         whatever_was_made_in_a_store_goes: Alone,
         a_store_that_stops_is_said: Alone,
         another_keeper_takes_over: Alone,
-        two_clusters_share_their_stores: Alone,
         images_come_by_the_clusters_own_account: Alone,
         a_registry_that_comes_back_is_waited_for: Alone,
         aws_makes_the_users_of_a_cache: Alone,
@@ -86,6 +85,8 @@ fn main() -> ExitCode {
         whatever_the_order_closed_ones_go_and_open_ones_stay: Alone,
         the_api_is_reached_as_kubectl_reaches_it: Nightly,
         a_pod_without_room_waits_for_a_node: Nightly,
+        // Last: the second cluster stays until this process has ended.
+        two_clusters_share_their_stores: Alone,
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -26,7 +26,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::cluster::{bind, delete, token};
-use super::command::{Call, Ran};
+use super::command::Call;
 use super::github::GitHub;
 use super::stores;
 
@@ -52,11 +52,6 @@ pub fn namespace_of(number: &str) -> String {
 /// What a cluster's rehearsal writes; apart from the suites' runs, which a report looks for.
 fn folder_of(cluster: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("preview-{cluster}"))
-}
-
-/// Where a second cluster's state is: not where the suites' is.
-fn state_of(cluster: &str) -> PathBuf {
-    folder_of(cluster).join("state")
 }
 
 /// Runs a trial, alone if that is wanted, and panics as it did: what a trial's own thread panics with is its failure's text.
@@ -91,25 +86,14 @@ impl Place {
         place
     }
 
-    /// A second cluster, whose previews are on the Postgres and the Redis of this one's.
+    /// A second cluster, whose previews are on the Postgres and the Redis of this one's; it goes once this process has ended.
     pub async fn second(&self, name: &'static str) -> Self {
         // As on another machine.
-        let state = state_of(name).to_string_lossy().into_owned();
+        let state = folder_of(name).join("state").to_string_lossy().into_owned();
         let second = Self::on(name, &[("XDG_STATE_HOME", &state), ("JETSCALE_KEEP", "never")]).await;
         let stores = stores::share(self, &second).await;
         second.open_to_previews(stores).await;
         second
-    }
-
-    /// Removes a second cluster, as a user does who would not wait for the end of this process.
-    pub async fn end(self) {
-        let (checkout, state) = (self.checkout().to_owned(), state_of(self.cluster));
-        drop(self);
-        let mut clean = Command::new(env!("CARGO_BIN_EXE_cargo-stack"));
-        let clean = clean.args(["clean", "--wait"]).current_dir(checkout).env("XDG_STATE_HOME", state);
-        let cleaned = tokio::time::timeout(LIMIT, clean.output()).await.expect("it did not end").unwrap();
-        let says = Ran::of(cleaned);
-        assert!(says.passed && says.text.contains("removed"), "{}", says.text);
     }
 
     /// A cluster with an edge, and a namespace for what an administrator installs.
