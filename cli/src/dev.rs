@@ -29,7 +29,7 @@ pub async fn inputs(settings: &Settings) -> Result<ExitCode> {
     super::show(settings)?;
     let project = Project::find(settings)?;
     let home = Home::of(settings, &project, Stage::Dev);
-    let engine = Engine::ensure(&Tools::new(settings), settings, &settings.state_root).await?;
+    let engine = Engine::ensure(&Tools::new(settings.tools()), settings, &settings.state_root).await?;
     // By hand there may be none yet: the context is then another one, which the Tiltfile says.
     let cluster = home.record()?.identity.map_or(home.name, |identity| identity.name);
     let inputs = Inputs::of(&engine, &project, settings, &cluster).await?;
@@ -39,7 +39,7 @@ pub async fn inputs(settings: &Settings) -> Result<ExitCode> {
 
 /// Names what stays after `cargo stack clean`, since it is not ours to remove.
 pub async fn name_what_is_not_ours(settings: &Settings) {
-    let Ok(engine) = Engine::connect(&Tools::new(settings), settings).await else { return };
+    let Ok(engine) = Engine::connect(&Tools::new(settings.tools()), settings).await else { return };
     if let Ok(Some(text)) = dev::made_by_hand(&engine).await {
         say!("{text}");
     }

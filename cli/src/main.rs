@@ -16,13 +16,14 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use futures::future::join_all;
 use harness::cluster::{Home, Phase, ReleaseRecord, reaper};
-use harness::events::{self, Show};
+use harness::events;
+use harness::files::private_folder;
 use harness::fixture::Fixtures;
 use harness::folders::{self, Marker};
 use harness::output::{self, print};
 use harness::process::Process;
 use harness::project::Project;
-use harness::run::{Run, private_folder};
+use harness::run::Run;
 use harness::settings::{self, Settings};
 use harness::source::From as Source;
 use harness::stage::Stage;
@@ -282,7 +283,7 @@ async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> 
     folders::make_marked(&runs, &Marker { holds: "runs".to_owned(), checkout: project.root.clone(), process })?;
     show(&settings)?;
     // To compile nextest takes longer than it saves: that is left to `cargo stack setup`.
-    let nextest = Tools::new(&settings).ensure(Tool::Nextest, Source::Downloads).await;
+    let nextest = Tools::new(settings.tools()).ensure(Tool::Nextest, Source::Downloads).await;
     let mut args = match &nextest {
         Ok(_) => vec!["nextest", "run", "--package", "e2e"],
         Err(_) => vec!["test", "--package", "e2e", "--test", "e2e"],
@@ -322,7 +323,7 @@ async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> 
 fn show(settings: &Settings) -> Result<()> {
     let log = settings.state_root.join("setup");
     private_folder(&log)?;
-    events::start(&log, Show::wanted(settings))
+    events::start(&log, settings.shown())
 }
 
 async fn setup(settings: &Settings, from: Source, stage: Stage, dry_run: bool) -> Result<ExitCode> {
@@ -431,7 +432,7 @@ fn report(
 }
 
 async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
-    events::show(Show::wanted(settings));
+    events::show(settings.shown());
     let project = Project::find(settings)?;
     let wait = wait.then_some(Duration::from_secs(600));
     let mut any = false;

@@ -73,7 +73,7 @@ async fn of_charts(
     one_in: NonZero<usize>,
     wrong: &mut Vec<String>,
 ) -> Result<String> {
-    let tools = Tools::new(settings);
+    let tools = Tools::new(settings.tools());
     tools.require(&[Tool::Helm]).await?;
     let staged = stage_charts(&project.root, &settings.cache_root.join("charts"))?;
     let equivalents = equivalent::read(&project.root)?;

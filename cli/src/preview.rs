@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use harness::cluster::Cluster;
-use harness::events::{self, Show};
+use harness::events;
+use harness::files::private_folder;
 use harness::fixture::Fixtures;
 use harness::preview::{self, Expiry, GitHub, Gone, Preview, PullRequest, PullState};
-use harness::run::private_folder;
 use harness::settings::Settings;
 use harness::stage::Stage;
 use harness::tools::Tools;
@@ -84,7 +84,7 @@ pub async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
     }
     let log = settings.state_root.join("preview");
     private_folder(&log)?;
-    events::start(&log, Show::wanted(&settings))?;
+    events::start(&log, settings.shown())?;
     // Before any cluster is asked: what is no pull request.
     let of = match task {
         Task::List | Task::Sweep { .. } | Task::Keep { .. } => None,
@@ -94,7 +94,7 @@ pub async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
         Task::Sweep { expired_only: false, .. } | Task::Down { unless_open: true, .. } => Some(GitHub::of(&settings)?),
         _ => None,
     };
-    let cluster = preview::connect(&settings, &Tools::new(&settings)).await?;
+    let cluster = preview::connect(&settings, &Tools::new(settings.tools())).await?;
     match (task, of) {
         (Task::Status, Some(of)) => status(&cluster, of).await,
         (Task::Down { within, .. }, Some(of)) => down(&cluster, of, Duration::from_secs(within), github.as_ref()).await,

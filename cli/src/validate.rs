@@ -14,7 +14,7 @@ use harness::{Result, output, validate};
 pub async fn run(settings: &Settings) -> Result<ExitCode> {
     crate::show(settings)?;
     let project = Project::find(settings)?;
-    let tools = Tools::new(settings);
+    let tools = Tools::new(settings.tools());
     tools.require(&[Tool::Helm]).await?;
     let start = Instant::now();
     let charts = stage_charts(&project.root, &settings.cache_root.join("charts"))?;

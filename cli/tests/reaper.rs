@@ -35,7 +35,7 @@ fn engine() {
     let own = tempfile::tempdir().unwrap();
     events::start(own.path(), Show::Lines).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    if let Err(error) = runtime.block_on(Engine::ensure(&Tools::new(&settings), &settings, own.path())) {
+    if let Err(error) = runtime.block_on(Engine::ensure(&Tools::new(settings.tools()), &settings, own.path())) {
         panic!("{}", error.report());
     }
 }

@@ -268,5 +268,14 @@ pub fn instance_path(component: &Component) -> Option<&'static str> {
     }
 }
 
+/// The port where Tilt serves its page and its API.
+pub const HUD_PORT: u16 = 10350;
+/// The port that Tilt forwards to the api's debugger.
+pub const DEBUGGER_PORT: u16 = 5678;
+/// The ports that Kind's port mappings own (kind/kind-config.yaml).
+pub const NODE_PORTS: [u16; 2] = [8000, 3000];
+/// The ports that Tilt owns.
+pub const TILT_PORTS: [u16; 2] = [HUD_PORT, DEBUGGER_PORT];
+
 /// Paths that answer 200 through the router once every service is reached.
 pub const REACHED: [&str; 3] = ["/", crate::services::READY, crate::services::WS_READY];

@@ -4,6 +4,10 @@ use std::error::Error as StdError;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+mod layer;
+
+pub use layer::{Layer, Trail};
+
 /// A result whose error is the harness's own.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -47,11 +51,11 @@ pub enum Error {
     #[error("{layer}: {what}{trail}")]
     Unreachable {
         /// The first layer that did not carry.
-        layer: crate::http::Layer,
+        layer: Layer,
         /// What was tried there, and how it ended.
         what: String,
         /// How long each layer took.
-        trail: crate::http::Trail,
+        trail: Trail,
     },
     /// A store that previews share was not reached, or refused.
     #[error("{what}")]
@@ -193,7 +197,7 @@ impl Error {
     /// The whole chain as text, and then what was gathered, without secrets, and such that showing it does nothing: the one
     /// place where errors are written out.
     pub fn report(&self) -> String {
-        crate::output::harmless(&crate::secrets::redact(&self.chain())).into_owned()
+        crate::text::harmless(&crate::secrets::redact(&self.chain())).into_owned()
     }
 
     fn chain(&self) -> String {
@@ -201,7 +205,7 @@ impl Error {
             Self::Diagnosed { source, diagnosis } => format!("{}\n\n{diagnosis}", source.chain()),
             Self::Shared(source) => source.chain(),
             // kube writes an API error out twice, and its source once more.
-            Self::Kube { source, .. } => format!("{self}\n  caused by: {}", crate::k8s::brief(source)),
+            Self::Kube { source, .. } => format!("{self}\n  caused by: {}", in_one_line(source)),
             _ => {
                 let mut text = self.to_string();
                 let mut cause = StdError::source(self);
@@ -211,6 +215,25 @@ impl Error {
                 }
                 text
             }
+        }
+    }
+}
+
+/// An API error in one line: kube's own `Display` writes the status out twice.
+pub(crate) fn in_one_line(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} {}", status.code, status.message),
+        other => {
+            let mut text = other.to_string();
+            let mut source = StdError::source(other);
+            while let Some(inner) = source {
+                let inner_text = inner.to_string();
+                if !text.contains(&inner_text) {
+                    text = format!("{text}: {inner_text}");
+                }
+                source = inner.source();
+            }
+            text
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::future::Future;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,9 +20,8 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use crate::error::{Error, Result};
 use crate::process::Process;
-use crate::progress;
 use crate::secrets::redact;
-use crate::settings::Settings;
+use crate::terminal;
 
 /// The file of a run's events, in its folder.
 pub const FILE: &str = "events.jsonl";
@@ -150,19 +149,6 @@ pub enum Show {
     Colour,
 }
 
-impl Show {
-    /// What a person at this process's standard error wants to see.
-    pub fn wanted(settings: &Settings) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "asked what it is, not written to")]
-        let is_terminal = std::io::stderr().is_terminal();
-        match (settings.quiet, settings.colour && is_terminal) {
-            (true, _) => Self::Warnings,
-            (false, true) => Self::Colour,
-            (false, false) => Self::Lines,
-        }
-    }
-}
-
 /// When this process began to say what it does.
 static BEGUN: OnceCell<Instant> = OnceCell::new();
 
@@ -201,7 +187,7 @@ pub fn show(show: Show) {
 
 fn listen(file: Option<Mutex<File>>, show: Show) -> Instant {
     if show == Show::Colour {
-        progress::use_terminal();
+        terminal::use_spinners();
     }
     let start = Instant::now();
     let layer = Lines { file, start, show };
@@ -251,7 +237,7 @@ impl<S: Subscriber> Layer<S> for Lines {
             let stamp = format!("[{:7.2}s]", since.as_secs_f64());
             let stamp = if self.show == Show::Colour { format!("\x1b[2m{stamp}\x1b[0m") } else { stamp };
             let warning = if level <= Level::WARN { "warning: " } else { "" };
-            progress::write_line(&format!("{stamp} {warning}{message}"));
+            terminal::write_line(&format!("{stamp} {warning}{message}"));
         }
     }
 }

@@ -12,6 +12,21 @@ use crate::error::{Error, Result};
 
 /// What a file of ours is for: its owner alone.
 const PRIVATE: u32 = 0o600;
+/// What mends a record in a run's folder.
+pub const MENDS: &str = "start the run anew: its folder is its own";
+
+/// Makes a folder that only its owner can enter.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be made.
+pub fn private_folder(path: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(Error::io(format!("make the folder {}", path.display())))
+}
 
 /// Writes a file in one step: a reader, a kill and a power cut see the old or the new one whole. Its owner alone reads it.
 ///

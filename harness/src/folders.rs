@@ -39,7 +39,7 @@ pub struct Marked {
 pub fn make_marked(path: &Path, marker: &Marker) -> Result<()> {
     let say = || format!("make the folder {}", path.display());
     if let Some(parent) = path.parent() {
-        crate::run::private_folder(parent)?;
+        crate::files::private_folder(parent)?;
     }
     match std::fs::DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => write_json(&path.join(MARKER), marker),

@@ -16,12 +16,13 @@ mod reader;
 mod reply;
 mod tls;
 
+pub use crate::error::{Layer, Trail};
 pub use budget::{BETWEEN_REQUESTS, Budget, MOST_REQUESTS};
 pub use certificate::Certificate;
 pub use client::Client;
 pub use content_security::ContentSecurityPolicy;
 pub use old_tls::old_tls_is_refused;
-pub use probe::{Layer, Probe, Target, Trail};
+pub use probe::{Probe, Target};
 pub use reader::Reader;
 pub use reply::Reply;
 pub use tls::{Tls, trusting};

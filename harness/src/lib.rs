@@ -60,9 +60,16 @@ pub mod name;
 pub mod output;
 pub mod process;
 pub mod progress;
+pub mod pull_request;
+pub mod random;
 pub mod run;
 pub mod secrets;
+mod setting;
 pub mod source;
+#[cfg(test)]
+mod structure;
+mod terminal;
+pub mod text;
 pub mod tools;
 pub mod websocket;
 pub mod yaml;

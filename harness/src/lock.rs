@@ -179,7 +179,7 @@ fn open(path: &Path) -> Result<File> {
     let opened = match (open(), path.parent()) {
         // Its folder went with an uninstall, while somebody waited.
         (Err(error), Some(folder)) if error.kind() == std::io::ErrorKind::NotFound => {
-            crate::run::private_folder(folder)?;
+            crate::files::private_folder(folder)?;
             open()
         }
         (opened, _) => opened,

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
-use once_cell::sync::OnceCell;
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use crate::secrets::redact;
+use crate::terminal;
 
 /// How long a step lasts before it is said to have begun: what ends sooner, well or not, is one line or none.
 const BEGUN: Duration = Duration::from_secs(1);
@@ -17,26 +17,6 @@ const BEGUN: Duration = Duration::from_secs(1);
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// How often a spinner turns.
 const TURN: Duration = Duration::from_millis(120);
-
-static BARS: OnceCell<MultiProgress> = OnceCell::new();
-
-/// Shows steps as spinners from now on; without this call they are lines.
-pub(crate) fn use_terminal() {
-    let _ = BARS.set(MultiProgress::new());
-}
-
-/// Writes a line to standard error, above the spinners if there are any, without secrets.
-pub(crate) fn write_line(line: &str) {
-    use std::io::Write;
-    let line = redact(line);
-    // A closed standard error must not end the run.
-    #[expect(clippy::disallowed_methods, reason = "the one writer of standard error")]
-    let write = || drop(writeln!(std::io::stderr().lock(), "{line}"));
-    match BARS.get() {
-        Some(bars) => bars.suspend(write),
-        None => write(),
-    }
-}
 
 /// One piece of long work: said when it has begun, every half minute, and when it ends.
 ///
@@ -57,7 +37,7 @@ impl Step {
     pub fn begin(what: impl Into<String>) -> Self {
         let (what, started) = (what.into(), Instant::now());
         let latest = Arc::new(Mutex::new(String::new()));
-        let bar = BARS.get().map(|bars| {
+        let bar = terminal::bars().map(|bars| {
             let bar = bars.add(ProgressBar::new_spinner().with_prefix(redact(&what).into_owned()));
             bar.set_style(
                 style("{spinner} {prefix} ({elapsed}) {wide_msg:.dim}").unwrap_or_else(ProgressStyle::default_spinner),

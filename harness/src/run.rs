@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::folders::{self, Marker};
 use crate::process::Process;
 use crate::project::Project;
@@ -12,8 +12,6 @@ use crate::settings::Settings;
 const SCRATCH: &str = "process-";
 /// The folder in it of what goes with the process.
 const TEMPORARY: &str = "tmp";
-/// What mends a record in a run's folder.
-pub const MENDS: &str = "start the run anew: its folder is its own";
 
 /// One run of the suites.
 #[derive(Debug, Clone)]
@@ -72,17 +70,4 @@ pub(crate) fn remove_temporary(run: &Path) -> Result<()> {
     let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
     let scratch = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(SCRATCH));
     scratch.map(|entry| entry.path().join(TEMPORARY)).try_for_each(|folder| folders::remove(&folder))
-}
-
-/// Makes a folder that only its owner can enter.
-///
-/// # Errors
-/// [`Error::Io`] when it cannot be made.
-pub fn private_folder(path: &Path) -> Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(Error::io(format!("make the folder {}", path.display())))
 }

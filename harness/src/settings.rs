@@ -5,16 +5,20 @@
 //! does not use it. A run refuses all of ours before it begins ([`Settings::check`]).
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::events::Show;
 use crate::k8s::KubeconfigFiles;
 use crate::k8s::window::{LONGEST_SECS, Window, Windows};
 use crate::secrets;
 use crate::services::Credentials;
+use crate::setting::Refusal;
+pub use crate::setting::Setting;
 use crate::stage::Stage;
-use crate::tools::Environment;
+use crate::tools::{self, Environment};
 
 /// `dev|local|ci|preview|live`; default: the suite's own (e2e: `local`, smoke: `live`).
 pub const STAGE: &str = "JETSCALE_STAGE";
@@ -221,40 +225,6 @@ pub enum Keep {
     Always,
 }
 
-/// A setting's value, or why the variable's text is none: said where it is asked for.
-#[derive(Debug, Clone)]
-pub struct Setting<T>(Result<T, Refusal>);
-
-impl<T: Clone> Setting<T> {
-    /// The value.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] with the variable, and what it may be set to.
-    pub fn get(&self) -> Result<T> {
-        self.0.as_ref().map_err(Refusal::error).cloned()
-    }
-}
-
-impl<T> From<T> for Setting<T> {
-    fn from(value: T) -> Self {
-        Self(Ok(value))
-    }
-}
-
-/// Why a variable's text is no value of its setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Refusal {
-    name: String,
-    what: String,
-    next: String,
-}
-
-impl Refusal {
-    fn error(&self) -> Error {
-        Error::refused(self.what.as_str(), self.next.as_str())
-    }
-}
-
 /// An account at a registry.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
@@ -395,6 +365,17 @@ impl Settings {
         Self::parse(&variables)
     }
 
+    /// What a person at this process's standard error wants to see of the events.
+    pub fn shown(&self) -> Show {
+        #[expect(clippy::disallowed_methods, reason = "asked what it is, not written to")]
+        let is_terminal = std::io::stderr().is_terminal();
+        match (self.quiet, self.colour && is_terminal) {
+            (true, _) => Show::Warnings,
+            (false, true) => Show::Colour,
+            (false, false) => Show::Lines,
+        }
+    }
+
     /// Makes settings of variables; an empty value counts as not set.
     pub fn parse(variables: &BTreeMap<String, String>) -> Self {
         let get = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
@@ -499,6 +480,20 @@ impl Settings {
     /// [`SETUP`], for who only looks: a value that is not allowed allows nothing.
     pub fn may_set_up(&self) -> bool {
         self.setup.get().unwrap_or(false)
+    }
+
+    /// Where tools are looked for, and how they are set up.
+    pub fn tools(&self) -> tools::Options {
+        tools::Options {
+            toolbox: self.toolbox.clone(),
+            path: std::env::split_paths(&self.path).filter(|folder| folder.is_absolute()).collect(),
+            cache_root: self.cache_root.clone(),
+            docker_config: self.docker_config.clone(),
+            ca_bundle: self.ca_bundle.clone(),
+            node_ca: self.node_ca.clone(),
+            may_set_up: self.may_set_up(),
+            environment: self.environment.clone(),
+        }
     }
 }
 

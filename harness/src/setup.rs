@@ -10,8 +10,8 @@ use crate::artifacts::{self, Bases};
 use crate::cluster::node_image::{self, Wants};
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::files::private_folder;
 use crate::project::Project;
-use crate::run::private_folder;
 use crate::settings::Settings;
 use crate::source::{From, Planned};
 use crate::stage::Stage;
@@ -44,7 +44,7 @@ pub struct Ready {
 pub async fn run(settings: &Settings, from: From, stage: Stage) -> Result<Ready> {
     let project = Project::find(settings)?;
     private_folder(&settings.state_root)?;
-    let tools = Tools::new(settings);
+    let tools = Tools::new(settings.tools());
     let engine = Engine::ensure(&tools, settings, &settings.state_root).await?;
     let wants = Wants { engine: &engine, tools: &tools, project: &project, settings, from };
     let bases = Bases { engine: &engine, project: &project, may_set_up: settings.may_set_up(), from };
@@ -74,7 +74,7 @@ pub async fn run(settings: &Settings, from: From, stage: Stage) -> Result<Ready>
 /// [`Error::Command`] when the engine stops answering in between.
 pub async fn plan(settings: &Settings, from: From, stage: Stage) -> Result<Vec<Planned>> {
     let project = Project::find(settings)?;
-    let tools = Tools::new(settings);
+    let tools = Tools::new(settings.tools());
     let mut parts = Vec::new();
     for tool in tools_of(stage).into_iter().chain([Tool::Nextest]) {
         let name = tool.to_string();

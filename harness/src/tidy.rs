@@ -9,15 +9,17 @@ use crate::descriptor::{BUILT, OWNER_LABEL};
 use crate::engine::{Engine, Image, Mark, Owned};
 use crate::error::Result;
 use crate::files::{read_json, write_json};
+use crate::folders;
 use crate::lock::{Lock, Mode};
 use crate::run::Run;
 use crate::settings::Settings;
-use crate::{folders, release};
 
 /// The file, in the folder of state, with the IDs of images that were built here.
 pub(crate) const BUILT_HERE: &str = "images.json";
 /// The lock on it.
 pub(crate) const BUILT_HERE_LOCK: &str = "images.lock";
+/// The folder of the cache in which charts are staged.
+pub const STAGED: &str = "charts";
 /// How long another process may take with it.
 const NOTED: Duration = Duration::from_secs(30);
 /// How many builds of an image stay, so that going back an edit or two builds nothing.
@@ -150,7 +152,7 @@ fn runs(settings: &Settings, older: Older<'_>) -> Result<()> {
 }
 
 fn charts(cache: &Path, older: Older<'_>) -> Result<()> {
-    let folder = cache.join(release::STAGED);
+    let folder = cache.join(STAGED);
     let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
     // Whoever stages them again says so by their time.
     let time = |entry: &std::fs::DirEntry| entry.metadata().and_then(|data| data.modified()).ok();

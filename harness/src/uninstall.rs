@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::run::Run;
 use crate::settings::Settings;
 use crate::tools::Tools;
-use crate::{folders, release, tidy};
+use crate::{folders, tidy};
 
 /// What the cache holds, each made by us.
 const CACHES: [&str; 8] =
-    ["base-images", "bench", release::STAGED, "go", "host-packages.lock", "target", "tools", "venvs"];
+    ["base-images", "bench", tidy::STAGED, "go", "host-packages.lock", "target", "tools", "venvs"];
 /// What the state holds beside the clusters' folders, each made by us.
 const STATE: [&str; 9] = [
     "bench",
@@ -70,7 +70,7 @@ pub async fn run(settings: &Settings, wait: Option<Duration>) -> Result<Uninstal
         done.left.push(("images, caches and state".to_owned(), why));
         return Ok(done);
     }
-    let tools = Tools::new(settings);
+    let tools = Tools::new(settings.tools());
     match Engine::connect(&tools, settings).await {
         Ok(engine) => {
             let count = remove_images(&engine, &settings.state_root, &mut done).await?;

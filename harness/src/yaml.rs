@@ -44,6 +44,19 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_value(value(text)?).map_err(|error| Problem(error.to_string()))
 }
 
+/// The objects of rendered manifests, of which there is at least one: whatever is claimed of all of none holds.
+///
+/// # Errors
+/// [`crate::Error::Malformed`] when the text is no YAML, [`crate::Error::Unmet`] when it holds no object.
+pub fn objects(text: &str) -> crate::Result<Vec<Value>> {
+    let documents = documents(text).map_err(crate::Error::malformed("read rendered manifests"))?;
+    let objects: Vec<_> = documents.into_iter().filter(|object| !object.is_null()).collect();
+    match objects.is_empty() {
+        true => Err(crate::Error::Unmet("the rendered manifests hold no object".to_owned())),
+        false => Ok(objects),
+    }
+}
+
 /// Reads the documents of a text.
 ///
 /// # Errors
@@ -303,6 +316,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[rstest]
+    #[case::nothing("", None)]
+    #[case::comments_alone("---\n# nothing\n---\n", None)]
+    #[case::two("---\nkind: A\n---\n# nothing\n---\nkind: B\n", Some(2))]
+    fn manifests_without_an_object_are_refused(#[case] text: &str, #[case] count: Option<usize>) {
+        assert_eq!(super::objects(text).ok().map(|objects| objects.len()), count);
+    }
 
     #[rstest]
     #[case::octal("0444", json!(292))]

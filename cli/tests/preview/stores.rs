@@ -72,7 +72,7 @@ pub async fn make(place: &Place) -> Value {
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "jwks", "namespace": NAMESPACE},
         "data": {"jwks.json": jwks.to_string()},
     });
-    let [postgres_password, redis_password] = [(); 2].map(|()| harness::release::random_hex().unwrap());
+    let [postgres_password, redis_password] = [(); 2].map(|()| harness::random::hex().unwrap());
     let passwords = json!({
         "apiVersion": "v1", "kind": "Secret",
         "metadata": {"name": "preview-stores", "namespace": PREVIEWS},
@@ -95,7 +95,7 @@ pub async fn make(place: &Place) -> Value {
         .replace("$REDIS_PASSWORD", &redis_password)
         .replace("$ISSUER", &issuer)
         .replace("$CLUSTER", CLUSTER);
-    for object in harness::release::objects(&manifests).unwrap() {
+    for object in harness::yaml::objects(&manifests).unwrap() {
         k8s::apply(client, &object).await.unwrap();
     }
     let kinds = [Watched::Deployments, Watched::ReplicaSets, Watched::Pods, Watched::Warnings];

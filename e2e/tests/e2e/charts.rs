@@ -3,7 +3,7 @@
 use harness::descriptor::{E2E, MANAGED, RELEASE_MAX, VALUES_FILES, ValuesFile};
 use harness::preview::{PullRequest, admit};
 use harness::preview::admit::Limits;
-use harness::release::{self, Plan, Staged};
+use harness::release::{Plan, Staged};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::settings::Deployer;
 use harness::stack::Charts;
@@ -144,7 +144,7 @@ async fn a_preview_is_its_pull_requests_by_either_deployer(charts: Charts) -> Sc
     let values = std::fs::read_to_string(&alb).map_err(Error::io("read docs/preview-alb.yaml"))?;
     let values = yaml::value(&values).map_err(Error::malformed("read docs/preview-alb.yaml"))?;
     let plan = Plan::preview(staged, set, Deployer::Skaffold, of, Some(alb));
-    let by_skaffold = release::objects(&charts.render_by_skaffold(&plan).await?)?;
+    let by_skaffold = yaml::objects(&charts.render_by_skaffold(&plan).await?)?;
     let by_helm = charts.render(&plan).await?;
     admit::objects(&Limits::new(of, &plan.artifacts, &values, Vec::new()), &by_helm)?;
     for objects in [by_helm, by_skaffold] {

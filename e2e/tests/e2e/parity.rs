@@ -2,11 +2,11 @@
 
 use harness::artifacts::ArtifactSet;
 use harness::descriptor::{NAMESPACE, PULL_SECRET, RELEASE, VALUES_E2E};
-use harness::release::{self, Plan, Staged, parity};
+use harness::release::{Plan, Staged, parity};
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::stack::Charts;
 use harness::stage::Stage;
-use harness::{Error, Result, expect, expect_eq};
+use harness::{Error, Result, expect, expect_eq, yaml};
 use serde_json::Value;
 
 pub fn scenarios() -> Vec<Scenarios> {
@@ -37,7 +37,7 @@ async fn skaffold_renders_the_same_bytes_for_both_stages(charts: Charts) -> Scen
 async fn helm_and_skaffold_render_the_same_objects(charts: Charts) -> ScenarioResult {
     for stage in [Stage::Local, Stage::Ci] {
         let plan = charts.plan_of(stage)?;
-        let by_skaffold = release::objects(&charts.render_by_skaffold(&plan).await?)?;
+        let by_skaffold = yaml::objects(&charts.render_by_skaffold(&plan).await?)?;
         let by_skaffold: Vec<Value> = by_skaffold.into_iter().map(parity::without_run_id).collect();
         no_differences(&charts.render(&plan).await?, &by_skaffold)?;
     }
@@ -51,7 +51,7 @@ async fn other_artifacts_change_image_references_alone(charts: Charts) -> Scenar
         (charts.render_text(&local).await?, charts.render_text(&ci).await?),
         (charts.render_by_skaffold(&local).await?, charts.render_by_skaffold(&ci).await?),
     ] {
-        let found = parity::differences(&release::objects(&left)?, &release::objects(&right)?);
+        let found = parity::differences(&yaml::objects(&left)?, &yaml::objects(&right)?);
         let others: Vec<String> = found.iter().filter(|it| !it.is_image_reference()).map(ToString::to_string).collect();
         expect!(others.is_empty(), "not only image references differ:\n{}", others.join("\n"))?;
         // The api's init container, the api, WebSocket, frontend, postgres, redis.
@@ -83,7 +83,7 @@ async fn both_stages_are_the_plan_of_the_harness(charts: Charts) -> ScenarioResu
         expect_eq!((plan.release.as_str(), plan.namespace.as_str(), plan.values.as_str()), (RELEASE, NAMESPACE, VALUES_E2E))?;
         expect_eq!(release["valuesFiles"], serde_json::json!([format!("charts/app/{VALUES_E2E}")]))?;
         expect!(plan.overrides.is_empty(), "the harness overrides {:?}", plan.overrides)?;
-        for object in release::objects(&charts.render_by_skaffold(&plan).await?)? {
+        for object in yaml::objects(&charts.render_by_skaffold(&plan).await?)? {
             let title = parity::title(&object);
             expect!(object["metadata"]["annotations"].get("helm.sh/hook").is_none(), "{title} is a hook")?;
             if object["kind"] == "ServiceAccount" {
@@ -112,8 +112,8 @@ async fn a_value_that_one_profile_changes_is_named_by_its_path(charts: Charts) -
         let plan = charts.plan_of(stage)?;
         Ok::<_, Error>(Plan { charts: Staged { folder: folder.clone(), ..plan.charts.clone() }, ..plan })
     };
-    let local = release::objects(&charts.render_by_skaffold(&of(Stage::Local)?).await?)?;
-    let ci = release::objects(&charts.render_by_skaffold(&of(Stage::Ci)?).await?)?;
+    let local = yaml::objects(&charts.render_by_skaffold(&of(Stage::Local)?).await?)?;
+    let ci = yaml::objects(&charts.render_by_skaffold(&of(Stage::Ci)?).await?)?;
     let found: Vec<String> = parity::differences(&local, &ci).iter().map(ToString::to_string).collect();
     expect_eq!(
         found,
@@ -144,6 +144,6 @@ fn no_differences(left: &[Value], right: &[Value]) -> ScenarioResult {
 
 /// The bytes; where they differ, the fields that do.
 fn same(left: &str, right: &str) -> ScenarioResult {
-    no_differences(&release::objects(left)?, &release::objects(right)?)?;
+    no_differences(&yaml::objects(left)?, &yaml::objects(right)?)?;
     expect!(left == right, "the objects are the same, and the bytes are not")
 }

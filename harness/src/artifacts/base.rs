@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::pull_size::pull_size;
 use crate::descriptor::{self, BUILT, REGISTRY_IMAGE, THIRD_PARTY};
 use crate::engine::{Engine, Image};
 use crate::error::{Error, Result};
 use crate::hash;
 use crate::progress::Step;
 use crate::project::Project;
-use crate::source::{From, Planned, pull_size};
+use crate::source::{From, Planned};
 use crate::tools::ChildKind;
 
 /// How long a pull may take; a hub that cannot be reached says so much sooner.

@@ -8,7 +8,7 @@ use super::Sources;
 use super::set::DIRTY;
 use crate::descriptor::{BUILT, Built};
 use crate::error::{Error, Result};
-use crate::run::private_folder;
+use crate::files::private_folder;
 use crate::tools::{ChildKind, Tools};
 
 /// What is built from.

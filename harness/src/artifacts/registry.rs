@@ -83,7 +83,7 @@ impl Registry {
     }
 
     async fn run(engine: &Engine, sources: &Sources<'_>, image: &str) -> Result<()> {
-        crate::run::private_folder(sources.registry_data)?;
+        crate::files::private_folder(sources.registry_data)?;
         let name = container_name(sources.cluster);
         let new = NewContainer {
             name: &name,

@@ -18,11 +18,10 @@ use crate::cluster::{self, Cluster, Home, reaper};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::evidence::{self, Outcome, Verdict};
-use crate::files::read_json;
+use crate::files::{MENDS, private_folder, read_json};
 use crate::lock::{Lock, Mode};
 use crate::project::Project;
 use crate::release::Plan;
-use crate::run::{MENDS, private_folder};
 use crate::settings::{self, Settings};
 use crate::source::From;
 use crate::stage::Stage;
@@ -159,7 +158,7 @@ impl<'a> Ground<'a> {
     /// # Errors
     /// [`Error::Command`] when git refuses, or there is no such revision.
     pub async fn make(settings: &'a Settings, original: &'a Project, options: &'a Options) -> Result<Self> {
-        let tools = Tools::new(settings);
+        let tools = Tools::new(settings.tools());
         tools.require(&[Tool::Kind, Tool::Helm, Tool::Helm3, Tool::Skaffold, Tool::Buildx, Tool::Nextest]).await?;
         let folder = tempfile::Builder::new().prefix("jetscale-bench-").tempdir();
         let folder = folder.map_err(Error::io("make a folder for a copy of the checkout"))?;

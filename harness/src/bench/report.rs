@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::machine::Machine;
 use crate::error::Result;
-use crate::files::write_json;
-use crate::run::private_folder;
+use crate::files::{private_folder, write_json};
 use crate::settings::Settings;
 
 /// What the values of a figure are.

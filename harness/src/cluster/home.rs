@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::record::Record;
 use crate::error::{Error, Result};
-use crate::files::{read_json, write_json};
+use crate::files::{private_folder, read_json, write_json};
 use crate::lock::holders;
 use crate::project::Project;
-use crate::run::private_folder;
 use crate::settings::Settings;
 use crate::stage::Stage;
 use crate::{folders, hash};

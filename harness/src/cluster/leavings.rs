@@ -70,7 +70,7 @@ mod tests {
 
         let settings = crate::settings::Settings::from_environment();
         let project = crate::project::Project::find(&settings).unwrap();
-        let tools = crate::tools::Tools::new(&settings);
+        let tools = crate::tools::Tools::new(settings.tools());
         let engine = Engine::ensure(&tools, &settings, &std::env::temp_dir()).await.unwrap();
         let image = crate::artifacts::third_party_image(&engine, &project, true).await.unwrap();
         let (name, tag) = image.rsplit_once(':').unwrap();

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::artifacts::pull_size;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::hash;
 use crate::progress::Step;
 use crate::project::Project;
 use crate::settings::Settings;
-use crate::source::{From, Planned, pull_size, size_of};
+use crate::source::{From, Planned, size_of};
 use crate::tools::{ChildKind, Tools};
 
 /// How long a pull may take; a hub that cannot be reached says so much sooner.

@@ -172,7 +172,7 @@ async fn reap(home: &Home, settings: &Settings) -> Result<()> {
     let Some(mut reaper) = Lock::try_take(&home.reaper_lock(), Mode::Exclusive)? else { return Ok(()) };
     reaper.label("the reaper");
     write_json(&home.reaper(), &Running { process: Process::this(), built: built() })?;
-    let tools = Tools::new(settings);
+    let tools = Tools::new(settings.tools());
     let mut failing_since = None;
     let mut pause = AGAIN.0;
     loop {
@@ -346,7 +346,7 @@ pub async fn clean(home: &Home, settings: &Settings, wait: Option<Duration>) -> 
     }
     // Its note goes with the rest.
     let watching = running(home)?;
-    let removed = remove(&alone, home, settings, &Tools::new(settings), true).await?;
+    let removed = remove(&alone, home, settings, &Tools::new(settings.tools()), true).await?;
     drop(alone);
     end(watching);
     Ok(removed)

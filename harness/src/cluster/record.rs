@@ -103,7 +103,7 @@ impl Identity {
 
 /// Six hexadecimal digits.
 fn nonce() -> Result<String> {
-    Ok(crate::release::random_hex()?[..6].to_owned())
+    Ok(crate::random::hex()?[..6].to_owned())
 }
 
 /// How far the cluster is.

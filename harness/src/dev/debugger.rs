@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::DEBUGGER_PORT;
+use crate::descriptor::DEBUGGER_PORT;
 use crate::error::{Error, Result};
 
 /// How long the adapter may take to answer.

@@ -9,11 +9,10 @@ use kube::api::{Patch, PatchParams};
 
 use super::inputs::Inputs;
 use super::ports::expect_free;
-use super::{NODE_PORTS, TILT_PORTS};
 use crate::artifacts::{Registry, Sources};
 use crate::cluster::node_image::Wants;
 use crate::cluster::{self, Change, Cluster, Home, Record};
-use crate::descriptor;
+use crate::descriptor::{self, NODE_PORTS, TILT_PORTS};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::k8s;

@@ -25,11 +25,3 @@ pub const HUD: &str = "http://localhost:10350";
 pub const BACKEND: &str = "http://localhost:8000";
 /// The page, and the router in front of everything, by Kind's port mapping.
 pub const FRONTEND: &str = "http://localhost:3000";
-/// The port where Tilt serves its page and its API.
-pub const HUD_PORT: u16 = 10350;
-/// The port that Tilt forwards to the api's debugger.
-pub const DEBUGGER_PORT: u16 = 5678;
-/// The ports that Kind's port mappings own (kind/kind-config.yaml).
-pub const NODE_PORTS: [u16; 2] = [8000, 3000];
-/// The ports that Tilt owns.
-pub const TILT_PORTS: [u16; 2] = [HUD_PORT, DEBUGGER_PORT];

@@ -11,11 +11,12 @@ use rustix::process::Signal;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::HUD;
 use super::ground::Ground;
 use super::tree;
 use super::view::View;
-use super::{HUD, HUD_PORT};
 use crate::cluster::{Change, Home, Lock, Mode, tilt};
+use crate::descriptor::HUD_PORT;
 use crate::error::{Error, Result};
 use crate::files::write_json;
 use crate::http::Reader;

@@ -5,8 +5,8 @@ use std::path::Path;
 use super::inputs::Inputs;
 use crate::descriptor::CHARTS;
 use crate::error::{Error, Result};
+use crate::files::private_folder;
 use crate::project::Project;
-use crate::run::private_folder;
 
 /// What is never part of an image, and may be large.
 const LEFT_OUT: [&str; 6] = [".git", ".venv", "node_modules", "__pycache__", "target", ".pytest_cache"];

@@ -90,7 +90,7 @@ impl Check {
 /// All side by side, each for 5 s at most; nothing is started, installed or written.
 pub async fn examine(settings: &Settings) -> Report {
     let host = Host::look(settings);
-    let tools = Tools::new(settings);
+    let tools = Tools::new(settings.tools());
     let (tools, engine, sources) = tokio::join!(
         tools::examine(&tools, settings, &host),
         engine::examine(&tools, settings, &host),

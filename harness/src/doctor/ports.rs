@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, TcpListener};
 
 use super::{Check, Verdict};
-use crate::dev::{NODE_PORTS, TILT_PORTS};
+use crate::descriptor::{NODE_PORTS, TILT_PORTS};
 
 const GROUP: &str = "ports";
 /// A socket that listens, in /proc/net/tcp.

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::settings::Settings;
-
-/// Folders of system programs, which an account's own PATH may leave out.
-pub(crate) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+use crate::tools::SYSTEM_PATH;
 
 const CAP_NET_ADMIN: u32 = 12;
 const CAP_SYS_ADMIN: u32 = 21;

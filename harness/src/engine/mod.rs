@@ -22,13 +22,13 @@ pub use record::uninstall_hint;
 pub(crate) use absence::{Absence, address, decide, look};
 #[cfg(test)]
 pub(crate) use host::Capabilities;
-pub(crate) use host::{Host, SYSTEM_PATH, memory_gib};
+pub(crate) use host::{Host, memory_gib};
 
 use base64::Engine as _;
 
 use crate::error::{Error, Result};
+use crate::files::private_folder;
 use crate::lock::{Lock, Mode};
-use crate::run::private_folder;
 use crate::settings::{Login, Settings};
 use crate::tools::{Command, Tools};
 use absence::Action;

@@ -4,7 +4,7 @@
 //! removal another object may take its name, never its ID. An error is no answer: whoever asked learns nothing of the
 //! object, and removes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -115,14 +115,25 @@ impl Engine {
     pub async fn all<K: Object>(&self, mark: &Mark) -> Result<Vec<Owned<K>>> {
         let filter = mark.filter();
         let listed = self.docker()?.args(K::LIST.iter().copied()).args(["--filter", &filter]).run().await?.stdout;
-        let mut all = Vec::new();
-        for id in listed.split_whitespace() {
-            // One that went in between is no reason to fail.
-            if let Seen::Ours(owned) = self.look(id, mark).await? {
-                all.push(owned);
-            }
+        // An image is listed once for each of its names.
+        let ids: BTreeSet<&str> = listed.split_whitespace().collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(all)
+        let inspect = [K::NOUN, "inspect"].into_iter().chain(ids.iter().copied()).collect::<Vec<_>>();
+        let objects = match self.inspect_all::<K>(&inspect).await? {
+            Some(objects) => objects,
+            // One that went in between is no reason to fail: the others one by one.
+            None => {
+                let mut there = Vec::new();
+                for id in ids {
+                    there.extend(self.inspect::<K>(&[K::NOUN, "inspect", id]).await?);
+                }
+                there
+            }
+        };
+        let ours = objects.into_iter().filter(|object| mark.is_on(object.labels()));
+        Ok(ours.map(|object| Owned { object, engine: self.clone() }).collect())
     }
 }
 

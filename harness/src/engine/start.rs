@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::absence;
-use super::host::{App, SYSTEM_PATH};
+use super::host::App;
 use super::place::Place;
 use super::record::Record;
 use super::{Engine, absence::Absence};
 use crate::error::{Error, Result};
 use crate::progress::{Step, Teller};
 use crate::settings::Settings;
-use crate::tools::{ChildKind, Command};
+use crate::tools::{ChildKind, Command, SYSTEM_PATH};
 
 /// How long an engine of this machine may take to answer.
 const ANSWERS: Duration = Duration::from_secs(60);

@@ -15,7 +15,7 @@ pub use measured::Measured;
 pub use steps::Steps;
 
 use crate::error::{Error, Result};
-use crate::output::harmless;
+use crate::text::harmless;
 use crate::{events, folders, hash, secrets};
 
 /// The verdicts of a run, by scenario.

@@ -61,7 +61,7 @@ impl Budget {
 
     /// Takes the next place in the row, and says how far away it is.
     fn take(&self) -> Result<Duration> {
-        let spent: Spent = read_json(&self.path, crate::run::MENDS)?.unwrap_or_default();
+        let spent: Spent = read_json(&self.path, crate::files::MENDS)?.unwrap_or_default();
         if spent.requests >= self.most {
             return Err(Error::refused(
                 format!("the budget of {} requests a run is spent: the site is asked no more", self.most),

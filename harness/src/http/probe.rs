@@ -9,34 +9,7 @@ use tokio::net::TcpStream;
 
 use super::Options;
 use super::tls::{self, Tls};
-use crate::{Error, Result};
-
-/// One of the layers that an answer comes through; each stands on those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layer {
-    /// A name becomes addresses.
-    Dns,
-    /// An address takes a connection.
-    Tcp,
-    /// The server shows a certificate that we trust.
-    Tls,
-    /// The server answers with a status and headers.
-    Http,
-    /// The answer's body comes to its end.
-    Body,
-}
-
-impl fmt::Display for Layer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Dns => "dns",
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-            Self::Http => "http",
-            Self::Body => "body",
-        })
-    }
-}
+use crate::error::{Error, Layer, Result, Trail};
 
 /// Where a site is.
 #[derive(Debug, Clone)]
@@ -62,16 +35,6 @@ pub struct Probe {
     pub tcp: Option<(SocketAddr, Duration)>,
     /// What the handshake showed, and how long it took.
     pub tls: Option<(Tls, Duration)>,
-}
-
-/// How long each layer took, the lowest first; as text a line of its own, or nothing.
-#[derive(Debug, Clone, Default)]
-pub struct Trail(pub Vec<String>);
-
-impl fmt::Display for Trail {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() { Ok(()) } else { write!(f, "\n  layers: {}", self.0.join(", ")) }
-    }
 }
 
 impl fmt::Display for Probe {

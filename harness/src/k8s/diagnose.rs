@@ -15,10 +15,10 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::ailment::ailment;
-use super::brief;
 use super::pod::{doing, init_statuses, is_ready, phase, ready_count, restarts, status, statuses};
 use super::secret;
 use super::snapshot::{Snapshot, event_time, is_controlled_by, warnings_of};
+use crate::error::in_one_line;
 use crate::secrets;
 
 /// How long the whole look may take.
@@ -166,7 +166,7 @@ where
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
     match tokio::time::timeout(PART, api.list(&ListParams::default())).await {
         Ok(Ok(list)) => Ok(list.items),
-        Ok(Err(error)) => Err(format!("cannot list {what}: {}", brief(&error))),
+        Ok(Err(error)) => Err(format!("cannot list {what}: {}", in_one_line(&error))),
         Err(_) => Err(format!("cannot list {what}: no answer within {PART:?}")),
     }
 }
@@ -339,7 +339,7 @@ async fn log(client: &Client, namespace: &str, wanted: Wanted) -> String {
             let _ = writeln!(text, "  | {line}");
         }),
         Ok(Err(error)) => {
-            let _ = writeln!(text, "  (cannot be read: {})", brief(&error));
+            let _ = writeln!(text, "  (cannot be read: {})", in_one_line(&error));
         }
         Err(_) => {
             let _ = writeln!(text, "  (cannot be read: no answer within {PART:?})");

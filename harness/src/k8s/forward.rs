@@ -15,7 +15,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::pod::{is_ready, summary};
-use super::{CALL, brief, within, workload};
+use super::{CALL, within, workload};
+use crate::error::in_one_line;
 use crate::{Error, Result};
 
 /// After the client's end of stream: how long its pod may be silent while it owes an answer.
@@ -175,7 +176,7 @@ impl Target {
             let api: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
             match tokio::time::timeout(CALL, api.portforward(&pod, &[self.port])).await {
                 Ok(Ok(forwarder)) => return Ok((pod, forwarder)),
-                Ok(Err(error)) => problem = format!("cannot forward to the pod {pod}: {}", brief(&error)),
+                Ok(Err(error)) => problem = format!("cannot forward to the pod {pod}: {}", in_one_line(&error)),
                 Err(_) => problem = format!("cannot forward to the pod {pod}: no answer within {CALL:?}"),
             }
         }

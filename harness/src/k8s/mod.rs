@@ -125,25 +125,6 @@ pub(crate) async fn call<T>(what: &str, future: impl Future<Output = kube::Resul
     within(what, CALL, async { future.await.map_err(Error::kube(what)) }).await
 }
 
-/// An API error in one line: kube's own `Display` writes the status out twice.
-pub(crate) fn brief(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => format!("{} {}", status.code, status.message),
-        other => {
-            let mut text = other.to_string();
-            let mut source = std::error::Error::source(other);
-            while let Some(inner) = source {
-                let inner_text = inner.to_string();
-                if !text.contains(&inner_text) {
-                    text = format!("{text}: {inner_text}");
-                }
-                source = inner.source();
-            }
-            text
-        }
-    }
-}
-
 /// Whether the error is the API's answer with this HTTP status.
 pub(crate) fn has_code(error: &Error, code: u16) -> bool {
     matches!(error, Error::Kube { source, .. } if matches!(source.as_ref(), kube::Error::Api(status) if status.code == code))

@@ -8,7 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 
-use super::{FIELD_MANAGER, brief, call, has_code};
+use super::{FIELD_MANAGER, call, has_code};
+use crate::error::in_one_line;
 use crate::{Result, secrets};
 
 /// The one key of a Secret by which images are pulled.
@@ -82,7 +83,7 @@ pub(super) async fn know_all(client: &Client, namespace: &str) -> Option<String>
             list.items.iter().for_each(know);
             None
         }
-        Ok(Err(error)) => Some(brief(&error)),
+        Ok(Err(error)) => Some(in_one_line(&error)),
         Err(_) => Some(format!("no answer within {LIMIT:?}")),
     }
 }

@@ -17,10 +17,9 @@ use super::faults::Fault;
 use crate::cluster::{Home, reaper};
 use crate::error::{Error, Result};
 use crate::evidence::{self, Outcome, Verdict};
-use crate::files::remove_file;
+use crate::files::{private_folder, remove_file};
 use crate::hash;
 use crate::project::Project;
-use crate::run::private_folder;
 use crate::settings::{self, Settings};
 use crate::stage::Stage;
 use crate::tools::{ChildKind, Command, Tools};
@@ -239,7 +238,7 @@ impl<'a> Copy<'a> {
         let copy = Self { settings, folder };
         let root = copy.root();
         std::fs::copy(&suite.0, copy.suite_file()).map_err(Error::io("copy the suite"))?;
-        original.copied(&Tools::new(settings), &root).await?;
+        original.copied(&Tools::new(settings.tools()), &root).await?;
         Ok(copy)
     }
 

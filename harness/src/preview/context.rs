@@ -213,7 +213,7 @@ mod tests {
             (PREVIEW_CLUSTER.to_owned(), "preview".to_owned()),
         ];
         let settings = Settings::parse(&variables.into());
-        let error = connect(&settings, &Tools::new(&settings)).await.unwrap_err().report();
+        let error = connect(&settings, &Tools::new(settings.tools())).await.unwrap_err().report();
         assert!(error.contains("\"preview\""), "{error}");
     }
 }

@@ -55,7 +55,7 @@ pub async fn holding<T>(
 ) -> Result<T> {
     let api: Api<Lease> = Api::namespaced(client.clone(), PREVIEWS_NAMESPACE);
     // A part that nobody else has, so that two of the same purpose are told apart.
-    let holder = format!("{purpose} ({})", &crate::release::random_hex()?[..8]);
+    let holder = format!("{purpose} ({})", &crate::random::hex()?[..8]);
     let mut held = acquire(&api, name, &holder, limit).await?;
     let outcome = tokio::select! {
         outcome = work => outcome,

@@ -17,11 +17,12 @@ pub mod stores;
 mod sweep;
 mod up;
 
+pub use crate::pull_request::PullRequest;
 pub use cluster_name::ClusterName;
 pub use context::connect;
 pub use down::{Gone, WITHIN, down};
 pub use github::{GitHub, PullState};
-pub use identity::{Expiry, Preview, PullRequest, labels, now, selector};
+pub use identity::{Expiry, Preview, labels, now, selector};
 pub use lease::{holder, holding};
 pub use stores::Stores;
 pub use sweep::{Decision, decide, sweep};

@@ -236,7 +236,7 @@ pub(super) async fn ask(
         "subjects": [{"kind": "ServiceAccount", "name": PREVIEW_STORES, "namespace": PREVIEWS_NAMESPACE}],
     });
     k8s::apply(client, &binding).await?;
-    let wanted = crate::release::random_hex()?[..8].to_owned();
+    let wanted = crate::random::hex()?[..8].to_owned();
     annotate(client, &namespace, &[(WANTED, Some(&wanted))]).await?;
     let api: Api<Namespace> = Api::all(client.clone());
     let awaited = format!("the stores of {namespace}, which {PREVIEW_STORES} in {PREVIEWS_NAMESPACE} makes");

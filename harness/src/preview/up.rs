@@ -115,7 +115,7 @@ async fn admitted(order: &Order<'_>) -> Result<Vec<Value>> {
             limits.retaining.push(class.name_any());
         }
     }
-    let objects = release::objects(&release::render_for(&cluster.tools, plan, &capabilities).await?)?;
+    let objects = yaml::objects(&release::render_for(&cluster.tools, plan, &capabilities).await?)?;
     admit::objects(&limits, &objects)?;
     Ok(objects)
 }

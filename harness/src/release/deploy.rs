@@ -12,7 +12,7 @@ use super::{reach, sealed, skaffold};
 use crate::artifacts::Credentials;
 use crate::cluster::{Cluster, Lock};
 use crate::descriptor;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::events;
 use crate::k8s;
 use crate::settings::Deployer;
@@ -156,28 +156,14 @@ fn pending(history: &History) -> &str {
 /// [`Error::Kube`] when it cannot be made.
 pub(crate) async fn ensure_auth(cluster: &Cluster, plan: &Plan, labels: &BTreeMap<String, String>) -> Result<()> {
     let data = [
-        ("db-password", random_hex()?),
+        ("db-password", crate::random::hex()?),
         // Of a Redis that asks for one: the release's own does not.
-        ("redis-password", random_hex()?),
-        ("jwt-secret-key", random_hex()?),
+        ("redis-password", crate::random::hex()?),
+        ("jwt-secret-key", crate::random::hex()?),
         ("admin-email", descriptor::ADMIN_EMAIL.to_owned()),
-        ("admin-password", random_hex()?),
+        ("admin-password", crate::random::hex()?),
     ];
     let data = data.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     let name = plan.name(descriptor::AUTH_SUFFIX);
     k8s::secret::ensure_secret(&cluster.client, &plan.namespace, &name, labels.clone(), data).await.map(drop)
-}
-
-/// 32 random bytes from the kernel, in hex.
-///
-/// # Errors
-/// [`Error::Io`] when the kernel gives none.
-pub fn random_hex() -> Result<String> {
-    use std::io::Read;
-    let mut bytes = [0; 32];
-    let read = std::fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
-    read.map_err(Error::io("read random bytes"))?;
-    let made = hex::encode(bytes);
-    crate::secrets::know(&made);
-    Ok(made)
 }

@@ -57,7 +57,7 @@ impl Held {
     /// # Errors
     /// [`Error::Command`] when Helm does not say what it deployed; [`Error::Kube`] when an object of that cannot be read.
     pub async fn read(cluster: &Cluster, plan: &Plan) -> Result<Self> {
-        let manifests = super::objects(&helm::deployed(cluster, plan).await?)?;
+        let manifests = crate::yaml::objects(&helm::deployed(cluster, plan).await?)?;
         let reads = manifests.into_iter().map(|manifest| read(cluster, &plan.namespace, manifest));
         let mut objects = join_all(reads).await.into_iter().collect::<Result<Vec<_>>>()?;
         for name in [plan.name(descriptor::AUTH_SUFFIX), descriptor::PULL_SECRET.to_owned()] {

@@ -8,7 +8,7 @@ use super::staging::Staged;
 use crate::artifacts::ArtifactSet;
 use crate::descriptor::{self, Component};
 use crate::hash;
-use crate::preview::PullRequest;
+use crate::pull_request::PullRequest;
 use crate::settings::Deployer;
 use crate::stage::Stage;
 

@@ -12,7 +12,7 @@ use super::parity;
 use super::staging::{Staged, keep};
 use crate::descriptor::{CHARTS, UMBRELLA};
 use crate::error::{Error, Result};
-use crate::run::private_folder;
+use crate::files::private_folder;
 use crate::yaml;
 
 /// How large the objects may be, in bytes: Helm's record of a release holds them twice, in a Secret of 1 MiB at most.

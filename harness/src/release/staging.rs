@@ -10,14 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::descriptor::{CHARTS, UMBRELLA};
 use crate::error::{Error, Result};
-use crate::files::replaced_once;
+use crate::files::{private_folder, replaced_once};
 use crate::hash;
 use crate::name::Name;
-use crate::run::private_folder;
 use crate::yaml;
 
-/// The folder of the cache in which charts are staged.
-pub const STAGED: &str = "charts";
 /// How large all charts together may be, in bytes.
 const CHARTS_BYTES: u64 = 16 << 20;
 

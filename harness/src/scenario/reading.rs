@@ -5,18 +5,13 @@
 use std::future::Future;
 
 use super::{Argument, Scenario, ScenarioResult};
-use crate::stack::{Account, Site};
 
 /// What can change nothing but a session.
 pub trait ReadOnly: Argument + sealed::Sealed {}
 
-impl ReadOnly for Site {}
-impl ReadOnly for Account {}
-
-mod sealed {
+/// Only arguments of ours say of themselves that they read.
+pub(crate) mod sealed {
     pub trait Sealed {}
-    impl Sealed for crate::stack::Site {}
-    impl Sealed for crate::stack::Account {}
 }
 
 /// Scenarios that only read.

@@ -7,6 +7,8 @@ use super::site::Site;
 use crate::error::{Error, Result};
 use crate::fixture::Fixtures;
 use crate::http::{Client, Reader, Reply};
+use crate::scenario::reading::ReadOnly;
+use crate::scenario::reading::sealed::Sealed;
 use crate::scenario::{Argument, Made, Needs};
 use crate::services::{Credentials, User};
 use crate::settings::{ACCOUNT_LOGIN, ACCOUNT_PASSWORD};
@@ -75,6 +77,9 @@ fn spoilt(token: &str) -> String {
     let signature: String = signature.chars().enumerate().map(change).collect();
     if head.is_empty() { signature } else { format!("{head}.{signature}") }
 }
+
+impl ReadOnly for Account {}
+impl Sealed for Account {}
 
 impl Argument for Account {
     const NEEDS: Needs = Needs::Account;

@@ -12,6 +12,7 @@ use crate::settings::Deployer;
 use crate::stage::Stage;
 use crate::tools::Tool;
 use crate::validate::{self, Finding, Rendered};
+use crate::yaml;
 
 /// The charts of the working tree, with images that do not exist.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ impl Charts {
     /// # Errors
     /// [`Error::Command`] when it does not render.
     pub async fn render(&self, plan: &Plan) -> Result<Vec<serde_json::Value>> {
-        release::objects(&release::render(&self.fixtures.tools, plan).await?)
+        yaml::objects(&release::render(&self.fixtures.tools, plan).await?)
     }
 
     /// What a stage deploys, planned as it does itself; with images that do not exist.

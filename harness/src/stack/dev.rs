@@ -130,7 +130,7 @@ impl Dev {
     }
 
     async fn tilt(&self, task: &str) -> Result<Command> {
-        let port = dev::HUD_PORT.to_string();
+        let port = crate::descriptor::HUD_PORT.to_string();
         Ok(self.fixtures.tools.command(Tool::Tilt).await?.args([task, "--host", "127.0.0.1", "--port", &port]))
     }
 

@@ -16,6 +16,8 @@ use crate::fixture::{Fixtures, Shared};
 use crate::http::{Options, Probe, Reader, Reply, Tls, old_tls_is_refused};
 use crate::k8s::Forward;
 use crate::release::Plan;
+use crate::scenario::reading::ReadOnly;
+use crate::scenario::reading::sealed::Sealed;
 use crate::scenario::{Argument, Made, Needs, Nothing};
 use crate::services::{self, Backend};
 use crate::stage::Stage;
@@ -310,6 +312,9 @@ impl Site {
         Self::new(Options { base, resolve: self.plain, ..self.options.clone() }, &self.scenario)
     }
 }
+
+impl ReadOnly for Site {}
+impl Sealed for Site {}
 
 impl Argument for Site {
     const NEEDS: Needs = Needs::Site;

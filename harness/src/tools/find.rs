@@ -95,7 +95,7 @@ impl Tools {
         let set_up = known.iter().filter(|(tool, found)| **tool != Tool::Helm3 && found.origin != Origin::Path);
         folders.extend(set_up.filter_map(|(_, found)| found.path.parent().map(Path::to_owned)));
         folders.extend(self.toolbox_folders());
-        folders.extend(self.inner.path.iter().cloned());
+        folders.extend(self.inner.options.path.iter().cloned());
         let mut all: Vec<String> = Vec::new();
         for folder in folders.iter().map(|folder| folder.to_string_lossy().into_owned()) {
             if !all.contains(&folder) {
@@ -113,7 +113,7 @@ impl Tools {
             self.toolbox_folders().into_iter().map(|folder| at(folder, Origin::Toolbox)).collect();
         match tool {
             Tool::Buildx => all.extend(self.plugin_folders().into_iter().map(|folder| at(folder, Origin::Path))),
-            _ => all.extend(self.inner.path.iter().cloned().map(|folder| at(folder, Origin::Path))),
+            _ => all.extend(self.inner.options.path.iter().cloned().map(|folder| at(folder, Origin::Path))),
         }
         all.extend(self.inner.cache.made(program).into_iter().map(|path| (path, Origin::Cache)));
         all.retain(|(path, _)| is_program(path));

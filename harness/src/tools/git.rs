@@ -68,7 +68,7 @@ pub(crate) mod scratch {
         let home = home.to_string_lossy().into_owned();
         let own = [("PATH", path.as_str()), ("HOME", home.as_str())];
         let all = own.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Tools::new(&Settings::parse(&all.collect::<BTreeMap<_, _>>()))
+        Tools::new(Settings::parse(&all.collect::<BTreeMap<_, _>>()).tools())
     }
 
     /// git in a test's own repository, as somebody; its output.

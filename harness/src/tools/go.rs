@@ -46,7 +46,7 @@ impl Tools {
     pub async fn go(&self) -> Result<GoEnv> {
         let found = match self.look(Tool::Go).await? {
             Look::Found(found) => found,
-            Look::Missing { seen } if !self.inner.may_set_up => return Err(self.refusal(&[(Tool::Go, seen)])),
+            Look::Missing { seen } if !self.inner.options.may_set_up => return Err(self.refusal(&[(Tool::Go, seen)])),
             Look::Missing { .. } => self.go_from_pypi().await?,
         };
         Ok(self.go_env(&found))
@@ -74,7 +74,7 @@ impl Tools {
             let root = found.path.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
             envs.push(("GOROOT", root.to_string_lossy().into_owned()));
         }
-        GoEnv { program: found.path.clone(), envs, environment: self.inner.environment.clone() }
+        GoEnv { program: found.path.clone(), envs, environment: self.inner.options.environment.clone() }
     }
 
     async fn go_from_pypi(&self) -> Result<Found> {

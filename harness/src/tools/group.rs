@@ -35,7 +35,7 @@ impl Group {
     #[expect(clippy::disallowed_methods, reason = "a part of the one builder")]
     pub fn begin() -> std::io::Result<Self> {
         let mut command = tokio::process::Command::new("/bin/sh");
-        command.args(["-c", GUARD]).env_clear().env("PATH", crate::engine::SYSTEM_PATH).current_dir("/");
+        command.args(["-c", GUARD]).env_clear().env("PATH", super::SYSTEM_PATH).current_dir("/");
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let guard = command.spawn()?;
         let number = guard.id().and_then(|id| Pid::from_raw(id.cast_signed()));

@@ -48,7 +48,10 @@ pub(crate) use crate::source::From;
 pub(crate) use download::fetch_text;
 pub use version::{Range, Version};
 
-use crate::settings::{Setting, Settings};
+/// Folders of system programs, which an account's own PATH may leave out.
+pub(crate) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+use crate::setting::Setting;
 use cache::Cache;
 use entry::Entry;
 
@@ -202,15 +205,30 @@ pub struct Tools {
 
 type Table = Arc<dyn Fn(Tool) -> Option<&'static Entry> + Send + Sync>;
 
+/// Where tools are looked for, and how they are set up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// [`crate::settings::TOOLBOX`].
+    pub toolbox: Setting<Option<PathBuf>>,
+    /// The folders of PATH.
+    pub path: Vec<PathBuf>,
+    /// The folder of our caches; tools are set up in its `tools`.
+    pub cache_root: PathBuf,
+    /// The folder of the engine's client's configuration.
+    pub docker_config: PathBuf,
+    /// The CA file that downloads trust.
+    pub ca_bundle: Setting<Option<PathBuf>>,
+    /// The CA file that Node gets.
+    pub node_ca: Setting<Option<PathBuf>>,
+    /// Whether what is missing may be set up.
+    pub may_set_up: bool,
+    /// What children may be given of the user's environment.
+    pub environment: Environment,
+}
+
 struct Inner {
-    toolbox: Setting<Option<PathBuf>>,
-    path: Vec<PathBuf>,
+    options: Options,
     cache: Cache,
-    docker_config: PathBuf,
-    ca_bundle: Setting<Option<PathBuf>>,
-    node_ca: Setting<Option<PathBuf>>,
-    may_set_up: bool,
-    environment: Environment,
     /// The table; tests have their own.
     table: Table,
     known: Mutex<BTreeMap<Tool, Found>>,
@@ -219,27 +237,14 @@ struct Inner {
 }
 
 impl Tools {
-    /// Where to look, by the settings; nothing is looked at yet.
-    pub fn new(settings: &Settings) -> Self {
-        Self::with_table(settings, Arc::new(table::entry))
+    /// Nothing is looked at yet.
+    pub fn new(options: Options) -> Self {
+        Self::with_table(options, Arc::new(table::entry))
     }
 
-    fn with_table(settings: &Settings, table: Table) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                toolbox: settings.toolbox.clone(),
-                path: std::env::split_paths(&settings.path).filter(|folder| folder.is_absolute()).collect(),
-                cache: Cache::new(&settings.cache_root),
-                docker_config: settings.docker_config.clone(),
-                ca_bundle: settings.ca_bundle.clone(),
-                node_ca: settings.node_ca.clone(),
-                may_set_up: settings.may_set_up(),
-                environment: settings.environment.clone(),
-                table,
-                known: Mutex::default(),
-                noting: Mutex::default(),
-            }),
-        }
+    fn with_table(options: Options, table: Table) -> Self {
+        let cache = Cache::new(&options.cache_root);
+        Self { inner: Arc::new(Inner { options, cache, table, known: Mutex::default(), noting: Mutex::default() }) }
     }
 
     /// Makes sure that there is room in our caches for something to be made, in MiB.
@@ -252,12 +257,12 @@ impl Tools {
 
     /// What children may be given of the user's environment.
     pub fn environment(&self) -> &Environment {
-        &self.inner.environment
+        &self.inner.options.environment
     }
 
     /// A call of a program by path or name, with PATH such that it finds our tools.
     pub fn program(&self, program: impl Into<PathBuf>, child: ChildKind) -> Command {
-        Command::new(program).given(&self.inner.environment, child).env("PATH", self.search_path())
+        Command::new(program).given(&self.inner.options.environment, child).env("PATH", self.search_path())
     }
 
     /// Where tools are set up: `tools` in [`crate::settings::Settings::cache_root`].

@@ -22,7 +22,7 @@ const SYSTEM: [&str; 4] = [
 impl Tools {
     /// Where the client looks for plugins, in its order.
     pub(super) fn plugin_folders(&self) -> Vec<PathBuf> {
-        let own = self.inner.docker_config.join("cli-plugins");
+        let own = self.inner.options.docker_config.join("cli-plugins");
         std::iter::once(own).chain(SYSTEM.map(PathBuf::from)).collect()
     }
 
@@ -85,7 +85,7 @@ impl Tools {
     }
 
     fn buildx_link(&self) -> PathBuf {
-        self.inner.docker_config.join("cli-plugins/docker-buildx")
+        self.inner.options.docker_config.join("cli-plugins/docker-buildx")
     }
 
     /// A link into our cache, or into the toolbox, is ours even when what it leads to is gone.

@@ -35,7 +35,7 @@ impl Tools {
             }
         }
         // What only a person can do comes first: nobody waits for a build in vain.
-        missing.retain(|(tool, _)| !self.inner.may_set_up || !self.can_set_up(*tool));
+        missing.retain(|(tool, _)| !self.inner.options.may_set_up || !self.can_set_up(*tool));
         if !missing.is_empty() {
             return Err(self.refusal(&missing));
         }
@@ -86,7 +86,7 @@ impl Tools {
         }
         if let (From::Auto | From::Downloads, Some((download, file))) = (from, file(entry)) {
             let url = format!("{}{}", download.base, file.name);
-            match download::size(&download::client(self.inner.ca_bundle.get()?.as_deref(), &url)?, &url).await {
+            match download::size(&download::client(self.inner.options.ca_bundle.get()?.as_deref(), &url)?, &url).await {
                 Ok(bytes) => return Ok(Plan::Download { url, bytes }),
                 Err(reason) => why.push(format!("{url} cannot be reached: {reason}")),
             }
@@ -108,7 +108,7 @@ impl Tools {
     /// What the user keeps in the toolbox is theirs to use even where nothing may be set up.
     async fn unpack_toolbox(&self, from: From) -> Result<()> {
         if matches!(from, From::Auto | From::Toolbox) {
-            self.inner.toolbox.get()?;
+            self.inner.options.toolbox.get()?;
             for archive in self.packed() {
                 self.unpack(&archive).await?;
                 // What was found elsewhere comes second to it.
@@ -119,14 +119,15 @@ impl Tools {
     }
 
     async fn set_up(&self, tool: Tool, from: From, seen: Vec<String>) -> Result<Found> {
-        if tool == Tool::Go && self.inner.may_set_up {
+        if tool == Tool::Go && self.inner.options.may_set_up {
             self.go().await?;
             return self.made(tool).await;
         }
-        let Some(entry) = (self.inner.table)(tool).filter(|_| self.inner.may_set_up && from != From::Toolbox) else {
+        let Some(entry) = (self.inner.table)(tool).filter(|_| self.inner.options.may_set_up && from != From::Toolbox)
+        else {
             return Err(self.refusal(&[(tool, seen)]));
         };
-        self.inner.node_ca.get()?;
+        self.inner.options.node_ca.get()?;
         let _lock = self.inner.cache.lock(entry.program, &format!("setting up {}", entry.program)).await?;
         // Somebody else may have made it meanwhile.
         if let Look::Found(found) = self.look(tool).await? {
@@ -175,7 +176,7 @@ impl Tools {
         use std::os::unix::fs::PermissionsExt;
         let cache = &self.inner.cache;
         let (url, home) = (format!("{}{}", download.base, file.name), cache.home(entry.program, download.version));
-        let ca_bundle = self.inner.ca_bundle.get().map_err(Fault::Here)?;
+        let ca_bundle = self.inner.options.ca_bundle.get().map_err(Fault::Here)?;
         let client = download::client(ca_bundle.as_deref(), &url).map_err(Fault::Here)?;
         let step = Step::begin(format!("downloading {} {} from {url}", entry.program, download.version));
         // Beside the workshop, which is emptied each time: so that the next run goes on where this one was stopped.
@@ -222,7 +223,7 @@ impl Tools {
             next.push(self.next(*tool));
         }
         if missing().any(|(tool, _)| self.can_set_up(*tool)) {
-            if !self.inner.may_set_up {
+            if !self.inner.options.may_set_up {
                 what.push("JETSCALE_SETUP=never forbids setting it up".to_owned());
             }
             // Stage dev alone needs Tilt: without being asked for, it is not set up.

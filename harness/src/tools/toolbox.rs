@@ -33,7 +33,7 @@ impl Tools {
     /// The toolbox; none where the setting is not allowed, which is refused once a tool is needed: to stop what runs does
     /// without it.
     pub(super) fn toolbox(&self) -> Option<PathBuf> {
-        self.inner.toolbox.get().ok().flatten()
+        self.inner.options.toolbox.get().ok().flatten()
     }
 
     /// Where the toolbox's programs are: itself, its `bin`, and what was unpacked of it.

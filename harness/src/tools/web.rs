@@ -121,7 +121,7 @@ impl Yarn<'_> {
             // Certificates: the system's, where Node knows how to read them, and the file that settings name.
             .env("NODE_USE_SYSTEM_CA", "1");
         // One that is not allowed was refused before anything was set up.
-        match self.tools.inner.node_ca.get().ok().flatten() {
+        match self.tools.inner.options.node_ca.get().ok().flatten() {
             Some(file) => command.env("NODE_EXTRA_CA_CERTS", file.to_string_lossy()),
             None => command,
         }

@@ -91,7 +91,7 @@ fn objects([contour, envoy]: [&str; 2], labels: &BTreeMap<String, String>) -> Re
     const OF_ONE_RELEASE: [&str; 4] = ["Role", "RoleBinding", "NetworkPolicy", "Ingress"];
     let text = MANIFESTS.replace("$EDGE", NAMESPACE).replace("$CONTOUR", contour).replace("$ENVOY", envoy);
     let mut objects: Vec<Value> = Vec::new();
-    for mut object in crate::release::objects(&text)? {
+    for mut object in crate::yaml::objects(&text)? {
         if object["kind"].as_str().is_some_and(|kind| OF_ONE_RELEASE.contains(&kind)) {
             continue;
         }

@@ -10,7 +10,7 @@ fn settings(folder: &Path) -> Settings {
         ("CARGO", "1".to_owned()),
     ];
     let settings = Settings::parse(&variables.map(|(name, value)| (name.to_owned(), value)).into());
-    crate::run::private_folder(&settings.state_root).unwrap();
+    crate::files::private_folder(&settings.state_root).unwrap();
     settings
 }
 
@@ -35,7 +35,7 @@ async fn an_engine_that_ends_shows_its_last_words() {
     let (path, settings) = (folder.path(), settings(folder.path()));
     script(&path.join("docker"), "echo 'is the docker daemon running?' >&2; exit 1");
     script(&path.join("dockerd"), "echo 'failed to mount overlay' >&2; exit 1");
-    let engine = Engine::unchecked(&Tools::new(&settings));
+    let engine = Engine::unchecked(&Tools::new(settings.tools()));
     let mut record = Record::read(&settings).unwrap();
     let place = place(path);
     let error = detached(&engine, &settings, &path.join("dockerd"), &place, &mut record).await.unwrap_err().report();
@@ -53,7 +53,7 @@ async fn an_engine_inherits_neither_session_nor_descriptors_nor_environment() {
     // What whoever started us left open: no close-on-exec.
     let pipe = File::open("/dev/null").unwrap();
     fcntl_setfd(&pipe, FdFlags::empty()).unwrap();
-    let engine = Engine::unchecked(&Tools::new(&settings));
+    let engine = Engine::unchecked(&Tools::new(settings.tools()));
     let mut record = Record::read(&settings).unwrap();
     detached(&engine, &settings, &path.join("dockerd"), &place(path), &mut record).await.unwrap();
     fcntl_setfd(&pipe, FdFlags::CLOEXEC).unwrap();

@@ -87,7 +87,7 @@ async fn without_a_c_compiler_that_is_said_before_anything_is_begun() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("path");
     let settings = settings(folder.path(), &[("PATH", path.to_str().unwrap())]);
-    let tools = Tools::new(&settings);
+    let tools = Tools::new(settings.tools());
     let error = tools.ensure(Tool::Tilt, From::Registries).await.unwrap_err().report();
     assert!(error.contains("there is no C compiler (cc) in PATH") && error.contains("next: "), "{error}");
     let plan = tools.plan(Tool::Tilt, From::Registries).await.unwrap();
@@ -99,7 +99,7 @@ async fn without_a_c_compiler_that_is_said_before_anything_is_begun() {
 #[tokio::test]
 async fn tilt_is_set_up_by_a_stage_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
-    let tools = Tools::new(&settings(folder.path(), &[("JETSCALE_SETUP", "never")]));
+    let tools = Tools::new(settings(folder.path(), &[("JETSCALE_SETUP", "never")]).tools());
     for (tool, command) in
         [(Tool::Tilt, "cargo stack setup --stage dev, or"), (Tool::Skaffold, "cargo stack setup, or")]
     {

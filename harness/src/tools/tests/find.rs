@@ -52,7 +52,7 @@ async fn helm_4_serves_all_but_skaffold() {
     let path = folder.path().join("path");
     install(&path, "helm", &script("4.3.1"));
     install(&path, "skaffold", "#!/bin/sh\n[ $# = 0 ] && exec helm version\necho v2.16.1\n");
-    let tools = Tools::new(&settings(folder.path(), &[("JETSCALE_SETUP", "never")]));
+    let tools = Tools::new(settings(folder.path(), &[("JETSCALE_SETUP", "never")]).tools());
     let Look::Found(found) = tools.look(Tool::Helm).await.unwrap() else { panic!("no Helm") };
     assert_eq!(found.version, Some(Version::new(4, 3, 1)));
     let error = tools.skaffold_with_helm().await.unwrap_err().report();
@@ -97,14 +97,14 @@ async fn our_buildx_is_linked_where_the_client_looks_and_unlinked_when_it_is_our
         "docker-buildx",
         &script("0.33.0"),
     );
-    Tools::new(&settings).ensure(Tool::Buildx, From::Auto).await.unwrap();
+    Tools::new(settings.tools()).ensure(Tool::Buildx, From::Auto).await.unwrap();
     assert!(link.read_link().is_ok());
-    let found = Tools::new(&settings).ensure(Tool::Buildx, From::Auto).await.unwrap();
-    assert!(Tools::new(&settings).unlink_buildx().unwrap() && !link.exists(), "{found:?}");
+    let found = Tools::new(settings.tools()).ensure(Tool::Buildx, From::Auto).await.unwrap();
+    assert!(Tools::new(settings.tools()).unlink_buildx().unwrap() && !link.exists(), "{found:?}");
     install(link.parent().unwrap(), "docker-buildx", &script("0.9.0"));
-    let error = Tools::new(&settings).ensure(Tool::Buildx, From::Auto).await.unwrap_err().report();
+    let error = Tools::new(settings.tools()).ensure(Tool::Buildx, From::Auto).await.unwrap_err().report();
     assert!(error.contains("is in the way"), "{error}");
-    assert!(!Tools::new(&settings).unlink_buildx().unwrap() && link.exists());
+    assert!(!Tools::new(settings.tools()).unlink_buildx().unwrap() && link.exists());
 }
 
 #[tokio::test]

@@ -59,5 +59,5 @@ pub fn downloaded(base: &str, name: &str, sha256: &str, member: Option<&str>) ->
 /// Tools of a table with this one entry.
 pub fn tools(settings: &Settings, entry: Entry) -> Tools {
     let entry: &'static Entry = Box::leak(Box::new(entry));
-    Tools::with_table(settings, std::sync::Arc::new(move |_| Some(entry)))
+    Tools::with_table(settings.tools(), std::sync::Arc::new(move |_| Some(entry)))
 }

@@ -1,0 +1,105 @@
+//! How the modules lead to each other, as their sources say: a circle among them would keep them from becoming layers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Module -> the modules that it names.
+type Arrows = BTreeMap<String, BTreeSet<String>>;
+
+/// What a source names right behind `crate::`, one name or several in braces; `$crate` of a macro is whoever uses it.
+fn named(source: &str) -> BTreeSet<String> {
+    let code: String =
+        source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let places = code.match_indices("crate::").filter(|(at, _)| !code[..*at].ends_with(['$', '_']));
+    places.flat_map(|(at, found)| first_names(&code[at + found.len()..])).collect()
+}
+
+fn first_names(path: &str) -> Vec<String> {
+    let ident = |text: &str| text.chars().take_while(|sign| sign.is_alphanumeric() || *sign == '_').collect::<String>();
+    let Some(group) = path.strip_prefix('{') else { return vec![ident(path)] };
+    let (mut depth, mut names, mut begins) = (0, Vec::new(), true);
+    for (at, sign) in group.char_indices() {
+        match sign {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => begins = true,
+            sign if begins && !sign.is_whitespace() => {
+                names.push(ident(&group[at..]));
+                begins = false;
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+/// What stands before a source's own tests, which are last in it.
+fn without_tests(source: &str) -> &str {
+    let inline = |at: &usize| source[*at..].lines().nth(1).is_some_and(|line| line.ends_with('{'));
+    let begins = source.match_indices("#[cfg(test)]\n").map(|(at, _)| at).find(inline);
+    &source[..begins.unwrap_or(source.len())]
+}
+
+/// The arrows between this crate's modules, but for those of tests.
+fn arrows(root: &Path) -> Arrows {
+    let mut all = Arrows::new();
+    for file in crate::hash::files(root).unwrap() {
+        let inside = file.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+        let module = inside.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
+        let of_tests = inside.ends_with("tests.rs") || inside.contains("/tests/");
+        let source = if of_tests { String::new() } else { std::fs::read_to_string(&file).unwrap() };
+        all.entry(module).or_default().extend(named(without_tests(&source)));
+    }
+    let modules: BTreeSet<String> = all.keys().cloned().collect();
+    for (module, to) in &mut all {
+        to.retain(|name| name != module && modules.contains(name));
+    }
+    all
+}
+
+/// The modules that are left once those that lead to nothing that is left are taken away: each is in a circle or leads to one.
+fn in_circles(mut all: Arrows) -> Arrows {
+    loop {
+        let left: BTreeSet<String> = all.keys().cloned().collect();
+        all.retain(|_, to| to.iter().any(|name| left.contains(name)));
+        for to in all.values_mut() {
+            to.retain(|name| left.contains(name));
+        }
+        if all.len() == left.len() {
+            return all;
+        }
+    }
+}
+
+#[test]
+fn no_module_leads_back_to_itself() {
+    let all = arrows(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    assert!(
+        all.len() > 30 && all["release"].contains("cluster"),
+        "the sources are read otherwise than they are written: {all:?}"
+    );
+    let left = in_circles(all);
+    assert!(left.is_empty(), "these lead to each other, or to such: {left:#?}");
+}
+
+#[test]
+fn names_are_read_as_they_are_written() {
+    let source = "use crate::{a::{self, B}, c};\nfn f() { crate::d::g(); $crate::e(); }\n// crate::comment\n";
+    assert_eq!(named(source).into_iter().collect::<Vec<_>>(), ["a", "c", "d"]);
+}
+
+#[test]
+fn a_circle_is_found_and_who_stands_beside_it_is_not() {
+    let arrows = |pairs: &[(&str, &str)]| {
+        let mut all = Arrows::new();
+        for (from, to) in pairs {
+            all.entry((*from).to_owned()).or_default().insert((*to).to_owned());
+            all.entry((*to).to_owned()).or_default();
+        }
+        all
+    };
+    assert_eq!(in_circles(arrows(&[("a", "b"), ("b", "c"), ("a", "c")])), Arrows::new());
+    let left = in_circles(arrows(&[("a", "b"), ("b", "a"), ("b", "c")]));
+    assert_eq!(left.into_keys().collect::<Vec<_>>(), ["a", "b"]);
+}
