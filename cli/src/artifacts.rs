@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Subcommand;
-use harness::artifacts::{self, Artifact, ArtifactSet, Order, Reference};
+use harness::artifacts::{self, Artifact, ArtifactSet, BuildOptions, Reference};
 use harness::files::write_json;
-use harness::fixture::Fixtures;
 use harness::output;
 use harness::project::Project;
+use harness::session::Session;
 use harness::settings::Settings;
 use harness::stage::Stage;
 use harness::{Error, Result, say};
@@ -87,8 +87,8 @@ async fn build(settings: Settings, output: &Path, repository: Option<&str>, offi
             "name a file in one that is there",
         ));
     }
-    let fixtures = Arc::new(Fixtures::new(settings, Stage::Ci)?);
-    let set = fixtures.build_set(leave, Order { official, repository }).await?;
+    let session = Arc::new(Session::new(settings, Stage::Ci)?);
+    let set = session.build_set(leave, BuildOptions { official, repository }).await?;
     write_json(&output, &set)?;
     output::print(&table(&set));
     say!("JETSCALE_STAGE=ci JETSCALE_ARTIFACTS={} cargo test", output.display());
@@ -97,13 +97,13 @@ async fn build(settings: Settings, output: &Path, repository: Option<&str>, offi
 
 async fn push(settings: Settings, location: &str, to: &str, output: &Path) -> Result<ExitCode> {
     let set = read(&settings, location).await?;
-    let fixtures = Arc::new(Fixtures::new(settings, Stage::Ci)?);
-    let engine = fixtures.engine().await?;
+    let session = Arc::new(Session::new(settings, Stage::Ci)?);
+    let engine = session.engine().await?;
     let mut pushed = set.clone();
     for artifact in &mut pushed.builds {
-        let from = fixtures.from_here(&engine, &artifact.tag).await?;
+        let from = session.from_here(&engine, &artifact.tag).await?;
         artifact.tag = below(to, artifact);
-        artifacts::copy(&from, &artifact.tag, &fixtures.credentials).await?;
+        artifacts::copy(&from, &artifact.tag, &session.credentials).await?;
         say!("{} -> {}", from.by_digest(), artifact.tag.by_digest());
     }
     write_json(output, &pushed)?;
@@ -124,12 +124,12 @@ async fn show(settings: Settings, location: &str, check: bool) -> Result<ExitCod
     if !check {
         return Ok(ExitCode::SUCCESS);
     }
-    let fixtures = Arc::new(Fixtures::new(settings, Stage::Ci)?);
-    let engine = fixtures.engine().await?;
+    let session = Arc::new(Session::new(settings, Stage::Ci)?);
+    let engine = session.engine().await?;
     let mut code = ExitCode::SUCCESS;
     for artifact in &set.builds {
-        let checked = match fixtures.from_here(&engine, &artifact.tag).await {
-            Ok(at) => artifacts::check(artifact, &at, &set.platform, &fixtures.credentials).await,
+        let checked = match session.from_here(&engine, &artifact.tag).await {
+            Ok(at) => artifacts::check(artifact, &at, &set.platform, &session.credentials).await,
             Err(error) => Err(error),
         };
         match checked {

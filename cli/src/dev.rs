@@ -3,20 +3,20 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use harness::cluster::Home;
+use harness::cluster::ClusterState;
 use harness::dev::{self, Inputs};
 use harness::engine::Engine;
-use harness::fixture::Fixtures;
 use harness::project::Project;
+use harness::session::Session;
 use harness::settings::Settings;
 use harness::stage::Stage;
 use harness::tools::Tools;
 use harness::{Result, say, tell};
 
 pub async fn run(settings: Settings, ci: bool) -> Result<ExitCode> {
-    let fixtures = Arc::new(Fixtures::new(settings, Stage::Dev)?);
-    let status = fixtures.run_tilt(ci).await?;
-    if let Some(text) = fixtures.farewell()? {
+    let session = Arc::new(Session::new(settings, Stage::Dev)?);
+    let status = session.run_tilt(ci).await?;
+    if let Some(text) = session.farewell()? {
         tell!("{text}");
     }
     // Ctrl-C is how `tilt up` ends, whatever it says then; of `tilt ci` it is the verdict that counts.
@@ -28,7 +28,7 @@ pub async fn run(settings: Settings, ci: bool) -> Result<ExitCode> {
 pub async fn inputs(settings: &Settings) -> Result<ExitCode> {
     super::show(settings)?;
     let project = Project::find(settings)?;
-    let home = Home::of(settings, &project, Stage::Dev);
+    let home = ClusterState::of(settings, &project, Stage::Dev);
     let engine = Engine::ensure(&Tools::new(settings.tools()), settings, &settings.state_root).await?;
     // By hand there may be none yet: the context is then another one, which the Tiltfile says.
     let cluster = home.record()?.identity.map_or(home.name, |identity| identity.name);

@@ -15,17 +15,17 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use futures::future::join_all;
-use harness::cluster::{Home, Phase, ReleaseRecord, reaper};
+use harness::cluster::{ClusterState, Phase, ReleaseRecord, reaper};
 use harness::events;
 use harness::files::private_folder;
-use harness::fixture::Fixtures;
 use harness::folders::{self, Marker};
 use harness::output::{self, print};
 use harness::process::Process;
 use harness::project::Project;
 use harness::run::Run;
+use harness::session::Session;
 use harness::settings::{self, Settings};
-use harness::source::From as Source;
+use harness::source::ProvisionSource as Source;
 use harness::stage::Stage;
 use harness::tools::{Tool, Tools};
 use harness::{Error, Result, evidence, say, tell};
@@ -266,8 +266,8 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
 
 async fn up(settings: Settings) -> Result<ExitCode> {
     let stage = settings.stage.get()?.unwrap_or(Stage::Local);
-    let fixtures = Arc::new(Fixtures::new(settings, stage)?);
-    let shared = fixtures.release().await?;
+    let session = Arc::new(Session::new(settings, stage)?);
+    let shared = session.release().await?;
     events::took_the_process("cargo stack up");
     tell!("release {} in context {} is ready", shared.plan.release, shared.cluster.context);
     Ok(ExitCode::SUCCESS)
@@ -352,7 +352,7 @@ async fn doctor(settings: &Settings, json: bool) -> Result<ExitCode> {
 }
 
 fn status(settings: &Settings) -> Result<ExitCode> {
-    let homes = Home::all(&settings.state_root)?;
+    let homes = ClusterState::all(&settings.state_root)?;
     let mut any = false;
     for home in homes {
         let record = match home.record() {
@@ -439,7 +439,7 @@ async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
     let homes: Vec<_> = Stage::ALL
         .into_iter()
         .filter(|stage| stage.has_own_cluster())
-        .map(|stage| Home::of(settings, &project, stage))
+        .map(|stage| ClusterState::of(settings, &project, stage))
         .collect();
     // At once: most of it is waiting for the engine. What one of them cannot do keeps the others from nothing.
     let mut first_error = Ok(());
@@ -471,7 +471,8 @@ async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
             say!("{hint}");
         }
     }
-    for home in Home::all(&settings.state_root)?.iter().filter(|home| !homes.iter().any(|ours| ours.name == home.name))
+    for home in
+        ClusterState::all(&settings.state_root)?.iter().filter(|home| !homes.iter().any(|ours| ours.name == home.name))
     {
         // Whose record cannot be read, `status` says.
         let identity = home.record().ok().and_then(|record| record.identity);
@@ -495,7 +496,7 @@ async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
 
 /// The way out when an engine is gone for good: what is on record of a cluster in it is forgotten, and nothing deleted.
 async fn forget(settings: &Settings, name: &str) -> Result<ExitCode> {
-    let homes = Home::all(&settings.state_root)?;
+    let homes = ClusterState::all(&settings.state_root)?;
     let Some(home) = homes.iter().find(|home| home.name == name) else {
         let known: Vec<_> = homes.iter().map(|home| home.name.as_str()).collect();
         return Err(Error::refused(

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use harness::cluster::Home;
+use harness::cluster::ClusterState;
 use harness::files::read_json;
 use harness::project::Project;
-use harness::release::held::{Held, Object};
+use harness::release::deployed_objects::{DeployedObjects, Object};
 use harness::release::{Plan, parity::Difference};
 use harness::settings::Settings;
 use harness::stage::Stage;
@@ -56,7 +56,7 @@ fn facts(local: &Plan, ci: &Plan) -> Vec<(&'static str, String, String)> {
 }
 
 /// A line for each object of the first.
-fn table(local: &Held, images: &[Difference], others: &[Difference]) {
+fn table(local: &DeployedObjects, images: &[Difference], others: &[Difference]) {
     let titles: Vec<String> = local.objects.iter().map(Object::title).collect();
     let width = titles.iter().map(String::len).max().unwrap_or_default();
     say!("{:width$}  declared  defaults  stages local and ci", "object");
@@ -72,8 +72,8 @@ fn table(local: &Held, images: &[Difference], others: &[Difference]) {
     }
 }
 
-fn held(settings: &Settings, stage: Stage) -> Result<Held> {
-    let home = Home::of(settings, &Project::find(settings)?, stage);
+fn held(settings: &Settings, stage: Stage) -> Result<DeployedObjects> {
+    let home = ClusterState::of(settings, &Project::find(settings)?, stage);
     let deploy = format!("JETSCALE_STAGE={stage} cargo stack up, then cargo stack parity");
     read_json(&home.held(), &deploy)?
         .ok_or_else(|| Error::refused(format!("stage {stage} has deployed nothing here yet"), deploy))

@@ -9,8 +9,8 @@ use clap::Subcommand;
 use harness::cluster::Cluster;
 use harness::events;
 use harness::files::private_folder;
-use harness::fixture::Fixtures;
 use harness::preview::{self, Expiry, GitHub, Gone, Preview, PullRequest, PullState};
+use harness::session::Session;
 use harness::settings::Settings;
 use harness::stage::Stage;
 use harness::tools::Tools;
@@ -112,10 +112,10 @@ pub async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
 }
 
 async fn up(settings: Settings) -> Result<ExitCode> {
-    let fixtures = Arc::new(Fixtures::new(settings, Stage::Preview)?);
-    let shared = fixtures.release().await?;
+    let session = Arc::new(Session::new(settings, Stage::Preview)?);
+    let shared = session.release().await?;
     tell!("release {} in {} is ready", shared.plan.release, shared.plan.namespace);
-    say!("https://{}/", PullRequest::of(&fixtures.settings)?.host());
+    say!("https://{}/", PullRequest::of(&session.settings)?.host());
     Ok(ExitCode::SUCCESS)
 }
 

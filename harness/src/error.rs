@@ -98,7 +98,7 @@ pub enum Error {
     },
     /// What is awaited cannot come about any more.
     #[error("{awaited} cannot come about: {cause}")]
-    Doomed {
+    Failed {
         /// What was awaited.
         awaited: String,
         /// The cause, with its first evidence.

@@ -6,7 +6,7 @@
 //!
 //! Below the path lies the floor that every step may use: [`error`], [`events`], [`files`], [`folders`], [`hash`],
 //! [`http`], [`k8s`], [`lock`], [`output`], [`process`], [`progress`], [`run`], [`secrets`], [`source`], [`tools`],
-//! [`websocket`]. [`fixture`] walks
+//! [`websocket`]. [`session`] walks
 //! the path once for all scenarios of a run, [`setup`] has what it needs ahead of time, [`uninstall`] removes
 //! it, [`tidy`] what piles up, [`doctor`] looks at the machine, [`validate`] at what the charts render to, [`mutants`] at
 //! whether a fault would be seen, [`bench`] at how long it takes, beside other tools; [`preview`] makes and ends pull requests' namespaces on a cluster that exists;
@@ -34,8 +34,8 @@ pub mod preview;
 
 pub mod stack;
 
-pub mod fixture;
 pub mod scenario;
+pub mod session;
 pub mod setup;
 pub mod suite;
 pub mod tidy;

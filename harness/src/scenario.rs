@@ -11,7 +11,7 @@ use futures::FutureExt;
 
 use crate::error::{Error, Result};
 use crate::events;
-use crate::fixture::Fixtures;
+use crate::session::Session;
 use crate::stage::Stage;
 
 pub mod reading;
@@ -76,21 +76,21 @@ impl Needs {
 }
 
 /// A fixture made for one scenario, and what has to be done after it.
-pub struct Made<A> {
+pub struct Fixture<A> {
     /// What the body gets.
     pub argument: A,
     /// What is gathered and removed after the body.
-    pub aftercare: Box<dyn Aftercare>,
+    pub aftercare: Box<dyn Teardown>,
 }
 
-impl<A> std::fmt::Debug for Made<A> {
+impl<A> std::fmt::Debug for Fixture<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Made")
     }
 }
 
 /// What has to be done after a body, however it ended.
-pub trait Aftercare: Send {
+pub trait Teardown: Send {
     /// What to show beside a failure; taken before anything is removed.
     fn diagnose(&self) -> Pin<Box<dyn Future<Output = Option<String>> + Send + '_>> {
         Box::pin(async { None })
@@ -104,9 +104,9 @@ pub trait Aftercare: Send {
 
 /// For what is shared, or drops by itself.
 #[derive(Debug)]
-pub struct Nothing;
+pub struct NoTeardown;
 
-impl Aftercare for Nothing {}
+impl Teardown for NoTeardown {}
 
 /// What a scenario's function may take.
 pub trait Argument: Sized + Send + 'static {
@@ -114,10 +114,10 @@ pub trait Argument: Sized + Send + 'static {
     const NEEDS: Needs;
 
     /// Makes it for the scenario of that name.
-    fn make(fixtures: Arc<Fixtures>, scenario: &str) -> impl Future<Output = Result<Made<Self>>> + Send;
+    fn make(session: Arc<Session>, scenario: &str) -> impl Future<Output = Result<Fixture<Self>>> + Send;
 }
 
-type Runner = Arc<dyn Fn(Arc<Fixtures>, Duration) -> Pin<Box<dyn Future<Output = Verdict> + Send>> + Send + Sync>;
+type Runner = Arc<dyn Fn(Arc<Session>, Duration) -> Pin<Box<dyn Future<Output = Verdict> + Send>> + Send + Sync>;
 
 /// A named function, its need, and its deadline.
 #[derive(Clone)]
@@ -215,10 +215,10 @@ where
 {
     let function = Arc::new(function);
     let label = name.clone();
-    let runner: Runner = Arc::new(move |fixtures, deadline| {
+    let runner: Runner = Arc::new(move |session, deadline| {
         let (function, name) = (Arc::clone(&function), label.clone());
         Box::pin(async move {
-            let made = match events::step(format!("{name}: fixture"), A::make(fixtures, &name)).await {
+            let made = match events::step(format!("{name}: fixture"), A::make(session, &name)).await {
                 Ok(made) => made,
                 Err(Error::NotApplicable(reason)) => return Verdict::Ignored(reason),
                 Err(error) => return Verdict::NoFixture(error),
@@ -255,7 +255,7 @@ fn message(panic: &(dyn std::any::Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
 }
 
-async fn finish(outcome: ScenarioResult, aftercare: Box<dyn Aftercare>) -> Verdict {
+async fn finish(outcome: ScenarioResult, aftercare: Box<dyn Teardown>) -> Verdict {
     let verdict = match outcome {
         Ok(()) => Verdict::Passed,
         Err(Error::NotApplicable(reason)) => Verdict::Ignored(reason),
@@ -287,8 +287,8 @@ impl Scenario {
     }
 
     /// Runs it to its verdict: fixture, body, evidence, teardown.
-    pub async fn run(&self, fixtures: Arc<Fixtures>) -> Verdict {
-        (self.runner)(fixtures, self.deadline).await
+    pub async fn run(&self, session: Arc<Session>) -> Verdict {
+        (self.runner)(session, self.deadline).await
     }
 }
 
@@ -357,7 +357,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_error_is_reported_and_the_teardown_runs() {
         struct Failing(std::sync::Arc<std::sync::atomic::AtomicBool>);
-        impl Aftercare for Failing {
+        impl Teardown for Failing {
             fn remove(self: Box<Self>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
                 self.0.store(true, std::sync::atomic::Ordering::SeqCst);
                 Box::pin(async { Err(Error::Unmet("second".into())) })

@@ -138,14 +138,14 @@ impl Backend {
 
 /// Login and password of an account.
 #[derive(Clone)]
-pub struct Credentials {
+pub struct UserCredentials {
     /// The login.
     pub login: String,
     /// The password; never printed.
     pub password: String,
 }
 
-impl std::fmt::Debug for Credentials {
+impl std::fmt::Debug for UserCredentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Credentials({}, …)", self.login)
     }
@@ -163,7 +163,7 @@ pub struct User {
 ///
 /// # Errors
 /// [`Error::Http`] when there is no answer.
-pub async fn try_sign_in(client: &Client, credentials: &Credentials) -> Result<Reply> {
+pub async fn try_sign_in(client: &Client, credentials: &UserCredentials) -> Result<Reply> {
     secrets::know(&credentials.password);
     let reply = client.post(SIGN_IN, &json!({"login": credentials.login, "password": credentials.password})).await?;
     // Before anybody can show it: the tokens need not look like some.
@@ -178,7 +178,7 @@ impl User {
     ///
     /// # Errors
     /// [`Error::Unmet`] when the answer is not 200 with a token.
-    pub async fn sign_in(client: Client, credentials: &Credentials) -> Result<Self> {
+    pub async fn sign_in(client: Client, credentials: &UserCredentials) -> Result<Self> {
         let reply = try_sign_in(&client, credentials).await?;
         let answer = reply.expect_status(200)?.data()?;
         let token = answer["tokens"]["access_token"].as_str().unwrap_or_default().to_owned();

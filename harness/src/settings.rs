@@ -14,7 +14,7 @@ use crate::events::Show;
 use crate::k8s::KubeconfigFiles;
 use crate::k8s::window::{LONGEST_SECS, Window, Windows};
 use crate::secrets;
-use crate::services::Credentials;
+use crate::services::UserCredentials;
 use crate::setting::Refusal;
 pub use crate::setting::Setting;
 use crate::stage::Stage;
@@ -270,7 +270,7 @@ pub struct Settings {
     /// [`LIVE_URL`].
     pub live_url: String,
     /// [`ACCOUNT_LOGIN`] and [`ACCOUNT_PASSWORD`].
-    pub account: Setting<Option<Credentials>>,
+    pub account: Setting<Option<UserCredentials>>,
     /// [`GIT_SHA`], in lower case.
     pub git_sha: Setting<Option<String>>,
     /// [`CA_BUNDLE`].
@@ -604,11 +604,11 @@ fn login(server: Option<&str>, username: Option<&str>, password: Option<&str>) -
 }
 
 /// Both or none: half of an account signs nobody in, and its scenarios would be ignored.
-fn account(login: Option<&str>, password: Option<&str>) -> Result<Option<Credentials>, Refusal> {
+fn account(login: Option<&str>, password: Option<&str>) -> Result<Option<UserCredentials>, Refusal> {
     match (login, password) {
         (None, None) => Ok(None),
         (Some(login), Some(password)) => {
-            Ok(Some(Credentials { login: login.to_owned(), password: password.to_owned() }))
+            Ok(Some(UserCredentials { login: login.to_owned(), password: password.to_owned() }))
         }
         _ => Err(refusal(
             ACCOUNT_LOGIN,

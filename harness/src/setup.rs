@@ -7,15 +7,15 @@ use std::path::PathBuf;
 use futures::future::join_all;
 
 use crate::artifacts::{self, Bases};
-use crate::cluster::node_image::{self, Wants};
+use crate::cluster::node_image::{self, NodeImageRequest};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::files::private_folder;
 use crate::project::Project;
 use crate::settings::Settings;
-use crate::source::{From, Planned};
+use crate::source::{Planned, ProvisionSource};
 use crate::stage::Stage;
-use crate::tools::{Found, Plan, Tool, Tools};
+use crate::tools::{Found, SetupPlan, Tool, Tools};
 
 /// The tools that a run calls.
 const TOOLS: [Tool; 5] = [Tool::Kind, Tool::Helm, Tool::Helm3, Tool::Buildx, Tool::Skaffold];
@@ -41,12 +41,12 @@ pub struct Ready {
 ///
 /// # Errors
 /// The first thing that cannot be had; the others are had all the same.
-pub async fn run(settings: &Settings, from: From, stage: Stage) -> Result<Ready> {
+pub async fn run(settings: &Settings, from: ProvisionSource, stage: Stage) -> Result<Ready> {
     let project = Project::find(settings)?;
     private_folder(&settings.state_root)?;
     let tools = Tools::new(settings.tools());
     let engine = Engine::ensure(&tools, settings, &settings.state_root).await?;
-    let wants = Wants { engine: &engine, tools: &tools, project: &project, settings, from };
+    let wants = NodeImageRequest { engine: &engine, tools: &tools, project: &project, settings, from };
     let bases = Bases { engine: &engine, project: &project, may_set_up: settings.may_set_up(), from };
     let wanted = artifacts::wanted();
     // Each to its end: what can be had is there for the next call.
@@ -72,15 +72,15 @@ pub async fn run(settings: &Settings, from: From, stage: Stage) -> Result<Ready>
 ///
 /// # Errors
 /// [`Error::Command`] when the engine stops answering in between.
-pub async fn plan(settings: &Settings, from: From, stage: Stage) -> Result<Vec<Planned>> {
+pub async fn plan(settings: &Settings, from: ProvisionSource, stage: Stage) -> Result<Vec<Planned>> {
     let project = Project::find(settings)?;
     let tools = Tools::new(settings.tools());
     let mut parts = Vec::new();
     for tool in tools_of(stage).into_iter().chain([Tool::Nextest]) {
         let name = tool.to_string();
         parts.push(match tools.plan(tool, from).await? {
-            Plan::AtHand(found) => Planned::at_hand(&name, Plan::AtHand(found).to_string()),
-            Plan::Impossible { why } => Planned::to_do(&name, vec![format!("cannot be had: {why}")]),
+            SetupPlan::AtHand(found) => Planned::at_hand(&name, SetupPlan::AtHand(found).to_string()),
+            SetupPlan::Impossible { why } => Planned::to_do(&name, vec![format!("cannot be had: {why}")]),
             way => Planned::to_do(&name, vec![way.to_string()]),
         });
     }
@@ -94,7 +94,7 @@ pub async fn plan(settings: &Settings, from: From, stage: Stage) -> Result<Vec<P
         }
     };
     parts.push(Planned::at_hand("engine", "it answers".to_owned()));
-    let wants = Wants { engine: &engine, tools: &tools, project: &project, settings, from };
+    let wants = NodeImageRequest { engine: &engine, tools: &tools, project: &project, settings, from };
     parts.push(node_image::plan(wants).await?);
     let bases = Bases { engine: &engine, project: &project, may_set_up: settings.may_set_up(), from };
     for want in artifacts::wanted() {

@@ -7,7 +7,7 @@ use indicatif::BinaryBytes;
 
 /// Where tools and images that are missing may come from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum From {
+pub enum ProvisionSource {
     /// All of the others, in their order.
     #[default]
     Auto,
@@ -19,7 +19,7 @@ pub enum From {
     Registries,
 }
 
-impl From {
+impl ProvisionSource {
     /// Whether the toolbox may be used.
     pub fn toolbox(self) -> bool {
         matches!(self, Self::Auto | Self::Toolbox)
@@ -81,7 +81,13 @@ mod tests {
 
     #[test]
     fn auto_is_all_of_them() {
-        assert!(From::Auto.toolbox() && From::Auto.downloads() && From::Auto.registries());
-        assert!(From::Toolbox.toolbox() && !From::Toolbox.downloads() && !From::Toolbox.registries());
+        assert!(
+            ProvisionSource::Auto.toolbox() && ProvisionSource::Auto.downloads() && ProvisionSource::Auto.registries()
+        );
+        assert!(
+            ProvisionSource::Toolbox.toolbox()
+                && !ProvisionSource::Toolbox.downloads()
+                && !ProvisionSource::Toolbox.registries()
+        );
     }
 }

@@ -14,8 +14,8 @@ use crate::cluster::reaper;
 use crate::error::{Error, Result};
 use crate::events::{self, VERDICT};
 use crate::evidence::Outcome;
-use crate::fixture::{Fixtures, Through};
 use crate::scenario::{Scenario, Verdict};
+use crate::session::{AccessPath, Session};
 use crate::settings::Settings;
 use crate::stage::Stage;
 use crate::{output, secrets, tell};
@@ -32,11 +32,11 @@ const NIGHTLY: &str = "it takes long: .ci/nightly runs it, and whoever gives --i
 
 /// The `main` of a suite: lists without any I/O, provisions with the first scenario that asks for it.
 pub fn main(default: Stage, scenarios: impl Into<Vec<Scenario>>) -> ExitCode {
-    main_through(Through::Router, default, scenarios)
+    main_through(AccessPath::Router, default, scenarios)
 }
 
 /// [`main`] for a suite whose sites go this way, wherever the harness deploys what they lead to.
-pub fn main_through(through: Through, default: Stage, scenarios: impl Into<Vec<Scenario>>) -> ExitCode {
+pub fn main_through(through: AccessPath, default: Stage, scenarios: impl Into<Vec<Scenario>>) -> ExitCode {
     if let Some(code) = reaper::enter_if_asked() {
         return code;
     }
@@ -58,12 +58,12 @@ pub fn main_through(through: Through, default: Stage, scenarios: impl Into<Vec<S
     events::took_the_process("the suite");
     // nextest says itself how a run ended; each of its processes would say it again.
     if settings.run_id.is_none()
-        && let Some(Ok(fixtures)) = FIXTURES.get()
+        && let Some(Ok(session)) = FIXTURES.get()
     {
-        if let (false, Ok(outcome)) = (settings.quiet, Outcome::read(&fixtures.run.folder)) {
+        if let (false, Ok(outcome)) = (settings.quiet, Outcome::read(&session.run.folder)) {
             outcome.measures().lines().for_each(output::tell);
         }
-        if let Ok(Some(text)) = fixtures.farewell() {
+        if let Ok(Some(text)) = session.farewell() {
             tell!("{text}");
         }
     }
@@ -77,7 +77,7 @@ fn stage_of(settings: &Settings, default: Stage) -> Result<Stage> {
     Ok(stage)
 }
 
-static FIXTURES: OnceCell<Result<Arc<Fixtures>, Arc<Error>>> = OnceCell::new();
+static FIXTURES: OnceCell<Result<Arc<Session>, Arc<Error>>> = OnceCell::new();
 
 /// What libtest's flags ask for, as far as it decides which tests wait that take long.
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +108,7 @@ impl Asked {
 
 fn trials(
     mut scenarios: Vec<Scenario>,
-    place: (Stage, Through),
+    place: (Stage, AccessPath),
     asked: Asked,
     settings: Settings,
 ) -> Result<Vec<Trial>> {
@@ -136,15 +136,15 @@ fn trials(
 /// Runs one scenario, writes its verdict down, and hands it to libtest.
 fn judge(
     scenario: &Scenario,
-    (stage, through): (Stage, Through),
+    (stage, through): (Stage, AccessPath),
     asked: Asked,
     settings: &Settings,
 ) -> Result<Completion, Failed> {
     let runtime = RUNTIME.as_ref().map_err(|error| Failed::from(format!("cannot start the runtime: {error}")))?;
-    let fixtures = FIXTURES
+    let session = FIXTURES
         .get_or_init(|| {
-            let fixtures = Fixtures::new(settings.clone(), stage);
-            fixtures.map(|fixtures| Arc::new(fixtures.through(through))).map_err(Arc::new)
+            let session = Session::new(settings.clone(), stage);
+            session.map(|session| Arc::new(session.through(through))).map_err(Arc::new)
         })
         .as_ref()
         .map_err(|error| Failed::from(error.report()))?;
@@ -152,7 +152,7 @@ fn judge(
     let waits = (scenario.nightly && !asked.runs_long()).then_some(NIGHTLY);
     let verdict = match scenario.ignored_in(stage).or(waits) {
         Some(reason) => Verdict::Ignored(reason.to_owned()),
-        None => runtime.block_on(scenario.run(Arc::clone(fixtures))),
+        None => runtime.block_on(scenario.run(Arc::clone(session))),
     };
     let was_asked = !matches!(verdict, Verdict::NoFixture(_));
     let name = scenario.name.as_str();
@@ -169,7 +169,7 @@ fn judge(
         Verdict::Failed(error) | Verdict::NoFixture(error) => {
             let report = error.report();
             tracing::info!(target: VERDICT, scenario = name, verdict = "failed", asked = was_asked, seconds, reason = report.as_str());
-            if let Err(second) = fixtures.note_failure() {
+            if let Err(second) = session.note_failure() {
                 tracing::warn!("{}", second.report());
             }
             Err(Failed::from(report))

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::cluster::{Home, reaper};
+use crate::cluster::{ClusterState, reaper};
 use crate::engine::{Engine, Image, Mark, uninstall_hint};
 use crate::error::{Error, Result};
 use crate::run::Run;
@@ -47,7 +47,7 @@ pub struct Uninstalled {
 /// The first thing that cannot be removed.
 pub async fn run(settings: &Settings, wait: Option<Duration>) -> Result<Uninstalled> {
     let mut done = Uninstalled::default();
-    for home in Home::all(&settings.state_root)? {
+    for home in ClusterState::all(&settings.state_root)? {
         match reaper::clean(&home, settings, wait).await {
             Ok(removed) => {
                 done.removed.extend(removed);

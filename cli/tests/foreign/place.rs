@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use harness::cluster::Home;
+use harness::cluster::ClusterState;
 use harness::project::Project;
 use harness::settings::Settings;
 use harness::stage::Stage;
@@ -292,7 +292,7 @@ impl Seat {
     pub async fn name(&self) -> String {
         let variables = self.variables.iter().cloned().collect();
         let project = Project { root: self.checkout.clone() };
-        Home::of(&Settings::parse(&variables), &project, Stage::Local).name
+        ClusterState::of(&Settings::parse(&variables), &project, Stage::Local).name
     }
 
     /// What stands in the names of its clusters, of whichever stage, and in nobody else's.

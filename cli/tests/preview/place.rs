@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use harness::cluster::edge::previews::PreviewsEdge;
 use harness::files::write_json;
-use harness::fixture::{Fixtures, Shared};
 use harness::k8s::{self, Forward, State, job};
 use harness::preview::PullRequest;
+use harness::session::{Session, Shared};
 use harness::settings::Settings;
 use harness::stage::Stage;
 use harness::tools::Tool;
@@ -66,7 +66,7 @@ pub fn rehearse<T: Send + 'static>(trial: impl Future<Output = T> + Send + 'stat
 pub struct Place {
     /// What the cluster calls itself.
     pub cluster: &'static str,
-    pub fixtures: Arc<Fixtures>,
+    pub session: Arc<Session>,
     pub shared: Arc<Shared>,
     pub folder: PathBuf,
     way: Forward,
@@ -104,14 +104,14 @@ impl Place {
         std::fs::create_dir_all(&folder).unwrap();
         settings.run_dir = Some(folder.join("runs")).into();
         // Whatever stage is asked for: its doubles are built, which stage ci cannot.
-        let fixtures = Arc::new(Fixtures::new(settings, Stage::Local).unwrap());
-        let shared = Box::pin(fixtures.release()).await.unwrap_or_else(|error| panic!("{}", error.report()));
-        let edge = Box::pin(fixtures.previews_edge(&shared)).await.unwrap_or_else(|error| panic!("{}", error.report()));
+        let session = Arc::new(Session::new(settings, Stage::Local).unwrap());
+        let shared = Box::pin(session.release()).await.unwrap_or_else(|error| panic!("{}", error.report()));
+        let edge = Box::pin(session.previews_edge(&shared)).await.unwrap_or_else(|error| panic!("{}", error.report()));
         let way = edge.way().await.unwrap();
         std::fs::write(folder.join("ca.pem"), &edge.ca).unwrap();
         std::fs::write(folder.join("values.yaml"), PreviewsEdge::values()).unwrap();
         write_json(&folder.join("artifacts.json"), &shared.plan.artifacts).unwrap();
-        let place = Self { cluster, fixtures, shared, folder, way, sweeps: Mutex::new(()) };
+        let place = Self { cluster, session, shared, folder, way, sweeps: Mutex::new(()) };
         // Before the chart: the passwords of the stores' administrators are there as the keeper starts.
         k8s::namespace::create(place.client(), PREVIEWS, Default::default(), Default::default()).await.unwrap();
         place.write_kubeconfig().await;
@@ -123,7 +123,7 @@ impl Place {
     }
 
     pub fn checkout(&self) -> &Path {
-        &self.fixtures.project.root
+        &self.session.project.root
     }
 
     pub fn backend_image(&self) -> String {
@@ -146,7 +146,7 @@ impl Place {
         let made = Command::new(chart.join("image/make")).args([env!("CARGO_BIN_EXE_cargo-stack"), image]).output();
         let made = made.await.unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let pushed = self.fixtures.push(image, "preview-sweeper").await.unwrap();
+        let pushed = self.session.push(image, "preview-sweeper").await.unwrap();
         // What the cluster's own values say of the Ingress, its policies allow.
         let given = harness::yaml::value(&PreviewsEdge::values()).unwrap();
         let own = json!({

@@ -25,17 +25,17 @@ pub struct Private<'a> {
 
 impl<'a> Private<'a> {
     pub async fn make(place: &'a Place) -> Self {
-        let (fixtures, shared) = (&place.fixtures, &place.shared);
-        let engine = fixtures.engine().await.unwrap();
+        let (session, shared) = (&place.session, &place.shared);
+        let engine = session.engine().await.unwrap();
         remove(&engine, &shared.cluster.name).await;
         let node = cluster::node_name(&shared.cluster.name);
         let network = artifacts::network_of(&engine, &node).await.unwrap();
-        let registry = fixtures.private_registry(&engine, &shared.cluster.name, Some(&network)).await.unwrap();
+        let registry = session.private_registry(&engine, &shared.cluster.name, Some(&network)).await.unwrap();
         artifacts::introduce(&engine, &node, &registry.alias, &registry.login.server).await.unwrap();
-        let credentials = artifacts::Credentials::of(&fixtures.settings).unwrap().with(registry.login.clone());
+        let credentials = artifacts::RegistryCredentials::of(&session.settings).unwrap().with(registry.login.clone());
         let mut set = shared.plan.artifacts.clone();
         for artifact in &mut set.builds {
-            let from = fixtures.from_here(&engine, &artifact.tag).await.unwrap();
+            let from = session.from_here(&engine, &artifact.tag).await.unwrap();
             artifact.tag = artifact.tag.at_registry(&registry.login.server);
             artifacts::copy(&from, &artifact.tag, &credentials).await.unwrap();
         }

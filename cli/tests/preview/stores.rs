@@ -134,7 +134,7 @@ fn values(ca: &str, issuer: &str) -> Value {
 /// Leads from a second cluster to the Postgres and the Redis of the first, by the names that stand in their certificates, and
 /// gives the values by which it knows of them.
 pub async fn share(first: &Place, second: &Place) -> Value {
-    let engine = first.fixtures.engine().await.unwrap();
+    let engine = first.session.engine().await.unwrap();
     // Each cluster is on a network of its own.
     let network = artifacts::network_of(&engine, &first.node()).await.unwrap();
     docker(&["network", "connect", &network, &second.node()]).await;
@@ -241,7 +241,7 @@ async fn raw(client: &Client, path: &str) -> Value {
 }
 
 async fn aws_image(place: &Place) -> String {
-    let (fixtures, checkout) = (&place.fixtures, place.checkout());
+    let (session, checkout) = (&place.session, place.checkout());
     let own = checkout.join("cli/tests/preview/stores");
     let context = place.folder.join("aws");
     std::fs::create_dir_all(&context).unwrap();
@@ -263,10 +263,10 @@ async fn aws_image(place: &Place) -> String {
         std::fs::copy(&file, context.join(file.file_name().unwrap())).unwrap();
     }
     let tag = "jetscale.internal/rehearsal-aws:rehearsal";
-    let leave = fixtures.stage.may_build().unwrap();
-    let built = fixtures.build_on_python(leave, &own.join("Dockerfile"), &context, tag).await;
+    let leave = session.stage.may_build().unwrap();
+    let built = session.build_on_python(leave, &own.join("Dockerfile"), &context, tag).await;
     built.unwrap_or_else(|error| panic!("{}", error.report()));
-    fixtures.push(tag, "rehearsal-aws").await.unwrap().by_digest()
+    session.push(tag, "rehearsal-aws").await.unwrap().by_digest()
 }
 
 /// A CA, and what it signs for all three.

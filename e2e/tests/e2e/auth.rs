@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 use harness::descriptor::FRONTEND;
 use harness::http::{Client, Reply};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
-use harness::services::{self, Credentials, ME, SIGN_IN};
+use harness::services::{self, UserCredentials, ME, SIGN_IN};
 use harness::stage::Stage;
 use harness::stack::{OwnStack, Stack};
 use harness::{Error, Result, expect, expect_eq};
@@ -81,13 +81,13 @@ async fn wrong_credentials_are_refused(stack: Stack, wrong: Wrong) -> ScenarioRe
     let (client, right) = (stack.client()?, stack.credentials().await?);
     services::try_sign_in(&client, &right).await?.expect_status(200)?;
     let credentials = match wrong {
-        Wrong::Password => Credentials { password: "not the password".to_owned(), ..right },
-        Wrong::Login => Credentials { login: stack.own_name("nobody"), ..right },
+        Wrong::Password => UserCredentials { password: "not the password".to_owned(), ..right },
+        Wrong::Login => UserCredentials { login: stack.own_name("nobody"), ..right },
     };
     let reply = services::try_sign_in(&client, &credentials).await?;
     let body: Value = reply.expect_status(401)?.json()?;
     expect_eq!(body["error"]["code"], json!("invalid_credentials"))?;
-    let nobody = Credentials { login: stack.own_name("somebody"), password: "any".to_owned() };
+    let nobody = UserCredentials { login: stack.own_name("somebody"), password: "any".to_owned() };
     expect_eq!(body, services::try_sign_in(&client, &nobody).await?.json::<Value>()?)
 }
 
@@ -100,7 +100,7 @@ async fn failed_sign_ins_are_limited(stack: Stack) -> ScenarioResult {
     let client = stack.client()?;
     let mut seen = Vec::new();
     for login in ["guessed", "guessed-again", "guessed-a-third-time"] {
-        let guess = Credentials { login: stack.own_name(login), password: "guess".to_owned() };
+        let guess = UserCredentials { login: stack.own_name(login), password: "guess".to_owned() };
         let (refused, limited) = guesses(&client, &guess).await?;
         if limited.status == 429 && refused == GUESSES {
             let after: Option<u64> = limited.header("retry-after").and_then(|secs| secs.parse().ok());
@@ -115,7 +115,7 @@ async fn failed_sign_ins_are_limited(stack: Stack) -> ScenarioResult {
 
 /// Guesses one by one until one is not refused as wrong, or the limit is passed by as much again: how many were refused,
 /// and the last answer.
-async fn guesses(client: &Client, guess: &Credentials) -> Result<(u32, Reply)> {
+async fn guesses(client: &Client, guess: &UserCredentials) -> Result<(u32, Reply)> {
     for refused in 0..2 * GUESSES {
         let client = client.clone().with_header("x-forwarded-for", &format!("192.0.2.{refused}"))?;
         let reply = services::try_sign_in(&client, guess).await?;
@@ -141,7 +141,7 @@ async fn a_stranger_locks_nobody_out(stack: Stack) -> ScenarioResult {
 /// whoever comes next signs in.
 async fn a_crowd_is_told_to_come_again(stack: OwnStack) -> ScenarioResult {
     let client = stack.client()?;
-    let guesses = (0..CROWD).map(|person| Credentials {
+    let guesses = (0..CROWD).map(|person| UserCredentials {
         login: stack.own_name(&format!("person-{person}")),
         password: "guess".to_owned(),
     });

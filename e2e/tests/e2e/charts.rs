@@ -1,8 +1,8 @@
 //! The charts, rendered: no cluster, no engine.
 
 use harness::descriptor::{E2E, MANAGED, RELEASE_MAX, VALUES_FILES, ValuesFile};
-use harness::preview::{PullRequest, admit};
-use harness::preview::admit::Limits;
+use harness::preview::{PullRequest, admission};
+use harness::preview::admission::Limits;
 use harness::release::{Plan, Staged};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::settings::Deployer;
@@ -146,7 +146,7 @@ async fn a_preview_is_its_pull_requests_by_either_deployer(charts: Charts) -> Sc
     let plan = Plan::preview(staged, set, Deployer::Skaffold, of, Some(alb));
     let by_skaffold = yaml::objects(&charts.render_by_skaffold(&plan).await?)?;
     let by_helm = charts.render(&plan).await?;
-    admit::objects(&Limits::new(of, &plan.artifacts, &values, Vec::new()), &by_helm)?;
+    admission::objects(&Limits::new(of, &plan.artifacts, &values, Vec::new()), &by_helm)?;
     for objects in [by_helm, by_skaffold] {
         let [ingress, policy] = ["Ingress/jetscale", "NetworkPolicy/jetscale-ingress"].map(|name| {
             let title = |object: &&Value| format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"])) == name;

@@ -125,7 +125,7 @@ async fn credentials_are_asked_before_anything_is_deployed(
     let text = serde_json::to_string(&set).map_err(Error::malformed("write the set"))?;
     images.check_set(&text, right).await?;
     let wrong = password.map(|password| Login { password: password.to_owned(), ..registry.login.clone() });
-    let credentials = wrong.into_iter().fold(images.credentials().clone(), artifacts::Credentials::with);
+    let credentials = wrong.into_iter().fold(images.credentials().clone(), artifacts::RegistryCredentials::with);
     let outcome = images.check_set(&text, credentials).await;
     if let Err(error) = &outcome {
         let report = error.report();

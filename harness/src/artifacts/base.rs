@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::hash;
 use crate::progress::Step;
 use crate::project::Project;
-use crate::source::{From, Planned};
+use crate::source::{Planned, ProvisionSource};
 use crate::tools::ChildKind;
 
 /// How long a pull may take; a hub that cannot be reached says so much sooner.
@@ -20,7 +20,7 @@ const MAKE: Duration = Duration::from_secs(900);
 
 /// An image that the engine holds.
 #[derive(Debug, Clone)]
-pub struct Held {
+pub struct HeldImage {
     /// What to call it in a build argument, a `docker run`, or a push.
     pub reference: String,
     /// What the engine says of it.
@@ -29,7 +29,7 @@ pub struct Held {
 
 /// An image that is wanted: the recipe's name, and the official image's.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted {
+pub struct BaseImageRequest {
     /// Its recipe in kind/base-images.
     pub recipe: &'static str,
     /// The official image, by digest.
@@ -37,19 +37,19 @@ pub struct Wanted {
 }
 
 /// All base and third-party images: our builds' bases, what the release takes from others, the registry's.
-pub fn wanted() -> Vec<Wanted> {
-    let ours = BUILT.iter().map(|image| Wanted { recipe: image.base, official: image.official_base });
+pub fn wanted() -> Vec<BaseImageRequest> {
+    let ours = BUILT.iter().map(|image| BaseImageRequest { recipe: image.base, official: image.official_base });
     ours.chain(THIRD_PARTY.iter().chain([&REGISTRY_IMAGE]).map(third_party)).collect()
 }
 
-pub(super) fn third_party(image: &descriptor::ThirdParty) -> Wanted {
-    Wanted { recipe: image.name, official: image.official }
+pub(super) fn third_party(image: &descriptor::ThirdParty) -> BaseImageRequest {
+    BaseImageRequest { recipe: image.name, official: image.official }
 }
 
 /// An image that runs by itself, for tests of what we do to containers.
 #[cfg(test)]
 pub(crate) async fn third_party_image(engine: &Engine, project: &Project, may_set_up: bool) -> Result<String> {
-    let bases = Bases { engine, project, may_set_up, from: From::Auto };
+    let bases = Bases { engine, project, may_set_up, from: ProvisionSource::Auto };
     let held = bases.ensure(&[third_party(&THIRD_PARTY[1])]).await?;
     Ok(held[0].reference.clone())
 }
@@ -64,7 +64,7 @@ pub struct Bases<'a> {
     /// Whether missing ones may be pulled or made ([`crate::settings::SETUP`]).
     pub may_set_up: bool,
     /// Where they may come from.
-    pub from: From,
+    pub from: ProvisionSource,
 }
 
 impl Bases<'_> {
@@ -73,9 +73,9 @@ impl Bases<'_> {
     }
 
     /// The tags of what the recipes, as they are now, make.
-    fn tags(&self, wanted: &[Wanted]) -> Result<Vec<String>> {
+    fn tags(&self, wanted: &[BaseImageRequest]) -> Result<Vec<String>> {
         let version = hash::folder(&self.recipes())?;
-        let tag = |want: &Wanted| format!("jetscale.internal/base/{}:{}", want.recipe, hash::short(&version));
+        let tag = |want: &BaseImageRequest| format!("jetscale.internal/base/{}:{}", want.recipe, hash::short(&version));
         Ok(wanted.iter().map(tag).collect())
     }
 
@@ -86,7 +86,7 @@ impl Bases<'_> {
     ///
     /// # Errors
     /// [`Error::Refused`] when one is missing and may not be had; [`Error::Command`] when a recipe fails.
-    pub async fn ensure(&self, wanted: &[Wanted]) -> Result<Vec<Held>> {
+    pub async fn ensure(&self, wanted: &[BaseImageRequest]) -> Result<Vec<HeldImage>> {
         if let Some(all) = self.find_all(wanted).await? {
             return Ok(all);
         }
@@ -123,7 +123,7 @@ impl Bases<'_> {
     ///
     /// # Errors
     /// [`Error::Command`] when the engine does not answer.
-    pub async fn plan(&self, want: &Wanted) -> Result<Planned> {
+    pub async fn plan(&self, want: &BaseImageRequest) -> Result<Planned> {
         let name = format!("image {}", want.recipe);
         if let Some(held) = self.find(want).await? {
             return Ok(Planned::at_hand(&name, held.reference));
@@ -140,20 +140,20 @@ impl Bases<'_> {
 
     /// All official ones or all that the recipes make, where all of either are held: one question to the engine takes as
     /// long for ten images as for one, and two for each are a second before every run.
-    async fn find_all(&self, wanted: &[Wanted]) -> Result<Option<Vec<Held>>> {
+    async fn find_all(&self, wanted: &[BaseImageRequest]) -> Result<Option<Vec<HeldImage>>> {
         let official = wanted.iter().map(|want| want.official.to_owned()).collect();
         let (official, made) = tokio::join!(self.held(official), self.held(self.tags(wanted)?));
         Ok(official?.or(made?))
     }
 
-    async fn held(&self, references: Vec<String>) -> Result<Option<Vec<Held>>> {
+    async fn held(&self, references: Vec<String>) -> Result<Option<Vec<HeldImage>>> {
         let asked: Vec<_> = references.iter().map(String::as_str).collect();
         let Some(images) = self.engine.all_images(&asked).await? else { return Ok(None) };
-        let held = references.into_iter().zip(images).map(|(reference, image)| Held { reference, image });
+        let held = references.into_iter().zip(images).map(|(reference, image)| HeldImage { reference, image });
         Ok(Some(held.collect()))
     }
 
-    async fn find(&self, want: &Wanted) -> Result<Option<Held>> {
+    async fn find(&self, want: &BaseImageRequest) -> Result<Option<HeldImage>> {
         // The official one can do all that its stand-in can.
         Ok(self.find_all(std::slice::from_ref(want)).await?.and_then(|held| held.into_iter().next()))
     }
@@ -169,7 +169,7 @@ impl Bases<'_> {
         Ok(())
     }
 
-    async fn make(&self, missing: &[Wanted], reason: &str) -> Result<()> {
+    async fn make(&self, missing: &[BaseImageRequest], reason: &str) -> Result<()> {
         let names: Vec<_> = missing.iter().map(|want| want.recipe).collect();
         if !self.may_set_up || !self.from.registries() {
             return Err(Error::refused(

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::Sources;
-use super::base::{Held, wanted};
+use super::base::{HeldImage, wanted};
+use super::build_context::{BuildContext, Origins, Revision};
 use super::distribution::is_local;
-use super::origin::{Origin, Origins, Revision};
 use super::reference::Reference;
 use super::registry::Registry;
 use super::set::{Artifact, ArtifactSet, Provenance};
@@ -26,7 +26,7 @@ const TOLD: [&str; 3] = ["JETSCALE_GIT_SHA", "JETSCALE_GIT_REF", "JETSCALE_BUILD
 
 /// What is asked of a build.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Order<'a> {
+pub struct BuildOptions<'a> {
     /// Whether the set is for others: then it is of what clean commits hold, or refused before anything is built.
     pub official: bool,
     /// The repository that images are pushed below, such as `ghcr.io/jetscale`; `None`: the registry beside the cluster.
@@ -46,7 +46,12 @@ struct SkaffoldOutput {
 /// # Errors
 /// [`Error::Command`] when something does not build; [`Error::Refused`] when a tool or an image cannot be had, or an
 /// official set is asked of a tree that no commit holds.
-pub async fn build(_: MayBuild, engine: &Engine, sources: &Sources<'_>, order: Order<'_>) -> Result<ArtifactSet> {
+pub async fn build(
+    _: MayBuild,
+    engine: &Engine,
+    sources: &Sources<'_>,
+    order: BuildOptions<'_>,
+) -> Result<ArtifactSet> {
     let started = Instant::now();
     let mut origins = Origins::of(sources).await?;
     if order.official {
@@ -107,7 +112,7 @@ async fn provenance(sources: &Sources<'_>, origins: &Origins) -> Result<Provenan
 async fn skaffold_build(
     sources: &Sources<'_>,
     repository: &str,
-    bases: &[Held],
+    bases: &[HeldImage],
     origins: &Origins,
 ) -> Result<Vec<Artifact>> {
     let output = sources.scratch.join("skaffold-build.json");
@@ -170,7 +175,7 @@ fn definition(sources: &Sources<'_>, origins: &Origins, ca: &Path) -> Result<Pat
 
 /// The definition with what the images are really built from, and the CA file as their secret: Skaffold expands no
 /// variable in a folder or a secret's path, and a variable's value is too short for a whole bundle.
-fn adapted(text: &str, origins: &[Origin], ca: &Path) -> Result<String> {
+fn adapted(text: &str, origins: &[BuildContext], ca: &Path) -> Result<String> {
     let problem = || Error::malformed("read skaffold.yaml");
     let mut root: serde_yaml::Value = serde_yaml::from_str(text).map_err(problem())?;
     let artifacts = root["build"]["artifacts"].as_sequence_mut().into_iter().flatten();
@@ -213,7 +218,7 @@ fn pushing_to(repository: &str, command: Command, tools: &Tools) -> Command {
 }
 
 /// Pushes images that are not ours, one after another: each is a few layers that are mostly there.
-async fn push_all(engine: &Engine, prefix: &str, held: &[Held]) -> Result<Vec<Artifact>> {
+async fn push_all(engine: &Engine, prefix: &str, held: &[HeldImage]) -> Result<Vec<Artifact>> {
     let mut artifacts = Vec::new();
     for (image, held) in THIRD_PARTY.iter().zip(held) {
         let reference = push(engine, &held.reference, &format!("{prefix}/{}", image.name)).await?;
@@ -253,7 +258,7 @@ mod tests {
             buildArgs: {JETSCALE_GIT_SHA: '{{.JETSCALE_GIT_SHA}}'}\n      secrets: [{id: ca, env: X}]\n";
         let revision = |sha: &str| Revision::known(sha, Path::new("/b"));
         let of = |revision| {
-            let origin = Origin { image: &BUILT[0], folder: PathBuf::from("/b"), revision };
+            let origin = BuildContext { image: &BUILT[0], folder: PathBuf::from("/b"), revision };
             let adapted = adapted(text, &[origin], Path::new("/ca.pem")).unwrap();
             serde_yaml::from_str::<serde_yaml::Value>(&adapted).unwrap()["build"]["artifacts"][0].clone()
         };

@@ -21,14 +21,14 @@ const HUB: (&str, &str) = ("docker.io", "https://index.docker.io/v1/");
 
 /// Where to look for credentials; nothing is looked at yet.
 #[derive(Debug, Clone)]
-pub struct Credentials {
+pub struct RegistryCredentials {
     logins: Vec<Login>,
     docker_config: Option<PathBuf>,
     ca_bundle: Option<PathBuf>,
     environment: Environment,
 }
 
-impl Credentials {
+impl RegistryCredentials {
     /// [`settings::REGISTRY_SERVER`] and its account, else the engine's client's configuration.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ impl Credentials {
     /// The accounts at these registries as a cluster's pull secret holds them (`.dockerconfigjson`): no others go there.
     ///
     /// # Errors
-    /// As [`Credentials::at`].
+    /// As [`RegistryCredentials::at`].
     pub(crate) async fn pull_secret(&self, registries: impl IntoIterator<Item = &str>) -> Result<String> {
         let mut auths = BTreeMap::new();
         for registry in registries {
@@ -154,13 +154,13 @@ impl Credentials {
 mod tests {
     use super::*;
 
-    fn from_file(text: &str) -> (tempfile::TempDir, Credentials) {
+    fn from_file(text: &str) -> (tempfile::TempDir, RegistryCredentials) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.json"), text).unwrap();
         let path = format!("{}:/usr/bin:/bin", folder.path().display());
         let pairs = [("PATH", path.as_str()), ("AWS_PROFILE", "me"), ("GITHUB_TOKEN", "hunter2")];
         let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let credentials = Credentials::of_client(folder.path(), &Environment::new(&pairs.into()));
+        let credentials = RegistryCredentials::of_client(folder.path(), &Environment::new(&pairs.into()));
         (folder, credentials)
     }
 
@@ -205,7 +205,7 @@ mod tests {
     }
 
     /// Credentials whose client's configuration names a helper, which is this script.
-    fn from_helper(script: &str) -> (tempfile::TempDir, Credentials) {
+    fn from_helper(script: &str) -> (tempfile::TempDir, RegistryCredentials) {
         let (folder, credentials) = from_file("{\"credsStore\": \"test\"}");
         crate::tools::install(folder.path(), "docker-credential-test", script);
         (folder, credentials)

@@ -11,7 +11,7 @@ use oci_client::errors::{OciDistributionError as Oci, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
 use serde_json::{Value, json};
 
-use super::credentials::Credentials;
+use super::credentials::RegistryCredentials;
 use super::reference::Reference;
 use crate::error::{Error, Result};
 use crate::hash;
@@ -36,7 +36,7 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 struct At<'a> {
     reference: &'a Reference,
     client: Client,
-    credentials: &'a Credentials,
+    credentials: &'a RegistryCredentials,
     user: Option<String>,
     auth: RegistryAuth,
 }
@@ -45,7 +45,7 @@ struct At<'a> {
 ///
 /// # Errors
 /// [`Error::Refused`] when the registry is not reached, wants other credentials, or does not hold it.
-pub(super) async fn platforms(reference: &Reference, credentials: &Credentials) -> Result<BTreeSet<String>> {
+pub(super) async fn platforms(reference: &Reference, credentials: &RegistryCredentials) -> Result<BTreeSet<String>> {
     let at = At::new(reference, credentials).await?;
     let work = async {
         let (manifest, _) = at.manifest(&reference.digest).await?;
@@ -70,7 +70,7 @@ fn platform(value: &Value) -> String {
 ///
 /// # Errors
 /// [`Error::Refused`] saying which of both registries said no.
-pub async fn copy(from: &Reference, to: &Reference, credentials: &Credentials) -> Result<()> {
+pub async fn copy(from: &Reference, to: &Reference, credentials: &RegistryCredentials) -> Result<()> {
     let (source, target) = (At::new(from, credentials).await?, At::new(to, credentials).await?);
     source.within(COPY, source.copy(&target, from.digest.clone())).await
 }
@@ -79,7 +79,11 @@ pub async fn copy(from: &Reference, to: &Reference, credentials: &Credentials) -
 ///
 /// # Errors
 /// [`Error::Refused`] when the registry does not take it.
-pub(super) async fn push_nothing(repository: &str, platform: &str, credentials: &Credentials) -> Result<Reference> {
+pub(super) async fn push_nothing(
+    repository: &str,
+    platform: &str,
+    credentials: &RegistryCredentials,
+) -> Result<Reference> {
     let (os, architecture) = platform.split_once('/').unwrap_or((platform, ""));
     let root = json!({"type": "layers", "diff_ids": []});
     let config = json!({"os": os, "architecture": architecture, "rootfs": root}).to_string();
@@ -103,7 +107,7 @@ pub(super) async fn push_nothing(repository: &str, platform: &str, credentials: 
 }
 
 impl<'a> At<'a> {
-    async fn new(reference: &'a Reference, credentials: &'a Credentials) -> Result<Self> {
+    async fn new(reference: &'a Reference, credentials: &'a RegistryCredentials) -> Result<Self> {
         crate::http::install_tls();
         let registry = reference.registry();
         let login = credentials.at(registry).await?;
@@ -279,7 +283,7 @@ mod tests {
 
     use rstest::rstest;
 
-    use super::super::{Credentials, Reference};
+    use super::super::{Reference, RegistryCredentials};
     use crate::tools::Environment;
 
     /// A registry on loopback that holds nothing.
@@ -304,7 +308,7 @@ mod tests {
         let pairs =
             ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name.to_owned(), "http://127.0.0.1:9".to_owned()));
         let environment = Environment::new(&BTreeMap::from(pairs));
-        let credentials = Credentials::of_client(folder.path(), &environment);
+        let credentials = RegistryCredentials::of_client(folder.path(), &environment);
         let digest = format!("sha256:{}", crate::hash::text("x"));
         let reference =
             |registry: &str| Reference { repository: format!("{registry}/x"), tag: None, digest: digest.clone() };

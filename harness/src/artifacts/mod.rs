@@ -2,12 +2,12 @@
 
 mod base;
 mod build;
+mod build_context;
 mod client_config;
 mod credentials;
 mod distribution;
-mod given;
-mod origin;
 mod private;
+mod provided;
 mod pull_size;
 mod reference;
 mod registry;
@@ -17,13 +17,13 @@ use std::path::Path;
 
 #[cfg(test)]
 pub(crate) use base::third_party_image;
-pub use base::{Bases, Wanted, wanted};
+pub use base::{BaseImageRequest, Bases, wanted};
 pub(crate) use build::build_ca;
-pub use build::{Order, build, push};
-pub use credentials::Credentials;
+pub use build::{BuildOptions, build, push};
+pub use credentials::RegistryCredentials;
 pub use distribution::copy;
-pub use given::{Given, check, read};
 pub use private::PrivateRegistry;
+pub use provided::{ProvidedArtifacts, check, read};
 pub(crate) use pull_size::pull_size;
 pub use reference::Reference;
 pub use registry::{Registry, container_name, introduce, network_of};
@@ -34,7 +34,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::project::Project;
 use crate::settings::Settings;
-use crate::source::From;
+use crate::source::ProvisionSource;
 use crate::stage::{MayBuild, Stage};
 use crate::tools::Tools;
 
@@ -57,39 +57,39 @@ pub struct Sources<'a> {
 
 impl Sources<'_> {
     pub(crate) fn bases<'b>(&'b self, engine: &'b Engine) -> Bases<'b> {
-        Bases { engine, project: self.project, may_set_up: self.settings.may_set_up(), from: From::Auto }
+        Bases { engine, project: self.project, may_set_up: self.settings.may_set_up(), from: ProvisionSource::Auto }
     }
 }
 
 /// Where a stage's artifact set is from. A stage that is given its set holds nothing that leads to a builder.
 #[derive(Debug)]
-pub enum Supply {
+pub enum ArtifactSource {
     /// Built here, from the working tree.
     Built(MayBuild),
     /// Built by somebody else.
-    Given(Given),
+    ProvidedArtifacts(ProvidedArtifacts),
 }
 
-impl Supply {
+impl ArtifactSource {
     /// The stage's own.
     ///
     /// # Errors
-    /// As [`Given::of`].
+    /// As [`ProvidedArtifacts::of`].
     pub fn of(stage: Stage, settings: &Settings) -> Result<Self> {
         Ok(match stage.may_build() {
             Some(leave) => Self::Built(leave),
-            None => Self::Given(Given::of(stage, settings)?),
+            None => Self::ProvidedArtifacts(ProvidedArtifacts::of(stage, settings)?),
         })
     }
 
     /// The set, each of whose images is in its registry.
     ///
     /// # Errors
-    /// As [`build`] or [`Given::obtain`].
+    /// As [`build`] or [`ProvidedArtifacts::obtain`].
     pub async fn obtain(&self, engine: &Engine, sources: &Sources<'_>) -> Result<ArtifactSet> {
         match self {
-            Self::Built(leave) => build(*leave, engine, sources, Order::default()).await,
-            Self::Given(given) => given.obtain(engine, sources).await,
+            Self::Built(leave) => build(*leave, engine, sources, BuildOptions::default()).await,
+            Self::ProvidedArtifacts(given) => given.obtain(engine, sources).await,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::base::third_party;
 use super::distribution::push_nothing;
 use super::reference::Reference;
 use super::registry::{ANSWER, PORT};
-use super::{Credentials, Sources};
+use super::{RegistryCredentials, Sources};
 use crate::descriptor::{self, REGISTRY_IMAGE};
 use crate::engine::{Engine, NewContainer};
 use crate::error::{Error, Result};
@@ -78,7 +78,7 @@ impl PrivateRegistry {
     ///
     /// # Errors
     /// [`Error::Refused`] when the registry does not take it.
-    pub async fn put_image_for(&self, platform: &str, credentials: &Credentials) -> Result<Reference> {
+    pub async fn put_image_for(&self, platform: &str, credentials: &RegistryCredentials) -> Result<Reference> {
         let credentials = credentials.clone().with(self.login.clone());
         push_nothing(&format!("{}/nothing", self.login.server), platform, &credentials).await
     }

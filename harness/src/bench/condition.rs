@@ -12,7 +12,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
-use super::ground::{Ground, Warm, kept};
+use super::bench_environment::{BenchEnvironment, Warm, kept};
 use super::report::{Row, Unit};
 use super::rounds::{Lane, Turn, interleaved};
 use crate::error::{Error, Result};
@@ -41,7 +41,7 @@ const MILLISECONDS: &[(&str, Unit)] = &[("", Unit::Milliseconds)];
 ///
 /// # Errors
 /// The first wait that did not end, or a program of Go that cannot be had.
-pub(super) async fn measure(ground: &Ground<'_>, rounds: usize) -> Result<Vec<Row>> {
+pub(super) async fn measure(ground: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
     // First of all: what the suite provisions ends with Go's caches removed.
     let (framework, chainsaw) = (program(ground, "e2e-framework").await?, program(ground, "chainsaw").await?);
     let warm = ground.warm().await?;
@@ -146,7 +146,12 @@ pub(super) async fn by_snapshot(client: &Client, namespace: &str, api: &Api<Depl
     turn(from, to)
 }
 
-async fn by_chainsaw(ground: &Ground<'_>, warm: &Warm, api: &Api<Deployment>, program: &Path) -> Result<Turn> {
+async fn by_chainsaw(
+    ground: &BenchEnvironment<'_>,
+    warm: &Warm,
+    api: &Api<Deployment>,
+    program: &Path,
+) -> Result<Turn> {
     let value = value();
     let expected = ground.scratch("chainsaw")?.join("expected.yaml");
     let metadata = json!({"name": NAME, "namespace": NAMESPACE, "annotations": {ANNOTATION: value}});
@@ -166,7 +171,7 @@ async fn by_chainsaw(ground: &Ground<'_>, warm: &Warm, api: &Api<Deployment>, pr
 }
 
 /// Starts bench/e2e-framework for one wait.
-async fn by_framework(ground: &Ground<'_>, warm: &Warm, program: &Path, interval: &str) -> Result<Turn> {
+async fn by_framework(ground: &BenchEnvironment<'_>, warm: &Warm, program: &Path, interval: &str) -> Result<Turn> {
     let command =
         ground.tools.program(program, ChildKind::Helm).arg("--kubeconfig").arg(warm.cluster.kubeconfig.to_string());
     let command = command.args(["--context", &warm.cluster.context, "--namespace", NAMESPACE]);
@@ -181,7 +186,7 @@ fn millis(text: &str) -> Result<Turn> {
 }
 
 /// The program of a folder of bench/, built by Go unless it is.
-async fn program(ground: &Ground<'_>, name: &str) -> Result<PathBuf> {
+async fn program(ground: &BenchEnvironment<'_>, name: &str) -> Result<PathBuf> {
     let source = ground.copy.root.join("bench").join(name);
     let program = kept(ground.settings)?.join(format!("{name}-{}", hash::short(&hash::folder(&source)?)));
     if !program.is_file() {

@@ -1,6 +1,6 @@
 //! The figures: what is compared, from what to what.
 
-use super::ground::{Ground, Runner};
+use super::bench_environment::{BenchEnvironment, Runner};
 use super::peer::{self, Peer};
 use super::report::{Report, Row};
 use super::verdict::{self, Edit, Task};
@@ -162,7 +162,7 @@ impl Figure {
         FIGURES.iter().find(|figure| figure.name == name)
     }
 
-    pub(super) async fn measure(&self, ground: &Ground<'_>) -> Result<Report> {
+    pub(super) async fn measure(&self, ground: &BenchEnvironment<'_>) -> Result<Report> {
         let rounds = ground.options.rounds.unwrap_or(self.rounds);
         let rows = self.rows(ground, rounds).await?;
         let modules: &[(&str, &str)] = match self.kind {
@@ -172,7 +172,7 @@ impl Figure {
         ground.report((self.name, self.title), &self.tools(), modules, rows).await
     }
 
-    async fn rows(&self, ground: &Ground<'_>, rounds: usize) -> Result<Vec<Row>> {
+    async fn rows(&self, ground: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
         match &self.kind {
             Kind::Cold => suite::cold(ground, BACKEND_EDIT.scenario, rounds).await,
             Kind::Verdict(task) => verdict::measure(ground, task, rounds).await,

@@ -9,8 +9,8 @@ use futures::stream::{StreamExt, TryStreamExt, iter};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 
+use super::bench_environment::{BenchEnvironment, Warm};
 use super::condition;
-use super::ground::{Ground, Warm};
 use super::report::{Row, Unit};
 use super::rounds::{Lane, Turn, interleaved};
 use crate::error::{Error, Result};
@@ -27,7 +27,7 @@ const OBJECTS: &[(&str, Unit)] = &[("", Unit::Milliseconds), ("memory", Unit::Me
 ///
 /// # Errors
 /// The first run that was not green, or wait that did not end.
-pub(super) async fn measure(ground: &Ground<'_>, rounds: usize) -> Result<Vec<Row>> {
+pub(super) async fn measure(ground: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
     let warm = ground.warm().await?;
     for count in COUNTS {
         objects(warm, count).await?;
@@ -72,13 +72,13 @@ async fn objects(warm: &Warm, count: usize) -> Result<()> {
     iter(making).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await.map(drop)
 }
 
-async fn scenarios(ground: &Ground<'_>, count: usize) -> Result<Turn> {
+async fn scenarios(ground: &BenchEnvironment<'_>, count: usize) -> Result<Turn> {
     let started = Instant::now();
     let peak = suite(ground, count, "").await?;
     Ok(Turn { values: vec![started.elapsed().as_secs_f64(), peak], was_old: None })
 }
 
-async fn beside(ground: &Ground<'_>, warm: &Warm, count: usize) -> Result<Turn> {
+async fn beside(ground: &BenchEnvironment<'_>, warm: &Warm, count: usize) -> Result<Turn> {
     let namespace = namespace(count);
     let api: Api<Deployment> = Api::namespaced(warm.cluster.client.clone(), &namespace);
     let waited = condition::by_snapshot(&warm.cluster.client, &namespace, &api).await?.values[0];
@@ -87,7 +87,7 @@ async fn beside(ground: &Ground<'_>, warm: &Warm, count: usize) -> Result<Turn> 
 }
 
 /// Runs bench/growth, and returns how much memory it took at most, in MiB.
-async fn suite(ground: &Ground<'_>, count: usize, watched: &str) -> Result<f64> {
+async fn suite(ground: &BenchEnvironment<'_>, count: usize, watched: &str) -> Result<f64> {
     let said = ground.growth(&[("GROWTH", &count.to_string()), ("GROWTH_WATCHED", watched)]).await?;
     peak(&said)
 }

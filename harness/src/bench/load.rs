@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::ground::{Ground, Warm};
+use super::bench_environment::{BenchEnvironment, Warm};
 use super::report::Row;
 use super::rounds::{Lane, Turn, interleaved};
 use super::verdict::Task;
@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// The first call that failed.
-pub(super) async fn measure(ground: &Ground<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
+pub(super) async fn measure(ground: &BenchEnvironment<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
     let warm = ground.warm().await?;
     let engine = Engine::connect(&ground.tools, ground.settings).await?;
     let lanes = [
@@ -37,7 +37,7 @@ pub(super) async fn measure(ground: &Ground<'_>, task: &Task, rounds: usize) -> 
 }
 
 /// Builds the backend after an edit; returns what it is called.
-async fn built(ground: &Ground<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<String> {
+async fn built(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<String> {
     let number = task.edited(ground, &ground.copy)?.unwrap_or_default();
     let image = &BUILT[0];
     // Named below the registry, so that it goes with all that was built for it.
@@ -50,7 +50,7 @@ async fn built(ground: &Ground<'_>, warm: &Warm, engine: &Engine, task: &Task) -
     Ok(name)
 }
 
-async fn by_registry(ground: &Ground<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<Turn> {
+async fn by_registry(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<Turn> {
     let name = built(ground, warm, engine, task).await?;
     let started = Instant::now();
     let repository = format!("{}/{}", warm.registry, BUILT[0].name);
@@ -61,7 +61,7 @@ async fn by_registry(ground: &Ground<'_>, warm: &Warm, engine: &Engine, task: &T
     Ok(Turn::since(started))
 }
 
-async fn by_kind(ground: &Ground<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<Turn> {
+async fn by_kind(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<Turn> {
     let name = built(ground, warm, engine, task).await?;
     let started = Instant::now();
     let kind = ground.tools.command(Tool::Kind).await?.args(["load", "docker-image", &name]);

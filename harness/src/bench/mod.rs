@@ -5,9 +5,9 @@
 //! the checkout, its cluster, a namespace for each peer. [`stats`], [`table`], [`svg`] and [`page`] are pure: from seconds to
 //! docs/bench.md.
 
+mod bench_environment;
 mod condition;
 pub mod figure;
-mod ground;
 mod growth;
 mod load;
 mod machine;
@@ -22,15 +22,15 @@ mod svg;
 mod table;
 mod verdict;
 
+pub use bench_environment::Options;
 pub use figure::{FIGURES, Figure};
-pub use ground::Options;
 pub use report::{Report, Row};
 
 use crate::error::{Error, Result};
 use crate::project::Project;
 use crate::settings::Settings;
 use crate::tell;
-use ground::Ground;
+use bench_environment::BenchEnvironment;
 
 /// Measures figures on one ground, and keeps in the state folder what it finds, as JSON; `done` is called for each.
 ///
@@ -46,7 +46,7 @@ pub async fn run(
     options: &Options,
     mut done: impl FnMut(&Report) -> Result<()>,
 ) -> Result<()> {
-    let ground = Ground::make(settings, project, options).await?;
+    let ground = BenchEnvironment::make(settings, project, options).await?;
     let mut all = async || {
         for figure in figures {
             tell!("{}: {}", figure.name, figure.title);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::ground::{Ground, Warm};
+use super::bench_environment::{BenchEnvironment, Warm};
 use crate::artifacts::ArtifactSet;
 use crate::descriptor::{self, FRONTEND, THIRD_PARTY};
 use crate::error::{Error, Result};
@@ -12,7 +12,7 @@ use crate::files::write_json;
 use crate::http::Reply;
 use crate::k8s::{self, Forward};
 use crate::release::{Plan, ensure_auth};
-use crate::source::From;
+use crate::source::ProvisionSource;
 use crate::tools::{ChildKind, Command, Tool, skaffold_config};
 
 /// How long a turn of a peer may take.
@@ -78,7 +78,7 @@ impl Peer {
     ///
     /// # Errors
     /// The cluster's error.
-    pub(super) async fn place(self, ground: &Ground<'_>, warm: &Warm) -> Result<Placed> {
+    pub(super) async fn place(self, ground: &BenchEnvironment<'_>, warm: &Warm) -> Result<Placed> {
         let (client, namespace) = (&warm.cluster.client, format!("bench-{}", self.folder));
         k8s::namespace::create(client, &namespace, BTreeMap::new(), BTreeMap::new()).await?;
         let plan = warm.plan.own(&namespace);
@@ -87,7 +87,7 @@ impl Peer {
         k8s::secret::apply_pull_secret(client, &namespace, descriptor::PULL_SECRET, BTreeMap::new(), accounts).await?;
         let scratch = ground.scratch(&format!("peers/{}", self.folder))?;
         let images = images(&warm.plan.artifacts, &scratch)?;
-        let helm = ground.tools.ensure(Tool::Helm3, From::Auto).await?.path;
+        let helm = ground.tools.ensure(Tool::Helm3, ProvisionSource::Auto).await?.path;
         let text = |path: &Path| path.display().to_string();
         let mut envs = vec![
             ("PATH", format!("{}:{}", text(helm.parent().unwrap_or(Path::new("/"))), ground.tools.search_path())),
@@ -127,7 +127,7 @@ impl Placed {
     }
 
     /// Its script.
-    pub fn command(&self, ground: &Ground<'_>) -> Command {
+    pub fn command(&self, ground: &BenchEnvironment<'_>) -> Command {
         let command = ground.tools.program(&self.run, ChildKind::Engine).folder(&self.root);
         command.envs(self.envs.iter().map(|(name, value)| (name.as_str(), value.clone()))).limit(TURN)
     }

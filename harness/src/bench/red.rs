@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::ground::{Ground, Runner, Warm};
+use super::bench_environment::{BenchEnvironment, Runner, Warm};
 use super::peer::Placed;
 use super::report::{Row, Unit};
 use super::rounds::{Lane, Turn, interleaved};
@@ -17,7 +17,7 @@ const MEASURES: &[(&str, Unit)] = &[("red", Unit::Seconds), ("cause printed", Un
 ///
 /// # Errors
 /// The first turn that was green.
-pub(super) async fn measure(ground: &Ground<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
+pub(super) async fn measure(ground: &BenchEnvironment<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
     let warm = ground.warm().await?;
     let placed = task.placed(ground, warm).await?;
     // What a fault takes the place of is what works.
@@ -31,7 +31,7 @@ pub(super) async fn measure(ground: &Ground<'_>, task: &Task, rounds: usize) -> 
     Ok(rows)
 }
 
-fn ours<'a>(ground: &'a Ground<'_>, task: &'a Task, runner: Runner) -> Lane<'a> {
+fn ours<'a>(ground: &'a BenchEnvironment<'_>, task: &'a Task, runner: Runner) -> Lane<'a> {
     let turn = move || async move {
         let cause = task.edited(ground, &ground.copy)?.unwrap_or_default();
         let runs = ground.scratch(&format!("runs/{}", ground.number()))?;
@@ -41,7 +41,7 @@ fn ours<'a>(ground: &'a Ground<'_>, task: &'a Task, runner: Runner) -> Lane<'a> 
     Lane { measures: MEASURES, ..Lane::new(runner.title(), about, turn) }
 }
 
-fn theirs<'a>(ground: &'a Ground<'_>, warm: &'a Warm, task: &'a Task, placed: &'a Placed) -> Lane<'a> {
+fn theirs<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, placed: &'a Placed) -> Lane<'a> {
     let turn = move || async move {
         let cause = task.edited(ground, &ground.copy)?.unwrap_or_default();
         let turn = red(placed.command(ground), &cause).await?;

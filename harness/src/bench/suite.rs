@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::ground::{Ground, Runner};
+use super::bench_environment::{BenchEnvironment, Runner};
 use super::report::Row;
 use super::rounds::{Lane, Turn, interleaved};
 use crate::error::Result;
@@ -18,7 +18,7 @@ const ISOLATED: [&str; 3] = [
 ///
 /// # Errors
 /// The first run that was not green.
-pub(super) async fn cold(ground: &Ground<'_>, scenario: &'static str, rounds: usize) -> Result<Vec<Row>> {
+pub(super) async fn cold(ground: &BenchEnvironment<'_>, scenario: &'static str, rounds: usize) -> Result<Vec<Row>> {
     ground.compiled(&ground.copy).await?;
     let turn = move || async move {
         ground.without_cluster().await?;
@@ -36,7 +36,7 @@ pub(super) async fn cold(ground: &Ground<'_>, scenario: &'static str, rounds: us
 ///
 /// # Errors
 /// As [`cold`].
-pub(super) async fn own_release(ground: &Ground<'_>, rounds: usize) -> Result<Vec<Row>> {
+pub(super) async fn own_release(ground: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
     ground.warm().await?;
     let lane = |name: &str, scenarios: &'static [&'static str]| {
         let about = format!("`cargo nextest run -p e2e` of {}, cluster kept", scenarios.join(", "));
@@ -49,12 +49,12 @@ pub(super) async fn own_release(ground: &Ground<'_>, rounds: usize) -> Result<Ve
 ///
 /// # Errors
 /// As [`cold`].
-pub(super) async fn whole(ground: &Ground<'_>, rounds: usize) -> Result<Vec<Row>> {
+pub(super) async fn whole(ground: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
     ground.warm().await?;
     interleaved(rounds, &[Lane::new("ours", "`cargo test -p e2e`, cluster kept", || timed(ground, &[]))]).await
 }
 
-async fn timed(ground: &Ground<'_>, scenarios: &[&str]) -> Result<Turn> {
+async fn timed(ground: &BenchEnvironment<'_>, scenarios: &[&str]) -> Result<Turn> {
     let started = Instant::now();
     ground.all_pass(scenarios).await?;
     Ok(Turn::since(started))

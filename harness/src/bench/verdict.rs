@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
-use super::ground::{Checkout, Ground, Runner, Warm};
+use super::bench_environment::{BenchEnvironment, Checkout, Runner, Warm};
 use super::peer::{Peer, Placed, answer};
 use super::report::Row;
 use super::rounds::{Lane, Turn, interleaved};
@@ -58,12 +58,12 @@ impl Edit {
 
 impl Task {
     /// Makes its edit, if it has one; returns the number.
-    pub(super) fn edited(&self, ground: &Ground<'_>, of: &Checkout) -> Result<Option<String>> {
+    pub(super) fn edited(&self, ground: &BenchEnvironment<'_>, of: &Checkout) -> Result<Option<String>> {
         self.edit.map(|edit| edit.apply(of, ground.number())).transpose()
     }
 
     /// Its peers, each with its namespace.
-    pub(super) async fn placed(&self, ground: &Ground<'_>, warm: &Warm) -> Result<Vec<Placed>> {
+    pub(super) async fn placed(&self, ground: &BenchEnvironment<'_>, warm: &Warm) -> Result<Vec<Placed>> {
         let mut placed = Vec::new();
         for peer in self.peers {
             placed.push(peer.place(ground, warm).await?);
@@ -81,7 +81,7 @@ impl Task {
 ///
 /// # Errors
 /// The first turn without the right verdict.
-pub(super) async fn measure(ground: &Ground<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
+pub(super) async fn measure(ground: &BenchEnvironment<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
     let warm = ground.warm().await?;
     let placed = task.placed(ground, warm).await?;
     let mut lanes = Vec::new();
@@ -98,7 +98,7 @@ pub(super) async fn measure(ground: &Ground<'_>, task: &Task, rounds: usize) -> 
     Ok(rows)
 }
 
-fn ours<'a>(ground: &'a Ground<'_>, warm: &'a Warm, task: &'a Task, runner: Runner) -> Lane<'a> {
+fn ours<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, runner: Runner) -> Lane<'a> {
     let turn = move || async move {
         let number = task.edited(ground, &ground.copy)?;
         let started = Instant::now();
@@ -116,7 +116,7 @@ fn ours<'a>(ground: &'a Ground<'_>, warm: &'a Warm, task: &'a Task, runner: Runn
 }
 
 /// Ours as it was at another revision: its charts, its harness, its suite, and, since a checkout has one, its cluster.
-fn other<'a>(ground: &'a Ground<'_>, against: &'a Checkout, task: &'a Task) -> Lane<'a> {
+fn other<'a>(ground: &'a BenchEnvironment<'_>, against: &'a Checkout, task: &'a Task) -> Lane<'a> {
     let revision = ground.options.against.as_deref().unwrap_or_default();
     let turn = move || async move {
         task.edited(ground, against)?;
@@ -128,7 +128,7 @@ fn other<'a>(ground: &'a Ground<'_>, against: &'a Checkout, task: &'a Task) -> L
     Lane::new(format!("ours at {revision}"), about, turn)
 }
 
-fn theirs<'a>(ground: &'a Ground<'_>, warm: &'a Warm, task: &'a Task, placed: &'a Placed) -> Lane<'a> {
+fn theirs<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, placed: &'a Placed) -> Lane<'a> {
     let turn = move || async move {
         let number = task.edited(ground, &ground.copy)?;
         let started = Instant::now();

@@ -16,8 +16,8 @@ use kube::{Api, Client, ResourceExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::node_image::Wants;
-use super::{Cluster, Home, node_name};
+use super::node_image::NodeImageRequest;
+use super::{Cluster, ClusterState, node_name};
 use crate::artifacts::Sources;
 use crate::descriptor::{EDGE_HOST, EDGE_LABEL, EDGE_NAMESPACE, FRONTEND};
 use crate::error::{Error, Result};
@@ -40,7 +40,7 @@ const ESTABLISHED: Duration = Duration::from_secs(30);
 const PORTS: (u16, u16) = (8443, 8080);
 /// The name of the objects that lie in the release's namespace.
 const NAME: &str = "jetscale-edge";
-const MARK: &str = "jetscale.ai/edge-mark";
+const SPEC_HASH: &str = "jetscale.ai/edge-mark";
 const MANIFESTS: &str = include_str!("edge/manifests.yaml");
 
 /// An edge that leads to a release.
@@ -58,7 +58,7 @@ impl std::fmt::Debug for Edge {
 
 /// The way to the edge, open for as long as this lives.
 #[derive(Debug)]
-pub struct Way {
+pub struct EdgeForward {
     /// To Envoy's port for HTTPS.
     pub secure: Forward,
     /// To Envoy's port for HTTP.
@@ -78,13 +78,13 @@ pub struct Behind<'a> {
 
 /// What making an edge needs to know.
 #[derive(Debug, Clone, Copy)]
-pub struct Order<'a> {
+pub struct EdgeOptions<'a> {
     /// Where.
     pub cluster: &'a Cluster,
     /// The cluster's state folder.
-    pub home: &'a Home,
+    pub home: &'a ClusterState,
     /// How its image is had.
-    pub wants: Wants<'a>,
+    pub wants: NodeImageRequest<'a>,
     /// Where the registry beside the cluster is.
     pub sources: &'a Sources<'a>,
     /// What it leads to.
@@ -97,7 +97,7 @@ pub struct Order<'a> {
 ///
 /// # Errors
 /// [`Error::Refused`] when none may be made, [`Error::Command`] when the recipe fails.
-pub async fn ensure_image(wants: &Wants<'_>) -> Result<()> {
+pub async fn ensure_image(wants: &NodeImageRequest<'_>) -> Result<()> {
     image::ensure(wants).await.map(drop)
 }
 
@@ -105,13 +105,18 @@ pub async fn ensure_image(wants: &Wants<'_>) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Kube`] when the cluster does not answer.
-pub async fn find(cluster: &Cluster, home: &Home, project: &Project, behind: Behind<'_>) -> Result<Option<Edge>> {
+pub async fn find(
+    cluster: &Cluster,
+    home: &ClusterState,
+    project: &Project,
+    behind: Behind<'_>,
+) -> Result<Option<Edge>> {
     let Some(ca) = read(&home.edge_ca())? else { return Ok(None) };
     let api: Api<Ingress> = Api::namespaced(cluster.client.clone(), behind.namespace);
     let what = format!("read the Ingress {NAME}");
     let found = k8s::within(&what, k8s::CALL, async { api.get_opt(NAME).await.map_err(Error::kube(&what)) }).await?;
-    let marked = found.and_then(|ingress| ingress.annotations().get(MARK).cloned());
-    let made = marked == Some(mark(&image::tag(project)?, behind, &ca));
+    let marked = found.and_then(|ingress| ingress.annotations().get(SPEC_HASH).cloned());
+    let made = marked == Some(spec_hash(&image::tag(project)?, behind, &ca));
     Ok(made.then(|| Edge { client: cluster.client.clone(), ca }))
 }
 
@@ -121,7 +126,7 @@ pub async fn find(cluster: &Cluster, home: &Home, project: &Project, behind: Beh
 ///
 /// # Errors
 /// As [`ensure_image`]; [`Error::Kube`] when the API refuses an object.
-pub async fn make(order: Order<'_>) -> Result<Edge> {
+pub async fn make(order: EdgeOptions<'_>) -> Result<Edge> {
     let step = Step::begin("making the edge");
     let (client, behind) = (&order.cluster.client, order.behind);
     let images = image::push(&order.wants, order.sources, &node_name(&order.cluster.name)).await?;
@@ -138,8 +143,8 @@ pub async fn make(order: Order<'_>) -> Result<Edge> {
         "stringData": {"tls.crt": issued.chain, "tls.key": issued.key},
     });
     k8s::apply(client, &secret).await?;
-    let mark = mark(&image::tag(order.wants.project)?, behind, &ca);
-    for object in manifests([&images.contour.by_digest(), &images.envoy.by_digest()], behind, &mark, labels)? {
+    let spec_hash = spec_hash(&image::tag(order.wants.project)?, behind, &ca);
+    for object in manifests([&images.contour.by_digest(), &images.envoy.by_digest()], behind, &spec_hash, labels)? {
         k8s::apply(client, &object).await?;
         if object["kind"] == "CustomResourceDefinition" {
             established(client, object["metadata"]["name"].as_str().unwrap_or_default()).await?;
@@ -153,7 +158,7 @@ impl Edge {
     /// Waits until it is ready and answers 200 through the release.
     ///
     /// # Errors
-    /// [`Error::Doomed`] or [`Error::Deadline`], with what its namespace shows.
+    /// [`Error::Failed`] or [`Error::Deadline`], with what its namespace shows.
     pub async fn answers(&self) -> Result<()> {
         let kinds = [Watched::Deployments, Watched::ReplicaSets, Watched::Pods, Watched::Warnings];
         let work = async {
@@ -172,7 +177,7 @@ impl Edge {
     ///
     /// # Errors
     /// No port can be opened.
-    pub async fn way(&self) -> Result<Way> {
+    pub async fn way(&self) -> Result<EdgeForward> {
         let open = |port| Forward::open(self.client.clone(), EDGE_NAMESPACE, "app=edge", port);
         let (secure, plain) = (open(PORTS.0).await?, open(PORTS.1).await?);
         let options = Options {
@@ -180,7 +185,7 @@ impl Edge {
             resolve: Some(secure.address()),
             ..Options::new(format!("https://{EDGE_HOST}"))
         };
-        Ok(Way { secure, plain, options })
+        Ok(EdgeForward { secure, plain, options })
     }
 }
 
@@ -198,7 +203,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
 }
 
 /// What tells one edge from another: what it is made of, what it leads to, and who vouches for it.
-fn mark(image: &str, behind: Behind<'_>, ca: &[u8]) -> String {
+fn spec_hash(image: &str, behind: Behind<'_>, ca: &[u8]) -> String {
     let parts = json!([image, MANIFESTS, behind.namespace, behind.release, EDGE_HOST, String::from_utf8_lossy(ca)]);
     hash::short(&hash::text(&parts.to_string())).to_owned()
 }
@@ -207,7 +212,7 @@ fn mark(image: &str, behind: Behind<'_>, ca: &[u8]) -> String {
 fn manifests(
     [contour, envoy]: [&str; 2],
     behind: Behind<'_>,
-    mark: &str,
+    spec_hash: &str,
     labels: &BTreeMap<String, String>,
 ) -> Result<Vec<Value>> {
     let words = [
@@ -216,7 +221,7 @@ fn manifests(
         ("$RELEASE", behind.release),
         ("$CONTOUR", contour),
         ("$ENVOY", envoy),
-        ("$MARK", mark),
+        ("$MARK", spec_hash),
         ("$HOST", EDGE_HOST),
         ("$COMPONENT", FRONTEND.label),
         ("$ROUTER_PORT", &FRONTEND.container_port.to_string()),
@@ -261,13 +266,13 @@ mod tests {
         assert!(!json!(objects).to_string().contains('$'));
         assert!(objects.iter().all(|object| object["metadata"]["labels"]["whose"] == "ours"));
         let last = objects.last().unwrap();
-        assert_eq!((&last["kind"], &last["metadata"]["annotations"][MARK]), (&json!("Ingress"), &json!("m4rk")));
+        assert_eq!((&last["kind"], &last["metadata"]["annotations"][SPEC_HASH]), (&json!("Ingress"), &json!("m4rk")));
         let backend = &last["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"];
         assert_eq!(backend, &json!({"name": "one-frontend", "port": {"number": 80}}));
     }
 
     #[test]
     fn another_ca_makes_another_mark() {
-        assert_ne!(mark("image", BEHIND, b"a"), mark("image", BEHIND, b"b"));
+        assert_ne!(spec_hash("image", BEHIND, b"a"), spec_hash("image", BEHIND, b"b"));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::home::Home;
+use super::cluster_state::ClusterState;
 use super::record::Record;
 use crate::error::{Error, Result};
 use crate::lock::{Lock, Mode, holders};
@@ -35,7 +35,7 @@ pub struct Use(Lock);
 /// Holds `change`: looks, makes, upgrades, deletes.
 #[derive(Debug)]
 pub struct Change<'a> {
-    home: &'a Home,
+    home: &'a ClusterState,
     lock: Lock,
 }
 
@@ -48,7 +48,7 @@ pub struct Alone<'a> {
 }
 
 impl Hold {
-    /// The one of a process, as it begins; [`crate::fixture::Fixtures`] has it.
+    /// The one of a process, as it begins; [`crate::session::Session`] has it.
     pub(crate) fn nothing() -> Self {
         Self::Free(Free(()))
     }
@@ -70,7 +70,7 @@ impl Free {
     ///
     /// # Errors
     /// [`Error::Deadline`] after an hour and a half, saying who holds it.
-    pub async fn change<'a>(&'a mut self, home: &'a Home, what: &str) -> Result<Change<'a>> {
+    pub async fn change<'a>(&'a mut self, home: &'a ClusterState, what: &str) -> Result<Change<'a>> {
         Change::take(home, what, CHANGE).await
     }
 }
@@ -80,7 +80,7 @@ impl<'a> Change<'a> {
     ///
     /// # Errors
     /// [`Error::Deadline`] after `limit`, saying who holds it.
-    pub(super) async fn take(home: &'a Home, what: &str, limit: Duration) -> Result<Self> {
+    pub(super) async fn take(home: &'a ClusterState, what: &str, limit: Duration) -> Result<Self> {
         let mut lock = Lock::take(&home.change_lock(), Mode::Exclusive, limit).await?;
         lock.label(what);
         Ok(Self { home, lock })
@@ -90,7 +90,7 @@ impl<'a> Change<'a> {
     ///
     /// # Errors
     /// [`Error::Refused`], saying who has it.
-    pub(super) fn try_take(home: &'a Home, what: &str) -> Result<Self> {
+    pub(super) fn try_take(home: &'a ClusterState, what: &str) -> Result<Self> {
         match Lock::try_take(&home.change_lock(), Mode::Exclusive)? {
             Some(mut lock) => {
                 lock.label(what);
@@ -156,7 +156,7 @@ impl Use {
     ///
     /// # Errors
     /// [`Error::Io`] when the lock cannot be opened.
-    pub fn try_begin(_: &mut Free, home: &Home) -> Result<Option<Self>> {
+    pub fn try_begin(_: &mut Free, home: &ClusterState) -> Result<Option<Self>> {
         Ok(Lock::try_take(&home.use_lock(), Mode::Shared)?.map(Self))
     }
 
@@ -167,10 +167,10 @@ impl Use {
 }
 
 /// Waits until nobody uses what is there, and lets others use it again at once.
-pub(super) async fn everyone_out(home: &Home, limit: Duration) -> Result<()> {
+pub(super) async fn everyone_out(home: &ClusterState, limit: Duration) -> Result<()> {
     Lock::take(&home.use_lock(), Mode::Exclusive, limit).await.map(drop)
 }
 
-pub(super) fn in_use(home: &Home, by: &str) -> Error {
+pub(super) fn in_use(home: &ClusterState, by: &str) -> Error {
     Error::refused(format!("{} is in use by {by}", home.name), "cargo stack clean --wait, to wait for them")
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::Cluster;
+use super::cluster_state::ClusterState;
 use super::hold::{Alone, Change};
-use super::home::Home;
-use super::node_image::{self, Wants};
+use super::node_image::{self, NodeImageRequest};
 use super::record::{Identity, Phase, Record, ReleaseRecord};
 use crate::artifacts;
 use crate::descriptor::DOMAIN;
@@ -41,8 +41,13 @@ pub fn node_name(cluster: &str) -> String {
 /// # Errors
 /// [`Error::Refused`] when a cluster of that name exists that is not ours; [`Error::Deadline`] when its node is there and
 /// it does not answer: nothing of it is touched.
-pub async fn ensure(change: &Change<'_>, home: &Home, record: &mut Record, wants: Wants<'_>) -> Result<Cluster> {
-    let Wants { engine, tools, project, .. } = wants;
+pub async fn ensure(
+    change: &Change<'_>,
+    home: &ClusterState,
+    record: &mut Record,
+    wants: NodeImageRequest<'_>,
+) -> Result<Cluster> {
+    let NodeImageRequest { engine, tools, project, .. } = wants;
     let identity = record.identity_in(engine.id().await?, home, &project.root)?;
     let node = node_name(&identity.name);
     let was_killed = record.cluster == Phase::Creating;
@@ -127,12 +132,12 @@ pub async fn ensure(change: &Change<'_>, home: &Home, record: &mut Record, wants
 ///
 /// # Errors
 /// Whatever keeps it from answering; then nothing is known of it.
-pub async fn find(home: &Home, record: &Record, tools: &Tools) -> Result<Cluster> {
+pub async fn find(home: &ClusterState, record: &Record, tools: &Tools) -> Result<Cluster> {
     let name = record.identity.as_ref().map_or(&home.name, |identity| &identity.name);
     answering(home, name, tools).await
 }
 
-async fn answering(home: &Home, name: &str, tools: &Tools) -> Result<Cluster> {
+async fn answering(home: &ClusterState, name: &str, tools: &Tools) -> Result<Cluster> {
     let cluster = connect(home, name, tools).await?;
     k8s::answers(&cluster.client).await.map(|()| cluster)
 }
@@ -140,7 +145,7 @@ async fn answering(home: &Home, name: &str, tools: &Tools) -> Result<Cluster> {
 /// The cluster, asked until it answers for as long as its node runs; `None` when the engine says that the node is gone,
 /// or has stopped.
 async fn still_there(
-    home: &Home,
+    home: &ClusterState,
     identity: &Identity,
     container: &str,
     engine: &Engine,
@@ -182,7 +187,7 @@ async fn still_there(
     }
 }
 
-async fn connect(home: &Home, name: &str, tools: &Tools) -> Result<Cluster> {
+async fn connect(home: &ClusterState, name: &str, tools: &Tools) -> Result<Cluster> {
     let context = format!("kind-{name}");
     let kubeconfig = home.kubeconfig();
     let client = k8s::connect(&kubeconfig, &context).await?;
@@ -202,7 +207,7 @@ pub(super) async fn delete(
     alone: &Alone<'_>,
     record: &mut Record,
     engine: &Engine,
-    home: &Home,
+    home: &ClusterState,
 ) -> Result<Vec<String>> {
     let Some(identity) = of(record, engine, home).await? else { return Ok(Vec::new()) };
     let was_killed = record.cluster == Phase::Creating;
@@ -254,7 +259,7 @@ async fn delete_all(
 ///
 /// # Errors
 /// As [`delete`].
-pub(super) async fn empty_registry(record: &Record, engine: &Engine, home: &Home) -> Result<()> {
+pub(super) async fn empty_registry(record: &Record, engine: &Engine, home: &ClusterState) -> Result<()> {
     let data = home.registry_data();
     if rustix::process::getuid().is_root() || !data.is_dir() {
         return Ok(());
@@ -278,12 +283,12 @@ pub(super) async fn empty_registry(record: &Record, engine: &Engine, home: &Home
 ///
 /// # Errors
 /// [`Error::Refused`], with both ways out.
-pub(super) async fn expect_engine(record: &Record, engine: &Engine, home: &Home) -> Result<()> {
+pub(super) async fn expect_engine(record: &Record, engine: &Engine, home: &ClusterState) -> Result<()> {
     of(record, engine, home).await.map(drop)
 }
 
 /// What all that is ours is called, if anything may be there.
-async fn of(record: &Record, engine: &Engine, home: &Home) -> Result<Option<Identity>> {
+async fn of(record: &Record, engine: &Engine, home: &ClusterState) -> Result<Option<Identity>> {
     let id = engine.id().await?;
     match &record.identity {
         Some(identity) => identity.expect_engine(&id, home).map(|()| Some(identity.clone())),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Cluster;
-use super::home::Home;
+use super::cluster_state::ClusterState;
 use crate::descriptor::OWNER_LABEL;
 use crate::engine::{Container, Engine, Mark};
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ const NAMESPACE_GONE: Duration = Duration::from_secs(120);
 ///
 /// # Errors
 /// The first error; what could be removed is gone.
-pub async fn sweep_leavings(home: &Home, engine: &Engine, cluster: Option<&Cluster>) -> Result<()> {
+pub async fn sweep_leavings(home: &ClusterState, engine: &Engine, cluster: Option<&Cluster>) -> Result<()> {
     let owners = home.folder.join("owners");
     let say = || format!("list {}", owners.display());
     if !owners.is_dir() {

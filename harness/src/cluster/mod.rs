@@ -1,8 +1,8 @@
 //! Which Kubernetes, and may we touch it? Today: a Kind cluster of ours, one per checkout and stage.
 
+mod cluster_state;
 pub mod edge;
 mod hold;
-mod home;
 mod kind;
 mod leavings;
 mod node;
@@ -13,8 +13,8 @@ pub mod tilt;
 mod turns;
 
 pub use crate::lock::{Lock, Mode, holders};
+pub use cluster_state::ClusterState;
 pub use hold::{Alone, Change, Free, Hold, Use};
-pub use home::Home;
 pub use kind::{ensure, find, node_name};
 pub use leavings::{remove_leavings, sweep_leavings};
 pub use node::{SHARE, requested, slots};

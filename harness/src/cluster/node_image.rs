@@ -10,7 +10,7 @@ use crate::hash;
 use crate::progress::Step;
 use crate::project::Project;
 use crate::settings::Settings;
-use crate::source::{From, Planned, size_of};
+use crate::source::{Planned, ProvisionSource, size_of};
 use crate::tools::{ChildKind, Tools};
 
 /// How long a pull may take; a hub that cannot be reached says so much sooner.
@@ -26,7 +26,7 @@ const MULTI_NODE_NETWORK: &str = "kindnet";
 
 /// What a node image is looked for with.
 #[derive(Debug, Clone, Copy)]
-pub struct Wants<'a> {
+pub struct NodeImageRequest<'a> {
     /// The engine that is to hold it.
     pub engine: &'a Engine,
     /// Where Go is, for the recipe.
@@ -36,7 +36,7 @@ pub struct Wants<'a> {
     /// What the environment asks for.
     pub settings: &'a Settings,
     /// Where it may come from.
-    pub from: From,
+    pub from: ProvisionSource,
 }
 
 /// The image that kind/kind-config.yaml pins.
@@ -49,7 +49,7 @@ struct Pinned {
 }
 
 /// Where an image is, or how it would be had.
-enum Way {
+enum ImageSource {
     Held(String),
     Toolbox(PathBuf),
     Pull,
@@ -65,7 +65,7 @@ enum Way {
 /// # Errors
 /// [`Error::Refused`] when there is none and none may be made, or it cannot carry as many nodes as are configured;
 /// [`Error::Command`] when the recipe fails.
-pub async fn ensure(wants: Wants<'_>) -> Result<String> {
+pub async fn ensure(wants: NodeImageRequest<'_>) -> Result<String> {
     if let Some(set) = &wants.settings.node_image {
         return Ok(set.clone());
     }
@@ -73,22 +73,22 @@ pub async fn ensure(wants: Wants<'_>) -> Result<String> {
     let mut reason = String::new();
     for way in ways(&wants, &pinned).await? {
         let image = match way {
-            Way::Held(image) => image,
-            Way::Toolbox(archive) => match load(&wants, &pinned, &archive).await {
+            ImageSource::Held(image) => image,
+            ImageSource::Toolbox(archive) => match load(&wants, &pinned, &archive).await {
                 Ok(image) => image,
                 Err(error) => {
                     tracing::warn!("the toolbox's node image is not used: {error}");
                     continue;
                 }
             },
-            Way::Pull => match pull(wants.engine, &pinned.reference).await {
+            ImageSource::Pull => match pull(wants.engine, &pinned.reference).await {
                 Ok(image) => image,
                 Err(error) => {
                     reason = error.to_string();
                     continue;
                 }
             },
-            Way::Make => make(&wants, &reason).await?,
+            ImageSource::Make => make(&wants, &reason).await?,
         };
         check_nodes(wants.engine, &pinned, &image).await?;
         return Ok(image);
@@ -103,53 +103,53 @@ pub async fn ensure(wants: Wants<'_>) -> Result<String> {
 ///
 /// # Errors
 /// As [`ensure`], but for the making.
-pub async fn plan(wants: Wants<'_>) -> Result<Planned> {
+pub async fn plan(wants: NodeImageRequest<'_>) -> Result<Planned> {
     let name = "node image";
     if let Some(set) = &wants.settings.node_image {
         return Ok(Planned::at_hand(name, format!("{set}, as JETSCALE_KIND_NODE_IMAGE says")));
     }
     let pinned = pinned(wants.project)?;
     let ways = ways(&wants, &pinned).await?;
-    if let Some(Way::Held(image)) = ways.first() {
+    if let Some(ImageSource::Held(image)) = ways.first() {
         return Ok(Planned::at_hand(name, image.clone()));
     }
     let mut words = Vec::new();
     for way in ways {
         words.push(match way {
-            Way::Held(image) => image,
-            Way::Toolbox(archive) => format!("load {}{}", archive.display(), size_of(&archive)),
-            Way::Pull => pull_size(wants.engine.manifest(&pinned.reference)?, &pinned.reference).await,
-            Way::Make => "make it from package registries (kind/node-image; it compiles Kubernetes)".to_owned(),
+            ImageSource::Held(image) => image,
+            ImageSource::Toolbox(archive) => format!("load {}{}", archive.display(), size_of(&archive)),
+            ImageSource::Pull => pull_size(wants.engine.manifest(&pinned.reference)?, &pinned.reference).await,
+            ImageSource::Make => "make it from package registries (kind/node-image; it compiles Kubernetes)".to_owned(),
         });
     }
     Ok(Planned::to_do(name, words))
 }
 
 /// The ways that are open, in their order; a held one ends the list.
-async fn ways(wants: &Wants<'_>, pinned: &Pinned) -> Result<Vec<Way>> {
+async fn ways(wants: &NodeImageRequest<'_>, pinned: &Pinned) -> Result<Vec<ImageSource>> {
     if wants.engine.image(&pinned.reference).await?.is_some() {
-        return Ok(vec![Way::Held(pinned.reference.clone())]);
+        return Ok(vec![ImageSource::Held(pinned.reference.clone())]);
     }
     if let Some(held) = held(wants.engine, pinned).await? {
-        return Ok(vec![Way::Held(held)]);
+        return Ok(vec![ImageSource::Held(held)]);
     }
     // Last of those that are there: it can do less than the official one.
     let made = made_tag(wants.project)?;
     if wants.engine.image(&made).await?.is_some() {
-        return Ok(vec![Way::Held(made)]);
+        return Ok(vec![ImageSource::Held(made)]);
     }
     let mut ways = Vec::new();
     if !wants.settings.may_set_up() {
         return Ok(ways);
     }
     if wants.from.toolbox() {
-        ways.extend(archive(wants.settings, pinned)?.map(Way::Toolbox));
+        ways.extend(archive(wants.settings, pinned)?.map(ImageSource::Toolbox));
     }
     if wants.from.downloads() {
-        ways.push(Way::Pull);
+        ways.push(ImageSource::Pull);
     }
     if wants.from.registries() {
-        ways.push(Way::Make);
+        ways.push(ImageSource::Make);
     }
     Ok(ways)
 }
@@ -196,7 +196,7 @@ fn archive(settings: &Settings, pinned: &Pinned) -> Result<Option<PathBuf>> {
     Ok(None)
 }
 
-async fn load(wants: &Wants<'_>, pinned: &Pinned, archive: &std::path::Path) -> Result<String> {
+async fn load(wants: &NodeImageRequest<'_>, pinned: &Pinned, archive: &std::path::Path) -> Result<String> {
     let step = Step::begin(format!("loading the node image from {}", archive.display()));
     // The archive's window is larger than zstd's default.
     let script = "set -o pipefail; zstd -dcq --long=31 \"$1\" | docker load --quiet";
@@ -235,7 +235,7 @@ fn recipe(project: &Project) -> PathBuf {
     project.root.join("kind/node-image")
 }
 
-async fn make(wants: &Wants<'_>, reason: &str) -> Result<String> {
+async fn make(wants: &NodeImageRequest<'_>, reason: &str) -> Result<String> {
     if !reason.is_empty() {
         tracing::info!("the node image cannot be pulled; it is made here, once\n{reason}");
     }

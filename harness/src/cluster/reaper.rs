@@ -12,8 +12,8 @@ use rustix::process::{Signal, setsid};
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{Signal as Woken, SignalKind, signal};
 
+use super::cluster_state::ClusterState;
 use super::hold::{Alone, Change, everyone_out, in_use};
-use super::home::Home;
 use super::record::Record;
 use super::{kind, tilt};
 use crate::engine::Engine;
@@ -61,7 +61,7 @@ pub fn enter_if_asked() -> Option<ExitCode> {
     };
     let outcome = runtime.block_on(async {
         let settings = Settings::from_environment();
-        let home = Home { folder: settings.state_root.join("clusters").join(&cluster), name: cluster };
+        let home = ClusterState { folder: settings.state_root.join("clusters").join(&cluster), name: cluster };
         crate::events::start_at(&home.reaper_log(), crate::events::Show::Lines)?;
         let outcome = reap(&home, &settings).await;
         if let Err(error) = &outcome {
@@ -113,7 +113,7 @@ fn program() -> std::path::PathBuf {
 /// [`Error::Io`] when it cannot be started; [`Error::Deadline`] when an older one does not end; [`Error::Refused`] in a
 /// program whose `main` does not call [`enter_if_asked`].
 #[expect(clippy::disallowed_methods, reason = "the reaper outlives us, and so does its group")]
-pub async fn ensure(home: &Home, environment: &Environment) -> Result<()> {
+pub async fn ensure(home: &ClusterState, environment: &Environment) -> Result<()> {
     if !IS_ASKED.load(Ordering::Relaxed) {
         return Err(Error::refused(
             "this program would leave its cluster for ever: nothing in it becomes a reaper",
@@ -151,7 +151,7 @@ pub async fn ensure(home: &Home, environment: &Environment) -> Result<()> {
 }
 
 /// The reaper, if there is one; `None` in it when it says nothing of itself.
-fn running(home: &Home) -> Result<Option<Option<Running>>> {
+fn running(home: &ClusterState) -> Result<Option<Option<Running>>> {
     if Lock::try_take(&home.reaper_lock(), Mode::Exclusive)?.is_some() {
         return Ok(None);
     }
@@ -161,13 +161,13 @@ fn running(home: &Home) -> Result<Option<Option<Running>>> {
 }
 
 /// The version before wrote its process's number into the lock; it holds that, so the number is still its own.
-fn of_the_version_before(home: &Home) -> Option<Process> {
+fn of_the_version_before(home: &ClusterState) -> Option<Process> {
     let note = std::fs::read_to_string(home.reaper_lock()).ok()?;
     let pid = note.split_whitespace().nth(1)?.trim_end_matches(':').parse().ok()?;
     Process::of(pid).filter(|_| note.ends_with("reaper\n"))
 }
 
-async fn reap(home: &Home, settings: &Settings) -> Result<()> {
+async fn reap(home: &ClusterState, settings: &Settings) -> Result<()> {
     let mut woken = signal(SignalKind::user_defined1()).map_err(Error::io("listen for SIGUSR1"))?;
     let Some(mut reaper) = Lock::try_take(&home.reaper_lock(), Mode::Exclusive)? else { return Ok(()) };
     reaper.label("the reaper");
@@ -203,7 +203,7 @@ async fn reap(home: &Home, settings: &Settings) -> Result<()> {
 
 /// One look, and what follows of it; `change` when nothing is left to watch, so that it can be let go last of all.
 async fn watch<'a>(
-    home: &'a Home,
+    home: &'a ClusterState,
     settings: &Settings,
     tools: &Tools,
     woken: &mut Woken,
@@ -259,7 +259,7 @@ async fn watch<'a>(
 }
 
 /// Waits for the end of a `cargo stack dev`; killed, it left a Tilt over, which keeps `use` and nobody needs.
-async fn end_left_over(home: &Home) -> Result<()> {
+async fn end_left_over(home: &ClusterState) -> Result<()> {
     let by = {
         let _change = Change::take(home, "the reaper looks", FOR_EVER).await?;
         tilt::running(home)?.filter(|running| running.run == tilt::BY_HAND).and_then(|running| running.by)
@@ -274,14 +274,14 @@ async fn end_left_over(home: &Home) -> Result<()> {
 }
 
 /// Whether anything of a cluster may be there.
-fn is_there(home: &Home, record: &Record) -> bool {
+fn is_there(home: &ClusterState, record: &Record) -> bool {
     record.identity.is_some() || record.cluster != super::Phase::Absent || home.registry_data().is_dir()
 }
 
 /// Deletes what belongs to a cluster: leavings, the cluster, the registry, the record; returns what there was.
 async fn remove(
     alone: &Alone<'_>,
-    home: &Home,
+    home: &ClusterState,
     settings: &Settings,
     tools: &Tools,
     data_too: bool,
@@ -326,7 +326,7 @@ async fn note_images(record: &Record, engine: &Engine, settings: &Settings) -> R
 ///
 /// # Errors
 /// [`Error::Refused`] when somebody uses the cluster and `wait` is `None`; [`Error::Deadline`] when they do so for longer.
-pub async fn clean(home: &Home, settings: &Settings, wait: Option<Duration>) -> Result<Vec<String>> {
+pub async fn clean(home: &ClusterState, settings: &Settings, wait: Option<Duration>) -> Result<Vec<String>> {
     if !home.folder.is_dir() {
         return Ok(Vec::new());
     }
@@ -353,7 +353,7 @@ pub async fn clean(home: &Home, settings: &Settings, wait: Option<Duration>) -> 
 }
 
 /// Ends the Tilt that a developer runs here, and waits for its `cargo stack dev`: who cleans means to end it.
-async fn end_by_hand(home: &Home, record: &Record) -> Result<()> {
+async fn end_by_hand(home: &ClusterState, record: &Record) -> Result<()> {
     let Some(running) = tilt::running(home)?.filter(|running| running.run == tilt::BY_HAND) else { return Ok(()) };
     // A run that is refused anyway ends nothing before.
     if let Some(turn) = record.turns.living().filter(|turn| Some(&turn.by) != running.by.as_ref()) {
@@ -368,7 +368,7 @@ async fn end_by_hand(home: &Home, record: &Record) -> Result<()> {
 }
 
 /// `change`, once no run lives that uses the release or waits for it.
-async fn everyone_gone(home: &Home, limit: Duration) -> Result<Change<'_>> {
+async fn everyone_gone(home: &ClusterState, limit: Duration) -> Result<Change<'_>> {
     let until = tokio::time::Instant::now() + limit;
     loop {
         let left = until.saturating_duration_since(tokio::time::Instant::now());
@@ -385,7 +385,7 @@ async fn everyone_gone(home: &Home, limit: Duration) -> Result<Change<'_>> {
 ///
 /// # Errors
 /// [`Error::Refused`] when somebody uses it.
-pub async fn forget(home: &Home) -> Result<Option<String>> {
+pub async fn forget(home: &ClusterState) -> Result<Option<String>> {
     let change = Change::try_take(home, "cargo stack clean --forget")?;
     let alone = change.try_alone()?.ok_or_else(|| in_use(home, &home.users()))?;
     tilt::end(home).await?;
@@ -413,7 +413,7 @@ mod tests {
     async fn a_program_that_becomes_none_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings::parse(&Default::default());
-        let home = Home { name: "jetscale-test-00000000".to_owned(), folder: folder.path().to_owned() };
+        let home = ClusterState { name: "jetscale-test-00000000".to_owned(), folder: folder.path().to_owned() };
         let refused = ensure(&home, &settings.environment).await.unwrap_err().report();
         assert!(refused.contains("nothing in it becomes a reaper"), "{refused}");
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::home::Home;
+use super::cluster_state::ClusterState;
 use super::turns::Turns;
 use crate::error::{Error, Result};
 use crate::settings::{Keep, Settings};
@@ -52,7 +52,7 @@ impl Record {
     ///
     /// # Errors
     /// [`Error::Refused`] when what is ours is in another engine.
-    pub fn identity_in(&mut self, id: String, home: &Home, checkout: &Path) -> Result<Identity> {
+    pub fn identity_in(&mut self, id: String, home: &ClusterState, checkout: &Path) -> Result<Identity> {
         let identity = match self.identity.take() {
             Some(identity) => identity,
             // The version before gave no nonce; its container's identity is on record instead.
@@ -69,7 +69,7 @@ impl Record {
 
 impl Identity {
     /// As the version before named it.
-    pub(super) fn without_nonce(home: &Home, engine: String) -> Self {
+    pub(super) fn without_nonce(home: &ClusterState, engine: String) -> Self {
         Self { name: home.name.clone(), engine, checkout: PathBuf::new() }
     }
 
@@ -83,7 +83,7 @@ impl Identity {
     ///
     /// # Errors
     /// [`Error::Refused`], with both ways out.
-    pub fn expect_engine(&self, id: &str, home: &Home) -> Result<()> {
+    pub fn expect_engine(&self, id: &str, home: &ClusterState) -> Result<()> {
         if self.engine == id {
             return Ok(());
         }
@@ -190,7 +190,7 @@ mod tests {
             engine: "ONE".to_owned(),
             checkout: PathBuf::from("/here"),
         };
-        let home = Home { name: "jetscale-local-1".to_owned(), folder: PathBuf::new() };
+        let home = ClusterState { name: "jetscale-local-1".to_owned(), folder: PathBuf::new() };
         identity.expect_engine("ONE", &home).unwrap();
         let error = identity.expect_engine("TWO", &home).unwrap_err().report();
         assert!(error.contains("(ID ONE)") && error.contains("clean --forget jetscale-local-1"), "{error}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
-use super::home::Home;
+use super::cluster_state::ClusterState;
 use crate::error::{Error, Result};
 use crate::files::{read_json, write_json};
 use crate::lock::{Lock, Mode, holders, kept_by};
@@ -17,7 +17,7 @@ pub const BY_HAND: &str = "cargo stack dev";
 /// How long Tilt may take to end what it runs.
 const END: Duration = Duration::from_secs(20);
 
-/// A Tilt that runs; it holds the lock [`Home::tilt_lock`] as long as it, or what it started, lives.
+/// A Tilt that runs; it holds the lock [`ClusterState::tilt_lock`] as long as it, or what it started, lives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
     /// Its process.
@@ -46,7 +46,7 @@ impl Running {
 ///
 /// # Errors
 /// [`Error::Damaged`] when somebody else wrote the note.
-pub fn running(home: &Home) -> Result<Option<Running>> {
+pub fn running(home: &ClusterState) -> Result<Option<Running>> {
     if Lock::try_take(&home.tilt_lock(), Mode::Exclusive)?.is_some() {
         return Ok(None);
     }
@@ -57,7 +57,7 @@ pub fn running(home: &Home) -> Result<Option<Running>> {
 ///
 /// # Errors
 /// [`Error::Damaged`] when somebody else wrote the note.
-pub fn noted(home: &Home) -> Result<Option<Running>> {
+pub fn noted(home: &ClusterState) -> Result<Option<Running>> {
     let noted: Option<Running> = read_json(&home.tilt(), "cargo stack clean")?;
     Ok(noted.filter(|noted| noted.process.lives()))
 }
@@ -66,7 +66,7 @@ pub fn noted(home: &Home) -> Result<Option<Running>> {
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be written.
-pub fn note(home: &Home, running: &Running) -> Result<()> {
+pub fn note(home: &ClusterState, running: &Running) -> Result<()> {
     write_json(&home.tilt(), running)
 }
 
@@ -74,7 +74,7 @@ pub fn note(home: &Home, running: &Running) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Deadline`] when it does not end, even when it is killed.
-pub async fn end(home: &Home) -> Result<()> {
+pub async fn end(home: &ClusterState) -> Result<()> {
     let lock = home.tilt_lock();
     if Lock::try_take(&lock, Mode::Exclusive)?.is_some() {
         return Ok(());

@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::project::Project;
 use crate::settings::Settings;
-use crate::source::From;
+use crate::source::ProvisionSource;
 
 /// The answer, as JSON: the same whether `tilt up` asks by hand or `cargo stack dev` wrote it down before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,7 +36,7 @@ impl Inputs {
     pub async fn of(engine: &Engine, project: &Project, settings: &Settings, cluster: &str) -> Result<Self> {
         let mut wanted = wanted();
         wanted.retain(|want| want.recipe != REGISTRY_IMAGE.name);
-        let bases = Bases { engine, project, may_set_up: settings.may_set_up(), from: From::Auto };
+        let bases = Bases { engine, project, may_set_up: settings.may_set_up(), from: ProvisionSource::Auto };
         let held = bases.ensure(&wanted).await?;
         let images = wanted.iter().zip(held).map(|(want, held)| (want.recipe.to_owned(), held.reference)).collect();
         let contexts = BUILT

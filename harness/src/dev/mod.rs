@@ -3,20 +3,20 @@
 //! Tilt builds and deploys here; the harness gives it a cluster with its registry, and looks on.
 
 mod debugger;
-mod ground;
+mod dev_environment;
 mod inputs;
-mod neighbour;
+mod other_cluster;
 mod ports;
-mod session;
+mod tilt_session;
 mod tree;
 mod view;
 
 pub use debugger::ask_debugger;
-pub use ground::{Ground, Wanted, made_by_hand, prepare};
+pub use dev_environment::{DevEnvironment, DevRequest, made_by_hand, prepare};
 pub use inputs::Inputs;
-pub use neighbour::Neighbour;
+pub use other_cluster::OtherCluster;
 pub use ports::expect_free;
-pub use session::{Session, Start};
+pub use tilt_session::{TiltOptions, TiltSession};
 pub use view::{Resource, TILTFILE, Update, View};
 
 /// The page of what the developer sees of Tilt.

@@ -189,7 +189,7 @@ impl View {
     /// Waits until the Tiltfile is read and every resource is updated and runs.
     ///
     /// # Errors
-    /// [`Error::Doomed`] when an update fails and stays so for 5 s; [`Error::Deadline`].
+    /// [`Error::Failed`] when an update fails and stays so for 5 s; [`Error::Deadline`].
     pub async fn all_green(&self, limit: Duration) -> Result<Vec<Arc<Resource>>> {
         k8s::wait::all(self.api(), "all of Tilt's resources", limit, |all| {
             // Without one beside the Tiltfile's own, it has not been read.
@@ -198,7 +198,7 @@ impl View {
             }
             let problems: Vec<String> = all.iter().filter_map(|resource| resource.problem()).collect();
             match all.iter().find(|resource| resource.failed()).and_then(|resource| resource.problem()) {
-                Some(cause) => State::Ailing(k8s::Ailment::new(cause, Duration::from_secs(5))),
+                Some(cause) => State::Degraded(k8s::FailureCause::new(cause, Duration::from_secs(5))),
                 None if problems.is_empty() => State::Ready,
                 None => State::Pending(problems.join("; ")),
             }
@@ -209,7 +209,7 @@ impl View {
     /// Waits for one resource.
     ///
     /// # Errors
-    /// [`Error::Doomed`] when the judge says so; [`Error::Deadline`] after `limit`.
+    /// [`Error::Failed`] when the judge says so; [`Error::Deadline`] after `limit`.
     pub async fn resource(
         &self,
         name: &str,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Check, LIMIT, Verdict};
-use crate::engine::{Absence, Engine, Host, address, decide, is_local, look};
+use super::{Check, LIMIT, Severity};
+use crate::engine::{Engine, EngineUnavailable, Host, address, is_local, look, plan_remedy};
 use crate::error::Error;
 use crate::settings::Settings;
 use crate::tools::Tools;
@@ -53,9 +53,9 @@ pub(super) async fn examine(tools: &Tools, settings: &Settings, host: &Host) -> 
         _ => None,
     };
     let mut checks = vec![match version {
-        Ok(Ok(version)) => Check::new(GROUP, "engine", Verdict::Ok, format!("{version}  {address}")),
+        Ok(Ok(version)) => Check::new(GROUP, "engine", Severity::Ok, format!("{version}  {address}")),
         Ok(Err(absence)) => absent(&absence, host, settings.may_set_up()),
-        Err(_) => Check::new(GROUP, "engine", Verdict::Problem, format!("{address} does not answer within 5 s"))
+        Err(_) => Check::new(GROUP, "engine", Severity::Problem, format!("{address} does not answer within 5 s"))
             .remedy("docker version, and mend what it says"),
     }];
     let local = is_local(&address) && !host.macos;
@@ -71,30 +71,30 @@ pub(super) async fn examine(tools: &Tools, settings: &Settings, host: &Host) -> 
     Found { checks, data_root }
 }
 
-fn absent(absence: &Absence, host: &Host, may_set_up: bool) -> Check {
+fn absent(absence: &EngineUnavailable, host: &Host, may_set_up: bool) -> Check {
     // What the client said is the same once more.
     let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
-    match decide(absence, host, may_set_up) {
+    match plan_remedy(absence, host, may_set_up) {
         Ok(action) => {
             let value = format!("{}\na run does: {}", first(&absence.to_string()), action.command());
-            Check::new(GROUP, "engine", Verdict::Note, value)
+            Check::new(GROUP, "engine", Severity::Note, value)
         }
         Err(Error::Refused { next, what }) => {
             // Why it is not done here stands last.
             let why = what.lines().last().filter(|last| last.starts_with("and ")).map(|why| format!("\n{why}"));
             let value = format!("{}{}", first(&what), why.unwrap_or_default());
-            Check::new(GROUP, "engine", Verdict::Problem, value).remedy(next)
+            Check::new(GROUP, "engine", Severity::Problem, value).remedy(next)
         }
-        Err(error) => Check::new(GROUP, "engine", Verdict::Problem, error.report()),
+        Err(error) => Check::new(GROUP, "engine", Severity::Problem, error.report()),
     }
 }
 
 fn memory_of_engine(cpus: u32, memory: f64) -> Check {
     let value = format!("{cpus} CPUs, {memory:.1} GiB");
     match memory {
-        ..2.0 => Check::new(GROUP, "resources", Verdict::Problem, value)
+        ..2.0 => Check::new(GROUP, "resources", Severity::Problem, value)
             .remedy("give the engine, or its virtual machine, 4 GiB of memory"),
-        _ => Check::new(GROUP, "resources", Verdict::Ok, value),
+        _ => Check::new(GROUP, "resources", Severity::Ok, value),
     }
 }
 
@@ -106,8 +106,8 @@ fn cgroups(engine: Option<&str>) -> Check {
         _ => "unknown",
     };
     let (verdict, means) = match version {
-        "1" => (Verdict::Note, "; Kubernetes 1.34 is the last that starts on it by default"),
-        _ => (Verdict::Ok, ""),
+        "1" => (Severity::Note, "; Kubernetes 1.34 is the last that starts on it by default"),
+        _ => (Severity::Ok, ""),
     };
     Check::new(GROUP, "cgroups", verdict, format!("version {version}{means}"))
 }
@@ -115,17 +115,17 @@ fn cgroups(engine: Option<&str>) -> Check {
 fn capabilities(host: &Host, runtime: Option<&str>, major: Option<u32>) -> Check {
     let check = |verdict, value: &str| Check::new(GROUP, "capabilities", verdict, value);
     if host.capabilities.have_sys_resource() {
-        return check(Verdict::Ok, "CAP_SYS_RESOURCE is there");
+        return check(Severity::Ok, "CAP_SYS_RESOURCE is there");
     }
     match (runtime, major) {
         (None, _) => {
-            check(Verdict::Note, "no CAP_SYS_RESOURCE; an engine that a run starts leaves it out of containers")
+            check(Severity::Note, "no CAP_SYS_RESOURCE; an engine that a run starts leaves it out of containers")
         }
         (Some("runc"), Some(..FIRST_MODEST)) => {
-            check(Verdict::Problem, "no CAP_SYS_RESOURCE, and this engine gives it to privileged containers")
+            check(Severity::Problem, "no CAP_SYS_RESOURCE, and this engine gives it to privileged containers")
                 .remedy("stop the engine: a run starts it again, with a runtime that leaves it out")
         }
-        (Some(runtime), _) => check(Verdict::Ok, &format!("no CAP_SYS_RESOURCE; containers run through {runtime}")),
+        (Some(runtime), _) => check(Severity::Ok, &format!("no CAP_SYS_RESOURCE; containers run through {runtime}")),
     }
 }
 
@@ -150,27 +150,28 @@ mod tests {
     }
 
     #[rstest]
-    #[case::there(true, None, None, Verdict::Ok)]
-    #[case::no_engine_yet(false, None, None, Verdict::Note)]
-    #[case::filtered(false, Some("jetscale"), Some(20), Verdict::Ok)]
-    #[case::asks_for_all(false, Some("runc"), Some(20), Verdict::Problem)]
-    #[case::asks_for_what_is_there(false, Some("runc"), Some(28), Verdict::Ok)]
+    #[case::there(true, None, None, Severity::Ok)]
+    #[case::no_engine_yet(false, None, None, Severity::Note)]
+    #[case::filtered(false, Some("jetscale"), Some(20), Severity::Ok)]
+    #[case::asks_for_all(false, Some("runc"), Some(20), Severity::Problem)]
+    #[case::asks_for_what_is_there(false, Some("runc"), Some(28), Severity::Ok)]
     fn sys_resource(
         #[case] there: bool,
         #[case] runtime: Option<&str>,
         #[case] major: Option<u32>,
-        #[case] verdict: Verdict,
+        #[case] verdict: Severity,
     ) {
         assert_eq!(capabilities(&host(there, true), runtime, major).verdict, verdict);
     }
 
     #[test]
     fn an_engine_that_a_run_installs_is_no_problem() {
-        let absence = Absence::Silent { address: "unix:///var/run/docker.sock".to_owned(), said: "x\ny".to_owned() };
+        let absence =
+            EngineUnavailable::Silent { address: "unix:///var/run/docker.sock".to_owned(), said: "x\ny".to_owned() };
         let check = absent(&absence, &host(true, true), true);
-        assert_eq!((check.verdict, check.value.lines().count()), (Verdict::Note, 2));
+        assert_eq!((check.verdict, check.value.lines().count()), (Severity::Note, 2));
         let never = absent(&absence, &host(true, true), false);
-        assert!(never.verdict == Verdict::Problem && never.value.contains("JETSCALE_SETUP=never"), "{never:?}");
+        assert!(never.verdict == Severity::Problem && never.value.contains("JETSCALE_SETUP=never"), "{never:?}");
         let user = absent(&absence, &host(true, false), true);
         assert!(user.remedy.unwrap().starts_with("sudo apt-get install"));
     }

@@ -36,7 +36,7 @@ pub struct Check {
     /// What was found: version and place, size, or who holds it.
     pub value: String,
     /// What that means.
-    pub verdict: Verdict,
+    pub verdict: Severity,
     /// What a person can do about it.
     pub remedy: Option<String>,
 }
@@ -44,7 +44,7 @@ pub struct Check {
 /// What a finding means for stage local.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum Severity {
     /// As it should be.
     Ok,
     /// Slower, or of no matter to stage local.
@@ -56,7 +56,7 @@ pub enum Verdict {
 impl Report {
     /// Whether something keeps stage local from running.
     pub fn has_problems(&self) -> bool {
-        self.checks.iter().any(|check| check.verdict == Verdict::Problem)
+        self.checks.iter().any(|check| check.verdict == Severity::Problem)
     }
 
     /// It as JSON: `checks`, each with `group`, `name`, `value`, `verdict` (`ok`, `note`, `problem`) and `remedy`.
@@ -69,7 +69,7 @@ impl Report {
 }
 
 impl Check {
-    fn new(group: &'static str, name: impl Into<String>, verdict: Verdict, value: impl Into<String>) -> Self {
+    fn new(group: &'static str, name: impl Into<String>, verdict: Severity, value: impl Into<String>) -> Self {
         Self { group, name: name.into(), value: value.into(), verdict, remedy: None }
     }
 
@@ -80,7 +80,7 @@ impl Check {
 
     /// The check, or a note that it took too long.
     async fn within(group: &'static str, name: &str, check: impl Future<Output = Self>) -> Self {
-        let late = || Self::new(group, name, Verdict::Note, format!("no answer within {} s", LIMIT.as_secs()));
+        let late = || Self::new(group, name, Severity::Note, format!("no answer within {} s", LIMIT.as_secs()));
         tokio::time::timeout(LIMIT, check).await.unwrap_or_else(|_| late())
     }
 }
@@ -107,7 +107,7 @@ pub async fn examine(settings: &Settings) -> Report {
 
 /// A setting of ours that a run would refuse.
 fn refused((name, what, next): (&str, &str, &str)) -> Check {
-    Check::new("settings", name, Verdict::Problem, what).remedy(next)
+    Check::new("settings", name, Severity::Problem, what).remedy(next)
 }
 
 impl fmt::Display for Report {
@@ -120,9 +120,9 @@ impl fmt::Display for Report {
                 writeln!(f, "{group}")?;
             }
             let (mark, word) = match check.verdict {
-                Verdict::Ok => ("✓", "ok"),
-                Verdict::Note => ("!", "note"),
-                Verdict::Problem => ("✗", "problem"),
+                Severity::Ok => ("✓", "ok"),
+                Severity::Note => ("!", "note"),
+                Severity::Problem => ("✗", "problem"),
             };
             // A few lines at most, each below the first.
             let indent = format!("\n{:1$}", "", widest + 16);
@@ -134,7 +134,7 @@ impl fmt::Display for Report {
             }
         }
         let count = |verdict| self.checks.iter().filter(|check| check.verdict == verdict).count();
-        match (count(Verdict::Problem), count(Verdict::Note)) {
+        match (count(Severity::Problem), count(Severity::Note)) {
             (0, 0) => writeln!(f, "\nstage local can run"),
             (0, notes) => writeln!(f, "\nstage local can run; notes: {notes}"),
             (problems, notes) => writeln!(f, "\nstage local cannot run; problems: {problems}, notes: {notes}"),
@@ -150,9 +150,9 @@ mod tests {
     fn a_table_is_aligned_and_says_what_to_do() {
         let report = Report {
             checks: vec![
-                Check::new("tools", "kind", Verdict::Ok, "0.33.0  /usr/bin/kind"),
-                Check::new("tools", "skaffold", Verdict::Problem, "missing").remedy("install it"),
-                Check::new("host", "memory", Verdict::Note, "2 GiB\nof 4 GiB"),
+                Check::new("tools", "kind", Severity::Ok, "0.33.0  /usr/bin/kind"),
+                Check::new("tools", "skaffold", Severity::Problem, "missing").remedy("install it"),
+                Check::new("host", "memory", Severity::Note, "2 GiB\nof 4 GiB"),
             ],
         };
         assert!(report.has_problems());

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, TcpListener};
 
-use super::{Check, Verdict};
+use super::{Check, Severity};
 use crate::descriptor::{NODE_PORTS, TILT_PORTS};
 
 const GROUP: &str = "ports";
@@ -17,8 +17,8 @@ pub(super) fn examine() -> Vec<Check> {
 fn examine_one(port: u16) -> Check {
     let name = port.to_string();
     match holder(port) {
-        None => Check::new(GROUP, name, Verdict::Ok, "free"),
-        Some(holder) => Check::new(GROUP, name, Verdict::Note, format!("held by {holder}; stage dev alone needs it")),
+        None => Check::new(GROUP, name, Severity::Ok, "free"),
+        Some(holder) => Check::new(GROUP, name, Severity::Note, format!("held by {holder}; stage dev alone needs it")),
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
     fn a_port_that_is_held_names_its_holder() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let check = examine_one(listener.local_addr().unwrap().port());
-        assert_eq!(check.verdict, Verdict::Note);
+        assert_eq!(check.verdict, Severity::Note);
         assert!(check.value.contains(&format!("process {}", std::process::id())), "{check:?}");
     }
 

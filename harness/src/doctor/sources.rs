@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use super::{Check, Verdict};
+use super::{Check, Severity};
 use crate::engine::Host;
 use crate::http::{Options, Reader};
 use crate::settings::Settings;
@@ -51,7 +51,7 @@ async fn reach(
 }
 
 async fn ask(settings: &Settings, source: Source) -> Check {
-    let note = |value: String| Check::new(GROUP, source.name, Verdict::Note, format!("{value}\n{}", source.without));
+    let note = |value: String| Check::new(GROUP, source.name, Severity::Note, format!("{value}\n{}", source.without));
     let Some(url) = source.url else { return note("its client is not here, or set to none".to_owned()) };
     let place = place(&url);
     let mut options = Options::new(url);
@@ -62,7 +62,7 @@ async fn ask(settings: &Settings, source: Source) -> Check {
         Err(error) => Err(error),
     };
     match answer {
-        Ok(reply) if reached(reply.status) => Check::new(GROUP, source.name, Verdict::Ok, format!("{place} answers")),
+        Ok(reply) if reached(reply.status) => Check::new(GROUP, source.name, Severity::Ok, format!("{place} answers")),
         Ok(reply) => note(format!("{place} answers with status {}", reply.status)),
         Err(error) => {
             // The last cause says it: no such name, refused, timed out.
@@ -189,7 +189,7 @@ mod tests {
         let port = closed.local_addr().unwrap().port();
         let source = Source { name: "PyPI", url: Some(format!("http://127.0.0.1:{port}/")), without: "no builds" };
         let check = ask(&settings, source).await;
-        assert_eq!(check.verdict, Verdict::Note);
+        assert_eq!(check.verdict, Severity::Note);
         assert!(check.value.contains("is not reached: ") && check.value.ends_with("\nno builds"), "{check:?}");
     }
 }

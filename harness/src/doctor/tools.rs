@@ -1,7 +1,7 @@
 //! The tools: version, and where each is from.
 
-use super::{Check, Verdict};
-use crate::engine::{Absence, Host, decide};
+use super::{Check, Severity};
+use crate::engine::{EngineUnavailable, Host, plan_remedy};
 use crate::settings::Settings;
 use crate::tools::{Look, Tool, Tools};
 
@@ -20,7 +20,7 @@ async fn row(tools: &Tools, tool: Tool, settings: &Settings, host: &Host) -> Che
         Ok(Look::Found(found)) => {
             let version = found.version.map(|version| format!("{version}  ")).unwrap_or_default();
             let value = format!("{version}{}  from {}", found.path.display(), found.origin);
-            return Check::new(GROUP, tool.to_string(), Verdict::Ok, value);
+            return Check::new(GROUP, tool.to_string(), Severity::Ok, value);
         }
         Ok(Look::Missing { seen }) => seen,
         Err(error) => vec![error.report()],
@@ -31,19 +31,19 @@ async fn row(tools: &Tools, tool: Tool, settings: &Settings, host: &Host) -> Che
     };
     let setup = "cargo stack setup";
     match tool {
-        Tool::Git => missing(Verdict::Note, "images will not know their revision").remedy("install git"),
-        Tool::Docker => match decide(&Absence::NoClient, host, settings.may_set_up()) {
-            Ok(action) => missing(Verdict::Note, "it comes with the engine").remedy(action.command()),
-            Err(error) => missing(Verdict::Problem, "it comes with the engine").remedy(error.report()),
+        Tool::Git => missing(Severity::Note, "images will not know their revision").remedy("install git"),
+        Tool::Docker => match plan_remedy(&EngineUnavailable::NoClient, host, settings.may_set_up()) {
+            Ok(action) => missing(Severity::Note, "it comes with the engine").remedy(action.command()),
+            Err(error) => missing(Severity::Problem, "it comes with the engine").remedy(error.report()),
         },
-        Tool::Go => missing(Verdict::Note, "needed where tools have to be built; then it is had from PyPI"),
-        Tool::Nextest => missing(Verdict::Note, "cargo test does without").remedy(setup),
-        Tool::Tilt => missing(Verdict::Note, "stage dev alone needs it").remedy(match settings.may_set_up() {
+        Tool::Go => missing(Severity::Note, "needed where tools have to be built; then it is had from PyPI"),
+        Tool::Nextest => missing(Severity::Note, "cargo test does without").remedy(setup),
+        Tool::Tilt => missing(Severity::Note, "stage dev alone needs it").remedy(match settings.may_set_up() {
             true => format!("{setup} --stage dev"),
             false => format!("JETSCALE_SETUP=auto {setup} --stage dev"),
         }),
-        _ if settings.may_set_up() => missing(Verdict::Note, "the first run sets it up").remedy(setup),
-        _ => missing(Verdict::Problem, "JETSCALE_SETUP=never keeps a run from setting it up")
+        _ if settings.may_set_up() => missing(Severity::Note, "the first run sets it up").remedy(setup),
+        _ => missing(Severity::Problem, "JETSCALE_SETUP=never keeps a run from setting it up")
             .remedy(format!("JETSCALE_SETUP=auto {setup}")),
     }
 }

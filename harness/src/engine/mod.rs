@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-mod absence;
 mod calls;
 mod host;
 mod install;
@@ -13,16 +12,17 @@ mod place;
 mod record;
 mod runtime;
 mod start;
+mod unavailable;
 
 pub use calls::NewContainer;
 pub use objects::{Container, ContainerState, Image, Network};
 pub use owned::{KIND_LABEL, Mark, Object, Owned, Seen};
 pub use record::uninstall_hint;
 
-pub(crate) use absence::{Absence, address, decide, look};
 #[cfg(test)]
 pub(crate) use host::Capabilities;
 pub(crate) use host::{Host, memory_gib};
+pub(crate) use unavailable::{EngineUnavailable, address, look, plan_remedy};
 
 use base64::Engine as _;
 
@@ -31,9 +31,9 @@ use crate::files::private_folder;
 use crate::lock::{Lock, Mode};
 use crate::settings::{Login, Settings};
 use crate::tools::{Command, Tools};
-use absence::Action;
 use place::Place;
 use record::Record;
+use unavailable::Action;
 
 /// Free space below which nothing is provisioned, in GiB: a node, the images and a registry need about this much.
 pub(crate) const MIN_FREE_GIB: u64 = 4;
@@ -64,11 +64,11 @@ impl Engine {
     /// [`Error::Refused`] with the command to run when the client is missing or no engine answers.
     pub async fn connect(tools: &Tools, settings: &Settings) -> Result<Self> {
         let engine = Self::unchecked(tools);
-        match absence::look(&engine, &settings.docker_host).await {
+        match unavailable::look(&engine, &settings.docker_host).await {
             Ok(_) => Ok(engine),
             // Whatever could be done here, it is not done: the command to do it is the answer.
-            Err(absence) => Err(match absence::decide(&absence, &Host::look(settings), true) {
-                Ok(action) => absence.refusal(&action.command()),
+            Err(unavailable) => Err(match unavailable::plan_remedy(&unavailable, &Host::look(settings), true) {
+                Ok(action) => unavailable.refusal(&action.command()),
                 Err(error) => error,
             }),
         }
@@ -90,7 +90,7 @@ impl Engine {
     pub async fn ensure(tools: &Tools, settings: &Settings, state: &Path) -> Result<Self> {
         match Self::find(tools, settings, state).await? {
             Ok(engine) => Ok(engine),
-            Err(absence) => Self::provide(absence, tools, settings, state).await,
+            Err(unavailable) => Self::provide(unavailable, tools, settings, state).await,
         }
     }
 
@@ -103,12 +103,12 @@ impl Engine {
         tools: &Tools,
         settings: &Settings,
         state: &Path,
-    ) -> Result<std::result::Result<Self, Absence>> {
+    ) -> Result<std::result::Result<Self, EngineUnavailable>> {
         let engine = Self::unchecked(tools);
-        let (looked, said) = tokio::join!(absence::look(&engine, &settings.docker_host), engine.says(settings));
+        let (looked, said) = tokio::join!(unavailable::look(&engine, &settings.docker_host), engine.says(settings));
         match looked {
             Ok(_) => engine.with_room(settings, state, said).map(Ok),
-            Err(absence) => Ok(Err(absence)),
+            Err(unavailable) => Ok(Err(unavailable)),
         }
     }
 
@@ -116,10 +116,15 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::ensure`].
-    pub(crate) async fn provide(absence: Absence, tools: &Tools, settings: &Settings, state: &Path) -> Result<Self> {
+    pub(crate) async fn provide(
+        unavailable: EngineUnavailable,
+        tools: &Tools,
+        settings: &Settings,
+        state: &Path,
+    ) -> Result<Self> {
         let (engine, host) = (Self::unchecked(tools), Host::look(settings));
         // What is refused needs no lock.
-        absence::decide(&absence, &host, settings.may_set_up())?;
+        unavailable::plan_remedy(&unavailable, &host, settings.may_set_up())?;
         engine.set_up(settings, &Place::system(host.root, &settings.state_root)).await?;
         let said = engine.says(settings).await;
         engine.with_room(settings, state, said)
@@ -149,11 +154,11 @@ impl Engine {
         lock.label("setting up the container engine");
         let mut record = Record::read(settings)?;
         let mut before = None;
-        while let Err(absence) = absence::look(self, &settings.docker_host).await {
+        while let Err(unavailable) = unavailable::look(self, &settings.docker_host).await {
             let host = Host::look(settings);
-            let action = absence::decide(&absence, &host, settings.may_set_up())?;
+            let action = unavailable::plan_remedy(&unavailable, &host, settings.may_set_up())?;
             if before.as_ref() == Some(&action) {
-                return Err(absence.refusal(&action.command()));
+                return Err(unavailable.refusal(&action.command()));
             }
             if matches!(action, Action::Systemd | Action::Detached(_)) && !host.capabilities.have_sys_resource() {
                 runtime::prepare(place, &mut record)?;
@@ -175,7 +180,7 @@ impl Engine {
             let asked = self.docker().ok()?.args(["info", "--format", "{{.ID}}\n{{.DockerRootDir}}"]);
             asked.limit(Duration::from_secs(20)).run().await.ok()
         };
-        let (address, said) = tokio::join!(absence::address(self, &settings.docker_host), ask);
+        let (address, said) = tokio::join!(unavailable::address(self, &settings.docker_host), ask);
         let said = said.map(|output| output.stdout).unwrap_or_default();
         let (id, root) = said.trim().split_once('\n').unwrap_or_default();
         // In a virtual machine, and on another one, a path that exists here is another one.
@@ -263,7 +268,7 @@ impl Engine {
 
     /// The client with another configuration; contexts are a part of it, so the engine is named.
     async fn docker_with(&self, folder: &Path, settings: &Settings) -> Result<Command> {
-        let address = absence::address(self, &settings.docker_host).await;
+        let address = unavailable::address(self, &settings.docker_host).await;
         Ok(self.docker()?.env("DOCKER_HOST", address).arg("--config").arg(folder))
     }
 
@@ -286,7 +291,7 @@ impl Engine {
 
 /// Whether an address is a socket of this machine.
 pub(crate) fn is_local(address: &str) -> bool {
-    absence::socket(address).is_some()
+    unavailable::socket(address).is_some()
 }
 
 /// How much is free in a folder, or in the nearest one above it that is there, in GiB.

@@ -231,8 +231,8 @@ mod tests {
     #[case::no_engine("Cannot connect to the Docker daemon at unix:///var/run/docker.sock", false)]
     #[case::no_socket("dial unix /var/run/docker.sock: connect: no such file or directory", false)]
     #[case::context("context \"abc\": context not found: open meta.json: no such file or directory", false)]
-    fn only_the_engine_says_what_is_gone(#[case] said: &str, #[case] absence: bool) {
-        assert_eq!(is_absence(said), absence);
+    fn only_the_engine_says_what_is_gone(#[case] said: &str, #[case] unavailable: bool) {
+        assert_eq!(is_absence(said), unavailable);
     }
 
     #[rstest]

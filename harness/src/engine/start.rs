@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use rustix::io::{FdFlags, fcntl_setfd};
 
-use super::absence;
 use super::host::App;
 use super::place::Place;
 use super::record::Record;
-use super::{Engine, absence::Absence};
+use super::unavailable;
+use super::{Engine, unavailable::EngineUnavailable};
 use crate::error::{Error, Result};
 use crate::progress::{Step, Teller};
 use crate::settings::Settings;
@@ -117,14 +117,16 @@ async fn until_it_answers(
     loop {
         beat.tick().await;
         ended()?;
-        let said = match absence::look(engine, &settings.docker_host).await {
+        let said = match unavailable::look(engine, &settings.docker_host).await {
             Ok(version) => {
                 teller.tell(&format!("version {version} answers"));
                 return Ok(());
             }
-            Err(Absence::Silent { said, .. } | Absence::Unusable { said, .. }) => said,
-            Err(Absence::Denied(socket)) => format!("its socket {} is not this account's to use", socket.display()),
-            Err(Absence::NoClient) => "its client docker is not in PATH".to_owned(),
+            Err(EngineUnavailable::Silent { said, .. } | EngineUnavailable::Unusable { said, .. }) => said,
+            Err(EngineUnavailable::Denied(socket)) => {
+                format!("its socket {} is not this account's to use", socket.display())
+            }
+            Err(EngineUnavailable::NoClient) => "its client docker is not in PATH".to_owned(),
         };
         if since.elapsed() > limit {
             let awaited = "an answer of the container engine that was started".to_owned();

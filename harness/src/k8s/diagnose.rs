@@ -14,7 +14,7 @@ use kube::api::{ListParams, LogParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
-use super::ailment::ailment;
+use super::failure_cause::failure_cause;
 use super::pod::{doing, init_statuses, is_ready, phase, ready_count, restarts, status, statuses};
 use super::secret;
 use super::snapshot::{Snapshot, event_time, is_controlled_by, warnings_of};
@@ -179,7 +179,7 @@ fn or_note<T>(part: Result<Vec<T>, String>, text: &mut String) -> Vec<T> {
 }
 
 fn ailments(text: &mut String, pods: &[Pod], events: &[Event]) {
-    for found in pods.iter().filter_map(|pod| ailment(pod, &warnings_of(events.iter(), pod))) {
+    for found in pods.iter().filter_map(|pod| failure_cause(pod, &warnings_of(events.iter(), pod))) {
         let _ = writeln!(text, "! {}", found.cause);
     }
 }
@@ -297,13 +297,13 @@ fn about(event: &Event) -> String {
 }
 
 /// One log worth reading: of a container that is not ready, or of its crashed predecessor.
-struct Wanted {
+struct LogRequest {
     pod: String,
     container: String,
     previous: bool,
 }
 
-fn logs_wanted(pods: &[Pod]) -> Vec<Wanted> {
+fn logs_wanted(pods: &[Pod]) -> Vec<LogRequest> {
     let mut wanted = Vec::new();
     for pod in pods.iter().filter(|pod| phase(pod) != "Succeeded") {
         for status in init_statuses(pod).iter().chain(statuses(pod)).filter(|status| !status.ready) {
@@ -315,14 +315,14 @@ fn logs_wanted(pods: &[Pod]) -> Vec<Wanted> {
                 continue;
             }
             let (pod, container) = (pod.name_any(), status.name.clone());
-            wanted.push(Wanted { pod, container, previous: crashed && state.terminated.is_none() });
+            wanted.push(LogRequest { pod, container, previous: crashed && state.terminated.is_none() });
         }
     }
     wanted
 }
 
-async fn log(client: &Client, namespace: &str, wanted: Wanted) -> String {
-    let Wanted { pod, container, previous } = wanted;
+async fn log(client: &Client, namespace: &str, wanted: LogRequest) -> String {
+    let LogRequest { pod, container, previous } = wanted;
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let params = LogParams {
         container: Some(container.clone()),

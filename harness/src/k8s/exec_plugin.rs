@@ -47,17 +47,17 @@ pub(super) struct ExecPlugin {
     context: String,
     kubeconfig: KubeconfigFiles,
     environment: Environment,
-    held: Mutex<Option<Held>>,
+    held: Mutex<Option<CachedToken>>,
 }
 
 /// A token that was given.
 #[derive(Clone)]
-struct Held {
+struct CachedToken {
     header: HeaderValue,
     expires: Option<SystemTime>,
 }
 
-impl Held {
+impl CachedToken {
     fn is_good(&self, now: SystemTime) -> bool {
         self.expires.is_none_or(|expires| now + LEEWAY < expires)
     }
@@ -140,11 +140,11 @@ impl ExecPlugin {
         Ok(header)
     }
 
-    fn hold(&self, token: &str, expires: Option<Time>) -> Result<Held> {
+    fn hold(&self, token: &str, expires: Option<Time>) -> Result<CachedToken> {
         let header = HeaderValue::try_from(format!("Bearer {token}"));
         let mut header = header.map_err(|_| self.refusal("its token is none that a request can carry", None))?;
         header.set_sensitive(true);
-        Ok(Held { header, expires: expires.map(|time| SystemTime::from(time.0)) })
+        Ok(CachedToken { header, expires: expires.map(|time| SystemTime::from(time.0)) })
     }
 
     async fn ask(&self, limit: Duration) -> Result<Status> {

@@ -9,7 +9,7 @@ use kube::api::{LogParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
-use super::ailment::{ailment, cannot_create_pods};
+use super::failure_cause::{cannot_create_pods, failure_cause};
 use super::pod::{phase, statuses, summary};
 use super::secret;
 use super::snapshot::{Snapshot, Watched};
@@ -170,7 +170,7 @@ impl RunningJob {
     /// Waits for the Job's end; a program that fails is an outcome, one that cannot start an error.
     ///
     /// # Errors
-    /// [`Error::Doomed`] when its pod cannot start, [`Error::Deadline`] when it has not ended
+    /// [`Error::Failed`] when its pod cannot start, [`Error::Deadline`] when it has not ended
     /// within the spec's limit; both carry the logs so far.
     pub async fn finish(self) -> Result<JobOutcome> {
         const KINDS: &[Watched] = &[Watched::Jobs, Watched::Pods, Watched::Warnings];
@@ -203,7 +203,7 @@ impl RunningJob {
     /// Waits until the program runs and is past its start: until its first line, which follows the log as it is written.
     ///
     /// # Errors
-    /// [`Error::Doomed`] when its pod cannot start, [`Error::Deadline`] when nothing was written in time.
+    /// [`Error::Failed`] when its pod cannot start, [`Error::Deadline`] when nothing was written in time.
     pub async fn first_line(&self) -> Result<String> {
         use futures::{AsyncBufReadExt, TryStreamExt};
         const KINDS: &[Watched] = &[Watched::Jobs, Watched::Pods, Watched::Warnings];
@@ -289,8 +289,8 @@ fn judge(snapshot: &Snapshot, name: &str) -> State {
     if ended || matches!(phase(pod), "Succeeded" | "Failed") {
         return State::Ready;
     }
-    match ailment(pod, &snapshot.warnings_of(pod)) {
-        Some(ailment) => ailment.into(),
+    match failure_cause(pod, &snapshot.warnings_of(pod)) {
+        Some(failure_cause) => failure_cause.into(),
         None => State::Pending(summary(pod)),
     }
 }

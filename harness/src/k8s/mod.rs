@@ -1,11 +1,10 @@
 //! Kubernetes: one waiting loop, verdicts about workloads, diagnosis, forwards and namespaces.
 
-pub mod ailment;
 mod apply;
 mod client;
 pub mod diagnose;
 pub(crate) mod exec_plugin;
-mod feed;
+pub mod failure_cause;
 pub mod forward;
 pub mod job;
 mod kubeconfig;
@@ -20,6 +19,7 @@ pub mod secret;
 pub mod snapshot;
 pub mod verdict;
 pub mod wait;
+mod watch_stream;
 pub mod window;
 pub mod workload;
 
@@ -35,9 +35,9 @@ use crate::tools::Environment;
 use crate::{Error, Result};
 use exec_plugin::ExecPlugin;
 
-pub use ailment::Ailment;
 pub use apply::apply;
 pub use diagnose::{Begin, diagnose, diagnose_deploy};
+pub use failure_cause::FailureCause;
 pub use forward::Forward;
 pub use kubeconfig::KubeconfigFiles;
 pub use snapshot::Snapshot;

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, Probe as Described};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{Api, Client, ResourceExt};
 
-use super::ailment::Asked;
+use super::failure_cause::Asked;
 use super::last_words::brief;
 use super::pod::statuses;
 use super::{Forward, workload};
@@ -22,7 +22,7 @@ const WORDS: Duration = Duration::from_secs(3);
 
 /// How the kubelet asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Way {
+pub enum ProbeMethod {
     /// GET of a path at a port of the pod.
     Http {
         /// The port, by number.
@@ -42,15 +42,15 @@ pub struct Probe {
     /// `startup`, `liveness` or `readiness`.
     pub kind: &'static str,
     /// How it is asked.
-    pub way: Way,
+    pub way: ProbeMethod,
 }
 
 impl fmt::Display for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the {} probe of {}: ", self.kind, self.container)?;
         match &self.way {
-            Way::Http { port, path } => write!(f, "GET {path} at port {port}"),
-            Way::Exec(command) => f.write_str(&command.join(" ")),
+            ProbeMethod::Http { port, path } => write!(f, "GET {path} at port {port}"),
+            ProbeMethod::Exec(command) => f.write_str(&command.join(" ")),
         }
     }
 }
@@ -78,9 +78,9 @@ pub fn probes(pod: &Pod) -> Result<Vec<Probe>> {
     described.map(probe).collect()
 }
 
-fn way(container: &Container, probe: &Described) -> Option<Way> {
+fn way(container: &Container, probe: &Described) -> Option<ProbeMethod> {
     if let Some(command) = probe.exec.as_ref().and_then(|exec| exec.command.clone()) {
-        return Some(Way::Exec(command));
+        return Some(ProbeMethod::Exec(command));
     }
     let get = probe.http_get.as_ref()?;
     let port = match &get.port {
@@ -90,7 +90,7 @@ fn way(container: &Container, probe: &Described) -> Option<Way> {
             ports.find(|port| port.name.as_ref() == Some(name))?.container_port
         }
     };
-    Some(Way::Http { port: port.try_into().ok()?, path: get.path.clone().unwrap_or_else(|| "/".to_owned()) })
+    Some(ProbeMethod::Http { port: port.try_into().ok()?, path: get.path.clone().unwrap_or_else(|| "/".to_owned()) })
 }
 
 /// Asks one once.
@@ -100,13 +100,13 @@ fn way(container: &Container, probe: &Described) -> Option<Way> {
 pub async fn ask(client: &Client, namespace: &str, pod: &str, probe: &Probe) -> Result<()> {
     let unmet = |what: String| Error::Unmet(format!("{pod}: {probe}: {what}"));
     match &probe.way {
-        Way::Http { port, path } => {
+        ProbeMethod::Http { port, path } => {
             let forward = Forward::to_pod(client.clone(), namespace, pod, *port).await?;
             let reply = Reader::new(&forward.url())?.first_answer(path).await;
             let reply = reply.map_err(|error| unmet(error.report()))?;
             if (200..300).contains(&reply.status) { Ok(()) } else { Err(unmet(format!("answered {}", reply.status))) }
         }
-        Way::Exec(command) => {
+        ProbeMethod::Exec(command) => {
             let command: Vec<&str> = command.iter().map(String::as_str).collect();
             let ended = workload::exec(client, namespace, pod, &command, LIMIT).await?;
             if ended.succeeded { Ok(()) } else { Err(unmet(format!("{} {}", ended.reason, ended.stderr.trim()))) }
@@ -135,9 +135,9 @@ async fn said(client: &Client, namespace: &str, Asked { pod: name, container }: 
     let described = described.as_ref()?;
     let is_tls = described.http_get.as_ref().and_then(|get| get.scheme.as_deref()) == Some("HTTPS");
     let text = match way(container, described)? {
-        Way::Http { .. } if is_tls => return None,
-        Way::Exec(_) if !is_first => return None,
-        Way::Http { port, path } => {
+        ProbeMethod::Http { .. } if is_tls => return None,
+        ProbeMethod::Exec(_) if !is_first => return None,
+        ProbeMethod::Http { port, path } => {
             let forward = Forward::to_pod(client.clone(), namespace, name, port).await.ok()?;
             let reply = Reader::new(&forward.url()).ok()?.first_answer(&path).await.ok()?;
             if (200..300).contains(&reply.status) {
@@ -146,7 +146,7 @@ async fn said(client: &Client, namespace: &str, Asked { pod: name, container }: 
             let body = String::from_utf8_lossy(&reply.body).into_owned();
             format!("{path} says {}", if body.trim().is_empty() { "nothing" } else { body.trim() })
         }
-        Way::Exec(command) => {
+        ProbeMethod::Exec(command) => {
             let command: Vec<&str> = command.iter().map(String::as_str).collect();
             let ended = workload::exec(client, namespace, name, &command, WORDS).await.ok()?;
             let said = [ended.stdout, ended.stderr].concat();

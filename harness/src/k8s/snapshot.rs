@@ -10,9 +10,9 @@ use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
-use super::ailment::is_about_claim;
-use super::feed::{Feed, feed};
+use super::failure_cause::is_about_claim;
 use super::pod::is_terminating;
+use super::watch_stream::{WatchStream, feed};
 
 /// Every object of ONE namespace that the harness judges by; `events` holds warnings alone.
 #[derive(Debug, Default, Clone)]
@@ -56,7 +56,7 @@ impl Watched {
         Self::Warnings,
     ];
 
-    pub(super) fn feed(self, client: &Client, namespace: &str) -> Feed<Snapshot> {
+    pub(super) fn feed(self, client: &Client, namespace: &str) -> WatchStream<Snapshot> {
         let client = client.clone();
         match self {
             Self::Pods => of("pods", Api::namespaced(client, namespace), |all| &mut all.pods),
@@ -74,17 +74,17 @@ impl Watched {
                     "type=Warning",
                     |all: &mut Snapshot| -> &mut Vec<Arc<Event>> { &mut all.events },
                 );
-                Feed { name: "events", optional: true, stream }
+                WatchStream { name: "events", optional: true, stream }
             }
         }
     }
 }
 
-fn of<K>(name: &'static str, api: Api<K>, part: fn(&mut Snapshot) -> &mut Vec<Arc<K>>) -> Feed<Snapshot>
+fn of<K>(name: &'static str, api: Api<K>, part: fn(&mut Snapshot) -> &mut Vec<Arc<K>>) -> WatchStream<Snapshot>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    Feed { name, optional: false, stream: feed(api, "", part) }
+    WatchStream { name, optional: false, stream: feed(api, "", part) }
 }
 
 impl Snapshot {

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{ContainerPort, Pod, PodTemplateSpec, Service};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
-use super::ailment::{self, Ailment, ailment};
+use super::failure_cause::{self, FailureCause, failure_cause};
 use super::pod::{is_ready, is_terminating, phase, summary};
 use super::snapshot::Snapshot;
 use super::wait::State;
@@ -117,9 +117,9 @@ pub fn stateful_set_converged(snapshot: &Snapshot, name: &str) -> State {
 
 fn judge<'a>(snapshot: &Snapshot, rollouts: &[Rollout<'_>], services: impl Iterator<Item = &'a Service>) -> State {
     let services: Vec<&Service> = services.collect();
-    let ailing = rollouts.iter().filter_map(|rollout| rollout.ailment.clone());
+    let ailing = rollouts.iter().filter_map(|rollout| rollout.failure_cause.clone());
     let misled = services.iter().filter_map(|service| leads_nowhere(rollouts, service));
-    if let Some(worst) = ailing.chain(misled).min_by_key(|ailment| ailment.tolerance.rank()) {
+    if let Some(worst) = ailing.chain(misled).min_by_key(|failure_cause| failure_cause.tolerance.rank()) {
         return worst.into();
     }
     if let Some(unready) = unready(rollouts) {
@@ -133,7 +133,7 @@ fn judge<'a>(snapshot: &Snapshot, rollouts: &[Rollout<'_>], services: impl Itera
 
 /// What runs and is not ready, where nothing else is to blame: what others wait for comes first, and while anything else
 /// is still starting it may be what they wait for.
-fn unready(rollouts: &[Rollout<'_>]) -> Option<Ailment> {
+fn unready(rollouts: &[Rollout<'_>]) -> Option<FailureCause> {
     if rollouts.iter().any(|rollout| rollout.starting) {
         return None;
     }
@@ -151,9 +151,9 @@ struct Rollout<'a> {
     /// What is missing, with numbers; `None` when it has converged.
     lag: Option<String>,
     /// Why it will not converge by itself, asked of one that lags alone.
-    ailment: Option<Ailment>,
+    failure_cause: Option<FailureCause>,
     /// What of it runs and says that it is not ready.
-    unready: Option<Ailment>,
+    unready: Option<FailureCause>,
     /// Whether a pod of it is not there, or not so far that it could say whether it is ready.
     starting: bool,
 }
@@ -161,7 +161,7 @@ struct Rollout<'a> {
 impl<'a> Rollout<'a> {
     fn new(name: &str, is_store: bool, template: Option<&'a PodTemplateSpec>, desired: i32) -> Self {
         let name = name.to_owned();
-        Self { name, is_store, template, desired, lag: None, ailment: None, unready: None, starting: false }
+        Self { name, is_store, template, desired, lag: None, failure_cause: None, unready: None, starting: false }
     }
 
     fn is_not_observed(&mut self) {
@@ -178,19 +178,20 @@ impl<'a> Rollout<'a> {
         alive.extend(again);
         // The same one is blamed while the next of a row comes and goes.
         let pods = if replaced || again.is_some() { alive.as_slice() } else { pods };
-        let mut found: Vec<Option<Ailment>> = pods.iter().map(|pod| ailment(pod, &snapshot.warnings_of(pod))).collect();
+        let mut found: Vec<Option<FailureCause>> =
+            pods.iter().map(|pod| failure_cause(pod, &snapshot.warnings_of(pod))).collect();
         if let (Some(_), Some(Some(evicted))) = (again, found.last_mut()) {
             // The next one may be on another node already, and starting.
             evicted.tolerance = evicted.tolerance.or_longer(Window::Ready);
         }
-        let waits = |(pod, found): (&&Pod, &Option<Ailment>)| found.is_none() && !is_ready(pod);
+        let waits = |(pod, found): (&&Pod, &Option<FailureCause>)| found.is_none() && !is_ready(pod);
         let there = i32::try_from(pods.len()).unwrap_or(i32::MAX);
         // Of several, an update makes one new pod at a time: the others are not begun before it is ready.
         let to_come = there < self.desired && found.iter().all(Option::is_none);
         self.starting = to_come || pods.iter().zip(&found).any(waits);
-        let (unready, broken): (Vec<Ailment>, Vec<Ailment>) =
+        let (unready, broken): (Vec<FailureCause>, Vec<FailureCause>) =
             found.into_iter().flatten().partition(|found| found.asked.is_some());
-        self.ailment = broken.into_iter().min_by_key(|ailment| ailment.tolerance.rank());
+        self.failure_cause = broken.into_iter().min_by_key(|failure_cause| failure_cause.tolerance.rank());
         self.unready = unready.into_iter().next();
     }
 
@@ -236,12 +237,15 @@ impl<'a> Rollout<'a> {
             fits.then(|| found.message.clone().unwrap_or_default())
         };
         rollout.look_at(snapshot, &pods);
-        rollout.ailment = rollout
-            .ailment
+        rollout.failure_cause = rollout
+            .failure_cause
             .take()
-            .or_else(|| Some(ailment::cannot_create_pods(&name, &said("ReplicaFailure", "True", None)?)))
+            .or_else(|| Some(failure_cause::cannot_create_pods(&name, &said("ReplicaFailure", "True", None)?)))
             .or_else(|| {
-                Some(ailment::no_progress(&name, &said("Progressing", "False", Some("ProgressDeadlineExceeded"))?))
+                Some(failure_cause::no_progress(
+                    &name,
+                    &said("Progressing", "False", Some("ProgressDeadlineExceeded"))?,
+                ))
             });
         rollout
     }
@@ -276,13 +280,13 @@ impl<'a> Rollout<'a> {
             let warnings = snapshot.warnings_about(&uid);
             let event = warnings.iter().rev().find(|event| event.reason.as_deref() == Some("FailedCreate"))?;
             let message = event.message.as_deref().unwrap_or_default();
-            (status.replicas < desired).then(|| ailment::cannot_create_pods(&name, message))
+            (status.replicas < desired).then(|| failure_cause::cannot_create_pods(&name, message))
         };
         rollout.look_at(snapshot, &pods);
-        rollout.ailment = rollout
-            .ailment
+        rollout.failure_cause = rollout
+            .failure_cause
             .take()
-            .or_else(|| Some(ailment::blocked_by_old(&name, worst(snapshot, &old)?)))
+            .or_else(|| Some(failure_cause::blocked_by_old(&name, worst(snapshot, &old)?)))
             .or_else(refused);
         rollout
     }
@@ -333,13 +337,13 @@ fn lag(name: &str, numbers: &str, pods: &[&Pod]) -> String {
     }
 }
 
-fn worst(snapshot: &Snapshot, pods: &[&Pod]) -> Option<Ailment> {
-    let found = pods.iter().filter_map(|pod| ailment(pod, &snapshot.warnings_of(pod)));
-    found.min_by_key(|ailment| ailment.tolerance.rank())
+fn worst(snapshot: &Snapshot, pods: &[&Pod]) -> Option<FailureCause> {
+    let found = pods.iter().filter_map(|pod| failure_cause(pod, &snapshot.warnings_of(pod)));
+    found.min_by_key(|failure_cause| failure_cause.tolerance.rank())
 }
 
 /// A Service whose target port none of its workloads has, of those that say which ports they have.
-fn leads_nowhere(rollouts: &[Rollout<'_>], service: &Service) -> Option<Ailment> {
+fn leads_nowhere(rollouts: &[Rollout<'_>], service: &Service) -> Option<FailureCause> {
     let behind: Vec<&Rollout<'_>> = rollouts.iter().filter(|rollout| rollout.serves(service)).collect();
     let first = behind.first()?;
     if behind.iter().any(|rollout| rollout.ports().next().is_none()) {
@@ -363,7 +367,13 @@ fn leads_nowhere(rollouts: &[Rollout<'_>], service: &Service) -> Option<Ailment>
         IntOrString::String(name) => name,
     };
     let number = port.port.to_string();
-    Some(ailment::wrong_target_port(&service.name_any(), &number, &target, &first.name, &open.collect::<Vec<_>>()))
+    Some(failure_cause::wrong_target_port(
+        &service.name_any(),
+        &number,
+        &target,
+        &first.name,
+        &open.collect::<Vec<_>>(),
+    ))
 }
 
 /// What a Service lacks whose workload wants replicas.

@@ -11,11 +11,11 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep_until};
 
-use super::ailment::Ailment;
-use super::feed::{Feed, Trouble, Update, feed};
+use super::failure_cause::FailureCause;
 use super::probe;
 use super::secret;
 use super::snapshot::{Snapshot, Watched};
+use super::watch_stream::{Trouble, Update, WatchStream, feed};
 use super::window::{Window, Windows, windows};
 use crate::{Error, Result, events};
 
@@ -35,9 +35,9 @@ pub enum State {
     /// Not yet, and why that is not yet enough.
     Pending(String),
     /// A cause that may heal by itself; after its tolerance it counts as doomed, unless it changed its key.
-    Ailing(Ailment),
+    Degraded(FailureCause),
     /// It cannot come about any more.
-    Doomed(String),
+    Failed(String),
 }
 
 /// Waits until `judge` calls the namespace ready; it sees every change of every kind.
@@ -47,7 +47,7 @@ pub enum State {
 /// namespace's Secrets are blotted out of the error, which reads them for at most 3 s.
 ///
 /// # Errors
-/// [`Error::Doomed`] when the judge says so, [`Error::Deadline`] after `limit` with the last state,
+/// [`Error::Failed`] when the judge says so, [`Error::Deadline`] after `limit` with the last state,
 /// [`Error::Kube`] when the API denies access (401, 403) for 2 s, or for 15 s what it allowed before;
 /// its other errors are waited out.
 pub async fn wait(
@@ -100,7 +100,7 @@ where
 {
     let fields = format!("metadata.name={name}");
     let stream = feed(api, &fields, |found: &mut Vec<Arc<K>>| found);
-    let feeds = vec![Feed { name: "the object", optional: false, stream }];
+    let feeds = vec![WatchStream { name: "the object", optional: false, stream }];
     let found = until(feeds, awaited, limit, None, |found| judge(found.first().map(AsRef::as_ref))).await?;
     Ok(found.into_iter().next())
 }
@@ -119,7 +119,7 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let stream = feed(api, "", |found: &mut Vec<Arc<K>>| found);
-    let feeds = vec![Feed { name: "the objects", optional: false, stream }];
+    let feeds = vec![WatchStream { name: "the objects", optional: false, stream }];
     until(feeds, awaited, limit, None, |found| judge(found)).await
 }
 
@@ -157,7 +157,7 @@ where
 
 /// The loop itself. Dropping it ends every watch, since none runs in a task of its own.
 async fn until<T: Default>(
-    feeds: Vec<Feed<T>>,
+    feeds: Vec<WatchStream<T>>,
     awaited: &str,
     limit: Duration,
     telling: Option<Telling<'_>>,
@@ -167,7 +167,7 @@ async fn until<T: Default>(
 }
 
 async fn watching<T: Default>(
-    feeds: Vec<Feed<T>>,
+    feeds: Vec<WatchStream<T>>,
     awaited: &str,
     limit: Duration,
     windows: &Windows,
@@ -198,12 +198,12 @@ async fn watching<T: Default>(
             wake = deadline;
             match judge(&known) {
                 State::Ready => return Ok(known),
-                State::Doomed(cause) => return Err(Error::Doomed { awaited: awaited.to_owned(), cause }),
+                State::Failed(cause) => return Err(Error::Failed { awaited: awaited.to_owned(), cause }),
                 State::Pending(why) => {
                     ailing = None;
                     last = why;
                 }
-                State::Ailing(found) => {
+                State::Degraded(found) => {
                     let since = match &ailing {
                         Some((same, since)) if *same == found.key => *since,
                         _ => {
@@ -218,7 +218,7 @@ async fn watching<T: Default>(
                             Some(telling) => telling.in_the_end(found).await,
                             None => found.cause,
                         };
-                        return Err(Error::Doomed { awaited: awaited.to_owned(), cause });
+                        return Err(Error::Failed { awaited: awaited.to_owned(), cause });
                     }
                     if let Some(telling) = &mut telling {
                         telling.tell(&found).await;
@@ -256,7 +256,7 @@ struct Telling<'a> {
 
 impl Telling<'_> {
     /// Says at once what is seen, once for each line, and no more than [`TOLD`] of them.
-    async fn tell(&mut self, found: &Ailment) {
+    async fn tell(&mut self, found: &FailureCause) {
         if self.told.len() < TOLD && self.told.insert(found.first_line().to_owned()) {
             let words = match found.tolerance.window {
                 // The scheduler's own.
@@ -274,7 +274,7 @@ impl Telling<'_> {
     }
 
     /// The cause, in its first line also what the pod itself says, if it can be asked.
-    async fn in_the_end(&self, found: Ailment) -> String {
+    async fn in_the_end(&self, found: FailureCause) -> String {
         if found.tolerance.by_default().is_zero() {
             measure("a cause that nothing heals, from its sign in the cluster to the error", &found);
         }
@@ -287,7 +287,7 @@ impl Telling<'_> {
 }
 
 /// Writes down how long after the cluster's own sign of a cause we say it; the cluster's times are whole seconds.
-fn measure(what: &str, found: &Ailment) {
+fn measure(what: &str, found: &FailureCause) {
     let took = found.since.and_then(|since| Duration::try_from(Timestamp::now().duration_since(since)).ok());
     if let Some(took) = took {
         events::timed(&found.key, what, took);

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use super::faults::Fault;
-use crate::cluster::{Home, reaper};
+use crate::cluster::{ClusterState, reaper};
 use crate::error::{Error, Result};
 use crate::evidence::{self, Outcome, Verdict};
 use crate::files::{private_folder, remove_file};
@@ -332,7 +332,7 @@ impl<'a> Copy<'a> {
     /// Removes its cluster, and itself.
     async fn remove(self) -> Result<()> {
         let project = Project { root: self.root() };
-        let home = Home::of(self.settings, &project, Stage::Local);
+        let home = ClusterState::of(self.settings, &project, Stage::Local);
         reaper::clean(&home, self.settings, Some(SCENARIO)).await?;
         self.folder.close().map_err(Error::io("remove the copy of the checkout"))
     }

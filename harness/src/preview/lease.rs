@@ -116,7 +116,7 @@ async fn free(api: &Api<Lease>, name: &str, limit: Duration) -> Result<Option<Le
     match waited {
         Ok(_) => Ok(None),
         // The same holder, at the same renewal, for the Lease's whole duration.
-        Err(Error::Doomed { .. }) => Ok(last),
+        Err(Error::Failed { .. }) => Ok(last),
         Err(error) => Err(error),
     }
 }
@@ -126,7 +126,7 @@ fn state(lease: &Lease) -> State {
     let renewed = spec(lease).renew_time.map(|time| time.0.to_string()).unwrap_or_default();
     let duration = spec(lease).lease_duration_seconds.unwrap_or_default().clamp(1, LONGEST);
     let tolerance = Duration::from_secs(u64::from(duration.unsigned_abs()));
-    State::Ailing(k8s::Ailment::new(format!("{} holds it, renewed at {renewed}", held_by(lease)), tolerance))
+    State::Degraded(k8s::FailureCause::new(format!("{} holds it, renewed at {renewed}", held_by(lease)), tolerance))
 }
 
 /// Renews until that is no longer possible, and says why.
@@ -208,11 +208,11 @@ mod tests {
     #[test]
     fn a_holder_is_named_and_believed_for_its_own_duration_and_no_longer_than_two_minutes() {
         let mut held = lease("pr-1", "up of abcdef0 (1234)", None);
-        let State::Ailing(k8s::Ailment { cause, tolerance, .. }) = state(&held) else { panic!() };
+        let State::Degraded(k8s::FailureCause { cause, tolerance, .. }) = state(&held) else { panic!() };
         assert!(cause.starts_with("up of abcdef0 (1234) holds it"), "{cause}");
         assert_eq!(tolerance, DURATION.into());
         held.spec.as_mut().unwrap().lease_duration_seconds = Some(i32::MAX);
-        let State::Ailing(k8s::Ailment { tolerance, .. }) = state(&held) else { panic!() };
+        let State::Degraded(k8s::FailureCause { tolerance, .. }) = state(&held) else { panic!() };
         assert_eq!(tolerance, Duration::from_secs(120).into());
     }
 

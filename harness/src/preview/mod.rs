@@ -4,26 +4,26 @@
 //! identity, cluster_name, context -> admit -> lease -> (stores -> up) | down | sweep, by the cluster's clock
 //! ```
 
-pub mod admit;
+pub mod admission;
 mod clock;
 mod cluster_name;
-mod context;
 mod down;
 mod github;
 mod identity;
+mod kube_context;
 mod lease;
-mod objects;
+mod namespace_objects;
 pub mod stores;
 mod sweep;
 mod up;
 
 pub use crate::pull_request::PullRequest;
 pub use cluster_name::ClusterName;
-pub use context::connect;
 pub use down::{Gone, WITHIN, down};
 pub use github::{GitHub, PullState};
 pub use identity::{Expiry, Preview, labels, now, selector};
+pub use kube_context::connect;
 pub use lease::{holder, holding};
 pub use stores::Stores;
 pub use sweep::{Decision, decide, sweep};
-pub use up::{Order, list, look, options, up};
+pub use up::{DeployRequest, list, look, options, up};

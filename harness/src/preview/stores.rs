@@ -215,7 +215,7 @@ impl Stores {
 /// `<release>-auth`, whose passwords count.
 ///
 /// # Errors
-/// [`Error::Doomed`] with what the keeper could not do; [`Error::Deadline`] when it says nothing.
+/// [`Error::Failed`] with what the keeper could not do; [`Error::Deadline`] when it says nothing.
 pub(super) async fn ask(
     cluster: &Cluster,
     of: PullRequest,
@@ -242,7 +242,7 @@ pub(super) async fn ask(
     let awaited = format!("the stores of {namespace}, which {PREVIEW_STORES} in {PREVIEWS_NAMESPACE} makes");
     k8s::wait::object(api, &namespace, &awaited, MADE_WITHIN, |found| match found {
         Some(found) => answer(found, &wanted),
-        None => State::Doomed("its namespace is gone".to_owned()),
+        None => State::Failed("its namespace is gone".to_owned()),
     })
     .await?;
     step.done();
@@ -255,7 +255,7 @@ fn answer(namespace: &Namespace, wanted: &str) -> State {
         return State::Ready;
     }
     match said.get(FAILED) {
-        Some(why) => State::Ailing(k8s::Ailment::new(why, TOLERANCE)),
+        Some(why) => State::Degraded(k8s::FailureCause::new(why, TOLERANCE)),
         None => State::Pending("the keeper has not answered".to_owned()),
     }
 }
@@ -361,7 +361,7 @@ mod tests {
         let again = say(WANTED, "2");
         assert_eq!(wanted(&again).as_deref(), Some("2"));
         assert!(matches!(answer(&again, "2"), State::Pending(_)));
-        assert!(matches!(answer(&say(FAILED, "no"), "2"), State::Ailing(found) if found.cause == "no"));
+        assert!(matches!(answer(&say(FAILED, "no"), "2"), State::Degraded(found) if found.cause == "no"));
     }
 
     #[test]

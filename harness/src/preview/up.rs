@@ -12,7 +12,9 @@ use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::github::LABEL;
-use super::{GitHub, Preview, PullRequest, PullState, Stores, admit, clock, identity, lease, objects, stores};
+use super::{
+    GitHub, Preview, PullRequest, PullState, Stores, admission, clock, identity, lease, namespace_objects, stores,
+};
 use crate::cluster::Cluster;
 use crate::descriptor::{PREVIEW_PULL, PREVIEWS_NAMESPACE};
 use crate::error::{Error, Result};
@@ -32,7 +34,7 @@ const REACHED: Duration = Duration::from_secs(600);
 
 /// A preview to be brought up.
 #[derive(Debug)]
-pub struct Order<'a> {
+pub struct DeployRequest<'a> {
     /// Where.
     pub cluster: &'a Cluster,
     /// Of which pull request.
@@ -60,7 +62,7 @@ pub struct Order<'a> {
 /// [`Error::Refused`] before anything is applied: an artifact set of another revision, charts that hold what they may
 /// not (which are rendered once, as an install into this cluster, and deployed as they were looked at), a namespace that is
 /// not ours; then as [`release::deploy`], [`Error::Deadline`] or [`Error::Unreachable`].
-pub async fn up(order: Order<'_>) -> Result<()> {
+pub async fn up(order: DeployRequest<'_>) -> Result<()> {
     is_of(&order.plan.artifacts.revision, order.sha)?;
     let admitted = admitted(&order).await?;
     let purpose = format!("up of {}", short(order.sha));
@@ -76,7 +78,7 @@ pub async fn up(order: Order<'_>) -> Result<()> {
 }
 
 /// Ends once the preview is being removed, with an error that says so; its host will not be reached any more.
-async fn taken_down(order: &Order<'_>) -> Result<()> {
+async fn taken_down(order: &DeployRequest<'_>) -> Result<()> {
     let name = order.of.namespace();
     let api: Api<Namespace> = Api::all(order.cluster.client.clone());
     let awaited = format!("the end of {name}");
@@ -95,8 +97,8 @@ async fn taken_down(order: &Order<'_>) -> Result<()> {
 }
 
 /// What the charts render to for this cluster, if a preview may hold all of it.
-async fn admitted(order: &Order<'_>) -> Result<Vec<Value>> {
-    let Order { cluster, of, plan, .. } = order;
+async fn admitted(order: &DeployRequest<'_>) -> Result<Vec<Value>> {
+    let DeployRequest { cluster, of, plan, .. } = order;
     let values = match &plan.more_values {
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(Error::io(format!("read {}", path.display())))?;
@@ -107,7 +109,7 @@ async fn admitted(order: &Order<'_>) -> Result<Vec<Value>> {
     let (capabilities, stores, classes) =
         tokio::try_join!(Capabilities::of(cluster), Stores::of(cluster), storage_classes(cluster))?;
     let secrets = stores.iter().map(Stores::ca_secret).collect();
-    let mut limits = admit::Limits::new(*of, &plan.artifacts, &values, secrets);
+    let mut limits = admission::Limits::new(*of, &plan.artifacts, &values, secrets);
     for class in classes {
         if class.reclaim_policy.as_deref() == Some("Retain") {
             let is_default = class.annotations().get("storageclass.kubernetes.io/is-default-class");
@@ -116,7 +118,7 @@ async fn admitted(order: &Order<'_>) -> Result<Vec<Value>> {
         }
     }
     let objects = yaml::objects(&release::render_for(&cluster.tools, plan, &capabilities).await?)?;
-    admit::objects(&limits, &objects)?;
+    admission::objects(&limits, &objects)?;
     Ok(objects)
 }
 
@@ -140,7 +142,7 @@ async fn pull_accounts(cluster: &Cluster) -> Result<String> {
 }
 
 /// That the pull request is still to have a preview: it may have been closed since somebody wanted one.
-async fn is_wanted(order: &Order<'_>) -> Result<()> {
+async fn is_wanted(order: &DeployRequest<'_>) -> Result<()> {
     let Some(github) = order.github else { return Ok(()) };
     let why = match github.state(order.of).await {
         PullState::Open => return Ok(()),
@@ -157,8 +159,8 @@ async fn is_wanted(order: &Order<'_>) -> Result<()> {
     ))
 }
 
-async fn deploy(order: &Order<'_>, plan: &Plan, admitted: &[Value]) -> Result<()> {
-    let Order { cluster, of, .. } = order;
+async fn deploy(order: &DeployRequest<'_>, plan: &Plan, admitted: &[Value]) -> Result<()> {
+    let DeployRequest { cluster, of, .. } = order;
     is_wanted(order).await?;
     let created = match look(cluster, *of).await? {
         Some(preview) if preview.is_terminating => {
@@ -173,9 +175,9 @@ async fn deploy(order: &Order<'_>, plan: &Plan, admitted: &[Value]) -> Result<()
     let labels = identity::labels(*of, order.sha, created.unwrap_or(now), now + order.lifetime.as_secs());
     // Labelled from its first second, so that a sweep finds it.
     k8s::namespace::apply(&cluster.client, &of.namespace(), &labels).await?;
-    objects::allow_ourselves(cluster, *of, &labels).await?;
+    namespace_objects::allow_ourselves(cluster, *of, &labels).await?;
     k8s::namespace::create(&cluster.client, &of.namespace(), labels.clone(), Default::default()).await?;
-    objects::limit(cluster, *of, &labels).await?;
+    namespace_objects::limit(cluster, *of, &labels).await?;
     if let Some(shared) = Stores::of(cluster).await? {
         // Its passwords are those that the stores get.
         release::ensure_auth(cluster, plan, &labels).await?;
@@ -219,7 +221,7 @@ pub async fn list(cluster: &Cluster) -> Result<Vec<Preview>> {
 }
 
 /// Waits until the host answers as anybody outside sees it, and serves what was deployed.
-async fn reached(order: &Order<'_>) -> Result<()> {
+async fn reached(order: &DeployRequest<'_>) -> Result<()> {
     let reader = Reader::with(order.site.clone())?;
     if let Err(error) = reader.answers("/", REACHED).await {
         // Which layer it is: the name, a connection, the certificate.

@@ -5,11 +5,11 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::held::Held;
+use super::deployed_objects::DeployedObjects;
 use super::helm::{self, History};
 use super::plan::Plan;
 use super::{reach, sealed, skaffold};
-use crate::artifacts::Credentials;
+use crate::artifacts::RegistryCredentials;
 use crate::cluster::{Cluster, Lock};
 use crate::descriptor;
 use crate::error::Result;
@@ -45,7 +45,7 @@ pub struct Deployment<'a> {
 #[derive(Debug, Clone, Copy)]
 pub enum Pull<'a> {
     /// Ours, at the registries of its images.
-    Ours(&'a Credentials),
+    Ours(&'a RegistryCredentials),
     /// These, as `.dockerconfigjson` has them: nothing of ours goes to the cluster.
     Given(&'a str),
 }
@@ -89,8 +89,8 @@ pub async fn deploy(deployment: Deployment<'_>) -> Result<()> {
 ///
 /// # Errors
 /// As [`deploy`]; what cannot be read is an error of its own, for the release serves.
-pub async fn deploy_and_read(deployment: Deployment<'_>) -> Result<Result<Held>> {
-    let reading = events::step("what the cluster holds", Held::read(deployment.cluster, deployment.plan));
+pub async fn deploy_and_read(deployment: Deployment<'_>) -> Result<Result<DeployedObjects>> {
+    let reading = events::step("what the cluster holds", DeployedObjects::read(deployment.cluster, deployment.plan));
     deploy_while(deployment, reading).await
 }
 

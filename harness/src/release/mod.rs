@@ -1,7 +1,7 @@
 //! Chart + values + artifacts -> manifests -> deployed and converged.
 
 mod deploy;
-pub mod held;
+pub mod deployed_objects;
 mod helm;
 pub mod parity;
 mod plan;

@@ -31,7 +31,7 @@ const BETWEEN: Duration = Duration::from_millis(50);
 /// Waits until a release has converged, nothing of what it replaced is left, and its router reaches every service.
 ///
 /// # Errors
-/// [`Error::Doomed`] or [`Error::Deadline`].
+/// [`Error::Failed`] or [`Error::Deadline`].
 pub async fn converged(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<()> {
     gone(cluster, plan, limit).await.map(drop)
 }

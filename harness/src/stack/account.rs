@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::shared::{SharedCare, Stack};
 use super::site::Site;
 use crate::error::{Error, Result};
-use crate::fixture::Fixtures;
 use crate::http::{Client, Reader, Reply};
 use crate::scenario::reading::ReadOnly;
 use crate::scenario::reading::sealed::Sealed;
-use crate::scenario::{Argument, Made, Needs};
-use crate::services::{Credentials, User};
+use crate::scenario::{Argument, Fixture, Needs};
+use crate::services::{User, UserCredentials};
+use crate::session::Session;
 use crate::settings::{ACCOUNT_LOGIN, ACCOUNT_PASSWORD};
 use crate::stage::Stage;
 use crate::websocket::Handshake;
@@ -26,7 +26,7 @@ pub struct Account {
 }
 
 impl Account {
-    async fn sign_in(site: Site, credentials: Credentials) -> Result<Self> {
+    async fn sign_in(site: Site, credentials: UserCredentials) -> Result<Self> {
         let client = Client::with(site.options().clone())?;
         let token = User::sign_in(client, &credentials).await?.token;
         let reader = Reader::with(site.options().clone())?.bearer(&token)?;
@@ -84,19 +84,19 @@ impl Sealed for Account {}
 impl Argument for Account {
     const NEEDS: Needs = Needs::Account;
 
-    async fn make(fixtures: Arc<Fixtures>, scenario: &str) -> Result<Made<Self>> {
-        if fixtures.stage == Stage::Live {
+    async fn make(session: Arc<Session>, scenario: &str) -> Result<Fixture<Self>> {
+        if session.stage == Stage::Live {
             let none = || Error::NotApplicable(format!("{ACCOUNT_LOGIN} and {ACCOUNT_PASSWORD} are not set"));
-            let credentials = fixtures.settings.account.get()?.ok_or_else(none)?;
-            let Made { argument, aftercare } = Site::make(fixtures, scenario).await?;
-            return Ok(Made { argument: Self::sign_in(argument, credentials).await?, aftercare });
+            let credentials = session.settings.account.get()?.ok_or_else(none)?;
+            let Fixture { argument, aftercare } = Site::make(session, scenario).await?;
+            return Ok(Fixture { argument: Self::sign_in(argument, credentials).await?, aftercare });
         }
-        let shared = fixtures.release().await?;
-        let stack = Stack::of(Arc::clone(&fixtures), &shared.cluster, &shared.plan, scenario).await?;
+        let shared = session.release().await?;
+        let stack = Stack::of(Arc::clone(&session), &shared.cluster, &shared.plan, scenario).await?;
         let credentials = stack.credentials().await?;
-        let care = SharedCare::of(&fixtures, &shared.cluster, &shared.plan).await?;
-        let site = Site::shared(fixtures.stage, &shared, scenario).await?;
-        Ok(Made { argument: Self::sign_in(site, credentials).await?, aftercare: Box::new(care) })
+        let care = SharedCare::of(&session, &shared.cluster, &shared.plan).await?;
+        let site = Site::shared(session.stage, &shared, scenario).await?;
+        Ok(Fixture { argument: Self::sign_in(site, credentials).await?, aftercare: Box::new(care) })
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::artifacts::ArtifactSet;
 use crate::descriptor::ValuesFile;
 use crate::error::{Error, Result};
-use crate::fixture::Fixtures;
 use crate::release::{self, Plan};
-use crate::scenario::{Argument, Made, Needs, Nothing};
+use crate::scenario::{Argument, Fixture, Needs, NoTeardown};
+use crate::session::Session;
 use crate::settings::Deployer;
 use crate::stage::Stage;
 use crate::tools::Tool;
@@ -17,7 +17,7 @@ use crate::yaml;
 /// The charts of the working tree, with images that do not exist.
 #[derive(Debug)]
 pub struct Charts {
-    fixtures: Arc<Fixtures>,
+    session: Arc<Session>,
     /// What is rendered: stage local's values; change what a scenario wants otherwise.
     pub plan: Plan,
 }
@@ -25,7 +25,7 @@ pub struct Charts {
 impl Charts {
     /// The checkout.
     pub fn root(&self) -> &std::path::Path {
-        &self.fixtures.project.root
+        &self.session.project.root
     }
 
     /// What skaffold.yaml says.
@@ -33,7 +33,7 @@ impl Charts {
     /// # Errors
     /// [`Error::Malformed`] when it does not parse.
     pub fn skaffold(&self) -> Result<serde_json::Value> {
-        serde_yaml::from_str(&self.fixtures.project.skaffold()?).map_err(Error::malformed("read skaffold.yaml"))
+        serde_yaml::from_str(&self.session.project.skaffold()?).map_err(Error::malformed("read skaffold.yaml"))
     }
 
     /// A copy of the staged charts and skaffold.yaml, to plant a fault in.
@@ -49,7 +49,7 @@ impl Charts {
     /// # Errors
     /// [`Error::Command`] when it does not render.
     pub async fn render(&self, plan: &Plan) -> Result<Vec<serde_json::Value>> {
-        yaml::objects(&release::render(&self.fixtures.tools, plan).await?)
+        yaml::objects(&release::render(&self.session.tools, plan).await?)
     }
 
     /// What a stage deploys, planned as it does itself; with images that do not exist.
@@ -58,9 +58,9 @@ impl Charts {
     /// [`Error::Refused`] when a subchart is missing.
     pub fn plan_of(&self, stage: Stage) -> Result<Plan> {
         Ok(Plan::shared(
-            self.fixtures.charts()?,
+            self.session.charts()?,
             ArtifactSet::placeholder(),
-            self.fixtures.settings.deployer.get()?,
+            self.session.settings.deployer.get()?,
             stage,
         ))
     }
@@ -70,8 +70,8 @@ impl Charts {
     /// # Errors
     /// [`Error::Command`] when it does not render.
     pub async fn render_by_skaffold(&self, plan: &Plan) -> Result<String> {
-        self.fixtures.tools.require(&[Tool::Helm3, Tool::Skaffold]).await?;
-        release::render_by_skaffold(&self.fixtures.tools, plan).await
+        self.session.tools.require(&[Tool::Helm3, Tool::Skaffold]).await?;
+        release::render_by_skaffold(&self.session.tools, plan).await
     }
 
     /// The bytes that a plan renders to.
@@ -79,7 +79,7 @@ impl Charts {
     /// # Errors
     /// [`Error::Command`] when it does not render.
     pub async fn render_text(&self, plan: &Plan) -> Result<String> {
-        release::render(&self.fixtures.tools, plan).await
+        release::render(&self.session.tools, plan).await
     }
 
     /// The plan of a values file, with what only a deployer knows.
@@ -92,7 +92,7 @@ impl Charts {
     /// # Errors
     /// [`Error::Command`] when it does not render.
     pub async fn rendered(&self, plan: &Plan, file: &ValuesFile) -> Result<Rendered> {
-        validate::render(&self.fixtures.tools, plan, file).await
+        validate::render(&self.session.tools, plan, file).await
     }
 
     /// What is wrong with the chart by which administrators open a cluster to previews.
@@ -100,7 +100,7 @@ impl Charts {
     /// # Errors
     /// [`Error`] when Helm cannot be called.
     pub async fn of_administrators(&self) -> Result<Vec<Finding>> {
-        validate::administrators(&self.fixtures.tools, self.root()).await.map(|(findings, _)| findings)
+        validate::administrators(&self.session.tools, self.root()).await.map(|(findings, _)| findings)
     }
 
     /// What `helm lint --strict` finds.
@@ -108,16 +108,16 @@ impl Charts {
     /// # Errors
     /// [`Error::Command`] with what it found.
     pub async fn lint(&self, plan: &Plan) -> Result<()> {
-        release::lint(&self.fixtures.tools, plan).await
+        release::lint(&self.session.tools, plan).await
     }
 }
 
 impl Argument for Charts {
     const NEEDS: Needs = Needs::Charts;
 
-    async fn make(fixtures: Arc<Fixtures>, _: &str) -> Result<Made<Self>> {
-        fixtures.tools.require(&[Tool::Helm]).await?;
-        let plan = Plan::shared(fixtures.charts()?, ArtifactSet::placeholder(), Deployer::Helm, Stage::Local);
-        Ok(Made { argument: Self { fixtures, plan }, aftercare: Box::new(Nothing) })
+    async fn make(session: Arc<Session>, _: &str) -> Result<Fixture<Self>> {
+        session.tools.require(&[Tool::Helm]).await?;
+        let plan = Plan::shared(session.charts()?, ArtifactSet::placeholder(), Deployer::Helm, Stage::Local);
+        Ok(Fixture { argument: Self { session, plan }, aftercare: Box::new(NoTeardown) })
     }
 }

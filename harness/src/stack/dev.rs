@@ -10,13 +10,13 @@ use kube::ResourceExt;
 
 use crate::cluster::{Lock, Mode};
 use crate::descriptor::{CHARTS, Component, UMBRELLA};
-use crate::dev::{self, Neighbour, Resource, Update};
+use crate::dev::{self, OtherCluster, Resource, Update};
 use crate::error::{Error, Result};
 use crate::events;
-use crate::fixture::{self, Fixtures};
 use crate::http::Reader;
 use crate::k8s::{self, State, workload};
-use crate::scenario::{Aftercare, Argument, Made, Needs};
+use crate::scenario::{Argument, Fixture, Needs, Teardown};
+use crate::session::{self, Session};
 use crate::tools::{Command, Tool};
 
 /// How often it is asked whether an edit is served: what is measured is a fraction of a second.
@@ -27,8 +27,8 @@ const UNDONE: Duration = Duration::from_secs(110);
 /// The run's Tilt, for one scenario alone: others wait until it has undone its edits.
 #[derive(Debug)]
 pub struct Dev {
-    dev: Arc<fixture::Dev>,
-    fixtures: Arc<Fixtures>,
+    dev: Arc<session::Dev>,
+    session: Arc<Session>,
     edits: Edits,
     /// Who edits.
     scenario: String,
@@ -52,7 +52,7 @@ impl Dev {
     /// # Errors
     /// [`Error::Unmet`] when the file does not hold the text.
     pub fn edit(&self, path: &str, from: &str, to: &str) -> Result<Saved> {
-        let file = self.dev.session.tree.join(path);
+        let file = self.dev.tilt.tree.join(path);
         let text = std::fs::read_to_string(&file).map_err(Error::io(format!("read {}", file.display())))?;
         if !text.contains(from) {
             return Err(Error::Unmet(format!("{path} does not hold {from:?}")));
@@ -78,13 +78,13 @@ impl Dev {
     /// # Errors
     /// [`Error::Deadline`] after `limit`.
     pub async fn updated(&self, resource: &str, saved: Saved, limit: Duration) -> Result<Update> {
-        self.dev.session.view.updated(resource, saved.moment, limit).await
+        self.dev.tilt.view.updated(resource, saved.moment, limit).await
     }
 
     /// Waits until everything is green, and reached by both addresses.
     ///
     /// # Errors
-    /// [`Error::Doomed`] or [`Error::Deadline`].
+    /// [`Error::Failed`] or [`Error::Deadline`].
     pub async fn settled(&self) -> Result<()> {
         self.dev.settled().await
     }
@@ -92,18 +92,18 @@ impl Dev {
     /// All of Tilt's resources, once they are green.
     ///
     /// # Errors
-    /// [`Error::Doomed`] or [`Error::Deadline`].
+    /// [`Error::Failed`] or [`Error::Deadline`].
     pub async fn all_green(&self) -> Result<Vec<Arc<Resource>>> {
-        self.dev.session.view.all_green(UNDONE).await
+        self.dev.tilt.view.all_green(UNDONE).await
     }
 
     /// Waits until a resource is as the judge wants it.
     ///
     /// # Errors
-    /// [`Error::Doomed`] or [`Error::Deadline`].
+    /// [`Error::Failed`] or [`Error::Deadline`].
     pub async fn resource(&self, name: &str, judge: impl FnMut(&Resource) -> State) -> Result<()> {
         let awaited = format!("Tilt's resource {name}");
-        self.dev.session.view.resource(name, &awaited, Duration::from_secs(60), judge).await
+        self.dev.tilt.view.resource(name, &awaited, Duration::from_secs(60), judge).await
     }
 
     /// Presses the button of a task, and returns how it ended.
@@ -123,15 +123,15 @@ impl Dev {
     pub async fn tiltfile_on(&self, kubeconfig: &str) -> Result<()> {
         let file = tempfile::NamedTempFile::new().map_err(Error::io("make a kubeconfig"))?;
         std::fs::write(file.path(), kubeconfig).map_err(Error::io("write a kubeconfig"))?;
-        let tree = &self.dev.session.tree;
-        let command = self.fixtures.tools.command(Tool::Tilt).await?.args(["alpha", "tiltfile-result", "--file"]);
+        let tree = &self.dev.tilt.tree;
+        let command = self.session.tools.command(Tool::Tilt).await?.args(["alpha", "tiltfile-result", "--file"]);
         let command = command.arg(tree.join("Tiltfile")).folder(tree);
         command.env("KUBECONFIG", file.path().to_string_lossy()).run().await.map(drop)
     }
 
     async fn tilt(&self, task: &str) -> Result<Command> {
         let port = crate::descriptor::HUD_PORT.to_string();
-        Ok(self.fixtures.tools.command(Tool::Tilt).await?.args([task, "--host", "127.0.0.1", "--port", &port]))
+        Ok(self.session.tools.command(Tool::Tilt).await?.args([task, "--host", "127.0.0.1", "--port", &port]))
     }
 
     /// The names of a component's pods that are not leaving; at least one: those of none are the same before and after.
@@ -181,8 +181,8 @@ impl Dev {
     ///
     /// # Errors
     /// [`Error::Kube`] when one that is there does not answer.
-    pub async fn neighbours(&self) -> Result<Vec<Neighbour>> {
-        self.fixtures.neighbours().await
+    pub async fn neighbours(&self) -> Result<Vec<OtherCluster>> {
+        self.session.neighbours().await
     }
 
     /// Writes a measured time into the run's events, from which `cargo stack report --measured` makes a table.
@@ -194,13 +194,13 @@ impl Dev {
 impl Argument for Dev {
     const NEEDS: Needs = Needs::Dev;
 
-    async fn make(fixtures: Arc<Fixtures>, scenario: &str) -> Result<Made<Self>> {
-        let dev = fixtures.dev().await?;
-        let turn = fixtures.turn(Mode::Exclusive).await?;
+    async fn make(session: Arc<Session>, scenario: &str) -> Result<Fixture<Self>> {
+        let dev = session.dev().await?;
+        let turn = session.turn(Mode::Exclusive).await?;
         let edits = Edits::default();
         let aftercare = Care { dev: Arc::clone(&dev), edits: Arc::clone(&edits), _turn: turn };
-        Ok(Made {
-            argument: Self { dev, fixtures, edits, scenario: scenario.to_owned() },
+        Ok(Fixture {
+            argument: Self { dev, session, edits, scenario: scenario.to_owned() },
             aftercare: Box::new(aftercare),
         })
     }
@@ -218,17 +218,17 @@ fn resource_of(path: &Path) -> String {
 
 /// Undoes the edits, and gives the turn to others once everything is as it was.
 struct Care {
-    dev: Arc<fixture::Dev>,
+    dev: Arc<session::Dev>,
     edits: Edits,
     _turn: Lock,
 }
 
-impl Aftercare for Care {
+impl Teardown for Care {
     fn diagnose(&self) -> Pin<Box<dyn Future<Output = Option<String>> + Send + '_>> {
         Box::pin(async {
             let shared = &self.dev.shared;
             let pods = k8s::diagnose(&shared.cluster.client, &shared.plan.namespace).await;
-            Some(format!("{pods}\n\nTilt's last lines:\n{}", self.dev.session.tail()))
+            Some(format!("{pods}\n\nTilt's last lines:\n{}", self.dev.tilt.tail()))
         })
     }
 
@@ -242,10 +242,10 @@ impl Aftercare for Care {
                     continue;
                 }
                 std::fs::write(&file, text).map_err(Error::io(format!("write {}", file.display())))?;
-                touched.extend(file.strip_prefix(&self.dev.session.tree).ok().map(resource_of));
+                touched.extend(file.strip_prefix(&self.dev.tilt.tree).ok().map(resource_of));
             }
             for resource in touched {
-                self.dev.session.view.updated(&resource, moment, UNDONE).await?;
+                self.dev.tilt.view.updated(&resource, moment, UNDONE).await?;
             }
             self.dev.settled().await
         })

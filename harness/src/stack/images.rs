@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::artifacts::{ArtifactSet, Credentials, Given, PrivateRegistry, Reference};
+use crate::artifacts::{ArtifactSet, PrivateRegistry, ProvidedArtifacts, Reference, RegistryCredentials};
 use crate::descriptor::{self, BUILT};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::fixture::{Fixtures, Owner};
 use crate::release::Plan;
-use crate::scenario::{Aftercare, Argument, Made, Needs};
+use crate::scenario::{Argument, Fixture, Needs, Teardown};
+use crate::session::{Owner, Session};
 use crate::stage::Stage;
 
 /// Built images in the engine, with no cluster.
@@ -20,7 +20,7 @@ pub struct Images {
     pub engine: Engine,
     held: BTreeMap<&'static str, Reference>,
     plan: Arc<Plan>,
-    fixtures: Arc<Fixtures>,
+    session: Arc<Session>,
     owner: Arc<Owner>,
 }
 
@@ -41,7 +41,7 @@ impl Images {
     pub async fn artifacts(&self) -> Result<ArtifactSet> {
         let mut set = self.plan.artifacts.clone();
         for artifact in &mut set.builds {
-            artifact.tag = self.fixtures.from_here(&self.engine, &artifact.tag).await?;
+            artifact.tag = self.session.from_here(&self.engine, &artifact.tag).await?;
         }
         Ok(set)
     }
@@ -51,22 +51,22 @@ impl Images {
     /// # Errors
     /// As [`PrivateRegistry::start`].
     pub async fn private_registry(&self) -> Result<PrivateRegistry> {
-        self.fixtures.private_registry(&self.engine, &self.owner.name, None).await
+        self.session.private_registry(&self.engine, &self.owner.name, None).await
     }
 
     /// Who we are at image registries.
-    pub fn credentials(&self) -> &Credentials {
-        &self.fixtures.credentials
+    pub fn credentials(&self) -> &RegistryCredentials {
+        &self.session.credentials
     }
 
     /// Reads an artifact set and checks it against its registries, exactly as stage ci does before it deploys one.
     ///
     /// # Errors
     /// What keeps stage ci from deploying it.
-    pub async fn check_set(&self, text: &str, credentials: Credentials) -> Result<ArtifactSet> {
+    pub async fn check_set(&self, text: &str, credentials: RegistryCredentials) -> Result<ArtifactSet> {
         let file = tempfile::NamedTempFile::new().map_err(Error::io("make a file for an artifact set"))?;
         std::fs::write(file.path(), text).map_err(Error::io("write an artifact set"))?;
-        self.fixtures.check_set(&self.engine, &Given::at(Stage::Ci, file.path(), credentials)).await
+        self.session.check_set(&self.engine, &ProvidedArtifacts::at(Stage::Ci, file.path(), credentials)).await
     }
 
     /// The label that containers of this scenario carry, so that they go even if this process is killed.
@@ -78,26 +78,26 @@ impl Images {
 impl Argument for Images {
     const NEEDS: Needs = Needs::Images;
 
-    async fn make(fixtures: Arc<Fixtures>, _: &str) -> Result<Made<Self>> {
-        let plan = fixtures.images().await?;
-        let engine = fixtures.engine().await?;
+    async fn make(session: Arc<Session>, _: &str) -> Result<Fixture<Self>> {
+        let plan = session.images().await?;
+        let engine = session.engine().await?;
         let mut held = BTreeMap::new();
         for image in &BUILT {
-            let reference = fixtures.from_here(&engine, &plan.artifacts.get(image.name)?.tag).await?;
-            let login = fixtures.credentials.at(reference.registry()).await?;
-            engine.hold(&reference.by_digest(), login.as_ref(), &fixtures.settings).await?;
+            let reference = session.from_here(&engine, &plan.artifacts.get(image.name)?.tag).await?;
+            let login = session.credentials.at(reference.registry()).await?;
+            engine.hold(&reference.by_digest(), login.as_ref(), &session.settings).await?;
             held.insert(image.name, reference);
         }
-        let owner = Arc::new(fixtures.owner()?);
+        let owner = Arc::new(session.owner()?);
         let aftercare = Box::new(ContainerCare(engine.clone(), Arc::clone(&owner)));
-        Ok(Made { argument: Self { engine, held, plan, fixtures, owner }, aftercare })
+        Ok(Fixture { argument: Self { engine, held, plan, session, owner }, aftercare })
     }
 }
 
 /// The end of the containers that a scenario started.
 struct ContainerCare(Engine, Arc<Owner>);
 
-impl Aftercare for ContainerCare {
+impl Teardown for ContainerCare {
     fn remove(self: Box<Self>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
         Box::pin(async move { self.1.end(&self.0).await })
     }

@@ -8,17 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::shared::Stack;
-use crate::artifacts::{self, Credentials};
+use crate::artifacts::{self, RegistryCredentials};
 use crate::descriptor::Component;
 use crate::error::Result;
-use crate::fixture::{Database, Fixtures, Own};
 use crate::k8s;
 use crate::k8s::State;
 use crate::k8s::snapshot::Watched;
 use crate::k8s::workload::{Kind, Workload};
 use crate::release::{self, Plan};
-use crate::scenario::{Aftercare, Argument, Made, Needs};
+use crate::scenario::{Argument, Fixture, Needs, Teardown};
 use crate::services::ROLLOUT;
+use crate::session::{Database, Own, Session};
 use crate::settings::Login;
 
 /// How long a pod may go on being asked after it is not ready: three readiness probes, each with its time limit.
@@ -44,7 +44,7 @@ impl OwnStack {
     /// depend on it serve again.
     ///
     /// # Errors
-    /// [`Error::Deadline`] or [`Error::Doomed`].
+    /// [`Error::Deadline`] or [`Error::Failed`].
     pub async fn restart(&self, component: &Component) -> Result<()> {
         self.workload(component).restart(ROLLOUT).await?;
         // The rest of the release outlives a store, and its probes saw it go.
@@ -58,7 +58,7 @@ impl OwnStack {
     /// Sets a component's replicas; returns once that took effect.
     ///
     /// # Errors
-    /// [`Error::Deadline`] or [`Error::Doomed`].
+    /// [`Error::Deadline`] or [`Error::Failed`].
     pub async fn scale(&self, component: &Component, replicas: u16) -> Result<()> {
         self.workload(component).scale(replicas, ROLLOUT).await
     }
@@ -90,7 +90,7 @@ impl OwnStack {
     ///
     /// # Errors
     /// As [`OwnStack::upgrade`].
-    pub async fn upgrade_as(&self, plan: &Plan, credentials: &Credentials) -> Result<()> {
+    pub async fn upgrade_as(&self, plan: &Plan, credentials: &RegistryCredentials) -> Result<()> {
         self.own.deploy(plan, credentials).await
     }
 
@@ -99,12 +99,12 @@ impl OwnStack {
     /// # Errors
     /// As [`artifacts::PrivateRegistry::start`], or when an image cannot be copied.
     pub async fn private_plan(&self) -> Result<(Plan, Login)> {
-        let login = self.own.private_registry(self.stack.fixtures()).await?.login;
-        let engine = self.stack.fixtures().engine().await?;
+        let login = self.own.private_registry(self.stack.session()).await?.login;
+        let engine = self.stack.session().engine().await?;
         let credentials = self.own.credentials.clone().with(login.clone());
         let mut plan = self.plan().clone();
         for artifact in &mut plan.artifacts.builds {
-            let from = self.stack.fixtures().from_here(&engine, &artifact.tag).await?;
+            let from = self.stack.session().from_here(&engine, &artifact.tag).await?;
             artifact.tag = artifact.tag.at_registry(&login.server);
             artifacts::copy(&from, &artifact.tag, &credentials).await?;
         }
@@ -112,7 +112,7 @@ impl OwnStack {
     }
 
     /// Who we are at image registries, with one more account.
-    pub fn credentials_with(&self, login: Login) -> Credentials {
+    pub fn credentials_with(&self, login: Login) -> RegistryCredentials {
         self.own.credentials.clone().with(login)
     }
 
@@ -120,10 +120,10 @@ impl OwnStack {
     ///
     /// # Errors
     /// As [`crate::engine::Engine::login`].
-    pub async fn docker_login(&self, login: &Login, folder: &Path) -> Result<Credentials> {
-        let fixtures = self.stack.fixtures();
-        fixtures.engine().await?.login(login, folder, &fixtures.settings).await?;
-        Ok(Credentials::of_client(folder, &fixtures.settings.environment))
+    pub async fn docker_login(&self, login: &Login, folder: &Path) -> Result<RegistryCredentials> {
+        let session = self.stack.session();
+        session.engine().await?.login(login, folder, &session.settings).await?;
+        Ok(RegistryCredentials::of_client(folder, &session.settings.environment))
     }
 
     fn workload(&self, component: &Component) -> Workload {
@@ -135,8 +135,8 @@ impl OwnStack {
 impl Argument for OwnStack {
     const NEEDS: Needs = Needs::OwnStack;
 
-    async fn make(fixtures: Arc<Fixtures>, scenario: &str) -> Result<Made<Self>> {
-        make(fixtures, scenario, Database::InItsPod).await
+    async fn make(session: Arc<Session>, scenario: &str) -> Result<Fixture<Self>> {
+        make(session, scenario, Database::InItsPod).await
     }
 }
 
@@ -155,18 +155,18 @@ impl Deref for DurableStack {
 impl Argument for DurableStack {
     const NEEDS: Needs = Needs::OwnStack;
 
-    async fn make(fixtures: Arc<Fixtures>, scenario: &str) -> Result<Made<Self>> {
-        let Made { argument, aftercare } = make(fixtures, scenario, Database::OnAVolume).await?;
-        Ok(Made { argument: Self(argument), aftercare })
+    async fn make(session: Arc<Session>, scenario: &str) -> Result<Fixture<Self>> {
+        let Fixture { argument, aftercare } = make(session, scenario, Database::OnAVolume).await?;
+        Ok(Fixture { argument: Self(argument), aftercare })
     }
 }
 
-async fn make(fixtures: Arc<Fixtures>, scenario: &str, database: Database) -> Result<Made<OwnStack>> {
-    let own = Arc::new(fixtures.own(database).await?);
-    let stack = Stack::of(fixtures, &own.cluster, &own.plan, scenario).await;
+async fn make(session: Arc<Session>, scenario: &str, database: Database) -> Result<Fixture<OwnStack>> {
+    let own = Arc::new(session.own(database).await?);
+    let stack = Stack::of(session, &own.cluster, &own.plan, scenario).await;
     let care = Box::new(OwnCare { own: Arc::clone(&own), failed: AtomicBool::new(false) });
     match stack {
-        Ok(stack) => Ok(Made { argument: OwnStack { stack, own }, aftercare: care }),
+        Ok(stack) => Ok(Fixture { argument: OwnStack { stack, own }, aftercare: care }),
         Err(error) => {
             drop(own);
             if let Err(second) = care.remove().await {
@@ -183,7 +183,7 @@ struct OwnCare {
     failed: AtomicBool,
 }
 
-impl Aftercare for OwnCare {
+impl Teardown for OwnCare {
     fn diagnose(&self) -> Pin<Box<dyn Future<Output = Option<String>> + Send + '_>> {
         self.failed.store(true, Ordering::Relaxed);
         Box::pin(async { Some(self.own.diagnosis().await) })

@@ -13,14 +13,14 @@ use crate::artifacts::ArtifactSet;
 use crate::cluster::{Cluster, Lock, Mode};
 use crate::descriptor::{self, Component};
 use crate::error::{Error, Result};
-use crate::fixture::Fixtures;
 use crate::http::Client;
 use crate::k8s::job::{self, JobSpec, RunningJob};
 use crate::k8s::{self, Forward, workload};
 use crate::release::{self, Plan};
-use crate::scenario::{Aftercare, Argument, Made, Needs};
+use crate::scenario::{Argument, Fixture, Needs, Teardown};
 use crate::secrets;
-use crate::services::{Backend, Credentials, ROLLOUT, User};
+use crate::services::{Backend, ROLLOUT, User, UserCredentials};
+use crate::session::Session;
 use crate::stage::Stage;
 
 /// How long a line may take from a container to us.
@@ -33,7 +33,7 @@ pub struct Stack {
     cluster: Cluster,
     plan: Plan,
     scenario: String,
-    fixtures: Arc<Fixtures>,
+    session: Arc<Session>,
 }
 
 impl Deref for Stack {
@@ -45,17 +45,17 @@ impl Deref for Stack {
 }
 
 impl Stack {
-    pub(super) async fn of(fixtures: Arc<Fixtures>, cluster: &Cluster, plan: &Plan, scenario: &str) -> Result<Self> {
-        let site = match fixtures.stage {
+    pub(super) async fn of(session: Arc<Session>, cluster: &Cluster, plan: &Plan, scenario: &str) -> Result<Self> {
+        let site = match session.stage {
             Stage::Dev => Site::dev(scenario)?,
-            Stage::Preview => Site::preview(&fixtures, plan, scenario)?,
+            Stage::Preview => Site::preview(&session, plan, scenario)?,
             _ => Site::of(cluster, plan, scenario).await?,
         };
-        Ok(Self { site, cluster: cluster.clone(), plan: plan.clone(), scenario: scenario.to_owned(), fixtures })
+        Ok(Self { site, cluster: cluster.clone(), plan: plan.clone(), scenario: scenario.to_owned(), session })
     }
 
-    pub(super) fn fixtures(&self) -> &Fixtures {
-        &self.fixtures
+    pub(super) fn session(&self) -> &Session {
+        &self.session
     }
 
     /// A client of the release's cluster; for reading.
@@ -145,10 +145,10 @@ impl Stack {
     ///
     /// # Errors
     /// [`Error::Kube`] when the Secret cannot be read.
-    pub async fn credentials(&self) -> Result<Credentials> {
+    pub async fn credentials(&self) -> Result<UserCredentials> {
         let mut secret = self.auth_secret().await?;
         let mut take = |key: &str| String::from_utf8_lossy(&secret.remove(key).unwrap_or_default()).into_owned();
-        Ok(Credentials { login: take("admin-email"), password: take("admin-password") })
+        Ok(UserCredentials { login: take("admin-email"), password: take("admin-password") })
     }
 
     /// The api without an account, for requests that write.
@@ -183,7 +183,7 @@ impl Stack {
     /// Waits until the release has converged as it is, and its router reaches every service.
     ///
     /// # Errors
-    /// [`Error::Deadline`] or [`Error::Doomed`].
+    /// [`Error::Deadline`] or [`Error::Failed`].
     pub async fn converged(&self) -> Result<()> {
         release::converged(&self.cluster, &self.plan, ROLLOUT).await
     }
@@ -193,7 +193,7 @@ impl Stack {
     /// # Errors
     /// As the first deploy.
     pub async fn deploy_again(&self) -> Result<()> {
-        self.fixtures.deploy_again(&self.cluster, &self.plan).await
+        self.session.deploy_again(&self.cluster, &self.plan).await
     }
 
     /// Starts a Job with the backend's image in the release's namespace, running this Python program with these
@@ -254,11 +254,11 @@ fn without_pods(pods: &[Pod], components: impl Iterator<Item = &'static Componen
 impl Argument for Stack {
     const NEEDS: Needs = Needs::Stack;
 
-    async fn make(fixtures: Arc<Fixtures>, scenario: &str) -> Result<Made<Self>> {
-        let shared = fixtures.release().await?;
-        let care = SharedCare::of(&fixtures, &shared.cluster, &shared.plan).await?;
-        let argument = Self::of(fixtures, &shared.cluster, &shared.plan, scenario).await?;
-        Ok(Made { argument, aftercare: Box::new(care) })
+    async fn make(session: Arc<Session>, scenario: &str) -> Result<Fixture<Self>> {
+        let shared = session.release().await?;
+        let care = SharedCare::of(&session, &shared.cluster, &shared.plan).await?;
+        let argument = Self::of(session, &shared.cluster, &shared.plan, scenario).await?;
+        Ok(Fixture { argument, aftercare: Box::new(care) })
     }
 }
 
@@ -271,16 +271,16 @@ pub(super) struct SharedCare {
 }
 
 impl SharedCare {
-    pub(super) async fn of(fixtures: &Fixtures, cluster: &Cluster, plan: &Plan) -> Result<Self> {
-        let turn = match fixtures.stage {
-            Stage::Dev => Some(fixtures.turn(Mode::Shared).await?),
+    pub(super) async fn of(session: &Session, cluster: &Cluster, plan: &Plan) -> Result<Self> {
+        let turn = match session.stage {
+            Stage::Dev => Some(session.turn(Mode::Shared).await?),
             _ => None,
         };
         Ok(Self { client: cluster.client.clone(), namespace: plan.namespace.clone(), _turn: turn })
     }
 }
 
-impl Aftercare for SharedCare {
+impl Teardown for SharedCare {
     fn diagnose(&self) -> Pin<Box<dyn Future<Output = Option<String>> + Send + '_>> {
         Box::pin(async { Some(k8s::diagnose(&self.client, &self.namespace).await) })
     }

@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use super::shared::SharedCare;
 use crate::cluster::Cluster;
-use crate::cluster::edge::{Edge, Way};
+use crate::cluster::edge::{Edge, EdgeForward};
 use crate::descriptor;
 use crate::dev;
 use crate::error::{Error, Result};
 use crate::events;
-use crate::fixture::{Fixtures, Shared};
 use crate::http::{Options, Probe, Reader, Reply, Tls, old_tls_is_refused};
 use crate::k8s::Forward;
 use crate::release::Plan;
 use crate::scenario::reading::ReadOnly;
 use crate::scenario::reading::sealed::Sealed;
-use crate::scenario::{Argument, Made, Needs, Nothing};
+use crate::scenario::{Argument, Fixture, Needs, NoTeardown};
 use crate::services::{self, Backend};
+use crate::session::{Session, Shared};
 use crate::stage::Stage;
 use crate::websocket::{self, Handshake};
 
@@ -38,7 +38,7 @@ impl Open for Forward {
     }
 }
 
-impl Open for Way {
+impl Open for EdgeForward {
     fn last_problem(&self) -> Option<String> {
         self.secure.last_problem()
     }
@@ -111,8 +111,8 @@ impl Site {
     }
 
     /// The site of a preview: its host, through the Ingress and TLS, as anybody outside reaches it.
-    pub(super) fn preview(fixtures: &Fixtures, plan: &Plan, scenario: &str) -> Result<Self> {
-        let site = Self::new(fixtures.preview_site()?, scenario)?;
+    pub(super) fn preview(session: &Session, plan: &Plan, scenario: &str) -> Result<Self> {
+        let site = Self::new(session.preview_site()?, scenario)?;
         Ok(site.meant_to_serve(Some(plan.revision().to_owned())).slower(SHARED_MACHINE))
     }
 
@@ -319,18 +319,18 @@ impl Sealed for Site {}
 impl Argument for Site {
     const NEEDS: Needs = Needs::Site;
 
-    async fn make(fixtures: Arc<Fixtures>, scenario: &str) -> Result<Made<Self>> {
-        if fixtures.stage == Stage::Live {
-            let site = Self::new(fixtures.live().await?, scenario)?;
-            let argument = site.meant_to_serve(fixtures.settings.git_sha.get()?);
-            return Ok(Made { argument, aftercare: Box::new(Nothing) });
+    async fn make(session: Arc<Session>, scenario: &str) -> Result<Fixture<Self>> {
+        if session.stage == Stage::Live {
+            let site = Self::new(session.live().await?, scenario)?;
+            let argument = site.meant_to_serve(session.settings.git_sha.get()?);
+            return Ok(Fixture { argument, aftercare: Box::new(NoTeardown) });
         }
-        let shared = fixtures.release().await?;
-        let care = SharedCare::of(&fixtures, &shared.cluster, &shared.plan).await?;
-        let argument = match fixtures.stage {
-            Stage::Preview => Self::preview(&fixtures, &shared.plan, scenario)?,
+        let shared = session.release().await?;
+        let care = SharedCare::of(&session, &shared.cluster, &shared.plan).await?;
+        let argument = match session.stage {
+            Stage::Preview => Self::preview(&session, &shared.plan, scenario)?,
             stage => Self::shared(stage, &shared, scenario).await?,
         };
-        Ok(Made { argument, aftercare: Box::new(care) })
+        Ok(Fixture { argument, aftercare: Box::new(care) })
     }
 }

@@ -42,9 +42,9 @@ pub use environment::{ChildKind, Environment};
 pub(crate) use git::scratch;
 pub use go::GoEnv;
 pub use skaffold::skaffold_config;
-pub use source::Plan;
+pub use source::SetupPlan;
 
-pub(crate) use crate::source::From;
+pub(crate) use crate::source::ProvisionSource;
 pub(crate) use download::fetch_text;
 pub use version::{Range, Version};
 

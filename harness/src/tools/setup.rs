@@ -5,7 +5,7 @@ use futures::future::try_join_all;
 use super::cache::{is_full, with_ending};
 use super::download::{self, Fault};
 use super::entry::{Build, Download, Entry, File};
-use super::{ChildKind, Found, From, Look, Plan, Tool, Tools};
+use super::{ChildKind, Found, Look, ProvisionSource, SetupPlan, Tool, Tools};
 use crate::error::{Error, Result};
 use crate::folders::remove;
 use crate::progress::Step;
@@ -27,7 +27,7 @@ impl Tools {
     /// # Errors
     /// [`Error::Refused`] with every one that is missing when it may not, or cannot, be set up.
     pub async fn require(&self, tools: &[Tool]) -> Result<()> {
-        self.unpack_toolbox(From::Auto).await?;
+        self.unpack_toolbox(ProvisionSource::Auto).await?;
         let mut missing = Vec::new();
         for &tool in tools {
             if let Look::Missing { seen } = self.look(tool).await? {
@@ -42,7 +42,7 @@ impl Tools {
         // Helm and Helm 3 may be one and the same: the second is asked for when the first is there.
         let (second, first): (Vec<Tool>, Vec<Tool>) = tools.iter().partition(|tool| **tool == Tool::Helm3);
         for tools in [first, second] {
-            try_join_all(tools.into_iter().map(|tool| self.ensure(tool, From::Auto))).await?;
+            try_join_all(tools.into_iter().map(|tool| self.ensure(tool, ProvisionSource::Auto))).await?;
         }
         Ok(())
     }
@@ -53,7 +53,7 @@ impl Tools {
     ///
     /// # Errors
     /// [`Error::Refused`] when it is missing and may not (JETSCALE_SETUP=never) or cannot be set up, or the disk is full.
-    pub async fn ensure(&self, tool: Tool, from: From) -> Result<Found> {
+    pub async fn ensure(&self, tool: Tool, from: ProvisionSource) -> Result<Found> {
         self.unpack_toolbox(from).await?;
         let found = match self.look(tool).await? {
             Look::Found(found) => found,
@@ -69,45 +69,49 @@ impl Tools {
     ///
     /// # Errors
     /// As [`Tools::look`].
-    pub async fn plan(&self, tool: Tool, from: From) -> Result<Plan> {
-        if let (From::Auto | From::Toolbox, Some(archive)) = (from, self.packed().into_iter().next()) {
-            return Ok(Plan::Unpack { archive: archive.path });
+    pub async fn plan(&self, tool: Tool, from: ProvisionSource) -> Result<SetupPlan> {
+        if let (ProvisionSource::Auto | ProvisionSource::Toolbox, Some(archive)) =
+            (from, self.packed().into_iter().next())
+        {
+            return Ok(SetupPlan::Unpack { archive: archive.path });
         }
         let seen = match self.look(tool).await? {
-            Look::Found(found) => return Ok(Plan::AtHand(found)),
+            Look::Found(found) => return Ok(SetupPlan::AtHand(found)),
             Look::Missing { seen } => seen,
         };
         let Some(entry) = (self.inner.table)(tool) else {
-            return Ok(Plan::Impossible { why: format!("next: {}", tool.remedy()) });
+            return Ok(SetupPlan::Impossible { why: format!("next: {}", tool.remedy()) });
         };
         let mut why = seen;
-        if from != From::Registries && file(entry).is_none() {
+        if from != ProvisionSource::Registries && file(entry).is_none() {
             why.push("it has no download for this platform".to_owned());
         }
-        if let (From::Auto | From::Downloads, Some((download, file))) = (from, file(entry)) {
+        if let (ProvisionSource::Auto | ProvisionSource::Downloads, Some((download, file))) = (from, file(entry)) {
             let url = format!("{}{}", download.base, file.name);
             match download::size(&download::client(self.inner.options.ca_bundle.get()?.as_deref(), &url)?, &url).await {
-                Ok(bytes) => return Ok(Plan::Download { url, bytes }),
+                Ok(bytes) => return Ok(SetupPlan::Download { url, bytes }),
                 Err(reason) => why.push(format!("{url} cannot be reached: {reason}")),
             }
         }
         match entry.build {
-            _ if !matches!(from, From::Auto | From::Registries) => {}
+            _ if !matches!(from, ProvisionSource::Auto | ProvisionSource::Registries) => {}
             Some(Build::Go(go)) => match self.lacks_for(&go) {
-                Some(error) => return Ok(Plan::Impossible { why: error.report() }),
-                None => return Ok(Plan::Build { module: format!("{}@v{}", go.module, go.version), about: go.about }),
+                Some(error) => return Ok(SetupPlan::Impossible { why: error.report() }),
+                None => {
+                    return Ok(SetupPlan::Build { module: format!("{}@v{}", go.module, go.version), about: go.about });
+                }
             },
             Some(Build::Cargo { package, version, about }) => {
-                return Ok(Plan::Build { module: format!("{package}@{version}"), about });
+                return Ok(SetupPlan::Build { module: format!("{package}@{version}"), about });
             }
             None => why.push("it cannot be built here: no package registry carries it".to_owned()),
         }
-        Ok(Plan::Impossible { why: format!("{}; next: {}", why.join("; "), tool.remedy()) })
+        Ok(SetupPlan::Impossible { why: format!("{}; next: {}", why.join("; "), tool.remedy()) })
     }
 
     /// What the user keeps in the toolbox is theirs to use even where nothing may be set up.
-    async fn unpack_toolbox(&self, from: From) -> Result<()> {
-        if matches!(from, From::Auto | From::Toolbox) {
+    async fn unpack_toolbox(&self, from: ProvisionSource) -> Result<()> {
+        if matches!(from, ProvisionSource::Auto | ProvisionSource::Toolbox) {
             self.inner.options.toolbox.get()?;
             for archive in self.packed() {
                 self.unpack(&archive).await?;
@@ -118,12 +122,13 @@ impl Tools {
         Ok(())
     }
 
-    async fn set_up(&self, tool: Tool, from: From, seen: Vec<String>) -> Result<Found> {
+    async fn set_up(&self, tool: Tool, from: ProvisionSource, seen: Vec<String>) -> Result<Found> {
         if tool == Tool::Go && self.inner.options.may_set_up {
             self.go().await?;
             return self.made(tool).await;
         }
-        let Some(entry) = (self.inner.table)(tool).filter(|_| self.inner.options.may_set_up && from != From::Toolbox)
+        let Some(entry) =
+            (self.inner.table)(tool).filter(|_| self.inner.options.may_set_up && from != ProvisionSource::Toolbox)
         else {
             return Err(self.refusal(&[(tool, seen)]));
         };
@@ -134,7 +139,7 @@ impl Tools {
             return Ok(found);
         }
         let mut failures = Vec::new();
-        if let (From::Auto | From::Downloads, Some((download, file))) = (from, file(entry)) {
+        if let (ProvisionSource::Auto | ProvisionSource::Downloads, Some((download, file))) = (from, file(entry)) {
             match self.download(entry, download, file).await {
                 Ok(()) => return self.made(tool).await,
                 Err(Fault::Unreachable(why)) => {
@@ -148,7 +153,7 @@ impl Tools {
                 Err(Fault::Here(error)) => return Err(self.inner.cache.explain(error)),
             }
         }
-        if matches!(from, From::Auto | From::Registries) {
+        if matches!(from, ProvisionSource::Auto | ProvisionSource::Registries) {
             match self.build(entry).await {
                 Ok(()) => return self.made(tool).await,
                 Err(error) if is_full(&error) || failures.is_empty() => return Err(error),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Command, From, Tool, Tools};
+use super::{Command, ProvisionSource, Tool, Tools};
 use crate::error::{Error, Result};
 
 impl Tools {
@@ -13,7 +13,7 @@ impl Tools {
     /// # Errors
     /// As [`Tools::ensure`].
     pub async fn skaffold_with_helm(&self) -> Result<Command> {
-        let helm = self.ensure(Tool::Helm3, From::Auto).await?.path;
+        let helm = self.ensure(Tool::Helm3, ProvisionSource::Auto).await?.path;
         let folder = helm.parent().unwrap_or(Path::new("/")).display();
         let path = format!("{folder}:{}", self.search_path());
         Ok(self.command(Tool::Skaffold).await?.env("PATH", path))

@@ -9,7 +9,7 @@ use super::Found;
 
 /// What [`super::Tools::ensure`] would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Plan {
+pub enum SetupPlan {
     /// Nothing: it is there.
     AtHand(Found),
     /// Unpack the toolbox's archive.
@@ -38,7 +38,7 @@ pub enum Plan {
     },
 }
 
-impl fmt::Display for Plan {
+impl fmt::Display for SetupPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AtHand(found) => {

@@ -3,22 +3,22 @@
 //! Every values file is linted, rendered, and its objects are checked against Kubernetes' own types and against
 //! [`policy`]; texts are checked for the separation of stage dev from the others.
 
+mod administrators_chart;
 mod finding;
+mod helm_refusal;
 pub mod nginx;
 mod object;
 pub mod policy;
-mod refusal;
 pub mod separation;
 mod source;
-mod sweeper;
 pub mod types;
 
 use futures::future::join_all;
 
+pub use administrators_chart::check as administrators;
 pub use finding::{Finding, Place, Subject, merge};
 pub use object::{Object, Path, Rendered, Step};
 pub use source::Sources;
-pub use sweeper::check as administrators;
 
 use crate::artifacts::ArtifactSet;
 use crate::descriptor::{self, VALUES_FILES, ValuesFile};
@@ -36,8 +36,15 @@ const LISTED: &str = "values-listed";
 pub const OF_OBJECTS: [&str; 2] = [types::TYPES, types::FIELDS];
 
 /// Rules about texts and calls.
-const OTHERS: [&str; 7] =
-    [refusal::LINT, refusal::RENDER, refusal::SCHEMA, object::WELL_FORMED, separation::TILT, separation::DEV, LISTED];
+const OTHERS: [&str; 7] = [
+    helm_refusal::LINT,
+    helm_refusal::RENDER,
+    helm_refusal::SCHEMA,
+    object::WELL_FORMED,
+    separation::TILT,
+    separation::DEV,
+    LISTED,
+];
 
 /// What a validation came to.
 #[derive(Debug)]
@@ -142,21 +149,21 @@ async fn values_file(
         tokio::join!(release::lint(tools, &plan), render(tools, &plan, file), render(tools, &longest, file));
     let mut findings = Vec::new();
     if let Err(error) = linted {
-        findings.extend(refusal::findings(error, refusal::LINT, file.file, sources)?);
+        findings.extend(helm_refusal::findings(error, helm_refusal::LINT, file.file, sources)?);
     }
     let rendered = match rendered {
         Ok(rendered) => rendered,
         Err(error) => {
             // Lint renders as well: what it says of that is the same.
-            findings.retain(|finding| finding.rule != refusal::LINT);
-            findings.extend(refusal::findings(error, refusal::RENDER, file.file, sources)?);
+            findings.retain(|finding| finding.rule != helm_refusal::LINT);
+            findings.extend(helm_refusal::findings(error, helm_refusal::RENDER, file.file, sources)?);
             return Ok((findings, 0));
         }
     };
     let mut found = check(&rendered);
     match long {
         Ok(long) => found.extend(names_alone(&long, &found)),
-        Err(error) => findings.extend(refusal::findings(error, refusal::RENDER, file.file, sources)?),
+        Err(error) => findings.extend(helm_refusal::findings(error, helm_refusal::RENDER, file.file, sources)?),
     }
     let located = found.into_iter().map(|finding| sources.locate(finding, file.file));
     findings.extend(located.map(|finding| Finding { values: vec![file.file], ..finding }));

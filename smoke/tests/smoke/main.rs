@@ -8,5 +8,5 @@ harness::modules!(
 );
 
 fn main() -> std::process::ExitCode {
-    harness::suite::main_through(harness::fixture::Through::Edge, harness::stage::Stage::Live, scenarios())
+    harness::suite::main_through(harness::session::AccessPath::Edge, harness::stage::Stage::Live, scenarios())
 }

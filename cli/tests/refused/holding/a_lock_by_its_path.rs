@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 
-use harness::cluster::Home;
+use harness::cluster::ClusterState;
 
-fn path(home: &Home) -> PathBuf {
+fn path(home: &ClusterState) -> PathBuf {
     home.change_lock() //~ E0624 change_lock
 }
 

@@ -1,6 +1,6 @@
-use harness::cluster::{Home, Use};
+use harness::cluster::{ClusterState, Use};
 
-async fn change(held: Use, home: &Home) {
+async fn change(held: Use, home: &ClusterState) {
     let _ = held.change(home, "deploying").await; //~ E0599 change
 }
 

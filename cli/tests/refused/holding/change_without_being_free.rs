@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use harness::cluster::{Change, Home};
+use harness::cluster::{Change, ClusterState};
 
-async fn change(home: &Home) {
+async fn change(home: &ClusterState) {
     let _ = Change::take(home, "deploying", Duration::MAX).await; //~ E0624 take
 }
 

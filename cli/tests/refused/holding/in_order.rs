@@ -1,6 +1,6 @@
-use harness::cluster::{Hold, Home, Use};
+use harness::cluster::{Hold, ClusterState, Use};
 
-async fn provision(hold: &mut Hold, home: &Home) -> harness::Result<Use> {
+async fn provision(hold: &mut Hold, home: &ClusterState) -> harness::Result<Use> {
     let change = hold.free()?.change(home, "deploying").await?;
     let _ = change.alone().await?;
     change.begin_use().await

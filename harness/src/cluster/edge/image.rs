@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::artifacts::{self, Reference, Registry, Sources};
-use crate::cluster::node_image::Wants;
+use crate::cluster::node_image::NodeImageRequest;
 use crate::descriptor;
 use crate::error::{Error, Result};
 use crate::hash;
@@ -41,7 +41,7 @@ pub(super) fn tag(project: &Project) -> Result<String> {
 }
 
 /// Makes sure that the engine holds them, and says how they are called there.
-pub(super) async fn ensure(wants: &Wants<'_>) -> Result<Images<String>> {
+pub(super) async fn ensure(wants: &NodeImageRequest<'_>) -> Result<Images<String>> {
     let tag = tag(wants.project)?;
     let made = || Images { contour: tag.clone(), envoy: tag.clone() };
     if wants.engine.image(&tag).await?.is_some() {
@@ -54,7 +54,7 @@ pub(super) async fn ensure(wants: &Wants<'_>) -> Result<Images<String>> {
     make(wants, &tag).await.map(|()| made())
 }
 
-async fn official(wants: &Wants<'_>) -> Result<Images<String>> {
+async fn official(wants: &NodeImageRequest<'_>) -> Result<Images<String>> {
     for image in [CONTOUR, ENVOY] {
         if wants.engine.image(image).await?.is_some() {
             continue;
@@ -69,7 +69,7 @@ async fn official(wants: &Wants<'_>) -> Result<Images<String>> {
     Ok(Images { contour: CONTOUR.to_owned(), envoy: ENVOY.to_owned() })
 }
 
-async fn make(wants: &Wants<'_>, tag: &str) -> Result<()> {
+async fn make(wants: &NodeImageRequest<'_>, tag: &str) -> Result<()> {
     let make = recipe(wants.project).join("make");
     if !wants.settings.may_set_up() || !wants.from.registries() {
         return Err(Error::refused(
@@ -92,7 +92,7 @@ async fn make(wants: &Wants<'_>, tag: &str) -> Result<()> {
 }
 
 /// Brings them to the registry beside the cluster, and says how a manifest names them.
-pub(super) async fn push(wants: &Wants<'_>, sources: &Sources<'_>, node: &str) -> Result<Images<Reference>> {
+pub(super) async fn push(wants: &NodeImageRequest<'_>, sources: &Sources<'_>, node: &str) -> Result<Images<Reference>> {
     let images = ensure(wants).await?;
     let registry = Registry::beside(wants.engine, sources).await?;
     Registry::join(wants.engine, sources.cluster, node, None).await?;

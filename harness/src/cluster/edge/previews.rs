@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use kube::Client;
 use serde_json::{Value, json};
 
-use super::{MANIFESTS, Order, PORTS, READY, certificate, established, image, with_edge_label};
+use super::{EdgeOptions, MANIFESTS, PORTS, READY, certificate, established, image, with_edge_label};
 use crate::cluster::node_name;
 use crate::descriptor::PREVIEW_DOMAIN;
 use crate::error::Result;
@@ -40,7 +40,7 @@ impl std::fmt::Debug for PreviewsEdge {
 ///
 /// # Errors
 /// As [`super::make`].
-pub async fn make(order: Order<'_>) -> Result<PreviewsEdge> {
+pub async fn make(order: EdgeOptions<'_>) -> Result<PreviewsEdge> {
     let step = Step::begin("making the previews' edge");
     let (client, labels) = (&order.cluster.client, order.labels);
     let images = image::push(&order.wants, order.sources, &node_name(&order.cluster.name)).await?;

@@ -121,7 +121,7 @@ fn only_pods_of_the_current_revision_are_blamed(#[case] set: &str, #[case] blame
     status(&mut snapshot, json!({ "updatedReplicas": 1 }));
     snapshot.pods.push(broken_pod("broken", set));
     let state = converged(&snapshot, "rel");
-    assert_eq!(matches!(state, State::Ailing(_)), blamed, "{state:?}");
+    assert_eq!(matches!(state, State::Degraded(_)), blamed, "{state:?}");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn pods_that_are_refused_are_an_ailment() {
     let mut snapshot = snapshot();
     let refused = json!([{ "type": "ReplicaFailure", "status": "True", "message": "pods \"web-x\" is forbidden: exceeded quota: q, used: pods=1" }]);
     status(&mut snapshot, json!({ "updatedReplicas": 0, "conditions": refused }));
-    let State::Ailing(found) = converged(&snapshot, "rel") else { panic!("not ailing") };
+    let State::Degraded(found) = converged(&snapshot, "rel") else { panic!("not ailing") };
     assert_eq!(
         found.cause,
         "deployment/web: its pods cannot be created: exceeded quota: q, used: pods=1\n  pods \"web-x\" is forbidden: exceeded quota: q, used: pods=1"
@@ -212,7 +212,7 @@ fn a_stateful_set_between_revisions_is_not() {
 #[case::old("r1", "statefulset/db: a broken pod of the old revision blocks the rollout; delete that pod", 15)]
 fn a_broken_pod_of_a_stateful_set_is_told_by_revision(#[case] revision: &str, #[case] first: &str, #[case] secs: u64) {
     let snapshot = with_stateful_set(set_status(0, 0, "r1"), revision);
-    let State::Ailing(found) = converged(&snapshot, "rel") else { panic!("not ailing") };
+    let State::Degraded(found) = converged(&snapshot, "rel") else { panic!("not ailing") };
     assert_eq!((found.first_line(), found.tolerance.by_default().as_secs()), (first, secs));
 }
 
@@ -246,7 +246,7 @@ fn a_service_that_leads_nowhere_is_told_although_all_is_ready(
         )
     });
     let found = match converged(&snapshot, "rel") {
-        State::Ailing(found) => Some(found.cause),
+        State::Degraded(found) => Some(found.cause),
         state => (state != State::Ready).then(|| format!("{state:?}")),
     };
     assert_eq!(found, wanted);
@@ -286,7 +286,7 @@ fn what_is_not_ready_is_blamed_once_nothing_else_starts(#[case] store: Option<&s
     status(&mut snapshot, json!({ "readyReplicas": 1, "availableReplicas": 1 }));
     snapshot.pods[1] = unready_pod(&mut snapshot, "new-b", "new");
     let found = match converged(&snapshot, "rel") {
-        State::Ailing(found) => Some(found.cause),
+        State::Degraded(found) => Some(found.cause),
         _ => None,
     };
     assert_eq!(found.as_deref(), blamed);
@@ -299,7 +299,7 @@ fn one_of_several_that_is_not_ready_is_blamed() {
     status(&mut snapshot, json!({ "replicas": 3, "updatedReplicas": 1, "readyReplicas": 2, "availableReplicas": 2 }));
     let unready = unready_pod(&mut snapshot, "new-a", "new");
     snapshot.pods = vec![unready, pod("old-a", "old", "Running"), pod("old-b", "old", "Running")];
-    let State::Ailing(found) = converged(&snapshot, "rel") else { panic!("nobody is blamed") };
+    let State::Degraded(found) = converged(&snapshot, "rel") else { panic!("nobody is blamed") };
     assert!(found.cause.starts_with("pod new-a, container app: runs and is not ready"), "{}", found.cause);
 }
 
@@ -333,7 +333,7 @@ fn evicted_again_and_again_is_blamed(#[case] evicted: &[&str], #[case] blamed: O
         snapshot.pods.push(Arc::new(pod));
     }
     let found = match converged(&snapshot, "rel") {
-        State::Ailing(found) => Some(found.cause),
+        State::Degraded(found) => Some(found.cause),
         _ => None,
     };
     assert_eq!(found.as_deref(), blamed);
@@ -348,7 +348,7 @@ fn of_two_that_are_not_ready_the_store_is_blamed() {
     snapshot.pods.push(Arc::new(store));
     status(&mut snapshot, json!({ "readyReplicas": 1, "availableReplicas": 1 }));
     snapshot.pods[1] = unready_pod(&mut snapshot, "new-b", "new");
-    let State::Ailing(found) = converged(&snapshot, "rel") else { panic!("not ailing") };
+    let State::Degraded(found) = converged(&snapshot, "rel") else { panic!("not ailing") };
     assert!(found.first_line().starts_with("pod db-0, "), "{found:?}");
 }
 

@@ -3,7 +3,7 @@
 use futures::stream;
 use rstest::rstest;
 
-use super::super::feed::Trouble;
+use super::super::watch_stream::Trouble;
 use super::super::window::Window;
 use super::*;
 use crate::stage::Stage;
@@ -19,15 +19,15 @@ fn listed() -> Update<Numbers> {
 }
 
 /// A feed that says these things, each after its pause in milliseconds, and then nothing.
-fn says(updates: Vec<(u64, Update<Numbers>)>) -> Feed<Numbers> {
+fn says(updates: Vec<(u64, Update<Numbers>)>) -> WatchStream<Numbers> {
     let stream = stream::iter(updates).then(|(pause, update)| async move {
         tokio::time::sleep(Duration::from_millis(pause)).await;
         update
     });
-    Feed { name: "numbers", optional: false, stream: stream.chain(stream::pending()).boxed() }
+    WatchStream { name: "numbers", optional: false, stream: stream.chain(stream::pending()).boxed() }
 }
 
-async fn run(feeds: Vec<Feed<Numbers>>, limit: u64, judge: impl FnMut(&Numbers) -> State) -> Result<Numbers> {
+async fn run(feeds: Vec<WatchStream<Numbers>>, limit: u64, judge: impl FnMut(&Numbers) -> State) -> Result<Numbers> {
     until(feeds, "three", Duration::from_millis(limit), None, judge).await
 }
 
@@ -62,13 +62,13 @@ async fn a_deadline_tells_the_last_state_and_the_trouble() {
 async fn the_same_cause_is_tolerated_for_its_time_and_no_longer() {
     let ailing = |evidence: usize| {
         let cause = format!("broken\n  evidence {evidence}");
-        State::Ailing(Ailment::new(cause, Duration::from_millis(40)))
+        State::Degraded(FailureCause::new(cause, Duration::from_millis(40)))
     };
     let start = Instant::now();
     // The evidence changes and nothing happens in the end: neither keeps the cause from ending it.
     let feed = says(vec![(0, listed()), (10, add(1)), (10, add(2))]);
     let error = run(vec![feed], 5000, |all| ailing(all.len())).await.unwrap_err();
-    assert!(matches!(&error, Error::Doomed { cause, .. } if cause == "broken\n  evidence 2"), "{error:?}");
+    assert!(matches!(&error, Error::Failed { cause, .. } if cause == "broken\n  evidence 2"), "{error:?}");
     assert!(start.elapsed() >= Duration::from_millis(40) && start.elapsed() < Duration::from_secs(1));
 }
 
@@ -77,7 +77,10 @@ async fn other_words_for_the_same_cause_do_not_begin_its_time_anew() {
     let start = Instant::now();
     let judge = |all: &Numbers| {
         let cause = format!("not ready: {}", all.len());
-        State::Ailing(Ailment { key: "not ready".to_owned(), ..Ailment::new(cause, Duration::from_millis(40)) })
+        State::Degraded(FailureCause {
+            key: "not ready".to_owned(),
+            ..FailureCause::new(cause, Duration::from_millis(40))
+        })
     };
     let error = run(vec![says(vec![(0, listed()), (30, add(1))])], 5000, judge).await.unwrap_err();
     assert_eq!(error.to_string(), "three cannot come about: not ready: 1");
@@ -87,7 +90,7 @@ async fn other_words_for_the_same_cause_do_not_begin_its_time_anew() {
 #[tokio::test(start_paused = true)]
 async fn a_pod_without_room_waits_for_a_node_until_the_deadline_and_says_so() {
     let judge = |all: &Numbers| match all.as_slice() {
-        [] => State::Ailing(Ailment::new("pod web-1: unschedulable: 0/1 nodes are available", Window::Room)),
+        [] => State::Degraded(FailureCause::new("pod web-1: unschedulable: 0/1 nodes are available", Window::Room)),
         _ => State::Ready,
     };
     let windows = Windows::default().in_stage(Stage::Preview);
@@ -105,7 +108,7 @@ async fn a_cause_that_heals_starts_anew() {
     let judge = |all: &Numbers| match all.last() {
         Some(3) => State::Ready,
         Some(2) => State::Pending("better".to_owned()),
-        _ => State::Ailing(Ailment::new("broken", Duration::from_millis(60))),
+        _ => State::Degraded(FailureCause::new("broken", Duration::from_millis(60))),
     };
     let feed = says(vec![(0, listed()), (40, add(2)), (0, add(1)), (40, add(3))]);
     assert!(run(vec![feed], 5000, judge).await.is_ok());
@@ -113,7 +116,7 @@ async fn a_cause_that_heals_starts_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_doomed_ends_at_once() {
-    let error = run(vec![says(vec![(0, listed())])], 5000, |_| State::Doomed("no".to_owned())).await.unwrap_err();
+    let error = run(vec![says(vec![(0, listed())])], 5000, |_| State::Failed("no".to_owned())).await.unwrap_err();
     assert_eq!(error.to_string(), "three cannot come about: no");
 }
 

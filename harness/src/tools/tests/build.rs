@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{install, settings, tools};
 use crate::tools::entry::Build;
-use crate::tools::{From, Origin, Plan, Tool, Tools, Version, table};
+use crate::tools::{Origin, ProvisionSource, SetupPlan, Tool, Tools, Version, table};
 
 const GO: &str = r#"#!/bin/sh
 case "$1 $2" in
@@ -58,7 +58,7 @@ async fn tilt_is_built_with_its_web_assets_and_nothing_but_the_program_stays() {
         build.disk = 0;
     }
     let tools = tools(&settings, entry);
-    let found = tools.ensure(Tool::Tilt, From::Registries).await.unwrap();
+    let found = tools.ensure(Tool::Tilt, ProvisionSource::Registries).await.unwrap();
     assert_eq!((found.version, found.origin), (Some(Version::new(0, 37, 7)), Origin::Cache));
     insta::assert_snapshot!(std::fs::read_to_string(folder.path().join("log")).unwrap(), @r"
     yarn install --immutable from https://mirror.invalid/, cache in /cache/jetscale-stack/go/yarn
@@ -88,12 +88,12 @@ async fn without_a_c_compiler_that_is_said_before_anything_is_begun() {
     let path = folder.path().join("path");
     let settings = settings(folder.path(), &[("PATH", path.to_str().unwrap())]);
     let tools = Tools::new(settings.tools());
-    let error = tools.ensure(Tool::Tilt, From::Registries).await.unwrap_err().report();
+    let error = tools.ensure(Tool::Tilt, ProvisionSource::Registries).await.unwrap_err().report();
     assert!(error.contains("there is no C compiler (cc) in PATH") && error.contains("next: "), "{error}");
-    let plan = tools.plan(Tool::Tilt, From::Registries).await.unwrap();
-    assert!(matches!(&plan, Plan::Impossible { why } if why.contains("no C compiler")), "{plan:?}");
+    let plan = tools.plan(Tool::Tilt, ProvisionSource::Registries).await.unwrap();
+    assert!(matches!(&plan, SetupPlan::Impossible { why } if why.contains("no C compiler")), "{plan:?}");
     install(&path, "cc", "#!/bin/sh\n");
-    assert!(matches!(tools.plan(Tool::Tilt, From::Registries).await.unwrap(), Plan::Build { .. }));
+    assert!(matches!(tools.plan(Tool::Tilt, ProvisionSource::Registries).await.unwrap(), SetupPlan::Build { .. }));
 }
 
 #[tokio::test]

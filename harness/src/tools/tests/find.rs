@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use super::{downloaded, install, script, settings, tools};
-use crate::tools::{From, Look, Origin, Plan, Tool, Tools, Version};
+use crate::tools::{Look, Origin, ProvisionSource, SetupPlan, Tool, Tools, Version};
 
 /// A table whose download is on no site at all.
 fn offline(settings: &crate::settings::Settings) -> Tools {
@@ -42,7 +42,7 @@ async fn one_that_is_too_old_is_passed_over_and_named() {
     let Look::Missing { seen } = offline(&settings).look(Tool::Kind).await.unwrap() else { panic!("it was taken") };
     assert!(seen[0].contains("kind 0.26.9 at") && seen[0].contains(">=0.27, <0.34 is supported"), "{seen:?}");
     install(&folder.path().join("cache/jetscale-stack/tools/kind-0.33.0/bin"), "kind", &script("0.33.0"));
-    let found = offline(&settings).ensure(Tool::Kind, From::Auto).await.unwrap();
+    let found = offline(&settings).ensure(Tool::Kind, ProvisionSource::Auto).await.unwrap();
     assert_eq!(found.origin, Origin::Cache);
 }
 
@@ -79,12 +79,12 @@ async fn the_toolbox_s_archive_is_unpacked_once_and_comes_first() {
     let settings =
         settings(folder.path(), &[("JETSCALE_TOOLBOX", toolbox.to_str().unwrap()), ("JETSCALE_SETUP", "never")]);
     let tools = offline(&settings);
-    assert_eq!(tools.plan(Tool::Kind, From::Auto).await.unwrap(), Plan::Unpack { archive });
+    assert_eq!(tools.plan(Tool::Kind, ProvisionSource::Auto).await.unwrap(), SetupPlan::Unpack { archive });
     for _ in 0..2 {
-        let found = tools.ensure(Tool::Kind, From::Auto).await.unwrap();
+        let found = tools.ensure(Tool::Kind, ProvisionSource::Auto).await.unwrap();
         assert_eq!((found.version, found.origin), (Some(Version::new(0, 32, 0)), Origin::Toolbox));
     }
-    assert!(tools.plan(Tool::Kind, From::Auto).await.unwrap().to_string().contains("JETSCALE_TOOLBOX"));
+    assert!(tools.plan(Tool::Kind, ProvisionSource::Auto).await.unwrap().to_string().contains("JETSCALE_TOOLBOX"));
 }
 
 #[tokio::test]
@@ -97,12 +97,12 @@ async fn our_buildx_is_linked_where_the_client_looks_and_unlinked_when_it_is_our
         "docker-buildx",
         &script("0.33.0"),
     );
-    Tools::new(settings.tools()).ensure(Tool::Buildx, From::Auto).await.unwrap();
+    Tools::new(settings.tools()).ensure(Tool::Buildx, ProvisionSource::Auto).await.unwrap();
     assert!(link.read_link().is_ok());
-    let found = Tools::new(settings.tools()).ensure(Tool::Buildx, From::Auto).await.unwrap();
+    let found = Tools::new(settings.tools()).ensure(Tool::Buildx, ProvisionSource::Auto).await.unwrap();
     assert!(Tools::new(settings.tools()).unlink_buildx().unwrap() && !link.exists(), "{found:?}");
     install(link.parent().unwrap(), "docker-buildx", &script("0.9.0"));
-    let error = Tools::new(settings.tools()).ensure(Tool::Buildx, From::Auto).await.unwrap_err().report();
+    let error = Tools::new(settings.tools()).ensure(Tool::Buildx, ProvisionSource::Auto).await.unwrap_err().report();
     assert!(error.contains("is in the way"), "{error}");
     assert!(!Tools::new(settings.tools()).unlink_buildx().unwrap() && link.exists());
 }

@@ -27,37 +27,37 @@ fn mac(app: Option<App>) -> Host {
     Host { macos: true, root: false, apt: false, app, ..bare() }
 }
 
-fn silent(address: &str) -> Absence {
-    Absence::Silent { address: address.to_owned(), said: "is the docker daemon running?".to_owned() }
+fn silent(address: &str) -> EngineUnavailable {
+    EngineUnavailable::Silent { address: address.to_owned(), said: "is the docker daemon running?".to_owned() }
 }
 
 #[rstest]
-#[case::bare(Absence::NoClient, bare(), Action::Install)]
+#[case::bare(EngineUnavailable::NoClient, bare(), Action::Install)]
 #[case::a_client_from_elsewhere(silent(DEFAULT), bare(), Action::Install)]
 #[case::stopped(silent(DEFAULT), installed(), Action::Detached("/usr/sbin/dockerd".into()))]
 #[case::stopped_service(silent(DEFAULT), Host { systemd: true, ..installed() }, Action::Systemd)]
 #[case::desktop(silent(DEFAULT), mac(Some(App::Desktop)), Action::App(App::Desktop))]
 #[case::colima(silent("unix:///Users/a/.colima/default/docker.sock"), mac(Some(App::Colima)), Action::App(App::Colima))]
-fn is_mended_here(#[case] absence: Absence, #[case] host: Host, #[case] action: Action) {
-    assert_eq!(decide(&absence, &host, true).unwrap(), action);
-    let never = decide(&absence, &host, false).unwrap_err().report();
+fn is_mended_here(#[case] unavailable: EngineUnavailable, #[case] host: Host, #[case] action: Action) {
+    assert_eq!(plan_remedy(&unavailable, &host, true).unwrap(), action);
+    let never = plan_remedy(&unavailable, &host, false).unwrap_err().report();
     assert!(never.contains("JETSCALE_SETUP=never") && never.contains(&action.command()), "{never}");
 }
 
 #[rstest]
-#[case::denied(Absence::Denied("/var/run/docker.sock".into()), bare(), "sudo usermod -aG docker $USER && newgrp docker")]
+#[case::denied(EngineUnavailable::Denied("/var/run/docker.sock".into()), bare(), "sudo usermod -aG docker $USER && newgrp docker")]
 #[case::not_root(silent(DEFAULT), Host { root: false, systemd: true, ..installed() }, "sudo systemctl start docker")]
-#[case::not_root_bare(Absence::NoClient, Host { root: false, ..bare() }, "sudo apt-get install --no-install-recommends docker.io")]
-#[case::fedora(Absence::NoClient, Host { apt: false, ..bare() }, "docs.docker.com/engine/install")]
+#[case::not_root_bare(EngineUnavailable::NoClient, Host { root: false, ..bare() }, "sudo apt-get install --no-install-recommends docker.io")]
+#[case::fedora(EngineUnavailable::NoClient, Host { apt: false, ..bare() }, "docs.docker.com/engine/install")]
 #[case::mac(silent(DEFAULT), mac(None), "brew install docker colima")]
 #[case::tcp(silent("tcp://10.0.0.1:2375"), bare(), "unset DOCKER_HOST")]
 #[case::ssh(silent("ssh://build"), installed(), "unset DOCKER_HOST")]
 #[case::rootless(silent("unix:///run/user/1000/docker.sock"), installed(), "systemctl --user start docker")]
 #[case::colima_on_linux(silent("unix:///home/a/.colima/docker.sock"), installed(), "colima start")]
-#[case::unusable(Absence::Unusable { address: DEFAULT.into(), said: "too old".into() }, installed(), "docker version")]
+#[case::unusable(EngineUnavailable::Unusable { address: DEFAULT.into(), said: "too old".into() }, installed(), "docker version")]
 #[case::container(silent(DEFAULT), Host { capabilities: Capabilities { effective: 0, bounding: 0 }, ..installed() }, "privileged container")]
-fn is_for_a_person_to_mend(#[case] absence: Absence, #[case] host: Host, #[case] next: &str) {
-    let error = decide(&absence, &host, true).unwrap_err().report();
+fn is_for_a_person_to_mend(#[case] unavailable: EngineUnavailable, #[case] host: Host, #[case] next: &str) {
+    let error = plan_remedy(&unavailable, &host, true).unwrap_err().report();
     assert!(error.contains(next), "{error}");
 }
 

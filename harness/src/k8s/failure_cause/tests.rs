@@ -28,7 +28,7 @@ fn crashed(reason: &str) -> Value {
 #[case::done(json!({ "phase": "Succeeded" }))]
 #[case::gated(json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "reason": "SchedulingGated" }] }))]
 fn is_well(#[case] status: Value) {
-    assert_eq!(ailment(&pod(status), &[]), None);
+    assert_eq!(failure_cause(&pod(status), &[]), None);
 }
 
 #[rstest]
@@ -105,7 +105,7 @@ fn names_what_a_container_waits_for(
     #[case] cause: &str,
     #[case] tolerance: u64,
 ) {
-    let found = ailment(
+    let found = failure_cause(
         &pod(json!({ "phase": "Pending", "containerStatuses": container(&waiting(reason, message), &json!({}), 0) })),
         &[],
     );
@@ -143,7 +143,7 @@ fn memory() -> Value {
 #[case::one_that_served_before(backing_off(&ran("2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z"), 7), 30)]
 #[case::one_that_served_too_short(backing_off(&ran("2026-01-01T00:00:00Z", "2026-01-01T00:00:59Z"), 7), 0)]
 fn crashes_are_counted_by_starts(#[case] status: Value, #[case] secs: u64) {
-    let found = ailment(&pod(status), &[]).unwrap();
+    let found = failure_cause(&pod(status), &[]).unwrap();
     assert_eq!(found.first_line(), "pod web-1, container app: crashes: no database");
     assert_eq!(found.key, "pod web-1, container app: crashes");
     assert!(found.cause.contains("exit code 3") && found.cause.ends_with("its last words: no database"), "{found:?}");
@@ -156,7 +156,7 @@ fn crashes_are_counted_by_starts(#[case] status: Value, #[case] secs: u64) {
 fn memory_is_named_with_its_limit(#[case] resources: Value, #[case] says: &str) {
     let mut pod = pod(ended(&memory(), &memory(), 1));
     pod.spec = serde_json::from_value(json!({ "containers": [{ "name": "app", "resources": resources }] })).unwrap();
-    let found = ailment(&pod, &[]).unwrap();
+    let found = failure_cause(&pod, &[]).unwrap();
     assert_eq!(found.first_line(), format!("pod web-1, container app: {says}"));
     assert_eq!(found.tolerance, Window::None.into());
 }
@@ -165,7 +165,7 @@ fn memory_is_named_with_its_limit(#[case] resources: Value, #[case] says: &str) 
 fn the_end_of_one_that_is_not_started_again_is_no_crash() {
     let mut pod = pod(ended(&crashed("Error"), &json!({}), 0));
     pod.spec = serde_json::from_value(json!({ "containers": [], "restartPolicy": "Never" })).unwrap();
-    assert_eq!(ailment(&pod, &[]), None);
+    assert_eq!(failure_cause(&pod, &[]), None);
 }
 
 fn warning(reason: &str, kind: &str, name: &str, message: &str) -> Event {
@@ -197,7 +197,7 @@ fn what_runs_and_is_not_ready_says_so_by_its_probe(
     let probe = json!({ "periodSeconds": 1, "failureThreshold": 120 });
     pod.spec = serde_json::from_value(json!({ "containers": [{ "name": "app", "startupProbe": probe }] })).unwrap();
     let event = warning("Unhealthy", "Pod", "web-1", message);
-    let found = ailment(&pod, &[&event]);
+    let found = failure_cause(&pod, &[&event]);
     let wanted = wanted.map(|(says, secs)| (format!("pod web-1, container app: runs and is not ready: {says}"), secs));
     assert_eq!(found.as_ref().map(|it| (it.first_line().to_owned(), it.tolerance.by_default().as_secs())), wanted);
     assert_eq!(found.and_then(|it| it.asked).is_some(), wanted.is_some());
@@ -207,7 +207,7 @@ fn what_runs_and_is_not_ready_says_so_by_its_probe(
 fn a_kill_by_a_probe_is_told_by_the_probe() {
     let killed = json!({ "terminated": { "exitCode": 137, "reason": "Error", "message": "bye" } });
     let event = warning("Unhealthy", "Pod", "web-1", "Liveness probe failed: HTTP probe failed with statuscode: 404");
-    let found = ailment(&pod(backing_off(&killed, 2)), &[&event]).unwrap();
+    let found = failure_cause(&pod(backing_off(&killed, 2)), &[&event]).unwrap();
     let says = "killed by the kubelet: Liveness probe failed: HTTP probe failed with statuscode: 404";
     assert_eq!(found.first_line(), format!("pod web-1, container app: {says}"));
 }
@@ -224,7 +224,7 @@ fn a_startup_probe_kills_when_its_budget_is_spent(#[case] finished: &str, #[case
     pod.spec = serde_json::from_value(json!({ "containers": [{ "name": "app", "startupProbe": probe }] })).unwrap();
     let mut event = warning("Unhealthy", "Pod", "web-1", "Startup probe failed: refused");
     event.last_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
-    assert_eq!(ailment(&pod, &[&event]).unwrap().first_line(), format!("pod web-1, container app: {says}"));
+    assert_eq!(failure_cause(&pod, &[&event]).unwrap().first_line(), format!("pod web-1, container app: {says}"));
 }
 
 /// Beside a readiness probe that says why, liveness may fail later, and the startup probe failed before.
@@ -239,10 +239,10 @@ fn other_probes_do_not_hide_what_readiness_says() {
         "Liveness probe failed: x",
     ];
     let events = said.map(|said| warning("Unhealthy", "Pod", "web-1", said));
-    let found = ailment(&pod, &events.iter().collect::<Vec<_>>()).unwrap();
+    let found = failure_cause(&pod, &events.iter().collect::<Vec<_>>()).unwrap();
     assert_eq!(found.first_line(), "pod web-1, container app: runs and is not ready: readiness probe: HTTP 503");
     pod.spec = serde_json::from_value(json!({ "containers": [{ "name": "app" }] })).unwrap();
-    let unbounded = ailment(&pod, &events.iter().collect::<Vec<_>>()).unwrap();
+    let unbounded = failure_cause(&pod, &events.iter().collect::<Vec<_>>()).unwrap();
     assert_eq!((found.tolerance, unbounded.tolerance), (Window::Ready.into(), Window::Unbounded.into()));
 }
 
@@ -271,7 +271,7 @@ fn what_ran_for_long_without_serving_ends_finally(
         })
         .into_iter()
         .collect();
-    let found = ailment(&pod(status), &events.iter().collect::<Vec<_>>()).unwrap();
+    let found = failure_cause(&pod(status), &events.iter().collect::<Vec<_>>()).unwrap();
     assert_eq!(found.tolerance == Window::None.into(), is_final, "{found:?}");
 }
 
@@ -279,7 +279,7 @@ fn what_ran_for_long_without_serving_ends_finally(
 fn both_words_for_a_failed_pull_are_one_cause() {
     let key = |reason: &str, message: &str| {
         let status = json!({ "containerStatuses": container(&waiting(reason, message), &json!({}), 0) });
-        ailment(&pod(status), &[]).unwrap().key
+        failure_cause(&pod(status), &[]).unwrap().key
     };
     assert_eq!(key("ErrImagePull", "a"), key("ImagePullBackOff", "b"));
 }
@@ -288,7 +288,7 @@ fn both_words_for_a_failed_pull_are_one_cause() {
 fn an_init_container_counts() {
     let init = container(&waiting("CreateContainerConfigError", "no"), &json!({}), 0);
     let status = json!({ "initContainerStatuses": init, "containerStatuses": container(&waiting("PodInitializing", ""), &json!({}), 0) });
-    assert!(ailment(&pod(status), &[]).unwrap().cause.starts_with("pod web-1, init container app: "));
+    assert!(failure_cause(&pod(status), &[]).unwrap().cause.starts_with("pod web-1, init container app: "));
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn the_least_tolerable_cause_comes_first() {
     let mut both = container(&waiting("CreateContainerConfigError", ""), &json!({}), 0);
     let other = container(&waiting("InvalidImageName", ""), &json!({}), 0);
     both.as_array_mut().unwrap().extend(other.as_array().unwrap().clone());
-    assert_eq!(ailment(&pod(json!({ "containerStatuses": both })), &[]).unwrap().tolerance, Window::None.into());
+    assert_eq!(failure_cause(&pod(json!({ "containerStatuses": both })), &[]).unwrap().tolerance, Window::None.into());
 }
 
 fn unschedulable(message: &str) -> Pod {
@@ -307,7 +307,7 @@ fn unschedulable(message: &str) -> Pod {
 #[test]
 fn quotes_the_scheduler() {
     let message = "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No victims.";
-    let found = ailment(&unschedulable(message), &[]).unwrap();
+    let found = failure_cause(&unschedulable(message), &[]).unwrap();
     let first = "pod web-1: unschedulable: 0/1 nodes are available: 1 Insufficient cpu";
     assert_eq!(found.cause, format!("{first}\n  {message}"));
     assert_eq!(found.tolerance, Window::Room.into());
@@ -316,7 +316,7 @@ fn quotes_the_scheduler() {
 #[test]
 fn a_claim_without_a_volume_is_named_before_the_scheduler() {
     let event = warning("ProvisioningFailed", "PersistentVolumeClaim", "data", "storageclass \"no\" not found");
-    let found = ailment(&unschedulable("pod has unbound immediate PersistentVolumeClaims"), &[&event]).unwrap();
+    let found = failure_cause(&unschedulable("pod has unbound immediate PersistentVolumeClaims"), &[&event]).unwrap();
     assert_eq!(found.first_line(), "pod web-1: its volume claim data gets no volume: storageclass \"no\" not found");
     assert_eq!(found.tolerance, Window::Retried.into());
 }
@@ -331,13 +331,13 @@ fn a_claims_warning_counts_if_it_is_of_now(#[case] time: &str, #[case] message: 
     event.last_timestamp = serde_json::from_value(json!(time)).unwrap();
     let mut pod = unschedulable("pod has unbound immediate PersistentVolumeClaims");
     pod.metadata.creation_timestamp = serde_json::from_value(json!("2026-01-01T01:00:02Z")).unwrap();
-    assert_eq!(ailment(&pod, &[&event]).unwrap().tolerance, window.into());
+    assert_eq!(failure_cause(&pod, &[&event]).unwrap().tolerance, window.into());
 }
 
 #[test]
 fn an_evicted_pod_says_why() {
     let found =
-        ailment(&pod(json!({ "phase": "Failed", "reason": "Evicted", "message": "low on disk" })), &[]).unwrap();
+        failure_cause(&pod(json!({ "phase": "Failed", "reason": "Evicted", "message": "low on disk" })), &[]).unwrap();
     assert_eq!(found.cause, "pod web-1: Evicted: low on disk");
 }
 
@@ -350,7 +350,7 @@ fn who_ended_a_pod_is_asked_before_its_containers(#[case] message: &str, #[case]
     for (name, value) in [("phase", "Failed"), ("reason", "Evicted"), ("message", message)] {
         status[name] = json!(value);
     }
-    assert_eq!(ailment(&pod(status), &[]).unwrap().first_line(), says);
+    assert_eq!(failure_cause(&pod(status), &[]).unwrap().first_line(), says);
 }
 
 #[rstest]

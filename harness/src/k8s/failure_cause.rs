@@ -15,7 +15,7 @@ use super::window::{self, Tolerance, Window};
 
 /// A cause that keeps a pod from starting; the first line names it, further lines are evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ailment {
+pub struct FailureCause {
     /// What stays the same while the cause does: who, and what of it; the words for it may change from one look to the next.
     pub key: String,
     /// The cause, its evidence on further lines.
@@ -37,7 +37,7 @@ pub struct Asked {
     pub container: String,
 }
 
-impl Ailment {
+impl FailureCause {
     /// A cause that is told apart by its first line.
     pub fn new(cause: impl Into<String>, tolerance: impl Into<Tolerance>) -> Self {
         let cause = cause.into();
@@ -61,9 +61,9 @@ impl Ailment {
     }
 }
 
-impl From<Ailment> for State {
-    fn from(ailment: Ailment) -> Self {
-        Self::Ailing(ailment)
+impl From<FailureCause> for State {
+    fn from(failure_cause: FailureCause) -> Self {
+        Self::Degraded(failure_cause)
     }
 }
 
@@ -73,7 +73,7 @@ const CONTAINER: &str = "container";
 /// Why a pod does not start, the least tolerable cause first; `None` for one that starts, runs or ends.
 ///
 /// `warnings` are those about the pod and its volume claims, oldest first.
-pub fn ailment(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
+pub fn failure_cause(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
     let of_containers = init_statuses(pod)
         .iter()
         .map(|status| ("init container", status))
@@ -81,11 +81,11 @@ pub fn ailment(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
         // The ends of one that failed as a whole are told with it.
         .filter(|_| phase(pod) != "Failed")
         .filter_map(|(kind, status)| of_container(pod, kind, status, warnings));
-    let found = of_containers.chain(of_pod(pod, warnings)).min_by_key(|ailment| ailment.tolerance.rank());
+    let found = of_containers.chain(of_pod(pod, warnings)).min_by_key(|failure_cause| failure_cause.tolerance.rank());
     found.or_else(|| of_warnings(pod, warnings))
 }
 
-fn of_pod(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
+fn of_pod(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
     let status = pod.status.as_ref()?;
     let name = pod.name_any();
     if phase(pod) == "Failed" {
@@ -95,7 +95,7 @@ fn of_pod(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
         let message = status.message.as_deref().unwrap_or_default();
         // What ended the pod says why. The words of a container that was ended with it are about something else.
         let gist = if message.is_empty() { words.as_deref().unwrap_or_default() } else { message };
-        let mut found = Ailment::said(format!("pod {name}: {reason}"), gist, message, Window::Replaced);
+        let mut found = FailureCause::said(format!("pod {name}: {reason}"), gist, message, Window::Replaced);
         for (container, ended) in ended {
             evidence(&mut found.cause, &format!("container {}: {}", container.name, ending(ended)));
         }
@@ -109,14 +109,14 @@ fn of_pod(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
     let message = scheduled.message.as_deref().unwrap_or("the scheduler gives no message");
     let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let mut found = of_claims(&name, created, message, warnings).unwrap_or_else(|| {
-        Ailment::said(format!("pod {name}: unschedulable"), of_scheduler(message), message, Window::Room)
+        FailureCause::said(format!("pod {name}: unschedulable"), of_scheduler(message), message, Window::Room)
     });
     found.since = found.since.or(scheduled.last_transition_time.as_ref().map(|time| time.0));
     Some(found)
 }
 
 /// A volume claim that nobody makes a volume for, which the scheduler calls unbound.
-fn of_claims(pod: &str, created: Option<Timestamp>, scheduler: &str, warnings: &[&Event]) -> Option<Ailment> {
+fn of_claims(pod: &str, created: Option<Timestamp>, scheduler: &str, warnings: &[&Event]) -> Option<FailureCause> {
     // A claim is known by its name, and events live for an hour: one of before the pod is about another of that name.
     let now = |event: &Event| {
         let made = created.map(|made| made.as_second() - window::AHEAD_SECS);
@@ -129,7 +129,7 @@ fn of_claims(pod: &str, created: Option<Timestamp>, scheduler: &str, warnings: &
     let message = event.message.as_deref().unwrap_or_default();
     let key = format!("pod {pod}: its volume claim {claim} gets no volume");
     let window = if message.contains("not found") { Window::Retried } else { Window::Mount };
-    let mut found = Ailment::said(key, message, message, window);
+    let mut found = FailureCause::said(key, message, message, window);
     evidence(&mut found.cause, scheduler);
     found.since = event.first_timestamp.as_ref().map(|time| time.0);
     Some(found)
@@ -145,7 +145,7 @@ fn of_scheduler(message: &str) -> &str {
     message[..end.unwrap_or(message.len())].trim().trim_end_matches([',', '.'])
 }
 
-fn of_container(pod: &Pod, kind: &str, status: &ContainerStatus, warnings: &[&Event]) -> Option<Ailment> {
+fn of_container(pod: &Pod, kind: &str, status: &ContainerStatus, warnings: &[&Event]) -> Option<FailureCause> {
     let state = status.state.as_ref()?;
     let who = format!("pod {}, {kind} {}", pod.name_any(), status.name);
     if let Some(waiting) = &state.waiting {
@@ -154,7 +154,7 @@ fn of_container(pod: &Pod, kind: &str, status: &ContainerStatus, warnings: &[&Ev
         if reason == "CrashLoopBackOff" {
             return Some(match status.last_state.as_ref().and_then(|last| last.terminated.as_ref()) {
                 Some(ended) => crash(pod, (kind, &who), status, ended, warnings),
-                None => Ailment::new(format!("{who}: crashes again and again"), Window::Retried),
+                None => FailureCause::new(format!("{who}: crashes again and again"), Window::Retried),
             });
         }
         return of_waiting(&who, status, reason, message);
@@ -169,7 +169,7 @@ fn of_container(pod: &Pod, kind: &str, status: &ContainerStatus, warnings: &[&Ev
     counts.then(|| crash(pod, (kind, &who), status, ended, warnings))
 }
 
-fn of_waiting(who: &str, status: &ContainerStatus, reason: &str, message: &str) -> Option<Ailment> {
+fn of_waiting(who: &str, status: &ContainerStatus, reason: &str, message: &str) -> Option<FailureCause> {
     let image = &status.image;
     let (what, gist, window) = match reason {
         "InvalidImageName" => (format!("the image name {image:?} is invalid"), message, Window::None),
@@ -187,7 +187,7 @@ fn of_waiting(who: &str, status: &ContainerStatus, reason: &str, message: &str) 
         }
         _ => return None,
     };
-    Some(Ailment::said(format!("{who}: {what}"), gist, message, window))
+    Some(FailureCause::said(format!("{who}: {what}"), gist, message, window))
 }
 
 /// The registry's answer, without the way to it, which repeats the image's name.
@@ -210,7 +210,7 @@ fn crash(
     status: &ContainerStatus,
     ended: &ContainerStateTerminated,
     warnings: &[&Event],
-) -> Ailment {
+) -> FailureCause {
     let message = ended.message.as_deref().map(whole_lines).unwrap_or_default();
     let words = telling_line(message);
     let by_probe = killed_by_probe(pod, status, ended, warnings);
@@ -222,7 +222,7 @@ fn crash(
     } else {
         ("crashes".to_owned(), words.unwrap_or_else(|| ending(ended)))
     };
-    let mut found = Ailment::said(format!("{who}: {what}"), &gist, &gist, Window::Restarted);
+    let mut found = FailureCause::said(format!("{who}: {what}"), &gist, &gist, Window::Restarted);
     evidence(&mut found.cause, &format!("{} after {} restarts", ending(ended), status.restart_count));
     if !message.trim().is_empty() {
         evidence(&mut found.cause, &format!("its last words: {}", message.trim()));
@@ -303,7 +303,7 @@ fn probe_failure<'a>(container: &str, kinds: &[&str], warnings: &[&'a Event]) ->
 }
 
 /// A container that runs, and whose probes say that it is not ready: a start takes its time, an answer tells a cause.
-fn unready(pod: &Pod, who: &str, status: &ContainerStatus, warnings: &[&Event]) -> Option<Ailment> {
+fn unready(pod: &Pod, who: &str, status: &ContainerStatus, warnings: &[&Event]) -> Option<FailureCause> {
     let started = status.started == Some(true);
     // Of the probe that is asked now: beside it, liveness may fail as well.
     let event = probe_failure(&status.name, &[if started { "Readiness" } else { "Startup" }], warnings)?;
@@ -322,7 +322,7 @@ fn unready(pod: &Pod, who: &str, status: &ContainerStatus, warnings: &[&Event]) 
     let key = format!("{who}: runs and is not ready");
     let gist =
         format!("{} probe: {}", kind.to_lowercase(), said.replace("HTTP probe failed with statuscode: ", "HTTP "));
-    let mut found = Ailment::said(key, &gist, &gist, tolerance);
+    let mut found = FailureCause::said(key, &gist, &gist, tolerance);
     found.asked = Some(Asked { pod: pod.name_any(), container: status.name.clone() });
     found.since = event.first_timestamp.as_ref().map(|time| time.0);
     Some(found)
@@ -381,7 +381,7 @@ fn is_final_answer(message: &str) -> bool {
 
 /// What a warning says about a pod whose sandbox or volumes cannot be made; the pod's own status
 /// shows nothing but `ContainerCreating` then.
-fn of_warnings(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
+fn of_warnings(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
     // From here on the volumes are mounted and the warnings history.
     if condition(pod, "PodReadyToStartContainers") == Some("True") || phase(pod) != "Pending" {
         return None;
@@ -402,36 +402,42 @@ fn of_warnings(pod: &Pod, warnings: &[&Event]) -> Option<Ailment> {
     let is_missing = message.contains("not found") && !message.contains("registered CSI drivers");
     let window = if is_missing { Window::Retried } else { window };
     let key = format!("pod {}: {}", pod.name_any(), event.reason.as_deref().unwrap_or_default());
-    Some(Ailment::said(key, message, message, window))
+    Some(FailureCause::said(key, message, message, window))
 }
 
 /// What a controller says that is not allowed to create its pods (quota, admission, account).
-pub(super) fn cannot_create_pods(workload: &str, message: &str) -> Ailment {
+pub(super) fn cannot_create_pods(workload: &str, message: &str) -> FailureCause {
     // What stands before it repeats a pod's name, which changes with every try.
     let gist = message.split_once(" is forbidden: ").map_or(message, |(_, gist)| gist);
-    Ailment::said(format!("{workload}: its pods cannot be created"), gist, message, Window::Retried)
+    FailureCause::said(format!("{workload}: its pods cannot be created"), gist, message, Window::Retried)
 }
 
 /// A rollout whose own progress deadline passed.
-pub(super) fn no_progress(workload: &str, message: &str) -> Ailment {
-    Ailment::said(format!("{workload}: its progress deadline passed"), message, message, Window::Retried)
+pub(super) fn no_progress(workload: &str, message: &str) -> FailureCause {
+    FailureCause::said(format!("{workload}: its progress deadline passed"), message, message, Window::Retried)
 }
 
 /// A Service that leads to a port which no container of its workload opens: nobody will ever answer there.
-pub(super) fn wrong_target_port(service: &str, port: &str, target: &str, workload: &str, open: &[String]) -> Ailment {
+pub(super) fn wrong_target_port(
+    service: &str,
+    port: &str,
+    target: &str,
+    workload: &str,
+    open: &[String],
+) -> FailureCause {
     let cause = format!(
         "service/{service}: its port {port} leads to the target port {target}, which no container of {workload} has: they \
          have {}",
         open.join(", ")
     );
-    Ailment::new(cause, Window::Answered)
+    FailureCause::new(cause, Window::Answered)
 }
 
 /// A broken pod of an old revision, which a stateful set neither mends nor replaces.
-pub(super) fn blocked_by_old(workload: &str, old: Ailment) -> Ailment {
+pub(super) fn blocked_by_old(workload: &str, old: FailureCause) -> FailureCause {
     let mut cause = format!("{workload}: a broken pod of the old revision blocks the rollout; delete that pod");
     evidence(&mut cause, &old.cause);
-    Ailment::new(cause, old.tolerance.or_longer(Window::Replaced))
+    FailureCause::new(cause, old.tolerance.or_longer(Window::Replaced))
 }
 
 fn evidence(cause: &mut String, text: &str) {

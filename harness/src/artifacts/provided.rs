@@ -8,7 +8,7 @@ use futures::future::join_all;
 use super::distribution::{is_local, platforms};
 use super::reference::Reference;
 use super::set::{Artifact, ArtifactSet, in_variables};
-use super::{Credentials, Registry, Sources, serve};
+use super::{Registry, RegistryCredentials, Sources, serve};
 use crate::descriptor::REGISTRY;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -30,24 +30,24 @@ const VARIABLES: [&str; 7] = [
 
 /// Where a given set is to be read from.
 #[derive(Debug, Clone)]
-pub struct Given {
+pub struct ProvidedArtifacts {
     stage: Stage,
     location: Option<String>,
-    credentials: Credentials,
+    credentials: RegistryCredentials,
 }
 
-impl Given {
+impl ProvidedArtifacts {
     /// What [`settings::ARTIFACTS`] names, for a stage; nothing is read yet.
     ///
     /// # Errors
     /// [`Error::Refused`] when that, or who we are at registries, is set to what is not allowed.
     pub fn of(stage: Stage, settings: &Settings) -> Result<Self> {
-        Ok(Self { stage, location: settings.artifacts.get()?, credentials: Credentials::of(settings)? })
+        Ok(Self { stage, location: settings.artifacts.get()?, credentials: RegistryCredentials::of(settings)? })
     }
 
     /// A set at another place, read with other accounts.
     #[must_use]
-    pub fn at(stage: Stage, location: &Path, credentials: Credentials) -> Self {
+    pub fn at(stage: Stage, location: &Path, credentials: RegistryCredentials) -> Self {
         Self { stage, location: Some(location.to_string_lossy().into_owned()), credentials }
     }
 
@@ -83,7 +83,7 @@ impl Given {
     /// may pull it. Of a registry that clusters alone know, the cluster has to tell.
     ///
     /// # Errors
-    /// As [`Given::obtain`].
+    /// As [`ProvidedArtifacts::obtain`].
     pub async fn read(&self, project: &Project, settings: &Settings) -> Result<ArtifactSet> {
         let (location, set) = self.written(project, settings).await?;
         warn_if_dirty(location, &set);
@@ -130,7 +130,12 @@ fn warn_if_dirty(location: &str, set: &ArtifactSet) {
 ///
 /// # Errors
 /// [`Error::Refused`] naming the artifact.
-pub async fn check(artifact: &Artifact, at: &Reference, platform: &str, credentials: &Credentials) -> Result<()> {
+pub async fn check(
+    artifact: &Artifact,
+    at: &Reference,
+    platform: &str,
+    credentials: &RegistryCredentials,
+) -> Result<()> {
     let found = platforms(at, credentials).await.map_err(|error| match error {
         Error::Refused { what, next } => Error::refused(format!("artifact {}: {what}", artifact.image_name), next),
         other => other,

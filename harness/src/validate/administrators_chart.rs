@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::finding::{Finding, Place};
-use super::{Rendered, policy, refusal, types};
+use super::{Rendered, helm_refusal, policy, types};
 use crate::descriptor::PREVIEWS_NAMESPACE;
 use crate::error::{Error, Result};
 use crate::tools::{Tool, Tools};
@@ -51,10 +51,10 @@ pub async fn check(tools: &Tools, root: &Path) -> Result<(Vec<Finding>, usize)> 
     };
     let text = match rendered {
         Ok(output) => output.stdout,
-        Err(error) => return Ok((refused(refusal::RENDER, error)?, 0)),
+        Err(error) => return Ok((refused(helm_refusal::RENDER, error)?, 0)),
     };
     let rendered = Rendered::parse(&text, (PREVIEWS_NAMESPACE, PREVIEWS_NAMESPACE), false);
-    let mut findings = linted.map_or_else(|error| refused(refusal::LINT, error), |_| Ok(Vec::new()))?;
+    let mut findings = linted.map_or_else(|error| refused(helm_refusal::LINT, error), |_| Ok(Vec::new()))?;
     findings.extend(rendered.broken.iter().cloned().chain(types::check(&rendered)));
     let rules = policy::RULES.iter().filter(|rule| !NOT_FOR_IT.contains(&rule.name));
     findings.extend(rules.flat_map(|rule| rule.check(&rendered)));

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::k8s;
 
 /// The name of each of them.
-const NAME: &str = super::admit::RESERVED;
+const NAME: &str = super::admission::RESERVED;
 
 /// Who we are to the cluster.
 async fn own_name(cluster: &Cluster) -> Result<String> {

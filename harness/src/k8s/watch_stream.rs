@@ -42,7 +42,7 @@ pub(super) struct Trouble {
 }
 
 /// The stream of one kind and what to call it.
-pub(super) struct Feed<T> {
+pub(super) struct WatchStream<T> {
     pub name: &'static str,
     /// Whether a wait may go on without it when the API denies it.
     pub optional: bool,

@@ -17,12 +17,12 @@ pub(super) struct Origins {
     /// The checkout's own revision.
     pub stack: Revision,
     /// Each image's.
-    pub images: Vec<Origin>,
+    pub images: Vec<BuildContext>,
 }
 
 /// What one image is built from.
 #[derive(Debug)]
-pub(super) struct Origin {
+pub(super) struct BuildContext {
     pub image: &'static Built,
     /// The build's context.
     pub folder: PathBuf,
@@ -45,7 +45,7 @@ impl Origins {
                 true => None,
                 false => Some(Revision::of(tools, &folder).await?),
             };
-            Ok::<_, Error>(Origin { image, folder, revision: revision.filter(|own| own.sha != stack.sha) })
+            Ok::<_, Error>(BuildContext { image, folder, revision: revision.filter(|own| own.sha != stack.sha) })
         };
         let images = try_join_all(BUILT.iter().map(origin)).await?;
         Ok(Self { stack, images })
@@ -68,7 +68,7 @@ impl Origins {
     /// # Errors
     /// [`Error::Command`] when git or tar fails; [`Error::Refused`] when a .dockerignore is not committed.
     pub async fn committed(mut self, tools: &Tools, folder: &Path) -> Result<Self> {
-        for Origin { image, folder: context, .. } in &mut self.images {
+        for BuildContext { image, folder: context, .. } in &mut self.images {
             let (archive, into) = (folder.join(format!("{}.tar", image.name)), folder.join(image.name));
             private_folder(&into)?;
             let git = tools.git_archive(context).await?.arg("--format=tar").arg("--output").arg(&archive);
@@ -167,7 +167,8 @@ mod tests {
     fn only_clean_commits_are_official() {
         let of = |stack: &str, backend: Option<&str>| {
             let revision_of = |sha: &str| Revision::known(sha, Path::new("/backend"));
-            let backend = Origin { image: &BUILT[0], folder: "/backend".into(), revision: backend.map(revision_of) };
+            let backend =
+                BuildContext { image: &BUILT[0], folder: "/backend".into(), revision: backend.map(revision_of) };
             Origins { stack: Revision::known(stack, Path::new("/stack")), images: vec![backend] }.expect_official()
         };
         assert!(of("0123456789", None).is_ok() && of("0123456789", Some("9876543210")).is_ok());
@@ -189,7 +190,7 @@ mod tests {
         std::fs::create_dir_all(&context).unwrap();
         let write = |name: &str, text: &str| std::fs::write(context.join(name), text).unwrap();
         let origins = |revision| {
-            let image = Origin { image: &BUILT[0], folder: context.clone(), revision: None };
+            let image = BuildContext { image: &BUILT[0], folder: context.clone(), revision: None };
             Origins { stack: revision, images: vec![image] }
         };
         write(".gitignore", "*.env\n");

@@ -12,10 +12,10 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::HUD;
-use super::ground::Ground;
+use super::dev_environment::DevEnvironment;
 use super::tree;
 use super::view::View;
-use crate::cluster::{Change, Home, Lock, Mode, tilt};
+use crate::cluster::{Change, ClusterState, Lock, Mode, tilt};
 use crate::descriptor::HUD_PORT;
 use crate::error::{Error, Result};
 use crate::files::write_json;
@@ -36,7 +36,7 @@ const TAIL: usize = 40;
 
 /// A Tilt whose resources were all green.
 #[derive(Debug, Clone)]
-pub struct Session {
+pub struct TiltSession {
     /// What it says of itself.
     pub view: View,
     /// The copy of the checkout that it watches: `Tiltfile`, `charts`, `backend`, `frontend`.
@@ -47,18 +47,18 @@ pub struct Session {
 
 /// What a Tilt is started with.
 #[derive(Debug, Clone, Copy)]
-pub struct Start<'a> {
+pub struct TiltOptions<'a> {
     /// Where the tools are.
     pub tools: &'a Tools,
     /// The dev cluster's state folder.
-    pub home: &'a Home,
+    pub home: &'a ClusterState,
     /// The checkout.
     pub project: &'a Project,
     /// What it stands on.
-    pub ground: &'a Ground,
+    pub ground: &'a DevEnvironment,
 }
 
-impl Start<'_> {
+impl TiltOptions<'_> {
     /// `tilt`, with the cluster, its page's address and the answer to the Tiltfile's question.
     #[expect(
         clippy::disallowed_methods,
@@ -108,8 +108,8 @@ impl Start<'_> {
     /// It outlives this process, for the run's others; the reaper ends it. Only under the lock `change`.
     ///
     /// # Errors
-    /// [`Error::Doomed`] or [`Error::Deadline`], with the end of its log.
-    pub async fn detached(&self, run: &Run) -> Result<Session> {
+    /// [`Error::Failed`] or [`Error::Deadline`], with the end of its log.
+    pub async fn detached(&self, run: &Run) -> Result<TiltSession> {
         let step = Step::begin("starting Tilt, until all of its resources are green");
         let (tree, log) = (run.folder.join("tree"), run.folder.join("tilt.log"));
         let (inputs, config) = (run.folder.join("dev-inputs.json"), run.folder.join("tilt-config"));
@@ -138,16 +138,16 @@ impl Start<'_> {
             Reader::new(HUD)?.answers("/", ANSWER).await?;
             let view = View::open(&config).await?;
             view.all_green(GREEN).await?;
-            Ok(Session { view, tree, log: log.clone() })
+            Ok(TiltSession { view, tree, log: log.clone() })
         };
         let outcome = tokio::select! {
             outcome = work => outcome,
             status = child.wait() => Err(ended(status)),
         };
         match outcome {
-            Ok(session) => {
+            Ok(tilt) => {
                 step.done();
-                Ok(session)
+                Ok(tilt)
             }
             Err(error) => Err(error.diagnosed(format!("the end of {}\n{}", log.display(), tail(&log)))),
         }
@@ -192,7 +192,7 @@ impl Start<'_> {
     }
 }
 
-impl Session {
+impl TiltSession {
     /// The Tilt of this run, that another process of it started.
     ///
     /// # Errors

@@ -7,14 +7,14 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::ListParams;
 
-use crate::cluster::{self, Home, Phase};
+use crate::cluster::{self, ClusterState, Phase};
 use crate::error::{Error, Result};
 use crate::k8s;
 use crate::tools::Tools;
 
 /// What another stage's cluster and the registry beside it hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Neighbour {
+pub struct OtherCluster {
     /// The cluster's name.
     pub cluster: String,
     /// The images that its pods run; none where there is no cluster.
@@ -23,12 +23,12 @@ pub struct Neighbour {
     pub repositories: BTreeSet<String>,
 }
 
-impl Neighbour {
+impl OtherCluster {
     /// Looks, and changes nothing.
     ///
     /// # Errors
     /// [`Error::Kube`] when the cluster is there and does not answer.
-    pub async fn look(home: &Home, tools: &Tools) -> Result<Self> {
+    pub async fn look(home: &ClusterState, tools: &Tools) -> Result<Self> {
         let mut images = BTreeSet::new();
         let record = home.record()?;
         if let Phase::Ready { .. } = record.cluster {

@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 use super::machine::Machine;
 use super::report::{Report, Row};
 use crate::artifacts::{Bases, Registry, wanted};
-use crate::cluster::{self, Cluster, Home, reaper};
+use crate::cluster::{self, Cluster, ClusterState, reaper};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::evidence::{self, Outcome, Verdict};
@@ -23,7 +23,7 @@ use crate::lock::{Lock, Mode};
 use crate::project::Project;
 use crate::release::Plan;
 use crate::settings::{self, Settings};
-use crate::source::From;
+use crate::source::ProvisionSource;
 use crate::stage::Stage;
 use crate::tell;
 use crate::tidy;
@@ -134,7 +134,7 @@ pub(super) struct Warm {
 }
 
 /// What contenders stand on.
-pub(super) struct Ground<'a> {
+pub(super) struct BenchEnvironment<'a> {
     pub settings: &'a Settings,
     pub options: &'a Options,
     pub tools: Tools,
@@ -152,7 +152,7 @@ pub(super) struct Ground<'a> {
     _lock: Option<Lock>,
 }
 
-impl<'a> Ground<'a> {
+impl<'a> BenchEnvironment<'a> {
     /// Copies the checkout; nothing is provisioned yet.
     ///
     /// # Errors
@@ -299,7 +299,7 @@ impl<'a> Ground<'a> {
     /// # Errors
     /// As [`reaper::clean`].
     pub async fn without_cluster(&self) -> Result<()> {
-        let home = Home::of(self.settings, &self.copy.project(), Stage::Local);
+        let home = ClusterState::of(self.settings, &self.copy.project(), Stage::Local);
         reaper::clean(&home, self.settings, Some(END)).await.map(drop)
     }
 
@@ -348,7 +348,7 @@ impl<'a> Ground<'a> {
     /// The copy's cluster and release, made by the suite itself when they are first asked for.
     ///
     /// # Errors
-    /// As [`Ground::passes`].
+    /// As [`BenchEnvironment::passes`].
     pub async fn warm(&self) -> Result<&Warm> {
         self.warm.get_or_try_init(|| self.warmed()).await
     }
@@ -361,11 +361,15 @@ impl<'a> Ground<'a> {
         let plan: Option<Plan> = read_json(&run.join("plan.json"), MENDS)?;
         let plan = plan.ok_or_else(|| Error::refused("the run wrote down no plan", "run the same command again"))?;
         let (project, engine) = (of.project(), Engine::connect(&self.tools, self.settings).await?);
-        let home = Home::of(self.settings, &project, Stage::Local);
+        let home = ClusterState::of(self.settings, &project, Stage::Local);
         let cluster = cluster::find(&home, &home.record()?, &self.tools).await?;
         let registry = Registry::address(&engine, &cluster.name).await?;
-        let from =
-            Bases { engine: &engine, project: &project, may_set_up: self.settings.may_set_up(), from: From::Auto };
+        let from = Bases {
+            engine: &engine,
+            project: &project,
+            may_set_up: self.settings.may_set_up(),
+            from: ProvisionSource::Auto,
+        };
         let held = from.ensure(&wanted()).await?;
         let arguments = crate::descriptor::BUILT.iter().map(|image| image.base_argument.to_owned());
         let bases = arguments.zip(held.into_iter().map(|held| held.reference)).collect();
@@ -433,7 +437,7 @@ impl<'a> Ground<'a> {
             removed = tidy::note(&engine, &self.settings.state_root, &warm.registry).await;
         }
         for checkout in [Some(&self.copy), self.against.as_ref()].into_iter().flatten() {
-            let home = Home::of(self.settings, &checkout.project(), Stage::Local);
+            let home = ClusterState::of(self.settings, &checkout.project(), Stage::Local);
             removed = removed.and(reaper::clean(&home, self.settings, Some(END)).await.map(drop));
         }
         // Once no registry serves them any more.

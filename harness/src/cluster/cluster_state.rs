@@ -13,14 +13,14 @@ use crate::{folders, hash};
 
 /// The state folder of one cluster.
 #[derive(Debug, Clone)]
-pub struct Home {
+pub struct ClusterState {
     /// Its name: stage, and a hash of engine, user and checkout. The cluster's own name begins with it.
     pub name: String,
     /// The folder.
     pub folder: PathBuf,
 }
 
-impl Home {
+impl ClusterState {
     /// The state folder of the cluster of a checkout and stage, whether it is there or not.
     pub fn of(settings: &Settings, project: &Project, stage: Stage) -> Self {
         let user = rustix::process::getuid().as_raw();

@@ -14,7 +14,7 @@ use crate::k8s;
 
 /// A release as its cluster held it while it converged: what a controller or the API server assigns is left out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Held {
+pub struct DeployedObjects {
     /// What was deployed.
     pub plan: Plan,
     /// Its objects, by name; of Secrets the keys alone.
@@ -30,7 +30,7 @@ pub struct Object {
     pub manifest: Value,
 }
 
-impl Held {
+impl DeployedObjects {
     /// How another cluster holds it otherwise, defaults too.
     pub fn differences(&self, other: &Self) -> Vec<parity::Difference> {
         let live = |held: &Self| held.objects.iter().map(|object| object.live.clone()).collect::<Vec<Value>>();
@@ -51,7 +51,7 @@ impl Object {
     }
 }
 
-impl Held {
+impl DeployedObjects {
     /// Reads what the cluster holds of a plan's release.
     ///
     /// # Errors

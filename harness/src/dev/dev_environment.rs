@@ -10,15 +10,15 @@ use kube::api::{Patch, PatchParams};
 use super::inputs::Inputs;
 use super::ports::expect_free;
 use crate::artifacts::{Registry, Sources};
-use crate::cluster::node_image::Wants;
-use crate::cluster::{self, Change, Cluster, Home, Record};
+use crate::cluster::node_image::NodeImageRequest;
+use crate::cluster::{self, Change, Cluster, ClusterState, Record};
 use crate::descriptor::{self, NODE_PORTS, TILT_PORTS};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::k8s;
 use crate::project::Project;
 use crate::settings::Settings;
-use crate::source::From;
+use crate::source::ProvisionSource;
 use crate::tools::{Tool, Tools};
 
 /// How a cluster tells tools like Tilt of the registry beside it (KEP 1755).
@@ -28,7 +28,7 @@ const BY_HAND: &str = "kind";
 
 /// What Tilt is started on.
 #[derive(Debug, Clone)]
-pub struct Ground {
+pub struct DevEnvironment {
     /// The dev cluster.
     pub cluster: Cluster,
     /// What the Tiltfile asks for.
@@ -37,7 +37,7 @@ pub struct Ground {
 
 /// What preparing needs to know.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct DevRequest<'a> {
     /// What the environment asks for.
     pub settings: &'a Settings,
     /// Where the tools are.
@@ -45,7 +45,7 @@ pub struct Wanted<'a> {
     /// The checkout.
     pub project: &'a Project,
     /// The dev cluster's state folder.
-    pub home: &'a Home,
+    pub home: &'a ClusterState,
     /// A folder for files of this process's own.
     pub scratch: &'a Path,
     /// The lock `change`.
@@ -58,8 +58,8 @@ pub struct Wanted<'a> {
 ///
 /// # Errors
 /// [`Error::Refused`] when a port is taken, naming its holder; as [`cluster::ensure`] and [`Inputs::of`].
-pub async fn prepare(wanted: Wanted<'_>, record: &mut Record) -> Result<Ground> {
-    let Wanted { settings, tools, project, home, scratch, change } = wanted;
+pub async fn prepare(wanted: DevRequest<'_>, record: &mut Record) -> Result<DevEnvironment> {
+    let DevRequest { settings, tools, project, home, scratch, change } = wanted;
     let engine = Engine::ensure(tools, settings, &home.folder).await?;
     let identity = record.identity_in(engine.id().await?, home, &project.root)?;
     change.write(record)?;
@@ -68,7 +68,7 @@ pub async fn prepare(wanted: Wanted<'_>, record: &mut Record) -> Result<Ground> 
     let ports: Vec<u16> = TILT_PORTS.into_iter().chain(NODE_PORTS.into_iter().filter(|_| !runs)).collect();
     expect_free(&engine, &ports).await?;
     tools.require(&[Tool::Kind, Tool::Helm, Tool::Tilt]).await?;
-    let wants = Wants { engine: &engine, tools, project, settings, from: From::Auto };
+    let wants = NodeImageRequest { engine: &engine, tools, project, settings, from: ProvisionSource::Auto };
     let making_inputs = Inputs::of(&engine, project, settings, &identity.name);
     let (cluster, inputs) = tokio::join!(cluster::ensure(change, home, record, wants), making_inputs);
     let (cluster, inputs) = (cluster?, inputs?);
@@ -79,7 +79,7 @@ pub async fn prepare(wanted: Wanted<'_>, record: &mut Record) -> Result<Ground> 
     Registry::join(&engine, &identity.name, &cluster::node_name(&identity.name), None).await?;
     // Only now: the engine gives a container that joins a network another free port.
     announce(&cluster, &Registry::address(&engine, &identity.name).await?).await?;
-    Ok(Ground { cluster, inputs })
+    Ok(DevEnvironment { cluster, inputs })
 }
 
 /// Says in the cluster where the registry is: Tilt pushes there by itself, and names images as the node finds them.

@@ -17,7 +17,7 @@ const APT: &str = "apt-get install --no-install-recommends docker.io iptables";
 
 /// Why no engine answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Absence {
+pub(crate) enum EngineUnavailable {
     /// Its client is not installed.
     NoClient,
     /// Something listens, and we may not speak to it.
@@ -38,14 +38,14 @@ pub(crate) enum Absence {
     },
 }
 
-impl Absence {
+impl EngineUnavailable {
     /// It, as an error that leaves the command to a person.
     pub fn refusal(&self, next: &str) -> Error {
         Error::refused(self.to_string(), next)
     }
 }
 
-impl std::fmt::Display for Absence {
+impl std::fmt::Display for EngineUnavailable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NoClient => f.write_str("no container engine is installed: its client docker is not in PATH"),
@@ -92,8 +92,8 @@ impl Action {
 }
 
 /// The engine's version, or why it does not say it.
-pub(crate) async fn look(engine: &Engine, docker_host: &str) -> std::result::Result<String, Absence> {
-    let Ok(docker) = engine.docker() else { return Err(Absence::NoClient) };
+pub(crate) async fn look(engine: &Engine, docker_host: &str) -> std::result::Result<String, EngineUnavailable> {
+    let Ok(docker) = engine.docker() else { return Err(EngineUnavailable::NoClient) };
     let answer = docker.args(["version", "--format", "{{.Server.Version}}"]).limit(ANSWER);
     let said = match answer.run().await {
         Ok(output) => return Ok(output.stdout.trim().to_owned()),
@@ -103,12 +103,12 @@ pub(crate) async fn look(engine: &Engine, docker_host: &str) -> std::result::Res
     let address = address(engine, docker_host).await;
     Err(match listener(&address).await {
         Some(ErrorKind::PermissionDenied) => {
-            Absence::Denied(socket(&address).unwrap_or(Path::new(&address)).to_owned())
+            EngineUnavailable::Denied(socket(&address).unwrap_or(Path::new(&address)).to_owned())
         }
-        Some(ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Absence::Silent { address, said },
+        Some(ErrorKind::NotFound | ErrorKind::ConnectionRefused) => EngineUnavailable::Silent { address, said },
         // Whether anything listens on another machine, only the client knows.
-        None if socket(&address).is_none() => Absence::Silent { address, said },
-        _ => Absence::Unusable { address, said },
+        None if socket(&address).is_none() => EngineUnavailable::Silent { address, said },
+        _ => EngineUnavailable::Unusable { address, said },
     })
 }
 
@@ -141,39 +141,43 @@ async fn listener(address: &str) -> Option<ErrorKind> {
 ///
 /// # Errors
 /// [`Error::Refused`] with the exact command, when it is for somebody else to do.
-pub(crate) fn decide(absence: &Absence, host: &Host, may_set_up: bool) -> Result<Action> {
-    let action = match absence {
-        Absence::Denied(_) => return Err(absence.refusal("sudo usermod -aG docker $USER && newgrp docker")),
-        Absence::Unusable { .. } if host.systemd => return Err(absence.refusal("systemctl status docker")),
-        Absence::Unusable { .. } => return Err(absence.refusal("docker version, and mend what it says")),
-        Absence::Silent { address, .. } => match elsewhere(address, host) {
-            Some(next) => return Err(absence.refusal(next)),
+pub(crate) fn plan_remedy(unavailable: &EngineUnavailable, host: &Host, may_set_up: bool) -> Result<Action> {
+    let action = match unavailable {
+        EngineUnavailable::Denied(_) => {
+            return Err(unavailable.refusal("sudo usermod -aG docker $USER && newgrp docker"));
+        }
+        EngineUnavailable::Unusable { .. } if host.systemd => {
+            return Err(unavailable.refusal("systemctl status docker"));
+        }
+        EngineUnavailable::Unusable { .. } => return Err(unavailable.refusal("docker version, and mend what it says")),
+        EngineUnavailable::Silent { address, .. } => match elsewhere(address, host) {
+            Some(next) => return Err(unavailable.refusal(next)),
             None => start(host),
         },
-        Absence::NoClient => host.apt.then_some(Action::Install),
+        EngineUnavailable::NoClient => host.apt.then_some(Action::Install),
     };
     let Some(action) = action else {
         let next = match host.macos {
             true => "brew install docker colima && colima start, or install Docker Desktop",
             false => "install Docker Engine (docs.docker.com/engine/install), and start it",
         };
-        return Err(absence.refusal(next));
+        return Err(unavailable.refusal(next));
     };
     let sudo = if action.needs_root() && !host.root { "sudo " } else { "" };
     let command = format!("{sudo}{}", action.command());
     if !may_set_up {
         return Err(Error::refused(
-            format!("{absence}\nand JETSCALE_SETUP=never keeps it from being set up here"),
+            format!("{unavailable}\nand JETSCALE_SETUP=never keeps it from being set up here"),
             format!("{command}, or unset JETSCALE_SETUP"),
         ));
     }
     if !sudo.is_empty() {
         let join = if action == Action::Install { " && sudo usermod -aG docker $USER && newgrp docker" } else { "" };
-        return Err(absence.refusal(&format!("{command}{join}")));
+        return Err(unavailable.refusal(&format!("{command}{join}")));
     }
     if !host.systemd && action.needs_root() && !host.capabilities.allow_an_engine() {
         return Err(Error::refused(
-            format!("{absence}\nand none can be started here: this root lacks CAP_SYS_ADMIN or CAP_NET_ADMIN"),
+            format!("{unavailable}\nand none can be started here: this root lacks CAP_SYS_ADMIN or CAP_NET_ADMIN"),
             "run this in a privileged container, or share the host's /var/run/docker.sock with it",
         ));
     }
