@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use harness::bench::{self, FIGURES, Figure, Report, page};
+use harness::bench::{self, BenchReport, FIGURES, Figure, page};
 use harness::output::print;
 use harness::project::Project;
 use harness::settings::Settings;
@@ -39,8 +39,8 @@ pub async fn run(settings: &Settings, options: Options) -> Result<ExitCode> {
     let figures = chosen(&options.figures)?;
     crate::show(settings)?;
     let project = Project::find(settings)?;
-    let how = bench::Options { rounds: options.rounds.map(usize::from), against: options.against };
-    let done = |report: &Report| {
+    let how = bench::BenchOptions { rounds: options.rounds.map(usize::from), against: options.against };
+    let done = |report: &BenchReport| {
         print(&format!("\n{}", page::table(report)));
         say!("\nkept as {}\n", report.path(settings).display());
         if options.write { write(&project, report) } else { Ok(()) }
@@ -62,7 +62,7 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Figure>> {
     Ok(FIGURES.iter().filter(is_meant).collect())
 }
 
-fn write(project: &Project, report: &Report) -> Result<()> {
+fn write(project: &Project, report: &BenchReport) -> Result<()> {
     let path = project.root.join(page::FILE);
     let before = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
     let bars = project.root.join(page::BARS).join(format!("{}.svg", report.figure));

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use harness::mutants::trial::{self, Limits, Sight, Suite, Trials, Tried};
+use harness::mutants::trial::{self, Sight, Suite, TrialLimits, Trials, Tried};
 use harness::mutants::{charts, equivalent, faults::Catalogue, page};
 use harness::project::Project;
 use harness::release::stage_charts;
@@ -110,7 +110,8 @@ async fn of_faults(
     let is_meant = |name: &str| options.filter.as_deref().is_none_or(|filter| name.contains(filter));
     let faults: Vec<_> = catalogue.faults.iter().filter(|fault| is_meant(&fault.name)).cloned().collect();
     let tell = |tried: &Tried| say!("{}", line(tried));
-    let limits = Limits { jobs: options.jobs, time: options.minutes.map(|minutes| Duration::from_secs(minutes * 60)) };
+    let limits =
+        TrialLimits { jobs: options.jobs, time: options.minutes.map(|minutes| Duration::from_secs(minutes * 60)) };
     let trials = trial::run(settings, project, &suite, &faults, limits, &tell).await?;
     let Trials { tried, left, red_anyway } = &trials;
     let caught = tried.iter().filter(|tried| tried.is_caught()).count();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use harness::cluster::ClusterState;
 use harness::files::read_json;
 use harness::project::Project;
-use harness::release::deployed_objects::{DeployedObjects, Object};
+use harness::release::deployed_objects::{DeployedObject, DeployedObjects};
 use harness::release::{Plan, parity::Difference};
 use harness::settings::Settings;
 use harness::stage::Stage;
@@ -24,7 +24,7 @@ pub fn run(settings: &Settings) -> Result<ExitCode> {
     for difference in &others {
         say!("{difference}");
     }
-    let counts = local.objects.iter().map(Object::fields);
+    let counts = local.objects.iter().map(DeployedObject::fields);
     let (declared, defaults) = counts.fold((0, 0), |sum, object| (sum.0 + object.0, sum.1 + object.1));
     say!(
         "{} objects, {declared} declared fields and {defaults} defaults; different image references: {}; other differences: {}  (revisions {} and {})",
@@ -57,7 +57,7 @@ fn facts(local: &Plan, ci: &Plan) -> Vec<(&'static str, String, String)> {
 
 /// A line for each object of the first.
 fn table(local: &DeployedObjects, images: &[Difference], others: &[Difference]) {
-    let titles: Vec<String> = local.objects.iter().map(Object::title).collect();
+    let titles: Vec<String> = local.objects.iter().map(DeployedObject::title).collect();
     let width = titles.iter().map(String::len).max().unwrap_or_default();
     say!("{:width$}  declared  defaults  stages local and ci", "object");
     for (object, title) in local.objects.iter().zip(&titles) {

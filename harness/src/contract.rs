@@ -12,7 +12,7 @@ pub struct Promise {
     /// The component.
     pub component: &'static Component,
     /// Its containers, init containers too.
-    pub containers: &'static [Container],
+    pub containers: &'static [ContainerContract],
     /// How it is asked for its health.
     pub health: Health,
     /// The components that its pods ask; no others.
@@ -57,7 +57,7 @@ pub enum Health {
 
 /// What one container asks for.
 #[derive(Debug, Clone, Copy)]
-pub struct Container {
+pub struct ContainerContract {
     /// Its name.
     pub name: &'static str,
     /// The variables that it reads; one that is not among them is read by nobody.
@@ -130,7 +130,7 @@ pub static PROMISES: [Promise; 5] = [
     Promise {
         component: &API,
         containers: &[
-            Container {
+            ContainerContract {
                 name: "migrate",
                 reads: &[
                     part(&["migrate"]),
@@ -149,7 +149,7 @@ pub static PROMISES: [Promise; 5] = [
                 writes: &["/tmp"],
                 configuration: None,
             },
-            Container {
+            ContainerContract {
                 name: "api",
                 reads: &[
                     DB_HOST,
@@ -191,7 +191,7 @@ pub static PROMISES: [Promise; 5] = [
     },
     Promise {
         component: &WEBSOCKET,
-        containers: &[Container {
+        containers: &[ContainerContract {
             name: "websocket",
             reads: &[part(&["websocket"]), DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD, REDIS_HOST, JWT_KEY],
             writes: &["/tmp"],
@@ -205,7 +205,7 @@ pub static PROMISES: [Promise; 5] = [
     },
     Promise {
         component: &FRONTEND,
-        containers: &[Container {
+        containers: &[ContainerContract {
             name: "frontend",
             reads: &[],
             writes: &["/tmp"],
@@ -219,7 +219,7 @@ pub static PROMISES: [Promise; 5] = [
     },
     Promise {
         component: &POSTGRES,
-        containers: &[Container {
+        containers: &[ContainerContract {
             name: "postgres",
             reads: &[
                 needed("POSTGRES_DB", Meaning::Like("", "")),
@@ -242,7 +242,7 @@ pub static PROMISES: [Promise; 5] = [
     },
     Promise {
         component: &REDIS,
-        containers: &[Container { name: "redis", reads: &[], writes: &["/tmp", "/data"], configuration: None }],
+        containers: &[ContainerContract { name: "redis", reads: &[], writes: &["/tmp", "/data"], configuration: None }],
         // -e: an answer that is an error is a failure.
         health: Health::Command { words: &["redis-cli", "-e", "-h", "127.0.0.1", "ping"], may: &[] },
         asks: &[],

@@ -35,7 +35,7 @@ pub fn install_tls() {
 
 /// How a client connects.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct HttpOptions {
     /// Scheme, host and port; paths of requests are appended to it.
     pub base: String,
     /// More certificate authorities to trust, as PEM.
@@ -56,7 +56,7 @@ pub struct Options {
     pub budget: Option<Arc<Budget>>,
 }
 
-impl Options {
+impl HttpOptions {
     /// The defaults for this base URL.
     pub fn new(base: impl Into<String>) -> Self {
         let base = base.into();

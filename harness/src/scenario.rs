@@ -326,7 +326,7 @@ macro_rules! modules {
     (read_only: $($name:ident),+ $(,)?) => {
         $(mod $name;)+
 
-        fn scenarios() -> $crate::scenario::reading::Scenarios {
+        fn scenarios() -> $crate::scenario::reading::ReadOnlyScenarios {
             [$($name::scenarios()),+].into_iter().flatten().collect()
         }
     };

@@ -41,7 +41,7 @@ pub struct Readiness {
 
 /// What the version endpoint says.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Version {
+pub struct ServiceVersion {
     /// The version.
     pub version: String,
     /// The revision; ends in `-dirty` when the tree had changes.
@@ -52,7 +52,7 @@ pub struct Version {
     pub build_time: String,
 }
 
-impl Version {
+impl ServiceVersion {
     /// Whether this was built from that revision, which may be abbreviated; changes that nobody committed are another.
     pub fn is(&self, revision: &str) -> bool {
         let rest = self.git_sha.strip_prefix(revision);
@@ -131,7 +131,7 @@ impl Backend {
     ///
     /// # Errors
     /// [`Error::Unmet`] for another status than 200.
-    pub async fn version(&self) -> Result<Version> {
+    pub async fn version(&self) -> Result<ServiceVersion> {
         data(self.reader.get(VERSION).await?.expect_status(200)?)
     }
 }
@@ -230,7 +230,7 @@ impl User {
 ///
 /// # Errors
 /// [`Error::Http`] when there is no answer at all.
-pub async fn open_websocket(base: &str, options: &websocket::Options) -> Result<Handshake> {
+pub async fn open_websocket(base: &str, options: &websocket::WebSocketOptions) -> Result<Handshake> {
     websocket::connect_with(&format!("{}{WS}", base.trim_end_matches('/')), options).await
 }
 
@@ -249,7 +249,7 @@ mod tests {
     #[case("abcdef1", false)]
     #[case("abcdef01234", false)]
     fn a_revision_may_be_abbreviated(#[case] revision: &str, #[case] is: bool) {
-        let version = |git_sha: &str| Version {
+        let version = |git_sha: &str| ServiceVersion {
             version: "1".to_owned(),
             git_sha: git_sha.to_owned(),
             git_ref: String::new(),

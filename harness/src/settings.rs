@@ -483,8 +483,8 @@ impl Settings {
     }
 
     /// Where tools are looked for, and how they are set up.
-    pub fn tools(&self) -> tools::Options {
-        tools::Options {
+    pub fn tools(&self) -> tools::ToolOptions {
+        tools::ToolOptions {
             toolbox: self.toolbox.clone(),
             path: std::env::split_paths(&self.path).filter(|folder| folder.is_absolute()).collect(),
             cache_root: self.cache_root.clone(),

@@ -45,7 +45,7 @@ pub fn main_through(through: AccessPath, default: Stage, scenarios: impl Into<Ve
     let settings = Settings::from_environment();
     // Names are the same in every stage: to list them asks for no setting.
     let stage = if arguments.list { Ok(default) } else { stage_of(&settings, default) };
-    let asked = Asked::of(&arguments);
+    let asked = AskedFor::of(&arguments);
     let trials = match stage.and_then(|stage| trials(scenarios.into(), (stage, through), asked, settings.clone())) {
         Ok(trials) => trials,
         Err(error) => {
@@ -81,13 +81,13 @@ static FIXTURES: OnceCell<Result<Arc<Session>, Arc<Error>>> = OnceCell::new();
 
 /// What libtest's flags ask for, as far as it decides which tests wait that take long.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked {
+pub struct AskedFor {
     list: bool,
     ignored: bool,
     include_ignored: bool,
 }
 
-impl Asked {
+impl AskedFor {
     /// As the arguments say.
     pub fn of(arguments: &Arguments) -> Self {
         let Arguments { list, ignored, include_ignored, .. } = *arguments;
@@ -109,7 +109,7 @@ impl Asked {
 fn trials(
     mut scenarios: Vec<Scenario>,
     place: (Stage, AccessPath),
-    asked: Asked,
+    asked: AskedFor,
     settings: Settings,
 ) -> Result<Vec<Trial>> {
     // The longest first: a run whose last scenario takes minutes waits for it alone.
@@ -137,7 +137,7 @@ fn trials(
 fn judge(
     scenario: &Scenario,
     (stage, through): (Stage, AccessPath),
-    asked: Asked,
+    asked: AskedFor,
     settings: &Settings,
 ) -> Result<Completion, Failed> {
     let runtime = RUNTIME.as_ref().map_err(|error| Failed::from(format!("cannot start the runtime: {error}")))?;

@@ -18,7 +18,7 @@ pub const LIMIT: Duration = Duration::from_secs(10);
 
 /// How a WebSocket connects, beside its URL.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct WebSocketOptions {
     /// Sent as `Authorization: Bearer`.
     pub token: Option<String>,
     /// More headers of the handshake, such as `Origin`.
@@ -66,14 +66,14 @@ pub struct Socket {
 /// # Errors
 /// [`Error::Http`] when there is no answer at all; a refusal is a [`Handshake`].
 pub async fn connect(url: &str, token: Option<&str>) -> Result<Handshake> {
-    connect_with(url, &Options { token: token.map(str::to_owned), ..Options::default() }).await
+    connect_with(url, &WebSocketOptions { token: token.map(str::to_owned), ..WebSocketOptions::default() }).await
 }
 
 /// [`connect`] with more options.
 ///
 /// # Errors
 /// As [`connect`]; [`Error::Malformed`] when URL, a header or the CA bundle does not parse.
-pub async fn connect_with(url: &str, options: &Options) -> Result<Handshake> {
+pub async fn connect_with(url: &str, options: &WebSocketOptions) -> Result<Handshake> {
     crate::http::install_tls();
     let url = match url.split_once("://") {
         Some(("http", rest)) => format!("ws://{rest}"),
@@ -85,7 +85,7 @@ pub async fn connect_with(url: &str, options: &Options) -> Result<Handshake> {
     deadline(&what, handshake(&what, &url, options)).await
 }
 
-async fn handshake(what: &str, url: &str, options: &Options) -> Result<Handshake> {
+async fn handshake(what: &str, url: &str, options: &WebSocketOptions) -> Result<Handshake> {
     let mut request = url.into_client_request().map_err(Error::http(what))?;
     for (name, value) in &options.headers {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(Error::malformed(what))?;

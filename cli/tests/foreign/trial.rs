@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
-use harness::suite::Asked;
+use harness::suite::AskedFor;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::Runtime;
 
@@ -79,7 +79,7 @@ pub struct Try {
 /// Runs the tries one after another: each looks at the one engine.
 pub fn run(tries: Vec<Try>, mut arguments: Arguments) -> ExitCode {
     arguments.test_threads = Some(1);
-    let asked = Asked::of(&arguments);
+    let asked = AskedFor::of(&arguments);
     let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap());
     let names: Arc<[String]> = tries.iter().map(|tried| tried.name.clone()).collect();
     let trials = tries.into_iter().map(|tried| {

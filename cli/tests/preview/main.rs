@@ -24,7 +24,7 @@ mod suite;
 use std::process::ExitCode;
 
 use harness::cluster::reaper;
-use harness::suite::Asked;
+use harness::suite::AskedFor;
 use libtest_mimic::{Arguments, Completion, Trial};
 
 use self::github::GitHub;
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
         return code;
     }
     let arguments = Arguments::from_args();
-    let asked = Asked::of(&arguments);
+    let asked = AskedFor::of(&arguments);
     let trials = trials![
         asked,
         two_previews_live_side_by_side_and_each_goes: Always,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use harness::descriptor::{API, Component, FRONTEND, REDIS};
-use harness::dev::{BACKEND, FRONTEND as PAGE, HUD, OtherCluster, Update};
+use harness::dev::{BACKEND, FRONTEND as PAGE, HUD, OtherCluster, ResourceUpdate};
 use harness::http::Reader;
 use harness::k8s::{self, State};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
@@ -107,7 +107,7 @@ async fn an_edit_is_served_by_the_same_pod(dev: Dev, edit: Edit) -> ScenarioResu
         let saved = dev.edit(edit.file, &text, &new)?;
         let took = dev.served(edit.base, edit.path, new.trim_start_matches("<title>"), saved).await?;
         dev.measured(edit.what, took);
-        expect_eq!(dev.updated(edit.resource, saved, Duration::from_secs(30)).await?, Update::Live)?;
+        expect_eq!(dev.updated(edit.resource, saved, Duration::from_secs(30)).await?, ResourceUpdate::Live)?;
         text = new;
     }
     expect_eq!(dev.pods(&edit.component).await?, pods)
@@ -116,7 +116,7 @@ async fn an_edit_is_served_by_the_same_pod(dev: Dev, edit: Edit) -> ScenarioResu
 async fn a_rebuild_makes_a_new_pod(dev: Dev, (file, from, to, component, resource): Rebuild) -> ScenarioResult {
     let before = dev.pods(&component).await?;
     let saved = dev.edit(file, from, to)?;
-    expect_eq!(dev.updated(resource, saved, REBUILD).await?, Update::Whole)?;
+    expect_eq!(dev.updated(resource, saved, REBUILD).await?, ResourceUpdate::Whole)?;
     dev.settled().await?;
     let after = dev.pods(&component).await?;
     expect!(after.iter().any(|pod| !before.contains(pod)), "no pod is new: {after:?}")
@@ -130,9 +130,9 @@ async fn a_syntax_error_is_shown_and_the_next_edit_heals_it(dev: Dev) -> Scenari
     let (pods, file) = (dev.pods(&API).await?, BACKEND_EDIT.file);
     let bad = dev.edit(file, "def application(", "def broken(:\n\ndef application(")?;
     let shown = dev.updated("backend", bad, Duration::from_secs(30)).await?;
-    expect!(matches!(&shown, Update::Failed(why) if why.contains("compileall")), "Tilt says {shown:?}")?;
+    expect!(matches!(&shown, ResourceUpdate::Failed(why) if why.contains("compileall")), "Tilt says {shown:?}")?;
     let good = dev.edit(file, "def broken(:\n\n", "# mended\n")?;
-    expect_eq!(dev.updated("backend", good, Duration::from_secs(30)).await?, Update::Live)?;
+    expect_eq!(dev.updated("backend", good, Duration::from_secs(30)).await?, ResourceUpdate::Live)?;
     let named = dev.edit(file, "JetScale backend", "JetScale backend, mended")?;
     dev.served(BACKEND, OPENAPI, "JetScale backend, mended", named).await?;
     dev.settled().await?;
@@ -161,7 +161,7 @@ async fn the_debugger_accepts_a_connection(dev: Dev) -> ScenarioResult {
 }
 
 async fn a_button_works(dev: Dev, task: &'static str) -> ScenarioResult {
-    expect_eq!(dev.press(task).await?, Update::Whole)
+    expect_eq!(dev.press(task).await?, ResourceUpdate::Whole)
 }
 
 /// By the Tiltfile itself, before it asks anything of the cluster or of this machine.

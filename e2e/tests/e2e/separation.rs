@@ -3,7 +3,7 @@
 use harness::descriptor::{DEV, E2E, LIVE, MANAGED, PREVIEW, ValuesFile};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::stack::Charts;
-use harness::validate::{Finding, Sources, expect_none, policy, separation};
+use harness::validate::{Finding, TemplateSources, expect_none, policy, separation};
 use harness::{expect, expect_eq};
 
 const DEV_VALUES: &str = DEV.file;
@@ -67,7 +67,7 @@ pub fn scenarios() -> Vec<Scenarios> {
 
 /// The working tree as it is; a Tiltfile that is not there runs nothing.
 async fn the_tiltfile_skaffold_yaml_and_values_files_keep_apart(charts: Charts) -> ScenarioResult {
-    let sources = Sources::read(charts.root(), &[separation::TILTFILE, separation::SKAFFOLD_YAML])?;
+    let sources = TemplateSources::read(charts.root(), &[separation::TILTFILE, separation::SKAFFOLD_YAML])?;
     expect!(sources.text(separation::SKAFFOLD_YAML).is_some(), "no skaffold.yaml was read")?;
     expect_none(&harness::validate::beside(&sources))
 }

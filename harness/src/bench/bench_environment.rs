@@ -12,12 +12,12 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use super::machine::Machine;
-use super::report::{Report, Row};
+use super::report::{BenchReport, Row};
 use crate::artifacts::{Bases, Registry, wanted};
 use crate::cluster::{self, Cluster, ClusterState, reaper};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::evidence::{self, Outcome, Verdict};
+use crate::evidence::{self, Outcome, ScenarioOutcome};
 use crate::files::{MENDS, private_folder, read_json};
 use crate::lock::{Lock, Mode};
 use crate::project::Project;
@@ -44,7 +44,7 @@ const IDLE_SECS: &str = "900";
 
 /// How a figure is measured.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct BenchOptions {
     /// How many rounds; `None`: the figure's own number.
     pub rounds: Option<usize>,
     /// A revision whose charts, harness and suite take part as another contender, on a cluster of their own.
@@ -136,7 +136,7 @@ pub(super) struct Warm {
 /// What contenders stand on.
 pub(super) struct BenchEnvironment<'a> {
     pub settings: &'a Settings,
-    pub options: &'a Options,
+    pub options: &'a BenchOptions,
     pub tools: Tools,
     /// The checkout that is never edited, where cargo has compiled.
     original: &'a Project,
@@ -157,7 +157,7 @@ impl<'a> BenchEnvironment<'a> {
     ///
     /// # Errors
     /// [`Error::Command`] when git refuses, or there is no such revision.
-    pub async fn make(settings: &'a Settings, original: &'a Project, options: &'a Options) -> Result<Self> {
+    pub async fn make(settings: &'a Settings, original: &'a Project, options: &'a BenchOptions) -> Result<Self> {
         let tools = Tools::new(settings.tools());
         tools.require(&[Tool::Kind, Tool::Helm, Tool::Helm3, Tool::Skaffold, Tool::Buildx, Tool::Nextest]).await?;
         let folder = tempfile::Builder::new().prefix("jetscale-bench-").tempdir();
@@ -236,7 +236,7 @@ impl<'a> BenchEnvironment<'a> {
         self.suite(of, runner, scenario, &runs).run().await?;
         let run = evidence::latest(&runs)?;
         match Outcome::read(&run)?.scenario(scenario) {
-            Some((Verdict::Passed, ..)) => Ok(run),
+            Some((ScenarioOutcome::Passed, ..)) => Ok(run),
             other => Err(Error::refused(
                 format!("{scenario} did not pass: {other:?}"),
                 format!("cargo test --package e2e -- {scenario}"),
@@ -275,7 +275,7 @@ impl<'a> BenchEnvironment<'a> {
                 format!("cargo test -p e2e -- {first}"),
             ));
         }
-        let passed = |name: &&&str| matches!(outcome.scenario(name), Some((Verdict::Passed, ..)));
+        let passed = |name: &&&str| matches!(outcome.scenario(name), Some((ScenarioOutcome::Passed, ..)));
         match scenarios.iter().find(|name| !passed(name)) {
             Some(name) => Err(Error::refused(format!("{name} did not run"), format!("cargo test -p e2e -- {name}"))),
             None => Ok(()),
@@ -389,7 +389,7 @@ impl<'a> BenchEnvironment<'a> {
         tools: &[Tool],
         more: &[(&str, &str)],
         rows: Vec<Row>,
-    ) -> Result<Report> {
+    ) -> Result<BenchReport> {
         let pair = |(tool, version): &(&str, &str)| ((*tool).to_owned(), (*version).to_owned());
         let mut versions: BTreeMap<String, String> = more.iter().map(pair).collect();
         for tool in tools {
@@ -413,7 +413,7 @@ impl<'a> BenchEnvironment<'a> {
         if !git(&measured).await?.is_empty() {
             commit.push_str("-dirty");
         }
-        Ok(Report {
+        Ok(BenchReport {
             figure: figure.to_owned(),
             title: title.to_owned(),
             rows,

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::bench_environment::{BenchEnvironment, Warm, kept};
 use super::report::{Row, Unit};
-use super::rounds::{Lane, Turn, interleaved};
+use super::rounds::{BenchTurn, Lane, interleaved};
 use crate::error::{Error, Result};
 use crate::hash;
 use crate::k8s::{self, State};
@@ -117,14 +117,14 @@ fn state(found: Option<&Deployment>, value: &str) -> State {
 }
 
 /// A wait that ends before its condition is written has waited for something else.
-fn turn(from: Instant, to: Instant) -> Result<Turn> {
+fn turn(from: Instant, to: Instant) -> Result<BenchTurn> {
     let took = to
         .checked_duration_since(from)
         .ok_or_else(|| Error::Unmet("it went on before the condition was written".to_owned()))?;
-    Ok(Turn::of(took.as_secs_f64() * 1000.0))
+    Ok(BenchTurn::of(took.as_secs_f64() * 1000.0))
 }
 
-async fn by_object(api: &Api<Deployment>) -> Result<Turn> {
+async fn by_object(api: &Api<Deployment>) -> Result<BenchTurn> {
     let value = value();
     let waiting = async {
         k8s::wait::object(api.clone(), NAME, "the condition", WAIT, |found| state(found, &value)).await?;
@@ -135,7 +135,7 @@ async fn by_object(api: &Api<Deployment>) -> Result<Turn> {
 }
 
 /// One wait by watches of every kind in the namespace.
-pub(super) async fn by_snapshot(client: &Client, namespace: &str, api: &Api<Deployment>) -> Result<Turn> {
+pub(super) async fn by_snapshot(client: &Client, namespace: &str, api: &Api<Deployment>) -> Result<BenchTurn> {
     let value = value();
     let judge = |seen: &k8s::Snapshot| state(seen.deployment(NAME), &value);
     let waiting = async {
@@ -151,7 +151,7 @@ async fn by_chainsaw(
     warm: &Warm,
     api: &Api<Deployment>,
     program: &Path,
-) -> Result<Turn> {
+) -> Result<BenchTurn> {
     let value = value();
     let expected = ground.scratch("chainsaw")?.join("expected.yaml");
     let metadata = json!({"name": NAME, "namespace": NAMESPACE, "annotations": {ANNOTATION: value}});
@@ -171,7 +171,7 @@ async fn by_chainsaw(
 }
 
 /// Starts bench/e2e-framework for one wait.
-async fn by_framework(ground: &BenchEnvironment<'_>, warm: &Warm, program: &Path, interval: &str) -> Result<Turn> {
+async fn by_framework(ground: &BenchEnvironment<'_>, warm: &Warm, program: &Path, interval: &str) -> Result<BenchTurn> {
     let command =
         ground.tools.program(program, ChildKind::Helm).arg("--kubeconfig").arg(warm.cluster.kubeconfig.to_string());
     let command = command.args(["--context", &warm.cluster.context, "--namespace", NAMESPACE]);
@@ -180,9 +180,9 @@ async fn by_framework(ground: &BenchEnvironment<'_>, warm: &Warm, program: &Path
 }
 
 /// The milliseconds that bench/e2e-framework says.
-fn millis(text: &str) -> Result<Turn> {
+fn millis(text: &str) -> Result<BenchTurn> {
     let value = text.trim().parse().map_err(Error::malformed("read what bench/e2e-framework says"))?;
-    Ok(Turn::of(value))
+    Ok(BenchTurn::of(value))
 }
 
 /// The program of a folder of bench/, built by Go unless it is.

@@ -2,8 +2,8 @@
 
 use super::bench_environment::{BenchEnvironment, Runner};
 use super::peer::{self, Peer};
-use super::report::{Report, Row};
-use super::verdict::{self, Edit, Task};
+use super::report::{BenchReport, Row};
+use super::verdict::{self, BenchEdit, Task};
 use super::{condition, growth, load, red, suite};
 use crate::error::Result;
 use crate::services::DOCS;
@@ -31,7 +31,7 @@ pub struct Figure {
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Cold,
-    Verdict(Task),
+    ScenarioOutcome(Task),
     Red(Task),
     Condition,
     Load(Task),
@@ -41,7 +41,7 @@ enum Kind {
 }
 
 const BACKEND_EDIT: Task = Task {
-    edit: Some(Edit {
+    edit: Some(BenchEdit {
         file: "apps/backend/jetscale_backend/application.py",
         from: "title=\"JetScale backend\"",
         to: "title=\"JetScale backend {number}\"",
@@ -54,7 +54,7 @@ const BACKEND_EDIT: Task = Task {
 };
 const UNCHANGED: Task = Task { edit: None, peers: &[peer::SKAFFOLD], ..BACKEND_EDIT };
 const PAGE_EDIT: Task = Task {
-    edit: Some(Edit {
+    edit: Some(BenchEdit {
         file: "apps/frontend/html/index.html",
         from: "content=\"JetScale: what is running",
         to: "content=\"JetScale {number}: what is running",
@@ -66,7 +66,7 @@ const PAGE_EDIT: Task = Task {
     ..BACKEND_EDIT
 };
 const VALUES_EDIT: Task = Task {
-    edit: Some(Edit {
+    edit: Some(BenchEdit {
         file: "charts/app/values.local.e2e.yaml",
         from: "requests: {cpu: 25m, memory: 128Mi}",
         to: "requests: {cpu: 25m, memory: \"{number}\"}",
@@ -76,7 +76,7 @@ const VALUES_EDIT: Task = Task {
     ..BACKEND_EDIT
 };
 const BROKEN_IMPORT: Task = Task {
-    edit: Some(Edit {
+    edit: Some(BenchEdit {
         file: "apps/backend/jetscale_backend/app.py",
         from: "import sys\n",
         to: "import sys\nimport absent_{number}\n",
@@ -98,25 +98,25 @@ pub const FIGURES: &[Figure] = &[
         name: "backend-edit",
         title: "From a one-line edit of the backend to the verdict of one scenario",
         rounds: SHORT,
-        kind: Kind::Verdict(BACKEND_EDIT),
+        kind: Kind::ScenarioOutcome(BACKEND_EDIT),
     },
     Figure {
         name: "unchanged",
         title: "From the command to the verdict of one scenario, nothing changed",
         rounds: SHORT,
-        kind: Kind::Verdict(UNCHANGED),
+        kind: Kind::ScenarioOutcome(UNCHANGED),
     },
     Figure {
         name: "page-edit",
         title: "From a one-line edit of the page to the verdict of one scenario",
         rounds: SHORT,
-        kind: Kind::Verdict(PAGE_EDIT),
+        kind: Kind::ScenarioOutcome(PAGE_EDIT),
     },
     Figure {
         name: "values-edit",
         title: "From an edit of a value that changes a pod's template to the verdict of one scenario",
         rounds: SHORT,
-        kind: Kind::Verdict(VALUES_EDIT),
+        kind: Kind::ScenarioOutcome(VALUES_EDIT),
     },
     Figure {
         name: "broken-import",
@@ -162,7 +162,7 @@ impl Figure {
         FIGURES.iter().find(|figure| figure.name == name)
     }
 
-    pub(super) async fn measure(&self, ground: &BenchEnvironment<'_>) -> Result<Report> {
+    pub(super) async fn measure(&self, ground: &BenchEnvironment<'_>) -> Result<BenchReport> {
         let rounds = ground.options.rounds.unwrap_or(self.rounds);
         let rows = self.rows(ground, rounds).await?;
         let modules: &[(&str, &str)] = match self.kind {
@@ -175,7 +175,7 @@ impl Figure {
     async fn rows(&self, ground: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
         match &self.kind {
             Kind::Cold => suite::cold(ground, BACKEND_EDIT.scenario, rounds).await,
-            Kind::Verdict(task) => verdict::measure(ground, task, rounds).await,
+            Kind::ScenarioOutcome(task) => verdict::measure(ground, task, rounds).await,
             Kind::Red(task) => red::measure(ground, task, rounds).await,
             Kind::Condition => condition::measure(ground, rounds).await,
             Kind::Load(task) => load::measure(ground, task, rounds).await,
@@ -188,7 +188,7 @@ impl Figure {
     /// The tools that take part: ours, and the peers'.
     fn tools(&self) -> Vec<Tool> {
         let peers: &[Peer] = match self.kind {
-            Kind::Verdict(task) | Kind::Red(task) => task.peers,
+            Kind::ScenarioOutcome(task) | Kind::Red(task) => task.peers,
             _ => &[],
         };
         let ours = [Tool::Kind, Tool::Helm, Tool::Skaffold, Tool::Nextest];
@@ -213,8 +213,8 @@ mod tests {
     fn what_is_edited_is_there() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         for figure in FIGURES {
-            let (Kind::Verdict(task) | Kind::Red(task) | Kind::Load(task)) = figure.kind else { continue };
-            if let Some(Edit { file, from, to, .. }) = task.edit {
+            let (Kind::ScenarioOutcome(task) | Kind::Red(task) | Kind::Load(task)) = figure.kind else { continue };
+            if let Some(BenchEdit { file, from, to, .. }) = task.edit {
                 let text = std::fs::read_to_string(root.join(file)).unwrap();
                 assert!(text.contains(from) && to.contains("{number}"), "{}: {file}", figure.name);
             }

@@ -12,7 +12,7 @@ use kube::Api;
 use super::bench_environment::{BenchEnvironment, Warm};
 use super::condition;
 use super::report::{Row, Unit};
-use super::rounds::{Lane, Turn, interleaved};
+use super::rounds::{BenchTurn, Lane, interleaved};
 use crate::error::{Error, Result};
 use crate::k8s;
 
@@ -72,18 +72,18 @@ async fn objects(warm: &Warm, count: usize) -> Result<()> {
     iter(making).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await.map(drop)
 }
 
-async fn scenarios(ground: &BenchEnvironment<'_>, count: usize) -> Result<Turn> {
+async fn scenarios(ground: &BenchEnvironment<'_>, count: usize) -> Result<BenchTurn> {
     let started = Instant::now();
     let peak = suite(ground, count, "").await?;
-    Ok(Turn { values: vec![started.elapsed().as_secs_f64(), peak], was_old: None })
+    Ok(BenchTurn { values: vec![started.elapsed().as_secs_f64(), peak], was_old: None })
 }
 
-async fn beside(ground: &BenchEnvironment<'_>, warm: &Warm, count: usize) -> Result<Turn> {
+async fn beside(ground: &BenchEnvironment<'_>, warm: &Warm, count: usize) -> Result<BenchTurn> {
     let namespace = namespace(count);
     let api: Api<Deployment> = Api::namespaced(warm.cluster.client.clone(), &namespace);
     let waited = condition::by_snapshot(&warm.cluster.client, &namespace, &api).await?.values[0];
     let peak = suite(ground, 0, &format!("{namespace}={count}")).await?;
-    Ok(Turn { values: vec![waited, peak], was_old: None })
+    Ok(BenchTurn { values: vec![waited, peak], was_old: None })
 }
 
 /// Runs bench/growth, and returns how much memory it took at most, in MiB.

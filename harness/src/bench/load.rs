@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::bench_environment::{BenchEnvironment, Warm};
 use super::report::Row;
-use super::rounds::{Lane, Turn, interleaved};
+use super::rounds::{BenchTurn, Lane, interleaved};
 use super::verdict::Task;
 use crate::artifacts;
 use crate::cluster::node_name;
@@ -50,7 +50,7 @@ async fn built(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task
     Ok(name)
 }
 
-async fn by_registry(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<Turn> {
+async fn by_registry(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<BenchTurn> {
     let name = built(ground, warm, engine, task).await?;
     let started = Instant::now();
     let repository = format!("{}/{}", warm.registry, BUILT[0].name);
@@ -58,13 +58,13 @@ async fn by_registry(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine
     // By what every node image has; the folder is containerd's own, which says where that registry is.
     let pull = "ctr --namespace=k8s.io images pull --hosts-dir /etc/containerd/certs.d";
     engine.exec(&node_name(&warm.cluster.name), &format!("{pull} {}", pushed.by_digest()), "").await?;
-    Ok(Turn::since(started))
+    Ok(BenchTurn::since(started))
 }
 
-async fn by_kind(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<Turn> {
+async fn by_kind(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<BenchTurn> {
     let name = built(ground, warm, engine, task).await?;
     let started = Instant::now();
     let kind = ground.tools.command(Tool::Kind).await?.args(["load", "docker-image", &name]);
     kind.args(["--name", &warm.cluster.name]).limit(LIMIT).run().await?;
-    Ok(Turn::since(started))
+    Ok(BenchTurn::since(started))
 }

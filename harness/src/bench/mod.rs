@@ -22,9 +22,9 @@ mod svg;
 mod table;
 mod verdict;
 
-pub use bench_environment::Options;
+pub use bench_environment::BenchOptions;
 pub use figure::{FIGURES, Figure};
-pub use report::{Report, Row};
+pub use report::{BenchReport, Row};
 
 use crate::error::{Error, Result};
 use crate::project::Project;
@@ -43,8 +43,8 @@ pub async fn run(
     settings: &Settings,
     project: &Project,
     figures: &[&Figure],
-    options: &Options,
-    mut done: impl FnMut(&Report) -> Result<()>,
+    options: &BenchOptions,
+    mut done: impl FnMut(&BenchReport) -> Result<()>,
 ) -> Result<()> {
     let ground = BenchEnvironment::make(settings, project, options).await?;
     let mut all = async || {

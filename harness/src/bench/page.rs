@@ -1,6 +1,6 @@
 //! docs/bench.md, as `cargo stack bench --write` keeps it: each figure between two markers, all else as it was.
 
-use super::report::Report;
+use super::report::BenchReport;
 
 pub use super::svg::svg;
 pub use super::table::table;
@@ -11,7 +11,7 @@ pub const FILE: &str = "docs/bench.md";
 pub const BARS: &str = "docs/bench";
 
 /// The page with a figure anew, where its markers are, else at the end.
-pub fn with(page: &str, report: &Report) -> String {
+pub fn with(page: &str, report: &BenchReport) -> String {
     let (begin, end) = (format!("<!-- bench {} -->", report.figure), format!("<!-- /bench {} -->", report.figure));
     let part = format!(
         "{begin}\n## {0}\n\n![{0}](bench/{0}.svg)\n\n{1}\n    cargo stack bench {0}\n{end}\n",

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::bench_environment::{BenchEnvironment, Runner, Warm};
 use super::peer::Placed;
 use super::report::{Row, Unit};
-use super::rounds::{Lane, Turn, interleaved};
+use super::rounds::{BenchTurn, Lane, interleaved};
 use super::verdict::Task;
 use crate::error::{Error, Result};
 use crate::progress::{Lines, Step};
@@ -57,7 +57,7 @@ fn theirs<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, 
 }
 
 /// Runs what must fail, and looks for the first line with the cause's own word.
-async fn red(command: Command, cause: &str) -> Result<Turn> {
+async fn red(command: Command, cause: &str) -> Result<BenchTurn> {
     let step = Step::begin("waiting for a red");
     let lines = Lines::default();
     let started = Instant::now();
@@ -68,12 +68,12 @@ async fn red(command: Command, cause: &str) -> Result<Turn> {
     turn(outcome.err().as_ref(), printed, red)
 }
 
-fn turn(outcome: Option<&Error>, printed: Option<Duration>, red: Duration) -> Result<Turn> {
+fn turn(outcome: Option<&Error>, printed: Option<Duration>, red: Duration) -> Result<BenchTurn> {
     if outcome.is_none() {
         return Err(Error::Unmet("it was green, in spite of a fault that keeps the backend from starting".to_owned()));
     }
     // One that never prints the cause has no figure of that.
-    Ok(Turn {
+    Ok(BenchTurn {
         values: [Some(red), printed].into_iter().flatten().map(|took| took.as_secs_f64()).collect(),
         was_old: None,
     })

@@ -59,7 +59,7 @@ pub struct Row {
 
 /// What a benchmark found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct BenchReport {
     /// The figure's name.
     pub figure: String,
     /// From what to what it is measured.
@@ -78,7 +78,7 @@ pub struct Report {
     pub versions: BTreeMap<String, String>,
 }
 
-impl Report {
+impl BenchReport {
     /// The file that it is kept in.
     pub fn path(&self, settings: &Settings) -> PathBuf {
         folder(settings).join(format!("{}.json", self.figure))

@@ -10,7 +10,7 @@ use crate::tell;
 
 /// What one turn gave.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Turn {
+pub struct BenchTurn {
     /// A value for each of the lane's measures.
     pub values: Vec<f64>,
     /// Whether what answered afterwards was what ran before the edit; `None` where nobody looked.
@@ -28,10 +28,10 @@ pub struct Lane<'a> {
     /// In which rounds it takes a turn: each (1), or each of so many, for what takes long.
     pub every: usize,
     /// Takes one turn.
-    pub turn: Box<dyn Fn() -> BoxFuture<'a, Result<Turn>> + 'a>,
+    pub turn: Box<dyn Fn() -> BoxFuture<'a, Result<BenchTurn>> + 'a>,
 }
 
-impl Turn {
+impl BenchTurn {
     /// A turn with one value, after which nobody looked.
     pub fn of(value: f64) -> Self {
         Self { values: vec![value], was_old: None }
@@ -47,9 +47,9 @@ impl<'a> Lane<'a> {
     /// A contender that takes a turn in each round, of which one thing is measured, in seconds.
     pub fn new<Doing>(name: impl Into<String>, about: impl Into<String>, turn: impl Fn() -> Doing + 'a) -> Self
     where
-        Doing: Future<Output = Result<Turn>> + Send + 'a,
+        Doing: Future<Output = Result<BenchTurn>> + Send + 'a,
     {
-        let turn = Box::new(move || -> BoxFuture<'a, Result<Turn>> { Box::pin(turn()) });
+        let turn = Box::new(move || -> BoxFuture<'a, Result<BenchTurn>> { Box::pin(turn()) });
         Self { name: name.into(), about: about.into(), measures: SECONDS, every: 1, turn }
     }
 }
@@ -68,7 +68,7 @@ const SECONDS: &[(&str, Unit)] = &[("", Unit::Seconds)];
 /// # Errors
 /// The first turn that failed, with the contender's name.
 pub async fn interleaved(rounds: usize, lanes: &[Lane<'_>]) -> Result<Vec<Row>> {
-    let mut turns: Vec<Vec<Turn>> = vec![Vec::new(); lanes.len()];
+    let mut turns: Vec<Vec<BenchTurn>> = vec![Vec::new(); lanes.len()];
     for round in 0..=rounds {
         let is_said = rounds <= MANY || round % MANY == 0;
         for (lane, turns) in lanes.iter().zip(&mut turns).filter(|(lane, _)| round % lane.every == 0) {
@@ -95,7 +95,7 @@ fn failed(name: &str, error: &Error) -> Error {
     )
 }
 
-fn said(lane: &Lane<'_>, turn: &Turn) -> String {
+fn said(lane: &Lane<'_>, turn: &BenchTurn) -> String {
     let values = lane.measures.iter().zip(&turn.values);
     let values: Vec<_> = values
         .map(|((name, unit), value)| format!("{name} {} {}", unit.shown(*value), unit.symbol()).trim().to_owned())
@@ -105,7 +105,7 @@ fn said(lane: &Lane<'_>, turn: &Turn) -> String {
 }
 
 /// A row for each measure of a lane.
-fn rows(lane: &Lane<'_>, turns: &[Turn]) -> Vec<Row> {
+fn rows(lane: &Lane<'_>, turns: &[BenchTurn]) -> Vec<Row> {
     let looked = turns.iter().any(|turn| turn.was_old.is_some());
     let old = turns.iter().filter(|turn| turn.was_old == Some(true)).count();
     let row = |(at, (measure, unit)): (usize, &(&str, Unit))| Row {
@@ -132,7 +132,7 @@ mod tests {
             every: 1,
             turn: Box::new(move || {
                 order.borrow_mut().push(name);
-                let turn = Turn { values: vec![1.0, 2.0], was_old: Some(name == "b") };
+                let turn = BenchTurn { values: vec![1.0, 2.0], was_old: Some(name == "b") };
                 let outcome = if fails { Err(Error::Unmet("wrong verdict".to_owned())) } else { Ok(turn) };
                 Box::pin(std::future::ready(outcome))
             }),

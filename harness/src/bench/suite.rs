@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::bench_environment::{BenchEnvironment, Runner};
 use super::report::Row;
-use super::rounds::{Lane, Turn, interleaved};
+use super::rounds::{BenchTurn, Lane, interleaved};
 use crate::error::Result;
 
 /// Scenarios with a release of their own whose bodies take little.
@@ -24,7 +24,7 @@ pub(super) async fn cold(ground: &BenchEnvironment<'_>, scenario: &'static str, 
         ground.without_cluster().await?;
         let started = Instant::now();
         ground.passes(&ground.copy, Runner::Nextest, scenario).await?;
-        Ok(Turn::since(started))
+        Ok(BenchTurn::since(started))
     };
     let about = format!(
         "`cargo nextest run -p e2e {scenario}`, no cluster and no registry; tools, node image and layers there"
@@ -54,8 +54,8 @@ pub(super) async fn whole(ground: &BenchEnvironment<'_>, rounds: usize) -> Resul
     interleaved(rounds, &[Lane::new("ours", "`cargo test -p e2e`, cluster kept", || timed(ground, &[]))]).await
 }
 
-async fn timed(ground: &BenchEnvironment<'_>, scenarios: &[&str]) -> Result<Turn> {
+async fn timed(ground: &BenchEnvironment<'_>, scenarios: &[&str]) -> Result<BenchTurn> {
     let started = Instant::now();
     ground.all_pass(scenarios).await?;
-    Ok(Turn::since(started))
+    Ok(BenchTurn::since(started))
 }

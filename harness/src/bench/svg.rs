@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Report, Row, Unit};
+use super::report::{BenchReport, Row, Unit};
 use super::stats::{Summary, summary};
 
 /// Where bars begin, and how long the longest is, in pixels.
@@ -16,7 +16,7 @@ const TOP: f64 = 34.0;
 const WIDTH: f64 = LEFT + LENGTH + 110.0;
 
 /// The rows of a report's first unit: a bar to the median, a line from minimum to maximum, the median's figure.
-pub fn svg(report: &Report) -> String {
+pub fn svg(report: &BenchReport) -> String {
     let unit = report.rows.first().map_or(Unit::Seconds, |row| row.unit);
     let rows: Vec<(&Row, Summary)> = report
         .rows

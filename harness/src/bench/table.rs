@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Report, Row, Unit};
+use super::report::{BenchReport, Row, Unit};
 use super::stats::summary;
 
 /// The report, with what it was measured by and on.
-pub fn table(report: &Report) -> String {
+pub fn table(report: &BenchReport) -> String {
     let has_tail = report.rows.iter().any(|row| row.unit == Unit::Milliseconds);
     let looked = report.rows.iter().any(|row| row.old_answers.is_some());
     let mut head = vec!["", "median", "min", "max"];
@@ -61,7 +61,7 @@ pub fn table(report: &Report) -> String {
 }
 
 /// A row's median over that of the first row of the same measure: more than 1 is more than ours.
-pub(super) fn ratio(report: &Report, row: &Row) -> Option<f64> {
+pub(super) fn ratio(report: &BenchReport, row: &Row) -> Option<f64> {
     let first = report.rows.iter().find(|first| (parts(first).1, first.unit) == (parts(row).1, row.unit))?;
     let (ours, its) = (summary(&first.values)?.median, summary(&row.values)?.median);
     (ours > 0.0).then_some(its / ours)
@@ -104,7 +104,7 @@ pub(super) mod tests {
     use super::super::machine::Machine;
     use super::*;
 
-    pub fn report(rows: &[(&str, Unit, &[f64])]) -> Report {
+    pub fn report(rows: &[(&str, Unit, &[f64])]) -> BenchReport {
         let row = |(name, unit, values): &(&str, Unit, &[f64])| Row {
             name: (*name).to_owned(),
             about: format!("what {name} is"),
@@ -112,7 +112,7 @@ pub(super) mod tests {
             values: values.to_vec(),
             old_answers: None,
         };
-        Report {
+        BenchReport {
             figure: "edit".to_owned(),
             title: "From here to there".to_owned(),
             rows: rows.iter().map(row).collect(),

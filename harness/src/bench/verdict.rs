@@ -5,12 +5,12 @@ use std::time::{Instant, SystemTime};
 use super::bench_environment::{BenchEnvironment, Checkout, Runner, Warm};
 use super::peer::{Peer, Placed, answer};
 use super::report::Row;
-use super::rounds::{Lane, Turn, interleaved};
+use super::rounds::{BenchTurn, Lane, interleaved};
 use crate::error::{Error, Result};
 
 /// A one-line edit.
 #[derive(Debug, Clone, Copy)]
-pub struct Edit {
+pub struct BenchEdit {
     /// The file, in the checkout.
     pub file: &'static str,
     /// What stands there.
@@ -25,7 +25,7 @@ pub struct Edit {
 #[derive(Debug, Clone, Copy)]
 pub struct Task {
     /// What is edited before each turn; `None`: nothing.
-    pub edit: Option<Edit>,
+    pub edit: Option<BenchEdit>,
     /// The scenario that judges ours.
     pub scenario: &'static str,
     /// What is asked of a peer's release afterwards.
@@ -36,7 +36,7 @@ pub struct Task {
     pub peers: &'static [Peer],
 }
 
-impl Edit {
+impl BenchEdit {
     /// Writes it with a number that was never there before, and returns that.
     fn apply(&self, to: &Checkout, number: u32) -> Result<String> {
         let before = to.pristine(self.file)?;
@@ -109,7 +109,7 @@ fn ours<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, ru
             Some(number) => Some(!answer(warm, &warm.plan, task.path).await?.text().contains(&number)),
             None => None,
         };
-        Ok(Turn { values: vec![took.as_secs_f64()], was_old })
+        Ok(BenchTurn { values: vec![took.as_secs_f64()], was_old })
     };
     let about = format!("`{}`, cluster kept", runner.command(task.scenario));
     Lane::new(runner.title(), about, turn)
@@ -122,7 +122,7 @@ fn other<'a>(ground: &'a BenchEnvironment<'_>, against: &'a Checkout, task: &'a 
         task.edited(ground, against)?;
         let started = Instant::now();
         ground.passes(against, Runner::Nextest, task.scenario).await?;
-        Ok(Turn::since(started))
+        Ok(BenchTurn::since(started))
     };
     let about = format!("charts, harness and suite of {revision}, on a cluster of its own beside the other");
     Lane::new(format!("ours at {revision}"), about, turn)
@@ -136,7 +136,7 @@ fn theirs<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, 
         let reply = placed.answer(warm, task.path).await?;
         let took = started.elapsed();
         let was_old = shown(task, number).map(|number| !reply.text().contains(&number));
-        Ok(Turn { values: vec![took.as_secs_f64()], was_old })
+        Ok(BenchTurn { values: vec![took.as_secs_f64()], was_old })
     };
     let Peer { name, about, .. } = placed.peer();
     let about = format!("{about} (bench/{})", placed.peer().folder);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::record::Record;
+use super::record::ClusterRecord;
 use crate::error::{Error, Result};
 use crate::files::{private_folder, read_json, write_json};
 use crate::lock::holders;
@@ -158,7 +158,7 @@ impl ClusterState {
     ///
     /// # Errors
     /// [`Error::Damaged`] when somebody else wrote it.
-    pub fn record(&self) -> Result<Record> {
+    pub fn record(&self) -> Result<ClusterRecord> {
         Ok(read_json(&self.path("record.json"), &format!("cargo stack clean --forget {}", self.name))?
             .unwrap_or_default())
     }
@@ -167,7 +167,7 @@ impl ClusterState {
     ///
     /// # Errors
     /// [`Error::Io`] when it cannot be written.
-    pub fn write(&self, record: &Record) -> Result<()> {
+    pub fn write(&self, record: &ClusterRecord) -> Result<()> {
         write_json(&self.path("record.json"), record)
     }
 

@@ -22,7 +22,7 @@ use crate::artifacts::Sources;
 use crate::descriptor::{EDGE_HOST, EDGE_LABEL, EDGE_NAMESPACE, FRONTEND};
 use crate::error::{Error, Result};
 use crate::hash;
-use crate::http::{Options, Reader};
+use crate::http::{HttpOptions, Reader};
 use crate::k8s::snapshot::Watched;
 use crate::k8s::verdict::deployment_converged;
 use crate::k8s::{self, Forward, State};
@@ -64,7 +64,7 @@ pub struct EdgeForward {
     /// To Envoy's port for HTTP.
     pub plain: Forward,
     /// How a client goes there: the host, where it is found, whom to trust.
-    pub options: Options,
+    pub options: HttpOptions,
 }
 
 /// Which release the edge leads to.
@@ -180,10 +180,10 @@ impl Edge {
     pub async fn way(&self) -> Result<EdgeForward> {
         let open = |port| Forward::open(self.client.clone(), EDGE_NAMESPACE, "app=edge", port);
         let (secure, plain) = (open(PORTS.0).await?, open(PORTS.1).await?);
-        let options = Options {
+        let options = HttpOptions {
             ca_bundle: Some(self.ca.clone()),
             resolve: Some(secure.address()),
-            ..Options::new(format!("https://{EDGE_HOST}"))
+            ..HttpOptions::new(format!("https://{EDGE_HOST}"))
         };
         Ok(EdgeForward { secure, plain, options })
     }

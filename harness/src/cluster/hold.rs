@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::cluster_state::ClusterState;
-use super::record::Record;
+use super::record::ClusterRecord;
 use crate::error::{Error, Result};
 use crate::lock::{Lock, Mode, holders};
 
@@ -104,7 +104,7 @@ impl<'a> Change<'a> {
     ///
     /// # Errors
     /// [`Error::Malformed`] when it cannot be read.
-    pub fn record(&self) -> Result<Record> {
+    pub fn record(&self) -> Result<ClusterRecord> {
         self.home.record()
     }
 
@@ -112,7 +112,7 @@ impl<'a> Change<'a> {
     ///
     /// # Errors
     /// [`Error::Io`] when it cannot be written.
-    pub fn write(&self, record: &Record) -> Result<()> {
+    pub fn write(&self, record: &ClusterRecord) -> Result<()> {
         self.home.write(record)
     }
 

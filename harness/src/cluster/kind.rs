@@ -6,7 +6,7 @@ use super::Cluster;
 use super::cluster_state::ClusterState;
 use super::hold::{Alone, Change};
 use super::node_image::{self, NodeImageRequest};
-use super::record::{Identity, Phase, Record, ReleaseRecord};
+use super::record::{ClusterRecord, Identity, Phase, ReleaseRecord};
 use crate::artifacts;
 use crate::descriptor::DOMAIN;
 use crate::engine::{Container, Engine, Image, Mark, Network, Seen};
@@ -44,7 +44,7 @@ pub fn node_name(cluster: &str) -> String {
 pub async fn ensure(
     change: &Change<'_>,
     home: &ClusterState,
-    record: &mut Record,
+    record: &mut ClusterRecord,
     wants: NodeImageRequest<'_>,
 ) -> Result<Cluster> {
     let NodeImageRequest { engine, tools, project, .. } = wants;
@@ -132,7 +132,7 @@ pub async fn ensure(
 ///
 /// # Errors
 /// Whatever keeps it from answering; then nothing is known of it.
-pub async fn find(home: &ClusterState, record: &Record, tools: &Tools) -> Result<Cluster> {
+pub async fn find(home: &ClusterState, record: &ClusterRecord, tools: &Tools) -> Result<Cluster> {
     let name = record.identity.as_ref().map_or(&home.name, |identity| &identity.name);
     answering(home, name, tools).await
 }
@@ -205,7 +205,7 @@ async fn connect(home: &ClusterState, name: &str, tools: &Tools) -> Result<Clust
 /// [`Error::Command`] when the engine refuses, or does not answer.
 pub(super) async fn delete(
     alone: &Alone<'_>,
-    record: &mut Record,
+    record: &mut ClusterRecord,
     engine: &Engine,
     home: &ClusterState,
 ) -> Result<Vec<String>> {
@@ -240,7 +240,7 @@ pub(super) async fn registry(identity: &Identity, engine: &Engine) -> Result<Opt
 
 async fn delete_all(
     alone: &Alone<'_>,
-    record: &mut Record,
+    record: &mut ClusterRecord,
     engine: &Engine,
     identity: &Identity,
 ) -> Result<Vec<String>> {
@@ -259,7 +259,7 @@ async fn delete_all(
 ///
 /// # Errors
 /// As [`delete`].
-pub(super) async fn empty_registry(record: &Record, engine: &Engine, home: &ClusterState) -> Result<()> {
+pub(super) async fn empty_registry(record: &ClusterRecord, engine: &Engine, home: &ClusterState) -> Result<()> {
     let data = home.registry_data();
     if rustix::process::getuid().is_root() || !data.is_dir() {
         return Ok(());
@@ -283,12 +283,12 @@ pub(super) async fn empty_registry(record: &Record, engine: &Engine, home: &Clus
 ///
 /// # Errors
 /// [`Error::Refused`], with both ways out.
-pub(super) async fn expect_engine(record: &Record, engine: &Engine, home: &ClusterState) -> Result<()> {
+pub(super) async fn expect_engine(record: &ClusterRecord, engine: &Engine, home: &ClusterState) -> Result<()> {
     of(record, engine, home).await.map(drop)
 }
 
 /// What all that is ours is called, if anything may be there.
-async fn of(record: &Record, engine: &Engine, home: &ClusterState) -> Result<Option<Identity>> {
+async fn of(record: &ClusterRecord, engine: &Engine, home: &ClusterState) -> Result<Option<Identity>> {
     let id = engine.id().await?;
     match &record.identity {
         Some(identity) => identity.expect_engine(&id, home).map(|()| Some(identity.clone())),
@@ -301,7 +301,12 @@ async fn of(record: &Record, engine: &Engine, home: &ClusterState) -> Result<Opt
 }
 
 /// The cluster alone: the registry may be serving a build at this moment. Returns what there was.
-async fn delete_node(_: &Alone<'_>, record: &mut Record, engine: &Engine, identity: &Identity) -> Result<Vec<String>> {
+async fn delete_node(
+    _: &Alone<'_>,
+    record: &mut ClusterRecord,
+    engine: &Engine,
+    identity: &Identity,
+) -> Result<Vec<String>> {
     let mut removed = Vec::new();
     let nodes = engine.all::<Container>(&Mark::kind(&identity.name)).await?;
     let is_recorded = |id: &str| matches!(&record.cluster, Phase::Ready { container } if container == id);

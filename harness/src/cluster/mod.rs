@@ -18,7 +18,7 @@ pub use hold::{Alone, Change, Free, Hold, Use};
 pub use kind::{ensure, find, node_name};
 pub use leavings::{remove_leavings, sweep_leavings};
 pub use node::{SHARE, requested, slots};
-pub use record::{Identity, Keeping, Phase, Record, ReleaseRecord};
+pub use record::{ClusterRecord, Identity, Keeping, Phase, ReleaseRecord};
 pub use turns::{Turn, Turns};
 
 use crate::k8s::KubeconfigFiles;

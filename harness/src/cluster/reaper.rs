@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal as Woken, SignalKind, signal};
 
 use super::cluster_state::ClusterState;
 use super::hold::{Alone, Change, everyone_out, in_use};
-use super::record::Record;
+use super::record::ClusterRecord;
 use super::{kind, tilt};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -274,7 +274,7 @@ async fn end_left_over(home: &ClusterState) -> Result<()> {
 }
 
 /// Whether anything of a cluster may be there.
-fn is_there(home: &ClusterState, record: &Record) -> bool {
+fn is_there(home: &ClusterState, record: &ClusterRecord) -> bool {
     record.identity.is_some() || record.cluster != super::Phase::Absent || home.registry_data().is_dir()
 }
 
@@ -314,7 +314,7 @@ async fn remove(
 }
 
 /// Notes the images that are named after the registry beside a cluster, while that runs.
-async fn note_images(record: &Record, engine: &Engine, settings: &Settings) -> Result<()> {
+async fn note_images(record: &ClusterRecord, engine: &Engine, settings: &Settings) -> Result<()> {
     let Some(identity) = &record.identity else { return Ok(()) };
     match kind::registry(identity, engine).await? {
         Some(address) => crate::tidy::note(engine, &settings.state_root, &address).await,
@@ -353,7 +353,7 @@ pub async fn clean(home: &ClusterState, settings: &Settings, wait: Option<Durati
 }
 
 /// Ends the Tilt that a developer runs here, and waits for its `cargo stack dev`: who cleans means to end it.
-async fn end_by_hand(home: &ClusterState, record: &Record) -> Result<()> {
+async fn end_by_hand(home: &ClusterState, record: &ClusterRecord) -> Result<()> {
     let Some(running) = tilt::running(home)?.filter(|running| running.run == tilt::BY_HAND) else { return Ok(()) };
     // A run that is refused anyway ends nothing before.
     if let Some(turn) = record.turns.living().filter(|turn| Some(&turn.by) != running.by.as_ref()) {

@@ -15,7 +15,7 @@ const GAP: Duration = Duration::from_secs(15);
 
 /// What is known of the cluster and its release; read and written under the lock `change` alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct ClusterRecord {
     /// What all that is ours in the engine is called, once anything may be there.
     #[serde(default)]
     pub identity: Option<Identity>,
@@ -45,7 +45,7 @@ pub struct Identity {
     pub checkout: PathBuf,
 }
 
-impl Record {
+impl ClusterRecord {
     /// What all that is ours in this engine is called; named anew when nothing of ours is anywhere.
     ///
     /// By the engine's identity. The record has to be written before anything of that name is made.
@@ -178,7 +178,7 @@ mod tests {
     fn a_record_of_the_version_before_is_read() {
         let text = r#"{"cluster": {"ready": {"container": "abc", "token": "t"}}, "release": {"deployed": "x"}, "uses": 3,
             "keeping": {"passed_secs": 15, "failed_secs": null}}"#;
-        let record: Record = serde_json::from_str(text).unwrap();
+        let record: ClusterRecord = serde_json::from_str(text).unwrap();
         assert_eq!(record.cluster, Phase::Ready { container: "abc".to_owned() });
         assert_eq!((record.identity, record.uses), (None, 3));
     }

@@ -11,7 +11,7 @@ use super::inputs::Inputs;
 use super::ports::expect_free;
 use crate::artifacts::{Registry, Sources};
 use crate::cluster::node_image::NodeImageRequest;
-use crate::cluster::{self, Change, Cluster, ClusterState, Record};
+use crate::cluster::{self, Change, Cluster, ClusterRecord, ClusterState};
 use crate::descriptor::{self, NODE_PORTS, TILT_PORTS};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -58,7 +58,7 @@ pub struct DevRequest<'a> {
 ///
 /// # Errors
 /// [`Error::Refused`] when a port is taken, naming its holder; as [`cluster::ensure`] and [`Inputs::of`].
-pub async fn prepare(wanted: DevRequest<'_>, record: &mut Record) -> Result<DevEnvironment> {
+pub async fn prepare(wanted: DevRequest<'_>, record: &mut ClusterRecord) -> Result<DevEnvironment> {
     let DevRequest { settings, tools, project, home, scratch, change } = wanted;
     let engine = Engine::ensure(tools, settings, &home.folder).await?;
     let identity = record.identity_in(engine.id().await?, home, &project.root)?;

@@ -17,7 +17,7 @@ pub use inputs::Inputs;
 pub use other_cluster::OtherCluster;
 pub use ports::expect_free;
 pub use tilt_session::{TiltOptions, TiltSession};
-pub use view::{Resource, TILTFILE, Update, View};
+pub use view::{Resource, ResourceUpdate, TILTFILE, View};
 
 /// The page of what the developer sees of Tilt.
 pub const HUD: &str = "http://localhost:10350";

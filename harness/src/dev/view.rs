@@ -57,7 +57,7 @@ struct Build {
 
 /// How an update ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Update {
+pub enum ResourceUpdate {
     /// Files were copied into the running container.
     Live,
     /// An image was built, or objects were applied.
@@ -73,7 +73,7 @@ impl Resource {
     }
 
     /// The newest update that began at or after a moment, and is over.
-    pub fn update_since(&self, moment: SystemTime) -> Option<Update> {
+    pub fn update_since(&self, moment: SystemTime) -> Option<ResourceUpdate> {
         if self.status.current_build.as_ref().is_some_and(|build| build.start_time.is_some()) {
             return None;
         }
@@ -82,9 +82,9 @@ impl Resource {
             return None;
         }
         Some(match (build.error.is_empty(), build.span_id.starts_with("liveupdate:")) {
-            (false, _) => Update::Failed(build.error.clone()),
-            (true, true) => Update::Live,
-            (true, false) => Update::Whole,
+            (false, _) => ResourceUpdate::Failed(build.error.clone()),
+            (true, true) => ResourceUpdate::Live,
+            (true, false) => ResourceUpdate::Whole,
         })
     }
 
@@ -231,7 +231,7 @@ impl View {
     ///
     /// # Errors
     /// [`Error::Deadline`] after `limit`.
-    pub async fn updated(&self, name: &str, since: SystemTime, limit: Duration) -> Result<Update> {
+    pub async fn updated(&self, name: &str, since: SystemTime, limit: Duration) -> Result<ResourceUpdate> {
         let mut update = None;
         let awaited = format!("Tilt's update of {name}");
         self.resource(name, &awaited, limit, |resource| match resource.update_since(since) {
@@ -242,7 +242,7 @@ impl View {
             None => State::Pending(format!("none began since the edit; {:?}", resource.status.update_status)),
         })
         .await?;
-        Ok(update.unwrap_or(Update::Whole))
+        Ok(update.unwrap_or(ResourceUpdate::Whole))
     }
 }
 
@@ -278,10 +278,10 @@ mod tests {
             {"startTime": "2026-11-24T19:55:22.920347Z", "finishTime": "2026-11-24T19:55:23.4Z", "spanID": "liveupdate:backend:x"},
             {"startTime": "2026-11-24T19:55:16Z", "error": "exit code: 1", "spanID": "liveupdate:backend:x"},
         ]});
-        assert_eq!(resource(live.clone()).update_since(moment("2026-11-24T19:55:22Z")), Some(Update::Live));
+        assert_eq!(resource(live.clone()).update_since(moment("2026-11-24T19:55:22Z")), Some(ResourceUpdate::Live));
         assert_eq!(resource(live).update_since(moment("2026-11-24T19:55:23Z")), None);
         let build = json!({"buildHistory": [{"startTime": "2026-11-24T19:55:22Z", "spanID": "build:1"}]});
-        assert_eq!(resource(build).update_since(moment("2026-11-24T19:55:21Z")), Some(Update::Whole));
+        assert_eq!(resource(build).update_since(moment("2026-11-24T19:55:21Z")), Some(ResourceUpdate::Whole));
         let running = json!({
             "buildHistory": [{"startTime": "2026-11-24T19:55:22Z"}],
             "currentBuild": {"startTime": "2026-11-24T19:55:30Z"},

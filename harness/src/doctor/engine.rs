@@ -16,7 +16,7 @@ const GROUP: &str = "engine";
 const FIRST_MODEST: u32 = 23;
 
 /// What was found.
-pub(super) struct Found {
+pub(super) struct FoundEngine {
     pub checks: Vec<Check>,
     /// Where it keeps its data, if that is on this machine.
     pub data_root: Option<PathBuf>,
@@ -34,7 +34,7 @@ struct Info {
     cpus: u32,
 }
 
-pub(super) async fn examine(tools: &Tools, settings: &Settings, host: &Host) -> Found {
+pub(super) async fn examine(tools: &Tools, settings: &Settings, host: &Host) -> FoundEngine {
     let engine = Engine::unchecked(tools);
     let version = async { tokio::time::timeout(LIMIT, look(&engine, &settings.docker_host)).await };
     // Silent when there is no client, and when it takes too long: the version's line says so.
@@ -68,7 +68,7 @@ pub(super) async fn examine(tools: &Tools, settings: &Settings, host: &Host) -> 
         checks.push(capabilities(host, info.as_ref().map(|info| info.default_runtime.as_str()), major));
     }
     let data_root = info.map(|info| info.docker_root_dir).filter(|root| local && root.is_dir());
-    Found { checks, data_root }
+    FoundEngine { checks, data_root }
 }
 
 fn absent(absence: &EngineUnavailable, host: &Host, may_set_up: bool) -> Check {
@@ -134,7 +134,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::engine::Capabilities;
+    use crate::engine::HostCapabilities;
 
     fn host(sys_resource: bool, root: bool) -> Host {
         Host {
@@ -143,7 +143,7 @@ mod tests {
             root,
             systemd: false,
             apt: true,
-            capabilities: Capabilities { effective: u64::MAX, bounding: if sys_resource { u64::MAX } else { 0 } },
+            capabilities: HostCapabilities { effective: u64::MAX, bounding: if sys_resource { u64::MAX } else { 0 } },
             dockerd: None,
             app: None,
         }

@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// Everything that was looked at, in the order in which it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct DoctorReport {
     /// One for each line.
     pub checks: Vec<Check>,
 }
@@ -53,7 +53,7 @@ pub enum Severity {
     Problem,
 }
 
-impl Report {
+impl DoctorReport {
     /// Whether something keeps stage local from running.
     pub fn has_problems(&self) -> bool {
         self.checks.iter().any(|check| check.verdict == Severity::Problem)
@@ -88,7 +88,7 @@ impl Check {
 /// Looks at the settings, the tools, the engine, the machine, the ports of stage dev and the sources of images and packages.
 ///
 /// All side by side, each for 5 s at most; nothing is started, installed or written.
-pub async fn examine(settings: &Settings) -> Report {
+pub async fn examine(settings: &Settings) -> DoctorReport {
     let host = Host::look(settings);
     let tools = Tools::new(settings.tools());
     let (tools, engine, sources) = tokio::join!(
@@ -102,7 +102,7 @@ pub async fn examine(settings: &Settings) -> Report {
     checks.extend(host::examine(settings, &host, engine.data_root.as_deref()));
     checks.extend(ports::examine());
     checks.extend(sources);
-    Report { checks }
+    DoctorReport { checks }
 }
 
 /// A setting of ours that a run would refuse.
@@ -110,7 +110,7 @@ fn refused((name, what, next): (&str, &str, &str)) -> Check {
     Check::new("settings", name, Severity::Problem, what).remedy(next)
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for DoctorReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let widest = self.checks.iter().map(|check| check.name.chars().count()).max().unwrap_or_default();
         let mut group = "";
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_table_is_aligned_and_says_what_to_do() {
-        let report = Report {
+        let report = DoctorReport {
             checks: vec![
                 Check::new("tools", "kind", Severity::Ok, "0.33.0  /usr/bin/kind"),
                 Check::new("tools", "skaffold", Severity::Problem, "missing").remedy("install it"),

@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use super::{Check, Severity};
 use crate::engine::Host;
-use crate::http::{Options, Reader};
+use crate::http::{HttpOptions, Reader};
 use crate::settings::Settings;
 use crate::tools::{ChildKind, Command};
 
@@ -54,7 +54,7 @@ async fn ask(settings: &Settings, source: Source) -> Check {
     let note = |value: String| Check::new(GROUP, source.name, Severity::Note, format!("{value}\n{}", source.without));
     let Some(url) = source.url else { return note("its client is not here, or set to none".to_owned()) };
     let place = place(&url);
-    let mut options = Options::new(url);
+    let mut options = HttpOptions::new(url);
     options.ca_bundle = settings.build_ca.get().ok().flatten().and_then(|path| std::fs::read(path).ok());
     (options.connect, options.whole) = (ANSWERS, ANSWERS);
     let answer = match Reader::with(options) {

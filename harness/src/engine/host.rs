@@ -23,7 +23,7 @@ pub(crate) struct Host {
     /// Whether the system's packages are Debian's or Ubuntu's.
     pub apt: bool,
     /// What this process may do.
-    pub capabilities: Capabilities,
+    pub capabilities: HostCapabilities,
     /// The engine's own program.
     pub dockerd: Option<PathBuf>,
     /// On macOS, what holds an engine.
@@ -41,7 +41,7 @@ pub(crate) enum App {
 
 /// Linux capabilities, a bit each (capabilities(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Capabilities {
+pub(crate) struct HostCapabilities {
     /// Those that this process has.
     pub effective: u64,
     /// Those that anything it starts can have.
@@ -54,7 +54,7 @@ pub(crate) fn memory_gib(text: &str, line: &str) -> Option<f64> {
     Some(kib / f64::from(1 << 20))
 }
 
-impl Capabilities {
+impl HostCapabilities {
     /// Whether an engine that we start could set up containers and their networks.
     pub fn allow_an_engine(self) -> bool {
         [CAP_SYS_ADMIN, CAP_NET_ADMIN].iter().all(|bit| self.effective >> bit & 1 == 1)
@@ -91,7 +91,7 @@ impl Host {
             root: rustix::process::geteuid().is_root(),
             systemd: Path::new("/run/systemd/system").is_dir(),
             apt: is_debian(&release) && program("apt-get", settings).is_some(),
-            capabilities: Capabilities::parse(&read("/proc/self/status")),
+            capabilities: HostCapabilities::parse(&read("/proc/self/status")),
             dockerd: program("dockerd", settings),
             app: if macos { app(settings) } else { None },
         }
@@ -145,7 +145,7 @@ mod tests {
     #[case::user("CapEff:\t0000000000000000\nCapBnd:\t000001ffffffffff\n", false, true)]
     #[case::not_linux("", true, true)]
     fn capabilities(#[case] status: &str, #[case] engine: bool, #[case] sys_resource: bool) {
-        let capabilities = Capabilities::parse(status);
+        let capabilities = HostCapabilities::parse(status);
         assert_eq!((capabilities.allow_an_engine(), capabilities.have_sys_resource()), (engine, sys_resource));
     }
 }

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::engine_files::EngineFiles;
 use super::host::{Host, program};
-use super::place::Place;
-use super::record::Record;
+use super::record::EngineRecord;
 use super::runtime;
 use crate::error::{Error, Result};
 use crate::progress::{Step, Teller};
@@ -24,7 +24,12 @@ const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Installs what is missing of the engine, its client and what it needs; nothing is removed or replaced for it.
 ///
 /// Cancelled or killed: what apt was doing is left half done, and apt says how to go on (`dpkg --configure -a`).
-pub(super) async fn install(settings: &Settings, host: &Host, place: &Place, record: &mut Record) -> Result<()> {
+pub(super) async fn install(
+    settings: &Settings,
+    host: &Host,
+    place: &EngineFiles,
+    record: &mut EngineRecord,
+) -> Result<()> {
     let step = Step::begin("installing the container engine from the distribution");
     let apt = Apt { environment: &settings.environment, teller: step.teller() };
     let has = |name: &str| program(name, settings).is_some();

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod calls;
+mod engine_files;
 mod host;
 mod install;
 mod objects;
 mod owned;
-mod place;
 mod record;
 mod runtime;
 mod start;
@@ -16,11 +16,11 @@ mod unavailable;
 
 pub use calls::NewContainer;
 pub use objects::{Container, ContainerState, Image, Network};
-pub use owned::{KIND_LABEL, Mark, Object, Owned, Seen};
+pub use owned::{EngineObject, KIND_LABEL, Mark, Owned, Seen};
 pub use record::uninstall_hint;
 
 #[cfg(test)]
-pub(crate) use host::Capabilities;
+pub(crate) use host::HostCapabilities;
 pub(crate) use host::{Host, memory_gib};
 pub(crate) use unavailable::{EngineUnavailable, address, look, plan_remedy};
 
@@ -31,8 +31,8 @@ use crate::files::private_folder;
 use crate::lock::{Lock, Mode};
 use crate::settings::{Login, Settings};
 use crate::tools::{Command, Tools};
-use place::Place;
-use record::Record;
+use engine_files::EngineFiles;
+use record::EngineRecord;
 use unavailable::Action;
 
 /// Free space below which nothing is provisioned, in GiB: a node, the images and a registry need about this much.
@@ -125,7 +125,7 @@ impl Engine {
         let (engine, host) = (Self::unchecked(tools), Host::look(settings));
         // What is refused needs no lock.
         unavailable::plan_remedy(&unavailable, &host, settings.may_set_up())?;
-        engine.set_up(settings, &Place::system(host.root, &settings.state_root)).await?;
+        engine.set_up(settings, &EngineFiles::system(host.root, &settings.state_root)).await?;
         let said = engine.says(settings).await;
         engine.with_room(settings, state, said)
     }
@@ -146,13 +146,13 @@ impl Engine {
     }
 
     /// Installs and starts what is missing, one process at a time.
-    async fn set_up(&self, settings: &Settings, place: &Place) -> Result<()> {
+    async fn set_up(&self, settings: &Settings, place: &EngineFiles) -> Result<()> {
         for file in [&place.lock, &settings.state_root.join("engine.json")] {
             private_folder(file.parent().unwrap_or(Path::new("/")))?;
         }
         let mut lock = Lock::take(&place.lock, Mode::Exclusive, SET_UP).await?;
         lock.label("setting up the container engine");
-        let mut record = Record::read(settings)?;
+        let mut record = EngineRecord::read(settings)?;
         let mut before = None;
         while let Err(unavailable) = unavailable::look(self, &settings.docker_host).await {
             let host = Host::look(settings);

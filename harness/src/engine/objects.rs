@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::owned::Object;
+use super::owned::EngineObject;
 
 /// What the engine says of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -104,7 +104,7 @@ impl Image {
     }
 }
 
-impl Object for Container {
+impl EngineObject for Container {
     const NOUN: &'static str = "container";
     const LIST: &'static [&'static str] = &["ps", "--all", "--quiet", "--no-trunc"];
 
@@ -117,7 +117,7 @@ impl Object for Container {
     }
 }
 
-impl Object for Network {
+impl EngineObject for Network {
     const NOUN: &'static str = "network";
     const LIST: &'static [&'static str] = &["network", "ls", "--quiet", "--no-trunc"];
 
@@ -130,7 +130,7 @@ impl Object for Network {
     }
 }
 
-impl Object for Image {
+impl EngineObject for Image {
     const NOUN: &'static str = "image";
     const LIST: &'static [&'static str] = &["image", "ls", "--all", "--quiet", "--no-trunc"];
 

@@ -65,7 +65,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(250);
 pub const KIND_LABEL: &str = "io.x-k8s.kind.cluster";
 
 /// A kind of object that the engine holds.
-pub trait Object: DeserializeOwned + Send {
+pub trait EngineObject: DeserializeOwned + Send {
     /// What the engine's client calls it.
     const NOUN: &'static str;
     /// How the client lists the IDs of all of them, stopped ones too.
@@ -100,7 +100,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Command`] when the engine does not say: then nothing is known of the object.
-    pub async fn look<K: Object>(&self, name: &str, mark: &Mark) -> Result<Seen<K>> {
+    pub async fn look<K: EngineObject>(&self, name: &str, mark: &Mark) -> Result<Seen<K>> {
         let Some(object) = self.inspect::<K>(&[K::NOUN, "inspect", name]).await? else { return Ok(Seen::Gone) };
         Ok(match mark.is_on(object.labels()) {
             true => Seen::Ours(Owned { object, engine: self.clone() }),
@@ -112,7 +112,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Command`] when the engine does not say.
-    pub async fn all<K: Object>(&self, mark: &Mark) -> Result<Vec<Owned<K>>> {
+    pub async fn all<K: EngineObject>(&self, mark: &Mark) -> Result<Vec<Owned<K>>> {
         let filter = mark.filter();
         let listed = self.docker()?.args(K::LIST.iter().copied()).args(["--filter", &filter]).run().await?.stdout;
         // An image is listed once for each of its names.
@@ -137,7 +137,7 @@ impl Engine {
     }
 }
 
-impl<K: Object> Owned<K> {
+impl<K: EngineObject> Owned<K> {
     /// What the engine says of it.
     pub fn object(&self) -> &K {
         &self.object

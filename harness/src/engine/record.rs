@@ -11,7 +11,7 @@ use crate::settings::Settings;
 /// What we did to the machine; each part is written down before it is done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Record {
+pub(super) struct EngineRecord {
     /// Where it is kept.
     #[serde(skip)]
     path: PathBuf,
@@ -25,7 +25,7 @@ pub(super) struct Record {
     pub engine: Option<u32>,
 }
 
-impl Record {
+impl EngineRecord {
     pub fn read(settings: &Settings) -> Result<Self> {
         let path = settings.state_root.join("engine.json");
         let read: Option<Self> =
@@ -109,7 +109,7 @@ fn add<T: PartialEq>(list: &mut Vec<T>, new: Vec<T>) {
 ///
 /// It only says so: an engine serves others than us, too.
 pub fn uninstall_hint(settings: &Settings) -> Option<String> {
-    let mut record = Record::read(settings).ok()?;
+    let mut record = EngineRecord::read(settings).ok()?;
     // Somebody may have followed it already.
     record.packages.retain(|package| is_installed(package));
     record.files.retain(|path| path.exists());
@@ -138,7 +138,7 @@ mod tests {
         std::fs::create_dir_all(&settings.state_root).unwrap();
         assert_eq!(uninstall_hint(&settings), None);
 
-        let mut record = Record::read(&settings).unwrap();
+        let mut record = EngineRecord::read(&settings).unwrap();
         let absent = PathBuf::from("/nowhere/docker");
         record.installs(&["docker.io".to_owned(), "runc".to_owned()], &[absent.clone(), PathBuf::from("/")]).unwrap();
         record.installs(&["runc".to_owned()], &[absent]).unwrap();
@@ -146,7 +146,7 @@ mod tests {
         record.edited(Path::new("/etc/docker/daemon.json")).unwrap();
         record.started(71).unwrap();
 
-        let read = Record::read(&settings).unwrap();
+        let read = EngineRecord::read(&settings).unwrap();
         assert_eq!(read, record);
         insta::assert_snapshot!(read.undo(|_| true).unwrap(), @r"
         kill 71 && tail --pid=71 --follow /dev/null  # the container engine, and with it its containers
@@ -155,7 +155,7 @@ mod tests {
         take the runtime `jetscale` out of /etc/docker/daemon.json
         ");
         assert!(!read.undo(|_| false).unwrap().contains("kill"));
-        let data = Record { files: vec![PathBuf::from("/var/lib/docker")], ..Record::default() };
+        let data = EngineRecord { files: vec![PathBuf::from("/var/lib/docker")], ..EngineRecord::default() };
         assert!(data.undo(|_| false).unwrap().starts_with("umount --quiet --recursive /var/lib/docker\nrm -rf "));
     }
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::place::Place;
-use super::record::Record;
+use super::engine_files::EngineFiles;
+use super::record::EngineRecord;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -16,7 +16,7 @@ const NAME: &str = "jetscale";
 ///
 /// # Errors
 /// [`Error::Malformed`] when the engine's configuration is no JSON object; [`Error::Io`] when a file cannot be written.
-pub(super) fn prepare(place: &Place, record: &mut Record) -> Result<()> {
+pub(super) fn prepare(place: &EngineFiles, record: &mut EngineRecord) -> Result<()> {
     let before = match std::fs::read_to_string(&place.config) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,

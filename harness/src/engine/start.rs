@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use rustix::io::{FdFlags, fcntl_setfd};
 
+use super::engine_files::EngineFiles;
 use super::host::App;
-use super::place::Place;
-use super::record::Record;
+use super::record::EngineRecord;
 use super::unavailable;
 use super::{Engine, unavailable::EngineUnavailable};
 use crate::error::{Error, Result};
@@ -67,8 +67,8 @@ pub(super) async fn detached(
     engine: &Engine,
     settings: &Settings,
     dockerd: &Path,
-    place: &Place,
-    record: &mut Record,
+    place: &EngineFiles,
+    record: &mut EngineRecord,
 ) -> Result<()> {
     let step = Step::begin(format!("starting the container engine (log: {})", place.log.display()));
     // A number that a killed engine left may be another process's by now, and then the next one refuses to start.
@@ -157,7 +157,7 @@ fn remove_stale(path: &Path, program: &str) -> Result<Option<u32>> {
     unsafe_code,
     reason = "std has no way to make a session; only calls of the system happen between fork and exec"
 )]
-fn spawn(dockerd: &Path, place: &Place, settings: &Settings, log: &File) -> Result<Child> {
+fn spawn(dockerd: &Path, place: &EngineFiles, settings: &Settings, log: &File) -> Result<Child> {
     let say = || format!("start {}", dockerd.display());
     let output = || log.try_clone().map(Stdio::from).map_err(Error::io(say()));
     // Ours are closed by themselves; those that whoever started us left open (a pipe that `cat` reads, a lock) are not.

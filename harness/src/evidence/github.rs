@@ -1,12 +1,12 @@
 //! Failures as annotations of GitHub Actions.
 
-use super::{Outcome, Verdict};
+use super::{Outcome, ScenarioOutcome};
 
 impl Outcome {
     /// A workflow command for each failed scenario, which GitHub shows on the run's page.
     pub fn annotations(&self) -> String {
         let annotation = |(name, reason): (&str, &str)| format!("::error title={}::{}\n", property(name), data(reason));
-        self.of(Verdict::Failed).map(|(name, judged)| annotation((name, &judged.reason))).collect()
+        self.of(ScenarioOutcome::Failed).map(|(name, judged)| annotation((name, &judged.reason))).collect()
     }
 }
 

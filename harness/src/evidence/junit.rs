@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::{Outcome, Verdict};
+use super::{Outcome, ScenarioOutcome};
 use crate::error::{Error, Result};
 
 impl Outcome {
@@ -18,11 +18,11 @@ impl Outcome {
         for (name, judged) in &self.0 {
             let (module, behaviour) = name.split_once("::").unwrap_or(("", name));
             let mut status = match judged.verdict {
-                Verdict::Passed => TestCaseStatus::success(),
-                Verdict::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
-                Verdict::Ignored => TestCaseStatus::skipped(),
+                ScenarioOutcome::Passed => TestCaseStatus::success(),
+                ScenarioOutcome::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
+                ScenarioOutcome::Ignored => TestCaseStatus::skipped(),
             };
-            if judged.verdict != Verdict::Passed {
+            if judged.verdict != ScenarioOutcome::Passed {
                 status.set_message(judged.reason.lines().next().unwrap_or_default());
                 status.set_description(judged.reason.as_str());
             }

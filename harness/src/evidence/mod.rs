@@ -25,7 +25,7 @@ pub struct Outcome(BTreeMap<String, Judged>);
 /// How one scenario ended.
 #[derive(Debug, PartialEq, Deserialize)]
 struct Judged {
-    verdict: Verdict,
+    verdict: ScenarioOutcome,
     /// The report of a failure, or why it was ignored.
     #[serde(default)]
     reason: String,
@@ -43,7 +43,7 @@ struct Judged {
 /// How a scenario ended, as a run's record says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum ScenarioOutcome {
     /// Every expectation was met.
     Passed,
     /// One was not, or its fixture could not be made.
@@ -64,7 +64,7 @@ fn yes() -> bool {
     true
 }
 
-impl Verdict {
+impl ScenarioOutcome {
     fn word(self) -> &'static str {
         match self {
             Self::Passed => "passed",
@@ -124,16 +124,16 @@ impl Outcome {
     }
 
     /// How a scenario ended: its verdict, whether it had its fixture, and the reason; `None` where it did not run.
-    pub fn scenario(&self, name: &str) -> Option<(Verdict, bool, &str)> {
+    pub fn scenario(&self, name: &str) -> Option<(ScenarioOutcome, bool, &str)> {
         self.0.get(name).map(|judged| (judged.verdict, judged.asked, judged.reason.as_str()))
     }
 
     /// The scenarios that failed.
     pub fn failed(&self) -> impl Iterator<Item = &str> {
-        self.of(Verdict::Failed).map(|(name, _)| name)
+        self.of(ScenarioOutcome::Failed).map(|(name, _)| name)
     }
 
-    fn of(&self, verdict: Verdict) -> impl Iterator<Item = (&str, &Judged)> {
+    fn of(&self, verdict: ScenarioOutcome) -> impl Iterator<Item = (&str, &Judged)> {
         let all = self.0.iter().filter(move |(_, judged)| judged.verdict == verdict);
         all.map(|(name, judged)| (name.as_str(), judged))
     }
@@ -142,7 +142,7 @@ impl Outcome {
     pub fn unexpected(&self, list: &str) -> Option<String> {
         let names = list.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
         let expected: BTreeSet<&str> = names.filter(|name| !name.is_empty()).collect();
-        let found: BTreeSet<&str> = self.of(Verdict::Ignored).map(|(name, _)| name).collect();
+        let found: BTreeSet<&str> = self.of(ScenarioOutcome::Ignored).map(|(name, _)| name).collect();
         let differences: Vec<String> = found
             .difference(&expected)
             .map(|name| format!("{name} was ignored"))
@@ -155,14 +155,15 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.measures())?;
-        for (name, judged) in self.of(Verdict::Failed) {
+        for (name, judged) in self.of(ScenarioOutcome::Failed) {
             writeln!(f, "failed   {name}: {}", judged.reason.lines().next().unwrap_or_default())?;
         }
-        for (name, judged) in self.of(Verdict::Ignored) {
+        for (name, judged) in self.of(ScenarioOutcome::Ignored) {
             writeln!(f, "ignored  {name}: {}", judged.reason)?;
         }
         let count = |verdict| self.of(verdict).count();
-        let (passed, failed, ignored) = (count(Verdict::Passed), count(Verdict::Failed), count(Verdict::Ignored));
+        let (passed, failed, ignored) =
+            (count(ScenarioOutcome::Passed), count(ScenarioOutcome::Failed), count(ScenarioOutcome::Ignored));
         writeln!(f, "{passed} passed, {failed} failed, {ignored} ignored")
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use reqwest::Method;
 use serde::Serialize;
 
-use super::{Options, Reader, Reply};
+use super::{HttpOptions, Reader, Reply};
 use crate::{Error, Result};
 
 /// A [`Reader`] that may also write. The harness alone makes one, and gives none where a stage is read-only.
@@ -27,7 +27,7 @@ impl Client {
     ///
     /// # Errors
     /// The URL or the CA bundle does not parse.
-    pub(crate) fn with(options: Options) -> Result<Self> {
+    pub(crate) fn with(options: HttpOptions) -> Result<Self> {
         Ok(Self { reader: Reader::with(options)? })
     }
 

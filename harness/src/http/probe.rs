@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use reqwest::Url;
 use tokio::net::TcpStream;
 
-use super::Options;
+use super::HttpOptions;
 use super::tls::{self, Tls};
 use crate::error::{Error, Layer, Result, Trail};
 
@@ -70,7 +70,7 @@ impl Target {
     ///
     /// # Errors
     /// [`Error::Malformed`] when the base does not parse, [`Error::Refused`] when it has no host or another scheme.
-    pub fn of(options: &Options) -> Result<Self> {
+    pub fn of(options: &HttpOptions) -> Result<Self> {
         let base = Url::parse(&options.base).map_err(Error::malformed(format!("the URL {:?}", options.base)))?;
         let (Some(host), Some(port), true) =
             (base.host_str(), base.port_or_known_default(), matches!(base.scheme(), "http" | "https"))
@@ -168,7 +168,7 @@ mod tests {
 
     fn target(base: &str) -> Target {
         let limit = Duration::from_millis(300);
-        Target::of(&Options { connect: limit, ..Options::new(base) }).unwrap()
+        Target::of(&HttpOptions { connect: limit, ..HttpOptions::new(base) }).unwrap()
     }
 
     #[tokio::test]
@@ -210,8 +210,9 @@ mod tests {
     fn a_name_is_asked_for_only_where_there_is_one() {
         assert_eq!(target("https://app.example").name(), Some("app.example"));
         assert_eq!(target("http://[::1]:80").name(), None);
-        let given = Options { resolve: Some(([127, 0, 0, 1], 1).into()), ..Options::new("https://app.example") };
+        let given =
+            HttpOptions { resolve: Some(([127, 0, 0, 1], 1).into()), ..HttpOptions::new("https://app.example") };
         assert_eq!(Target::of(&given).unwrap().name(), None);
-        assert!(Target::of(&Options::new("ftp://app.example")).unwrap_err().report().contains("no web address"));
+        assert!(Target::of(&HttpOptions::new("ftp://app.example")).unwrap_err().report().contains("no web address"));
     }
 }

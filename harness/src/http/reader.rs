@@ -9,7 +9,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATIO
 use reqwest::{Certificate, Method, Response, Url, redirect};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Budget, Layer, Options, Probe, Reply, Target, Trail, is_loopback};
+use super::{Budget, HttpOptions, Layer, Probe, Reply, Target, Trail, is_loopback};
 use crate::{Error, Result};
 
 /// The longest body that is read: 4 MiB.
@@ -36,19 +36,19 @@ pub struct Reader {
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 impl Reader {
-    /// A reader of this base URL with the default [`Options`].
+    /// A reader of this base URL with the default [`HttpOptions`].
     ///
     /// # Errors
     /// The URL does not parse.
     pub fn new(base: &str) -> Result<Self> {
-        Self::with(Options::new(base))
+        Self::with(HttpOptions::new(base))
     }
 
     /// A reader with these options.
     ///
     /// # Errors
     /// The URL or the CA bundle does not parse.
-    pub fn with(options: Options) -> Result<Self> {
+    pub fn with(options: HttpOptions) -> Result<Self> {
         super::install_tls();
         let what = format!("make an HTTP client for {}", options.base);
         let target = Arc::new(Target::of(&options)?);

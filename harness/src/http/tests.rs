@@ -33,7 +33,7 @@ async fn the_envelope_is_opened() {
 #[tokio::test]
 async fn another_status_shows_the_request_and_the_body_without_the_query() {
     let url = answers(with_body("500 Oops", "first\nsecond")).await;
-    let client = Client::with(Options::new(&url)).unwrap().bearer("abc.def").unwrap();
+    let client = Client::with(HttpOptions::new(&url)).unwrap().bearer("abc.def").unwrap();
     let reply = client.post("/sign-in?token=hush", &json!({ "password": "hush" })).await.unwrap();
     let text = reply.expect_status(201).unwrap_err().to_string();
     assert!(text.starts_with(&format!("http: POST {url}/sign-in?... answered 500 after ")), "{text}");
@@ -85,7 +85,7 @@ async fn who_is_silent_is_told_with_the_layers_below() {
     // Connections are taken by the kernel, and answered by nobody.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", silent.local_addr().unwrap());
-    let options = Options { whole: Duration::from_millis(100), ..Options::new(base) };
+    let options = HttpOptions { whole: Duration::from_millis(100), ..HttpOptions::new(base) };
     let error = Reader::with(options).unwrap().get("/").await.unwrap_err().to_string();
     assert!(error.starts_with("http: GET ") && error.contains("no answer within 100.0ms"), "{error}");
     assert!(error.contains("layers: tcp "), "{error}");
@@ -124,5 +124,5 @@ async fn an_error_names_the_request_without_its_secrets() {
 #[case("http://localhost", false)]
 #[case("https://app.jetscale.ai", true)]
 fn connections_to_forwards_are_not_kept(#[case] base: &str, #[case] kept: bool) {
-    assert_eq!(Options::new(base).keep_alive, kept);
+    assert_eq!(HttpOptions::new(base).keep_alive, kept);
 }

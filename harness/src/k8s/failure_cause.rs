@@ -23,14 +23,14 @@ pub struct FailureCause {
     /// How long it may last before it counts as final.
     pub tolerance: Tolerance,
     /// The container whose probe can be asked for more words.
-    pub asked: Option<Asked>,
+    pub asked: Option<AskedProbe>,
     /// When the cluster itself first saw it, in whole seconds of its clock, where it says so.
     pub since: Option<Timestamp>,
 }
 
 /// A container that runs and is not ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct AskedProbe {
     /// Its pod.
     pub pod: String,
     /// Its name.
@@ -323,7 +323,7 @@ fn unready(pod: &Pod, who: &str, status: &ContainerStatus, warnings: &[&Event]) 
     let gist =
         format!("{} probe: {}", kind.to_lowercase(), said.replace("HTTP probe failed with statuscode: ", "HTTP "));
     let mut found = FailureCause::said(key, &gist, &gist, tolerance);
-    found.asked = Some(Asked { pod: pod.name_any(), container: status.name.clone() });
+    found.asked = Some(AskedProbe { pod: pod.name_any(), container: status.name.clone() });
     found.since = event.first_timestamp.as_ref().map(|time| time.0);
     Some(found)
 }

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, Probe as Described};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{Api, Client, ResourceExt};
 
-use super::failure_cause::Asked;
+use super::failure_cause::AskedProbe;
 use super::last_words::brief;
 use super::pod::statuses;
 use super::{Forward, workload};
@@ -36,7 +36,7 @@ pub enum ProbeMethod {
 
 /// One probe of one container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probe {
+pub struct KubeletProbe {
     /// The container.
     pub container: String,
     /// `startup`, `liveness` or `readiness`.
@@ -45,7 +45,7 @@ pub struct Probe {
     pub way: ProbeMethod,
 }
 
-impl fmt::Display for Probe {
+impl fmt::Display for KubeletProbe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the {} probe of {}: ", self.kind, self.container)?;
         match &self.way {
@@ -59,7 +59,7 @@ impl fmt::Display for Probe {
 ///
 /// # Errors
 /// [`Error::Unmet`] for one that asks in another way, or at a port that its container does not name.
-pub fn probes(pod: &Pod) -> Result<Vec<Probe>> {
+pub fn probes(pod: &Pod) -> Result<Vec<KubeletProbe>> {
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
     let described = containers.flat_map(|container| {
         let kinds = [
@@ -73,7 +73,7 @@ pub fn probes(pod: &Pod) -> Result<Vec<Probe>> {
         let unmet =
             || Error::Unmet(format!("{}: the {kind} probe of {} cannot be asked", pod.name_any(), container.name));
         let way = way(container, described).ok_or_else(unmet)?;
-        Ok(Probe { container: container.name.clone(), kind, way })
+        Ok(KubeletProbe { container: container.name.clone(), kind, way })
     };
     described.map(probe).collect()
 }
@@ -97,7 +97,7 @@ fn way(container: &Container, probe: &Described) -> Option<ProbeMethod> {
 ///
 /// # Errors
 /// [`Error::Unmet`] when the answer is no success (200 to 299, or exit code 0), or there is none.
-pub async fn ask(client: &Client, namespace: &str, pod: &str, probe: &Probe) -> Result<()> {
+pub async fn ask(client: &Client, namespace: &str, pod: &str, probe: &KubeletProbe) -> Result<()> {
     let unmet = |what: String| Error::Unmet(format!("{pod}: {probe}: {what}"));
     match &probe.way {
         ProbeMethod::Http { port, path } => {
@@ -119,11 +119,11 @@ pub async fn ask(client: &Client, namespace: &str, pod: &str, probe: &Probe) -> 
 ///
 /// `None` when it says nothing within 3 s, says that all is well, or cannot be asked as the kubelet asks it: over TLS, or by
 /// a command in another container than the pod's first.
-pub(super) async fn words(client: &Client, namespace: &str, asked: &Asked) -> Option<String> {
+pub(super) async fn words(client: &Client, namespace: &str, asked: &AskedProbe) -> Option<String> {
     tokio::time::timeout(WORDS, said(client, namespace, asked)).await.ok().flatten()
 }
 
-async fn said(client: &Client, namespace: &str, Asked { pod: name, container }: &Asked) -> Option<String> {
+async fn said(client: &Client, namespace: &str, AskedProbe { pod: name, container }: &AskedProbe) -> Option<String> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let pod = pods.get(name).await.ok()?;
     let status = statuses(&pod).iter().find(|status| !status.ready && status.name == *container)?;
@@ -182,7 +182,7 @@ mod tests {
     #[case::a_port_that_is_not_named(json!({"httpGet": {"path": "/live", "port": "other"}}), None)]
     #[case::another_way(json!({"tcpSocket": {"port": 9}}), None)]
     fn each_way_is_read_or_refused(#[case] probe: Value, #[case] way: Option<&str>) {
-        let found = probes(&pod(probe)).ok().map(|all| all.iter().map(Probe::to_string).collect::<Vec<_>>());
+        let found = probes(&pod(probe)).ok().map(|all| all.iter().map(KubeletProbe::to_string).collect::<Vec<_>>());
         let wanted = way.map(|way| {
             vec![
                 format!("the liveness probe of api: {way}"),

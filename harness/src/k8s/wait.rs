@@ -15,7 +15,7 @@ use super::failure_cause::FailureCause;
 use super::probe;
 use super::secret;
 use super::snapshot::{Snapshot, Watched};
-use super::watch_stream::{Trouble, Update, WatchStream, feed};
+use super::watch_stream::{Trouble, WatchStream, WatchUpdate, feed};
 use super::window::{Window, Windows, windows};
 use crate::{Error, Result, events};
 
@@ -308,21 +308,21 @@ impl Source {
         Self { name, optional, listed: false, trouble: None, denied: None }
     }
 
-    fn take<T>(&mut self, update: Update<T>, known: &mut T, awaited: &str) -> Result<()> {
+    fn take<T>(&mut self, update: WatchUpdate<T>, known: &mut T, awaited: &str) -> Result<()> {
         match update {
-            Update::Listed(change) => {
+            WatchUpdate::Listed(change) => {
                 change(known);
                 self.listed = true;
                 (self.trouble, self.denied) = (None, None);
             }
-            Update::Changed(change) => {
+            WatchUpdate::Changed(change) => {
                 change(known);
                 (self.trouble, self.denied) = (None, None);
             }
-            Update::Trouble(Trouble { denied: None, text }) => self.trouble = Some(text),
+            WatchUpdate::Trouble(Trouble { denied: None, text }) => self.trouble = Some(text),
             // Known from now on as empty.
-            Update::Trouble(_) if self.optional => self.listed = true,
-            Update::Trouble(Trouble { denied: Some(source), text }) => {
+            WatchUpdate::Trouble(_) if self.optional => self.listed = true,
+            WatchUpdate::Trouble(Trouble { denied: Some(source), text }) => {
                 let patience = if self.listed { DENIED_LATER } else { DENIED_FIRST };
                 if self.denied.get_or_insert_with(Instant::now).elapsed() >= patience {
                     let what = format!("read {} while waiting for {awaited}", self.name);

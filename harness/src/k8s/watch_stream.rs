@@ -24,7 +24,7 @@ const REREAD_LIMIT: Duration = Duration::from_secs(4);
 type Change<T> = Box<dyn FnOnce(&mut T) + Send>;
 
 /// One thing heard about one kind.
-pub(super) enum Update<T> {
+pub(super) enum WatchUpdate<T> {
     /// The whole list was read: from now on the kind is known.
     Listed(Change<T>),
     /// One object changed.
@@ -46,7 +46,7 @@ pub(super) struct WatchStream<T> {
     pub name: &'static str,
     /// Whether a wait may go on without it when the API denies it.
     pub optional: bool,
-    pub stream: BoxStream<'static, Update<T>>,
+    pub stream: BoxStream<'static, WatchUpdate<T>>,
 }
 
 /// Follows all objects that match `fields`, keeping `part` of a `T` up to date.
@@ -54,7 +54,7 @@ pub(super) fn feed<K, T>(
     api: Api<K>,
     fields: &str,
     part: fn(&mut T) -> &mut Vec<Arc<K>>,
-) -> BoxStream<'static, Update<T>>
+) -> BoxStream<'static, WatchUpdate<T>>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     T: 'static,
@@ -78,15 +78,15 @@ where
             }
             Ok(watcher::Event::InitDone) => {
                 let list = std::mem::take(&mut listing);
-                Some(Update::Listed(Box::new(move |all: &mut T| *part(all) = list) as Change<T>))
+                Some(WatchUpdate::Listed(Box::new(move |all: &mut T| *part(all) = list) as Change<T>))
             }
             Ok(watcher::Event::Apply(object)) => {
-                Some(Update::Changed(Box::new(move |all: &mut T| put(part(all), object)) as Change<T>))
+                Some(WatchUpdate::Changed(Box::new(move |all: &mut T| put(part(all), object)) as Change<T>))
             }
-            Ok(watcher::Event::Delete(object)) => Some(Update::Changed(Box::new(move |all: &mut T| {
+            Ok(watcher::Event::Delete(object)) => Some(WatchUpdate::Changed(Box::new(move |all: &mut T| {
                 part(all).retain(|known| !is_same(known.as_ref(), &object))
             }) as Change<T>)),
-            Err(error) => Some(Update::Trouble(trouble(error))),
+            Err(error) => Some(WatchUpdate::Trouble(trouble(error))),
         })
     });
     let params = ListParams::default().fields(fields);
@@ -96,14 +96,14 @@ where
         let update = match tokio::time::timeout(REREAD_LIMIT, api.list(&params)).await {
             Ok(Ok(list)) => {
                 let heard = Arc::clone(&heard);
-                Update::Listed(Box::new(move |all: &mut T| {
+                WatchUpdate::Listed(Box::new(move |all: &mut T| {
                     if heard.load(Ordering::Relaxed) == before {
                         *part(all) = list.items.into_iter().map(Arc::new).collect();
                     }
                 }) as Change<T>)
             }
-            Ok(Err(error)) => Update::Trouble(denied_or_not(error)),
-            Err(_) => Update::Trouble(Trouble {
+            Ok(Err(error)) => WatchUpdate::Trouble(denied_or_not(error)),
+            Err(_) => WatchUpdate::Trouble(Trouble {
                 text: format!("the Kubernetes API has not answered a list within {REREAD_LIMIT:?}"),
                 denied: None,
             }),

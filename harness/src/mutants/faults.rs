@@ -20,7 +20,7 @@ pub struct Fault {
     /// Who suffers what from it.
     pub suffers: String,
     /// What is written otherwise.
-    pub edits: Vec<Edit>,
+    pub edits: Vec<FaultEdit>,
     /// The scenarios that must turn red, each by its own assertion.
     pub caught_by: Vec<String>,
 }
@@ -28,7 +28,7 @@ pub struct Fault {
 /// One edit of a file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Edit {
+pub struct FaultEdit {
     /// The file, relative to the checkout.
     pub file: String,
     /// What stands there exactly once; empty: there is no such file.
@@ -105,7 +105,7 @@ impl Catalogue {
     }
 }
 
-impl Edit {
+impl FaultEdit {
     /// The file's text with the edit, below a checkout.
     ///
     /// # Errors
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn an_edit_replaces_what_stands_there_once() {
         let folder = tempfile::tempdir().unwrap();
-        let edit = |file: &str, from: &str| Edit { file: file.into(), from: from.into(), to: "two".into() };
+        let edit = |file: &str, from: &str| FaultEdit { file: file.into(), from: from.into(), to: "two".into() };
         std::fs::write(folder.path().join("x"), "one\nthree three\n").unwrap();
         assert_eq!(edit("x", "one").apply(folder.path()).unwrap(), "two\nthree three\n");
         assert_eq!(edit("new", "").apply(folder.path()).unwrap(), "two");

@@ -13,4 +13,4 @@ mod other;
 pub mod page;
 pub mod trial;
 
-pub use objects::{Change, Mutant, Operator, apply, mutants};
+pub use objects::{Mutant, Mutation, Operator, apply, mutants};

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::other;
 use crate::hash;
-use crate::validate::{Path, Rendered, Step, nginx};
+use crate::validate::{Path, PathStep, Rendered, nginx};
 
 /// How a mutant differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,12 +35,12 @@ pub struct Mutant {
     /// How it differs.
     pub operator: Operator,
     /// What is changed there.
-    pub change: Change,
+    pub change: Mutation,
 }
 
 /// What is changed at a mutant's path.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Change {
+pub enum Mutation {
     /// Nothing is there.
     Remove,
     /// This is there instead, or for the first time.
@@ -78,12 +78,12 @@ impl Mutant {
     pub fn told(&self, rendered: &Rendered) -> String {
         let before = self.path.find(&rendered.objects[self.object].value);
         match (&self.change, before) {
-            (Change::Remove, _) => "removed".to_owned(),
-            (Change::Set(Value::String(after)), Some(Value::String(before))) if before.contains('\n') => {
+            (Mutation::Remove, _) => "removed".to_owned(),
+            (Mutation::Set(Value::String(after)), Some(Value::String(before))) if before.contains('\n') => {
                 changed_line(before, after)
             }
-            (Change::Set(value), _) => format!("is {value}"),
-            (Change::Push(value), _) => format!("has {value} too"),
+            (Mutation::Set(value), _) => format!("is {value}"),
+            (Mutation::Push(value), _) => format!("has {value} too"),
         }
     }
 }
@@ -137,16 +137,16 @@ pub fn mutants(rendered: &Rendered) -> Vec<Mutant> {
             };
             if !path.is_empty() {
                 let removed = if is_leaf(value) { Operator::LeafRemoved } else { Operator::BranchRemoved };
-                push(path, removed, Change::Remove);
+                push(path, removed, Mutation::Remove);
             }
-            if of.kind() == "ConfigMap" && path.0.len() == 2 && path.0[0] == Step::Key("data".to_owned()) {
+            if of.kind() == "ConfigMap" && path.0.len() == 2 && path.0[0] == PathStep::Key("data".to_owned()) {
                 for (operator, text) in configurations(value.as_str().unwrap_or_default()) {
-                    push(path, operator, Change::Set(text.into()));
+                    push(path, operator, Mutation::Set(text.into()));
                 }
             } else {
                 let others = places.get(&path.pattern()).map(Vec::as_slice).unwrap_or_default();
                 for other in other::values(value, path, others) {
-                    push(path, Operator::LeafChanged, Change::Set(other));
+                    push(path, Operator::LeafChanged, Mutation::Set(other));
                 }
             }
             let pattern = path.pattern();
@@ -155,8 +155,8 @@ pub fn mutants(rendered: &Rendered) -> Vec<Mutant> {
             for (_, key, text) in ADDED.iter().filter(|(below, ..)| is_here(below)) {
                 let Ok(more) = serde_json::from_str::<Value>(text) else { continue };
                 match value {
-                    Value::Array(_) => push(path, Operator::Added, Change::Push(more)),
-                    Value::Object(_) => push(&path.key(key), Operator::Added, Change::Set(more)),
+                    Value::Array(_) => push(path, Operator::Added, Mutation::Push(more)),
+                    Value::Object(_) => push(&path.key(key), Operator::Added, Mutation::Set(more)),
                     _ => {}
                 }
             }
@@ -210,16 +210,16 @@ pub fn apply(rendered: &mut Rendered, mutant: &Mutant) -> Vec<usize> {
     let object = &mut rendered.objects[mutant.object].value;
     let before = mutant.path.find(object).cloned();
     match &mutant.change {
-        Change::Remove => mutant.path.remove_from(object),
-        Change::Set(value) => mutant.path.set_in(object, value.clone()),
-        Change::Push(value) => {
+        Mutation::Remove => mutant.path.remove_from(object),
+        Mutation::Set(value) => mutant.path.set_in(object, value.clone()),
+        Mutation::Push(value) => {
             let mut list = before.clone().unwrap_or_default();
             list.as_array_mut().into_iter().for_each(|items| items.push(value.clone()));
             mutant.path.set_in(object, list);
         }
     }
     let mut changed = vec![mutant.object];
-    let (Some(Value::String(before)), Change::Set(Value::String(after))) = (before, &mutant.change) else {
+    let (Some(Value::String(before)), Mutation::Set(Value::String(after))) = (before, &mutant.change) else {
         return changed;
     };
     let (before, after) = (hash::text(&before), hash::text(after));

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::faults::Fault;
 use crate::cluster::{ClusterState, reaper};
 use crate::error::{Error, Result};
-use crate::evidence::{self, Outcome, Verdict};
+use crate::evidence::{self, Outcome, ScenarioOutcome};
 use crate::files::{private_folder, remove_file};
 use crate::hash;
 use crate::project::Project;
@@ -134,7 +134,7 @@ impl Suite {
 
 /// How faults are judged.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct TrialLimits {
     /// How many copies of the checkout there are side by side.
     pub jobs: usize,
     /// After what time no other fault is begun.
@@ -155,7 +155,7 @@ pub async fn run(
     project: &Project,
     suite: &Suite,
     faults: &[Fault],
-    limits: Limits,
+    limits: TrialLimits,
     tell: &(dyn Fn(&Tried) + Sync),
 ) -> Result<Trials> {
     let started = Instant::now();
@@ -306,10 +306,10 @@ impl<'a> Copy<'a> {
             Err(_) => Outcome::default(),
         };
         Ok(match (outcome.scenario(scenario), run) {
-            (Some((Verdict::Failed, true, _)), _) => Sight::Caught,
-            (Some((Verdict::Failed, false, reason)), _) => Sight::NotDeployed(first(reason)),
-            (Some((Verdict::Passed, ..)), _) => Sight::Green,
-            (Some((Verdict::Ignored, _, reason)), _) => Sight::NotRun(first(reason)),
+            (Some((ScenarioOutcome::Failed, true, _)), _) => Sight::Caught,
+            (Some((ScenarioOutcome::Failed, false, reason)), _) => Sight::NotDeployed(first(reason)),
+            (Some((ScenarioOutcome::Passed, ..)), _) => Sight::Green,
+            (Some((ScenarioOutcome::Ignored, _, reason)), _) => Sight::NotRun(first(reason)),
             (None, Err(error)) => Sight::NotRun(first(&error.report())),
             (None, Ok(_)) => Sight::NotRun("there is no such scenario".to_owned()),
         })

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::PullRequest;
 use crate::error::{Error, Result};
-use crate::http::{Options, Reader};
+use crate::http::{HttpOptions, Reader};
 use crate::settings::{GITHUB_REPOSITORY, GITHUB_TOKEN, Settings};
 
 /// The label of a pull request that is to have a preview.
@@ -51,7 +51,7 @@ impl GitHub {
             let what = format!("{GITHUB_REPOSITORY}={repository} is no repository");
             return Err(Error::refused(what, "set it to owner/name"));
         }
-        let mut options = Options::new(&settings.github_api);
+        let mut options = HttpOptions::new(&settings.github_api);
         if let Some(path) = &settings.ca_bundle.get()? {
             let bundle = std::fs::read(path).map_err(Error::io(format!("read {}", path.display())))?;
             options.ca_bundle = Some(bundle);

@@ -18,7 +18,7 @@ use super::{
 use crate::cluster::Cluster;
 use crate::descriptor::{PREVIEW_PULL, PREVIEWS_NAMESPACE};
 use crate::error::{Error, Result};
-use crate::http::{Options, Reader};
+use crate::http::{HttpOptions, Reader};
 use crate::k8s::{self, State};
 use crate::release::{self, Capabilities, Deployment, Plan, Pull};
 use crate::services::Backend;
@@ -50,7 +50,7 @@ pub struct DeployRequest<'a> {
     /// A folder for the deployer's own files.
     pub scratch: &'a Path,
     /// How its host is asked.
-    pub site: &'a Options,
+    pub site: &'a HttpOptions,
 }
 
 /// Deploys a preview, or brings the one that is there to this content in place, and waits until its host serves it.
@@ -239,9 +239,9 @@ async fn reached(order: &DeployRequest<'_>) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Refused`] for an address that is another host's; [`Error::Io`] when the CA bundle cannot be read.
-pub fn options(settings: &Settings, of: PullRequest) -> Result<Options> {
+pub fn options(settings: &Settings, of: PullRequest) -> Result<HttpOptions> {
     let base = format!("https://{}", of.host());
-    let mut options = Options { direct: true, ..Options::new(&base) };
+    let mut options = HttpOptions { direct: true, ..HttpOptions::new(&base) };
     if let Some(path) = &settings.ca_bundle.get()? {
         let bundle = std::fs::read(path).map_err(Error::io(format!("read {}", path.display())))?;
         options.ca_bundle = Some(bundle);
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(is_of(revision, sha).is_ok(), same);
     }
 
-    fn asked(text: &str) -> Result<Options> {
+    fn asked(text: &str) -> Result<HttpOptions> {
         let variables = [("JETSCALE_PREVIEW_URL".to_owned(), text.to_owned())].into();
         options(&Settings::parse(&variables), PullRequest::parse("7").unwrap())
     }

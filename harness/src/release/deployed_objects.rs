@@ -18,12 +18,12 @@ pub struct DeployedObjects {
     /// What was deployed.
     pub plan: Plan,
     /// Its objects, by name; of Secrets the keys alone.
-    pub objects: Vec<Object>,
+    pub objects: Vec<DeployedObject>,
 }
 
 /// One object, and what was asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Object {
+pub struct DeployedObject {
     /// As the API server gave it, but for what it gives no two clusters alike ([`parity::without_assigned`]).
     pub live: Value,
     /// As the manifest says that Helm deployed.
@@ -38,7 +38,7 @@ impl DeployedObjects {
     }
 }
 
-impl Object {
+impl DeployedObject {
     /// Kind and name.
     pub fn title(&self) -> String {
         parity::title(&self.live)
@@ -63,27 +63,27 @@ impl DeployedObjects {
         for name in [plan.name(descriptor::AUTH_SUFFIX), descriptor::PULL_SECRET.to_owned()] {
             objects.push(keys_of_secret(cluster, &plan.namespace, &name).await?);
         }
-        objects.sort_by_key(Object::title);
+        objects.sort_by_key(DeployedObject::title);
         Ok(Self { plan: plan.clone(), objects })
     }
 }
 
-async fn read(cluster: &Cluster, namespace: &str, manifest: Value) -> Result<Object> {
+async fn read(cluster: &Cluster, namespace: &str, manifest: Value) -> Result<DeployedObject> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (version, kind) = (text(&manifest["apiVersion"]), text(&manifest["kind"]));
     let (group, version) = version.split_once('/').unwrap_or(("", &version));
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &kind));
     let live = get(cluster, namespace, &text(&manifest["metadata"]["name"]), &resource).await?;
-    Ok(Object { live: parity::without_assigned(live), manifest })
+    Ok(DeployedObject { live: parity::without_assigned(live), manifest })
 }
 
-async fn keys_of_secret(cluster: &Cluster, namespace: &str, name: &str) -> Result<Object> {
+async fn keys_of_secret(cluster: &Cluster, namespace: &str, name: &str) -> Result<DeployedObject> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Secret"));
     let secret = get(cluster, namespace, name, &resource).await?;
     let keys: Vec<&String> = secret["data"].as_object().into_iter().flat_map(|data| data.keys()).collect();
     let metadata = serde_json::json!({"name": name, "namespace": namespace});
     let live = serde_json::json!({"kind": "Secret", "metadata": metadata, "type": secret["type"], "keys": keys});
-    Ok(Object { manifest: live.clone(), live })
+    Ok(DeployedObject { manifest: live.clone(), live })
 }
 
 async fn get(cluster: &Cluster, namespace: &str, name: &str, resource: &ApiResource) -> Result<Value> {

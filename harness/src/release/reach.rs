@@ -13,7 +13,7 @@ use crate::cluster::Cluster;
 use crate::descriptor::{self, Component};
 use crate::error::{Error, Result};
 use crate::events;
-use crate::http::{Options, Reader, Reply};
+use crate::http::{HttpOptions, Reader, Reply};
 use crate::k8s::{self, Forward, Snapshot, State, verdict};
 
 /// How long the routes may take once everything is ready.
@@ -192,7 +192,7 @@ async fn router(cluster: &Cluster, plan: &Plan) -> Result<(Forward, Reader)> {
         descriptor::FRONTEND.container_port,
     )
     .await?;
-    let reader = Reader::with(Options { keep_alive: true, ..Options::new(router.url()) })?;
+    let reader = Reader::with(HttpOptions { keep_alive: true, ..HttpOptions::new(router.url()) })?;
     for path in descriptor::REACHED {
         reader.answers(path, REACH).await?;
     }

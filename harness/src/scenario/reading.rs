@@ -16,9 +16,9 @@ pub(crate) mod sealed {
 
 /// Scenarios that only read.
 #[derive(Debug)]
-pub struct Scenarios(super::Scenarios);
+pub struct ReadOnlyScenarios(super::Scenarios);
 
-impl Scenarios {
+impl ReadOnlyScenarios {
     /// Changes the deadline, in seconds from when the fixture is ready; the default is 60.
     #[must_use]
     pub fn within(self, seconds: u64) -> Self {
@@ -26,35 +26,35 @@ impl Scenarios {
     }
 }
 
-impl FromIterator<Self> for Scenarios {
+impl FromIterator<Self> for ReadOnlyScenarios {
     fn from_iter<T: IntoIterator<Item = Self>>(groups: T) -> Self {
         Self(super::Scenarios(groups.into_iter().flat_map(|group| group.0.0).collect()))
     }
 }
 
-impl From<Scenarios> for Vec<Scenario> {
-    fn from(scenarios: Scenarios) -> Self {
+impl From<ReadOnlyScenarios> for Vec<Scenario> {
+    fn from(scenarios: ReadOnlyScenarios) -> Self {
         scenarios.0.0
     }
 }
 
 /// Registers a function; its name is the scenario's.
-pub fn scenario<A, F, Body>(function: F) -> Scenarios
+pub fn scenario<A, F, Body>(function: F) -> ReadOnlyScenarios
 where
     A: ReadOnly,
     F: Fn(A) -> Body + Send + Sync + 'static,
     Body: Future<Output = ScenarioResult> + Send + 'static,
 {
-    Scenarios(super::scenario(function))
+    ReadOnlyScenarios(super::scenario(function))
 }
 
 /// Registers one scenario a row: `module::behaviour::row`.
-pub fn each<A, Row, F, Body, const N: usize>(function: F, rows: [(&str, Row); N]) -> Scenarios
+pub fn each<A, Row, F, Body, const N: usize>(function: F, rows: [(&str, Row); N]) -> ReadOnlyScenarios
 where
     A: ReadOnly,
     Row: Clone + Send + Sync + 'static,
     F: Fn(A, Row) -> Body + Clone + Send + Sync + 'static,
     Body: Future<Output = ScenarioResult> + Send + 'static,
 {
-    Scenarios(super::each(function, rows))
+    ReadOnlyScenarios(super::each(function, rows))
 }

@@ -10,7 +10,7 @@ use kube::ResourceExt;
 
 use crate::cluster::{Lock, Mode};
 use crate::descriptor::{CHARTS, Component, UMBRELLA};
-use crate::dev::{self, OtherCluster, Resource, Update};
+use crate::dev::{self, OtherCluster, Resource, ResourceUpdate};
 use crate::error::{Error, Result};
 use crate::events;
 use crate::http::Reader;
@@ -27,7 +27,7 @@ const UNDONE: Duration = Duration::from_secs(110);
 /// The run's Tilt, for one scenario alone: others wait until it has undone its edits.
 #[derive(Debug)]
 pub struct Dev {
-    dev: Arc<session::Dev>,
+    dev: Arc<session::DevSession>,
     session: Arc<Session>,
     edits: Edits,
     /// Who edits.
@@ -77,7 +77,7 @@ impl Dev {
     ///
     /// # Errors
     /// [`Error::Deadline`] after `limit`.
-    pub async fn updated(&self, resource: &str, saved: Saved, limit: Duration) -> Result<Update> {
+    pub async fn updated(&self, resource: &str, saved: Saved, limit: Duration) -> Result<ResourceUpdate> {
         self.dev.tilt.view.updated(resource, saved.moment, limit).await
     }
 
@@ -110,7 +110,7 @@ impl Dev {
     ///
     /// # Errors
     /// [`Error::Command`] when there is no such task; [`Error::Deadline`] when it does not end.
-    pub async fn press(&self, task: &str) -> Result<Update> {
+    pub async fn press(&self, task: &str) -> Result<ResourceUpdate> {
         let pressed = Saved { at: Instant::now(), moment: SystemTime::now() };
         self.tilt("trigger").await?.arg(task).run().await?;
         self.updated(task, pressed, Duration::from_secs(90)).await
@@ -218,7 +218,7 @@ fn resource_of(path: &Path) -> String {
 
 /// Undoes the edits, and gives the turn to others once everything is as it was.
 struct Care {
-    dev: Arc<session::Dev>,
+    dev: Arc<session::DevSession>,
     edits: Edits,
     _turn: Lock,
 }

@@ -12,7 +12,7 @@ use crate::descriptor;
 use crate::dev;
 use crate::error::{Error, Result};
 use crate::events;
-use crate::http::{Options, Probe, Reader, Reply, Tls, old_tls_is_refused};
+use crate::http::{HttpOptions, Probe, Reader, Reply, Tls, old_tls_is_refused};
 use crate::k8s::Forward;
 use crate::release::Plan;
 use crate::scenario::reading::ReadOnly;
@@ -54,7 +54,7 @@ impl Open for EdgeForward {
 #[derive(Debug, Clone)]
 pub struct Site {
     reader: Reader,
-    options: Options,
+    options: HttpOptions,
     /// Where the same host answers without TLS, if that is not its port 80.
     plain: Option<SocketAddr>,
     /// The revision that is meant to be served, where one is known.
@@ -72,7 +72,7 @@ impl Site {
     ///
     /// # Errors
     /// The URL or the CA bundle does not parse.
-    pub fn new(options: Options, scenario: &str) -> Result<Self> {
+    pub fn new(options: HttpOptions, scenario: &str) -> Result<Self> {
         let reader = Reader::with(options.clone())?;
         Ok(Self { reader, options, plain: None, meant: None, slack: 1, scenario: scenario.to_owned(), forward: None })
     }
@@ -97,7 +97,7 @@ impl Site {
 
     /// The site of stage dev: its router, by Kind's port mapping, as the developer's browser reaches it.
     pub(super) fn dev(scenario: &str) -> Result<Self> {
-        Self::new(Options::new(dev::FRONTEND), scenario)
+        Self::new(HttpOptions::new(dev::FRONTEND), scenario)
     }
 
     /// The site of a release: its one router, the frontend, through a forward to a ready pod.
@@ -106,7 +106,7 @@ impl Site {
         let selector = plan.selector(component);
         let port = component.container_port;
         let forward = Forward::open(cluster.client.clone(), &plan.namespace, &selector, port).await?;
-        let site = Self::new(Options::new(forward.url()), scenario)?;
+        let site = Self::new(HttpOptions::new(forward.url()), scenario)?;
         Ok(Self { forward: Some(Arc::new(forward)), ..site })
     }
 
@@ -135,7 +135,7 @@ impl Site {
     }
 
     /// How it is asked.
-    pub(super) fn options(&self) -> &Options {
+    pub(super) fn options(&self) -> &HttpOptions {
         &self.options
     }
 
@@ -208,11 +208,11 @@ impl Site {
     /// [`Error::Unreachable`] when there is no answer at all.
     pub async fn websocket(&self, token: Option<&str>) -> Result<Handshake> {
         self.reader.spend().await?;
-        let options = websocket::Options {
+        let options = websocket::WebSocketOptions {
             token: token.map(str::to_owned),
             ca_bundle: self.options.ca_bundle.clone(),
             resolve: self.options.resolve,
-            ..websocket::Options::default()
+            ..websocket::WebSocketOptions::default()
         };
         let start = Instant::now();
         match services::open_websocket(self.reader.base(), &options).await {
@@ -261,7 +261,7 @@ impl Site {
     /// No client can be made.
     pub fn at(&self, address: IpAddr) -> Result<Self> {
         let resolve = Some((address, self.reader.target().port).into());
-        let site = Self::new(Options { resolve, ..self.options.clone() }, &self.scenario)?;
+        let site = Self::new(HttpOptions { resolve, ..self.options.clone() }, &self.scenario)?;
         Ok(site.meant_to_serve(self.meant.clone()).slower(self.slack))
     }
 
@@ -309,7 +309,7 @@ impl Site {
         }
         let host = if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
         let base = format!("http://{host}");
-        Self::new(Options { base, resolve: self.plain, ..self.options.clone() }, &self.scenario)
+        Self::new(HttpOptions { base, resolve: self.plain, ..self.options.clone() }, &self.scenario)
     }
 }
 

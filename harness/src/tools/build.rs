@@ -27,7 +27,7 @@ static CURRENT: Mutex<String> = Mutex::new(String::new());
 
 /// The turn to build: a build keeps all cores busy, so that two at once would both be late.
 #[derive(Debug)]
-pub struct Turn {
+pub struct BuildTurn {
     lock: Lock,
     _first: tokio::sync::MutexGuard<'static, ()>,
 }
@@ -69,7 +69,7 @@ async fn queue(rank: Rank) -> tokio::sync::MutexGuard<'static, ()> {
     }
 }
 
-impl Turn {
+impl BuildTurn {
     pub(super) async fn take(cache: &Cache, what: &str, rank: Rank) -> Result<Self> {
         let current = || CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
         let first = match QUEUED.try_lock() {
@@ -116,8 +116,8 @@ impl Tools {
     ///
     /// # Errors
     /// [`Error::Deadline`] after two hours, saying who builds.
-    pub async fn turn_to_build(&self, what: &str) -> Result<Turn> {
-        Turn::take(&self.inner.cache, what, Rank::Urgent).await
+    pub async fn turn_to_build(&self, what: &str) -> Result<BuildTurn> {
+        BuildTurn::take(&self.inner.cache, what, Rank::Urgent).await
     }
 
     /// Builds a tool into the cache. Only under the tool's lock.
@@ -143,7 +143,7 @@ impl Tools {
             _ => None,
         };
         let rank = if entry.program == "kind" { Rank::Urgent } else { Rank::Ordinary };
-        let turn = Turn::take(cache, &what, rank).await?;
+        let turn = BuildTurn::take(cache, &what, rank).await?;
         let step = Step::begin(what);
         let home = cache.home(entry.program, version);
         let part = cache.workshop(&home)?;
@@ -175,7 +175,7 @@ impl Tools {
         entry: &Entry,
         part: &Path,
         target: &Path,
-        turn: &Turn,
+        turn: &BuildTurn,
         teller: Teller,
     ) -> Result<()> {
         let Some(Build::Cargo { package, version, .. }) = entry.build else {

@@ -25,7 +25,7 @@ const TRIES: u32 = 4;
 
 /// Why there is no file.
 #[derive(Debug)]
-pub enum Fault {
+pub enum DownloadFault {
     /// The site was not reached, or does not have it: another source may.
     Unreachable(String),
     /// What came has another checksum; it has been removed.
@@ -101,21 +101,23 @@ pub async fn fetch(
     sha256: &str,
     into: &Path,
     teller: &Teller,
-) -> Result<(), Fault> {
+) -> Result<(), DownloadFault> {
     let mut last = String::new();
     for _ in 0..TRIES {
         let resumed = into.metadata().is_ok_and(|data| data.len() > 0);
         match once(client, url, into, teller).await {
             Ok(hash) if hash == sha256 => return Ok(()),
             Ok(hash) => {
-                remove(into).map_err(Fault::Here)?;
+                remove(into).map_err(DownloadFault::Here)?;
                 if !resumed {
-                    return Err(Fault::Mismatch(format!("{url} has the sha256 {hash}, and should have {sha256}")));
+                    return Err(DownloadFault::Mismatch(format!(
+                        "{url} has the sha256 {hash}, and should have {sha256}"
+                    )));
                 }
                 // The part that was there may have been of something else.
                 last = "what was there already did not fit".to_owned();
             }
-            Err(Fault::Unreachable(why)) => {
+            Err(DownloadFault::Unreachable(why)) => {
                 let came = into.metadata().is_ok_and(|data| data.len() > 0);
                 last = why;
                 if !came {
@@ -125,14 +127,14 @@ pub async fn fetch(
             Err(other) => return Err(other),
         }
     }
-    Err(Fault::Unreachable(format!("{url}: {last}")))
+    Err(DownloadFault::Unreachable(format!("{url}: {last}")))
 }
 
 /// One request for what is missing; the checksum of all that is there then.
-async fn once(client: &reqwest::Client, url: &str, into: &Path, teller: &Teller) -> Result<String, Fault> {
+async fn once(client: &reqwest::Client, url: &str, into: &Path, teller: &Teller) -> Result<String, DownloadFault> {
     let here = |what: &str| {
         let what = format!("{what} {}", into.display());
-        move |error| Fault::Here(Error::io(what)(error))
+        move |error| DownloadFault::Here(Error::io(what)(error))
     };
     let mut hasher = Sha256::new();
     let mut have = hash_file(into, &mut hasher).map_err(here("read"))?;
@@ -140,16 +142,16 @@ async fn once(client: &reqwest::Client, url: &str, into: &Path, teller: &Teller)
     if have > 0 {
         request = request.header(RANGE, format!("bytes={have}-"));
     }
-    let mut response = request.send().await.map_err(|error| Fault::Unreachable(why(error)))?;
+    let mut response = request.send().await.map_err(|error| DownloadFault::Unreachable(why(error)))?;
     match response.status() {
         StatusCode::PARTIAL_CONTENT if starts_at(&response, have) => {}
         // All of it is there; if it is not the right one, the checksum says so.
         StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => return Ok(hex::encode(hasher.finalize())),
         status if status.is_success() => {
             (have, hasher) = (0, Sha256::new());
-            remove(into).map_err(Fault::Here)?;
+            remove(into).map_err(DownloadFault::Here)?;
         }
-        status => return Err(Fault::Unreachable(format!("it answered {status}"))),
+        status => return Err(DownloadFault::Unreachable(format!("it answered {status}"))),
     }
     let total = response.content_length().map(|rest| have + rest);
     let mut file = OpenOptions::new().create(true).append(true).open(into).map_err(here("write"))?;
@@ -162,7 +164,9 @@ async fn once(client: &reqwest::Client, url: &str, into: &Path, teller: &Teller)
                 teller.bytes(have, total);
             }
             Ok(None) => break,
-            Err(error) => return Err(Fault::Unreachable(format!("it broke off after {have} bytes: {}", why(error)))),
+            Err(error) => {
+                return Err(DownloadFault::Unreachable(format!("it broke off after {have} bytes: {}", why(error))));
+            }
         }
     }
     // Before the rename that takes it for whole: a machine that loses power must not keep an empty file.

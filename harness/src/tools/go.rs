@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use super::{ChildKind, Command, Environment, Found, Look, Origin, Tool, Tools, Turn, table};
+use super::{BuildTurn, ChildKind, Command, Environment, Found, Look, Origin, Tool, Tools, table};
 use crate::error::{Error, Result};
 use crate::folders::remove;
 use crate::progress::Step;
@@ -116,7 +116,7 @@ impl Tools {
         let cache = &self.inner.cache;
         let root = cache.go.parent().unwrap_or(Path::new("/"));
         if cache.go.exists() {
-            let Some(_turn) = Turn::try_take(cache)? else { return Ok(()) };
+            let Some(_turn) = BuildTurn::try_take(cache)? else { return Ok(()) };
             let aside = root.join(format!("{FORGOTTEN}{}", std::process::id()));
             std::fs::rename(&cache.go, &aside).map_err(Error::io(format!("move {} aside", cache.go.display())))?;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::entry::{Copied, GoBuild};
 use super::find::is_program;
-use super::{Command, GoEnv, Tools, Turn};
+use super::{BuildTurn, Command, GoEnv, Tools};
 use crate::error::{Error, Result};
 use crate::progress::Teller;
 
@@ -23,7 +23,7 @@ pub(super) struct GoJob<'a> {
     pub(super) part: &'a Path,
     /// Where the program is to be.
     pub(super) program: &'a Path,
-    pub(super) turn: &'a Turn,
+    pub(super) turn: &'a BuildTurn,
     pub(super) teller: Teller,
 }
 

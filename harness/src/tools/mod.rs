@@ -35,7 +35,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-pub use build::Turn;
+pub use build::BuildTurn;
 pub use command::{Command, Output};
 pub use environment::{ChildKind, Environment};
 #[cfg(test)]
@@ -207,7 +207,7 @@ type Table = Arc<dyn Fn(Tool) -> Option<&'static Entry> + Send + Sync>;
 
 /// Where tools are looked for, and how they are set up.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ToolOptions {
     /// [`crate::settings::TOOLBOX`].
     pub toolbox: Setting<Option<PathBuf>>,
     /// The folders of PATH.
@@ -227,7 +227,7 @@ pub struct Options {
 }
 
 struct Inner {
-    options: Options,
+    options: ToolOptions,
     cache: Cache,
     /// The table; tests have their own.
     table: Table,
@@ -238,11 +238,11 @@ struct Inner {
 
 impl Tools {
     /// Nothing is looked at yet.
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: ToolOptions) -> Self {
         Self::with_table(options, Arc::new(table::entry))
     }
 
-    fn with_table(options: Options, table: Table) -> Self {
+    fn with_table(options: ToolOptions, table: Table) -> Self {
         let cache = Cache::new(&options.cache_root);
         Self { inner: Arc::new(Inner { options, cache, table, known: Mutex::default(), noting: Mutex::default() }) }
     }

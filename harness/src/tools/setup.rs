@@ -3,7 +3,7 @@
 use futures::future::try_join_all;
 
 use super::cache::{is_full, with_ending};
-use super::download::{self, Fault};
+use super::download::{self, DownloadFault};
 use super::entry::{Build, Download, Entry, File};
 use super::{ChildKind, Found, Look, ProvisionSource, SetupPlan, Tool, Tools};
 use crate::error::{Error, Result};
@@ -142,15 +142,15 @@ impl Tools {
         if let (ProvisionSource::Auto | ProvisionSource::Downloads, Some((download, file))) = (from, file(entry)) {
             match self.download(entry, download, file).await {
                 Ok(()) => return self.made(tool).await,
-                Err(Fault::Unreachable(why)) => {
+                Err(DownloadFault::Unreachable(why)) => {
                     tracing::info!("{tool} cannot be downloaded: {why}");
                     failures.push(format!("cannot be downloaded: {why}"));
                 }
-                Err(Fault::Mismatch(why)) => {
+                Err(DownloadFault::Mismatch(why)) => {
                     tracing::warn!("the download of {tool} is not what it should be, and was removed: {why}");
                     failures.push(format!("the download is not what it should be: {why}"));
                 }
-                Err(Fault::Here(error)) => return Err(self.inner.cache.explain(error)),
+                Err(DownloadFault::Here(error)) => return Err(self.inner.cache.explain(error)),
             }
         }
         if matches!(from, ProvisionSource::Auto | ProvisionSource::Registries) {
@@ -177,12 +177,12 @@ impl Tools {
     }
 
     /// Downloads a tool into the cache. Only under the tool's lock.
-    async fn download(&self, entry: &Entry, download: &Download, file: &File) -> Result<(), Fault> {
+    async fn download(&self, entry: &Entry, download: &Download, file: &File) -> Result<(), DownloadFault> {
         use std::os::unix::fs::PermissionsExt;
         let cache = &self.inner.cache;
         let (url, home) = (format!("{}{}", download.base, file.name), cache.home(entry.program, download.version));
-        let ca_bundle = self.inner.options.ca_bundle.get().map_err(Fault::Here)?;
-        let client = download::client(ca_bundle.as_deref(), &url).map_err(Fault::Here)?;
+        let ca_bundle = self.inner.options.ca_bundle.get().map_err(DownloadFault::Here)?;
+        let client = download::client(ca_bundle.as_deref(), &url).map_err(DownloadFault::Here)?;
         let step = Step::begin(format!("downloading {} {} from {url}", entry.program, download.version));
         // Beside the workshop, which is emptied each time: so that the next run goes on where this one was stopped.
         let came = with_ending(&home, "download");
@@ -209,7 +209,7 @@ impl Tools {
             cache.publish(&part, &home)?;
             remove(&came)
         };
-        place.await.map_err(Fault::Here)?;
+        place.await.map_err(DownloadFault::Here)?;
         step.done();
         Ok(())
     }

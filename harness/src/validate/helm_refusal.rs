@@ -1,8 +1,8 @@
 //! What Helm says when it refuses, as findings with places.
 
 use super::finding::{Finding, Place};
-use super::object::Step;
-use super::source::{Sources, in_checkout, values_file};
+use super::object::PathStep;
+use super::source::{TemplateSources, in_checkout, values_file};
 use crate::descriptor::UMBRELLA;
 use crate::error::{Error, Result};
 
@@ -17,14 +17,19 @@ pub const SCHEMA: &str = "values-schema";
 ///
 /// # Errors
 /// The error itself when Helm did not speak about the charts.
-pub fn findings(error: Error, rule: &'static str, values: &'static str, sources: &Sources) -> Result<Vec<Finding>> {
+pub fn findings(
+    error: Error,
+    rule: &'static str,
+    values: &'static str,
+    sources: &TemplateSources,
+) -> Result<Vec<Finding>> {
     let Error::Command(failure) = &error else { return Err(error) };
     let found = read(&failure.tail, rule, values, sources);
     if found.is_empty() { Err(error) } else { Ok(found) }
 }
 
 /// Reads Helm's own words.
-fn read(text: &str, rule: &'static str, values: &'static str, sources: &Sources) -> Vec<Finding> {
+fn read(text: &str, rule: &'static str, values: &'static str, sources: &TemplateSources) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut chart = None;
     let stage = || Place { file: values_file(values), line: None };
@@ -56,17 +61,17 @@ fn is_frame(message: &str) -> bool {
 }
 
 /// A JSON pointer as steps; an additional property is the next one.
-fn pointer_steps(pointer: &str, message: &str) -> Vec<Step> {
+fn pointer_steps(pointer: &str, message: &str) -> Vec<PathStep> {
     let step = |text: &str| match text.parse() {
-        Ok(index) => Step::Item(index, None),
-        Err(_) => Step::Key(text.replace("~1", "/").replace("~0", "~")),
+        Ok(index) => PathStep::Item(index, None),
+        Err(_) => PathStep::Key(text.replace("~1", "/").replace("~0", "~")),
     };
     let additional = message.strip_prefix("additional properties '").and_then(|rest| rest.split('\'').next());
     pointer
         .split('/')
         .filter(|text| !text.is_empty())
         .map(step)
-        .chain(additional.map(|key| Step::Key(key.to_owned())))
+        .chain(additional.map(|key| PathStep::Key(key.to_owned())))
         .collect()
 }
 
@@ -120,7 +125,7 @@ mod tests {
         "charts/app/values.live.yaml:46: helm-template: failed to parse /x/charts/app/values.live.yaml: error converting YAML to JSON: yaml: line 46: did not find expected node content (values.live.yaml)"
     )]
     fn helms_words(#[case] text: &str, #[case] findings: &str) {
-        let found = read(text, RENDER, "values.live.yaml", &Sources::default());
+        let found = read(text, RENDER, "values.live.yaml", &TemplateSources::default());
         assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"), findings);
     }
 
@@ -129,7 +134,7 @@ mod tests {
         let text = "==> Linting app\n[ERROR] values.yaml: - at '': additional properties 'ingres' not allowed\n\n\
                     [ERROR] templates/: values don't meet the specifications of the schema(s) in the following chart(s):\n\
                     app:\n- at '': additional properties 'ingres' not allowed\n\nError: 1 chart(s) linted, 1 chart(s) failed";
-        let found = crate::validate::merge(read(text, LINT, "values.live.yaml", &Sources::default()));
+        let found = crate::validate::merge(read(text, LINT, "values.live.yaml", &TemplateSources::default()));
         assert_eq!(
             found.iter().map(ToString::to_string).collect::<Vec<_>>(),
             [

@@ -17,8 +17,8 @@ use futures::future::join_all;
 
 pub use administrators_chart::check as administrators;
 pub use finding::{Finding, Place, Subject, merge};
-pub use object::{Object, Path, Rendered, Step};
-pub use source::Sources;
+pub use object::{Object, Path, PathStep, Rendered};
+pub use source::TemplateSources;
 
 use crate::artifacts::ArtifactSet;
 use crate::descriptor::{self, VALUES_FILES, ValuesFile};
@@ -48,7 +48,7 @@ const OTHERS: [&str; 7] = [
 
 /// What a validation came to.
 #[derive(Debug)]
-pub struct Report {
+pub struct ValidationReport {
     /// What is wrong, by place.
     pub findings: Vec<Finding>,
     /// How many values files were rendered.
@@ -108,8 +108,8 @@ pub fn check_changed(rendered: &Rendered, changed: &[(usize, &str)]) -> Vec<Find
 ///
 /// # Errors
 /// [`Error::Command`] when Helm fails for another reason than the charts; [`Error::Io`] when a text cannot be read.
-pub async fn run(tools: &Tools, project: &Project, charts: &Staged) -> Result<Report> {
-    let sources = Sources::read(&project.root, &[separation::TILTFILE, separation::SKAFFOLD_YAML])?;
+pub async fn run(tools: &Tools, project: &Project, charts: &Staged) -> Result<ValidationReport> {
+    let sources = TemplateSources::read(&project.root, &[separation::TILTFILE, separation::SKAFFOLD_YAML])?;
     let mut findings = beside(&sources);
     let mut objects = 0;
     for checked in join_all(VALUES_FILES.iter().map(|file| values_file(tools, charts, file, &sources))).await {
@@ -120,7 +120,7 @@ pub async fn run(tools: &Tools, project: &Project, charts: &Staged) -> Result<Re
     let (found, count) = administrators(tools, &project.root).await?;
     findings.extend(found);
     let rules = policy::RULES.len() + OF_OBJECTS.len() + OTHERS.len();
-    Ok(Report { findings: merge(findings), files: VALUES_FILES.len() + 1, objects: objects + count, rules })
+    Ok(ValidationReport { findings: merge(findings), files: VALUES_FILES.len() + 1, objects: objects + count, rules })
 }
 
 /// What every values file renders to, by its name, with images that do not exist.
@@ -141,7 +141,7 @@ async fn values_file(
     tools: &Tools,
     charts: &Staged,
     file: &ValuesFile,
-    sources: &Sources,
+    sources: &TemplateSources,
 ) -> Result<(Vec<Finding>, usize)> {
     let plan = plan(charts.clone(), file);
     let longest = longest_name(&plan);
@@ -183,7 +183,7 @@ fn names_alone(long: &Rendered, known: &[Finding]) -> Vec<Finding> {
 }
 
 /// What needs no render: the Tiltfile, skaffold.yaml, and values files as texts.
-pub fn beside(sources: &Sources) -> Vec<Finding> {
+pub fn beside(sources: &TemplateSources) -> Vec<Finding> {
     let dev = descriptor::DEV.file;
     let mut findings = Vec::new();
     findings.extend(sources.text(separation::TILTFILE).map(separation::tiltfile).unwrap_or_default());

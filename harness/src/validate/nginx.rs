@@ -8,7 +8,7 @@ pub struct Directive {
     /// Its name; in a block of `map` or `types`, what is mapped.
     pub name: String,
     /// Its arguments, without quotes.
-    pub args: Vec<Argument>,
+    pub args: Vec<DirectiveArgument>,
     /// The directives of its block.
     pub block: Vec<Directive>,
     /// Where it is in the text, with its end or its block.
@@ -17,7 +17,7 @@ pub struct Directive {
 
 /// One argument of a directive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Argument {
+pub struct DirectiveArgument {
     /// Its text, without quotes.
     pub text: String,
     /// Where that is in the text.
@@ -48,7 +48,7 @@ pub fn find<'a>(directives: &'a [Directive], name: &str) -> Option<&'a Directive
 }
 
 enum Token {
-    Word(Argument),
+    Word(DirectiveArgument),
     End(usize),
     Open,
     Close(usize),
@@ -78,8 +78,8 @@ fn block(
     depth: usize,
 ) -> Result<(Vec<Directive>, Option<usize>), String> {
     let mut directives = Vec::new();
-    let mut words: Vec<Argument> = Vec::new();
-    let directive = |words: &mut Vec<Argument>, block, end| {
+    let mut words: Vec<DirectiveArgument> = Vec::new();
+    let directive = |words: &mut Vec<DirectiveArgument>, block, end| {
         let mut words = std::mem::take(words).into_iter();
         let name = words.next()?;
         Some(Directive { span: name.span.start..end, name: name.text, args: words.collect(), block })
@@ -134,7 +134,8 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
                     ends
                 });
                 let end = end.ok_or_else(|| format!("line {}: a quote is not closed", line(text, at)))?;
-                tokens.push(Token::Word(Argument { text: inner[..end].to_owned(), span: at + 1..at + 1 + end }));
+                tokens
+                    .push(Token::Word(DirectiveArgument { text: inner[..end].to_owned(), span: at + 1..at + 1 + end }));
                 at += end + 2;
             }
             letter if letter.is_whitespace() => at += letter.len_utf8(),
@@ -150,7 +151,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
                     ends
                 });
                 let end = end.unwrap_or(text.len() - at);
-                tokens.push(Token::Word(Argument { text: text[at..at + end].to_owned(), span: at..at + end }));
+                tokens.push(Token::Word(DirectiveArgument { text: text[at..at + end].to_owned(), span: at..at + end }));
                 at += end;
             }
         }

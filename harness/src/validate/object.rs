@@ -39,11 +39,11 @@ pub struct Object {
 
 /// Where in an object: keys, and places in lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Path(pub Vec<Step>);
+pub struct Path(pub Vec<PathStep>);
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
+pub enum PathStep {
     /// A key of a map.
     Key(String),
     /// A place in a list, from 0, and the `name` of what is there.
@@ -133,14 +133,14 @@ impl Object {
         let mut present = Path::default();
         for step in &path.0 {
             let next = match step {
-                Step::Key(key) => value.get(key),
-                Step::Item(index, _) => value.get(index),
+                PathStep::Key(key) => value.get(key),
+                PathStep::Item(index, _) => value.get(index),
             };
             let Some(next) = next else { break };
             value = next;
             present = match step {
-                Step::Key(key) => present.key(key),
-                Step::Item(index, _) => present.item(*index, value["name"].as_str()),
+                PathStep::Key(key) => present.key(key),
+                PathStep::Item(index, _) => present.item(*index, value["name"].as_str()),
             };
         }
         Finding {
@@ -158,13 +158,13 @@ impl Path {
     /// One key further.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
-        self.with(Step::Key(key.to_owned()))
+        self.with(PathStep::Key(key.to_owned()))
     }
 
     /// One place in a list further.
     #[must_use]
     pub fn item(&self, index: usize, name: Option<&str>) -> Self {
-        self.with(Step::Item(index, name.map(str::to_owned)))
+        self.with(PathStep::Item(index, name.map(str::to_owned)))
     }
 
     /// Whether it is the object itself.
@@ -174,9 +174,9 @@ impl Path {
 
     /// The path with every place in a list as `[]`: the same for all items.
     pub fn pattern(&self) -> String {
-        let anywhere = |step: &Step| match step {
-            Step::Item(..) => "[]".to_owned(),
-            Step::Key(_) => Self(vec![step.clone()]).to_string(),
+        let anywhere = |step: &PathStep| match step {
+            PathStep::Item(..) => "[]".to_owned(),
+            PathStep::Key(_) => Self(vec![step.clone()]).to_string(),
         };
         let mut pattern = String::new();
         for step in self.0.iter().map(anywhere) {
@@ -189,23 +189,23 @@ impl Path {
     /// The key that the last step is, or that the list is under whose item it is.
     pub fn last_key(&self) -> Option<&str> {
         self.0.iter().rev().find_map(|step| match step {
-            Step::Key(key) => Some(key.as_str()),
-            Step::Item(..) => None,
+            PathStep::Key(key) => Some(key.as_str()),
+            PathStep::Item(..) => None,
         })
     }
 
     /// What is there in an object.
     pub fn find<'a>(&self, object: &'a Value) -> Option<&'a Value> {
         self.0.iter().try_fold(object, |value, step| match step {
-            Step::Key(key) => value.get(key),
-            Step::Item(at, _) => value.get(at),
+            PathStep::Key(key) => value.get(key),
+            PathStep::Item(at, _) => value.get(at),
         })
     }
 
-    fn find_mut<'a>(steps: &[Step], object: &'a mut Value) -> Option<&'a mut Value> {
+    fn find_mut<'a>(steps: &[PathStep], object: &'a mut Value) -> Option<&'a mut Value> {
         steps.iter().try_fold(object, |value, step| match step {
-            Step::Key(key) => value.get_mut(key),
-            Step::Item(at, _) => value.get_mut(at),
+            PathStep::Key(key) => value.get_mut(key),
+            PathStep::Item(at, _) => value.get_mut(at),
         })
     }
 
@@ -213,8 +213,8 @@ impl Path {
     pub fn remove_from(&self, object: &mut Value) {
         let Some((last, steps)) = self.0.split_last() else { return };
         match (Self::find_mut(steps, object), last) {
-            (Some(Value::Object(map)), Step::Key(key)) => drop(map.remove(key)),
-            (Some(Value::Array(list)), Step::Item(at, _)) if *at < list.len() => drop(list.remove(*at)),
+            (Some(Value::Object(map)), PathStep::Key(key)) => drop(map.remove(key)),
+            (Some(Value::Array(list)), PathStep::Item(at, _)) if *at < list.len() => drop(list.remove(*at)),
             _ => {}
         }
     }
@@ -223,13 +223,13 @@ impl Path {
     pub fn set_in(&self, object: &mut Value, value: Value) {
         let Some((last, steps)) = self.0.split_last() else { return };
         match (Self::find_mut(steps, object), last) {
-            (Some(Value::Object(map)), Step::Key(key)) => drop(map.insert(key.clone(), value)),
-            (Some(Value::Array(list)), Step::Item(at, _)) if *at < list.len() => list[*at] = value,
+            (Some(Value::Object(map)), PathStep::Key(key)) => drop(map.insert(key.clone(), value)),
+            (Some(Value::Array(list)), PathStep::Item(at, _)) if *at < list.len() => list[*at] = value,
             _ => {}
         }
     }
 
-    fn with(&self, step: Step) -> Self {
+    fn with(&self, step: PathStep) -> Self {
         Self(self.0.iter().cloned().chain([step]).collect())
     }
 }
@@ -238,9 +238,9 @@ impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, step) in self.0.iter().enumerate() {
             match step {
-                Step::Item(index, _) => write!(f, "[{index}]")?,
-                Step::Key(key) if key.contains(['.', '/']) => write!(f, "[{key:?}]")?,
-                Step::Key(key) => write!(f, "{}{key}", if at == 0 { "" } else { "." })?,
+                PathStep::Item(index, _) => write!(f, "[{index}]")?,
+                PathStep::Key(key) if key.contains(['.', '/']) => write!(f, "[{key:?}]")?,
+                PathStep::Key(key) => write!(f, "{}{key}", if at == 0 { "" } else { "." })?,
             }
         }
         Ok(())
@@ -291,10 +291,10 @@ impl<'a> Node<'a> {
     /// Where it is, or would be.
     pub fn path(&self) -> Path {
         let steps = std::iter::successors(self.trail.as_deref(), |trail| trail.before.as_deref());
-        let mut steps: Vec<Step> = steps
+        let mut steps: Vec<PathStep> = steps
             .map(|trail| match trail.last {
-                Footstep::Key(key) => Step::Key(key.to_owned()),
-                Footstep::Item(at, value) => Step::Item(at, value["name"].as_str().map(str::to_owned)),
+                Footstep::Key(key) => PathStep::Key(key.to_owned()),
+                Footstep::Item(at, value) => PathStep::Item(at, value["name"].as_str().map(str::to_owned)),
             })
             .collect();
         steps.reverse();
@@ -328,7 +328,7 @@ mod tests {
         let object = Object { value, template: String::new() };
         let container = object.root().at(&["spec", "containers"]).items().next().unwrap();
         assert_eq!(container.get("readinessProbe").finding("").path.to_string(), "spec.containers[0]");
-        assert_eq!(container.path().0[2], Step::Item(0, Some("api".into())));
+        assert_eq!(container.path().0[2], PathStep::Item(0, Some("api".into())));
         assert_eq!(object.root().get("a.b/c").path().to_string(), "[\"a.b/c\"]");
     }
 }

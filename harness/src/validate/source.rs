@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::Path as Folder;
 
 use super::finding::{Finding, Place, Subject};
-use super::object::{Path, Step};
+use super::object::{Path, PathStep};
 use super::types::FIELDS;
 use crate::descriptor::{CHARTS, UMBRELLA};
 use crate::error::{Error, Result};
@@ -18,9 +18,9 @@ const DEPTH: usize = 4;
 
 /// The texts that findings point into, by their path in the checkout.
 #[derive(Debug, Default)]
-pub struct Sources(BTreeMap<String, String>);
+pub struct TemplateSources(BTreeMap<String, String>);
 
-impl Sources {
+impl TemplateSources {
     /// Reads all charts, and what lies beside them.
     ///
     /// # Errors
@@ -73,7 +73,14 @@ impl Sources {
     }
 
     /// The deepest line of a path, in a template or in the `define` blocks that it includes.
-    fn follow(&self, lines: &[&str], range: Range<usize>, file: &str, steps: &[Step], depth: usize) -> (Found, String) {
+    fn follow(
+        &self,
+        lines: &[&str],
+        range: Range<usize>,
+        file: &str,
+        steps: &[PathStep],
+        depth: usize,
+    ) -> (Found, String) {
         let found = deepest(lines, range, steps);
         let rest = &steps[found.matched..];
         if !rest.is_empty() && depth > 0 {
@@ -103,13 +110,13 @@ impl Sources {
     }
 
     /// Where a value that a template reads is set: in the stage's values file, else in the chart's own.
-    fn value(&self, template: &str, keys: &[&str], rest: &[Step], values: &str) -> Option<Place> {
+    fn value(&self, template: &str, keys: &[&str], rest: &[PathStep], values: &str) -> Option<Place> {
         let chart = template.split('/').nth(1)?;
-        let key = |key: &&str| Step::Key((*key).to_owned());
-        let own: Vec<Step> = keys.iter().map(key).chain(rest.iter().cloned()).collect();
-        let in_umbrella: Vec<Step> = match chart {
+        let key = |key: &&str| PathStep::Key((*key).to_owned());
+        let own: Vec<PathStep> = keys.iter().map(key).chain(rest.iter().cloned()).collect();
+        let in_umbrella: Vec<PathStep> = match chart {
             UMBRELLA => own.clone(),
-            subchart => [Step::Key(subchart.to_owned())].into_iter().chain(own.iter().cloned()).collect(),
+            subchart => [PathStep::Key(subchart.to_owned())].into_iter().chain(own.iter().cloned()).collect(),
         };
         let candidates = [(values_file(values), in_umbrella), (format!("{CHARTS}/{chart}/values.yaml"), own)];
         candidates.into_iter().find_map(|(file, steps)| {
@@ -119,9 +126,9 @@ impl Sources {
     }
 
     /// Where a value of a chart is set, for a message of its schema; `chart` as Helm names it.
-    pub fn schema_place(&self, chart: &str, steps: &[Step], values: &str) -> Option<Place> {
-        let prefix = (chart != UMBRELLA).then(|| Step::Key(chart.to_owned()));
-        let whole: Vec<Step> = prefix.into_iter().chain(steps.iter().cloned()).collect();
+    pub fn schema_place(&self, chart: &str, steps: &[PathStep], values: &str) -> Option<Place> {
+        let prefix = (chart != UMBRELLA).then(|| PathStep::Key(chart.to_owned()));
+        let whole: Vec<PathStep> = prefix.into_iter().chain(steps.iter().cloned()).collect();
         let file = values_file(values);
         let text = self.text(&file)?;
         let line = line_in_yaml(text, &whole).filter(|(_, matched)| *matched == whole.len()).map(|(line, _)| line);
@@ -144,7 +151,7 @@ pub fn in_checkout(template: &str) -> Option<String> {
 }
 
 /// The line of a path in plain YAML, from 1, and how many steps were found.
-pub fn line_in_yaml(text: &str, steps: &[Step]) -> Option<(usize, usize)> {
+pub fn line_in_yaml(text: &str, steps: &[PathStep]) -> Option<(usize, usize)> {
     let lines: Vec<&str> = text.lines().collect();
     let found = deepest(&lines, 0..lines.len(), steps);
     (found.matched > 0).then_some((found.line + 1, found.matched))
@@ -162,7 +169,7 @@ struct Found {
 }
 
 /// Walks a path down by indentation.
-fn deepest(lines: &[&str], range: Range<usize>, steps: &[Step]) -> Found {
+fn deepest(lines: &[&str], range: Range<usize>, steps: &[PathStep]) -> Found {
     let first = range.clone().find(|at| !is_empty(lines[*at])).unwrap_or(range.start);
     let mut found = Found { line: first, matched: 0, below: range };
     for (at, step) in steps.iter().enumerate() {
@@ -172,8 +179,8 @@ fn deepest(lines: &[&str], range: Range<usize>, steps: &[Step]) -> Found {
             continue;
         }
         let next = match step {
-            Step::Key(key) => key_line(lines, found.below.clone(), key),
-            Step::Item(index, name) => item_line(lines, found.below.clone(), *index, name.as_deref()),
+            PathStep::Key(key) => key_line(lines, found.below.clone(), key),
+            PathStep::Item(index, name) => item_line(lines, found.below.clone(), *index, name.as_deref()),
         };
         let Some(line) = next else { break };
         found = Found { line, matched: at + 1, below: extent(lines, line, found.below.end, step) };
@@ -181,12 +188,12 @@ fn deepest(lines: &[&str], range: Range<usize>, steps: &[Step]) -> Found {
     found
 }
 
-fn has_inline(lines: &[&str], line: usize, step: &Step) -> bool {
+fn has_inline(lines: &[&str], line: usize, step: &PathStep) -> bool {
     let Some((_, flow)) = lines.get(line).and_then(|line| line.split_once(['{', '['])) else { return false };
     match step {
-        Step::Key(key) => flow.contains(&format!("{key}:")) && !flow.starts_with('{'),
-        Step::Item(_, Some(name)) => flow.contains(&format!("name: {name}")),
-        Step::Item(..) => !flow.starts_with('{'),
+        PathStep::Key(key) => flow.contains(&format!("{key}:")) && !flow.starts_with('{'),
+        PathStep::Item(_, Some(name)) => flow.contains(&format!("name: {name}")),
+        PathStep::Item(..) => !flow.starts_with('{'),
     }
 }
 
@@ -231,17 +238,17 @@ fn item_line(lines: &[&str], range: Range<usize>, index: usize, name: Option<&st
 }
 
 /// The lines that belong to the key or item that starts on a line.
-fn extent(lines: &[&str], line: usize, end: usize, step: &Step) -> Range<usize> {
+fn extent(lines: &[&str], line: usize, end: usize, step: &PathStep) -> Range<usize> {
     let indent = match step {
-        Step::Key(_) => content(lines[line]).0,
-        Step::Item(..) => lines[line].len() - lines[line].trim_start().len(),
+        PathStep::Key(_) => content(lines[line]).0,
+        PathStep::Item(..) => lines[line].len() - lines[line].trim_start().len(),
     };
-    let dashed = |text: &str| matches!(step, Step::Key(_)) && text.trim_start().starts_with("- ");
+    let dashed = |text: &str| matches!(step, PathStep::Key(_)) && text.trim_start().starts_with("- ");
     let outside = |at: &usize| {
         let own = lines[*at].len() - lines[*at].trim_start().len();
         !is_empty(lines[*at]) && (own < indent || (own == indent && !dashed(lines[*at])))
     };
-    let start = if matches!(step, Step::Item(..)) { line } else { line + 1 };
+    let start = if matches!(step, PathStep::Item(..)) { line } else { line + 1 };
     start..(line + 1..end).find(outside).unwrap_or(end)
 }
 

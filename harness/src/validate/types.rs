@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::finding::Finding;
-use super::object::{Object, Path, Rendered, Step};
+use super::object::{Object, Path, PathStep, Rendered};
 
 /// Rule: every object is one of Kubernetes' own, and its values are of the types that Kubernetes reads.
 pub const TYPES: &str = "kubernetes-types";
@@ -129,8 +129,8 @@ fn steps(path: &serde_ignored::Path<'_>) -> Path {
 fn segments(path: &serde_path_to_error::Path) -> Path {
     use serde_path_to_error::Segment;
     let step = |segment: &Segment| match segment {
-        Segment::Seq { index } => Some(Step::Item(*index, None)),
-        Segment::Map { key } => Some(Step::Key(key.clone())),
+        Segment::Seq { index } => Some(PathStep::Item(*index, None)),
+        Segment::Map { key } => Some(PathStep::Key(key.clone())),
         Segment::Enum { .. } | Segment::Unknown => None,
     };
     Path(path.iter().filter_map(step).collect())

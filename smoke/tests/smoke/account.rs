@@ -1,14 +1,14 @@
 //! What somebody who signed in finds. The sign-in is the one request that is no GET, and changes nothing but a session.
 
 use harness::scenario::ScenarioResult;
-use harness::scenario::reading::{Scenarios, scenario};
+use harness::scenario::reading::{ReadOnlyScenarios, scenario};
 use harness::services::{self, ITEMS, Item, ME};
 use harness::stack::Account;
 use harness::websocket::Handshake;
 use harness::{Error, expect, expect_eq};
 use serde_json::json;
 
-pub fn scenarios() -> Vec<Scenarios> {
+pub fn scenarios() -> Vec<ReadOnlyScenarios> {
     vec![
         scenario(is_recognised),
         scenario(items_are_listed),

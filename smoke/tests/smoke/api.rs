@@ -1,12 +1,12 @@
 //! The api behind the public address: alive, ready with every part, described.
 
 use harness::scenario::ScenarioResult;
-use harness::scenario::reading::{Scenarios, each, scenario};
+use harness::scenario::reading::{ReadOnlyScenarios, each, scenario};
 use harness::services::{DOCS, ITEMS, LIVE, ME, OPENAPI, READY, SIGN_IN};
 use harness::stack::Site;
 use harness::{expect, expect_eq};
 
-pub fn scenarios() -> Vec<Scenarios> {
+pub fn scenarios() -> Vec<ReadOnlyScenarios> {
     vec![
         scenario(is_live),
         scenario(is_ready),

@@ -4,12 +4,12 @@ use std::time::SystemTime;
 
 use harness::http::since;
 use harness::scenario::ScenarioResult;
-use harness::scenario::reading::{Scenarios, each};
+use harness::scenario::reading::{ReadOnlyScenarios, each};
 use harness::services::LIVE;
 use harness::stack::Site;
 use harness::expect;
 
-pub fn scenarios() -> Vec<Scenarios> {
+pub fn scenarios() -> Vec<ReadOnlyScenarios> {
     vec![each(tells_the_time_within_a_minute, [("page", "/"), ("api", LIVE)])]
 }
 

@@ -2,11 +2,11 @@
 
 use harness::expect;
 use harness::scenario::ScenarioResult;
-use harness::scenario::reading::{Scenarios, each};
+use harness::scenario::reading::{ReadOnlyScenarios, each};
 use harness::services::{ME, READY};
 use harness::stack::Site;
 
-pub fn scenarios() -> Vec<Scenarios> {
+pub fn scenarios() -> Vec<ReadOnlyScenarios> {
     vec![each(foreign_origin_gets_nothing, [("page", "/"), ("api", READY), ("account", ME)])]
 }
 

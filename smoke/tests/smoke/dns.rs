@@ -3,11 +3,11 @@
 use harness::expect;
 use harness::http::is_routed;
 use harness::scenario::ScenarioResult;
-use harness::scenario::reading::{Scenarios, scenario};
+use harness::scenario::reading::{ReadOnlyScenarios, scenario};
 use harness::services::LIVE;
 use harness::stack::Site;
 
-pub fn scenarios() -> Vec<Scenarios> {
+pub fn scenarios() -> Vec<ReadOnlyScenarios> {
     vec![scenario(name_resolves), scenario(every_address_answers)]
 }
 

@@ -3,11 +3,11 @@
 use harness::expect;
 use harness::http::ContentSecurityPolicy;
 use harness::scenario::ScenarioResult;
-use harness::scenario::reading::{Scenarios, each, scenario};
+use harness::scenario::reading::{ReadOnlyScenarios, each, scenario};
 use harness::services::{DOCS, LIVE};
 use harness::stack::Site;
 
-pub fn scenarios() -> Vec<Scenarios> {
+pub fn scenarios() -> Vec<ReadOnlyScenarios> {
     vec![
         scenario(https_is_for_good),
         each(

@@ -2,11 +2,11 @@
 
 use harness::http::Reply;
 use harness::scenario::ScenarioResult;
-use harness::scenario::reading::{Scenarios, each, scenario};
+use harness::scenario::reading::{ReadOnlyScenarios, each, scenario};
 use harness::stack::Site;
 use harness::{Error, Result, expect, expect_eq};
 
-pub fn scenarios() -> Vec<Scenarios> {
+pub fn scenarios() -> Vec<ReadOnlyScenarios> {
     vec![
         scenario(is_served),
         scenario(head_answers_like_get_without_a_body),

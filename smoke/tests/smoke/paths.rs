@@ -3,10 +3,10 @@
 use harness::expect;
 use harness::http::Reply;
 use harness::scenario::ScenarioResult;
-use harness::scenario::reading::{Scenarios, each};
+use harness::scenario::reading::{ReadOnlyScenarios, each};
 use harness::stack::Site;
 
-pub fn scenarios() -> Vec<Scenarios> {
+pub fn scenarios() -> Vec<ReadOnlyScenarios> {
     vec![
         each(unknown_is_not_found, [("page", "/no/such/page"), ("api", "/api/v2/no/such/thing")]),
         each(private_is_not_found, [("git", "/.git/config"), ("env", "/.env"), ("configuration", "/nginx.conf")]),

@@ -1,11 +1,11 @@
 //! TLS as a browser meets it. Every handshake here verified chain and host name; an invalid certificate fails all.
 
 use harness::scenario::ScenarioResult;
-use harness::scenario::reading::{Scenarios, scenario};
+use harness::scenario::reading::{ReadOnlyScenarios, scenario};
 use harness::stack::Site;
 use harness::{expect, expect_eq};
 
-pub fn scenarios() -> Vec<Scenarios> {
+pub fn scenarios() -> Vec<ReadOnlyScenarios> {
     vec![
         scenario(speaks_the_current_protocol),
         scenario(refuses_the_obsolete_protocol),

@@ -2,10 +2,10 @@
 
 use harness::expect;
 use harness::scenario::ScenarioResult;
-use harness::scenario::reading::{Scenarios, scenario};
+use harness::scenario::reading::{ReadOnlyScenarios, scenario};
 use harness::stack::Site;
 
-pub fn scenarios() -> Vec<Scenarios> {
+pub fn scenarios() -> Vec<ReadOnlyScenarios> {
     vec![scenario(is_told), scenario(is_the_one_that_was_meant)]
 }
 

@@ -1,13 +1,13 @@
 //! The WebSocket on the same origin, as far as it goes without a token.
 
 use harness::scenario::ScenarioResult;
-use harness::scenario::reading::{Scenarios, each, scenario};
+use harness::scenario::reading::{ReadOnlyScenarios, each, scenario};
 use harness::services::WS_READY;
 use harness::stack::Site;
 use harness::websocket::Handshake;
 use harness::{Error, expect, expect_eq};
 
-pub fn scenarios() -> Vec<Scenarios> {
+pub fn scenarios() -> Vec<ReadOnlyScenarios> {
     vec![scenario(is_ready), each(refuses_politely, [("without_a_token", None), ("a_bad_token", Some("not.a.token"))])]
 }
 

@@ -1,5 +1,5 @@
-use harness::http::{Client, Options};
+use harness::http::{Client, HttpOptions};
 
 fn main() {
-    let _ = Client::with(Options::new("https://app.jetscale.ai")); //~ E0624 with
+    let _ = Client::with(HttpOptions::new("https://app.jetscale.ai")); //~ E0624 with
 }

@@ -24,7 +24,7 @@ const MAKE_MIB: u64 = 2500;
 
 /// Two images, which may be one and the same.
 #[derive(Debug)]
-pub(super) struct Images<T> {
+pub(super) struct EdgeImages<T> {
     pub contour: T,
     pub envoy: T,
 }
@@ -41,9 +41,9 @@ pub(super) fn tag(project: &Project) -> Result<String> {
 }
 
 /// Makes sure that the engine holds them, and says how they are called there.
-pub(super) async fn ensure(wants: &NodeImageRequest<'_>) -> Result<Images<String>> {
+pub(super) async fn ensure(wants: &NodeImageRequest<'_>) -> Result<EdgeImages<String>> {
     let tag = tag(wants.project)?;
-    let made = || Images { contour: tag.clone(), envoy: tag.clone() };
+    let made = || EdgeImages { contour: tag.clone(), envoy: tag.clone() };
     if wants.engine.image(&tag).await?.is_some() {
         return Ok(made());
     }
@@ -54,7 +54,7 @@ pub(super) async fn ensure(wants: &NodeImageRequest<'_>) -> Result<Images<String
     make(wants, &tag).await.map(|()| made())
 }
 
-async fn official(wants: &NodeImageRequest<'_>) -> Result<Images<String>> {
+async fn official(wants: &NodeImageRequest<'_>) -> Result<EdgeImages<String>> {
     for image in [CONTOUR, ENVOY] {
         if wants.engine.image(image).await?.is_some() {
             continue;
@@ -66,7 +66,7 @@ async fn official(wants: &NodeImageRequest<'_>) -> Result<Images<String>> {
         wants.engine.pull(image, PULL).await?;
         step.done();
     }
-    Ok(Images { contour: CONTOUR.to_owned(), envoy: ENVOY.to_owned() })
+    Ok(EdgeImages { contour: CONTOUR.to_owned(), envoy: ENVOY.to_owned() })
 }
 
 async fn make(wants: &NodeImageRequest<'_>, tag: &str) -> Result<()> {
@@ -92,7 +92,11 @@ async fn make(wants: &NodeImageRequest<'_>, tag: &str) -> Result<()> {
 }
 
 /// Brings them to the registry beside the cluster, and says how a manifest names them.
-pub(super) async fn push(wants: &NodeImageRequest<'_>, sources: &Sources<'_>, node: &str) -> Result<Images<Reference>> {
+pub(super) async fn push(
+    wants: &NodeImageRequest<'_>,
+    sources: &Sources<'_>,
+    node: &str,
+) -> Result<EdgeImages<Reference>> {
     let images = ensure(wants).await?;
     let registry = Registry::beside(wants.engine, sources).await?;
     Registry::join(wants.engine, sources.cluster, node, None).await?;
@@ -100,7 +104,7 @@ pub(super) async fn push(wants: &NodeImageRequest<'_>, sources: &Sources<'_>, no
         let pushed = artifacts::push(wants.engine, image, &format!("{}/edge", registry.address)).await?;
         Ok::<_, Error>(pushed.at_registry(descriptor::REGISTRY))
     };
-    Ok(Images { contour: push(&images.contour).await?, envoy: push(&images.envoy).await? })
+    Ok(EdgeImages { contour: push(&images.contour).await?, envoy: push(&images.envoy).await? })
 }
 
 #[cfg(test)]

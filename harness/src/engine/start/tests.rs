@@ -14,12 +14,12 @@ fn settings(folder: &Path) -> Settings {
     settings
 }
 
-fn place(folder: &Path) -> Place {
-    Place {
+fn place(folder: &Path) -> EngineFiles {
+    EngineFiles {
         pid: folder.join("docker.pid"),
         containerd_pid: folder.join("containerd.pid"),
         log: folder.join("log"),
-        ..Place::system(false, folder)
+        ..EngineFiles::system(false, folder)
     }
 }
 
@@ -36,7 +36,7 @@ async fn an_engine_that_ends_shows_its_last_words() {
     script(&path.join("docker"), "echo 'is the docker daemon running?' >&2; exit 1");
     script(&path.join("dockerd"), "echo 'failed to mount overlay' >&2; exit 1");
     let engine = Engine::unchecked(&Tools::new(settings.tools()));
-    let mut record = Record::read(&settings).unwrap();
+    let mut record = EngineRecord::read(&settings).unwrap();
     let place = place(path);
     let error = detached(&engine, &settings, &path.join("dockerd"), &place, &mut record).await.unwrap_err().report();
     assert!(error.contains("| failed to mount overlay") && error.contains("exit status: 1"), "{error}");
@@ -54,7 +54,7 @@ async fn an_engine_inherits_neither_session_nor_descriptors_nor_environment() {
     let pipe = File::open("/dev/null").unwrap();
     fcntl_setfd(&pipe, FdFlags::empty()).unwrap();
     let engine = Engine::unchecked(&Tools::new(settings.tools()));
-    let mut record = Record::read(&settings).unwrap();
+    let mut record = EngineRecord::read(&settings).unwrap();
     detached(&engine, &settings, &path.join("dockerd"), &place(path), &mut record).await.unwrap();
     fcntl_setfd(&pipe, FdFlags::CLOEXEC).unwrap();
 

@@ -1,9 +1,9 @@
 use rstest::rstest;
 
-use super::super::host::Capabilities;
+use super::super::host::HostCapabilities;
 use super::*;
 
-const ALL: Capabilities = Capabilities { effective: u64::MAX, bounding: u64::MAX };
+const ALL: HostCapabilities = HostCapabilities { effective: u64::MAX, bounding: u64::MAX };
 
 /// A Debian machine without systemd and without an engine; we are root.
 fn bare() -> Host {
@@ -55,7 +55,7 @@ fn is_mended_here(#[case] unavailable: EngineUnavailable, #[case] host: Host, #[
 #[case::rootless(silent("unix:///run/user/1000/docker.sock"), installed(), "systemctl --user start docker")]
 #[case::colima_on_linux(silent("unix:///home/a/.colima/docker.sock"), installed(), "colima start")]
 #[case::unusable(EngineUnavailable::Unusable { address: DEFAULT.into(), said: "too old".into() }, installed(), "docker version")]
-#[case::container(silent(DEFAULT), Host { capabilities: Capabilities { effective: 0, bounding: 0 }, ..installed() }, "privileged container")]
+#[case::container(silent(DEFAULT), Host { capabilities: HostCapabilities { effective: 0, bounding: 0 }, ..installed() }, "privileged container")]
 fn is_for_a_person_to_mend(#[case] unavailable: EngineUnavailable, #[case] host: Host, #[case] next: &str) {
     let error = plan_remedy(&unavailable, &host, true).unwrap_err().report();
     assert!(error.contains(next), "{error}");

@@ -10,16 +10,16 @@ use crate::stage::Stage;
 
 type Numbers = Vec<u32>;
 
-fn add(number: u32) -> Update<Numbers> {
-    Update::Changed(Box::new(move |all| all.push(number)))
+fn add(number: u32) -> WatchUpdate<Numbers> {
+    WatchUpdate::Changed(Box::new(move |all| all.push(number)))
 }
 
-fn listed() -> Update<Numbers> {
-    Update::Listed(Box::new(|_| {}))
+fn listed() -> WatchUpdate<Numbers> {
+    WatchUpdate::Listed(Box::new(|_| {}))
 }
 
 /// A feed that says these things, each after its pause in milliseconds, and then nothing.
-fn says(updates: Vec<(u64, Update<Numbers>)>) -> WatchStream<Numbers> {
+fn says(updates: Vec<(u64, WatchUpdate<Numbers>)>) -> WatchStream<Numbers> {
     let stream = stream::iter(updates).then(|(pause, update)| async move {
         tokio::time::sleep(Duration::from_millis(pause)).await;
         update
@@ -50,7 +50,7 @@ async fn judges_nothing_before_every_first_list_is_in() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_tells_the_last_state_and_the_trouble() {
-    let trouble = Update::Trouble(Trouble { text: "connection refused".to_owned(), denied: None });
+    let trouble = WatchUpdate::Trouble(Trouble { text: "connection refused".to_owned(), denied: None });
     let error = run(vec![says(vec![(0, listed()), (0, add(1)), (0, trouble)])], 30, has_three).await.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -120,10 +120,10 @@ async fn what_is_doomed_ends_at_once() {
     assert_eq!(error.to_string(), "three cannot come about: no");
 }
 
-fn denied() -> Update<Numbers> {
+fn denied() -> WatchUpdate<Numbers> {
     let status = serde_json::from_value(serde_json::json!({ "code": 403, "message": "forbidden" })).unwrap();
     let denied = Some(Box::new(kube::Error::Api(Box::new(status))));
-    Update::Trouble(Trouble { text: "403 forbidden".to_owned(), denied })
+    WatchUpdate::Trouble(Trouble { text: "403 forbidden".to_owned(), denied })
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ fn body() -> Vec<u8> {
 }
 
 /// Fetches from a site into a file that holds this beforehand.
-async fn fetched(site: &Site, before: &[u8], sha256: &str) -> (Result<(), Fault>, Option<Vec<u8>>) {
+async fn fetched(site: &Site, before: &[u8], sha256: &str) -> (Result<(), DownloadFault>, Option<Vec<u8>>) {
     let folder = tempfile::tempdir().unwrap();
     let into = folder.path().join("file");
     if !before.is_empty() {
@@ -50,7 +50,7 @@ async fn one_that_breaks_off_is_gone_on_with_at_once() {
 async fn what_came_is_kept_when_the_site_goes_on_breaking_off() {
     let site = Site::serve(body(), Manner::Half);
     let (result, file) = fetched(&site, &[], &right()).await;
-    assert!(matches!(result, Err(Fault::Unreachable(why)) if why.contains("broke off")));
+    assert!(matches!(result, Err(DownloadFault::Unreachable(why)) if why.contains("broke off")));
     assert_eq!(file.unwrap(), body()[..750_000]);
 }
 
@@ -77,7 +77,7 @@ async fn all_of_it_is_taken_as_it_is() {
 async fn another_checksum_is_refused_and_removed() {
     let site = Site::serve(body(), Manner::Whole);
     let (result, file) = fetched(&site, &[], &"0".repeat(64)).await;
-    assert!(matches!(result, Err(Fault::Mismatch(_))) && file.is_none());
+    assert!(matches!(result, Err(DownloadFault::Mismatch(_))) && file.is_none());
     assert_eq!(site.asked().len(), 1);
 }
 
@@ -85,9 +85,9 @@ async fn another_checksum_is_refused_and_removed() {
 async fn a_site_that_does_not_have_it_or_is_not_there_is_said() {
     let site = Site::serve(body(), Manner::NotFound);
     let (result, _) = fetched(&site, &[], &right()).await;
-    assert!(matches!(result, Err(Fault::Unreachable(why)) if why.contains("404")));
+    assert!(matches!(result, Err(DownloadFault::Unreachable(why)) if why.contains("404")));
     assert!(size(&client(None, &site.base).unwrap(), &site.base).await.unwrap_err().contains("404"));
     let nowhere = Site { base: "http://127.0.0.1:9/".to_owned(), asked: site.asked.clone() };
     let (result, _) = fetched(&nowhere, &[], &right()).await;
-    assert!(matches!(result, Err(Fault::Unreachable(why)) if why.contains("refused")));
+    assert!(matches!(result, Err(DownloadFault::Unreachable(why)) if why.contains("refused")));
 }

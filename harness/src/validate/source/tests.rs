@@ -50,14 +50,14 @@ securityContext:
 {{- end }}
 "#;
 
-fn sources() -> Sources {
+fn sources() -> TemplateSources {
     let texts = [
         ("charts/backend/templates/api.yaml", TEMPLATE),
         ("charts/backend/templates/_names.tpl", NAMES),
         ("charts/backend/values.yaml", "api:\n  replicas: 1\n  resources:\n    limits: {memory: 1Gi}\n"),
         ("charts/app/values.live.yaml", "# live\nbackend:\n  api:\n    resources:\n      requests: {cpu: 1}\n"),
     ];
-    Sources(texts.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect())
+    TemplateSources(texts.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect())
 }
 
 /// A path as a test writes it: a key, or `-` and the name of a list's item.

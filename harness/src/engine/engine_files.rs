@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The paths.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct EngineFiles {
     /// Held while an engine is installed or started; in a folder that root alone can write to.
     pub lock: PathBuf,
     /// The engine's own configuration.
@@ -24,7 +24,7 @@ pub(crate) struct Place {
     pub args: Vec<OsString>,
 }
 
-impl Place {
+impl EngineFiles {
     /// The system's own paths; without root, the lock is in the state folder.
     pub fn system(root: bool, state_root: &Path) -> Self {
         Self {
