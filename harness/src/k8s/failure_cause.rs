@@ -69,6 +69,8 @@ impl From<FailureCause> for State {
 
 /// What is no init container.
 const CONTAINER: &str = "container";
+/// The reason of a pod that its node ended, in its status and in the event.
+const EVICTED: &str = "Evicted";
 
 /// Why a pod does not start, the least tolerable cause first; `None` for one that starts, runs or ends.
 ///
@@ -79,20 +81,35 @@ pub fn failure_cause(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
         .map(|status| ("init container", status))
         .chain(statuses(pod).iter().map(|status| (CONTAINER, status)))
         // The ends of one that failed as a whole are told with it.
-        .filter(|_| phase(pod) != "Failed")
+        .filter(|_| phase(pod) != "Failed" && eviction(pod, warnings).is_none())
         .filter_map(|(kind, status)| of_container(pod, kind, status, warnings));
     let found = of_containers.chain(of_pod(pod, warnings)).min_by_key(|failure_cause| failure_cause.tolerance.rank());
     found.or_else(|| of_warnings(pod, warnings))
 }
 
+/// Why a pod was evicted, if it was. Of one whose containers ended with 0 when they were asked to, the kubelet writes
+/// `Succeeded`, and the event alone says it (seen with Kubernetes 1.34).
+pub(super) fn eviction<'a>(pod: &'a Pod, warnings: &[&'a Event]) -> Option<&'a str> {
+    let status = pod.status.as_ref()?;
+    match phase(pod) {
+        "Failed" if status.reason.as_deref() == Some(EVICTED) => Some(status.message.as_deref().unwrap_or_default()),
+        "Succeeded" => {
+            let event = warnings.iter().rev().find(|event| event.reason.as_deref() == Some(EVICTED))?;
+            Some(event.message.as_deref().unwrap_or_default())
+        }
+        _ => None,
+    }
+}
+
 fn of_pod(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
     let status = pod.status.as_ref()?;
     let name = pod.name_any();
-    if phase(pod) == "Failed" {
-        let reason = status.reason.as_deref().unwrap_or("Failed");
+    let evicted = eviction(pod, warnings);
+    if phase(pod) == "Failed" || evicted.is_some() {
+        let reason = evicted.map_or(status.reason.as_deref().unwrap_or("Failed"), |_| EVICTED);
         let ended: Vec<_> = statuses(pod).iter().chain(init_statuses(pod)).filter_map(ended_badly).collect();
         let words = ended.iter().find_map(|(_, ended)| telling_line(ended.message.as_deref()?));
-        let message = status.message.as_deref().unwrap_or_default();
+        let message = evicted.or(status.message.as_deref()).unwrap_or_default();
         // What ended the pod says why. The words of a container that was ended with it are about something else.
         let gist = if message.is_empty() { words.as_deref().unwrap_or_default() } else { message };
         let mut found = FailureCause::said(format!("pod {name}: {reason}"), gist, message, Window::Replaced);

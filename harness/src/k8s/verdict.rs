@@ -171,10 +171,11 @@ impl<'a> Rollout<'a> {
 
     /// Blames pods of the current revision.
     fn look_at(&mut self, snapshot: &Snapshot, pods: &[&Pod]) {
-        // One that failed as a whole stays where it is when its controller has replaced it.
-        let mut alive: Vec<&Pod> = pods.iter().copied().filter(|pod| phase(pod) != "Failed").collect();
+        // One that ended as a whole stays where it is when its controller has replaced it.
+        let is_over = |pod: &Pod| matches!(phase(pod), "Failed" | "Succeeded");
+        let mut alive: Vec<&Pod> = pods.iter().copied().filter(|pod| !is_over(pod)).collect();
         let replaced = i32::try_from(alive.len()).is_ok_and(|alive| alive >= self.desired);
-        let again = evicted_again(pods, self.desired);
+        let again = evicted_again(snapshot, pods, self.desired);
         alive.extend(again);
         // The same one is blamed while the next of a row comes and goes.
         let pods = if replaced || again.is_some() { alive.as_slice() } else { pods };
@@ -317,12 +318,11 @@ fn current(mut pods: Vec<&Pod>) -> Vec<&Pod> {
 }
 
 /// The first of the pods that were evicted in this deploy, where those in their place were evicted, too.
-fn evicted_again<'a>(pods: &[&'a Pod], desired: i32) -> Option<&'a Pod> {
+fn evicted_again<'a>(snapshot: &Snapshot, pods: &[&'a Pod], desired: i32) -> Option<&'a Pod> {
     let made = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0.as_second());
     let newest = pods.iter().filter_map(|pod| made(pod)).max()?;
     let of_now = |pod: &Pod| made(pod).is_some_and(|made| newest - made <= SAME_DEPLOY_SECS);
-    let reason = |pod: &Pod| pod.status.as_ref().and_then(|status| status.reason.clone());
-    let is_evicted = |pod: &Pod| phase(pod) == "Failed" && reason(pod).as_deref() == Some("Evicted");
+    let is_evicted = |pod: &Pod| failure_cause::eviction(pod, &snapshot.warnings_of(pod)).is_some();
     let evicted: Vec<&Pod> = pods.iter().copied().filter(|pod| is_evicted(pod) && of_now(pod)).collect();
     let again = i32::try_from(evicted.len()).is_ok_and(|count| count > desired);
     evicted.into_iter().filter(|_| again).min_by_key(|pod| made(pod))

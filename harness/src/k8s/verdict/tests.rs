@@ -317,7 +317,11 @@ fn a_failed_pod_that_was_replaced_is_not_blamed() {
 #[case::as_many_as_are_wanted(&["09:59:00", "10:00:00"], None)]
 #[case::one_more(&["09:59:00", "09:59:30", "10:00:00"], Some("pod new-09:59:00: Evicted: low on disk"))]
 #[case::some_of_a_former_deploy(&["08:00:00", "09:59:00", "10:00:00"], None)]
-fn evicted_again_and_again_is_blamed(#[case] evicted: &[&str], #[case] blamed: Option<&str>) {
+fn evicted_again_and_again_is_blamed(
+    #[case] evicted: &[&str],
+    #[case] blamed: Option<&str>,
+    #[values("Failed", "Succeeded")] phase: &str,
+) {
     let mut snapshot = snapshot();
     status(&mut snapshot, json!({ "readyReplicas": 1, "availableReplicas": 1 }));
     let at = |name: &str, time: &str| {
@@ -328,7 +332,20 @@ fn evicted_again_and_again_is_blamed(#[case] evicted: &[&str], #[case] blamed: O
     snapshot.pods = vec![pod("new-a", "new", "Running"), Arc::new(at("new-b", "10:00:10"))];
     for time in evicted {
         let mut pod = at(&format!("new-{time}"), time);
-        let status = json!({ "phase": "Failed", "reason": "Evicted", "message": "low on disk" });
+        pod.metadata.uid = Some(format!("uid-{time}"));
+        let (reason, message) = ("Evicted", "low on disk");
+        let status = match phase {
+            "Failed" => json!({ "phase": phase, "reason": reason, "message": message }),
+            // Its containers ended with 0.
+            _ => {
+                let event = json!({
+                    "metadata": {}, "type": "Warning", "reason": reason, "message": message,
+                    "involvedObject": {"kind": "Pod", "uid": pod.metadata.uid},
+                });
+                snapshot.events.push(Arc::new(serde_json::from_value(event).unwrap()));
+                json!({ "phase": phase })
+            }
+        };
         pod.status = serde_json::from_value(status).unwrap();
         snapshot.pods.push(Arc::new(pod));
     }
