@@ -1,6 +1,6 @@
 //! Standard output and standard error: what a task was asked for, and what a person is told; neither shows a secret.
 //!
-//! Text is written here and by the events alone; `clippy.toml` and the lints `print_stdout` and `print_stderr` keep it so.
+//! Text is written here and in `terminal` alone; `clippy.toml` and the lints `print_stdout` and `print_stderr` keep it so.
 
 use std::io::Write;
 

@@ -461,7 +461,7 @@ impl Settings {
     /// setting's, and of the variables that others set too those that the stage uses.
     ///
     /// # Errors
-    /// [`Error::Refused`] for the first of them.
+    /// [`crate::Error::Refused`] for the first of them.
     pub fn check(&self, stage: Stage) -> Result<()> {
         let uses = |refusal: &&Refusal| match refusal.name.as_str() {
             GIT_SHA => matches!(stage, Stage::Live | Stage::Preview),

@@ -30,7 +30,7 @@ impl Registry {
     /// The registry beside the cluster, made if it is not there: with it, every set that was pushed to it is served.
     ///
     /// # Errors
-    /// [`Error::Refused`] when its image cannot be had; as [`Registry::start`].
+    /// [`Error::Refused`] when its image cannot be had; [`Error::Command`] when the engine does not start it.
     pub async fn beside(engine: &Engine, sources: &Sources<'_>) -> Result<Self> {
         let held = sources.bases(engine).ensure(&[third_party(&REGISTRY_IMAGE)]).await?;
         Self::start(engine, sources, &held[0].reference).await

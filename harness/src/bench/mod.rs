@@ -1,9 +1,9 @@
 //! Benchmarks: ours and the tools below and beside it, in turn, on one cluster, with the same charts, values, bases and
 //! checks.
 //!
-//! [`figure`] names what is compared; [`rounds`] lets the contenders take turns; [`ground`] is what they stand on: a copy of
-//! the checkout, its cluster, a namespace for each peer. [`stats`], [`table`], [`svg`] and [`page`] are pure: from seconds to
-//! docs/bench.md.
+//! [`figure`] names what is compared; `rounds` lets the contenders take turns; `bench_environment` is what they stand on: a
+//! copy of the checkout, its cluster, a namespace for each peer. `stats`, `table`, `svg` and [`page`] are pure: from seconds
+//! to docs/bench.md.
 
 mod bench_environment;
 mod condition;

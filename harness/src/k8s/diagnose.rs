@@ -93,7 +93,7 @@ async fn look(client: &Client, namespace: &str, begin: Option<Begin>) -> String 
     let all = events.into_iter().filter(|event| event.type_.as_deref() == Some("Warning"));
     let (events, others): (Vec<Event>, Vec<Event>) =
         all.partition(|event| begin.is_none_or(|begin| is_of_deploy(event, begin, &seen)));
-    ailments(&mut text, &pods, &events);
+    failure_causes(&mut text, &pods, &events);
     table(&mut text, &pods);
     for deployment in deployments {
         let status = deployment.status.clone().unwrap_or_default();
@@ -178,7 +178,7 @@ fn or_note<T>(part: Result<Vec<T>, String>, text: &mut String) -> Vec<T> {
     })
 }
 
-fn ailments(text: &mut String, pods: &[Pod], events: &[Event]) {
+fn failure_causes(text: &mut String, pods: &[Pod], events: &[Event]) {
     for found in pods.iter().filter_map(|pod| failure_cause(pod, &warnings_of(events.iter(), pod))) {
         let _ = writeln!(text, "! {}", found.cause);
     }

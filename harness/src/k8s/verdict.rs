@@ -117,9 +117,9 @@ pub fn stateful_set_converged(snapshot: &Snapshot, name: &str) -> State {
 
 fn judge<'a>(snapshot: &Snapshot, rollouts: &[Rollout<'_>], services: impl Iterator<Item = &'a Service>) -> State {
     let services: Vec<&Service> = services.collect();
-    let ailing = rollouts.iter().filter_map(|rollout| rollout.failure_cause.clone());
+    let causes = rollouts.iter().filter_map(|rollout| rollout.failure_cause.clone());
     let misled = services.iter().filter_map(|service| leads_nowhere(rollouts, service));
-    if let Some(worst) = ailing.chain(misled).min_by_key(|failure_cause| failure_cause.tolerance.rank()) {
+    if let Some(worst) = causes.chain(misled).min_by_key(|failure_cause| failure_cause.tolerance.rank()) {
         return worst.into();
     }
     if let Some(unready) = unready(rollouts) {

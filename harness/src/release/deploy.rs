@@ -153,7 +153,7 @@ fn pending(history: &History) -> &str {
 /// The Secret that the charts name and never make; made once per namespace and release, its values never shown.
 ///
 /// # Errors
-/// [`Error::Kube`] when it cannot be made.
+/// [`crate::Error::Kube`] when it cannot be made.
 pub(crate) async fn ensure_auth(cluster: &Cluster, plan: &Plan, labels: &BTreeMap<String, String>) -> Result<()> {
     let data = [
         ("db-password", crate::random::hex()?),

@@ -146,11 +146,11 @@ fn a_terminating_pod_is_not_blamed() {
 }
 
 #[test]
-fn pods_that_are_refused_are_an_ailment() {
+fn pods_that_are_refused_are_a_cause() {
     let mut snapshot = snapshot();
     let refused = json!([{ "type": "ReplicaFailure", "status": "True", "message": "pods \"web-x\" is forbidden: exceeded quota: q, used: pods=1" }]);
     status(&mut snapshot, json!({ "updatedReplicas": 0, "conditions": refused }));
-    let State::Degraded(found) = converged(&snapshot, "rel") else { panic!("not ailing") };
+    let State::Degraded(found) = converged(&snapshot, "rel") else { panic!("it is not degraded") };
     assert_eq!(
         found.cause,
         "deployment/web: its pods cannot be created: exceeded quota: q, used: pods=1\n  pods \"web-x\" is forbidden: exceeded quota: q, used: pods=1"
@@ -212,7 +212,7 @@ fn a_stateful_set_between_revisions_is_not() {
 #[case::old("r1", "statefulset/db: a broken pod of the old revision blocks the rollout; delete that pod", 15)]
 fn a_broken_pod_of_a_stateful_set_is_told_by_revision(#[case] revision: &str, #[case] first: &str, #[case] secs: u64) {
     let snapshot = with_stateful_set(set_status(0, 0, "r1"), revision);
-    let State::Degraded(found) = converged(&snapshot, "rel") else { panic!("not ailing") };
+    let State::Degraded(found) = converged(&snapshot, "rel") else { panic!("it is not degraded") };
     assert_eq!((found.first_line(), found.tolerance.by_default().as_secs()), (first, secs));
 }
 
@@ -365,7 +365,7 @@ fn of_two_that_are_not_ready_the_store_is_blamed() {
     snapshot.pods.push(Arc::new(store));
     status(&mut snapshot, json!({ "readyReplicas": 1, "availableReplicas": 1 }));
     snapshot.pods[1] = unready_pod(&mut snapshot, "new-b", "new");
-    let State::Degraded(found) = converged(&snapshot, "rel") else { panic!("not ailing") };
+    let State::Degraded(found) = converged(&snapshot, "rel") else { panic!("it is not degraded") };
     assert!(found.first_line().starts_with("pod db-0, "), "{found:?}");
 }
 
