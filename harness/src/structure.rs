@@ -1,4 +1,5 @@
-//! How the modules lead to each other, as their sources say: a circle among them would keep them from becoming layers.
+//! How the modules lead to each other, as their sources say: a circle among them would keep them from becoming layers. And that
+//! a type's name says which one it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -41,15 +42,22 @@ fn without_tests(source: &str) -> &str {
     &source[..begins.unwrap_or(source.len())]
 }
 
+/// The sources below `src` without tests, by their paths there.
+fn sources() -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let is_code = |path: &str| path.ends_with(".rs") && !path.ends_with("tests.rs") && !path.contains("/tests/");
+    let files = crate::hash::files(&root).unwrap().into_iter();
+    let paths = files.map(|file| file.strip_prefix(&root).unwrap().to_string_lossy().into_owned());
+    let read = |path: &String| without_tests(&std::fs::read_to_string(root.join(path)).unwrap()).to_owned();
+    paths.filter(|path| is_code(path)).map(|path| (path.clone(), read(&path))).collect()
+}
+
 /// The arrows between this crate's modules, but for those of tests.
-fn arrows(root: &Path) -> Arrows {
+fn arrows() -> Arrows {
     let mut all = Arrows::new();
-    for file in crate::hash::files(root).unwrap() {
-        let inside = file.strip_prefix(root).unwrap().to_string_lossy().into_owned();
-        let module = inside.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
-        let of_tests = inside.ends_with("tests.rs") || inside.contains("/tests/");
-        let source = if of_tests { String::new() } else { std::fs::read_to_string(&file).unwrap() };
-        all.entry(module).or_default().extend(named(without_tests(&source)));
+    for (path, source) in sources() {
+        let module = path.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
+        all.entry(module).or_default().extend(named(&source));
     }
     let modules: BTreeSet<String> = all.keys().cloned().collect();
     for (module, to) in &mut all {
@@ -74,13 +82,33 @@ fn in_circles(mut all: Arrows) -> Arrows {
 
 #[test]
 fn no_module_leads_back_to_itself() {
-    let all = arrows(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let all = arrows();
     assert!(
         all.len() > 30 && all["release"].contains("cluster"),
         "the sources are read otherwise than they are written: {all:?}"
     );
     let left = in_circles(all);
     assert!(left.is_empty(), "these lead to each other, or to such: {left:#?}");
+}
+
+/// The name of the type that a line makes for others to use.
+fn type_of(line: &str) -> Option<&str> {
+    let public = ["pub ", "pub(crate) ", "pub(super) "].iter().find_map(|word| line.trim_start().strip_prefix(word))?;
+    let rest = ["struct ", "enum ", "trait ", "type "].iter().find_map(|word| public.strip_prefix(word))?;
+    rest.split(|sign: char| !sign.is_alphanumeric()).next()
+}
+
+#[test]
+fn no_two_types_share_a_name() {
+    let mut places = BTreeMap::<String, Vec<String>>::new();
+    for (path, source) in sources() {
+        for name in source.lines().filter_map(type_of) {
+            places.entry(name.to_owned()).or_default().push(path.clone());
+        }
+    }
+    assert!(places.len() > 200, "the sources are read otherwise than they are written: {places:?}");
+    places.retain(|_, places| places.len() > 1);
+    assert!(places.is_empty(), "{places:#?}");
 }
 
 #[test]
