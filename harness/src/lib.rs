@@ -5,11 +5,13 @@
 //! ```
 //!
 //! Below the path lies the floor that every step may use: [`error`], [`events`], [`files`], [`folders`], [`hash`],
-//! [`http`], [`k8s`], [`lock`], [`output`], [`process`], [`progress`], [`run`], [`secrets`], [`source`], [`tools`],
-//! [`websocket`]. [`session`] walks
-//! the path once for all scenarios of a run, [`setup`] has what it needs ahead of time, [`uninstall`] removes
-//! it, [`tidy`] what piles up, [`doctor`] looks at the machine, [`validate`] at what the charts render to, [`mutants`] at
-//! whether a fault would be seen, [`bench`] at how long it takes, beside other tools; [`preview`] makes and ends pull requests' namespaces on a cluster that exists;
+//! [`http`], [`k8s`], [`lock`], [`output`], [`process`], [`progress`], [`random`], [`run`], [`secrets`], [`source`],
+//! [`text`], [`tools`], [`websocket`], [`yaml`]. No module leads back to itself (structure.rs).
+//!
+//! Beside it: [`session`] walks the path once for all scenarios of a run, [`setup`] has what it needs ahead of time,
+//! [`uninstall`] removes it, [`tidy`] what piles up, [`doctor`] looks at the machine, [`validate`] at what the charts
+//! render to, [`mutants`] at whether a fault would be seen, [`mod@bench`] at how long it takes, beside other tools;
+//! [`preview`] makes and ends pull requests' namespaces on a cluster that exists, by the names in [`pull_request`];
 //! [`descriptor`], [`contract`] and [`services`] hold what is JetScale's own.
 
 pub mod settings;

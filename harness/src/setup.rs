@@ -71,7 +71,7 @@ pub async fn run(settings: &Settings, from: ProvisionSource, stage: Stage) -> Re
 /// What [`run`] would do, part by part; changes nothing.
 ///
 /// # Errors
-/// [`Error::Command`] when the engine stops answering in between.
+/// [`crate::Error::Command`] when the engine stops answering in between.
 pub async fn plan(settings: &Settings, from: ProvisionSource, stage: Stage) -> Result<Vec<Planned>> {
     let project = Project::find(settings)?;
     let tools = Tools::new(settings.tools());

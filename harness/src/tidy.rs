@@ -50,7 +50,7 @@ pub async fn run(engine: &Engine, settings: &Settings) -> Result<()> {
 /// a name when another registry is there may be anybody's.
 ///
 /// # Errors
-/// [`Error::Command`] when the engine does not say which there are; [`Error::Damaged`] when somebody else wrote the record.
+/// [`crate::Error::Command`] when the engine does not say which there are; [`crate::Error::Damaged`] when somebody else wrote the record.
 pub async fn note(engine: &Engine, state_root: &Path, registry: &str) -> Result<()> {
     let start = format!("{registry}/");
     let mut found = BTreeSet::new();
@@ -65,7 +65,7 @@ pub async fn note(engine: &Engine, state_root: &Path, registry: &str) -> Result<
 /// The IDs of the images that were built here.
 ///
 /// # Errors
-/// [`Error::Damaged`] when somebody else wrote the record.
+/// [`crate::Error::Damaged`] when somebody else wrote the record.
 pub fn built_here(state_root: &Path) -> Result<BTreeSet<String>> {
     let path = state_root.join(BUILT_HERE);
     Ok(read_json(&path, &format!("rm {}", path.display()))?.unwrap_or_default())

@@ -13,7 +13,7 @@ pub const LABEL: &str = "preview";
 /// How a pull request stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PullState {
-    /// It is open, and carries the label [`LABEL`].
+    /// It is open, and carries the label `LABEL`.
     Open,
     /// It is open, and does not.
     Unlabelled,

@@ -42,10 +42,10 @@ pub async fn under<T>(
     holding(&cluster.client, &format!("pr-{of}"), purpose, limit, work).await
 }
 
-/// [`under`], by a Lease of any name.
+/// `under`, by a Lease of any name.
 ///
 /// # Errors
-/// As [`under`].
+/// As `under`.
 pub async fn holding<T>(
     client: &kube::Client,
     name: &str,

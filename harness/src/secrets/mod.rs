@@ -1,7 +1,7 @@
 //! Secrets: what no text that leaves this process may show, and the one function that takes it out.
 //!
 //! A secret is found by its value, if this process has read or made it ([`know`]), or by its shape, if it has not
-//! ([`shapes`]: tokens, headers, fields named like secrets). Both are found as they are, and in texts that are encoded in
+//! (`shapes`: tokens, headers, fields named like secrets). Both are found as they are, and in texts that are encoded in
 //! base64, by percent signs, as JSON, as XML, or in several of these at once.
 //!
 //! Who writes for a person or into a file of a run does not call this: [`crate::Error::report`], the events, progress and
