@@ -73,6 +73,13 @@ impl Running {
     }
 }
 
+/// Runs the engine's client, and gives what it wrote; panics with it when it fails.
+pub async fn docker(arguments: &[&str]) -> String {
+    let ran = Command::new("docker").args(arguments).output().await.unwrap();
+    assert!(ran.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+}
+
 pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {

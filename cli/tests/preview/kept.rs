@@ -8,9 +8,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
-use tokio::process::Command;
 
 use super::cluster;
+use super::command::docker;
 use super::place::{LIMIT, PREVIEWS, Place, namespace_of};
 use super::stores;
 
@@ -105,8 +105,8 @@ impl Place {
              && [ $(cat $it/comm) != pause ]; then kill -9 ${{it#/proc/}} && echo killed; fi; done",
             leaders[0]
         );
-        let killed = Command::new("docker").args(["exec", &self.node(), "sh", "-c", &kill]).output().await.unwrap();
-        assert!(String::from_utf8_lossy(&killed.stdout).contains("killed"), "{killed:?}");
+        let killed = docker(&["exec", &self.node(), "sh", "-c", &kill]).await;
+        assert!(killed.contains("killed"), "no process of the keeper was found: {killed:?}");
         k8s::wait::object(api, "keeper", "another keeper", LIMIT, |found| match found.and_then(holder) {
             Some(now) if Some(&now) != before.as_ref() => State::Ready,
             other => State::Pending(format!("the Lease says {other:?}")),

@@ -559,7 +559,7 @@ async fn a_registry_that_comes_back_is_waited_for() {
     let (away, late) = ("197", "198");
     let private = pulls::Private::make(place).await;
     private.leave_account(private.password()).await;
-    private.is_reached(false).await;
+    private.lead_to_registry(false).await;
     let up = private.up(away).run().await;
     let says = up.text.contains("cannot pull the image") && up.text.contains("connection refused");
     assert!(!up.passed && says, "{}", up.text);
@@ -567,7 +567,7 @@ async fn a_registry_that_comes_back_is_waited_for() {
     assert!((2..=3).contains(&tries), "the kubelet had {tries} tries\n{}", up.text);
     let back = async {
         private.has_failed(late).await;
-        private.is_reached(true).await;
+        private.lead_to_registry(true).await;
     };
     let (up, ()) = tokio::join!(private.up(late).run(), back);
     assert!(up.passed, "{}", up.text);

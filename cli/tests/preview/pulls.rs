@@ -66,7 +66,7 @@ impl<'a> Private<'a> {
     }
 
     /// Has the nodes find the registry, or nothing at its address; whoever deploys finds it as before.
-    pub async fn is_reached(&self, reached: bool) {
+    pub async fn lead_to_registry(&self, reached: bool) {
         let there = if reached { &self.registry.alias } else { "127.0.0.1" };
         let node = self.place.node();
         artifacts::introduce(&self.engine, &node, there, &self.registry.login.server).await.unwrap();

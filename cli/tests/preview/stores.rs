@@ -13,9 +13,9 @@ use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::{Api, Client};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use super::cluster::{exec, token};
+use super::command::docker;
 use super::place::{PREVIEWS, Place};
 
 /// What the cluster calls itself.
@@ -182,12 +182,6 @@ async fn open_to_outside(client: &Client, name: &str) -> i32 {
     let services: Api<Service> = Api::namespaced(client.clone(), NAMESPACE);
     let made = services.get(&format!("{name}-outside")).await.unwrap();
     made.spec.unwrap().ports.unwrap()[0].node_port.unwrap()
-}
-
-async fn docker(arguments: &[&str]) -> String {
-    let ran = Command::new("docker").args(arguments).output().await.unwrap();
-    assert!(ran.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
-    String::from_utf8(ran.stdout).unwrap().trim().to_owned()
 }
 
 /// How the values say that AWS' API makes the users of the cache.

@@ -1,4 +1,4 @@
-//! What ails a pod: the causes that keep it from starting, and how long each may heal by itself.
+//! Classifies why a pod does not start, and how long each cause may heal by itself.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -76,14 +76,18 @@ const EVICTED: &str = "Evicted";
 ///
 /// `warnings` are those about the pod and its volume claims, oldest first.
 pub fn failure_cause(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
+    // The ends of its containers are told with it.
+    if let Some(found) = of_ended_pod(pod, warnings) {
+        return Some(found);
+    }
     let of_containers = init_statuses(pod)
         .iter()
         .map(|status| ("init container", status))
         .chain(statuses(pod).iter().map(|status| (CONTAINER, status)))
-        // The ends of one that failed as a whole are told with it.
-        .filter(|_| phase(pod) != "Failed" && eviction(pod, warnings).is_none())
         .filter_map(|(kind, status)| of_container(pod, kind, status, warnings));
-    let found = of_containers.chain(of_pod(pod, warnings)).min_by_key(|failure_cause| failure_cause.tolerance.rank());
+    let found = of_containers
+        .chain(of_unscheduled_pod(pod, warnings))
+        .min_by_key(|failure_cause| failure_cause.tolerance.rank());
     found.or_else(|| of_warnings(pod, warnings))
 }
 
@@ -101,23 +105,29 @@ pub(super) fn eviction<'a>(pod: &'a Pod, warnings: &[&'a Event]) -> Option<&'a s
     }
 }
 
-fn of_pod(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
+/// Of one that failed as a whole.
+fn of_ended_pod(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
+    let status = pod.status.as_ref()?;
+    let evicted = eviction(pod, warnings);
+    if phase(pod) != "Failed" && evicted.is_none() {
+        return None;
+    }
+    let reason = evicted.map_or(status.reason.as_deref().unwrap_or("Failed"), |_| EVICTED);
+    let ended: Vec<_> = statuses(pod).iter().chain(init_statuses(pod)).filter_map(ended_badly).collect();
+    let words = ended.iter().find_map(|(_, ended)| telling_line(ended.message.as_deref()?));
+    let message = evicted.or(status.message.as_deref()).unwrap_or_default();
+    // What ended the pod says why. The words of a container that was ended with it are about something else.
+    let gist = if message.is_empty() { words.as_deref().unwrap_or_default() } else { message };
+    let mut found = FailureCause::said(format!("pod {}: {reason}", pod.name_any()), gist, message, Window::Replaced);
+    for (container, ended) in ended {
+        evidence(&mut found.cause, &format!("container {}: {}", container.name, ending(ended)));
+    }
+    Some(found)
+}
+
+fn of_unscheduled_pod(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
     let status = pod.status.as_ref()?;
     let name = pod.name_any();
-    let evicted = eviction(pod, warnings);
-    if phase(pod) == "Failed" || evicted.is_some() {
-        let reason = evicted.map_or(status.reason.as_deref().unwrap_or("Failed"), |_| EVICTED);
-        let ended: Vec<_> = statuses(pod).iter().chain(init_statuses(pod)).filter_map(ended_badly).collect();
-        let words = ended.iter().find_map(|(_, ended)| telling_line(ended.message.as_deref()?));
-        let message = evicted.or(status.message.as_deref()).unwrap_or_default();
-        // What ended the pod says why. The words of a container that was ended with it are about something else.
-        let gist = if message.is_empty() { words.as_deref().unwrap_or_default() } else { message };
-        let mut found = FailureCause::said(format!("pod {name}: {reason}"), gist, message, Window::Replaced);
-        for (container, ended) in ended {
-            evidence(&mut found.cause, &format!("container {}: {}", container.name, ending(ended)));
-        }
-        return Some(found);
-    }
     let conditions = status.conditions.as_deref().unwrap_or_default();
     let scheduled = conditions.iter().find(|condition| condition.type_ == "PodScheduled")?;
     if scheduled.status != "False" || scheduled.reason.as_deref() != Some("Unschedulable") {

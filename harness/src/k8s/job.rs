@@ -10,7 +10,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use super::failure_cause::{cannot_create_pods, failure_cause};
-use super::pod::{phase, statuses, summary};
+use super::pod::{is_over, phase, statuses, summary};
 use super::secret;
 use super::snapshot::{Snapshot, Watched};
 use super::wait::{State, wait_on};
@@ -286,7 +286,7 @@ fn judge(snapshot: &Snapshot, name: &str) -> State {
             None => State::Pending("its pod is not created yet".to_owned()),
         };
     };
-    if ended || matches!(phase(pod), "Succeeded" | "Failed") {
+    if ended || is_over(pod) {
         return State::Ready;
     }
     match failure_cause(pod, &snapshot.warnings_of(pod)) {

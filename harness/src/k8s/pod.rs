@@ -24,6 +24,11 @@ pub fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Unknown")
 }
 
+/// Whether it has ended as a whole: no container of it runs, or will.
+pub fn is_over(pod: &Pod) -> bool {
+    matches!(phase(pod), "Failed" | "Succeeded")
+}
+
 /// Every container, init containers too.
 pub fn containers(pod: &Pod) -> Vec<&Container> {
     let spec = pod.spec.as_ref();

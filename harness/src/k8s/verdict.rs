@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
 use super::failure_cause::{self, FailureCause, failure_cause};
-use super::pod::{is_ready, is_terminating, phase, summary};
+use super::pod::{is_over, is_ready, is_terminating, summary};
 use super::snapshot::Snapshot;
 use super::wait::State;
 use super::window::{SAME_DEPLOY_SECS, Window};
@@ -78,7 +78,7 @@ pub fn former_pods<'a>(snapshot: &'a Snapshot, instance: &str) -> Vec<&'a Pod> {
         match owner {
             _ if is_terminating(pod) => true,
             // One that ended as a whole answers nobody, and stays as long as its set.
-            _ if matches!(phase(pod), "Failed" | "Succeeded") => false,
+            _ if is_over(pod) => false,
             Some(owner) if owner.kind == "ReplicaSet" => !sets.contains(&owner.uid),
             Some(owner) if owner.kind == "StatefulSet" => {
                 let revision = pod.labels().get("controller-revision-hash").cloned();
@@ -172,7 +172,6 @@ impl<'a> Rollout<'a> {
     /// Blames pods of the current revision.
     fn look_at(&mut self, snapshot: &Snapshot, pods: &[&Pod]) {
         // One that ended as a whole stays where it is when its controller has replaced it.
-        let is_over = |pod: &Pod| matches!(phase(pod), "Failed" | "Succeeded");
         let mut alive: Vec<&Pod> = pods.iter().copied().filter(|pod| !is_over(pod)).collect();
         let replaced = i32::try_from(alive.len()).is_ok_and(|alive| alive >= self.desired);
         let again = evicted_again(snapshot, pods, self.desired);
