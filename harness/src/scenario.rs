@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use crate::error::{Error, Result};
 use crate::events;
@@ -113,11 +114,15 @@ pub trait Argument: Sized + Send + 'static {
     /// What it stands for.
     const NEEDS: Needs;
 
-    /// Makes it for the scenario of that name.
-    fn make(session: Arc<Session>, scenario: &str) -> impl Future<Output = Result<Fixture<Self>>> + Send;
+    /// Makes it for the scenario of that name. Boxed, so that it is compiled once, with what makes it, and not with each suite.
+    fn make(session: Arc<Session>, scenario: &str) -> BoxFuture<'_, Result<Fixture<Self>>>;
 }
 
-type Runner = Arc<dyn Fn(Arc<Session>, Duration) -> Pin<Box<dyn Future<Output = Verdict> + Send>> + Send + Sync>;
+/// What a scenario begins with: its body, which has its fixture and did not start yet, and what has to be done after it.
+type Begun = (BoxFuture<'static, ScenarioResult>, Box<dyn Teardown>);
+
+/// Makes the fixture of a scenario.
+type Begin = Arc<dyn Fn(Arc<Session>) -> BoxFuture<'static, Result<Begun>> + Send + Sync>;
 
 /// A named function, its need, and its deadline.
 #[derive(Clone)]
@@ -132,7 +137,7 @@ pub struct Scenario {
     pub except: Option<(Stage, &'static str)>,
     /// Whether it takes too long for each run: it waits for `--include-ignored` or `--ignored`, as `.ci/nightly` gives.
     pub nightly: bool,
-    runner: Runner,
+    begin: Begin,
 }
 
 impl std::fmt::Debug for Scenario {
@@ -214,17 +219,14 @@ where
     Body: Future<Output = ScenarioResult> + Send + 'static,
 {
     let function = Arc::new(function);
-    let label = name.clone();
-    let runner: Runner = Arc::new(move |session, deadline| {
-        let (function, name) = (Arc::clone(&function), label.clone());
+    let scenario: Arc<str> = name.as_str().into();
+    // All that is compiled once for each scenario: the rest of its life is the same for all.
+    let begin: Begin = Arc::new(move |session| {
+        let (function, scenario) = (Arc::clone(&function), Arc::clone(&scenario));
         Box::pin(async move {
-            let made = match events::step(format!("{name}: fixture"), A::make(session, &name)).await {
-                Ok(made) => made,
-                Err(Error::NotApplicable(reason)) => return Verdict::Ignored(reason),
-                Err(error) => return Verdict::NoFixture(error),
-            };
-            let outcome = events::step(format!("{name}: body"), bounded(deadline, function(made.argument))).await;
-            events::step(format!("{name}: teardown"), finish(outcome, made.aftercare)).await
+            let Fixture { argument, aftercare } = A::make(session, &scenario).await?;
+            let body = async move { function(argument).await };
+            Ok((Box::pin(body) as BoxFuture<_>, aftercare))
         })
     });
     Scenario {
@@ -233,12 +235,12 @@ where
         deadline: Duration::from_secs(DEADLINE_SECS),
         except: None,
         nightly: false,
-        runner,
+        begin,
     }
 }
 
 /// The body's outcome; a panic is an error like others, so that evidence and teardown follow it.
-async fn bounded(deadline: Duration, body: impl Future<Output = ScenarioResult> + Send) -> ScenarioResult {
+async fn bounded(deadline: Duration, body: BoxFuture<'static, ScenarioResult>) -> ScenarioResult {
     match tokio::time::timeout(deadline, AssertUnwindSafe(body).catch_unwind()).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(panic)) => Err(Error::Unmet(format!("the scenario panicked: {}", message(&*panic)))),
@@ -288,7 +290,14 @@ impl Scenario {
 
     /// Runs it to its verdict: fixture, body, evidence, teardown.
     pub async fn run(&self, session: Arc<Session>) -> Verdict {
-        (self.runner)(session, self.deadline).await
+        let name = &self.name;
+        let (body, aftercare) = match events::step(format!("{name}: fixture"), (self.begin)(session)).await {
+            Ok(begun) => begun,
+            Err(Error::NotApplicable(reason)) => return Verdict::Ignored(reason),
+            Err(error) => return Verdict::NoFixture(error),
+        };
+        let outcome = events::step(format!("{name}: body"), bounded(self.deadline, body)).await;
+        events::step(format!("{name}: teardown"), finish(outcome, aftercare)).await
     }
 }
 
@@ -348,9 +357,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_and_a_deadline_are_errors_like_others() {
-        let panicked = bounded(Duration::from_secs(5), async { panic!("no {}", "way") }).await.unwrap_err();
+        let panicked = bounded(Duration::from_secs(5), Box::pin(async { panic!("no {}", "way") })).await.unwrap_err();
         assert!(panicked.report().contains("no way"));
-        let late = bounded(Duration::from_millis(10), std::future::pending()).await.unwrap_err();
+        let late = bounded(Duration::from_millis(10), Box::pin(std::future::pending())).await.unwrap_err();
         assert!(late.report().contains("10.0ms"), "{}", late.report());
     }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
+
 use super::shared::{SharedCare, Stack};
 use super::site::Site;
 use crate::error::{Error, Result};
@@ -84,19 +86,21 @@ impl Sealed for Account {}
 impl Argument for Account {
     const NEEDS: Needs = Needs::Account;
 
-    async fn make(session: Arc<Session>, scenario: &str) -> Result<Fixture<Self>> {
-        if session.stage == Stage::Live {
-            let none = || Error::NotApplicable(format!("{ACCOUNT_LOGIN} and {ACCOUNT_PASSWORD} are not set"));
-            let credentials = session.settings.account.get()?.ok_or_else(none)?;
-            let Fixture { argument, aftercare } = Site::make(session, scenario).await?;
-            return Ok(Fixture { argument: Self::sign_in(argument, credentials).await?, aftercare });
-        }
-        let shared = session.release().await?;
-        let stack = Stack::of(Arc::clone(&session), &shared.cluster, &shared.plan, scenario).await?;
-        let credentials = stack.credentials().await?;
-        let care = SharedCare::of(&session, &shared.cluster, &shared.plan).await?;
-        let site = Site::shared(session.stage, &shared, scenario).await?;
-        Ok(Fixture { argument: Self::sign_in(site, credentials).await?, aftercare: Box::new(care) })
+    fn make(session: Arc<Session>, scenario: &str) -> BoxFuture<'_, Result<Fixture<Self>>> {
+        Box::pin(async move {
+            if session.stage == Stage::Live {
+                let none = || Error::NotApplicable(format!("{ACCOUNT_LOGIN} and {ACCOUNT_PASSWORD} are not set"));
+                let credentials = session.settings.account.get()?.ok_or_else(none)?;
+                let Fixture { argument, aftercare } = Site::make(session, scenario).await?;
+                return Ok(Fixture { argument: Self::sign_in(argument, credentials).await?, aftercare });
+            }
+            let shared = session.release().await?;
+            let stack = Stack::of(Arc::clone(&session), &shared.cluster, &shared.plan, scenario).await?;
+            let credentials = stack.credentials().await?;
+            let care = SharedCare::of(&session, &shared.cluster, &shared.plan).await?;
+            let site = Site::shared(session.stage, &shared, scenario).await?;
+            Ok(Fixture { argument: Self::sign_in(site, credentials).await?, aftercare: Box::new(care) })
+        })
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
+
 use crate::artifacts::ArtifactSet;
 use crate::descriptor::ValuesFile;
 use crate::error::{Error, Result};
@@ -115,9 +117,11 @@ impl Charts {
 impl Argument for Charts {
     const NEEDS: Needs = Needs::Charts;
 
-    async fn make(session: Arc<Session>, _: &str) -> Result<Fixture<Self>> {
-        session.tools.require(&[Tool::Helm]).await?;
-        let plan = Plan::shared(session.charts()?, ArtifactSet::placeholder(), Deployer::Helm, Stage::Local);
-        Ok(Fixture { argument: Self { session, plan }, aftercare: Box::new(NoTeardown) })
+    fn make(session: Arc<Session>, _: &str) -> BoxFuture<'_, Result<Fixture<Self>>> {
+        Box::pin(async move {
+            session.tools.require(&[Tool::Helm]).await?;
+            let plan = Plan::shared(session.charts()?, ArtifactSet::placeholder(), Deployer::Helm, Stage::Local);
+            Ok(Fixture { argument: Self { session, plan }, aftercare: Box::new(NoTeardown) })
+        })
     }
 }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use futures::future::BoxFuture;
 use kube::ResourceExt;
 
 use crate::cluster::{Lock, Mode};
@@ -194,14 +195,16 @@ impl Dev {
 impl Argument for Dev {
     const NEEDS: Needs = Needs::Dev;
 
-    async fn make(session: Arc<Session>, scenario: &str) -> Result<Fixture<Self>> {
-        let dev = session.dev().await?;
-        let turn = session.turn(Mode::Exclusive).await?;
-        let edits = Edits::default();
-        let aftercare = Care { dev: Arc::clone(&dev), edits: Arc::clone(&edits), _turn: turn };
-        Ok(Fixture {
-            argument: Self { dev, session, edits, scenario: scenario.to_owned() },
-            aftercare: Box::new(aftercare),
+    fn make(session: Arc<Session>, scenario: &str) -> BoxFuture<'_, Result<Fixture<Self>>> {
+        Box::pin(async move {
+            let dev = session.dev().await?;
+            let turn = session.turn(Mode::Exclusive).await?;
+            let edits = Edits::default();
+            let aftercare = Care { dev: Arc::clone(&dev), edits: Arc::clone(&edits), _turn: turn };
+            Ok(Fixture {
+                argument: Self { dev, session, edits, scenario: scenario.to_owned() },
+                aftercare: Box::new(aftercare),
+            })
         })
     }
 }

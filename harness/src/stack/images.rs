@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
+
 use crate::artifacts::{ArtifactSet, PrivateRegistry, ProvidedArtifacts, Reference, RegistryCredentials};
 use crate::descriptor::{self, BUILT};
 use crate::engine::Engine;
@@ -78,19 +80,21 @@ impl Images {
 impl Argument for Images {
     const NEEDS: Needs = Needs::Images;
 
-    async fn make(session: Arc<Session>, _: &str) -> Result<Fixture<Self>> {
-        let plan = session.images().await?;
-        let engine = session.engine().await?;
-        let mut held = BTreeMap::new();
-        for image in &BUILT {
-            let reference = session.from_here(&engine, &plan.artifacts.get(image.name)?.tag).await?;
-            let login = session.credentials.at(reference.registry()).await?;
-            engine.hold(&reference.by_digest(), login.as_ref(), &session.settings).await?;
-            held.insert(image.name, reference);
-        }
-        let owner = Arc::new(session.owner()?);
-        let aftercare = Box::new(ContainerCare(engine.clone(), Arc::clone(&owner)));
-        Ok(Fixture { argument: Self { engine, held, plan, session, owner }, aftercare })
+    fn make(session: Arc<Session>, _: &str) -> BoxFuture<'_, Result<Fixture<Self>>> {
+        Box::pin(async move {
+            let plan = session.images().await?;
+            let engine = session.engine().await?;
+            let mut held = BTreeMap::new();
+            for image in &BUILT {
+                let reference = session.from_here(&engine, &plan.artifacts.get(image.name)?.tag).await?;
+                let login = session.credentials.at(reference.registry()).await?;
+                engine.hold(&reference.by_digest(), login.as_ref(), &session.settings).await?;
+                held.insert(image.name, reference);
+            }
+            let owner = Arc::new(session.owner()?);
+            let aftercare = Box::new(ContainerCare(engine.clone(), Arc::clone(&owner)));
+            Ok(Fixture { argument: Self { engine, held, plan, session, owner }, aftercare })
+        })
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+
 use super::shared::Stack;
 use crate::artifacts::{self, RegistryCredentials};
 use crate::descriptor::Component;
@@ -135,8 +137,8 @@ impl OwnStack {
 impl Argument for OwnStack {
     const NEEDS: Needs = Needs::OwnStack;
 
-    async fn make(session: Arc<Session>, scenario: &str) -> Result<Fixture<Self>> {
-        make(session, scenario, Database::InItsPod).await
+    fn make(session: Arc<Session>, scenario: &str) -> BoxFuture<'_, Result<Fixture<Self>>> {
+        Box::pin(async move { make(session, scenario, Database::InItsPod).await })
     }
 }
 
@@ -155,9 +157,11 @@ impl Deref for DurableStack {
 impl Argument for DurableStack {
     const NEEDS: Needs = Needs::OwnStack;
 
-    async fn make(session: Arc<Session>, scenario: &str) -> Result<Fixture<Self>> {
-        let Fixture { argument, aftercare } = make(session, scenario, Database::OnAVolume).await?;
-        Ok(Fixture { argument: Self(argument), aftercare })
+    fn make(session: Arc<Session>, scenario: &str) -> BoxFuture<'_, Result<Fixture<Self>>> {
+        Box::pin(async move {
+            let Fixture { argument, aftercare } = make(session, scenario, Database::OnAVolume).await?;
+            Ok(Fixture { argument: Self(argument), aftercare })
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{Api, Client as Kube, ResourceExt};
 
@@ -254,11 +255,13 @@ fn without_pods(pods: &[Pod], components: impl Iterator<Item = &'static Componen
 impl Argument for Stack {
     const NEEDS: Needs = Needs::Stack;
 
-    async fn make(session: Arc<Session>, scenario: &str) -> Result<Fixture<Self>> {
-        let shared = session.release().await?;
-        let care = SharedCare::of(&session, &shared.cluster, &shared.plan).await?;
-        let argument = Self::of(session, &shared.cluster, &shared.plan, scenario).await?;
-        Ok(Fixture { argument, aftercare: Box::new(care) })
+    fn make(session: Arc<Session>, scenario: &str) -> BoxFuture<'_, Result<Fixture<Self>>> {
+        Box::pin(async move {
+            let shared = session.release().await?;
+            let care = SharedCare::of(&session, &shared.cluster, &shared.plan).await?;
+            let argument = Self::of(session, &shared.cluster, &shared.plan, scenario).await?;
+            Ok(Fixture { argument, aftercare: Box::new(care) })
+        })
     }
 }
 

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
+
 use super::shared::SharedCare;
 use crate::cluster::Cluster;
 use crate::cluster::edge::{Edge, EdgeForward};
@@ -319,18 +321,20 @@ impl Sealed for Site {}
 impl Argument for Site {
     const NEEDS: Needs = Needs::Site;
 
-    async fn make(session: Arc<Session>, scenario: &str) -> Result<Fixture<Self>> {
-        if session.stage == Stage::Live {
-            let site = Self::new(session.live().await?, scenario)?;
-            let argument = site.meant_to_serve(session.settings.git_sha.get()?);
-            return Ok(Fixture { argument, aftercare: Box::new(NoTeardown) });
-        }
-        let shared = session.release().await?;
-        let care = SharedCare::of(&session, &shared.cluster, &shared.plan).await?;
-        let argument = match session.stage {
-            Stage::Preview => Self::preview(&session, &shared.plan, scenario)?,
-            stage => Self::shared(stage, &shared, scenario).await?,
-        };
-        Ok(Fixture { argument, aftercare: Box::new(care) })
+    fn make(session: Arc<Session>, scenario: &str) -> BoxFuture<'_, Result<Fixture<Self>>> {
+        Box::pin(async move {
+            if session.stage == Stage::Live {
+                let site = Self::new(session.live().await?, scenario)?;
+                let argument = site.meant_to_serve(session.settings.git_sha.get()?);
+                return Ok(Fixture { argument, aftercare: Box::new(NoTeardown) });
+            }
+            let shared = session.release().await?;
+            let care = SharedCare::of(&session, &shared.cluster, &shared.plan).await?;
+            let argument = match session.stage {
+                Stage::Preview => Self::preview(&session, &shared.plan, scenario)?,
+                stage => Self::shared(stage, &shared, scenario).await?,
+            };
+            Ok(Fixture { argument, aftercare: Box::new(care) })
+        })
     }
 }

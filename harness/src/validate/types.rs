@@ -97,21 +97,20 @@ where
 /// What does not fit the type: fields that it does not know, or the first value that it cannot read.
 fn read<T: DeserializeOwned>(value: &Value) -> Vec<Wrong> {
     let mut wrong = Vec::new();
-    let unknown = |path: serde_ignored::Path<'_>| {
+    // One type of callback for all kinds: with a closure's own, the compiler makes the code that reads a pod's template anew
+    // for each kind that has one.
+    let unknown: &mut dyn FnMut(serde_ignored::Path<'_>) = &mut |path| {
         let path = steps(&path);
         let field = path.0.last().map(|step| Path(vec![step.clone()]).to_string()).unwrap_or_default();
         wrong.push((FIELDS, path, format!("Kubernetes does not know the field {field}")));
     };
-    match serde_ignored::deserialize::<_, _, T>(value, unknown) {
-        Ok(_) => wrong,
-        // Read once more: the one that tells unknown fields does not tell where an error is.
-        Err(_) => {
-            if let Err(error) = serde_path_to_error::deserialize::<_, T>(value) {
-                wrong.push((TYPES, segments(error.path()), error.into_inner().to_string()));
-            }
-            wrong
-        }
+    let mut track = serde_path_to_error::Track::new();
+    let read =
+        serde_ignored::deserialize::<_, _, T>(serde_path_to_error::Deserializer::new(value, &mut track), unknown);
+    if let Err(error) = read {
+        wrong.push((TYPES, segments(&track.path()), error.to_string()));
     }
+    wrong
 }
 
 fn steps(path: &serde_ignored::Path<'_>) -> Path {
