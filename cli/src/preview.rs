@@ -1,6 +1,5 @@
 //! `cargo stack preview`: a namespace of an existing cluster for each pull request, which always goes away.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,18 +49,6 @@ pub enum Task {
         #[arg(long)]
         unless_open: bool,
     },
-    /// Make and remove what previews have on shared stores, as their namespaces ask for it, until told to stop.
-    ///
-    /// Runs in the cluster (charts/preview-sweeper), beside the stores' administrators' credentials; by hand it is of use
-    /// only while no other does.
-    Keep {
-        /// Where the stores are: `stores` of the chart's values, as JSON.
-        #[arg(long)]
-        stores: PathBuf,
-        /// A folder with the administrators' passwords: postgres-password, redis-password.
-        #[arg(long)]
-        secrets: PathBuf,
-    },
     /// Remove the previews whose pull request is closed or has no label `preview`; give those that are open more time.
     ///
     /// GitHub is asked with GITHUB_TOKEN and GITHUB_REPOSITORY. Where it does not answer, or answers 404, the preview's time
@@ -87,7 +74,7 @@ pub async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
     events::start(&log, settings.shown())?;
     // Before any cluster is asked: what is no pull request.
     let of = match task {
-        Task::List | Task::Sweep { .. } | Task::Keep { .. } => None,
+        Task::List | Task::Sweep { .. } => None,
         _ => Some(PullRequest::of(&settings)?),
     };
     let github = match task {
@@ -101,10 +88,6 @@ pub async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
         (Task::Sweep { dry_run, .. }, _) => {
             let lifetime = settings.preview_lifetime.get()?;
             preview::sweep(&cluster, github.as_ref(), dry_run, lifetime, |of, text| say!("pr-{of}  {text}")).await?;
-            Ok(ExitCode::SUCCESS)
-        }
-        (Task::Keep { stores, secrets }, _) => {
-            keeper::keep(cluster.client, keeper::Files { stores, secrets }).await?;
             Ok(ExitCode::SUCCESS)
         }
         _ => list(&cluster).await,

@@ -90,6 +90,13 @@ impl Place {
         cluster::exec(self.client(), &namespace, "app.kubernetes.io/component=api", &command).await
     }
 
+    /// Takes a preview down, of which nothing remains.
+    pub async fn takes_down(&self, number: &str) {
+        let down = self.stack(number, &["down"]).run().await;
+        assert!(down.passed, "{}", down.text);
+        self.is_gone(number).await;
+    }
+
     /// Nothing of a preview remains, in the cluster or in the stores.
     pub async fn is_gone(&self, number: &str) {
         assert!(!self.exists(number).await, "the namespace of pr-{number} remains");

@@ -63,7 +63,9 @@ fn main() -> ExitCode {
     let asked = AskedFor::of(&arguments);
     let trials = trials![
         asked,
-        two_previews_live_side_by_side_and_each_goes: Always,
+        a_preview_lives_and_goes: Always,
+        two_previews_share_nothing: Nightly,
+        a_preview_whose_time_is_over_is_swept: Nightly,
         two_previews_reach_nothing_of_each_other: Nightly,
         the_scenarios_run_against_a_preview: Nightly,
         what_a_kill_left_is_gone_on_from: Nightly,
@@ -112,47 +114,63 @@ impl From<Shown> for Completion {
     }
 }
 
-/// Two previews side by side: deployed at once, one of them twice at once; served through the Ingress with TLS; with no
-/// secret and no store in common; upgraded in place; gone by `down` and by `sweep`.
-async fn two_previews_live_side_by_side_and_each_goes() {
+/// A preview is deployed, served through the Ingress with TLS, deployed again without a change, and gone by `down`.
+async fn a_preview_lives_and_goes() {
     let place = Place::get().await;
-    let (one, two) = ("101", "102");
+    let number = "101";
+    let up = place.up(number).run().await;
+    assert!(up.passed && up.text.contains("https://pr-101.app.jetscale.ai/"), "{}", up.text);
+    place.is_restricted(number).await;
+    place.is_limited(number).await;
+
+    let before = (place.created(number).await, place.pods(number).await);
+    let again = place.up(number).run().await;
+    assert!(again.passed, "{}", again.text);
+    assert_eq!(before, (place.created(number).await, place.pods(number).await), "the same content restarted pods");
+
+    let list = place.stack(number, &["list"]).run().await;
+    assert!(list.text.contains("pr-101  "), "{}", list.text);
+    let down = place.stack(number, &["down"]).run().await;
+    assert!(down.passed && down.text.contains("pr-101  removed"), "{}", down.text);
+    place.is_gone(number).await;
+    let down = place.stack(number, &["down"]).run().await;
+    assert!(down.passed && down.text.contains("there is no preview"), "{}", down.text);
+    let status = place.stack(number, &["status"]).run().await;
+    assert!(!status.passed && status.text.contains("there is no preview"), "{}", status.text);
+}
+
+/// Two previews deployed at once, one of them twice at once, have no secret and no store in common.
+async fn two_previews_share_nothing() {
+    let place = Place::get().await;
+    let (one, two) = ("113", "114");
     let ups = tokio::join!(place.up(one).run(), place.up(two).run(), place.up(one).run());
     for up in [&ups.0, &ups.1, &ups.2] {
         assert!(up.passed, "{}", up.text);
     }
-    assert!(ups.1.text.contains("https://pr-102.app.jetscale.ai/"), "{}", ups.1.text);
     // More than once a process: what had expired was refreshed.
     assert!(place.plugin_calls() > 50, "the exec plugin was asked only {} times", place.plugin_calls());
-    place.is_restricted(one).await;
-    place.is_limited(one).await;
     assert_ne!(place.auth(one).await, place.auth(two).await, "two previews share their secrets");
     place.share_no_store(one, two).await;
-
-    let before = (place.created(one).await, place.pods(one).await);
-    let again = place.up(one).run().await;
-    assert!(again.passed, "{}", again.text);
-    assert_eq!(before, (place.created(one).await, place.pods(one).await), "the same content restarted pods");
-
     let list = place.stack(one, &["list"]).run().await;
-    assert!(list.text.contains("pr-101  ") && list.text.contains("pr-102  "), "{}", list.text);
-    let down = place.stack(one, &["down"]).run().await;
-    assert!(down.passed && down.text.contains("pr-101  removed"), "{}", down.text);
-    place.is_gone(one).await;
-    let down = place.stack(one, &["down"]).run().await;
-    assert!(down.passed && down.text.contains("there is no preview"), "{}", down.text);
-    let status = place.stack(one, &["status"]).run().await;
-    assert!(!status.passed && status.text.contains("there is no preview"), "{}", status.text);
+    assert!(list.text.contains("pr-113  ") && list.text.contains("pr-114  "), "{}", list.text);
+    place.takes_down(one).await;
+    place.takes_down(two).await;
+}
 
+/// A preview whose time is over: a dry run says so, and a sweep removes it.
+async fn a_preview_whose_time_is_over_is_swept() {
+    let place = Place::get().await;
+    let number = "102";
+    let up = place.up(number).run().await;
+    assert!(up.passed, "{}", up.text);
     let _turn = place.sweeps.lock().await;
-    // Its time is over: a dry run says so, and a sweep removes it.
-    place.label(two, "jetscale.ai/expires", Some("1")).await;
-    let dry = place.stack(two, &["sweep", "--dry-run", "--expired-only"]).run().await;
+    place.label(number, "jetscale.ai/expires", Some("1")).await;
+    let dry = place.stack(number, &["sweep", "--dry-run", "--expired-only"]).run().await;
     assert!(dry.text.contains("pr-102  remove: its time was over"), "{}", dry.text);
-    assert!(place.exists(two).await, "a dry run removed it");
-    let sweep = place.stack(two, &["sweep", "--expired-only"]).run().await;
+    assert!(place.exists(number).await, "a dry run removed it");
+    let sweep = place.stack(number, &["sweep", "--expired-only"]).run().await;
     assert!(sweep.passed && sweep.text.contains("pr-102  removed"), "{}", sweep.text);
-    place.is_gone(two).await;
+    place.is_gone(number).await;
 }
 
 /// Where the cluster's network enforces policies; elsewhere nothing keeps them apart.
@@ -166,8 +184,7 @@ async fn two_previews_reach_nothing_of_each_other() -> Shown {
     assert!(ups.0.passed && ups.1.passed, "{}\n{}", ups.0.text, ups.1.text);
     place.are_apart(one, two).await;
     for number in [one, two] {
-        let down = place.stack(number, &["down"]).run().await;
-        assert!(down.passed, "{}", down.text);
+        place.takes_down(number).await;
     }
     Shown::All
 }
@@ -215,9 +232,7 @@ async fn what_a_kill_left_is_gone_on_from() {
     let late = place.stack(number, &["down", "--within", "15"]).run().await;
     assert!(!late.passed && late.text.contains("jetscale.ai/hold"), "the finalizer is not named:\n{}", late.text);
     place.hold(number, false).await;
-    let last = place.stack(number, &["down"]).run().await;
-    assert!(last.passed, "{}", last.text);
-    place.is_gone(number).await;
+    place.takes_down(number).await;
 }
 
 /// A teardown waits for the deploy of the same preview that goes on, says so, and then leaves nothing of it; the deploy, which
@@ -305,8 +320,7 @@ async fn a_chart_that_looks_around_finds_nothing() {
     assert!(again.passed, "{}", again.text);
     let found = [("found", "{}"), ("upgrade", "false")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(place.data_of(number, "mine").await, found);
-    let down = place.stack(number, &["down"]).run().await;
-    assert!(down.passed, "{}", down.text);
+    place.takes_down(number).await;
 }
 
 /// Past the harness, by whoever has the deployer's credentials: the cluster refuses each object by a policy of its own.
@@ -445,9 +459,7 @@ async fn whatever_was_made_in_a_store_goes() {
         [format!("login {}", stores::name_of(number))],
         "more than the role is left, which signs in no more"
     );
-    let down = place.stack("162", &["down"]).run().await;
-    assert!(down.passed, "{}", down.text);
-    place.is_gone("162").await;
+    place.takes_down("162").await;
     // Whoever leads anew looks for what is left.
     place.kill_the_keeper().await;
     place.until_holds(&stores::name_of(number), None).await;
@@ -476,9 +488,7 @@ async fn a_store_that_stops_is_said() {
     let said = place.annotation(number, "jetscale.ai/stores-failed").await;
     assert!(said.contains("connect to postgres of Postgres at"), "{said}");
     place.run_store("postgres", true).await;
-    let down = place.stack(number, &["down"]).run().await;
-    assert!(down.passed, "{}", down.text);
-    place.is_gone(number).await;
+    place.takes_down(number).await;
 }
 
 /// A keeper is killed, and another leads: what was begun goes on, what is nobody's goes, and what is another cluster's stays.
@@ -492,9 +502,7 @@ async fn another_keeper_takes_over() {
     let up = place.up("165").run().await;
     assert!(up.passed, "{}", up.text);
     place.until_holds(&orphan, None).await;
-    let down = place.stack("165", &["down"]).run().await;
-    assert!(down.passed, "{}", down.text);
-    place.is_gone("165").await;
+    place.takes_down("165").await;
     for name in others {
         let held = stores::holds(place.client(), name).await;
         assert_eq!(held.len(), 4, "{name} is another's, and there remains of it {held:?}");
@@ -546,9 +554,7 @@ async fn images_come_by_the_clusters_own_account() {
     assert!(up.passed, "{}", up.text);
     assert_ne!(private.accounts_of(refused).await, private.accounts_of(served).await);
     for number in [refused, served] {
-        let down = place.stack(number, &["down"]).run().await;
-        assert!(down.passed, "{}", down.text);
-        place.is_gone(number).await;
+        place.takes_down(number).await;
     }
     private.end().await;
 }
@@ -572,9 +578,7 @@ async fn a_registry_that_comes_back_is_waited_for() {
     let (up, ()) = tokio::join!(private.up(late).run(), back);
     assert!(up.passed, "{}", up.text);
     for number in [away, late] {
-        let down = place.stack(number, &["down"]).run().await;
-        assert!(down.passed, "{}", down.text);
-        place.is_gone(number).await;
+        place.takes_down(number).await;
     }
     private.end().await;
 }
@@ -594,9 +598,7 @@ async fn aws_makes_the_users_of_a_cache() {
     for kind in ["cache-user", "user"] {
         assert!(held.contains(&format!("{kind} {name}")), "{name} has no {kind}: {held:?}");
     }
-    let down = place.stack(number, &["down"]).run().await;
-    assert!(down.passed, "{}", down.text);
-    place.is_gone(number).await;
+    place.takes_down(number).await;
     place.install(&before).await;
 }
 

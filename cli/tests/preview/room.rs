@@ -35,8 +35,7 @@ pub async fn comes_in_time(place: &Place, number: &str) {
     let told = "seen so far: pod wants-room-";
     let words = format!("unschedulable: 0/1 nodes are available: 1 Insufficient {ROOM}");
     assert!(up.passed && up.text.contains(told) && up.text.contains(&words), "{}", up.text);
-    let down = place.stack(number, &["down"]).run().await;
-    assert!(down.passed, "{}", down.text);
+    place.takes_down(number).await;
 }
 
 fn is_unscheduled(pod: &k8s_openapi::api::core::v1::Pod) -> bool {

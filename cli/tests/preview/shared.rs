@@ -25,9 +25,7 @@ pub async fn by_two_clusters(first: &Place, number: &str) {
     }
 
     // The one goes, by its teardown; and whoever leads anew looks for what is nobody's, which the other's is not.
-    let down = first.stack(number, &["down"]).run().await;
-    assert!(down.passed, "{}", down.text);
-    first.is_gone(number).await;
+    first.takes_down(number).await;
     let orphan = stores::name_of("196");
     first.plant(&orphan).await;
     first.kill_the_keeper().await;
@@ -51,9 +49,7 @@ pub async fn by_two_clusters(first: &Place, number: &str) {
     answers(first, number).await;
 
     is_no_namesake(first, &second, number).await;
-    let down = first.stack(number, &["down"]).run().await;
-    assert!(down.passed, "{}", down.text);
-    first.is_gone(number).await;
+    first.takes_down(number).await;
 }
 
 /// A second cluster that calls itself as the first does is refused, and touches nothing of what has that name: not by what is

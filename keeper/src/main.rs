@@ -1,0 +1,69 @@
+//! Makes what each preview has on shared stores, and removes it.
+//!
+//! ```text
+//! namespaces -> keeper -> postgres, redis, elasticache, s3
+//! ```
+//!
+//! Runs in the cluster (charts/preview-sweeper), since that is where the stores are reached and their administrators'
+//! credentials stay. `cargo stack preview up` asks by an annotation, and a finalizer gives the keeper its turn before a
+//! namespace ends, whoever deletes it.
+
+mod aws;
+mod elasticache;
+mod keeper;
+mod postgres;
+mod redis;
+mod s3;
+mod sweep;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use harness::files::private_folder;
+use harness::settings::Settings;
+use harness::tools::Tools;
+use harness::{Error, Result, events, output, preview, tell};
+
+/// Makes and removes what previews have on shared stores, as their namespaces ask for it, until told to stop.
+///
+/// Runs in the cluster (charts/preview-sweeper), beside the stores' administrators' credentials; by hand it is of use only
+/// while no other does. The cluster is that of `cargo stack preview`: JETSCALE_KUBE_CONTEXT,
+/// JETSCALE_KUBE_CONTEXT_ALLOW, JETSCALE_PREVIEW_CLUSTER and KUBECONFIG name it.
+///
+/// Example: keeper --stores stores.json --secrets /etc/preview-stores
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Where the stores are: `stores` of the chart's values, as JSON.
+    #[arg(long)]
+    stores: PathBuf,
+    /// A folder with the administrators' passwords: postgres-password, redis-password.
+    #[arg(long)]
+    secrets: PathBuf,
+}
+
+fn main() -> ExitCode {
+    output::redact_panics();
+    let Arguments { stores, secrets } = Arguments::parse();
+    let settings = Settings::from_environment();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let kept = runtime
+        .map_err(Error::io("start the runtime"))
+        .and_then(|runtime| runtime.block_on(keep(&settings, keeper::Files { stores, secrets })));
+    match kept {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell!("error: {}", error.report());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn keep(settings: &Settings, files: keeper::Files) -> Result<()> {
+    let log = settings.state_root.join("preview");
+    private_folder(&log)?;
+    events::start(&log, settings.shown())?;
+    let cluster = preview::connect(settings, &Tools::new(settings.tools())).await?;
+    keeper::keep(cluster.client, files).await
+}
