@@ -323,7 +323,7 @@ async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> 
 fn show(settings: &Settings) -> Result<()> {
     let log = settings.state_root.join("setup");
     private_folder(&log)?;
-    events::start(&log, settings.shown())
+    Ok(events::start(&log, settings.shown())?)
 }
 
 async fn setup(settings: &Settings, from: Source, stage: Stage, dry_run: bool) -> Result<ExitCode> {

@@ -1,8 +1,6 @@
 //! The one error type. Every expected failure says what was tried, on what, and what to run next.
 
 use std::error::Error as StdError;
-use std::fmt::Write as _;
-use std::time::Duration;
 
 mod layer;
 
@@ -15,22 +13,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Something that must hold before we act does not; nothing was changed.
-    #[error("{what}\n  next: {next}")]
-    Refused {
-        /// What is wrong, and where.
-        what: String,
-        /// The command to run, or the change to make.
-        next: String,
-    },
-    /// The file system or another part of the operating system said no.
-    #[error("{what}")]
-    Io {
-        /// What was tried, on what.
-        what: String,
-        /// What the system answered.
-        source: std::io::Error,
-    },
+    /// Of the ground: a precondition, a file, a process, a lock, a deadline.
+    #[error(transparent)]
+    Base(#[from] harness_base::Error),
     /// The Kubernetes API said no, or could not be reached.
     #[error("{what}")]
     Kube {
@@ -65,37 +50,9 @@ pub enum Error {
         /// What the store, or the client of it, said.
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// Text that we were given does not parse.
-    #[error("{what}")]
-    Malformed {
-        /// What was read, from where.
-        what: String,
-        /// The parser's own error.
-        source: Box<dyn StdError + Send + Sync>,
-    },
-    /// A record of ours does not read back: what it would say is unknown.
-    #[error("{} cannot be read back, so that what it says is unknown: {why}\n  next: {next}", path.display())]
-    Damaged {
-        /// The record.
-        path: std::path::PathBuf,
-        /// The parser's own words.
-        why: String,
-        /// The command that mends it.
-        next: String,
-    },
     /// A command ended with another exit status than 0, or could not be started.
     #[error("{0}")]
     Command(Box<CommandFailure>),
-    /// A deadline passed.
-    #[error("waited {after:.1?} for {awaited}, in vain: {last}")]
-    Deadline {
-        /// What was awaited.
-        awaited: String,
-        /// How long.
-        after: Duration,
-        /// The last state seen, and why that is not yet enough.
-        last: String,
-    },
     /// What is awaited cannot come about any more.
     #[error("{awaited} cannot come about: {cause}")]
     Failed {
@@ -152,13 +109,13 @@ impl std::fmt::Display for CommandFailure {
 impl Error {
     /// A precondition is not met: what is wrong, and the command or change that mends it.
     pub fn refused(what: impl Into<String>, next: impl Into<String>) -> Self {
-        Self::Refused { what: what.into(), next: next.into() }
+        harness_base::Error::refused(what, next).into()
     }
 
     /// For `map_err` on I/O: says what was tried, on what.
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
-        let what = what.into();
-        move |source| Self::Io { what, source }
+        let io = harness_base::Error::io(what);
+        move |source| io(source).into()
     }
 
     /// For `map_err` on Kubernetes calls: says what was tried, on what.
@@ -181,8 +138,8 @@ impl Error {
 
     /// For `map_err` on parsing: says what was read, from where.
     pub fn malformed<E: StdError + Send + Sync + 'static>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
-        let what = what.into();
-        move |source| Self::Malformed { what, source: Box::new(source) }
+        let malformed = harness_base::Error::malformed(what);
+        move |source| malformed(source).into()
     }
 
     /// The same error with what was gathered when it arose; the first diagnosis stays.
@@ -197,7 +154,7 @@ impl Error {
     /// The whole chain as text, and then what was gathered, without secrets, and such that showing it does nothing: the one
     /// place where errors are written out.
     pub fn report(&self) -> String {
-        crate::text::harmless(&crate::secrets::redact(&self.chain())).into_owned()
+        harness_base::error::shown(&self.chain())
     }
 
     fn chain(&self) -> String {
@@ -206,15 +163,7 @@ impl Error {
             Self::Shared(source) => source.chain(),
             // kube writes an API error out twice, and its source once more.
             Self::Kube { source, .. } => format!("{self}\n  caused by: {}", in_one_line(source)),
-            _ => {
-                let mut text = self.to_string();
-                let mut cause = StdError::source(self);
-                while let Some(error) = cause {
-                    let _ = write!(text, "\n  caused by: {error}");
-                    cause = error.source();
-                }
-                text
-            }
+            _ => harness_base::error::chain(self),
         }
     }
 }
@@ -250,11 +199,12 @@ mod tests {
             tail: "Error: values don't meet the schema".to_owned(),
             next: Some("mend the values file".to_owned()),
         }));
-        let late = Error::Deadline {
+        let late: Error = harness_base::Error::Deadline {
             awaited: "release jetscale in namespace jetscale".to_owned(),
-            after: Duration::from_secs(240),
+            after: std::time::Duration::from_secs(240),
             last: "deployment jetscale-backend has 0 of 1 replicas available".to_owned(),
-        };
+        }
+        .into();
         let nested = Error::io("read /state/record.json")(std::io::Error::other("the disk is gone"));
         let all = [
             Error::refused("no container engine answers at its default address", "systemctl start docker"),

@@ -50,30 +50,20 @@ pub mod descriptor;
 pub mod services;
 
 pub mod error;
-pub mod events;
 pub mod evidence;
-pub mod files;
-pub mod folders;
-pub mod hash;
 pub mod http;
 pub mod k8s;
-pub mod lock;
-pub mod name;
-pub mod output;
-pub mod process;
-pub mod progress;
 pub mod pull_request;
-pub mod random;
 pub mod run;
-pub mod secrets;
-mod setting;
 pub mod source;
 #[cfg(test)]
 mod structure;
-mod terminal;
-pub mod text;
 pub mod tools;
 pub mod websocket;
 pub mod yaml;
 
 pub use error::{Error, Result};
+pub use harness_base::{
+    events, files, folders, hash, lock, name, output, process, progress, random, say, secrets, setting, tell, terminal,
+    text,
+};

@@ -19,7 +19,7 @@ impl Project {
     /// The checkout that cargo runs us from, else the one around the working folder.
     ///
     /// # Errors
-    /// [`Error::Refused`] when neither lies in a checkout.
+    /// [`harness_base::Error::Refused`] when neither lies in a checkout.
     pub fn find(settings: &Settings) -> Result<Self> {
         let here = std::env::current_dir().map_err(Error::io("find the working folder"))?;
         let start = settings.manifest_dir.as_deref().unwrap_or(&here);
@@ -56,7 +56,7 @@ impl Project {
     /// The text of skaffold.yaml.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be read.
+    /// [`harness_base::Error::Io`] when it cannot be read.
     pub fn skaffold(&self) -> Result<String> {
         let path = self.root.join("skaffold.yaml");
         std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))
@@ -65,7 +65,7 @@ impl Project {
     /// The folder an image is built from: the setting, a sibling repository in any letter case, or the checkout's own.
     ///
     /// # Errors
-    /// [`Error::Refused`] when a set folder has no Dockerfile, or two siblings differ in letter case alone.
+    /// [`harness_base::Error::Refused`] when a set folder has no Dockerfile, or two siblings differ in letter case alone.
     pub fn context(&self, image: &Built, settings: &Settings) -> Result<PathBuf> {
         let (setting, set) = match image.name {
             "backend" => (settings::BACKEND_DIR, &settings.backend_dir),

@@ -16,7 +16,7 @@ impl PullRequest {
     /// The one that [`settings::PR_NUMBER`] names.
     ///
     /// # Errors
-    /// [`Error::Refused`] when it names none.
+    /// [`harness_base::Error::Refused`] when it names none.
     pub fn of(settings: &Settings) -> Result<Self> {
         let text = settings.pr_number.as_deref().unwrap_or_default();
         Self::parse(text).ok_or_else(|| {

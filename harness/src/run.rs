@@ -30,7 +30,7 @@ impl Run {
     /// The run that this process belongs to; its folder is made.
     ///
     /// # Errors
-    /// [`crate::Error::Io`] when the folder cannot be made.
+    /// [`harness_base::Error::Io`] when the folder cannot be made.
     pub fn of(settings: &Settings, project: &Project) -> Result<Self> {
         let process = settings.by_nextest.then(Process::parent).flatten().unwrap_or_else(Process::this);
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
@@ -46,7 +46,7 @@ impl Run {
     /// Where the folders of runs are made.
     ///
     /// # Errors
-    /// [`crate::Error::Refused`] when [`crate::settings::RUN_DIR`] is set to what is not allowed.
+    /// [`harness_base::Error::Refused`] when [`crate::settings::RUN_DIR`] is set to what is not allowed.
     pub fn all(settings: &Settings) -> Result<PathBuf> {
         Ok(settings.run_dir.get()?.unwrap_or_else(|| settings.state_root.join("runs")))
     }
@@ -65,9 +65,9 @@ pub(crate) fn scratch(run: &Path, process: u32) -> PathBuf {
 /// Removes the temporary files of a run's processes, which have ended.
 ///
 /// # Errors
-/// [`crate::Error::Io`] when they cannot be removed.
+/// [`harness_base::Error::Io`] when they cannot be removed.
 pub(crate) fn remove_temporary(run: &Path) -> Result<()> {
     let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
     let scratch = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(SCRATCH));
-    scratch.map(|entry| entry.path().join(TEMPORARY)).try_for_each(|folder| folders::remove(&folder))
+    Ok(scratch.map(|entry| entry.path().join(TEMPORARY)).try_for_each(|folder| folders::remove(&folder))?)
 }

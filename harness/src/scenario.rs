@@ -244,11 +244,12 @@ async fn bounded(deadline: Duration, body: BoxFuture<'static, ScenarioResult>) -
     match tokio::time::timeout(deadline, AssertUnwindSafe(body).catch_unwind()).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(panic)) => Err(Error::Unmet(format!("the scenario panicked: {}", message(&*panic)))),
-        Err(_) => Err(Error::Deadline {
+        Err(_) => Err(harness_base::Error::Deadline {
             awaited: "the scenario's end".to_owned(),
             after: deadline,
             last: "its body still ran; `.within(seconds)` changes the deadline".to_owned(),
-        }),
+        }
+        .into()),
     }
 }
 
@@ -268,7 +269,7 @@ async fn finish(outcome: ScenarioResult, aftercare: Box<dyn Teardown>) -> Verdic
     };
     let removed = tokio::time::timeout(TEARDOWN, aftercare.remove()).await.unwrap_or_else(|_| {
         let awaited = "the teardown's end".to_owned();
-        Err(Error::Deadline { awaited, after: TEARDOWN, last: "it still ran".to_owned() })
+        Err(harness_base::Error::Deadline { awaited, after: TEARDOWN, last: "it still ran".to_owned() }.into())
     });
     match (verdict, removed) {
         // The first error is the one reported.

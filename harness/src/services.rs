@@ -74,7 +74,7 @@ pub struct Item {
 /// What an answer's `data` says.
 ///
 /// # Errors
-/// [`Error::Malformed`] when it is something else.
+/// [`harness_base::Error::Malformed`] when it is something else.
 pub fn data<T: serde::de::DeserializeOwned>(reply: &Reply) -> Result<T> {
     serde_json::from_value(reply.data()?).map_err(Error::malformed(format!("read the data of {reply}")))
 }
@@ -113,7 +113,7 @@ impl Backend {
     /// What readiness says, and by which status.
     ///
     /// # Errors
-    /// [`Error::Http`] or [`Error::Malformed`].
+    /// [`Error::Http`] or [`harness_base::Error::Malformed`].
     pub async fn ready(&self) -> Result<(u16, Readiness)> {
         let reply = self.reader.get(READY).await?;
         Ok((reply.status, data(&reply)?))
@@ -122,7 +122,7 @@ impl Backend {
     /// Waits until readiness says 200 again.
     ///
     /// # Errors
-    /// [`Error::Deadline`] with the last answer.
+    /// [`harness_base::Error::Deadline`] with the last answer.
     pub async fn becomes_ready(&self) -> Result<()> {
         self.reader.answers(READY, Duration::from_secs(30)).await.map(drop)
     }

@@ -461,14 +461,14 @@ impl Settings {
     /// setting's, and of the variables that others set too those that the stage uses.
     ///
     /// # Errors
-    /// [`crate::Error::Refused`] for the first of them.
+    /// [`harness_base::Error::Refused`] for the first of them.
     pub fn check(&self, stage: Stage) -> Result<()> {
         let uses = |refusal: &&Refusal| match refusal.name.as_str() {
             GIT_SHA => matches!(stage, Stage::Live | Stage::Preview),
             KUBECONFIG => stage == Stage::Preview,
             _ => true,
         };
-        self.refusals.iter().find(uses).map_or(Ok(()), |refusal| Err(refusal.error()))
+        self.refusals.iter().find(uses).map_or(Ok(()), |refusal| Err(refusal.error().into()))
     }
 
     /// The variables of ours whose text is not allowed: each with what is wrong, and what mends it.

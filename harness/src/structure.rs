@@ -1,5 +1,5 @@
-//! How the modules lead to each other, as their sources say: a circle among them would keep them from becoming layers. And that
-//! a type's name says which one it is.
+//! How the crates lead to each other, as Cargo knows it, and the modules of this one, as their sources say: a circle among those
+//! would keep them from becoming layers. And that a type's name says which one it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -35,6 +35,48 @@ fn first_names(path: &str) -> Vec<String> {
     names
 }
 
+/// The workspace's crates from the ground up: each depends on such before it alone, for its tests too.
+const LAYERS: [&str; 7] = ["workspace-hack", "harness-base", "harness", "keeper", "e2e", "smoke", "cli"];
+
+/// The dependencies by path that lead to no crate before, or to one that has no place.
+fn upwards(metadata: &serde_json::Value) -> Vec<String> {
+    let place = |name: &serde_json::Value| LAYERS.iter().position(|layer| name == layer);
+    let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
+    let mut found = Vec::new();
+    for package in list(&metadata["packages"]) {
+        for dependency in list(&package["dependencies"]).iter().filter(|dependency| !dependency["path"].is_null()) {
+            let (from, to) = (place(&package["name"]), place(&dependency["name"]));
+            if to.is_none_or(|to| from.is_none_or(|from| to >= from)) {
+                found.push(format!("{} -> {}", package["name"], dependency["name"]));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "Cargo alone knows what its packages depend on")]
+fn no_crate_depends_on_one_above_it() {
+    let mut cargo = std::process::Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let metadata: serde_json::Value = serde_json::from_slice(&cargo.output().unwrap().stdout).unwrap();
+    assert_eq!(metadata["packages"].as_array().map(Vec::len), Some(LAYERS.len()), "a crate has no place in LAYERS");
+    assert_eq!(upwards(&metadata), Vec::<String>::new());
+}
+
+#[test]
+fn a_dependency_upwards_is_found_and_one_of_tests_too() {
+    let package = |name: &str, to: &str, kind: Option<&str>| {
+        serde_json::json!({"packages": [
+            {"name": name, "dependencies": [{"name": to, "path": "/x", "kind": kind}, {"name": "serde", "path": null}]}
+        ]})
+    };
+    assert_eq!(upwards(&package("harness-base", "harness", None)), [r#""harness-base" -> "harness""#]);
+    assert_eq!(upwards(&package("harness", "e2e", Some("dev"))).len(), 1);
+    assert_eq!(upwards(&package("harness", "unknown", None)).len(), 1);
+    assert_eq!(upwards(&package("harness", "harness-base", Some("dev"))).len(), 0);
+}
+
 /// What stands before a source's own tests, which are last in it.
 fn without_tests(source: &str) -> &str {
     let inline = |at: &usize| source[*at..].lines().nth(1).is_some_and(|line| line.ends_with('{'));
@@ -42,9 +84,9 @@ fn without_tests(source: &str) -> &str {
     &source[..begins.unwrap_or(source.len())]
 }
 
-/// The sources below `src` without tests, by their paths there.
-fn sources() -> BTreeMap<String, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+/// The sources of a folder of this package without tests, by their paths there.
+fn sources(folder: &str) -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let is_code = |path: &str| path.ends_with(".rs") && !path.ends_with("tests.rs") && !path.contains("/tests/");
     let files = crate::hash::files(&root).unwrap().into_iter();
     let paths = files.map(|file| file.strip_prefix(&root).unwrap().to_string_lossy().into_owned());
@@ -55,7 +97,7 @@ fn sources() -> BTreeMap<String, String> {
 /// The arrows between this crate's modules, but for those of tests.
 fn arrows() -> Arrows {
     let mut all = Arrows::new();
-    for (path, source) in sources() {
+    for (path, source) in sources("src") {
         let module = path.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
         all.entry(module).or_default().extend(named(&source));
     }
@@ -101,8 +143,9 @@ fn type_of(line: &str) -> Option<&str> {
 #[test]
 fn no_two_types_share_a_name() {
     let mut places = BTreeMap::<String, Vec<String>>::new();
-    for (path, source) in sources() {
-        for name in source.lines().filter_map(type_of) {
+    for (path, source) in sources("src").into_iter().chain(sources("crates")) {
+        // An error and a result are each crate's own.
+        for name in source.lines().filter_map(type_of).filter(|name| !["Error", "Result"].contains(name)) {
             places.entry(name.to_owned()).or_default().push(path.clone());
         }
     }

@@ -50,7 +50,7 @@ pub async fn run(engine: &Engine, settings: &Settings) -> Result<()> {
 /// a name when another registry is there may be anybody's.
 ///
 /// # Errors
-/// [`crate::Error::Command`] when the engine does not say which there are; [`crate::Error::Damaged`] when somebody else wrote the record.
+/// [`crate::Error::Command`] when the engine does not say which there are; [`harness_base::Error::Damaged`] when somebody else wrote the record.
 pub async fn note(engine: &Engine, state_root: &Path, registry: &str) -> Result<()> {
     let start = format!("{registry}/");
     let mut found = BTreeSet::new();
@@ -65,7 +65,7 @@ pub async fn note(engine: &Engine, state_root: &Path, registry: &str) -> Result<
 /// The IDs of the images that were built here.
 ///
 /// # Errors
-/// [`crate::Error::Damaged`] when somebody else wrote the record.
+/// [`harness_base::Error::Damaged`] when somebody else wrote the record.
 pub fn built_here(state_root: &Path) -> Result<BTreeSet<String>> {
     let path = state_root.join(BUILT_HERE);
     Ok(read_json(&path, &format!("rm {}", path.display()))?.unwrap_or_default())
@@ -76,7 +76,7 @@ async fn change(state_root: &Path, edit: impl FnOnce(&mut BTreeSet<String>)) -> 
     let before = built_here(state_root)?;
     let mut noted = before.clone();
     edit(&mut noted);
-    if noted == before { Ok(()) } else { write_json(&state_root.join(BUILT_HERE), &noted) }
+    if noted == before { Ok(()) } else { Ok(write_json(&state_root.join(BUILT_HERE), &noted)?) }
 }
 
 /// Whether a name is one that our builds give: below our own host, or in a registry beside a cluster on this machine.
@@ -148,7 +148,7 @@ fn runs(settings: &Settings, older: Older<'_>) -> Result<()> {
         return Ok(());
     }
     all.sort_by_key(|run| std::cmp::Reverse(run.changed()));
-    all.into_iter().skip(RUNS).filter(|run| older(run.changed(), AGE)).try_for_each(folders::Marked::remove)
+    Ok(all.into_iter().skip(RUNS).filter(|run| older(run.changed(), AGE)).try_for_each(folders::Marked::remove)?)
 }
 
 fn charts(cache: &Path, older: Older<'_>) -> Result<()> {

@@ -130,7 +130,7 @@ fn remove_runs(folder: &Path, done: &mut Uninstalled) -> Result<()> {
     if any {
         done.removed.push(format!("runs in {}", folder.display()));
     }
-    folders::remove_if_empty(folder)
+    Ok(folders::remove_if_empty(folder)?)
 }
 
 /// Removes entries of a folder of ours, and the folder itself if nothing else is in it.

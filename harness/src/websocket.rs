@@ -72,7 +72,7 @@ pub async fn connect(url: &str, token: Option<&str>) -> Result<Handshake> {
 /// [`connect`] with more options.
 ///
 /// # Errors
-/// As [`connect`]; [`Error::Malformed`] when URL, a header or the CA bundle does not parse.
+/// As [`connect`]; [`harness_base::Error::Malformed`] when URL, a header or the CA bundle does not parse.
 pub async fn connect_with(url: &str, options: &WebSocketOptions) -> Result<Handshake> {
     crate::http::install_tls();
     let url = match url.split_once("://") {
@@ -189,8 +189,11 @@ impl Socket {
 async fn deadline<T>(what: &str, future: impl Future<Output = Result<T>>) -> Result<T> {
     match tokio::time::timeout(LIMIT, future).await {
         Ok(result) => result,
-        Err(_) => {
-            Err(Error::Deadline { awaited: what.to_owned(), after: LIMIT, last: "the other side is silent".to_owned() })
+        Err(_) => Err(harness_base::Error::Deadline {
+            awaited: what.to_owned(),
+            after: LIMIT,
+            last: "the other side is silent".to_owned(),
         }
+        .into()),
     }
 }

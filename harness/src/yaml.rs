@@ -47,7 +47,7 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
 /// The objects of rendered manifests, of which there is at least one: whatever is claimed of all of none holds.
 ///
 /// # Errors
-/// [`crate::Error::Malformed`] when the text is no YAML, [`crate::Error::Unmet`] when it holds no object.
+/// [`harness_base::Error::Malformed`] when the text is no YAML, [`crate::Error::Unmet`] when it holds no object.
 pub fn objects(text: &str) -> crate::Result<Vec<Value>> {
     let documents = documents(text).map_err(crate::Error::malformed("read rendered manifests"))?;
     let objects: Vec<_> = documents.into_iter().filter(|object| !object.is_null()).collect();

@@ -82,7 +82,7 @@ impl Aws {
     /// In a region; at one endpoint instead of AWS' own, whose certificate this authority signs.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for an endpoint or a certificate authority that does not parse.
+    /// [`harness_base::Error::Malformed`] for an endpoint or a certificate authority that does not parse.
     pub fn new(region: &str, endpoint: Option<&str>, ca: Option<&str>) -> Result<Self> {
         harness::http::install_tls();
         let mut client = Client::builder().timeout(LIMIT).redirect(reqwest::redirect::Policy::none());

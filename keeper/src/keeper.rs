@@ -161,7 +161,7 @@ async fn see_to(namespace: Arc<Namespace>, keeper: Arc<Keeper>) -> Result<Action
 pub(crate) async fn within<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| {
         let last = "a store has not answered".to_owned();
-        Err(Error::Deadline { awaited: "the stores".to_owned(), after: LIMIT, last })
+        Err(harness_base::Error::Deadline { awaited: "the stores".to_owned(), after: LIMIT, last }.into())
     })
 }
 

@@ -28,7 +28,7 @@ use tokio::sync::{Mutex, OnceCell};
 use super::cluster::{bind, delete, token};
 use super::command::Call;
 use super::github::GitHub;
-use super::stores;
+use super::{stores, suite};
 
 const CONTEXT: &str = "rehearsal-preview";
 pub const PREVIEWS: &str = "jetscale-previews";
@@ -61,17 +61,6 @@ pub fn rehearse<T: Send + 'static>(trial: impl Future<Output = T> + Send + 'stat
         false => (Some(BESIDE_OTHERS.read().unwrap_or_else(PoisonError::into_inner)), None),
     };
     RUNTIME.block_on(RUNTIME.spawn(trial)).unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
-}
-
-/// The folder of the two programs of the sweeper's image. Cargo makes a test's own package's programs with it, and the keeper
-/// is another's.
-async fn programs(checkout: &Path) -> &'static Path {
-    let folder = Path::new(env!("CARGO_BIN_EXE_cargo-stack")).parent().unwrap();
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--package", "keeper", "--target-dir"]).arg(folder.parent().unwrap());
-    let built = cargo.current_dir(checkout).output().await.unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    folder
 }
 
 pub struct Place {
@@ -154,8 +143,10 @@ impl Place {
     async fn open_to_previews(&self, stores: Value) {
         let chart = self.checkout().join("charts/preview-sweeper");
         let image = "jetscale.internal/preview-sweeper:rehearsal";
-        let programs = programs(self.checkout()).await;
-        let made = Command::new(chart.join("image/make")).arg(programs).arg(image).output().await.unwrap();
+        // Beside cargo-stack, which cargo made with this test.
+        let keeper = suite::program(self, "bin", &["build", "--package", "keeper"]);
+        let made =
+            Command::new(chart.join("image/make")).arg(keeper.parent().unwrap()).arg(image).output().await.unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let pushed = self.session.push(image, "preview-sweeper").await.unwrap();
         // What the cluster's own values say of the Ingress, its policies allow.

@@ -7,8 +7,9 @@ use super::command::{Call, Ran};
 use super::place::Place;
 
 /// Packages as `cargo test` at the root names them, so that nothing is built twice; and those of the smoke suite.
-const E2E: &[&str] = &["--package", "harness", "--package", "e2e", "--package", "cli", "--test", "e2e"];
-const SMOKE: &[&str] = &["--workspace", "--test", "smoke"];
+const E2E: &[&str] =
+    &["test", "--no-run", "--package", "harness", "--package", "e2e", "--package", "cli", "--test", "e2e"];
+const SMOKE: &[&str] = &["test", "--no-run", "--workspace", "--test", "smoke"];
 
 /// The scenarios that a preview ignores, each with its reason.
 const IGNORED: &str = ".ci/ignored-preview.txt";
@@ -33,7 +34,7 @@ pub async fn smoke(place: &Place, number: &str) -> Ran {
 
 async fn run(place: &Place, call: &Call, target: &[&str], args: &[&str]) -> Ran {
     let variables: Vec<_> = call.command.as_std().get_envs().collect();
-    let mut suite = tokio::process::Command::new(binary(place, target));
+    let mut suite = tokio::process::Command::new(program(place, "test", target));
     for (name, value) in variables {
         match value {
             Some(value) => suite.env(name, value),
@@ -46,23 +47,17 @@ async fn run(place: &Place, call: &Call, target: &[&str], args: &[&str]) -> Ran 
     Ran::of(output)
 }
 
-/// A suite's binary.
-fn binary(place: &Place, target: &[&str]) -> std::path::PathBuf {
+/// The program that cargo makes of the one target of a kind that these arguments select.
+pub fn program(place: &Place, kind: &str, args: &[&str]) -> std::path::PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     for name in of_this_test() {
         cargo.env_remove(name);
     }
-    let built = cargo
-        .arg("test")
-        .args(target)
-        .args(["--no-run", "--message-format", "json"])
-        .current_dir(place.checkout())
-        .output()
-        .unwrap();
+    let built = cargo.args(args).args(["--message-format", "json"]).current_dir(place.checkout()).output().unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let messages = String::from_utf8(built.stdout).unwrap();
     let mut messages = messages.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let artifact = messages.find(|message| message["target"]["kind"][0] == "test" && message["executable"].is_string());
+    let artifact = messages.find(|message| message["target"]["kind"][0] == kind && message["executable"].is_string());
     artifact.unwrap()["executable"].as_str().unwrap().into()
 }
 

@@ -85,7 +85,7 @@ impl Bases<'_> {
     /// its recipe's content hash); else each held under either, pulled, made. What remains on cancel: images that are whole.
     ///
     /// # Errors
-    /// [`Error::Refused`] when one is missing and may not be had; [`Error::Command`] when a recipe fails.
+    /// [`harness_base::Error::Refused`] when one is missing and may not be had; [`Error::Command`] when a recipe fails.
     pub async fn ensure(&self, wanted: &[BaseImageRequest]) -> Result<Vec<HeldImage>> {
         if let Some(all) = self.find_all(wanted).await? {
             return Ok(all);

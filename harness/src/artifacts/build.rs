@@ -44,7 +44,7 @@ struct SkaffoldOutput {
 /// What remains on cancel: the registry's container (it carries the owner label) and whole images.
 ///
 /// # Errors
-/// [`Error::Command`] when something does not build; [`Error::Refused`] when a tool or an image cannot be had, or an
+/// [`Error::Command`] when something does not build; [`harness_base::Error::Refused`] when a tool or an image cannot be had, or an
 /// official set is asked of a tree that no commit holds.
 pub async fn build(
     _: MayBuild,

@@ -34,7 +34,7 @@ impl Origins {
     /// Looks at the working trees.
     ///
     /// # Errors
-    /// As [`crate::project::Project::context`]; [`Error::Refused`] for a context without a .dockerignore.
+    /// As [`crate::project::Project::context`]; [`harness_base::Error::Refused`] for a context without a .dockerignore.
     pub async fn of(sources: &Sources<'_>) -> Result<Self> {
         let Sources { project, settings, tools, .. } = sources;
         let stack = Revision::of(tools, &project.root).await?;
@@ -66,7 +66,7 @@ impl Origins {
     /// ignores and a .dockerignore lets in. Their times are the commit's, so that their layers are the same each time.
     ///
     /// # Errors
-    /// [`Error::Command`] when git or tar fails; [`Error::Refused`] when a .dockerignore is not committed.
+    /// [`Error::Command`] when git or tar fails; [`harness_base::Error::Refused`] when a .dockerignore is not committed.
     pub async fn committed(mut self, tools: &Tools, folder: &Path) -> Result<Self> {
         for BuildContext { image, folder: context, .. } in &mut self.images {
             let (archive, into) = (folder.join(format!("{}.tar", image.name)), folder.join(image.name));

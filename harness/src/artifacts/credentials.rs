@@ -32,7 +32,7 @@ impl RegistryCredentials {
     /// [`settings::REGISTRY_SERVER`] and its account, else the engine's client's configuration.
     ///
     /// # Errors
-    /// [`Error::Refused`] when they are set to what is not allowed.
+    /// [`harness_base::Error::Refused`] when they are set to what is not allowed.
     pub fn of(settings: &Settings) -> Result<Self> {
         let logins = settings.registry_login.get()?.into_iter().collect();
         let docker_config = Some(settings.docker_config.join("config.json"));
@@ -61,7 +61,7 @@ impl RegistryCredentials {
     /// The account at a registry, if there is one.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the client's configuration names one that cannot be used.
+    /// [`harness_base::Error::Refused`] when the client's configuration names one that cannot be used.
     pub async fn at(&self, registry: &str) -> Result<Option<Login>> {
         if let Some(login) = self.logins.iter().find(|login| login.server == registry) {
             return Ok(Some(login.clone()));
@@ -105,7 +105,7 @@ impl RegistryCredentials {
     /// Certificates of authorities that are trusted beside the system's, as DER: those of [`settings::CA_BUNDLE`].
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Malformed`] when that file cannot be read.
+    /// [`harness_base::Error::Io`] or [`harness_base::Error::Malformed`] when that file cannot be read.
     pub(super) fn authorities(&self) -> Result<Vec<Vec<u8>>> {
         let Some(path) = &self.ca_bundle else { return Ok(Vec::new()) };
         let say = || format!("read the CA bundle {}", path.display());

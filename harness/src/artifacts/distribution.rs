@@ -44,7 +44,7 @@ struct At<'a> {
 /// The platforms of an image that a registry holds, as `os/architecture`.
 ///
 /// # Errors
-/// [`Error::Refused`] when the registry is not reached, wants other credentials, or does not hold it.
+/// [`harness_base::Error::Refused`] when the registry is not reached, wants other credentials, or does not hold it.
 pub(super) async fn platforms(reference: &Reference, credentials: &RegistryCredentials) -> Result<BTreeSet<String>> {
     let at = At::new(reference, credentials).await?;
     let work = async {
@@ -69,7 +69,7 @@ fn platform(value: &Value) -> String {
 /// What remains on cancel: layers without a manifest, which the registry's own garbage collection removes.
 ///
 /// # Errors
-/// [`Error::Refused`] saying which of both registries said no.
+/// [`harness_base::Error::Refused`] saying which of both registries said no.
 pub async fn copy(from: &Reference, to: &Reference, credentials: &RegistryCredentials) -> Result<()> {
     let (source, target) = (At::new(from, credentials).await?, At::new(to, credentials).await?);
     source.within(COPY, source.copy(&target, from.digest.clone())).await
@@ -78,7 +78,7 @@ pub async fn copy(from: &Reference, to: &Reference, credentials: &RegistryCreden
 /// Pushes an image without layers, for a platform that this machine may not have; `repository` is all of its name.
 ///
 /// # Errors
-/// [`Error::Refused`] when the registry does not take it.
+/// [`harness_base::Error::Refused`] when the registry does not take it.
 pub(super) async fn push_nothing(
     repository: &str,
     platform: &str,
@@ -193,11 +193,12 @@ impl<'a> At<'a> {
 
     async fn within<T>(&self, limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-            Err(Error::Deadline {
+            Err(harness_base::Error::Deadline {
                 awaited: format!("the registry {} to serve {}", self.reference.registry(), self.reference.by_digest()),
                 after: limit,
                 last: "it has not answered in full".to_owned(),
-            })
+            }
+            .into())
         })
     }
 

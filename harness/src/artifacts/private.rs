@@ -31,7 +31,7 @@ impl PrivateRegistry {
     /// What remains on cancel: a container with the owner's label.
     ///
     /// # Errors
-    /// [`Error::Command`] when the engine does not start it; [`Error::Deadline`] when it does not answer within 20 s.
+    /// [`Error::Command`] when the engine does not start it; [`harness_base::Error::Deadline`] when it does not answer within 20 s.
     pub async fn start(
         engine: &Engine,
         sources: &Sources<'_>,
@@ -77,7 +77,7 @@ impl PrivateRegistry {
     /// Puts an image without layers in it, for a platform that this machine may not have.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the registry does not take it.
+    /// [`harness_base::Error::Refused`] when the registry does not take it.
     pub async fn put_image_for(&self, platform: &str, credentials: &RegistryCredentials) -> Result<Reference> {
         let credentials = credentials.clone().with(self.login.clone());
         push_nothing(&format!("{}/nothing", self.login.server), platform, &credentials).await

@@ -40,7 +40,7 @@ impl ProvidedArtifacts {
     /// What [`settings::ARTIFACTS`] names, for a stage; nothing is read yet.
     ///
     /// # Errors
-    /// [`Error::Refused`] when that, or who we are at registries, is set to what is not allowed.
+    /// [`harness_base::Error::Refused`] when that, or who we are at registries, is set to what is not allowed.
     pub fn of(stage: Stage, settings: &Settings) -> Result<Self> {
         Ok(Self { stage, location: settings.artifacts.get()?, credentials: RegistryCredentials::of(settings)? })
     }
@@ -56,7 +56,7 @@ impl ProvidedArtifacts {
     /// What remains on cancel: the registry's container, if the set is in the one beside the cluster.
     ///
     /// # Errors
-    /// [`Error::Refused`] naming the artifact, and what to do about it.
+    /// [`harness_base::Error::Refused`] naming the artifact, and what to do about it.
     pub async fn obtain(&self, engine: &Engine, sources: &Sources<'_>) -> Result<ArtifactSet> {
         let (location, set) = self.written(sources.project, sources.settings).await?;
         warn_if_dirty(location, &set);
@@ -99,7 +99,7 @@ impl ProvidedArtifacts {
     /// The set as it is written, whole, and where it is from; no registry is asked.
     ///
     /// # Errors
-    /// [`Error::Refused`] when none is named; as [`read`].
+    /// [`harness_base::Error::Refused`] when none is named; as [`read`].
     pub async fn written(&self, project: &Project, settings: &Settings) -> Result<(&str, ArtifactSet)> {
         let location = self.location.as_deref().ok_or_else(|| {
             Error::refused(
@@ -129,7 +129,7 @@ fn warn_if_dirty(location: &str, set: &ArtifactSet) {
 /// Whether an artifact is in its registry, which this host reaches by the name in `at`, for a platform, and we may pull it.
 ///
 /// # Errors
-/// [`Error::Refused`] naming the artifact.
+/// [`harness_base::Error::Refused`] naming the artifact.
 pub async fn check(
     artifact: &Artifact,
     at: &Reference,
@@ -137,7 +137,9 @@ pub async fn check(
     credentials: &RegistryCredentials,
 ) -> Result<()> {
     let found = platforms(at, credentials).await.map_err(|error| match error {
-        Error::Refused { what, next } => Error::refused(format!("artifact {}: {what}", artifact.image_name), next),
+        Error::Base(harness_base::Error::Refused { what, next }) => {
+            Error::refused(format!("artifact {}: {what}", artifact.image_name), next)
+        }
         other => other,
     })?;
     if found.contains(platform) {
@@ -167,7 +169,7 @@ pub(super) fn from_here(reference: &Reference, registry: Option<&Registry>) -> R
 /// looked at.
 ///
 /// # Errors
-/// [`Error::Refused`] when it cannot be read; as [`ArtifactSet::parse`].
+/// [`harness_base::Error::Refused`] when it cannot be read; as [`ArtifactSet::parse`].
 pub async fn read(location: &str, stage: Stage, project: &Project, settings: &Settings) -> Result<ArtifactSet> {
     let needed = images_of(&project.skaffold()?, stage.name())?;
     ArtifactSet::parse(&text(location, settings.ca_bundle.get()?.as_deref()).await?, location, &needed)
@@ -195,7 +197,7 @@ async fn text(location: &str, ca_bundle: Option<&Path>) -> Result<String> {
 /// form of their variables where it does not build them.
 ///
 /// # Errors
-/// [`Error::Malformed`] when the text does not parse; [`Error::Refused`] when it has no such profile.
+/// [`harness_base::Error::Malformed`] when the text does not parse; [`harness_base::Error::Refused`] when it has no such profile.
 fn images_of(skaffold: &str, profile: &str) -> Result<BTreeSet<String>> {
     let root: serde_yaml::Value = serde_yaml::from_str(skaffold).map_err(Error::malformed("read skaffold.yaml"))?;
     let profiles = root["profiles"].as_sequence().map(Vec::as_slice).unwrap_or_default();

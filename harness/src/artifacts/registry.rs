@@ -30,7 +30,7 @@ impl Registry {
     /// The registry beside the cluster, made if it is not there: with it, every set that was pushed to it is served.
     ///
     /// # Errors
-    /// [`Error::Refused`] when its image cannot be had; [`Error::Command`] when the engine does not start it.
+    /// [`harness_base::Error::Refused`] when its image cannot be had; [`Error::Command`] when the engine does not start it.
     pub async fn beside(engine: &Engine, sources: &Sources<'_>) -> Result<Self> {
         let held = sources.bases(engine).ensure(&[third_party(&REGISTRY_IMAGE)]).await?;
         Self::start(engine, sources, &held[0].reference).await
@@ -42,7 +42,7 @@ impl Registry {
     /// What remains on cancel is a container that carries the cluster's owner label.
     ///
     /// # Errors
-    /// [`Error::Refused`] when a container of its name is not ours; [`Error::Command`] when the engine does not start it.
+    /// [`harness_base::Error::Refused`] when a container of its name is not ours; [`Error::Command`] when the engine does not start it.
     pub(super) async fn start(engine: &Engine, sources: &Sources<'_>, image: &str) -> Result<Self> {
         let name = container_name(sources.cluster);
         match engine.look::<Container>(&name, &Mark::owner(sources.cluster)).await? {
@@ -137,7 +137,7 @@ impl Registry {
 /// The network that a cluster's node is on.
 ///
 /// # Errors
-/// [`Error::Refused`] when the node is gone.
+/// [`harness_base::Error::Refused`] when the node is gone.
 pub async fn network_of(engine: &Engine, node: &str) -> Result<String> {
     let node_there = engine.container(node).await?;
     let network = node_there.and_then(|node| node.networks().next().map(str::to_owned));

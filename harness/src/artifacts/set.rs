@@ -89,7 +89,7 @@ impl ArtifactSet {
     /// forms of them that Skaffold's variables have.
     ///
     /// # Errors
-    /// [`Error::Refused`] naming the artifact, and what to do about it.
+    /// [`harness_base::Error::Refused`] naming the artifact, and what to do about it.
     pub fn parse(text: &str, from: &str, needed: &BTreeSet<String>) -> Result<Self> {
         let remake = || "cargo stack artifacts build --output FILE writes a whole set (docs/artifacts.md)".to_owned();
         let refuse = |what: String| Error::refused(format!("the artifact set {from} {what}"), remake());
@@ -112,7 +112,7 @@ impl ArtifactSet {
             }
             let tag = tag.ok_or_else(|| refuse(format!("has no tag for {image_name}")))?;
             let tag = tag.parse().map_err(|error: Error| match error {
-                Error::Refused { what, next } => {
+                Error::Base(harness_base::Error::Refused { what, next }) => {
                     Error::refused(format!("the artifact set {from}: {image_name}: {what}"), next)
                 }
                 other => other,
@@ -202,7 +202,7 @@ impl ArtifactSet {
     /// The artifact of that name.
     ///
     /// # Errors
-    /// [`Error::Refused`] naming what the set holds instead.
+    /// [`harness_base::Error::Refused`] naming what the set holds instead.
     pub fn get(&self, name: &str) -> Result<&Artifact> {
         self.builds.iter().find(|artifact| artifact.image_name == name).ok_or_else(|| {
             let names: Vec<_> = self.builds.iter().map(|artifact| artifact.image_name.as_str()).collect();

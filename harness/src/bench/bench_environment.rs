@@ -100,7 +100,7 @@ impl Checkout {
     /// A file as it was before any edit.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be read.
+    /// [`harness_base::Error::Io`] when it cannot be read.
     pub fn pristine(&self, file: &str) -> Result<String> {
         let path = self.root.join(file);
         let mut known = self.pristine.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,7 +115,7 @@ impl Checkout {
     /// Writes a file of it.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be written.
+    /// [`harness_base::Error::Io`] when it cannot be written.
     pub fn write(&self, file: &str, text: &str) -> Result<()> {
         let path = self.root.join(file);
         std::fs::write(&path, text).map_err(Error::io(format!("write {}", path.display())))
@@ -188,7 +188,7 @@ impl<'a> BenchEnvironment<'a> {
     /// A folder of the bench's own, made.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be made.
+    /// [`harness_base::Error::Io`] when it cannot be made.
     pub fn scratch(&self, name: &str) -> Result<PathBuf> {
         let path = self.folder.path().join(name);
         std::fs::create_dir_all(&path).map_err(Error::io(format!("make the folder {}", path.display())))?;
@@ -230,7 +230,7 @@ impl<'a> BenchEnvironment<'a> {
     /// Has a scenario judged once and says where its run is.
     ///
     /// # Errors
-    /// [`Error::Refused`] unless it passed.
+    /// [`harness_base::Error::Refused`] unless it passed.
     pub async fn passes(&self, of: &Checkout, runner: Runner, scenario: &str) -> Result<PathBuf> {
         let runs = self.scratch(&format!("runs/{}", self.number()))?;
         self.suite(of, runner, scenario, &runs).run().await?;
@@ -247,7 +247,7 @@ impl<'a> BenchEnvironment<'a> {
     /// Has scenarios judged: those named by nextest, which takes several names; without any all of them, by `cargo test`.
     ///
     /// # Errors
-    /// [`Error::Refused`] with the failed ones' names and the first one's reason, or the one that did not run;
+    /// [`harness_base::Error::Refused`] with the failed ones' names and the first one's reason, or the one that did not run;
     /// [`Error::Command`] when the runner itself failed.
     pub async fn all_pass(&self, scenarios: &[&str]) -> Result<()> {
         let runs = self.scratch(&format!("runs/{}", self.number()))?;
@@ -449,7 +449,7 @@ impl<'a> BenchEnvironment<'a> {
 /// The folder of what is kept from one bench to the next, made.
 pub(super) fn kept(settings: &Settings) -> Result<PathBuf> {
     let folder = settings.cache_root.join("bench");
-    private_folder(&folder).map(|()| folder)
+    Ok(private_folder(&folder).map(|()| folder)?)
 }
 
 /// With the settings of every run of the bench.

@@ -87,7 +87,7 @@ impl BenchReport {
     /// Keeps it, in the place of the one before.
     pub(super) fn keep(&self, settings: &Settings) -> Result<()> {
         private_folder(&folder(settings))?;
-        write_json(&self.path(settings), self)
+        Ok(write_json(&self.path(settings), self)?)
     }
 }
 

@@ -36,15 +36,15 @@ impl ClusterState {
     /// Makes it, unless it is there.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be made.
+    /// [`harness_base::Error::Io`] when it cannot be made.
     pub fn make(&self) -> Result<()> {
-        ["slots", "owners"].iter().try_for_each(|folder| private_folder(&self.folder.join(folder)))
+        Ok(["slots", "owners"].iter().try_for_each(|folder| private_folder(&self.folder.join(folder)))?)
     }
 
     /// The homes of all clusters of this user's, whatever checkout they belong to.
     ///
     /// # Errors
-    /// [`Error::Io`] when the state folder cannot be listed.
+    /// [`harness_base::Error::Io`] when the state folder cannot be listed.
     pub fn all(state_root: &Path) -> Result<Vec<Self>> {
         let root = state_root.join("clusters");
         if !root.is_dir() {
@@ -157,7 +157,7 @@ impl ClusterState {
     /// Reads the record.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when somebody else wrote it.
+    /// [`harness_base::Error::Damaged`] when somebody else wrote it.
     pub fn record(&self) -> Result<ClusterRecord> {
         Ok(read_json(&self.path("record.json"), &format!("cargo stack clean --forget {}", self.name))?
             .unwrap_or_default())
@@ -166,15 +166,15 @@ impl ClusterState {
     /// Writes the record; only under the lock `change`.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be written.
+    /// [`harness_base::Error::Io`] when it cannot be written.
     pub fn write(&self, record: &ClusterRecord) -> Result<()> {
-        write_json(&self.path("record.json"), record)
+        Ok(write_json(&self.path("record.json"), record)?)
     }
 
     /// Notes that a scenario failed; needs no lock, since whoever waits until all are out holds `change`.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be noted.
+    /// [`harness_base::Error::Io`] when it cannot be noted.
     pub fn note_failure(&self) -> Result<()> {
         let path = self.path("failed");
         std::fs::write(&path, "").map_err(Error::io(format!("write {}", path.display())))
@@ -188,15 +188,15 @@ impl ClusterState {
     /// Forgets failures, since the release is made anew.
     ///
     /// # Errors
-    /// [`Error::Io`] when the note cannot be removed.
+    /// [`harness_base::Error::Io`] when the note cannot be removed.
     pub fn forget_failures(&self) -> Result<()> {
-        folders::remove(&self.path("failed"))
+        Ok(folders::remove(&self.path("failed"))?)
     }
 
     /// Removes everything but the lock files, which are never unlinked.
     ///
     /// # Errors
-    /// [`Error::Io`] when something cannot be removed.
+    /// [`harness_base::Error::Io`] when something cannot be removed.
     pub fn clear(&self, registry_data_too: bool) -> Result<()> {
         let mut names = vec![
             "record.json",
@@ -212,6 +212,6 @@ impl ClusterState {
         if registry_data_too {
             names.extend(["registry", "skaffold-cache.yaml", "held.json"]);
         }
-        names.into_iter().try_for_each(|name| folders::remove(&self.path(name)))
+        Ok(names.into_iter().try_for_each(|name| folders::remove(&self.path(name)))?)
     }
 }

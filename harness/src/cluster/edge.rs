@@ -96,7 +96,7 @@ pub struct EdgeOptions<'a> {
 /// Makes sure that the engine holds the edge's image, so that this need not wait for the cluster.
 ///
 /// # Errors
-/// [`Error::Refused`] when none may be made, [`Error::Command`] when the recipe fails.
+/// [`harness_base::Error::Refused`] when none may be made, [`Error::Command`] when the recipe fails.
 pub async fn ensure_image(wants: &NodeImageRequest<'_>) -> Result<()> {
     image::ensure(wants).await.map(drop)
 }
@@ -158,7 +158,7 @@ impl Edge {
     /// Waits until it is ready and answers 200 through the release.
     ///
     /// # Errors
-    /// [`Error::Failed`] or [`Error::Deadline`], with what its namespace shows.
+    /// [`Error::Failed`] or [`harness_base::Error::Deadline`], with what its namespace shows.
     pub async fn answers(&self) -> Result<()> {
         let kinds = [Watched::Deployments, Watched::ReplicaSets, Watched::Pods, Watched::Warnings];
         let work = async {

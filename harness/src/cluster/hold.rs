@@ -56,7 +56,7 @@ impl Hold {
     /// What `change` is had from.
     ///
     /// # Errors
-    /// [`Error::Refused`] when this process uses a release: from there no way leads back.
+    /// [`harness_base::Error::Refused`] when this process uses a release: from there no way leads back.
     pub fn free(&mut self) -> Result<&mut Free> {
         match self {
             Self::Free(free) => Ok(free),
@@ -69,7 +69,7 @@ impl Free {
     /// Waits for `change`; `what` tells others what for.
     ///
     /// # Errors
-    /// [`Error::Deadline`] after an hour and a half, saying who holds it.
+    /// [`harness_base::Error::Deadline`] after an hour and a half, saying who holds it.
     pub async fn change<'a>(&'a mut self, home: &'a ClusterState, what: &str) -> Result<Change<'a>> {
         Change::take(home, what, CHANGE).await
     }
@@ -79,7 +79,7 @@ impl<'a> Change<'a> {
     /// Waits for `change`, of a process that never uses what it changes: the reaper, and those who clean.
     ///
     /// # Errors
-    /// [`Error::Deadline`] after `limit`, saying who holds it.
+    /// [`harness_base::Error::Deadline`] after `limit`, saying who holds it.
     pub(super) async fn take(home: &'a ClusterState, what: &str, limit: Duration) -> Result<Self> {
         let mut lock = Lock::take(&home.change_lock(), Mode::Exclusive, limit).await?;
         lock.label(what);
@@ -89,7 +89,7 @@ impl<'a> Change<'a> {
     /// The same, if nobody has it.
     ///
     /// # Errors
-    /// [`Error::Refused`], saying who has it.
+    /// [`harness_base::Error::Refused`], saying who has it.
     pub(super) fn try_take(home: &'a ClusterState, what: &str) -> Result<Self> {
         match Lock::try_take(&home.change_lock(), Mode::Exclusive)? {
             Some(mut lock) => {
@@ -103,7 +103,7 @@ impl<'a> Change<'a> {
     /// What is on record.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when it cannot be read.
+    /// [`harness_base::Error::Malformed`] when it cannot be read.
     pub fn record(&self) -> Result<ClusterRecord> {
         self.home.record()
     }
@@ -111,7 +111,7 @@ impl<'a> Change<'a> {
     /// Writes the record.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be written.
+    /// [`harness_base::Error::Io`] when it cannot be written.
     pub fn write(&self, record: &ClusterRecord) -> Result<()> {
         self.home.write(record)
     }
@@ -124,7 +124,7 @@ impl<'a> Change<'a> {
     /// Waits until nobody uses what is there.
     ///
     /// # Errors
-    /// [`Error::Deadline`] after half an hour, saying who does.
+    /// [`harness_base::Error::Deadline`] after half an hour, saying who does.
     pub async fn alone(&self) -> Result<Alone<'_>> {
         self.alone_within(EVERYONE_OUT).await
     }
@@ -143,9 +143,9 @@ impl<'a> Change<'a> {
     /// Takes `use`, before `change` is let go.
     ///
     /// # Errors
-    /// [`Error::Deadline`] when somebody holds it alone, who holds `change` no more: a command of a killed process.
+    /// [`harness_base::Error::Deadline`] when somebody holds it alone, who holds `change` no more: a command of a killed process.
     pub async fn begin_use(&self) -> Result<Use> {
-        Lock::take(&self.home.use_lock(), Mode::Shared, EVERYONE_OUT).await.map(Use)
+        Ok(Use(Lock::take(&self.home.use_lock(), Mode::Shared, EVERYONE_OUT).await?))
     }
 }
 
@@ -155,7 +155,7 @@ impl Use {
     /// What was read before has to be read again.
     ///
     /// # Errors
-    /// [`Error::Io`] when the lock cannot be opened.
+    /// [`harness_base::Error::Io`] when the lock cannot be opened.
     pub fn try_begin(_: &mut Free, home: &ClusterState) -> Result<Option<Self>> {
         Ok(Lock::try_take(&home.use_lock(), Mode::Shared)?.map(Self))
     }
@@ -168,7 +168,8 @@ impl Use {
 
 /// Waits until nobody uses what is there, and lets others use it again at once.
 pub(super) async fn everyone_out(home: &ClusterState, limit: Duration) -> Result<()> {
-    Lock::take(&home.use_lock(), Mode::Exclusive, limit).await.map(drop)
+    drop(Lock::take(&home.use_lock(), Mode::Exclusive, limit).await?);
+    Ok(())
 }
 
 pub(super) fn in_use(home: &ClusterState, by: &str) -> Error {

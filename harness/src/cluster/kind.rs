@@ -39,7 +39,7 @@ pub fn node_name(cluster: &str) -> String {
 /// next call deletes what is there by that name, and begins again.
 ///
 /// # Errors
-/// [`Error::Refused`] when a cluster of that name exists that is not ours; [`Error::Deadline`] when its node is there and
+/// [`harness_base::Error::Refused`] when a cluster of that name exists that is not ours; [`harness_base::Error::Deadline`] when its node is there and
 /// it does not answer: nothing of it is touched.
 pub async fn ensure(
     change: &Change<'_>,
@@ -179,11 +179,12 @@ async fn still_there(
     };
     match tokio::time::timeout(ANSWER, answers).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(Error::Deadline {
+        Err(_) => Err(harness_base::Error::Deadline {
             awaited: format!("an answer of the cluster {}, whose node is there", identity.name),
             after: ANSWER,
             last: format!("{last}\n  next: docker unpause {}, or cargo stack clean", node_name(&identity.name)),
-        }),
+        }
+        .into()),
     }
 }
 
@@ -201,7 +202,7 @@ async fn connect(home: &ClusterState, name: &str, tools: &Tools) -> Result<Clust
 /// goes on. A network that somebody else's container is on stays, and is named.
 ///
 /// # Errors
-/// [`Error::Refused`] when it is in another engine, or a container that stands in its place is not ours;
+/// [`harness_base::Error::Refused`] when it is in another engine, or a container that stands in its place is not ours;
 /// [`Error::Command`] when the engine refuses, or does not answer.
 pub(super) async fn delete(
     alone: &Alone<'_>,
@@ -282,7 +283,7 @@ pub(super) async fn empty_registry(record: &ClusterRecord, engine: &Engine, home
 /// Makes sure that an engine is the one that what is on record is in: another one knows nothing of it.
 ///
 /// # Errors
-/// [`Error::Refused`], with both ways out.
+/// [`harness_base::Error::Refused`], with both ways out.
 pub(super) async fn expect_engine(record: &ClusterRecord, engine: &Engine, home: &ClusterState) -> Result<()> {
     of(record, engine, home).await.map(drop)
 }

@@ -63,7 +63,7 @@ enum ImageSource {
 /// What remains on cancel: images that are whole, and the recipe's finished pieces.
 ///
 /// # Errors
-/// [`Error::Refused`] when there is none and none may be made, or it cannot carry as many nodes as are configured;
+/// [`harness_base::Error::Refused`] when there is none and none may be made, or it cannot carry as many nodes as are configured;
 /// [`Error::Command`] when the recipe fails.
 pub async fn ensure(wants: NodeImageRequest<'_>) -> Result<String> {
     if let Some(set) = &wants.settings.node_image {

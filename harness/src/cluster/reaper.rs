@@ -110,7 +110,7 @@ fn program() -> std::path::PathBuf {
 /// Makes sure that a reaper of this build or a newer one watches the cluster, and that it knows of a change.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be started; [`Error::Deadline`] when an older one does not end; [`Error::Refused`] in a
+/// [`harness_base::Error::Io`] when it cannot be started; [`harness_base::Error::Deadline`] when an older one does not end; [`harness_base::Error::Refused`] in a
 /// program whose `main` does not call [`enter_if_asked`].
 #[expect(clippy::disallowed_methods, reason = "the reaper outlives us, and so does its group")]
 pub async fn ensure(home: &ClusterState, environment: &Environment) -> Result<()> {
@@ -325,7 +325,7 @@ async fn note_images(record: &ClusterRecord, engine: &Engine, settings: &Setting
 /// `cargo stack clean`: the same at once, and with the registry's data; returns what there was.
 ///
 /// # Errors
-/// [`Error::Refused`] when somebody uses the cluster and `wait` is `None`; [`Error::Deadline`] when they do so for longer.
+/// [`harness_base::Error::Refused`] when somebody uses the cluster and `wait` is `None`; [`harness_base::Error::Deadline`] when they do so for longer.
 pub async fn clean(home: &ClusterState, settings: &Settings, wait: Option<Duration>) -> Result<Vec<String>> {
     if !home.folder.is_dir() {
         return Ok(Vec::new());
@@ -362,7 +362,7 @@ async fn end_by_hand(home: &ClusterState, record: &ClusterRecord) -> Result<()> 
     tracing::info!("ending the Tilt that cargo stack dev runs ({})", running.process);
     tilt::end(home).await?;
     match running.by {
-        Some(process) => process.ended(DEV_ENDS).await,
+        Some(process) => Ok(process.ended(DEV_ENDS).await?),
         None => Ok(()),
     }
 }
@@ -384,7 +384,7 @@ async fn everyone_gone(home: &ClusterState, limit: Duration) -> Result<Change<'_
 /// `cargo stack clean --forget`: the record of what is in an engine that is gone for good; returns what may be left there.
 ///
 /// # Errors
-/// [`Error::Refused`] when somebody uses it.
+/// [`harness_base::Error::Refused`] when somebody uses it.
 pub async fn forget(home: &ClusterState) -> Result<Option<String>> {
     let change = Change::try_take(home, "cargo stack clean --forget")?;
     let alone = change.try_alone()?.ok_or_else(|| in_use(home, &home.users()))?;

@@ -51,7 +51,7 @@ impl ClusterRecord {
     /// By the engine's identity. The record has to be written before anything of that name is made.
     ///
     /// # Errors
-    /// [`Error::Refused`] when what is ours is in another engine.
+    /// [`harness_base::Error::Refused`] when what is ours is in another engine.
     pub fn identity_in(&mut self, id: String, home: &ClusterState, checkout: &Path) -> Result<Identity> {
         let identity = match self.identity.take() {
             Some(identity) => identity,
@@ -82,7 +82,7 @@ impl Identity {
     /// Makes sure that an engine is the one that this is in.
     ///
     /// # Errors
-    /// [`Error::Refused`], with both ways out.
+    /// [`harness_base::Error::Refused`], with both ways out.
     pub fn expect_engine(&self, id: &str, home: &ClusterState) -> Result<()> {
         if self.engine == id {
             return Ok(());
@@ -148,7 +148,7 @@ impl Keeping {
     /// What the settings ask for.
     ///
     /// # Errors
-    /// [`Error::Refused`] when they ask for what is not allowed.
+    /// [`harness_base::Error::Refused`] when they ask for what is not allowed.
     pub fn of(settings: &Settings) -> Result<Self> {
         let kept = settings.idle_ttl.get()?.map(|ttl| ttl.as_secs());
         let gone = Some(GAP.as_secs());

@@ -45,18 +45,18 @@ impl Running {
 /// The Tilt that runs on a cluster now; only under the lock `change`.
 ///
 /// # Errors
-/// [`Error::Damaged`] when somebody else wrote the note.
+/// [`harness_base::Error::Damaged`] when somebody else wrote the note.
 pub fn running(home: &ClusterState) -> Result<Option<Running>> {
     if Lock::try_take(&home.tilt_lock(), Mode::Exclusive)?.is_some() {
         return Ok(None);
     }
-    read_json(&home.tilt(), "cargo stack clean")
+    Ok(read_json(&home.tilt(), "cargo stack clean")?)
 }
 
 /// The Tilt that was noted last and lives, for those who do not hold `change`: it may end at any moment.
 ///
 /// # Errors
-/// [`Error::Damaged`] when somebody else wrote the note.
+/// [`harness_base::Error::Damaged`] when somebody else wrote the note.
 pub fn noted(home: &ClusterState) -> Result<Option<Running>> {
     let noted: Option<Running> = read_json(&home.tilt(), "cargo stack clean")?;
     Ok(noted.filter(|noted| noted.process.lives()))
@@ -65,15 +65,15 @@ pub fn noted(home: &ClusterState) -> Result<Option<Running>> {
 /// Notes a Tilt that was just started; only under the lock `change`.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be written.
+/// [`harness_base::Error::Io`] when it cannot be written.
 pub fn note(home: &ClusterState, running: &Running) -> Result<()> {
-    write_json(&home.tilt(), running)
+    Ok(write_json(&home.tilt(), running)?)
 }
 
 /// Ends the Tilt of a cluster, if one runs, noted or not; only under the lock `change`.
 ///
 /// # Errors
-/// [`Error::Deadline`] when it does not end, even when it is killed.
+/// [`harness_base::Error::Deadline`] when it does not end, even when it is killed.
 pub async fn end(home: &ClusterState) -> Result<()> {
     let lock = home.tilt_lock();
     if Lock::try_take(&lock, Mode::Exclusive)?.is_some() {

@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// A forward accepts every connection; only an answer shows that somebody listens behind it.
 ///
 /// # Errors
-/// [`Error::Io`] when the port is closed; [`Error::Deadline`] when nobody answers.
+/// [`harness_base::Error::Io`] when the port is closed; [`harness_base::Error::Deadline`] when nobody answers.
 pub async fn ask_debugger() -> Result<String> {
     let what = || format!("speak to the debugger at port {DEBUGGER_PORT}");
     let asking = async {
@@ -31,6 +31,7 @@ pub async fn ask_debugger() -> Result<String> {
         Ok(String::from_utf8_lossy(&answer[..count]).into_owned())
     };
     let last = "it accepted the connection and said nothing".to_owned();
-    let late = |_| Error::Deadline { awaited: "the debugger's first words".to_owned(), after: LIMIT, last };
+    let late =
+        |_| harness_base::Error::Deadline { awaited: "the debugger's first words".to_owned(), after: LIMIT, last };
     tokio::time::timeout(LIMIT, asking).await.map_err(late)?
 }

@@ -57,7 +57,7 @@ pub struct DevRequest<'a> {
 /// Only under the lock `change`, and where no Tilt of ours runs. What remains on cancel: as for a cluster of stage local.
 ///
 /// # Errors
-/// [`Error::Refused`] when a port is taken, naming its holder; as [`cluster::ensure`] and [`Inputs::of`].
+/// [`harness_base::Error::Refused`] when a port is taken, naming its holder; as [`cluster::ensure`] and [`Inputs::of`].
 pub async fn prepare(wanted: DevRequest<'_>, record: &mut ClusterRecord) -> Result<DevEnvironment> {
     let DevRequest { settings, tools, project, home, scratch, change } = wanted;
     let engine = Engine::ensure(tools, settings, &home.folder).await?;

@@ -51,7 +51,7 @@ impl Inputs {
     /// It as JSON.
     ///
     /// # Errors
-    /// [`Error::Malformed`], never in practice.
+    /// [`harness_base::Error::Malformed`], never in practice.
     pub fn json(&self) -> Result<String> {
         serde_json::to_string_pretty(self).map_err(Error::malformed("write the answer to the Tiltfile as JSON"))
     }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 /// Makes sure that nobody listens at these ports.
 ///
 /// # Errors
-/// [`Error::Refused`] with who holds each of them, and how to end that.
+/// [`harness_base::Error::Refused`] with who holds each of them, and how to end that.
 pub async fn expect_free(engine: &Engine, ports: &[u16]) -> Result<()> {
     let mut taken = Vec::new();
     let mut next = Vec::new();

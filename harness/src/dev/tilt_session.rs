@@ -78,7 +78,7 @@ impl TiltOptions<'_> {
             .env("KUBECONFIG", cluster.kubeconfig.to_string())
             .env("PATH", self.tools.search_path())
             .env(DEV_INPUTS, inputs);
-        let held = held.into_iter().map(Lock::descriptor).collect::<Result<Vec<_>>>()?;
+        let held = held.into_iter().map(Lock::descriptor).collect::<Result<Vec<_>, _>>()?;
         command.as_std_mut().preserved_fds(held);
         Ok(command)
     }
@@ -108,7 +108,7 @@ impl TiltOptions<'_> {
     /// It outlives this process, for the run's others; the reaper ends it. Only under the lock `change`.
     ///
     /// # Errors
-    /// [`Error::Failed`] or [`Error::Deadline`], with the end of its log.
+    /// [`Error::Failed`] or [`harness_base::Error::Deadline`], with the end of its log.
     pub async fn detached(&self, run: &Run) -> Result<TiltSession> {
         let step = Step::begin("starting Tilt, until all of its resources are green");
         let (tree, log) = (run.folder.join("tree"), run.folder.join("tilt.log"));
@@ -159,7 +159,7 @@ impl TiltOptions<'_> {
     /// long as it does. `started` is called once it is noted whose it is.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be started.
+    /// [`harness_base::Error::Io`] when it cannot be started.
     pub async fn foreground(&self, ci: bool, change: Change<'_>) -> Result<ExitStatus> {
         let inputs = self.home.folder.join("dev-inputs.json");
         write_json(&inputs, &self.ground.inputs)?;

@@ -156,7 +156,7 @@ impl View {
     /// It writes it in several steps, after its page answers, and nothing tells when it is whole: so it is tried.
     ///
     /// # Errors
-    /// [`Error::Deadline`] after 30 s, with what kept it from answering.
+    /// [`harness_base::Error::Deadline`] after 30 s, with what kept it from answering.
     pub async fn open(config: &Path) -> Result<Self> {
         let mut last = String::new();
         let opening = async {
@@ -170,7 +170,7 @@ impl View {
             }
         };
         let opened = tokio::time::timeout(OPEN, opening).await;
-        opened.map_err(|_| Error::Deadline { awaited: "Tilt's API".to_owned(), after: OPEN, last })
+        Ok(opened.map_err(|_| harness_base::Error::Deadline { awaited: "Tilt's API".to_owned(), after: OPEN, last })?)
     }
 
     async fn try_open(config: &Path) -> Result<Self> {
@@ -189,7 +189,7 @@ impl View {
     /// Waits until the Tiltfile is read and every resource is updated and runs.
     ///
     /// # Errors
-    /// [`Error::Failed`] when an update fails and stays so for 5 s; [`Error::Deadline`].
+    /// [`Error::Failed`] when an update fails and stays so for 5 s; [`harness_base::Error::Deadline`].
     pub async fn all_green(&self, limit: Duration) -> Result<Vec<Arc<Resource>>> {
         k8s::wait::all(self.api(), "all of Tilt's resources", limit, |all| {
             // Without one beside the Tiltfile's own, it has not been read.
@@ -209,7 +209,7 @@ impl View {
     /// Waits for one resource.
     ///
     /// # Errors
-    /// [`Error::Failed`] when the judge says so; [`Error::Deadline`] after `limit`.
+    /// [`Error::Failed`] when the judge says so; [`harness_base::Error::Deadline`] after `limit`.
     pub async fn resource(
         &self,
         name: &str,
@@ -230,7 +230,7 @@ impl View {
     /// Waits for the end of the update of one resource that began at or after a moment.
     ///
     /// # Errors
-    /// [`Error::Deadline`] after `limit`.
+    /// [`harness_base::Error::Deadline`] after `limit`.
     pub async fn updated(&self, name: &str, since: SystemTime, limit: Duration) -> Result<ResourceUpdate> {
         let mut update = None;
         let awaited = format!("Tilt's update of {name}");

@@ -79,7 +79,7 @@ fn absent(absence: &EngineUnavailable, host: &Host, may_set_up: bool) -> Check {
             let value = format!("{}\na run does: {}", first(&absence.to_string()), action.command());
             Check::new(GROUP, "engine", Severity::Note, value)
         }
-        Err(Error::Refused { next, what }) => {
+        Err(Error::Base(harness_base::Error::Refused { next, what })) => {
             // Why it is not done here stands last.
             let why = what.lines().last().filter(|last| last.starts_with("and ")).map(|why| format!("\n{why}"));
             let value = format!("{}{}", first(&what), why.unwrap_or_default());

@@ -62,7 +62,7 @@ impl DoctorReport {
     /// It as JSON: `checks`, each with `group`, `name`, `value`, `verdict` (`ok`, `note`, `problem`) and `remedy`.
     ///
     /// # Errors
-    /// [`Error::Malformed`], never in practice.
+    /// [`harness_base::Error::Malformed`], never in practice.
     pub fn json(&self) -> Result<String> {
         serde_json::to_string_pretty(self).map_err(Error::malformed("write the report as JSON"))
     }

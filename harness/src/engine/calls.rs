@@ -43,7 +43,7 @@ impl Engine {
     /// object of another engine.
     ///
     /// # Errors
-    /// [`Error::Command`] when it does not answer; [`Error::Refused`] when it has none.
+    /// [`Error::Command`] when it does not answer; [`harness_base::Error::Refused`] when it has none.
     pub async fn id(&self) -> Result<String> {
         let said = self.docker()?.args(["info", "--format", "{{.ID}}"]).limit(ASK).run().await?.stdout;
         match said.trim() {
@@ -92,7 +92,7 @@ impl Engine {
     /// The call that builds an image by BuildKit; arguments follow.
     ///
     /// # Errors
-    /// [`Error::Refused`] when there is no client.
+    /// [`harness_base::Error::Refused`] when there is no client.
     pub fn build(&self) -> Result<Command> {
         Ok(self.docker()?.args(["build", "--quiet"]).env("DOCKER_BUILDKIT", "1"))
     }
@@ -100,7 +100,7 @@ impl Engine {
     /// The call that asks an image's registry for its manifest.
     ///
     /// # Errors
-    /// [`Error::Refused`] when there is no client.
+    /// [`harness_base::Error::Refused`] when there is no client.
     pub(crate) fn manifest(&self, reference: &str) -> Result<Command> {
         Ok(self.docker()?.args(["manifest", "inspect", "--verbose", reference]))
     }
@@ -204,7 +204,7 @@ impl Engine {
     /// Makes sure that there is a network of this name, with the owner's mark, for kind to take as it is.
     ///
     /// # Errors
-    /// [`Error::Refused`] when there is one that is not the owner's.
+    /// [`harness_base::Error::Refused`] when there is one that is not the owner's.
     pub async fn network(&self, name: &str, checkout: &Path) -> Result<()> {
         match self.look::<Network>(name, &Mark::owner(name)).await? {
             Seen::Ours(_) => return Ok(()),

@@ -61,7 +61,7 @@ impl Engine {
     /// Makes sure that an engine answers; it starts and installs nothing, so that cleaning up never does.
     ///
     /// # Errors
-    /// [`Error::Refused`] with the command to run when the client is missing or no engine answers.
+    /// [`harness_base::Error::Refused`] with the command to run when the client is missing or no engine answers.
     pub async fn connect(tools: &Tools, settings: &Settings) -> Result<Self> {
         let engine = Self::unchecked(tools);
         match unavailable::look(&engine, &settings.docker_host).await {
@@ -85,8 +85,8 @@ impl Engine {
     /// Cancelled or killed, what it began may go on: apt, and the engine. [`uninstall_hint`] tells what it did.
     ///
     /// # Errors
-    /// [`Error::Refused`] with the exact command when it is for somebody else to do, or the disk is full;
-    /// [`Error::Deadline`] with the end of the engine's log when it does not answer 60 s after its start (macOS: 300 s).
+    /// [`harness_base::Error::Refused`] with the exact command when it is for somebody else to do, or the disk is full;
+    /// [`harness_base::Error::Deadline`] with the end of the engine's log when it does not answer 60 s after its start (macOS: 300 s).
     pub async fn ensure(tools: &Tools, settings: &Settings, state: &Path) -> Result<Self> {
         match Self::find(tools, settings, state).await? {
             Ok(engine) => Ok(engine),
@@ -98,7 +98,7 @@ impl Engine {
     /// may work meanwhile.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the disk is full.
+    /// [`harness_base::Error::Refused`] when the disk is full.
     pub(crate) async fn find(
         tools: &Tools,
         settings: &Settings,
@@ -199,7 +199,7 @@ impl Engine {
     /// A call of the engine's client.
     ///
     /// # Errors
-    /// [`Error::Refused`] when it is not installed.
+    /// [`harness_base::Error::Refused`] when it is not installed.
     #[expect(clippy::disallowed_methods, reason = "the one caller")]
     fn docker(&self) -> Result<Command> {
         self.tools.docker()

@@ -64,7 +64,7 @@ impl EngineRecord {
     }
 
     fn write(&self) -> Result<()> {
-        write_json(&self.path, self)
+        Ok(write_json(&self.path, self)?)
     }
 
     /// The commands that undo it; `runs` tells whether a process is an engine.

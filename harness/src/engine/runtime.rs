@@ -15,7 +15,7 @@ const NAME: &str = "jetscale";
 /// Makes the engine that is started next use the runtime, unless its configuration names another.
 ///
 /// # Errors
-/// [`Error::Malformed`] when the engine's configuration is no JSON object; [`Error::Io`] when a file cannot be written.
+/// [`harness_base::Error::Malformed`] when the engine's configuration is no JSON object; [`harness_base::Error::Io`] when a file cannot be written.
 pub(super) fn prepare(place: &EngineFiles, record: &mut EngineRecord) -> Result<()> {
     let before = match std::fs::read_to_string(&place.config) {
         Ok(text) => Some(text),
@@ -82,7 +82,7 @@ fn merge(config: &str, runtime: &Path) -> serde_json::Result<Merged> {
 fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(folder).map_err(Error::io(format!("make the folder {}", folder.display())))?;
-    files::write_with_mode(path, text, mode)
+    Ok(files::write_with_mode(path, text, mode)?)
 }
 
 #[cfg(test)]

@@ -93,8 +93,8 @@ pub(super) async fn detached(
         _ => Ok(()),
     };
     until_it_answers(engine, settings, ANSWERS, &step.teller(), ended).await.map_err(|error| match error {
-        Error::Deadline { awaited, after, last } => {
-            Error::Deadline { awaited, after, last: format!("{last}\n{}", last_lines(&place.log)) }
+        Error::Base(harness_base::Error::Deadline { awaited, after, last }) => {
+            harness_base::Error::Deadline { awaited, after, last: format!("{last}\n{}", last_lines(&place.log)) }.into()
         }
         other => other,
     })?;
@@ -130,7 +130,7 @@ async fn until_it_answers(
         };
         if since.elapsed() > limit {
             let awaited = "an answer of the container engine that was started".to_owned();
-            return Err(Error::Deadline { awaited, after: limit, last: said });
+            return Err(harness_base::Error::Deadline { awaited, after: limit, last: said }.into());
         }
     }
 }

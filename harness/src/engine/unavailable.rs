@@ -140,7 +140,7 @@ async fn listener(address: &str) -> Option<ErrorKind> {
 /// What to do about an absence.
 ///
 /// # Errors
-/// [`Error::Refused`] with the exact command, when it is for somebody else to do.
+/// [`harness_base::Error::Refused`] with the exact command, when it is for somebody else to do.
 pub(crate) fn plan_remedy(unavailable: &EngineUnavailable, host: &Host, may_set_up: bool) -> Result<Action> {
     let action = match unavailable {
         EngineUnavailable::Denied(_) => {

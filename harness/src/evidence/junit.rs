@@ -12,7 +12,7 @@ impl Outcome {
     /// The verdicts as JUnit's XML: a suite for each module, with the whole report of each failure.
     ///
     /// # Errors
-    /// [`Error::Malformed`], never in practice.
+    /// [`harness_base::Error::Malformed`], never in practice.
     pub fn junit(&self) -> Result<String> {
         let mut suites: BTreeMap<&str, TestSuite> = BTreeMap::new();
         for (name, judged) in &self.0 {

@@ -31,7 +31,7 @@ impl Measured {
     /// Reads the events of one run.
     ///
     /// # Errors
-    /// [`crate::Error::Io`] when its folder has none.
+    /// [`harness_base::Error::Io`] when its folder has none.
     pub fn read(run: &Path) -> Result<Self> {
         Ok(Self::parse(&events_of(run)?))
     }

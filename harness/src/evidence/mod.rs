@@ -95,7 +95,7 @@ impl Outcome {
     /// Reads the events of one run.
     ///
     /// # Errors
-    /// [`Error::Io`] when its folder has none.
+    /// [`harness_base::Error::Io`] when its folder has none.
     pub fn read(run: &Path) -> Result<Self> {
         Ok(Self::parse(&events_of(run)?))
     }
@@ -176,7 +176,7 @@ fn events_of(run: &Path) -> Result<String> {
 /// The latest run among those in a folder, or in folders of it.
 ///
 /// # Errors
-/// [`Error::Refused`] when there is none.
+/// [`harness_base::Error::Refused`] when there is none.
 pub fn latest(runs: &Path) -> Result<PathBuf> {
     let files = if runs.is_dir() { hash::files(runs)? } else { Vec::new() };
     let events = files.into_iter().filter(|path| path.file_name().is_some_and(|name| name == events::FILE));
@@ -189,7 +189,7 @@ pub fn latest(runs: &Path) -> Result<PathBuf> {
 /// Removes the folders of a checkout's runs in a folder, but for those of runs under way; says how many.
 ///
 /// # Errors
-/// [`Error::Io`] when one cannot be removed.
+/// [`harness_base::Error::Io`] when one cannot be removed.
 pub fn forget(runs: &Path, checkout: &Path) -> Result<usize> {
     let mut count = 0;
     for folder in folders::marked_in(runs)? {

@@ -43,7 +43,7 @@ impl Steps {
     /// Reads the events of one run.
     ///
     /// # Errors
-    /// [`crate::Error::Io`] when its folder has none.
+    /// [`harness_base::Error::Io`] when its folder has none.
     pub fn read(run: &Path) -> Result<Self> {
         Ok(Self::parse(&events_of(run)?))
     }

@@ -47,7 +47,7 @@ impl Budget {
     /// Counts one request, and returns once it may be sent.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the budget is spent.
+    /// [`harness_base::Error::Refused`] when the budget is spent.
     pub async fn spend(&self) -> Result<()> {
         let wait = {
             let _queue = self.queue.lock().await;

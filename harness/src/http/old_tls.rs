@@ -12,7 +12,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Unmet`] when the server goes on with it; [`Error::Http`] when there is no connection to ask over,
-/// [`Error::Deadline`] when it says nothing.
+/// [`harness_base::Error::Deadline`] when it says nothing.
 pub async fn old_tls_is_refused(address: SocketAddr, host: &str, limit: Duration) -> Result<String> {
     let what = format!("offer TLS 1.1 to {address}");
     let asking = async {
@@ -31,7 +31,12 @@ pub async fn old_tls_is_refused(address: SocketAddr, host: &str, limit: Duration
         }
     };
     tokio::time::timeout(limit, asking).await.unwrap_or_else(|_| {
-        Err(Error::Deadline { awaited: what.clone(), after: limit, last: "the other side is silent".to_owned() })
+        Err(harness_base::Error::Deadline {
+            awaited: what.clone(),
+            after: limit,
+            last: "the other side is silent".to_owned(),
+        }
+        .into())
     })
 }
 

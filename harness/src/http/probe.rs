@@ -69,7 +69,7 @@ impl Target {
     /// Where a client with these options goes.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when the base does not parse, [`Error::Refused`] when it has no host or another scheme.
+    /// [`harness_base::Error::Malformed`] when the base does not parse, [`harness_base::Error::Refused`] when it has no host or another scheme.
     pub fn of(options: &HttpOptions) -> Result<Self> {
         let base = Url::parse(&options.base).map_err(Error::malformed(format!("the URL {:?}", options.base)))?;
         let (Some(host), Some(port), true) =

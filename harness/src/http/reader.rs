@@ -140,7 +140,7 @@ impl Reader {
     /// GET again and again until the answer is 200: for what no watch can tell, such as a route that is being made.
     ///
     /// # Errors
-    /// [`Error::Deadline`] after `limit`, with the last answer.
+    /// [`harness_base::Error::Deadline`] after `limit`, with the last answer.
     pub async fn answers(&self, path: &str, limit: Duration) -> Result<Reply> {
         let judge = |reply: &Reply| match reply.status {
             200 => Ok(()),
@@ -187,7 +187,7 @@ impl Reader {
             Ok(reply) => Ok(reply),
             Err(_) => {
                 let awaited = format!("{awaited} from {}{}", self.base(), path.trim_start_matches('/'));
-                Err(Error::Deadline { awaited, after: limit, last })
+                Err(harness_base::Error::Deadline { awaited, after: limit, last }.into())
             }
         }
     }
@@ -195,7 +195,7 @@ impl Reader {
     /// Counts one request, where they are counted, and returns once it may be sent.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the budget is spent.
+    /// [`harness_base::Error::Refused`] when the budget is spent.
     pub async fn spend(&self) -> Result<()> {
         match &self.budget {
             Some(budget) => budget.spend().await,

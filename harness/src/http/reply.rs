@@ -38,7 +38,7 @@ impl Reply {
     /// The body as JSON.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when it is no JSON of that shape.
+    /// [`harness_base::Error::Malformed`] when it is no JSON of that shape.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.body).map_err(Error::malformed(format!("the answer to {self}")))
     }
@@ -46,7 +46,7 @@ impl Reply {
     /// The member `data` of the services' envelope.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when the body is no JSON, [`Error::Unmet`] when it has no `data`.
+    /// [`harness_base::Error::Malformed`] when the body is no JSON, [`Error::Unmet`] when it has no `data`.
     pub fn data(&self) -> Result<Value> {
         let mut envelope: Value = self.json()?;
         envelope.get_mut("data").map(Value::take).ok_or_else(|| self.unmet("without a member `data`"))

@@ -40,7 +40,7 @@ impl Tls {
 /// A TLS client's configuration that trusts the system's authorities and these.
 ///
 /// # Errors
-/// [`Error::Malformed`] when the bundle does not parse, or there is no authority at all.
+/// [`harness_base::Error::Malformed`] when the bundle does not parse, or there is no authority at all.
 pub fn trusting(ca_bundle: Option<&[u8]>) -> Result<ClientConfig> {
     Ok(recording(ca_bundle)?.0)
 }

@@ -10,7 +10,7 @@ use crate::Result;
 /// Brings an object to what is written; one without a namespace in it is the cluster's.
 ///
 /// # Errors
-/// The API's error, or [`crate::Error::Deadline`] after 10 s.
+/// The API's error, or [`harness_base::Error::Deadline`] after 10 s.
 pub async fn apply(client: &Client, object: &Value) -> Result<()> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (version, kind, name) = (text(&object["apiVersion"]), text(&object["kind"]), text(&object["metadata"]["name"]));

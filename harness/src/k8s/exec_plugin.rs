@@ -86,7 +86,7 @@ impl ExecPlugin {
     /// A certificate that it gives is used as long as the client is, a token until it expires or is refused.
     ///
     /// # Errors
-    /// [`Error::Refused`] naming plugin and context, when it gives nothing that can be used within 20 s.
+    /// [`harness_base::Error::Refused`] naming plugin and context, when it gives nothing that can be used within 20 s.
     pub async fn take(
         info: &mut AuthInfo,
         context: &str,

@@ -133,7 +133,7 @@ pub struct RunningJob {
 /// Creates the Job and returns at once.
 ///
 /// # Errors
-/// The API's error, also when there is a Job of that name; [`Error::Deadline`] after 10 s.
+/// The API's error, also when there is a Job of that name; [`harness_base::Error::Deadline`] after 10 s.
 pub async fn start(client: &Client, namespace: &str, spec: &JobSpec) -> Result<RunningJob> {
     let what = format!("create the job {} in the namespace {namespace}", spec.name);
     let job: Job = serde_json::from_value(spec.manifest()).map_err(Error::malformed(what.as_str()))?;
@@ -170,7 +170,7 @@ impl RunningJob {
     /// Waits for the Job's end; a program that fails is an outcome, one that cannot start an error.
     ///
     /// # Errors
-    /// [`Error::Failed`] when its pod cannot start, [`Error::Deadline`] when it has not ended
+    /// [`Error::Failed`] when its pod cannot start, [`harness_base::Error::Deadline`] when it has not ended
     /// within the spec's limit; both carry the logs so far.
     pub async fn finish(self) -> Result<JobOutcome> {
         const KINDS: &[Watched] = &[Watched::Jobs, Watched::Pods, Watched::Warnings];
@@ -203,7 +203,7 @@ impl RunningJob {
     /// Waits until the program runs and is past its start: until its first line, which follows the log as it is written.
     ///
     /// # Errors
-    /// [`Error::Failed`] when its pod cannot start, [`Error::Deadline`] when nothing was written in time.
+    /// [`Error::Failed`] when its pod cannot start, [`harness_base::Error::Deadline`] when nothing was written in time.
     pub async fn first_line(&self) -> Result<String> {
         use futures::{AsyncBufReadExt, TryStreamExt};
         const KINDS: &[Watched] = &[Watched::Jobs, Watched::Pods, Watched::Warnings];
@@ -228,7 +228,7 @@ impl RunningJob {
     /// Runs a Python program beside the one that runs, in its pod, to tell it something.
     ///
     /// # Errors
-    /// [`Error::Unmet`] when there is no pod or the program fails; [`Error::Deadline`] after 10 s.
+    /// [`Error::Unmet`] when there is no pod or the program fails; [`harness_base::Error::Deadline`] after 10 s.
     pub async fn tell(&self, program: &str) -> Result<()> {
         let selector = format!("{JOB_LABEL}={}", self.name);
         let pods = super::workload::pods(&self.client, &self.namespace, &selector).await?;
@@ -245,7 +245,7 @@ impl RunningJob {
     /// What the program has written so far; empty before it runs.
     ///
     /// # Errors
-    /// The API's error, or [`Error::Deadline`] after 10 s.
+    /// The API's error, or [`harness_base::Error::Deadline`] after 10 s.
     pub async fn logs_so_far(&self) -> Result<String> {
         let selector = format!("{JOB_LABEL}={}", self.name);
         let pods = super::workload::pods(&self.client, &self.namespace, &selector).await?;

@@ -29,12 +29,14 @@ impl KubeconfigFiles {
     /// What they say together. Relative paths in a file are by its own folder; files that are not there are left out.
     ///
     /// # Errors
-    /// [`Error::Refused`] when none is there; [`Error::Malformed`] for one that cannot be read or is no kubeconfig.
+    /// [`harness_base::Error::Refused`] when none is there; [`harness_base::Error::Malformed`] for one that cannot be read or is no kubeconfig.
     pub fn read(&self) -> Result<Kubeconfig> {
         let mut found: Option<Kubeconfig> = None;
         for file in &self.0 {
-            let malformed =
-                |source| Error::Malformed { what: format!("read {}", file.display()), source: Box::new(source) };
+            let malformed = |source| harness_base::Error::Malformed {
+                what: format!("read {}", file.display()),
+                source: Box::new(source),
+            };
             let next = match Kubeconfig::read_from(file) {
                 Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => continue,
                 other => other.map_err(malformed)?,

@@ -18,7 +18,7 @@ const SINCE_SECS: i64 = 120;
 /// written until then. Looks back 120 s.
 ///
 /// # Errors
-/// The API's error when a log cannot be read; [`Error::Deadline`] after `limit`, with the texts that were not written.
+/// The API's error when a log cannot be read; [`harness_base::Error::Deadline`] after `limit`, with the texts that were not written.
 pub async fn holding(
     client: &Client,
     namespace: &str,
@@ -46,11 +46,12 @@ pub async fn holding(
     match outcome {
         Ok(Err(error)) => Err(error),
         Ok(Ok(())) | Err(_) if missing.is_empty() => Ok(written),
-        Ok(Ok(())) | Err(_) => Err(Error::Deadline {
+        Ok(Ok(())) | Err(_) => Err(harness_base::Error::Deadline {
             awaited: format!("{} in the logs of {}", missing.join(", "), pods.join(", ")),
             after: limit,
             last: format!("{} lines were written without", written.lines().count()),
-        }),
+        }
+        .into()),
     }
 }
 

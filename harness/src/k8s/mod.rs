@@ -66,7 +66,7 @@ pub async fn connect(kubeconfig: &Path, context: &str) -> Result<kube::Client> {
 /// The plugin is asked once before this returns, and again when its token expires or is refused.
 ///
 /// # Errors
-/// As [`connect`]; [`Error::Refused`] for an address that is no proxy's, and when the plugin gives nothing that can be used
+/// As [`connect`]; [`harness_base::Error::Refused`] for an address that is no proxy's, and when the plugin gives nothing that can be used
 /// within 20 s.
 pub async fn connect_with(
     kubeconfig: &KubeconfigFiles,
@@ -75,7 +75,10 @@ pub async fn connect_with(
 ) -> Result<kube::Client> {
     crate::http::install_tls();
     let what = || format!("connect to the context {context:?} of {kubeconfig}");
-    let failed = |source: kube::config::KubeconfigError| Error::Malformed { what: what(), source: Box::new(source) };
+    let failed = |source: kube::config::KubeconfigError| harness_base::Error::Malformed {
+        what: what(),
+        source: Box::new(source),
+    };
     let file = kubeconfig.read()?;
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
     let own = proxy_of(&file, context);
@@ -88,7 +91,7 @@ pub async fn connect_with(
 /// Makes sure that the API answers, and that what it stores does.
 ///
 /// # Errors
-/// [`Error::Kube`], or [`Error::Deadline`] after [`CALL`].
+/// [`Error::Kube`], or [`harness_base::Error::Deadline`] after [`CALL`].
 pub async fn answers(client: &kube::Client) -> Result<()> {
     let what = "ask the API server whether it is ready";
     // It stands in every cluster, and is read from the store.
@@ -108,15 +111,16 @@ fn proxy_of(file: &Kubeconfig, context: &str) -> Option<String> {
 /// On cancel nothing remains here; the server may still carry out the request.
 ///
 /// # Errors
-/// The call's own error, or [`Error::Deadline`] after `limit`.
+/// The call's own error, or [`harness_base::Error::Deadline`] after `limit`.
 pub async fn within<T>(what: &str, limit: Duration, future: impl Future<Output = Result<T>>) -> Result<T> {
     match crate::events::step(what, tokio::time::timeout(limit, future)).await {
         Ok(result) => result,
-        Err(_) => Err(Error::Deadline {
+        Err(_) => Err(harness_base::Error::Deadline {
             awaited: what.to_owned(),
             after: limit,
             last: "the Kubernetes API has not answered".to_owned(),
-        }),
+        }
+        .into()),
     }
 }
 

@@ -21,7 +21,7 @@ const ACCOUNT_LIMIT: Duration = Duration::from_secs(30);
 /// On cancel the namespace may remain.
 ///
 /// # Errors
-/// [`Error::Refused`] when it is being deleted; the API's error; [`Error::Deadline`] after 30 s
+/// [`harness_base::Error::Refused`] when it is being deleted; the API's error; [`harness_base::Error::Deadline`] after 30 s
 /// without the ServiceAccount `default`.
 pub async fn create(
     client: &Client,
@@ -50,7 +50,7 @@ pub async fn create(
 /// Makes a namespace, or brings an existing one's labels to these; does not wait until pods can be created in it.
 ///
 /// # Errors
-/// The API's error, or [`Error::Deadline`] after 10 s.
+/// The API's error, or [`harness_base::Error::Deadline`] after 10 s.
 pub async fn apply(client: &Client, name: &str, labels: &BTreeMap<String, String>) -> Result<()> {
     applied(client, name, labels.clone(), BTreeMap::new()).await.map(drop)
 }
@@ -78,7 +78,7 @@ async fn applied(
 /// Waits until a namespace that is being deleted is gone; absent is fine.
 ///
 /// # Errors
-/// [`Error::Deadline`] after `limit`, which names what holds it.
+/// [`harness_base::Error::Deadline`] after `limit`, which names what holds it.
 pub async fn gone_by(client: &Client, name: &str, limit: Duration) -> Result<()> {
     gone(Api::<Namespace>::all(client.clone()), name, &format!("the end of the namespace {name}"), limit, holds).await
 }
@@ -88,7 +88,7 @@ pub async fn gone_by(client: &Client, name: &str, limit: Duration) -> Result<()>
 /// Its pods are killed where we may do so. On cancel the deletion goes on in the cluster.
 ///
 /// # Errors
-/// The API's error, or [`Error::Deadline`] after `limit`, which names what holds it.
+/// The API's error, or [`harness_base::Error::Deadline`] after `limit`, which names what holds it.
 pub async fn delete_exactly(client: &Client, found: &Namespace, limit: Duration) -> Result<()> {
     let (api, name) = (Api::<Namespace>::all(client.clone()), found.name_any());
     let preconditions = Preconditions { uid: found.uid(), ..Preconditions::default() };
@@ -112,7 +112,7 @@ pub async fn delete_exactly(client: &Client, found: &Namespace, limit: Duration)
 /// On cancel the deletion goes on in the cluster.
 ///
 /// # Errors
-/// As [`begin_deletion`]; [`Error::Deadline`] after `limit`, which names what holds it.
+/// As [`begin_deletion`]; [`harness_base::Error::Deadline`] after `limit`, which names what holds it.
 pub async fn delete(client: &Client, name: &str, limit: Duration) -> Result<()> {
     begin_deletion(client, name).await?;
     gone_by(client, name, limit).await
@@ -151,7 +151,7 @@ async fn kill_pods(client: &Client, namespace: &str) -> Result<()> {
 /// The namespaces that match a label selector, terminating ones too.
 ///
 /// # Errors
-/// The API's error, or [`Error::Deadline`] after 10 s.
+/// The API's error, or [`harness_base::Error::Deadline`] after 10 s.
 pub async fn list_labelled(client: &Client, selector: &str) -> Result<Vec<Namespace>> {
     let api: Api<Namespace> = Api::all(client.clone());
     let params = ListParams::default().labels(selector);

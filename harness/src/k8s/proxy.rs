@@ -23,7 +23,7 @@ const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 /// us nor kubectl.
 ///
 /// # Errors
-/// [`Error::Refused`] for one that is no address of a proxy.
+/// [`harness_base::Error::Refused`] for one that is no address of a proxy.
 pub(super) fn of(server: &Uri, own: Option<&str>, environment: &Environment) -> Result<Option<Intercept>> {
     let matcher = |url: &str, no: &str| Matcher::builder().all(url).no(no).build().intercept(server);
     if let Some(url) = own.filter(|url| !url.is_empty()) {

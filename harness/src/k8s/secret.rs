@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// An existing one is kept as it is, since a kept volume keeps its password.
 ///
 /// # Errors
-/// The API's error, or [`crate::Error::Deadline`] after 10 s.
+/// The API's error, or [`harness_base::Error::Deadline`] after 10 s.
 pub async fn ensure_secret(
     client: &Client,
     namespace: &str,
@@ -54,7 +54,7 @@ const PULL: &str = "kubernetes.io/dockerconfigjson";
 /// Brings the Secret by which images are pulled to these accounts, as the engine's client's configuration writes them.
 ///
 /// # Errors
-/// The API's error, or [`crate::Error::Deadline`] after 10 s.
+/// The API's error, or [`harness_base::Error::Deadline`] after 10 s.
 pub async fn apply_pull_secret(
     client: &Client,
     namespace: &str,

@@ -47,7 +47,7 @@ pub enum State {
 /// namespace's Secrets are blotted out of the error, which reads them for at most 3 s.
 ///
 /// # Errors
-/// [`Error::Failed`] when the judge says so, [`Error::Deadline`] after `limit` with the last state,
+/// [`Error::Failed`] when the judge says so, [`harness_base::Error::Deadline`] after `limit` with the last state,
 /// [`Error::Kube`] when the API denies access (401, 403) for 2 s, or for 15 s what it allowed before;
 /// its other errors are waited out.
 pub async fn wait(
@@ -230,11 +230,12 @@ async fn watching<T: Default>(
             }
         }
         if Instant::now() >= deadline {
-            return Err(Error::Deadline {
+            return Err(harness_base::Error::Deadline {
                 awaited: awaited.to_owned(),
                 after: limit,
                 last: with_trouble(&with_seen(last, seen), &sources),
-            });
+            }
+            .into());
         }
     }
 }

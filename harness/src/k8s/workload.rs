@@ -131,7 +131,7 @@ impl std::fmt::Display for Workload {
 /// The pods that match a label selector, terminating ones too, sorted by name.
 ///
 /// # Errors
-/// The API's error, or [`Error::Deadline`] after 10 s.
+/// The API's error, or [`harness_base::Error::Deadline`] after 10 s.
 pub async fn pods(client: &Client, namespace: &str, selector: &str) -> Result<Vec<Pod>> {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let what = format!("list the pods with {selector} in the namespace {namespace}");
@@ -156,7 +156,7 @@ pub struct ExecOutcome {
 /// Runs a command in a pod's first container. On cancel the command may run on in the container.
 ///
 /// # Errors
-/// The API's error when it cannot be started, [`Error::Deadline`] after `limit`.
+/// The API's error when it cannot be started, [`harness_base::Error::Deadline`] after `limit`.
 pub async fn exec(
     client: &Client,
     namespace: &str,

@@ -52,7 +52,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 /// Reads the file.
 ///
 /// # Errors
-/// [`Error::Io`] when there is none; [`Error::Malformed`] when it is something else.
+/// [`harness_base::Error::Io`] when there is none; [`harness_base::Error::Malformed`] when it is something else.
 pub fn read(root: &Path) -> Result<Vec<Equivalent>> {
     let path = root.join(FILE);
     let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;

@@ -60,7 +60,7 @@ impl Catalogue {
     /// Reads the file.
     ///
     /// # Errors
-    /// [`Error::Io`] when there is none; [`Error::Malformed`] when it is something else; [`Error::Refused`] when an edit
+    /// [`harness_base::Error::Io`] when there is none; [`harness_base::Error::Malformed`] when it is something else; [`harness_base::Error::Refused`] when an edit
     /// leaves the checkout or does not fit it, or a name stands twice.
     pub fn read(root: &Path) -> Result<Self> {
         let path = root.join(FILE);
@@ -109,7 +109,7 @@ impl FaultEdit {
     /// The file's text with the edit, below a checkout.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the file is outside, or what the edit replaces does not stand there exactly once.
+    /// [`harness_base::Error::Refused`] when the file is outside, or what the edit replaces does not stand there exactly once.
     pub fn apply(&self, root: &Path) -> Result<String> {
         let refused = |what: &str| Error::refused(format!("{FILE}: {}: {what}", self.file), "correct the edit there");
         if !Path::new(&self.file).components().all(|part| matches!(part, Component::Normal(_))) {

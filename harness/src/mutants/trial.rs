@@ -109,7 +109,7 @@ impl Suite {
     /// Where faults of this suite and checkout are written down as they are judged: a run that was stopped goes on there.
     ///
     /// # Errors
-    /// [`Error::Io`] when a file cannot be read.
+    /// [`harness_base::Error::Io`] when a file cannot be read.
     pub fn record(&self, settings: &Settings, project: &Project) -> Result<PathBuf> {
         let mut hashes = vec![hash::text(&self.0.display().to_string()), hash::file(&self.0)?];
         for part in ["apps", "charts", "kind", "e2e"] {
@@ -173,7 +173,7 @@ pub async fn run(
             // One control is enough: what is left behind is left in each.
             Ok((judged, if number == 0 { copy.control().await? } else { Vec::new() }))
         };
-        let outcome = outcome.await;
+        let outcome: Result<_> = outcome.await;
         // A failure to judge is the first error, and leaves no cluster behind.
         let removed = copy.remove().await;
         let outcome = outcome?;
@@ -291,7 +291,7 @@ impl<'a> Copy<'a> {
         }
         // The last edit first: two may be of one file.
         for (file, text) in before.iter().rev() {
-            text.as_ref().map_or_else(|| remove_file(file), |text| write(file, text))?;
+            text.as_ref().map_or_else(|| Ok(remove_file(file)?), |text| write(file, text))?;
         }
         Ok(Tried { fault: fault.name.clone(), suffers: fault.suffers.clone(), sights, took: started.elapsed() })
     }

@@ -32,7 +32,7 @@ pub enum Gone {
 /// What remains on cancel or kill: the deletion goes on in the cluster; calling again waits for its end.
 ///
 /// # Errors
-/// [`crate::Error::Refused`] for a namespace that is not ours; [`crate::Error::Deadline`] after `within`, naming what
+/// [`harness_base::Error::Refused`] for a namespace that is not ours; [`harness_base::Error::Deadline`] after `within`, naming what
 /// holds the namespace, or naming who holds the Lease.
 pub async fn down(
     cluster: &Cluster,

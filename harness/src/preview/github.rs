@@ -34,7 +34,7 @@ impl GitHub {
     /// As the settings name it; nothing is asked yet.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the repository or the token is not named; the address does not parse.
+    /// [`harness_base::Error::Refused`] when the repository or the token is not named; the address does not parse.
     pub fn of(settings: &Settings) -> Result<Self> {
         let missing = |name: &str| {
             Error::refused(

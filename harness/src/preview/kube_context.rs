@@ -20,7 +20,7 @@ const PRODUCTION: [&str; 4] = ["prod", "production", "prd", "live"];
 /// says, and again before they expire.
 ///
 /// # Errors
-/// [`Error::Refused`] when the context is not named, not allowed, or its cluster is not open to previews or says that it
+/// [`harness_base::Error::Refused`] when the context is not named, not allowed, or its cluster is not open to previews or says that it
 /// is another;
 /// [`Error::Kube`] when it does not answer.
 pub async fn connect(settings: &Settings, tools: &Tools) -> Result<Cluster> {

@@ -30,7 +30,7 @@ const LONGEST: i32 = 120;
 /// compared. What remains on a kill: the Lease, for that long.
 ///
 /// # Errors
-/// [`Error::Deadline`] naming who holds it, when it is not had within `limit`; [`Error::Refused`] when it is lost while
+/// [`harness_base::Error::Deadline`] naming who holds it, when it is not had within `limit`; [`harness_base::Error::Refused`] when it is lost while
 /// the work goes on, which is then dropped; else the work's own.
 pub async fn under<T>(
     cluster: &Cluster,
@@ -145,7 +145,7 @@ async fn keep(api: &Api<Lease>, name: &str, held: &mut Lease) -> Error {
         let answer = tokio::time::timeout_at(renewed + DURATION - RENEW, renewal).await;
         let answer = answer.unwrap_or_else(|_| {
             let last = "the API server does not answer".to_owned();
-            Err(Error::Deadline { awaited: what, after: DURATION - RENEW, last })
+            Err(harness_base::Error::Deadline { awaited: what, after: DURATION - RENEW, last }.into())
         });
         match answer {
             Ok(lease) => (*held, renewed) = (lease, Instant::now()),

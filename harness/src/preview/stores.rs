@@ -139,7 +139,7 @@ impl Stores {
     /// What the ConfigMap or the file says.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when it is not what the chart writes.
+    /// [`harness_base::Error::Malformed`] when it is not what the chart writes.
     pub fn parse(text: &str) -> Result<Self> {
         serde_json::from_str(text).map_err(Error::malformed(format!("read {KEY} of {PREVIEW_STORES}")))
     }
@@ -215,7 +215,7 @@ impl Stores {
 /// `<release>-auth`, whose passwords count.
 ///
 /// # Errors
-/// [`Error::Failed`] with what the keeper could not do; [`Error::Deadline`] when it says nothing.
+/// [`Error::Failed`] with what the keeper could not do; [`harness_base::Error::Deadline`] when it says nothing.
 pub(super) async fn ask(
     cluster: &Cluster,
     of: PullRequest,

@@ -59,9 +59,9 @@ pub struct DeployRequest<'a> {
 /// on from there, and a sweep removes it once its time is over.
 ///
 /// # Errors
-/// [`Error::Refused`] before anything is applied: an artifact set of another revision, charts that hold what they may
+/// [`harness_base::Error::Refused`] before anything is applied: an artifact set of another revision, charts that hold what they may
 /// not (which are rendered once, as an install into this cluster, and deployed as they were looked at), a namespace that is
-/// not ours; then as [`release::deploy`], [`Error::Deadline`] or [`Error::Unreachable`].
+/// not ours; then as [`release::deploy`], [`harness_base::Error::Deadline`] or [`Error::Unreachable`].
 pub async fn up(order: DeployRequest<'_>) -> Result<()> {
     is_of(&order.plan.artifacts.revision, order.sha)?;
     let admitted = admitted(&order).await?;
@@ -192,7 +192,7 @@ async fn deploy(order: &DeployRequest<'_>, plan: &Plan, admitted: &[Value]) -> R
 /// The preview that is there.
 ///
 /// # Errors
-/// [`Error::Refused`] when its namespace is there and is not ours.
+/// [`harness_base::Error::Refused`] when its namespace is there and is not ours.
 pub async fn look(cluster: &Cluster, of: PullRequest) -> Result<Option<Preview>> {
     let name = of.namespace();
     let api: Api<Namespace> = Api::all(cluster.client.clone());
@@ -238,7 +238,7 @@ async fn reached(order: &DeployRequest<'_>) -> Result<()> {
 /// How a preview's host is asked: as the settings say where it is found.
 ///
 /// # Errors
-/// [`Error::Refused`] for an address that is another host's; [`Error::Io`] when the CA bundle cannot be read.
+/// [`harness_base::Error::Refused`] for an address that is another host's; [`harness_base::Error::Io`] when the CA bundle cannot be read.
 pub fn options(settings: &Settings, of: PullRequest) -> Result<HttpOptions> {
     let base = format!("https://{}", of.host());
     let mut options = HttpOptions { direct: true, ..HttpOptions::new(&base) };

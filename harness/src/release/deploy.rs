@@ -52,7 +52,7 @@ pub enum Pull<'a> {
 
 impl Deployment<'_> {
     fn descriptor(&self) -> Result<Option<OwnedFd>> {
-        self.lock.map(Lock::descriptor).transpose()
+        Ok(self.lock.map(Lock::descriptor).transpose()?)
     }
 
     async fn reached(&self, limit: Duration) -> Result<()> {

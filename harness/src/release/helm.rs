@@ -170,7 +170,7 @@ impl Capabilities {
     /// Those of a cluster.
     ///
     /// # Errors
-    /// [`Error::Kube`], or [`Error::Deadline`] after 30 s.
+    /// [`Error::Kube`], or [`harness_base::Error::Deadline`] after 30 s.
     pub async fn of(cluster: &Cluster) -> Result<Self> {
         const WITHIN: Duration = Duration::from_secs(30);
         let what = "ask the cluster which versions its API has";

@@ -31,7 +31,7 @@ const BETWEEN: Duration = Duration::from_millis(50);
 /// Waits until a release has converged, nothing of what it replaced is left, and its router reaches every service.
 ///
 /// # Errors
-/// [`Error::Failed`] or [`Error::Deadline`].
+/// [`Error::Failed`] or [`harness_base::Error::Deadline`].
 pub async fn converged(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<()> {
     gone(cluster, plan, limit).await.map(drop)
 }
@@ -54,7 +54,7 @@ pub async fn steady(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<(
         };
         let lapsed = k8s::wait(&cluster.client, namespace, "a late probe", late(&seen.pods), lapse).await;
         match lapsed {
-            Err(Error::Deadline { .. }) => return Ok(()),
+            Err(Error::Base(harness_base::Error::Deadline { .. })) => return Ok(()),
             Err(other) => return Err(other),
             Ok(_) => tracing::debug!("{release} lost a part to a late probe: waiting again"),
         }

@@ -28,7 +28,7 @@ const TEMPLATE: &str = "{{ .Files.Get \"files/objects.json\" }}\n";
 /// What remains on cancel or kill: at most a folder with a temporary name.
 ///
 /// # Errors
-/// [`Error::Refused`] when they are too large; [`Error::Io`].
+/// [`harness_base::Error::Refused`] when they are too large; [`harness_base::Error::Io`].
 pub fn seal(charts: &Staged, values: &str, objects: &[Value]) -> Result<Staged> {
     let text = text(objects);
     if text.len() > LARGEST {
@@ -76,7 +76,7 @@ fn text(objects: &[Value]) -> String {
 /// That what Helm says it deployed is what was looked at; Skaffold may have added its label.
 ///
 /// # Errors
-/// [`Error::Unmet`] with the first differences; [`Error::Malformed`] when it cannot be read.
+/// [`Error::Unmet`] with the first differences; [`harness_base::Error::Malformed`] when it cannot be read.
 pub(super) fn is_deployed(admitted: &[Value], manifest: &str) -> Result<()> {
     let documents = yaml::documents(manifest).map_err(Error::malformed("read the release's manifest"))?;
     let mut deployed: Vec<Value> = documents.into_iter().filter(|object| !object.is_null()).collect();

@@ -49,7 +49,7 @@ impl Staged {
     /// A copy in a folder, with these edits.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be made; [`Error::Unmet`] when a file does not hold what is to be changed once.
+    /// [`harness_base::Error::Io`] when it cannot be made; [`Error::Unmet`] when a file does not hold what is to be changed once.
     pub fn planted(&self, folder: &Path, edits: &[Edit<'_>]) -> Result<Self> {
         for file in hash::files(&self.folder)? {
             copy_file(&file, &folder.join(file.strip_prefix(&self.folder).unwrap_or(&file)))?;
@@ -88,7 +88,7 @@ struct Dependency {
 /// What remains on cancel or kill: at most a folder with a temporary name.
 ///
 /// # Errors
-/// [`Error::Refused`] when the umbrella names a subchart that is not in the checkout.
+/// [`harness_base::Error::Refused`] when the umbrella names a subchart that is not in the checkout.
 pub fn stage_charts(checkout: &Path, cache: &Path) -> Result<Staged> {
     stage_given_charts(checkout, &checkout.join(CHARTS), cache)
 }
@@ -96,7 +96,7 @@ pub fn stage_charts(checkout: &Path, cache: &Path) -> Result<Staged> {
 /// The same with charts of another place, taken as data: skaffold.yaml, which can name commands, is the checkout's own.
 ///
 /// # Errors
-/// As [`stage_charts`]; [`Error::Refused`] too for what leads out of the folder of charts.
+/// As [`stage_charts`]; [`harness_base::Error::Refused`] too for what leads out of the folder of charts.
 pub fn stage_given_charts(checkout: &Path, charts: &Path, cache: &Path) -> Result<Staged> {
     private_folder(cache)?;
     let build = tempfile::Builder::new()

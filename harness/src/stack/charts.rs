@@ -33,7 +33,7 @@ impl Charts {
     /// What skaffold.yaml says.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when it does not parse.
+    /// [`harness_base::Error::Malformed`] when it does not parse.
     pub fn skaffold(&self) -> Result<serde_json::Value> {
         serde_yaml::from_str(&self.session.project.skaffold()?).map_err(Error::malformed("read skaffold.yaml"))
     }
@@ -41,7 +41,7 @@ impl Charts {
     /// A copy of the staged charts and skaffold.yaml, to plant a fault in.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be made.
+    /// [`harness_base::Error::Io`] when it cannot be made.
     pub fn copy_to(&self, cache: &std::path::Path) -> Result<std::path::PathBuf> {
         release::stage_charts(self.root(), cache).map(|staged| staged.folder)
     }
@@ -57,7 +57,7 @@ impl Charts {
     /// What a stage deploys, planned as it does itself; with images that do not exist.
     ///
     /// # Errors
-    /// [`Error::Refused`] when a subchart is missing.
+    /// [`harness_base::Error::Refused`] when a subchart is missing.
     pub fn plan_of(&self, stage: Stage) -> Result<Plan> {
         Ok(Plan::shared(
             self.session.charts()?,

@@ -68,7 +68,7 @@ impl Dev {
     /// How long it took from a save until an address serves a text.
     ///
     /// # Errors
-    /// [`Error::Deadline`] with the last answer.
+    /// [`harness_base::Error::Deadline`] with the last answer.
     pub async fn served(&self, base: &str, path: &str, text: &str, saved: Saved) -> Result<Duration> {
         Reader::new(base)?.serves(path, text, BETWEEN_TRIES, Duration::from_secs(45)).await?;
         Ok(saved.at.elapsed())
@@ -77,7 +77,7 @@ impl Dev {
     /// Waits for the end of Tilt's update of a resource that began at or after a save.
     ///
     /// # Errors
-    /// [`Error::Deadline`] after `limit`.
+    /// [`harness_base::Error::Deadline`] after `limit`.
     pub async fn updated(&self, resource: &str, saved: Saved, limit: Duration) -> Result<ResourceUpdate> {
         self.dev.tilt.view.updated(resource, saved.moment, limit).await
     }
@@ -85,7 +85,7 @@ impl Dev {
     /// Waits until everything is green, and reached by both addresses.
     ///
     /// # Errors
-    /// [`Error::Failed`] or [`Error::Deadline`].
+    /// [`Error::Failed`] or [`harness_base::Error::Deadline`].
     pub async fn settled(&self) -> Result<()> {
         self.dev.settled().await
     }
@@ -93,7 +93,7 @@ impl Dev {
     /// All of Tilt's resources, once they are green.
     ///
     /// # Errors
-    /// [`Error::Failed`] or [`Error::Deadline`].
+    /// [`Error::Failed`] or [`harness_base::Error::Deadline`].
     pub async fn all_green(&self) -> Result<Vec<Arc<Resource>>> {
         self.dev.tilt.view.all_green(UNDONE).await
     }
@@ -101,7 +101,7 @@ impl Dev {
     /// Waits until a resource is as the judge wants it.
     ///
     /// # Errors
-    /// [`Error::Failed`] or [`Error::Deadline`].
+    /// [`Error::Failed`] or [`harness_base::Error::Deadline`].
     pub async fn resource(&self, name: &str, judge: impl FnMut(&Resource) -> State) -> Result<()> {
         let awaited = format!("Tilt's resource {name}");
         self.dev.tilt.view.resource(name, &awaited, Duration::from_secs(60), judge).await
@@ -110,7 +110,7 @@ impl Dev {
     /// Presses the button of a task, and returns how it ended.
     ///
     /// # Errors
-    /// [`Error::Command`] when there is no such task; [`Error::Deadline`] when it does not end.
+    /// [`Error::Command`] when there is no such task; [`harness_base::Error::Deadline`] when it does not end.
     pub async fn press(&self, task: &str) -> Result<ResourceUpdate> {
         let pressed = Saved { at: Instant::now(), moment: SystemTime::now() };
         self.tilt("trigger").await?.arg(task).run().await?;

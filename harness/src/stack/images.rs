@@ -30,7 +30,7 @@ impl Images {
     /// Repository and digest by which the engine knows an image of ours.
     ///
     /// # Errors
-    /// [`Error::Refused`] when we build none of that name.
+    /// [`harness_base::Error::Refused`] when we build none of that name.
     pub fn reference(&self, name: &str) -> Result<Reference> {
         let held = self.held.get(name).cloned();
         held.ok_or_else(|| Error::refused(format!("{name} is no image of ours"), "name one of descriptor::BUILT"))

@@ -46,7 +46,7 @@ impl OwnStack {
     /// depend on it serve again.
     ///
     /// # Errors
-    /// [`crate::Error::Deadline`] or [`crate::Error::Failed`].
+    /// [`harness_base::Error::Deadline`] or [`crate::Error::Failed`].
     pub async fn restart(&self, component: &Component) -> Result<()> {
         self.workload(component).restart(ROLLOUT).await?;
         // The rest of the release outlives a store, and its probes saw it go.
@@ -60,7 +60,7 @@ impl OwnStack {
     /// Sets a component's replicas; returns once that took effect.
     ///
     /// # Errors
-    /// [`crate::Error::Deadline`] or [`crate::Error::Failed`].
+    /// [`harness_base::Error::Deadline`] or [`crate::Error::Failed`].
     pub async fn scale(&self, component: &Component, replicas: u16) -> Result<()> {
         self.workload(component).scale(replicas, ROLLOUT).await
     }
@@ -68,7 +68,7 @@ impl OwnStack {
     /// Waits until the Service of a component leads to no pod: each still runs, and says that it is not ready.
     ///
     /// # Errors
-    /// [`crate::Error::Deadline`] when one is asked all the same.
+    /// [`harness_base::Error::Deadline`] when one is asked all the same.
     pub async fn is_left_out(&self, component: &Component) -> Result<()> {
         let service = self.name_of(component);
         let awaited = format!("service/{service} leading nowhere");

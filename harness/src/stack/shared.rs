@@ -119,7 +119,7 @@ impl Stack {
     /// What the pods of a component that stay wrote in the last two minutes, once they wrote each of these texts.
     ///
     /// # Errors
-    /// [`Error::Deadline`] with the texts that were not written within 20 s.
+    /// [`harness_base::Error::Deadline`] with the texts that were not written within 20 s.
     pub async fn log_with(&self, component: &Component, texts: &[String]) -> Result<String> {
         let names: Vec<String> = self.pods(component).await?.iter().map(ResourceExt::name_any).collect();
         k8s::log::holding(self.kube(), self.namespace(), (&names, component.label), texts, WRITTEN).await
@@ -184,7 +184,7 @@ impl Stack {
     /// Waits until the release has converged as it is, and its router reaches every service.
     ///
     /// # Errors
-    /// [`Error::Deadline`] or [`Error::Failed`].
+    /// [`harness_base::Error::Deadline`] or [`Error::Failed`].
     pub async fn converged(&self) -> Result<()> {
         release::converged(&self.cluster, &self.plan, ROLLOUT).await
     }
@@ -217,7 +217,7 @@ impl Stack {
     /// The same as a description, for another namespace or with other labels.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the artifact set has no backend.
+    /// [`harness_base::Error::Refused`] when the artifact set has no backend.
     pub fn job(
         &self,
         name: &str,

@@ -77,7 +77,7 @@ impl BuildTurn {
             Err(_) => {
                 let other = current().clone();
                 tracing::info!("{what} waits for {other}");
-                tokio::time::timeout(QUEUE, queue(rank)).await.map_err(|_| Error::Deadline {
+                tokio::time::timeout(QUEUE, queue(rank)).await.map_err(|_| harness_base::Error::Deadline {
                     awaited: format!("the turn of {what}"),
                     after: QUEUE,
                     last: format!("it waits for {other}"),
@@ -101,9 +101,9 @@ impl BuildTurn {
     /// For a child to inherit: if we are killed, the next build waits until our compiler has ended too.
     ///
     /// # Errors
-    /// [`Error::Io`] when no descriptor is left.
+    /// [`harness_base::Error::Io`] when no descriptor is left.
     pub fn descriptor(&self) -> Result<OwnedFd> {
-        self.lock.descriptor()
+        Ok(self.lock.descriptor()?)
     }
 }
 
@@ -115,7 +115,7 @@ impl Tools {
     /// Waits for the turn to build the node image with [`Tools::go`]; tools that nobody builds yet come after it.
     ///
     /// # Errors
-    /// [`Error::Deadline`] after two hours, saying who builds.
+    /// [`harness_base::Error::Deadline`] after two hours, saying who builds.
     pub async fn turn_to_build(&self, what: &str) -> Result<BuildTurn> {
         BuildTurn::take(&self.inner.cache, what, Rank::Urgent).await
     }

@@ -78,7 +78,7 @@ impl Cache {
             _ => {}
         }
         std::fs::rename(part, home).map_err(Error::io(say()))?;
-        remove(&old)
+        Ok(remove(&old)?)
     }
 
     pub fn make_folder(&self, folder: &Path) -> Result<()> {
@@ -117,7 +117,7 @@ impl Cache {
 
 /// Whether an error says that the disk is full: trying another source would not help.
 pub fn is_full(error: &Error) -> bool {
-    matches!(error, Error::Refused { what, .. } if what.contains("is too full ("))
+    matches!(error, Error::Base(harness_base::Error::Refused { what, .. }) if what.contains("is too full ("))
 }
 
 fn free_mib(folder: &Path) -> Option<u64> {

@@ -37,7 +37,7 @@ pub enum DownloadFault {
 /// A client for downloads: with the system's proxies, and redirects to other hosts.
 ///
 /// # Errors
-/// [`Error::Io`] or [`Error::Malformed`] when the CA bundle cannot be read.
+/// [`harness_base::Error::Io`] or [`harness_base::Error::Malformed`] when the CA bundle cannot be read.
 pub fn client(ca_bundle: Option<&Path>, url: &str) -> Result<reqwest::Client> {
     install_tls();
     let mut builder = reqwest::Client::builder()
@@ -108,7 +108,7 @@ pub async fn fetch(
         match once(client, url, into, teller).await {
             Ok(hash) if hash == sha256 => return Ok(()),
             Ok(hash) => {
-                remove(into).map_err(DownloadFault::Here)?;
+                remove(into).map_err(|error| DownloadFault::Here(error.into()))?;
                 if !resumed {
                     return Err(DownloadFault::Mismatch(format!(
                         "{url} has the sha256 {hash}, and should have {sha256}"
@@ -149,7 +149,7 @@ async fn once(client: &reqwest::Client, url: &str, into: &Path, teller: &Teller)
         StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => return Ok(hex::encode(hasher.finalize())),
         status if status.is_success() => {
             (have, hasher) = (0, Sha256::new());
-            remove(into).map_err(DownloadFault::Here)?;
+            remove(into).map_err(|error| DownloadFault::Here(error.into()))?;
         }
         status => return Err(DownloadFault::Unreachable(format!("it answered {status}"))),
     }

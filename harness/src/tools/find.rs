@@ -31,7 +31,7 @@ impl Tools {
     /// Looks for a tool; the only thing it writes is what versions programs said, so that they are not asked again.
     ///
     /// # Errors
-    /// [`Error::Io`] when the toolbox cannot be read.
+    /// [`harness_base::Error::Io`] when the toolbox cannot be read.
     pub async fn look(&self, tool: Tool) -> Result<Look> {
         if let Some(found) = self.known(tool) {
             return Ok(Look::Found(found));
@@ -61,7 +61,7 @@ impl Tools {
     /// A call of the tool, with PATH such that it finds the others; never sets up.
     ///
     /// # Errors
-    /// [`Error::Refused`] with what to do when it is nowhere.
+    /// [`harness_base::Error::Refused`] with what to do when it is nowhere.
     pub async fn command(&self, tool: Tool) -> Result<Command> {
         match self.look(tool).await? {
             Look::Found(found) => Ok(self.program(found.path, tool.child())),
@@ -72,7 +72,7 @@ impl Tools {
     /// A call of the engine's client, of which any version will do: so nothing has to be asked, or awaited.
     ///
     /// # Errors
-    /// [`Error::Refused`] with what to install when it is nowhere.
+    /// [`harness_base::Error::Refused`] with what to install when it is nowhere.
     pub fn docker(&self) -> Result<Command> {
         Ok(self.program(self.docker_program()?, ChildKind::Engine))
     }
@@ -188,7 +188,9 @@ impl Tools {
         all.retain(|path, _| Path::new(path).exists());
         all.insert(key, said);
         let cache = &self.inner.cache;
-        if let Err(error) = cache.make_folder(&cache.tools).and_then(|()| write_json(&cache.tools.join(NOTE), &all)) {
+        if let Err(error) =
+            cache.make_folder(&cache.tools).and_then(|()| Ok(write_json(&cache.tools.join(NOTE), &all)?))
+        {
             tracing::debug!("versions are not remembered: {}", error.report());
         }
     }

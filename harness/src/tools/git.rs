@@ -34,7 +34,7 @@ impl Tools {
     /// It takes no lock of the repository for a refreshed index, and asks nobody for a password.
     ///
     /// # Errors
-    /// [`crate::Error::Refused`] when it is not installed.
+    /// [`harness_base::Error::Refused`] when it is not installed.
     pub async fn git(&self, folder: &Path) -> Result<Command> {
         let command = self.command(Tool::Git).await?.folder(folder);
         Ok(with(command, OVERRIDES).env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0"))

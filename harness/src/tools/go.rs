@@ -42,7 +42,7 @@ impl Tools {
     /// An older Go in PATH is never asked to fetch a newer one: not every module proxy carries them.
     ///
     /// # Errors
-    /// [`Error::Refused`] when there is none and it may not, or cannot, be set up.
+    /// [`harness_base::Error::Refused`] when there is none and it may not, or cannot, be set up.
     pub async fn go(&self) -> Result<GoEnv> {
         let found = match self.look(Tool::Go).await? {
             Look::Found(found) => found,
@@ -110,7 +110,7 @@ impl Tools {
     /// with the next call.
     ///
     /// # Errors
-    /// [`Error::Io`] when they cannot be moved.
+    /// [`harness_base::Error::Io`] when they cannot be moved.
     #[expect(clippy::disallowed_methods, reason = "the removal outlives us; its environment is cleared here")]
     pub fn forget_go_caches(&self) -> Result<()> {
         let cache = &self.inner.cache;

@@ -250,7 +250,7 @@ impl Tools {
     /// Makes sure that there is room in our caches for something to be made, in MiB.
     ///
     /// # Errors
-    /// [`crate::Error::Refused`] when there is not.
+    /// [`harness_base::Error::Refused`] when there is not.
     pub fn need(&self, what: &str, mib: u64) -> crate::Result<()> {
         self.inner.cache.need(what, mib)
     }

@@ -42,7 +42,7 @@ impl Tools {
     /// Links a plugin that is in the toolbox or the cache where the client looks first.
     ///
     /// # Errors
-    /// [`Error::Refused`] when another plugin is there, which is not ours to replace.
+    /// [`harness_base::Error::Refused`] when another plugin is there, which is not ours to replace.
     pub(super) fn link_buildx(&self, found: &Found) -> Result<()> {
         let link = self.buildx_link();
         if found.origin == Origin::Path || link.canonicalize().ok() == found.path.canonicalize().ok() {
@@ -73,7 +73,7 @@ impl Tools {
     /// Returns whether there was one.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be removed.
+    /// [`harness_base::Error::Io`] when it cannot be removed.
     pub fn unlink_buildx(&self) -> Result<bool> {
         let link = self.buildx_link();
         if !self.is_our_link(&link) {

@@ -25,7 +25,7 @@ impl Tools {
     /// Makes sure that all of these are there, before anything is made with one of them; missing ones are set up.
     ///
     /// # Errors
-    /// [`Error::Refused`] with every one that is missing when it may not, or cannot, be set up.
+    /// [`harness_base::Error::Refused`] with every one that is missing when it may not, or cannot, be set up.
     pub async fn require(&self, tools: &[Tool]) -> Result<()> {
         self.unpack_toolbox(ProvisionSource::Auto).await?;
         let mut missing = Vec::new();
@@ -52,7 +52,7 @@ impl Tools {
     /// What remains on cancel: the part of a download that came; half-made folders, which the next call removes.
     ///
     /// # Errors
-    /// [`Error::Refused`] when it is missing and may not (JETSCALE_SETUP=never) or cannot be set up, or the disk is full.
+    /// [`harness_base::Error::Refused`] when it is missing and may not (JETSCALE_SETUP=never) or cannot be set up, or the disk is full.
     pub async fn ensure(&self, tool: Tool, from: ProvisionSource) -> Result<Found> {
         self.unpack_toolbox(from).await?;
         let found = match self.look(tool).await? {
@@ -181,7 +181,7 @@ impl Tools {
         use std::os::unix::fs::PermissionsExt;
         let cache = &self.inner.cache;
         let (url, home) = (format!("{}{}", download.base, file.name), cache.home(entry.program, download.version));
-        let ca_bundle = self.inner.options.ca_bundle.get().map_err(DownloadFault::Here)?;
+        let ca_bundle = self.inner.options.ca_bundle.get().map_err(|refused| DownloadFault::Here(refused.into()))?;
         let client = download::client(ca_bundle.as_deref(), &url).map_err(DownloadFault::Here)?;
         let step = Step::begin(format!("downloading {} {} from {url}", entry.program, download.version));
         // Beside the workshop, which is emptied each time: so that the next run goes on where this one was stopped.
@@ -207,7 +207,7 @@ impl Tools {
             std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))
                 .map_err(Error::io(format!("make {} a program", program.display())))?;
             cache.publish(&part, &home)?;
-            remove(&came)
+            Ok(remove(&came)?)
         };
         place.await.map_err(DownloadFault::Here)?;
         step.done();

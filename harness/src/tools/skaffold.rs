@@ -23,7 +23,7 @@ impl Tools {
 /// Writes Skaffold's own configuration file: without it, it asks to send usage data and looks for updates.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be written.
+/// [`harness_base::Error::Io`] when it cannot be written.
 pub fn skaffold_config(folder: &Path) -> Result<PathBuf> {
     let path = folder.join("skaffold-config.yaml");
     let text = "global:\n  survey: {disable-prompt: true}\n  collect-metrics: false\n  update-check: false\n";

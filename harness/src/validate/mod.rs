@@ -107,7 +107,7 @@ pub fn check_changed(rendered: &Rendered, changed: &[(usize, &str)]) -> Vec<Find
 /// Checks every values file, side by side, the chart for administrators, and what lies beside the charts.
 ///
 /// # Errors
-/// [`Error::Command`] when Helm fails for another reason than the charts; [`Error::Io`] when a text cannot be read.
+/// [`Error::Command`] when Helm fails for another reason than the charts; [`harness_base::Error::Io`] when a text cannot be read.
 pub async fn run(tools: &Tools, project: &Project, charts: &Staged) -> Result<ValidationReport> {
     let sources = TemplateSources::read(&project.root, &[separation::TILTFILE, separation::SKAFFOLD_YAML])?;
     let mut findings = beside(&sources);

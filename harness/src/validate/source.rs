@@ -24,7 +24,7 @@ impl TemplateSources {
     /// Reads all charts, and what lies beside them.
     ///
     /// # Errors
-    /// [`Error::Io`] when a file cannot be read.
+    /// [`harness_base::Error::Io`] when a file cannot be read.
     pub fn read(checkout: &Folder, beside: &[&str]) -> Result<Self> {
         let charts = hash::files(&checkout.join(CHARTS))?;
         let beside = beside.iter().map(|name| checkout.join(name)).filter(|path| path.is_file());

@@ -100,7 +100,10 @@ async fn a_pod_without_room_waits_for_a_node_until_the_deadline_and_says_so() {
     };
     assert_eq!(wait(230_000).await.unwrap(), [1]);
     let error = wait(250_000).await.unwrap_err();
-    assert!(matches!(&error, Error::Deadline { last, .. } if last.ends_with("0/1 nodes are available")), "{error:?}");
+    assert!(
+        matches!(&error, Error::Base(harness_base::Error::Deadline { last, .. }) if last.ends_with("0/1 nodes are available")),
+        "{error:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

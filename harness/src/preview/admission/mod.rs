@@ -98,7 +98,7 @@ impl Limits {
 /// Checks rendered objects.
 ///
 /// # Errors
-/// [`Error::Refused`] naming each object that may not be, and why.
+/// [`harness_base::Error::Refused`] naming each object that may not be, and why.
 pub fn objects(limits: &Limits, objects: &[Value]) -> Result<()> {
     let mut seen = BTreeSet::new();
     let problems: Vec<String> = objects

@@ -93,8 +93,7 @@ fn groups(captures: &Captures<'_>) -> Vec<Range<usize>> {
 
 /// The passwords of addresses, as they are and decoded.
 pub(super) fn passwords_of_urls(value: &[u8]) -> Vec<Vec<u8>> {
-    let Ok(url) = std::str::from_utf8(value).map_err(drop).and_then(|text| reqwest::Url::parse(text).map_err(drop))
-    else {
+    let Ok(url) = std::str::from_utf8(value).map_err(drop).and_then(|text| url::Url::parse(text).map_err(drop)) else {
         return Vec::new();
     };
     let Some(password) = url.password() else { return Vec::new() };

@@ -37,7 +37,7 @@ impl Process {
     }
 
     /// How long ago it started, to a hundredth of a second, where the system tells; and its program's name.
-    pub(crate) fn age(&self) -> Option<(Duration, String)> {
+    pub fn age(&self) -> Option<(Duration, String)> {
         system::age(self.pid)
     }
 

@@ -200,7 +200,7 @@ fn listen(file: Option<Mutex<File>>, show: Show) -> Instant {
 
 /// Whether a crate of ours is the event's.
 fn is_ours(target: &str) -> bool {
-    matches!(target.split("::").next(), Some("harness" | "keeper"))
+    target.split("::").next().is_some_and(|name| name == "harness" || name.starts_with("harness_") || name == "keeper")
 }
 
 /// Whether events of this target are for the folder alone: a report shows them in its own way.

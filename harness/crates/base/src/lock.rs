@@ -293,31 +293,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_child_that_inherits_it_keeps_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lock");
-        let held = Lock::try_take(&path, Mode::Exclusive).unwrap().unwrap();
-        let pipe = folder.path().join("pipe");
-        crate::tools::Command::new("mkfifo").arg(&pipe).run().await.unwrap();
-        let child =
-            tokio::spawn(crate::tools::Command::new("cat").arg(&pipe).holding(Some(held.descriptor().unwrap())).run());
-        // Opening for writing returns once the child reads, so it runs by then.
-        let writer = tokio::fs::OpenOptions::new().write(true).open(&pipe).await.unwrap();
-        drop(held);
-        assert!(Lock::try_take(&path, Mode::Exclusive).unwrap().is_none());
-        #[cfg(target_os = "linux")]
-        {
-            // Whoever has it open beside, and waits, keeps nothing.
-            let _waiting = File::open(&path).unwrap();
-            let this = Process::this();
-            assert!(!kept_by(&path).is_empty() && !kept_by(&path).contains(&this), "{:?}", kept_by(&path));
-        }
-        drop(writer);
-        child.await.unwrap().unwrap();
-        Lock::take(&path, Mode::Exclusive, Duration::from_secs(5)).await.unwrap();
-    }
-
-    #[tokio::test]
     async fn who_waited_for_a_file_that_is_no_more_begins_again() {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join("home");

@@ -7,10 +7,8 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Io`] when the kernel gives none.
 pub fn hex() -> Result<String> {
-    use std::io::Read;
     let mut bytes = [0; 32];
-    let read = std::fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
-    read.map_err(Error::io("read random bytes"))?;
+    getrandom::fill(&mut bytes).map_err(|error| Error::io("read random bytes")(error.into()))?;
     let made = ::hex::encode(bytes);
     crate::secrets::know(&made);
     Ok(made)

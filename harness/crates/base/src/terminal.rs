@@ -8,12 +8,12 @@ use crate::secrets::redact;
 static BARS: OnceCell<MultiProgress> = OnceCell::new();
 
 /// Shows steps as spinners from now on; without this call they are lines.
-pub(crate) fn use_spinners() {
+pub fn use_spinners() {
     let _ = BARS.set(MultiProgress::new());
 }
 
 /// Writes a line to standard error, above the spinners if there are any, without secrets.
-pub(crate) fn write_line(line: &str) {
+pub fn write_line(line: &str) {
     use std::io::Write;
     let line = redact(line);
     // A closed standard error must not end the run.
@@ -26,6 +26,6 @@ pub(crate) fn write_line(line: &str) {
 }
 
 /// The spinners, if steps are shown so.
-pub(crate) fn bars() -> Option<&'static MultiProgress> {
+pub fn bars() -> Option<&'static MultiProgress> {
     BARS.get()
 }

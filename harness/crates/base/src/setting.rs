@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 
 /// A setting's value, or why the variable's text is none: said where it is asked for.
 #[derive(Debug, Clone)]
-pub struct Setting<T>(pub(crate) std::result::Result<T, Refusal>);
+pub struct Setting<T>(pub std::result::Result<T, Refusal>);
 
 impl<T: Clone> Setting<T> {
     /// The value.
@@ -24,7 +24,7 @@ impl<T> From<T> for Setting<T> {
 
 /// Why a variable's text is no value of its setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub struct Refusal {
     /// The variable.
     pub name: String,
     /// What is wrong with its text.
@@ -34,7 +34,8 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn error(&self) -> Error {
+    /// The error that says so.
+    pub fn error(&self) -> Error {
         Error::refused(self.what.as_str(), self.next.as_str())
     }
 }

@@ -84,7 +84,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path, mend: &str) -> Result<Option<
 }
 
 /// A text with one part of it replaced, which has to stand in it exactly once; else how often it does.
-pub(crate) fn replaced_once(text: &str, from: &str, to: &str) -> std::result::Result<String, usize> {
+pub fn replaced_once(text: &str, from: &str, to: &str) -> std::result::Result<String, usize> {
     match text.matches(from).count() {
         1 => Ok(text.replacen(from, to, 1)),
         count => Err(count),
