@@ -53,6 +53,16 @@ pub enum Error {
     /// A command ended with another exit status than 0, or could not be started.
     #[error("{0}")]
     Command(Box<CommandFailure>),
+    /// There is no room for what is to be written; another source for it would not help.
+    #[error("the disk of {} is too full ({free} free)\n{cause}\n  next: make room, or set XDG_CACHE_HOME to a larger disk; then run the same command again", folder.display())]
+    DiskFull {
+        /// What lies on the disk.
+        folder: std::path::PathBuf,
+        /// How much is left, as `12 MiB are`.
+        free: String,
+        /// What was tried.
+        cause: String,
+    },
     /// What is awaited cannot come about any more.
     #[error("{awaited} cannot come about: {cause}")]
     Failed {

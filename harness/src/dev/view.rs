@@ -198,7 +198,7 @@ impl View {
             }
             let problems: Vec<String> = all.iter().filter_map(|resource| resource.problem()).collect();
             match all.iter().find(|resource| resource.failed()).and_then(|resource| resource.problem()) {
-                Some(cause) => State::Degraded(k8s::FailureCause::new(cause, Duration::from_secs(5))),
+                Some(cause) => State::Degraded(k8s::FailureCause::quoted(&cause, Duration::from_secs(5))),
                 None if problems.is_empty() => State::Ready,
                 None => State::Pending(problems.join("; ")),
             }

@@ -7,7 +7,6 @@ use serde::Deserialize;
 
 use super::{Check, LIMIT, Severity};
 use crate::engine::{Engine, EngineUnavailable, Host, address, is_local, look, plan_remedy};
-use crate::error::Error;
 use crate::settings::Settings;
 use crate::tools::Tools;
 
@@ -79,13 +78,11 @@ fn absent(absence: &EngineUnavailable, host: &Host, may_set_up: bool) -> Check {
             let value = format!("{}\na run does: {}", first(&absence.to_string()), action.command());
             Check::new(GROUP, "engine", Severity::Note, value)
         }
-        Err(Error::Base(harness_base::Error::Refused { next, what })) => {
-            // Why it is not done here stands last.
-            let why = what.lines().last().filter(|last| last.starts_with("and ")).map(|why| format!("\n{why}"));
-            let value = format!("{}{}", first(&what), why.unwrap_or_default());
-            Check::new(GROUP, "engine", Severity::Problem, value).remedy(next)
+        Err(left) => {
+            let why = left.why.map(|why| format!("\nand {why}")).unwrap_or_default();
+            let value = format!("{}{why}", first(&absence.to_string()));
+            Check::new(GROUP, "engine", Severity::Problem, value).remedy(left.next)
         }
-        Err(error) => Check::new(GROUP, "engine", Severity::Problem, error.report()),
     }
 }
 

@@ -65,10 +65,8 @@ async fn ask(settings: &Settings, source: Source) -> Check {
         Ok(reply) if reached(reply.status) => Check::new(GROUP, source.name, Severity::Ok, format!("{place} answers")),
         Ok(reply) => note(format!("{place} answers with status {}", reply.status)),
         Err(error) => {
-            // The last cause says it: no such name, refused, timed out.
-            let report = error.report();
-            let cause = report.lines().last().unwrap_or_default().trim().trim_start_matches("caused by: ");
-            note(format!("{place} is not reached: {cause}"))
+            // The first cause of all says it: no such name, refused, timed out.
+            note(format!("{place} is not reached: {}", harness_base::error::innermost(&error)))
         }
     }
 }

@@ -34,7 +34,7 @@ async fn row(tools: &Tools, tool: Tool, settings: &Settings, host: &Host) -> Che
         Tool::Git => missing(Severity::Note, "images will not know their revision").remedy("install git"),
         Tool::Docker => match plan_remedy(&EngineUnavailable::NoClient, host, settings.may_set_up()) {
             Ok(action) => missing(Severity::Note, "it comes with the engine").remedy(action.command()),
-            Err(error) => missing(Severity::Problem, "it comes with the engine").remedy(error.report()),
+            Err(left) => missing(Severity::Problem, "it comes with the engine").remedy(left.next),
         },
         Tool::Go => missing(Severity::Note, "needed where tools have to be built; then it is had from PyPI"),
         Tool::Nextest => missing(Severity::Note, "cargo test does without").remedy(setup),

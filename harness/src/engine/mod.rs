@@ -69,7 +69,7 @@ impl Engine {
             // Whatever could be done here, it is not done: the command to do it is the answer.
             Err(unavailable) => Err(match unavailable::plan_remedy(&unavailable, &Host::look(settings), true) {
                 Ok(action) => unavailable.refusal(&action.command()),
-                Err(error) => error,
+                Err(left) => left.refusal(&unavailable),
             }),
         }
     }
@@ -124,7 +124,8 @@ impl Engine {
     ) -> Result<Self> {
         let (engine, host) = (Self::unchecked(tools), Host::look(settings));
         // What is refused needs no lock.
-        unavailable::plan_remedy(&unavailable, &host, settings.may_set_up())?;
+        unavailable::plan_remedy(&unavailable, &host, settings.may_set_up())
+            .map_err(|left| left.refusal(&unavailable))?;
         engine.set_up(settings, &EngineFiles::system(host.root, &settings.state_root)).await?;
         let said = engine.says(settings).await;
         engine.with_room(settings, state, said)
@@ -156,7 +157,8 @@ impl Engine {
         let mut before = None;
         while let Err(unavailable) = unavailable::look(self, &settings.docker_host).await {
             let host = Host::look(settings);
-            let action = unavailable::plan_remedy(&unavailable, &host, settings.may_set_up())?;
+            let action = unavailable::plan_remedy(&unavailable, &host, settings.may_set_up())
+                .map_err(|left| left.refusal(&unavailable))?;
             if before.as_ref() == Some(&action) {
                 return Err(unavailable.refusal(&action.command()));
             }

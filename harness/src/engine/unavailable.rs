@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::host::{App, Host};
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// Where an engine listens unless told otherwise.
 const DEFAULT: &str = "unix:///var/run/docker.sock";
@@ -92,7 +92,7 @@ impl Action {
 }
 
 /// The engine's version, or why it does not say it.
-pub(crate) async fn look(engine: &Engine, docker_host: &str) -> std::result::Result<String, EngineUnavailable> {
+pub(crate) async fn look(engine: &Engine, docker_host: &str) -> Result<String, EngineUnavailable> {
     let Ok(docker) = engine.docker() else { return Err(EngineUnavailable::NoClient) };
     let answer = docker.args(["version", "--format", "{{.Server.Version}}"]).limit(ANSWER);
     let said = match answer.run().await {
@@ -137,49 +137,64 @@ async fn listener(address: &str) -> Option<ErrorKind> {
     }
 }
 
+/// What is for a person to do about an engine that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LeftToPerson {
+    /// Why it is not done here, where that is not plain.
+    pub why: Option<&'static str>,
+    /// The exact command, or the change to make.
+    pub next: String,
+}
+
+impl LeftToPerson {
+    /// The error of a run that cannot go on without.
+    pub fn refusal(&self, unavailable: &EngineUnavailable) -> Error {
+        let why = self.why.map(|why| format!("\nand {why}")).unwrap_or_default();
+        Error::refused(format!("{unavailable}{why}"), self.next.as_str())
+    }
+}
+
 /// What to do about an absence.
 ///
 /// # Errors
-/// [`harness_base::Error::Refused`] with the exact command, when it is for somebody else to do.
-pub(crate) fn plan_remedy(unavailable: &EngineUnavailable, host: &Host, may_set_up: bool) -> Result<Action> {
+/// When it is for somebody else to do.
+pub(crate) fn plan_remedy(
+    unavailable: &EngineUnavailable,
+    host: &Host,
+    may_set_up: bool,
+) -> Result<Action, LeftToPerson> {
+    let left = |next: &str| Err(LeftToPerson { why: None, next: next.to_owned() });
     let action = match unavailable {
-        EngineUnavailable::Denied(_) => {
-            return Err(unavailable.refusal("sudo usermod -aG docker $USER && newgrp docker"));
-        }
-        EngineUnavailable::Unusable { .. } if host.systemd => {
-            return Err(unavailable.refusal("systemctl status docker"));
-        }
-        EngineUnavailable::Unusable { .. } => return Err(unavailable.refusal("docker version, and mend what it says")),
+        EngineUnavailable::Denied(_) => return left("sudo usermod -aG docker $USER && newgrp docker"),
+        EngineUnavailable::Unusable { .. } if host.systemd => return left("systemctl status docker"),
+        EngineUnavailable::Unusable { .. } => return left("docker version, and mend what it says"),
         EngineUnavailable::Silent { address, .. } => match elsewhere(address, host) {
-            Some(next) => return Err(unavailable.refusal(next)),
+            Some(next) => return left(next),
             None => start(host),
         },
         EngineUnavailable::NoClient => host.apt.then_some(Action::Install),
     };
     let Some(action) = action else {
-        let next = match host.macos {
+        return left(match host.macos {
             true => "brew install docker colima && colima start, or install Docker Desktop",
             false => "install Docker Engine (docs.docker.com/engine/install), and start it",
-        };
-        return Err(unavailable.refusal(next));
+        });
     };
     let sudo = if action.needs_root() && !host.root { "sudo " } else { "" };
     let command = format!("{sudo}{}", action.command());
     if !may_set_up {
-        return Err(Error::refused(
-            format!("{unavailable}\nand JETSCALE_SETUP=never keeps it from being set up here"),
-            format!("{command}, or unset JETSCALE_SETUP"),
-        ));
+        let next = format!("{command}, or unset JETSCALE_SETUP");
+        return Err(LeftToPerson { why: Some("JETSCALE_SETUP=never keeps it from being set up here"), next });
     }
     if !sudo.is_empty() {
         let join = if action == Action::Install { " && sudo usermod -aG docker $USER && newgrp docker" } else { "" };
-        return Err(unavailable.refusal(&format!("{command}{join}")));
+        return left(&format!("{command}{join}"));
     }
     if !host.systemd && action.needs_root() && !host.capabilities.allow_an_engine() {
-        return Err(Error::refused(
-            format!("{unavailable}\nand none can be started here: this root lacks CAP_SYS_ADMIN or CAP_NET_ADMIN"),
-            "run this in a privileged container, or share the host's /var/run/docker.sock with it",
-        ));
+        return Err(LeftToPerson {
+            why: Some("none can be started here: this root lacks CAP_SYS_ADMIN or CAP_NET_ADMIN"),
+            next: "run this in a privileged container, or share the host's /var/run/docker.sock with it".to_owned(),
+        });
     }
     Ok(action)
 }

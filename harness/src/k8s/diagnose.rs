@@ -180,7 +180,7 @@ fn or_note<T>(part: Result<Vec<T>, String>, text: &mut String) -> Vec<T> {
 
 fn failure_causes(text: &mut String, pods: &[Pod], events: &[Event]) {
     for found in pods.iter().filter_map(|pod| failure_cause(pod, &warnings_of(events.iter(), pod))) {
-        let _ = writeln!(text, "! {}", found.cause);
+        let _ = writeln!(text, "! {found}");
     }
 }
 

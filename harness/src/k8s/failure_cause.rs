@@ -1,6 +1,6 @@
 //! Classifies why a pod does not start, and how long each cause may heal by itself.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Event, Pod};
@@ -13,13 +13,15 @@ use super::snapshot::event_time;
 use super::wait::State;
 use super::window::{self, Tolerance, Window};
 
-/// A cause that keeps a pod from starting; the first line names it, further lines are evidence.
+/// A cause that keeps something from coming about. As text its first line names it, and further lines are evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureCause {
-    /// What stays the same while the cause does: who, and what of it; the words for it may change from one look to the next.
+    /// What stays the same while the cause does, in one line: who, and what of it.
     pub key: String,
-    /// The cause, its evidence on further lines.
-    pub cause: String,
+    /// Somebody's words for it, in one line, which may change from one look to the next; empty where nobody says any.
+    pub gist: String,
+    /// What else was seen of it, a line each.
+    pub evidence: Vec<String>,
     /// How long it may last before it counts as final.
     pub tolerance: Tolerance,
     /// The container whose probe can be asked for more words.
@@ -38,26 +40,45 @@ pub struct AskedProbe {
 }
 
 impl FailureCause {
-    /// A cause that is told apart by its first line.
-    pub fn new(cause: impl Into<String>, tolerance: impl Into<Tolerance>) -> Self {
-        let cause = cause.into();
-        let key = cause.lines().next().unwrap_or_default().to_owned();
-        Self { key, cause, tolerance: tolerance.into(), asked: None, since: None }
+    /// A cause without anybody's words for it.
+    pub fn new(key: impl Into<String>, tolerance: impl Into<Tolerance>) -> Self {
+        let (key, tolerance) = (key.into(), tolerance.into());
+        Self { key, gist: String::new(), evidence: Vec::new(), tolerance, asked: None, since: None }
+    }
+
+    /// A cause in the words of another program, which name it in their first line.
+    pub fn quoted(text: &str, tolerance: impl Into<Tolerance>) -> Self {
+        let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+        let mut quoted = Self::new(first, tolerance);
+        quoted.add_evidence(rest);
+        quoted
     }
 
     /// A cause with somebody's own words for it: their gist in the first line, all of them below if there are more.
     fn said(key: String, gist: &str, all: &str, tolerance: impl Into<Tolerance>) -> Self {
         let gist = brief(gist);
-        let mut cause = if gist.is_empty() { key.clone() } else { format!("{key}: {gist}") };
+        let mut said = Self::new(key, tolerance);
         if all.trim() != gist {
-            evidence(&mut cause, all);
+            said.add_evidence(all);
         }
-        Self { key, cause, tolerance: tolerance.into(), asked: None, since: None }
+        Self { gist, ..said }
+    }
+
+    fn add_evidence(&mut self, text: &str) {
+        self.evidence.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
     }
 
     /// The line that names it.
-    pub fn first_line(&self) -> &str {
-        self.cause.lines().next().unwrap_or_default()
+    pub fn first_line(&self) -> String {
+        let Self { key, gist, .. } = self;
+        if gist.is_empty() { key.clone() } else { format!("{key}: {gist}") }
+    }
+}
+
+impl fmt::Display for FailureCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.first_line())?;
+        self.evidence.iter().try_for_each(|line| write!(f, "\n  {line}"))
     }
 }
 
@@ -120,7 +141,7 @@ fn of_ended_pod(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
     let gist = if message.is_empty() { words.as_deref().unwrap_or_default() } else { message };
     let mut found = FailureCause::said(format!("pod {}: {reason}", pod.name_any()), gist, message, Window::Replaced);
     for (container, ended) in ended {
-        evidence(&mut found.cause, &format!("container {}: {}", container.name, ending(ended)));
+        found.add_evidence(&format!("container {}: {}", container.name, ending(ended)));
     }
     Some(found)
 }
@@ -157,7 +178,7 @@ fn of_claims(pod: &str, created: Option<Timestamp>, scheduler: &str, warnings: &
     let key = format!("pod {pod}: its volume claim {claim} gets no volume");
     let window = if message.contains("not found") { Window::Retried } else { Window::Mount };
     let mut found = FailureCause::said(key, message, message, window);
-    evidence(&mut found.cause, scheduler);
+    found.add_evidence(scheduler);
     found.since = event.first_timestamp.as_ref().map(|time| time.0);
     Some(found)
 }
@@ -250,9 +271,9 @@ fn crash(
         ("crashes".to_owned(), words.unwrap_or_else(|| ending(ended)))
     };
     let mut found = FailureCause::said(format!("{who}: {what}"), &gist, &gist, Window::Restarted);
-    evidence(&mut found.cause, &format!("{} after {} restarts", ending(ended), status.restart_count));
+    found.add_evidence(&format!("{} after {} restarts", ending(ended), status.restart_count));
     if !message.trim().is_empty() {
-        evidence(&mut found.cause, &format!("its last words: {}", message.trim()));
+        found.add_evidence(&format!("its last words: {}", message.trim()));
     }
     found.since = ended.finished_at.as_ref().map(|time| time.0);
     let served = kind == CONTAINER && by_probe.is_none() && ran_for_long(ended);
@@ -462,15 +483,10 @@ pub(super) fn wrong_target_port(
 
 /// A broken pod of an old revision, which a stateful set neither mends nor replaces.
 pub(super) fn blocked_by_old(workload: &str, old: FailureCause) -> FailureCause {
-    let mut cause = format!("{workload}: a broken pod of the old revision blocks the rollout; delete that pod");
-    evidence(&mut cause, &old.cause);
-    FailureCause::new(cause, old.tolerance.or_longer(Window::Replaced))
-}
-
-fn evidence(cause: &mut String, text: &str) {
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let _ = write!(cause, "\n  {line}");
-    }
+    let key = format!("{workload}: a broken pod of the old revision blocks the rollout; delete that pod");
+    let mut blocked = FailureCause::new(key, old.tolerance.or_longer(Window::Replaced));
+    blocked.add_evidence(&old.to_string());
+    blocked
 }
 
 #[cfg(test)]

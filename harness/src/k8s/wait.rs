@@ -216,7 +216,7 @@ async fn watching<T: Default>(
                     if end.is_some_and(|end| Instant::now() >= end) {
                         let cause = match &telling {
                             Some(telling) => telling.in_the_end(found).await,
-                            None => found.cause,
+                            None => found.to_string(),
                         };
                         return Err(Error::Failed { awaited: awaited.to_owned(), cause });
                     }
@@ -224,8 +224,8 @@ async fn watching<T: Default>(
                         telling.tell(&found).await;
                     }
                     wake = end.map_or(deadline, |end| deadline.min(end));
-                    seen = Some(found.first_line().to_owned());
-                    last = found.cause;
+                    seen = Some(found.first_line());
+                    last = found.to_string();
                 }
             }
         }
@@ -258,7 +258,7 @@ struct Telling<'a> {
 impl Telling<'_> {
     /// Says at once what is seen, once for each line, and no more than [`TOLD`] of them.
     async fn tell(&mut self, found: &FailureCause) {
-        if self.told.len() < TOLD && self.told.insert(found.first_line().to_owned()) {
+        if self.told.len() < TOLD && self.told.insert(found.first_line()) {
             let words = match found.tolerance.window {
                 // The scheduler's own.
                 Window::Room => found.first_line(),
@@ -266,7 +266,7 @@ impl Telling<'_> {
                 _ => match secret::know_all(self.client, self.namespace).await {
                     None => found.first_line(),
                     // Nobody can say which of the words are secret.
-                    Some(_) => &found.key,
+                    Some(_) => found.key.clone(),
                 },
             };
             tracing::info!("seen so far: {words}");
@@ -275,15 +275,16 @@ impl Telling<'_> {
     }
 
     /// The cause, in its first line also what the pod itself says, if it can be asked.
-    async fn in_the_end(&self, found: FailureCause) -> String {
+    async fn in_the_end(&self, mut found: FailureCause) -> String {
         if found.tolerance.by_default().is_zero() {
             measure("a cause that nothing heals, from its sign in the cluster to the error", &found);
         }
-        let Some(asked) = &found.asked else { return found.cause };
-        match Box::pin(probe::words(self.client, self.namespace, asked)).await {
-            Some(words) => found.cause.replacen(found.first_line(), &format!("{}: {words}", found.first_line()), 1),
-            None => found.cause,
+        if let Some(asked) = &found.asked
+            && let Some(words) = Box::pin(probe::words(self.client, self.namespace, asked)).await
+        {
+            found.gist = if found.gist.is_empty() { words } else { format!("{}: {words}", found.gist) };
         }
+        found.to_string()
     }
 }
 

@@ -2,6 +2,7 @@
 //! the keeper of stores, so that one at a time leads.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -102,31 +103,45 @@ async fn acquire(api: &Api<Lease>, name: &str, holder: &str, limit: Duration) ->
 
 /// Waits until nobody holds a Lease: `None` once it is absent, else the Lease whose holder died.
 async fn free(api: &Api<Lease>, name: &str, limit: Duration) -> Result<Option<Lease>> {
-    let mut last: Option<Lease> = None;
-    let judge = |found: Option<&Lease>| {
-        if let Some(lease) = found
-            && last.as_ref().map(held_by) != Some(held_by(lease))
-        {
-            tracing::info!("waiting for {}, which has the Lease {name}", held_by(lease));
+    let end = Instant::now() + limit;
+    let mut seen: Option<Lease> = None;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let patience = seen.as_ref().map_or(left, duration);
+        let judge = |found: Option<&Lease>| match (found, &seen) {
+            (Some(found), Some(before)) if renewal(found) == renewal(before) => {
+                State::Pending(format!("{} holds it, renewed at {}", held_by(found), renewal(found).1))
+            }
+            _ => State::Ready,
+        };
+        let awaited = format!("the Lease {name}");
+        match k8s::wait::object(api.clone(), name, &awaited, left.min(patience), judge).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(lease)) => {
+                if seen.as_ref().map(held_by) != Some(held_by(&lease)) {
+                    tracing::info!("waiting for {}, which has the Lease {name}", held_by(&lease));
+                }
+                seen = Some(Arc::unwrap_or_clone(lease));
+            }
+            // The same holder, at the same renewal, for the Lease's whole duration.
+            Err(Error::Base(harness_base::Error::Deadline { .. })) if patience < left => return Ok(seen),
+            Err(Error::Base(harness_base::Error::Deadline { awaited, last, .. })) => {
+                return Err(harness_base::Error::Deadline { awaited, after: limit, last }.into());
+            }
+            Err(error) => return Err(error),
         }
-        last = found.cloned();
-        found.map_or(State::Ready, state)
-    };
-    let waited = k8s::wait::object(api.clone(), name, &format!("the Lease {name}"), limit, judge).await;
-    match waited {
-        Ok(_) => Ok(None),
-        // The same holder, at the same renewal, for the Lease's whole duration.
-        Err(Error::Failed { .. }) => Ok(last),
-        Err(error) => Err(error),
     }
 }
 
-/// What a Lease that is there says: a holder that does not renew it within its duration is dead.
-fn state(lease: &Lease) -> State {
-    let renewed = spec(lease).renew_time.map(|time| time.0.to_string()).unwrap_or_default();
-    let duration = spec(lease).lease_duration_seconds.unwrap_or_default().clamp(1, LONGEST);
-    let tolerance = Duration::from_secs(u64::from(duration.unsigned_abs()));
-    State::Degraded(k8s::FailureCause::new(format!("{} holds it, renewed at {renewed}", held_by(lease)), tolerance))
+/// Who renewed a Lease last, and when.
+fn renewal(lease: &Lease) -> (String, String) {
+    (held_by(lease), spec(lease).renew_time.map(|time| time.0.to_string()).unwrap_or_default())
+}
+
+/// How long a holder is believed to live without a renewal.
+fn duration(lease: &Lease) -> Duration {
+    let secs = spec(lease).lease_duration_seconds.unwrap_or_default().clamp(1, LONGEST);
+    Duration::from_secs(u64::from(secs.unsigned_abs()))
 }
 
 /// Renews until that is no longer possible, and says why.
@@ -206,22 +221,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_holder_is_named_and_believed_for_its_own_duration_and_no_longer_than_two_minutes() {
+    fn a_holder_is_believed_for_its_own_duration_and_no_longer_than_two_minutes() {
         let mut held = lease("pr-1", "up of abcdef0 (1234)", None);
-        let State::Degraded(k8s::FailureCause { cause, tolerance, .. }) = state(&held) else { panic!() };
-        assert!(cause.starts_with("up of abcdef0 (1234) holds it"), "{cause}");
-        assert_eq!(tolerance, DURATION.into());
+        assert_eq!(duration(&held), DURATION);
         held.spec.as_mut().unwrap().lease_duration_seconds = Some(i32::MAX);
-        let State::Degraded(k8s::FailureCause { tolerance, .. }) = state(&held) else { panic!() };
-        assert_eq!(tolerance, Duration::from_secs(120).into());
+        assert_eq!(duration(&held), Duration::from_secs(120));
     }
 
     #[test]
-    fn each_renewal_is_another_cause() {
+    fn each_renewal_is_another() {
         let mut held = lease("pr-1", "x", None);
-        let before = state(&held);
+        let before = renewal(&held);
         held.spec.as_mut().unwrap().renew_time = Some(MicroTime(Timestamp::UNIX_EPOCH));
-        assert_ne!(state(&held), before);
+        assert_ne!(renewal(&held), before);
     }
 
     #[test]

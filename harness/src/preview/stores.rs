@@ -255,7 +255,7 @@ fn answer(namespace: &Namespace, wanted: &str) -> State {
         return State::Ready;
     }
     match said.get(FAILED) {
-        Some(why) => State::Degraded(k8s::FailureCause::new(why, TOLERANCE)),
+        Some(why) => State::Degraded(k8s::FailureCause::quoted(why, TOLERANCE)),
         None => State::Pending("the keeper has not answered".to_owned()),
     }
 }
@@ -361,7 +361,7 @@ mod tests {
         let again = say(WANTED, "2");
         assert_eq!(wanted(&again).as_deref(), Some("2"));
         assert!(matches!(answer(&again, "2"), State::Pending(_)));
-        assert!(matches!(answer(&say(FAILED, "no"), "2"), State::Degraded(found) if found.cause == "no"));
+        assert!(matches!(answer(&say(FAILED, "no"), "2"), State::Degraded(found) if found.to_string() == "no"));
     }
 
     #[test]

@@ -96,28 +96,23 @@ impl Cache {
     }
 
     /// The same error, or what to do when it is a full disk.
-    pub fn explain(&self, error: Error) -> Error {
+    pub fn explain(&self, mut error: Error) -> Error {
         let text = error.report();
         let full = ["No space left on device", "no space left on device", "Disk quota exceeded", "disk quota exceeded"];
-        match full.iter().any(|words| text.contains(words)) {
-            // What else might be done about it would not help.
-            true => self.full(text.lines().filter(|line| !line.starts_with("  next: ")).collect::<Vec<_>>().join("\n")),
-            false => error,
+        if !full.iter().any(|words| text.contains(words)) {
+            return error;
         }
+        // What else might be done about it would not help.
+        if let Error::Command(failure) = &mut error {
+            failure.next = None;
+        }
+        self.full(error.report())
     }
 
-    fn full(&self, what: String) -> Error {
+    fn full(&self, cause: String) -> Error {
         let free = free_mib(&self.tools).map_or_else(|| "little is".to_owned(), |free| format!("{free} MiB are"));
-        Error::refused(
-            format!("the disk of {} is too full ({free} free)\n{what}", self.tools.display()),
-            "make room, or set XDG_CACHE_HOME to a larger disk; then run the same command again",
-        )
+        Error::DiskFull { folder: self.tools.clone(), free, cause }
     }
-}
-
-/// Whether an error says that the disk is full: trying another source would not help.
-pub fn is_full(error: &Error) -> bool {
-    matches!(error, Error::Base(harness_base::Error::Refused { what, .. }) if what.contains("is too full ("))
 }
 
 fn free_mib(folder: &Path) -> Option<u64> {
@@ -170,7 +165,11 @@ mod tests {
     fn a_full_disk_says_what_to_do() {
         let cache = Cache::new(Path::new("/nowhere"));
         let error = cache.explain(Error::io("write x")(std::io::Error::from_raw_os_error(28)));
-        assert!(is_full(&error) && error.report().contains("XDG_CACHE_HOME"), "{}", error.report());
-        assert!(!is_full(&cache.explain(Error::Unmet("other".to_owned()))));
+        assert!(
+            matches!(error, Error::DiskFull { .. }) && error.report().contains("XDG_CACHE_HOME"),
+            "{}",
+            error.report()
+        );
+        assert!(matches!(cache.explain(Error::Unmet("other".to_owned())), Error::Unmet(_)));
     }
 }

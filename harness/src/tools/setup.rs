@@ -2,7 +2,7 @@
 
 use futures::future::try_join_all;
 
-use super::cache::{is_full, with_ending};
+use super::cache::with_ending;
 use super::download::{self, DownloadFault};
 use super::entry::{Build, Download, Entry, File};
 use super::{ChildKind, Found, Look, ProvisionSource, SetupPlan, Tool, Tools};
@@ -156,7 +156,7 @@ impl Tools {
         if matches!(from, ProvisionSource::Auto | ProvisionSource::Registries) {
             match self.build(entry).await {
                 Ok(()) => return self.made(tool).await,
-                Err(error) if is_full(&error) || failures.is_empty() => return Err(error),
+                Err(error) if matches!(error, Error::DiskFull { .. }) || failures.is_empty() => return Err(error),
                 Err(error) => failures.push(error.report()),
             }
         }

@@ -92,6 +92,15 @@ pub fn chain(error: &dyn StdError) -> String {
     text
 }
 
+/// The error that all others of a chain came of.
+pub fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    let mut innermost = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    innermost
+}
+
 /// An error's text without secrets, and such that showing it does nothing: what each layer's report goes through.
 pub fn shown(text: &str) -> String {
     crate::text::harmless(&crate::secrets::redact(text)).into_owned()

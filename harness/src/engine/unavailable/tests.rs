@@ -40,7 +40,7 @@ fn silent(address: &str) -> EngineUnavailable {
 #[case::colima(silent("unix:///Users/a/.colima/default/docker.sock"), mac(Some(App::Colima)), Action::App(App::Colima))]
 fn is_mended_here(#[case] unavailable: EngineUnavailable, #[case] host: Host, #[case] action: Action) {
     assert_eq!(plan_remedy(&unavailable, &host, true).unwrap(), action);
-    let never = plan_remedy(&unavailable, &host, false).unwrap_err().report();
+    let never = plan_remedy(&unavailable, &host, false).unwrap_err().refusal(&unavailable).report();
     assert!(never.contains("JETSCALE_SETUP=never") && never.contains(&action.command()), "{never}");
 }
 
@@ -57,7 +57,7 @@ fn is_mended_here(#[case] unavailable: EngineUnavailable, #[case] host: Host, #[
 #[case::unusable(EngineUnavailable::Unusable { address: DEFAULT.into(), said: "too old".into() }, installed(), "docker version")]
 #[case::container(silent(DEFAULT), Host { capabilities: HostCapabilities { effective: 0, bounding: 0 }, ..installed() }, "privileged container")]
 fn is_for_a_person_to_mend(#[case] unavailable: EngineUnavailable, #[case] host: Host, #[case] next: &str) {
-    let error = plan_remedy(&unavailable, &host, true).unwrap_err().report();
+    let error = plan_remedy(&unavailable, &host, true).unwrap_err().refusal(&unavailable).report();
     assert!(error.contains(next), "{error}");
 }
 

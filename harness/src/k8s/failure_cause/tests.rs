@@ -109,7 +109,7 @@ fn names_what_a_container_waits_for(
         &pod(json!({ "phase": "Pending", "containerStatuses": container(&waiting(reason, message), &json!({}), 0) })),
         &[],
     );
-    let found = found.map(|found| (found.cause, found.tolerance.by_default()));
+    let found = found.map(|found| (found.to_string(), found.tolerance.by_default()));
     assert_eq!(found, Some((cause.to_owned(), Duration::from_secs(tolerance))));
 }
 
@@ -146,7 +146,10 @@ fn crashes_are_counted_by_starts(#[case] status: Value, #[case] secs: u64) {
     let found = failure_cause(&pod(status), &[]).unwrap();
     assert_eq!(found.first_line(), "pod web-1, container app: crashes: no database");
     assert_eq!(found.key, "pod web-1, container app: crashes");
-    assert!(found.cause.contains("exit code 3") && found.cause.ends_with("its last words: no database"), "{found:?}");
+    assert!(
+        found.to_string().contains("exit code 3") && found.to_string().ends_with("its last words: no database"),
+        "{found:?}"
+    );
     assert_eq!(found.tolerance.by_default(), Duration::from_secs(secs));
 }
 
@@ -199,7 +202,7 @@ fn what_runs_and_is_not_ready_says_so_by_its_probe(
     let event = warning("Unhealthy", "Pod", "web-1", message);
     let found = failure_cause(&pod, &[&event]);
     let wanted = wanted.map(|(says, secs)| (format!("pod web-1, container app: runs and is not ready: {says}"), secs));
-    assert_eq!(found.as_ref().map(|it| (it.first_line().to_owned(), it.tolerance.by_default().as_secs())), wanted);
+    assert_eq!(found.as_ref().map(|it| (it.first_line(), it.tolerance.by_default().as_secs())), wanted);
     assert_eq!(found.and_then(|it| it.asked).is_some(), wanted.is_some());
 }
 
@@ -288,7 +291,7 @@ fn both_words_for_a_failed_pull_are_one_cause() {
 fn an_init_container_counts() {
     let init = container(&waiting("CreateContainerConfigError", "no"), &json!({}), 0);
     let status = json!({ "initContainerStatuses": init, "containerStatuses": container(&waiting("PodInitializing", ""), &json!({}), 0) });
-    assert!(failure_cause(&pod(status), &[]).unwrap().cause.starts_with("pod web-1, init container app: "));
+    assert!(failure_cause(&pod(status), &[]).unwrap().to_string().starts_with("pod web-1, init container app: "));
 }
 
 #[test]
@@ -309,7 +312,7 @@ fn quotes_the_scheduler() {
     let message = "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No victims.";
     let found = failure_cause(&unschedulable(message), &[]).unwrap();
     let first = "pod web-1: unschedulable: 0/1 nodes are available: 1 Insufficient cpu";
-    assert_eq!(found.cause, format!("{first}\n  {message}"));
+    assert_eq!(found.to_string(), format!("{first}\n  {message}"));
     assert_eq!(found.tolerance, Window::Room.into());
 }
 
@@ -338,7 +341,7 @@ fn a_claims_warning_counts_if_it_is_of_now(#[case] time: &str, #[case] message: 
 fn an_evicted_pod_says_why() {
     let found =
         failure_cause(&pod(json!({ "phase": "Failed", "reason": "Evicted", "message": "low on disk" })), &[]).unwrap();
-    assert_eq!(found.cause, "pod web-1: Evicted: low on disk");
+    assert_eq!(found.to_string(), "pod web-1: Evicted: low on disk");
 }
 
 /// What a container said that was ended with its pod is not why; where nobody else says anything, it is all there is.

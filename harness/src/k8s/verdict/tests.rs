@@ -152,7 +152,7 @@ fn pods_that_are_refused_are_a_cause() {
     status(&mut snapshot, json!({ "updatedReplicas": 0, "conditions": refused }));
     let State::Degraded(found) = converged(&snapshot, "rel") else { panic!("it is not degraded") };
     assert_eq!(
-        found.cause,
+        found.to_string(),
         "deployment/web: its pods cannot be created: exceeded quota: q, used: pods=1\n  pods \"web-x\" is forbidden: exceeded quota: q, used: pods=1"
     );
 }
@@ -213,7 +213,7 @@ fn a_stateful_set_between_revisions_is_not() {
 fn a_broken_pod_of_a_stateful_set_is_told_by_revision(#[case] revision: &str, #[case] first: &str, #[case] secs: u64) {
     let snapshot = with_stateful_set(set_status(0, 0, "r1"), revision);
     let State::Degraded(found) = converged(&snapshot, "rel") else { panic!("it is not degraded") };
-    assert_eq!((found.first_line(), found.tolerance.by_default().as_secs()), (first, secs));
+    assert_eq!((found.first_line(), found.tolerance.by_default().as_secs()), (first.to_owned(), secs));
 }
 
 fn port(snapshot: &mut Snapshot, target: Value, declared: Value) {
@@ -246,7 +246,7 @@ fn a_service_that_leads_nowhere_is_told_although_all_is_ready(
         )
     });
     let found = match converged(&snapshot, "rel") {
-        State::Degraded(found) => Some(found.cause),
+        State::Degraded(found) => Some(found.to_string()),
         state => (state != State::Ready).then(|| format!("{state:?}")),
     };
     assert_eq!(found, wanted);
@@ -286,7 +286,7 @@ fn what_is_not_ready_is_blamed_once_nothing_else_starts(#[case] store: Option<&s
     status(&mut snapshot, json!({ "readyReplicas": 1, "availableReplicas": 1 }));
     snapshot.pods[1] = unready_pod(&mut snapshot, "new-b", "new");
     let found = match converged(&snapshot, "rel") {
-        State::Degraded(found) => Some(found.cause),
+        State::Degraded(found) => Some(found.to_string()),
         _ => None,
     };
     assert_eq!(found.as_deref(), blamed);
@@ -300,7 +300,7 @@ fn one_of_several_that_is_not_ready_is_blamed() {
     let unready = unready_pod(&mut snapshot, "new-a", "new");
     snapshot.pods = vec![unready, pod("old-a", "old", "Running"), pod("old-b", "old", "Running")];
     let State::Degraded(found) = converged(&snapshot, "rel") else { panic!("nobody is blamed") };
-    assert!(found.cause.starts_with("pod new-a, container app: runs and is not ready"), "{}", found.cause);
+    assert!(found.to_string().starts_with("pod new-a, container app: runs and is not ready"), "{}", found);
 }
 
 /// Its controller has replaced it, and leaves it for whoever looks.
@@ -350,7 +350,7 @@ fn evicted_again_and_again_is_blamed(
         snapshot.pods.push(Arc::new(pod));
     }
     let found = match converged(&snapshot, "rel") {
-        State::Degraded(found) => Some(found.cause),
+        State::Degraded(found) => Some(found.to_string()),
         _ => None,
     };
     assert_eq!(found.as_deref(), blamed);

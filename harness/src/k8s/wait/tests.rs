@@ -62,7 +62,7 @@ async fn a_deadline_tells_the_last_state_and_the_trouble() {
 async fn the_same_cause_is_tolerated_for_its_time_and_no_longer() {
     let ailing = |evidence: usize| {
         let cause = format!("broken\n  evidence {evidence}");
-        State::Degraded(FailureCause::new(cause, Duration::from_millis(40)))
+        State::Degraded(FailureCause::quoted(&cause, Duration::from_millis(40)))
     };
     let start = Instant::now();
     // The evidence changes and nothing happens in the end: neither keeps the cause from ending it.
@@ -76,11 +76,8 @@ async fn the_same_cause_is_tolerated_for_its_time_and_no_longer() {
 async fn other_words_for_the_same_cause_do_not_begin_its_time_anew() {
     let start = Instant::now();
     let judge = |all: &Numbers| {
-        let cause = format!("not ready: {}", all.len());
-        State::Degraded(FailureCause {
-            key: "not ready".to_owned(),
-            ..FailureCause::new(cause, Duration::from_millis(40))
-        })
+        let gist = all.len().to_string();
+        State::Degraded(FailureCause { gist, ..FailureCause::new("not ready", Duration::from_millis(40)) })
     };
     let error = run(vec![says(vec![(0, listed()), (30, add(1))])], 5000, judge).await.unwrap_err();
     assert_eq!(error.to_string(), "three cannot come about: not ready: 1");
