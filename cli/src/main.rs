@@ -28,7 +28,7 @@ use harness::settings::{self, Settings};
 use harness::source::ProvisionSource as Source;
 use harness::stage::Stage;
 use harness::tools::{Tool, Tools};
-use harness::{Error, Result, evidence, say, tell};
+use harness::{Error, Result, say, tell};
 
 /// Takes the stack from a laptop to production, and proves each stage.
 #[derive(Parser)]
@@ -315,7 +315,7 @@ async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> 
         cargo.env(settings::QUIET, "1");
     }
     let status = cargo.status().await.map_err(Error::io("run cargo"))?;
-    print(&evidence::Outcome::read(&evidence::latest(&runs)?)?.to_string());
+    print(&harness_report::Outcome::read(&harness_report::latest(&runs)?)?.to_string());
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -397,12 +397,12 @@ fn status(settings: &Settings) -> Result<ExitCode> {
 }
 
 fn steps(settings: &Settings) -> Result<ExitCode> {
-    print(&evidence::Steps::read(&evidence::latest(&Run::all(settings)?)?)?.to_string());
+    print(&harness_report::Steps::read(&harness_report::latest(&Run::all(settings)?)?)?.to_string());
     Ok(ExitCode::SUCCESS)
 }
 
 fn measured(settings: &Settings) -> Result<ExitCode> {
-    print(&evidence::Measured::read(&evidence::latest(&Run::all(settings)?)?)?.to_string());
+    print(&harness_report::Measured::read(&harness_report::latest(&Run::all(settings)?)?)?.to_string());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -412,7 +412,7 @@ fn report(
     junit: Option<PathBuf>,
     annotate: bool,
 ) -> Result<ExitCode> {
-    let outcome = evidence::Outcome::read(&evidence::latest(&Run::all(settings)?)?)?;
+    let outcome = harness_report::Outcome::read(&harness_report::latest(&Run::all(settings)?)?)?;
     print(&outcome.to_string());
     if let Some(path) = junit {
         std::fs::write(&path, outcome.junit()?).map_err(Error::io(format!("write {}", path.display())))?;
@@ -453,7 +453,7 @@ async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
         }
     }
     first_error?;
-    let runs = evidence::forget(&Run::all(settings)?, &project.root)?;
+    let runs = harness_report::forget(&Run::all(settings)?, &project.root)?;
     if runs > 0 {
         any = true;
         say!("removed {runs} runs of this checkout");

@@ -50,7 +50,6 @@ pub mod descriptor;
 pub mod services;
 
 pub mod error;
-pub mod evidence;
 pub mod http;
 pub mod k8s;
 pub mod pull_request;
@@ -60,6 +59,8 @@ pub mod source;
 mod structure;
 pub mod tools;
 pub mod websocket;
+#[cfg(test)]
+mod workflows;
 pub mod yaml;
 
 pub use error::{Error, Result};

@@ -36,7 +36,8 @@ fn first_names(path: &str) -> Vec<String> {
 }
 
 /// The workspace's crates from the ground up: each depends on such before it alone, for its tests too.
-const LAYERS: [&str; 7] = ["workspace-hack", "harness-base", "harness", "keeper", "e2e", "smoke", "cli"];
+const LAYERS: [&str; 8] =
+    ["workspace-hack", "harness-base", "harness-report", "harness", "keeper", "e2e", "smoke", "cli"];
 
 /// The dependencies by path that lead to no crate before, or to one that has no place.
 fn upwards(metadata: &serde_json::Value) -> Vec<String> {

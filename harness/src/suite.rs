@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
+use harness_report::Outcome;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use once_cell::sync::{Lazy, OnceCell};
 use tokio::runtime::Runtime;
@@ -13,7 +14,6 @@ use tokio::runtime::Runtime;
 use crate::cluster::reaper;
 use crate::error::{Error, Result};
 use crate::events::{self, VERDICT};
-use crate::evidence::Outcome;
 use crate::scenario::{Scenario, Verdict};
 use crate::session::{AccessPath, Session};
 use crate::settings::Settings;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use harness_report::{Outcome, ScenarioOutcome};
 use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -17,7 +18,6 @@ use crate::artifacts::{Bases, Registry, wanted};
 use crate::cluster::{self, Cluster, ClusterState, reaper};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::evidence::{self, Outcome, ScenarioOutcome};
 use crate::files::{MENDS, private_folder, read_json};
 use crate::lock::{Lock, Mode};
 use crate::project::Project;
@@ -234,7 +234,7 @@ impl<'a> BenchEnvironment<'a> {
     pub async fn passes(&self, of: &Checkout, runner: Runner, scenario: &str) -> Result<PathBuf> {
         let runs = self.scratch(&format!("runs/{}", self.number()))?;
         self.suite(of, runner, scenario, &runs).run().await?;
-        let run = evidence::latest(&runs)?;
+        let run = harness_report::latest(&runs)?;
         match Outcome::read(&run)?.scenario(scenario) {
             Some((ScenarioOutcome::Passed, ..)) => Ok(run),
             other => Err(Error::refused(
@@ -260,7 +260,7 @@ impl<'a> BenchEnvironment<'a> {
             }
         };
         let ended = settled(command, &runs).limit(SUITE).run().await;
-        let outcome = evidence::latest(&runs).and_then(|run| Outcome::read(&run));
+        let outcome = harness_report::latest(&runs).and_then(|run| Outcome::read(&run));
         // What a runner says last is seldom why: each scenario's own words are.
         let outcome = match (ended, outcome) {
             (Ok(_), outcome) => outcome?,

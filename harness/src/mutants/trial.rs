@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use harness_report::{Outcome, ScenarioOutcome};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use super::faults::Fault;
 use crate::cluster::{ClusterState, reaper};
 use crate::error::{Error, Result};
-use crate::evidence::{self, Outcome, ScenarioOutcome};
 use crate::files::{private_folder, remove_file};
 use crate::hash;
 use crate::project::Project;
@@ -273,7 +273,7 @@ impl<'a> Copy<'a> {
         let runs = self.folder.path().join("runs/control");
         // It says by its record what is red.
         let _ = self.suite(&runs).limit(SUITE).run().await;
-        let control = Outcome::read(&evidence::latest(&runs)?)?;
+        let control = Outcome::read(&harness_report::latest(&runs)?)?;
         Ok(control.failed().map(str::to_owned).collect())
     }
 
@@ -301,7 +301,7 @@ impl<'a> Copy<'a> {
         let runs = self.folder.path().join("runs").join(fault).join(scenario.replace("::", "."));
         let run = self.suite(&runs).args(["--include-ignored", "--exact", scenario]).limit(SCENARIO).run().await;
         let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
-        let outcome = match evidence::latest(&runs) {
+        let outcome = match harness_report::latest(&runs) {
             Ok(run) => Outcome::read(&run)?,
             Err(_) => Outcome::default(),
         };

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::events_of;
-use crate::error::Result;
+use harness_base::Result;
 
 /// From how many seconds on time that no step names is a line of its own.
 const UNNAMED: f64 = 0.2;

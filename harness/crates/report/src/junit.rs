@@ -6,7 +6,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{Outcome, ScenarioOutcome};
-use crate::error::{Error, Result};
+use harness_base::{Error, Result};
 
 impl Outcome {
     /// The verdicts as JUnit's XML: a suite for each module, with the whole report of each failure.
@@ -41,8 +41,8 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::EVENTS;
     use super::*;
+    use crate::tests::EVENTS;
 
     #[test]
     fn every_verdict_is_a_case_of_its_module() {

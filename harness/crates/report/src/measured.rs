@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::events_of;
-use crate::error::Result;
-use crate::events;
+use harness_base::Result;
+use harness_base::events;
 
 /// What scenarios measured, in the order in which they did.
 #[derive(Debug, Default, PartialEq)]

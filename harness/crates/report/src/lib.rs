@@ -1,4 +1,20 @@
-//! How a run ended, read from its folder alone.
+//! How a run ended and where its time went, read from its folder alone.
+//!
+//! | what | where |
+//! |---|---|
+//! | each scenario's verdict, as text | [`Outcome`] |
+//! | the same as JUnit's XML, and as GitHub's annotations | [`Outcome::junit`], [`Outcome::annotations`] |
+//! | where the time went | [`Steps`] |
+//! | what scenarios measured | [`Measured`] |
+//!
+//! ```
+//! let run = tempfile::tempdir()?;
+//! let event = r#"{"target":"verdict","scenario":"backend::answers","verdict":"passed"}"#;
+//! std::fs::write(run.path().join(harness_base::events::FILE), event)?;
+//! let outcome = harness_report::Outcome::read(run.path())?;
+//! assert_eq!(outcome.failed().count(), 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,9 +30,9 @@ mod steps;
 pub use measured::Measured;
 pub use steps::Steps;
 
-use crate::error::{Error, Result};
-use crate::text::harmless;
-use crate::{events, folders, hash, secrets};
+use harness_base::text::harmless;
+use harness_base::{Error, Result};
+use harness_base::{events, folders, hash, secrets};
 
 /// The verdicts of a run, by scenario.
 #[derive(Debug, Default, PartialEq)]
