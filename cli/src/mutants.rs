@@ -20,10 +20,10 @@ const LEAST: usize = 80;
 /// Which mutants are judged.
 #[derive(Args)]
 pub struct Options {
-    /// Only faults whose names contain this.
-    filter: Option<String>,
+    /// Only faults whose names contain one of these.
+    filters: Vec<String>,
     /// The charts' mutants alone: no cluster, no engine, seconds.
-    #[arg(long, conflicts_with_all = ["filter", "faults"])]
+    #[arg(long, conflicts_with_all = ["filters", "faults"])]
     charts: bool,
     /// Of the charts' mutants one in so many, the same ones each time: a look in seconds.
     #[arg(long, value_name = "N", default_value = "1", conflicts_with = "write")]
@@ -38,7 +38,7 @@ pub struct Options {
     #[arg(long, value_name = "MINUTES")]
     minutes: Option<u64>,
     /// Write docs/mutants.md, or the part of it that was judged.
-    #[arg(long, conflicts_with = "filter")]
+    #[arg(long, conflicts_with = "filters")]
     write: bool,
 }
 
@@ -48,7 +48,7 @@ pub async fn run(settings: &Settings, options: Options) -> Result<ExitCode> {
     let project = Project::find(settings)?;
     let mut wrong = Vec::new();
     let mut parts = Vec::new();
-    if !options.faults && options.filter.is_none() {
+    if !options.faults && options.filters.is_empty() {
         parts.push(of_charts(settings, &project, options.one_in, &mut wrong).await?);
     }
     if !options.charts {
@@ -107,7 +107,8 @@ async fn of_faults(
     let catalogue = Catalogue::read(&project.root)?;
     let suite = Suite::compiled(settings, project).await?;
     wrong.extend(catalogue.gaps(&suite.scenarios(settings).await?));
-    let is_meant = |name: &str| options.filter.as_deref().is_none_or(|filter| name.contains(filter));
+    let Options { filters, .. } = options;
+    let is_meant = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
     let faults: Vec<_> = catalogue.faults.iter().filter(|fault| is_meant(&fault.name)).cloned().collect();
     let tell = |tried: &Tried| say!("{}", line(tried));
     let limits =

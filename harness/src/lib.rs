@@ -4,9 +4,9 @@
 //! settings -> stage -> engine -> (artifacts || cluster) -> release -> stack -> scenarios
 //! ```
 //!
-//! Below the path lies the floor that every step may use: [`error`], [`events`], [`files`], [`folders`], [`hash`],
-//! [`http`], [`k8s`], [`lock`], [`output`], [`process`], [`progress`], [`random`], [`run`], [`secrets`], [`source`],
-//! [`text`], [`tools`], [`websocket`], [`yaml`]. No module leads back to itself (structure.rs).
+//! Below the path lies the floor that every step may use: the crate [`harness_base`], whose modules are shown here too,
+//! [`error`], [`http`], [`k8s`], [`run`], [`source`], [`tools`], [`websocket`], [`yaml`]. No module leads back to itself, and no
+//! crate to one above it (structure.rs). What draws a run from its record is the crate [`harness_report`].
 //!
 //! Beside it: [`session`] walks the path once for all scenarios of a run, [`setup`] has what it needs ahead of time,
 //! [`uninstall`] removes it, [`tidy`] what piles up, [`doctor`] looks at the machine, [`validate`] at what the charts
