@@ -449,7 +449,8 @@ impl<'a> BenchEnvironment<'a> {
 /// The folder of what is kept from one bench to the next, made.
 pub(super) fn kept(settings: &Settings) -> Result<PathBuf> {
     let folder = settings.cache_root.join("bench");
-    Ok(private_folder(&folder).map(|()| folder)?)
+    private_folder(&folder)?;
+    Ok(folder)
 }
 
 /// With the settings of every run of the bench.

@@ -362,30 +362,26 @@ mod tests {
 
     #[tokio::test]
     async fn a_child_that_inherits_a_lock_keeps_it() {
-        use crate::lock;
+        use crate::lock::{Lock, Mode, kept_by};
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
-        let held = lock::Lock::try_take(&path, lock::Mode::Exclusive).unwrap().unwrap();
+        let held = Lock::try_take(&path, Mode::Exclusive).unwrap().unwrap();
         let pipe = folder.path().join("pipe");
         Command::new("mkfifo").arg(&pipe).run().await.unwrap();
         let child = tokio::spawn(Command::new("cat").arg(&pipe).holding(Some(held.descriptor().unwrap())).run());
         // Opening for writing returns once the child reads, so it runs by then.
         let writer = tokio::fs::OpenOptions::new().write(true).open(&pipe).await.unwrap();
         drop(held);
-        assert!(lock::Lock::try_take(&path, lock::Mode::Exclusive).unwrap().is_none());
+        assert!(Lock::try_take(&path, Mode::Exclusive).unwrap().is_none());
         #[cfg(target_os = "linux")]
         {
             // Whoever has it open beside, and waits, keeps nothing.
             let _waiting = std::fs::File::open(&path).unwrap();
             let this = crate::process::Process::this();
-            assert!(
-                !lock::kept_by(&path).is_empty() && !lock::kept_by(&path).contains(&this),
-                "{:?}",
-                lock::kept_by(&path)
-            );
+            assert!(!kept_by(&path).is_empty() && !kept_by(&path).contains(&this), "{:?}", kept_by(&path));
         }
         drop(writer);
         child.await.unwrap().unwrap();
-        lock::Lock::take(&path, lock::Mode::Exclusive, Duration::from_secs(5)).await.unwrap();
+        Lock::take(&path, Mode::Exclusive, Duration::from_secs(5)).await.unwrap();
     }
 }
