@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal as Woken, SignalKind, signal};
 
 use super::cluster_state::ClusterState;
 use super::hold::{Alone, Change, everyone_out, in_use};
-use super::record::ClusterRecord;
+use super::record::{ClusterRecord, GAP};
 use super::{kind, tilt};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -26,8 +26,6 @@ use crate::tools::{ChildKind, Environment, Tools};
 
 /// The hidden first argument; the cluster's name follows.
 const ARGUMENT: &str = "__reaper";
-/// How long a run's Tilt stays after the run.
-const GAP: Duration = Duration::from_secs(15);
 /// How long it waits before it tries again what did not succeed, at first and at most: nothing tells when an engine is
 /// back.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));

@@ -10,8 +10,9 @@ use super::turns::Turns;
 use crate::error::{Error, Result};
 use crate::settings::{Keep, Settings};
 
-/// How long a cluster that is not kept stays after its last user, so that the gap between two runs is no end.
-const GAP: Duration = Duration::from_secs(15);
+/// How long a cluster that is not kept stays after its last user, so that the gap between two runs is no end; and a run's
+/// Tilt, in one that is kept.
+pub(super) const GAP: Duration = Duration::from_secs(15);
 
 /// What is known of the cluster and its release; read and written under the lock `change` alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::faults::Fault;
 use crate::cluster::{ClusterState, reaper};
 use crate::error::{Error, Result};
-use crate::files::{private_folder, remove_file};
+use crate::files::{self, private_folder, remove_file};
 use crate::hash;
 use crate::project::Project;
 use crate::settings::{self, Settings};
@@ -237,7 +237,7 @@ impl<'a> Copy<'a> {
         let folder = folder.map_err(Error::io("make a folder for a copy of the checkout"))?;
         let copy = Self { settings, folder };
         let root = copy.root();
-        std::fs::copy(&suite.0, copy.suite_file()).map_err(Error::io("copy the suite"))?;
+        files::copy(&suite.0, &copy.suite_file())?;
         original.copied(&Tools::new(settings.tools()), &root).await?;
         Ok(copy)
     }

@@ -14,7 +14,7 @@ pub(crate) use deploy::ensure_auth;
 pub use deploy::{Deployment, Pull, deploy, deploy_and_read};
 pub use helm::{Capabilities, History, lint, render, render_for};
 pub use plan::Plan;
-pub use reach::{converged, steady};
+pub use reach::{REACH, converged, steady};
 pub use sealed::seal;
 pub use skaffold::render as render_by_skaffold;
 pub use staging::{Edit, Staged, stage_charts, stage_given_charts};

@@ -17,7 +17,7 @@ use crate::http::{HttpOptions, Reader, Reply};
 use crate::k8s::{self, Forward, Snapshot, State, verdict};
 
 /// How long the routes may take once everything is ready.
-const REACH: Duration = Duration::from_secs(30);
+pub const REACH: Duration = Duration::from_secs(30);
 /// How long the result of a probe may take from the kubelet to us.
 const HEARD: Duration = Duration::from_secs(1);
 /// The chance at most, one in a million, that routes which still know a former pod are taken for ones that do not.

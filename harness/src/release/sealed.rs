@@ -12,7 +12,7 @@ use super::parity;
 use super::staging::{Staged, keep};
 use crate::descriptor::{CHARTS, UMBRELLA};
 use crate::error::{Error, Result};
-use crate::files::private_folder;
+use crate::files::{self, private_folder};
 use crate::yaml;
 
 /// How large the objects may be, in bytes: Helm's record of a release holds them twice, in a Secret of 1 MiB at most.
@@ -50,8 +50,7 @@ pub fn seal(charts: &Staged, values: &str, objects: &[Value]) -> Result<Staged> 
         private_folder(path.parent().unwrap_or(&chart))?;
         std::fs::write(&path, text).map_err(Error::io(format!("write {}", path.display())))?;
     }
-    let (from, to) = (charts.folder.join("skaffold.yaml"), build.path().join("skaffold.yaml"));
-    std::fs::copy(&from, &to).map_err(Error::io(format!("copy {}", from.display())))?;
+    files::copy(&charts.folder.join("skaffold.yaml"), &build.path().join("skaffold.yaml"))?;
     keep(build, cache)
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::descriptor::{CHARTS, UMBRELLA};
 use crate::error::{Error, Result};
-use crate::files::{private_folder, replaced_once};
+use crate::files::{self, private_folder, replaced_once};
 use crate::hash;
 use crate::name::Name;
 use crate::yaml;
@@ -216,7 +216,7 @@ fn copy_file(from: &Path, to: &Path) -> Result<()> {
     if let Some(parent) = to.parent() {
         private_folder(parent)?;
     }
-    std::fs::copy(from, to).map(drop).map_err(Error::io(format!("copy {} to {}", from.display(), to.display())))
+    Ok(files::copy(from, to)?)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::entry::{Copied, GoBuild};
 use super::find::is_program;
 use super::{BuildTurn, Command, GoEnv, Tools};
 use crate::error::{Error, Result};
+use crate::files::copy_folder;
 use crate::progress::Teller;
 
 /// How long a build may take; the longest needs six minutes of two cores.
@@ -64,7 +65,8 @@ impl Tools {
     async fn build_copy(&self, job: &GoJob<'_>, copied: &Copied) -> Result<()> {
         let folder = job.download().await?;
         let source = job.part.join("source");
-        copy_folder(&folder, &source)?;
+        // Go keeps its modules read-only.
+        copy_folder(&folder, &source, &[])?;
         if let Some(web) = &copied.web {
             self.build_web(job, web, &source).await?;
         }
@@ -136,24 +138,4 @@ impl GoJob<'_> {
             serde_json::from_str(&text).map_err(Error::malformed(format!("read where Go put {module}")))?;
         Ok(module.dir)
     }
-}
-
-/// Copies what is in a folder into another, beside what is there already, and such that it can be changed.
-pub(super) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let say = || format!("copy {} to {}", from.display(), to.display());
-    std::fs::create_dir_all(to).map_err(Error::io(say()))?;
-    for entry in std::fs::read_dir(from).map_err(Error::io(say()))? {
-        let entry = entry.map_err(Error::io(say()))?;
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        match entry.file_type().map_err(Error::io(say()))?.is_dir() {
-            true => copy_folder(&source, &target)?,
-            false => {
-                std::fs::copy(&source, &target).map_err(Error::io(say()))?;
-                // Go's modules are read-only, and a copy would be too.
-                std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o644)).map_err(Error::io(say()))?;
-            }
-        }
-    }
-    Ok(())
 }

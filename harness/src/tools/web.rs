@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::entry::Web;
-use super::go_build::{BUILD, GoJob, copy_folder};
+use super::go_build::{BUILD, GoJob};
 use super::{ChildKind, Command, Tools, Version, table};
 use crate::error::Result;
+use crate::files::copy_folder;
 use crate::folders::remove;
 use crate::progress::{Step, Teller};
 
@@ -32,7 +33,7 @@ impl Tools {
         let call = |args: &[&str]| yarn.call(args, registry.as_deref(), step.teller());
         call(&["install", "--immutable"])?.run().await?;
         call(&["build"])?.run().await?;
-        copy_folder(&folder.join(web.made), &source.join(web.embedded))?;
+        copy_folder(&folder.join(web.made), &source.join(web.embedded), &[])?;
         // A GiB that the compiler, which comes next, may need.
         remove(&folder.join("node_modules"))?;
         remove(&job.part.join("node"))?;

@@ -99,6 +99,48 @@ pub fn remove_file(path: &Path) -> Result<()> {
     unless_absent(path, std::fs::remove_file(path))
 }
 
+/// Copies a file with its mode, over one that is there.
+///
+/// # Errors
+/// [`Error::Io`] when one cannot be read, or the other not be written.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::copy(from, to).map(drop).map_err(Error::io(format!("copy {} to {}", from.display(), to.display())))
+}
+
+/// Copies what is in a folder into another, beside what is there already; what links lead to, as if it were there. What is
+/// read-only is not so in the copy, and what is called by one of the names in `without` is left out, wherever it is.
+///
+/// What remains on an error: what was copied by then.
+///
+/// # Errors
+/// [`Error::Io`] when something cannot be read or written.
+pub fn copy_folder(from: &Path, to: &Path, without: &[&str]) -> Result<()> {
+    std::fs::create_dir_all(to).map_err(Error::io(format!("make {}", to.display())))?;
+    let say = || format!("list {}", from.display());
+    for entry in std::fs::read_dir(from).map_err(Error::io(say()))? {
+        let entry = entry.map_err(Error::io(say()))?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if without.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
+        if source.is_dir() {
+            copy_folder(&source, &target, without)?;
+            continue;
+        }
+        copy(&source, &target)?;
+        make_writable(&target).map_err(Error::io(format!("make {} writable", target.display())))?;
+    }
+    Ok(())
+}
+
+fn make_writable(file: &Path) -> std::io::Result<()> {
+    let mode = std::fs::metadata(file)?.permissions().mode();
+    match mode & 0o200 {
+        0 => std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode | 0o200)),
+        _ => Ok(()),
+    }
+}
+
 fn unless_absent(path: &Path, removed: std::io::Result<()>) -> Result<()> {
     match removed {
         Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -169,5 +211,21 @@ mod tests {
             remove_file(&file).unwrap();
         }
         assert!(remove_file(folder.path()).is_err(), "a folder is no file");
+    }
+
+    #[test]
+    fn a_copy_of_a_folder_can_be_changed_and_lacks_what_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        std::fs::create_dir_all(from.join("in/target")).unwrap();
+        std::fs::write(from.join("in/file"), "new").unwrap();
+        std::fs::write(from.join("in/target/large"), "").unwrap();
+        std::fs::set_permissions(from.join("in/file"), std::fs::Permissions::from_mode(0o555)).unwrap();
+        std::fs::create_dir_all(to.join("in")).unwrap();
+        std::fs::write(to.join("in/beside"), "").unwrap();
+        copy_folder(&from, &to, &["target"]).unwrap();
+        assert_eq!(std::fs::read_to_string(to.join("in/file")).unwrap(), "new");
+        assert_eq!(std::fs::metadata(to.join("in/file")).unwrap().permissions().mode() & 0o777, 0o755);
+        assert!(to.join("in/beside").exists() && !to.join("in/target").exists());
     }
 }

@@ -1,11 +1,11 @@
-//! Lock files that processes share: flock, never converted, unlinked by an uninstall alone.
+//! Lock files that processes share: flock(2), as std locks a file on Unix, never converted, unlinked by an uninstall alone.
 //!
 //! A conversion drops the lock before it takes the other kind, and an unlinked file is another
 //! lock for the next comer (both measured); so each holding is a descriptor of its own, whoever got
 //! the lock of a file that is no more begins again, and a dead process's locks are dropped by the
 //! kernel.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
@@ -45,21 +44,21 @@ impl Lock {
     /// # Errors
     /// [`Error::Io`] when the file cannot be opened.
     pub fn try_take(path: &Path, mode: Mode) -> Result<Option<Self>> {
-        let operation = match mode {
-            Mode::Exclusive => FlockOperation::NonBlockingLockExclusive,
-            Mode::Shared => FlockOperation::NonBlockingLockShared,
-        };
         loop {
             let file = open(path)?;
-            match flock(&file, operation) {
+            let taken = match mode {
+                Mode::Exclusive => file.try_lock(),
+                Mode::Shared => file.try_lock_shared(),
+            };
+            match taken {
                 Ok(()) => {
                     let lock = Self { file, path: path.to_owned() };
                     if lock.is_the_one() {
                         return Ok(Some(lock));
                     }
                 }
-                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
-                Err(error) => return Err(Error::io(format!("lock {}", path.display()))(error.into())),
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(Error::io(format!("lock {}", path.display()))(error)),
             }
         }
     }
@@ -118,19 +117,18 @@ impl Lock {
                 return Ok(lock);
             }
         }
-        let operation = match mode {
-            Mode::Exclusive => FlockOperation::LockExclusive,
-            Mode::Shared => FlockOperation::LockShared,
-        };
         let (sender, receiver) = oneshot::channel();
         let sender = Arc::new(std::sync::Mutex::new(Some(sender)));
         let done = Arc::new(AtomicBool::new(false));
         for path in paths {
             let (file, path) = (open(path)?, path.clone());
             let (sender, done) = (Arc::clone(&sender), Arc::clone(&done));
-            // A flock has no deadline of its own: a thread waits, and whoever comes late lets go at once.
+            // A file's lock has no deadline of its own: a thread waits, and whoever comes late lets go at once.
             std::thread::spawn(move || {
-                let taken = flock(&file, operation);
+                let taken = match mode {
+                    Mode::Exclusive => file.lock(),
+                    Mode::Shared => file.lock_shared(),
+                };
                 if done.swap(true, Ordering::SeqCst) {
                     return;
                 }
@@ -138,7 +136,7 @@ impl Lock {
                     let _ = sender.send(
                         taken
                             .map(|()| Self { file, path: path.clone() })
-                            .map_err(|errno| Error::io(format!("lock {}", path.display()))(errno.into())),
+                            .map_err(Error::io(format!("lock {}", path.display()))),
                     );
                 }
             });
