@@ -17,7 +17,6 @@ use clap::{Parser, Subcommand, ValueEnum};
 use futures::future::join_all;
 use harness::cluster::{ClusterState, Phase, ReleaseRecord, reaper};
 use harness::events;
-use harness::files::private_folder;
 use harness::folders::{self, Marker};
 use harness::output::{self, print};
 use harness::process::Process;
@@ -321,9 +320,7 @@ async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> 
 
 /// Shows what a task does as it happens, and keeps it beside the runs.
 fn show(settings: &Settings) -> Result<()> {
-    let log = settings.state_root.join("setup");
-    private_folder(&log)?;
-    Ok(events::start(&log, settings.shown())?)
+    Ok(events::start(&settings.state_root.join("setup"), settings.shown())?)
 }
 
 async fn setup(settings: &Settings, from: Source, stage: Stage, dry_run: bool) -> Result<ExitCode> {

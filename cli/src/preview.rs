@@ -7,7 +7,6 @@ use std::time::Duration;
 use clap::Subcommand;
 use harness::cluster::Cluster;
 use harness::events;
-use harness::files::private_folder;
 use harness::preview::{self, Expiry, GitHub, Gone, Preview, PullRequest, PullState};
 use harness::session::Session;
 use harness::settings::Settings;
@@ -69,9 +68,7 @@ pub async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
     if matches!(task, Task::Up) {
         return up(settings).await;
     }
-    let log = settings.state_root.join("preview");
-    private_folder(&log)?;
-    events::start(&log, settings.shown())?;
+    events::start(&settings.state_root.join("preview"), settings.shown())?;
     // Before any cluster is asked: what is no pull request.
     let of = match task {
         Task::List | Task::Sweep { .. } => None,

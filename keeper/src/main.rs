@@ -20,7 +20,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use harness::files::private_folder;
 use harness::settings::Settings;
 use harness::tools::Tools;
 use harness::{Error, Result, events, output, preview, tell};
@@ -61,9 +60,7 @@ fn main() -> ExitCode {
 }
 
 async fn keep(settings: &Settings, files: keeper::Files) -> Result<()> {
-    let log = settings.state_root.join("preview");
-    private_folder(&log)?;
-    events::start(&log, settings.shown())?;
+    events::start(&settings.state_root.join("preview"), settings.shown())?;
     let cluster = preview::connect(settings, &Tools::new(settings.tools())).await?;
     keeper::keep(cluster.client, files).await
 }

@@ -79,8 +79,7 @@ fn absent(absence: &EngineUnavailable, host: &Host, may_set_up: bool) -> Check {
             Check::new(GROUP, "engine", Severity::Note, value)
         }
         Err(left) => {
-            let why = left.why.map(|why| format!("\nand {why}")).unwrap_or_default();
-            let value = format!("{}{why}", first(&absence.to_string()));
+            let value = left.explain(&first(&absence.to_string()));
             Check::new(GROUP, "engine", Severity::Problem, value).remedy(left.next)
         }
     }

@@ -147,10 +147,14 @@ pub(crate) struct LeftToPerson {
 }
 
 impl LeftToPerson {
+    /// What is missing, and on a line of its own why it is not had here.
+    pub fn explain(&self, missing: &str) -> String {
+        self.why.map_or_else(|| missing.to_owned(), |why| format!("{missing}\nand {why}"))
+    }
+
     /// The error of a run that cannot go on without.
     pub fn refusal(&self, unavailable: &EngineUnavailable) -> Error {
-        let why = self.why.map(|why| format!("\nand {why}")).unwrap_or_default();
-        Error::refused(format!("{unavailable}{why}"), self.next.as_str())
+        Error::refused(self.explain(&unavailable.to_string()), self.next.as_str())
     }
 }
 

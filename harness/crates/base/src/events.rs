@@ -19,6 +19,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use crate::error::{Error, Result};
+use crate::files::private_folder;
 use crate::process::Process;
 use crate::secrets::redact;
 use crate::terminal;
@@ -152,11 +153,12 @@ pub enum Show {
 /// When this process began to say what it does.
 static BEGUN: OnceCell<Instant> = OnceCell::new();
 
-/// Starts emitting into a run's folder; later calls in the same process change nothing.
+/// Starts emitting into a run's folder, which is made if it is not there; later calls in the same process change nothing.
 ///
 /// # Errors
-/// [`Error::Io`] when the folder cannot be written to.
+/// [`Error::Io`] when the folder cannot be made, or not be written to.
 pub fn start(folder: &Path, show: Show) -> Result<()> {
+    private_folder(folder)?;
     start_at(&folder.join(FILE), show)
 }
 

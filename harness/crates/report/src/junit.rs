@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use harness_base::{Error, Result};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{Outcome, ScenarioOutcome};
-use harness_base::{Error, Result};
 
 impl Outcome {
     /// The verdicts as JUnit's XML: a suite for each module, with the whole report of each failure.

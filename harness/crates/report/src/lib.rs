@@ -20,7 +20,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use harness_base::text::harmless;
+use harness_base::{Error, Result, events, folders, hash, secrets};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 mod github;
 mod junit;
@@ -29,10 +32,6 @@ mod steps;
 
 pub use measured::Measured;
 pub use steps::Steps;
-
-use harness_base::text::harmless;
-use harness_base::{Error, Result};
-use harness_base::{events, folders, hash, secrets};
 
 /// The verdicts of a run, by scenario.
 #[derive(Debug, Default, PartialEq)]
@@ -116,13 +115,11 @@ impl Outcome {
         Ok(Self::parse(&events_of(run)?))
     }
 
-    /// A line that a kill cut short is passed over.
     fn parse(text: &str) -> Self {
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-        let verdicts = lines.filter(|line| line.target == events::VERDICT);
+        let verdicts = lines::<Line>(text).filter(|line| line.target == events::VERDICT);
         let mut outcome = Self(verdicts.map(|line| (line.scenario, line.judged.without_secrets())).collect());
-        let measures = text.lines().filter_map(|line| serde_json::from_str::<Measure>(line).ok());
-        for Measure { scenario, name, value, .. } in measures.filter(|measure| measure.target == events::MEASURE) {
+        let measures = lines::<Measure>(text).filter(|measure| measure.target == events::MEASURE);
+        for Measure { scenario, name, value, .. } in measures {
             if let Some(judged) = outcome.0.get_mut(&scenario) {
                 judged.measured.push(format!("{name} {value}"));
             }
@@ -182,6 +179,11 @@ impl fmt::Display for Outcome {
             (count(ScenarioOutcome::Passed), count(ScenarioOutcome::Failed), count(ScenarioOutcome::Ignored));
         writeln!(f, "{passed} passed, {failed} failed, {ignored} ignored")
     }
+}
+
+/// The lines of a record that are of a kind; one that a kill cut short is passed over.
+fn lines<T: DeserializeOwned>(text: &str) -> impl Iterator<Item = T> {
+    text.lines().filter_map(|line| serde_json::from_str(line).ok())
 }
 
 fn events_of(run: &Path) -> Result<String> {

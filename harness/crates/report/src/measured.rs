@@ -3,11 +3,10 @@
 use std::fmt;
 use std::path::Path;
 
+use harness_base::{Result, events};
 use serde::Deserialize;
 
-use super::events_of;
-use harness_base::Result;
-use harness_base::events;
+use super::{events_of, lines};
 
 /// What scenarios measured, in the order in which they did.
 #[derive(Debug, Default, PartialEq)]
@@ -38,8 +37,7 @@ impl Measured {
 
     fn parse(text: &str) -> Self {
         let mut rows: Vec<Row> = Vec::new();
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-        for Line { name, seconds, .. } in lines.filter(|line| line.target == events::MEASURE) {
+        for Line { name, seconds, .. } in lines::<Line>(text).filter(|line| line.target == events::MEASURE) {
             match rows.iter_mut().find(|row| row.what == name) {
                 Some(row) => row.seconds.push(seconds),
                 None => rows.push(Row { what: name, seconds: vec![seconds] }),

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
+use harness_base::Result;
 use serde::Deserialize;
 
-use super::events_of;
-use harness_base::Result;
+use super::{events_of, lines};
 
 /// From how many seconds on time that no step names is a line of its own.
 const UNNAMED: f64 = 0.2;
@@ -48,11 +48,10 @@ impl Steps {
         Ok(Self::parse(&events_of(run)?))
     }
 
-    /// A line that a kill cut short is passed over; the parts of a step that never ended stand where it would.
+    /// The parts of a step that never ended stand where it would.
     fn parse(text: &str) -> Self {
-        let lines: Vec<Line> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let mut processes: BTreeMap<u64, Vec<Line>> = BTreeMap::new();
-        for line in lines {
+        for line in lines::<Line>(text) {
             processes.entry(line.pid).or_default().push(line);
         }
         let mut all: Vec<Step> = processes.into_values().flat_map(process).collect();
