@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     };
     let many = light.iter().flat_map(|one| (0..count).map(move |number| named(one, number)));
     let waits = scenario(waits_beside_many_objects).0;
-    let code = suite::main(Stage::Local, many.chain(waits).collect::<Vec<_>>());
+    let code = suite::main(&jetscale::STACK, Stage::Local, many.chain(waits).collect::<Vec<_>>());
     if let Some(peak) = peak() {
         say!("peak {peak}");
     }
@@ -35,7 +35,8 @@ fn main() -> ExitCode {
 
 /// As little as a scenario can do and still ask the stack something.
 async fn is_light(site: Site) -> ScenarioResult {
-    site.get(LIVE).await?.expect_status(200).map(drop)
+    site.get(LIVE).await?.expect_status(200)?;
+    Ok(())
 }
 
 /// What is awaited is there, once all of them were read.

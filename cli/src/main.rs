@@ -218,6 +218,7 @@ impl From<Clustered> for Stage {
 }
 
 fn main() -> ExitCode {
+    harness::spec::of(&jetscale::STACK);
     if let Some(code) = reaper::enter_if_asked() {
         return code;
     }

@@ -31,6 +31,7 @@ fn state() -> (tempfile::TempDir, PathBuf) {
 
 /// The reaper asks the engine what it has of ours, and starts none: on a bare machine, this test is the first to need it.
 fn engine() {
+    harness::spec::of(&jetscale::STACK);
     let settings = Settings::from_environment();
     let own = tempfile::tempdir().unwrap();
     events::start(own.path(), Show::Lines).unwrap();

@@ -2,10 +2,6 @@
 
 use std::error::Error as StdError;
 
-mod layer;
-
-pub use layer::{Layer, Trail};
-
 /// A result whose error is the harness's own.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -24,24 +20,9 @@ pub enum Error {
         /// What the API answered.
         source: Box<kube::Error>,
     },
-    /// An HTTP request or a WebSocket could not be carried out at all.
-    #[error("{what}")]
-    Http {
-        /// The request.
-        what: String,
-        /// The layer's own error.
-        source: Box<dyn StdError + Send + Sync>,
-    },
-    /// A site was not reached, or stopped answering, at one layer of the way there.
-    #[error("{layer}: {what}{trail}")]
-    Unreachable {
-        /// The first layer that did not carry.
-        layer: Layer,
-        /// What was tried there, and how it ended.
-        what: String,
-        /// How long each layer took.
-        trail: Trail,
-    },
+    /// A site was not asked, not reached, or stopped answering.
+    #[error(transparent)]
+    Http(harness_http::Error),
     /// A store that previews share was not reached, or refused.
     #[error("{what}")]
     Store {
@@ -90,6 +71,17 @@ pub enum Error {
     Shared(std::sync::Arc<Error>),
 }
 
+/// What the layer below says of the ground, or of an expectation, is said by one variant, whichever layer says it.
+impl From<harness_http::Error> for Error {
+    fn from(error: harness_http::Error) -> Self {
+        match error {
+            harness_http::Error::Base(error) => Self::Base(error),
+            harness_http::Error::Unmet(what) => Self::Unmet(what),
+            other => Self::Http(other),
+        }
+    }
+}
+
 /// A command that failed, as a person could paste it.
 #[derive(Debug)]
 pub struct CommandFailure {
@@ -136,8 +128,8 @@ impl Error {
 
     /// For `map_err` on HTTP and WebSocket calls: says which request.
     pub fn http<E: StdError + Send + Sync + 'static>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
-        let what = what.into();
-        move |source| Self::Http { what, source: Box::new(source) }
+        let request = harness_http::Error::request(what);
+        move |source| request(source).into()
     }
 
     /// For `map_err` on what a shared store answered: says what was tried, on what.

@@ -5,14 +5,14 @@
 //! ```
 //!
 //! Below the path lies the floor that every step may use: the crate [`harness_base`], whose modules are shown here too,
-//! [`error`], [`http`], [`k8s`], [`run`], [`source`], [`tools`], [`websocket`], [`yaml`]. No module leads back to itself, and no
+//! [`error`], [`k8s`], [`marks`], [`run`], [`source`], [`tools`], [`yaml`]. No module leads back to itself, and no
 //! crate to one above it (structure.rs). What draws a run from its record is the crate [`harness_report`].
 //!
 //! Beside it: [`session`] walks the path once for all scenarios of a run, [`setup`] has what it needs ahead of time,
 //! [`uninstall`] removes it, [`tidy`] what piles up, [`doctor`] looks at the machine, [`validate`] at what the charts
 //! render to, [`mutants`] at whether a fault would be seen, [`mod@bench`] at how long it takes, beside other tools;
 //! [`preview`] makes and ends pull requests' namespaces on a cluster that exists, by the names in [`pull_request`];
-//! [`descriptor`], [`contract`] and [`services`] hold what is JetScale's own.
+//! [`spec`] is what the harness is told of a stack, [`services`] how JetScale's is talked to.
 
 pub mod settings;
 pub mod stage;
@@ -45,20 +45,18 @@ pub mod uninstall;
 
 pub mod doctor;
 
-pub mod contract;
-pub mod descriptor;
 pub mod services;
+pub mod spec;
 
 pub mod error;
-pub mod http;
 pub mod k8s;
+pub mod marks;
 pub mod pull_request;
 pub mod run;
 pub mod source;
 #[cfg(test)]
 mod structure;
 pub mod tools;
-pub mod websocket;
 #[cfg(test)]
 mod workflows;
 pub mod yaml;
@@ -68,3 +66,13 @@ pub use harness_base::{
     events, files, folders, hash, lock, name, output, process, progress, random, say, secrets, setting, tell, terminal,
     text,
 };
+pub use harness_http::websocket;
+
+/// HTTP clients, as a suite may have them: nothing here makes one that writes, so that live stays read-only by type.
+pub mod http {
+    pub use harness_http::{
+        BETWEEN_REQUESTS, Budget, Carrier, Certificate, Client, ContentSecurityPolicy, HttpOptions, Layer,
+        MOST_REQUESTS, Probe, Reader, Reply, Target, Tls, Trail, install_tls, is_loopback, is_routed,
+        old_tls_is_refused, since,
+    };
+}

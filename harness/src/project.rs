@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::descriptor::Built;
 use crate::error::{Error, Result};
 use crate::files::remove_file;
 use crate::settings::{self, Settings};
+use crate::spec::Built;
 use crate::tools::Tools;
 
 /// The checkout: everything that is read from the working tree is found from here.
@@ -120,8 +120,8 @@ fn list(paths: &[PathBuf]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::descriptor::BUILT;
     use crate::settings::Settings;
+    use crate::spec::spec;
 
     #[test]
     fn a_sibling_in_any_letter_case_takes_the_place_of_the_reference_service() {
@@ -130,16 +130,16 @@ mod tests {
         std::fs::create_dir_all(&project.root).unwrap();
         let settings = Settings::parse(&Default::default());
         let own = project.root.join("apps/backend");
-        assert_eq!(project.context(&BUILT[0], &settings).unwrap(), own);
+        assert_eq!(project.context(&spec().images.built[0], &settings).unwrap(), own);
         for name in ["Backend", "backend-docs"] {
             std::fs::create_dir_all(parent.path().join(name)).unwrap();
         }
-        assert_eq!(project.context(&BUILT[0], &settings).unwrap(), own, "no Dockerfile: not a service");
+        assert_eq!(project.context(&spec().images.built[0], &settings).unwrap(), own, "no Dockerfile: not a service");
         std::fs::write(parent.path().join("Backend/Dockerfile"), "").unwrap();
-        assert_eq!(project.context(&BUILT[0], &settings).unwrap(), parent.path().join("Backend"));
+        assert_eq!(project.context(&spec().images.built[0], &settings).unwrap(), parent.path().join("Backend"));
         std::fs::create_dir_all(parent.path().join("BACKEND")).unwrap();
         std::fs::write(parent.path().join("BACKEND/Dockerfile"), "").unwrap();
-        let error = project.context(&BUILT[0], &settings).unwrap_err().report();
+        let error = project.context(&spec().images.built[0], &settings).unwrap_err().report();
         assert!(error.contains("JETSCALE_BACKEND_DIR"), "{error}");
     }
 }

@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::descriptor::{PREVIEW_DOMAIN, PREVIEW_PREFIX};
 use crate::error::{Error, Result};
 use crate::settings::{self, Settings};
+use crate::spec::spec;
 
 /// A pull request, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,17 +35,17 @@ impl PullRequest {
 
     /// The one whose namespace has this name.
     pub fn of_namespace(name: &str) -> Option<Self> {
-        Self::parse(name.strip_prefix(PREVIEW_PREFIX)?)
+        Self::parse(name.strip_prefix(spec().preview.prefix)?)
     }
 
     /// Its namespace.
     pub fn namespace(self) -> String {
-        format!("{PREVIEW_PREFIX}{self}")
+        format!("{}{self}", spec().preview.prefix)
     }
 
     /// Its host.
     pub fn host(self) -> String {
-        format!("pr-{self}.{PREVIEW_DOMAIN}")
+        format!("pr-{self}.{}", spec().preview.domain)
     }
 }
 

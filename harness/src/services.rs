@@ -83,14 +83,12 @@ pub fn data<T: serde::de::DeserializeOwned>(reply: &Reply) -> Result<T> {
 #[derive(Debug, Clone)]
 pub struct Backend {
     reader: Reader,
-    /// Keeps the way to a single pod open.
-    _forward: Option<std::sync::Arc<Forward>>,
 }
 
 impl Backend {
     /// The api behind this reader's address.
     pub fn new(reader: Reader) -> Self {
-        Self { reader, _forward: None }
+        Self { reader }
     }
 
     /// The api of the pod at the end of a forward.
@@ -98,8 +96,7 @@ impl Backend {
     /// # Errors
     /// [`Error::Http`] when no client can be made.
     pub fn through(forward: Forward) -> Result<Self> {
-        let reader = Reader::new(&forward.url())?;
-        Ok(Self { reader, _forward: Some(std::sync::Arc::new(forward)) })
+        Ok(Self { reader: Reader::with(forward.options())? })
     }
 
     /// GET of any path.
@@ -107,7 +104,7 @@ impl Backend {
     /// # Errors
     /// [`Error::Http`] when there is no answer.
     pub async fn get(&self, path: &str) -> Result<Reply> {
-        self.reader.get(path).await
+        Ok(self.reader.get(path).await?)
     }
 
     /// What readiness says, and by which status.
@@ -124,7 +121,7 @@ impl Backend {
     /// # Errors
     /// [`harness_base::Error::Deadline`] with the last answer.
     pub async fn becomes_ready(&self) -> Result<()> {
-        self.reader.answers(READY, Duration::from_secs(30)).await.map(drop)
+        Ok(self.reader.answers(READY, Duration::from_secs(30)).await.map(drop)?)
     }
 
     /// What is served.
@@ -222,7 +219,7 @@ impl User {
     /// # Errors
     /// [`Error::Unmet`] for another status than 204.
     pub async fn delete_item(&self, id: &str) -> Result<()> {
-        self.client.delete(&format!("{ITEMS}/{id}")).await?.expect_status(204).map(drop)
+        Ok(self.client.delete(&format!("{ITEMS}/{id}")).await?.expect_status(204).map(drop)?)
     }
 }
 
@@ -230,7 +227,7 @@ impl User {
 ///
 /// # Errors
 /// [`Error::Http`] when there is no answer at all.
-pub async fn open_websocket(base: &str, options: &websocket::WebSocketOptions) -> Result<Handshake> {
+pub async fn open_websocket(base: &str, options: &websocket::WebSocketOptions) -> harness_http::Result<Handshake> {
     websocket::connect_with(&format!("{}{WS}", base.trim_end_matches('/')), options).await
 }
 

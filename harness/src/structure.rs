@@ -36,8 +36,18 @@ fn first_names(path: &str) -> Vec<String> {
 }
 
 /// The workspace's crates from the ground up: each depends on such before it alone, for its tests too.
-const LAYERS: [&str; 8] =
-    ["workspace-hack", "harness-base", "harness-report", "harness", "keeper", "e2e", "smoke", "cli"];
+const LAYERS: [&str; 10] = [
+    "workspace-hack",
+    "harness-base",
+    "harness-http",
+    "harness-report",
+    "harness",
+    "jetscale",
+    "keeper",
+    "e2e",
+    "smoke",
+    "cli",
+];
 
 /// The dependencies by path that lead to no crate before, or to one that has no place.
 fn upwards(metadata: &serde_json::Value) -> Vec<String> {

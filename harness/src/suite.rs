@@ -17,6 +17,7 @@ use crate::events::{self, VERDICT};
 use crate::scenario::{Scenario, Verdict};
 use crate::session::{AccessPath, Session};
 use crate::settings::Settings;
+use crate::spec::{self, StackSpec};
 use crate::stage::Stage;
 use crate::{output, secrets, tell};
 
@@ -30,13 +31,19 @@ static RUNTIME: Lazy<std::io::Result<Runtime>> =
 /// Why a scenario waits that takes long.
 const NIGHTLY: &str = "it takes long: .ci/nightly runs it, and whoever gives --include-ignored";
 
-/// The `main` of a suite: lists without any I/O, provisions with the first scenario that asks for it.
-pub fn main(default: Stage, scenarios: impl Into<Vec<Scenario>>) -> ExitCode {
-    main_through(AccessPath::Router, default, scenarios)
+/// The `main` of a suite of this stack: lists without any I/O, provisions with the first scenario that asks for it.
+pub fn main(stack: &'static StackSpec, default: Stage, scenarios: impl Into<Vec<Scenario>>) -> ExitCode {
+    main_through(stack, AccessPath::Router, default, scenarios)
 }
 
 /// [`main`] for a suite whose sites go this way, wherever the harness deploys what they lead to.
-pub fn main_through(through: AccessPath, default: Stage, scenarios: impl Into<Vec<Scenario>>) -> ExitCode {
+pub fn main_through(
+    stack: &'static StackSpec,
+    through: AccessPath,
+    default: Stage,
+    scenarios: impl Into<Vec<Scenario>>,
+) -> ExitCode {
+    spec::of(stack);
     if let Some(code) = reaper::enter_if_asked() {
         return code;
     }

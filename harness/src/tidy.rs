@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::descriptor::{BUILT, OWNER_LABEL};
 use crate::engine::{Engine, Image, Mark, Owned};
 use crate::error::Result;
 use crate::files::{read_json, write_json};
 use crate::folders;
 use crate::lock::{Lock, Mode};
+use crate::marks::{DOMAIN, OWNER_LABEL};
 use crate::run::Run;
 use crate::settings::Settings;
+use crate::spec::spec;
 
 /// The file, in the folder of state, with the IDs of images that were built here.
 pub(crate) const BUILT_HERE: &str = "images.json";
@@ -81,7 +82,7 @@ async fn change(state_root: &Path, edit: impl FnOnce(&mut BTreeSet<String>)) -> 
 
 /// Whether a name is one that our builds give: below our own host, or in a registry beside a cluster on this machine.
 pub fn is_ours(name: &str) -> bool {
-    name.starts_with("jetscale.internal/") || port(name).is_some()
+    name.starts_with("jetscale.internal/") || name.starts_with(&format!("{DOMAIN}/")) || port(name).is_some()
 }
 
 /// The port of a registry beside a cluster.
@@ -91,7 +92,10 @@ fn port(name: &str) -> Option<u16> {
 
 /// The titles that our Dockerfiles give, of what is built here.
 pub fn titles() -> impl Iterator<Item = String> {
-    BUILT.iter().flat_map(|image| [format!("jetscale-{}", image.name), format!("jetscale-{}-dev", image.name)])
+    spec().images.built.iter().flat_map(|image| {
+        let title = format!("{}-{}", spec().name, image.name);
+        [format!("{title}-dev"), title]
+    })
 }
 
 async fn images(engine: &Engine, state_root: &Path) -> Result<()> {
@@ -175,7 +179,7 @@ mod tests {
     #[rstest]
     #[case::beside("127.0.0.1:32769/backend:abc", true)]
     #[case::dev("127.0.0.1:32784/jetscale.internal_backend-dev:tilt-1", true)]
-    #[case::internal("jetscale.internal/kind/node:abc", true)]
+    #[case::made_here("harness.internal/kind/node:abc", true)]
     #[case::official("ghcr.io/jetscale/backend@sha256:abc", false)]
     #[case::tagged_by_somebody("backend:mine", false)]
     #[case::another_host("127.0.0.1.example.com:5000/backend", false)]

@@ -43,6 +43,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    harness::spec::of(&jetscale::STACK);
     output::redact_panics();
     let Arguments { stores, secrets } = Arguments::parse();
     let settings = Settings::from_environment();

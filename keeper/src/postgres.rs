@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use harness::error::{Error, Result};
-use harness::http;
 use harness::preview::stores::Server;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::ToSql;
@@ -177,7 +176,7 @@ async fn roll_back_prepared(client: &Client, name: &str) -> Result<()> {
 }
 
 async fn connect(server: &Server, password: &str, database: &str) -> Result<Client> {
-    let tls = http::trusting(server.ca.as_deref().map(str::as_bytes))?;
+    let tls = harness_http::trusting(server.ca.as_deref().map(str::as_bytes))?;
     let mut config = Config::new();
     config.host(&server.host).port(server.port).user(&server.user).password(password).dbname(database);
     // Nothing that somebody made in a database is taken for what the server has under that name; and an end to waiting for

@@ -220,6 +220,7 @@ mod tests {
 
     #[test]
     fn every_place_in_a_policy_is_filled() {
+        harness::spec::of(&jetscale::STACK);
         let text = r#"{"bucket": "previews", "region": "eu-central-1", "account": "123456789012",
             "issuer": "oidc.example/id/1", "peers": [], "permissionsBoundary": "arn:aws:iam::123456789012:policy/previews"}"#;
         let (s3, of) = (serde_json::from_str(text).unwrap(), PullRequest::parse("7").unwrap());

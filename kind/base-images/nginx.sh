@@ -11,7 +11,7 @@ image_nginx() {
         StopSignal: "SIGQUIT",
         ExposedPorts: {"80/tcp": {}},
         Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "NGINX_VERSION=\($version)"],
-        Labels: {"ai.jetscale.stand-in": "nginx:1.29-alpine", "ai.jetscale.made-from": "alpine+debian-sources"}
+        Labels: {"internal.harness.stand-in": "nginx:1.29-alpine", "internal.harness.made-from": "alpine+debian-sources"}
     }')" "$alpine_layer" "$layer"
 }
 

@@ -16,7 +16,7 @@ image_postgres() {
         Volumes: {"/var/lib/postgresql/data": {}},
         Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:\($bin)", "LANG=en_US.utf8",
               "PG_MAJOR=\($major)", "PGDATA=/var/lib/postgresql/data"],
-        Labels: {"ai.jetscale.stand-in": "postgres:\($major)", "ai.jetscale.made-from": "debian"}
+        Labels: {"internal.harness.stand-in": "postgres:\($major)", "internal.harness.made-from": "debian"}
     }')" "$debian_layer" "$layer"
 }
 

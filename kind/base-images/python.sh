@@ -10,7 +10,7 @@ image_python() {
     load_image "$1" "$(jq -cn --arg version "$python_version" '{
         Cmd: ["python3"],
         Env: ["PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "PYTHON_VERSION=\($version)"],
-        Labels: {"ai.jetscale.stand-in": "python:3.13-alpine", "ai.jetscale.made-from": "alpine+pypi+debian-sources"}
+        Labels: {"internal.harness.stand-in": "python:3.13-alpine", "internal.harness.made-from": "alpine+pypi+debian-sources"}
     }')" "$alpine_layer" "$layer"
 }
 

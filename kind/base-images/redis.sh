@@ -14,7 +14,7 @@ image_redis() {
         ExposedPorts: {"6379/tcp": {}},
         Volumes: {"/data": {}},
         Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-        Labels: {"ai.jetscale.stand-in": "redis:8", "ai.jetscale.made-from": "debian"}
+        Labels: {"internal.harness.stand-in": "redis:8", "internal.harness.made-from": "debian"}
     }')" "$debian_layer" "$layer"
 }
 

@@ -13,7 +13,7 @@ image_registry() {
         ExposedPorts: {"5000/tcp": {}},
         Volumes: {"/var/lib/registry": {}},
         Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-        Labels: {"ai.jetscale.stand-in": "registry:2", "ai.jetscale.made-from": "debian"}
+        Labels: {"internal.harness.stand-in": "registry:2", "internal.harness.made-from": "debian"}
     }')" "$debian_layer" "$layer"
 }
 

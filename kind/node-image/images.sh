@@ -24,7 +24,7 @@ make_images() {
     oci_image "registry.k8s.io/etcd:$etcd_tag" /usr/bin/etcd "$programs"
     oci_image "registry.k8s.io/coredns/coredns:$coredns_tag" /usr/bin/coredns "$programs"
     oci_image "registry.k8s.io/pause:$pause_tag" /pause "$pause"
-    oci_image jetscale.internal/kind/local-volumes:1 /usr/bin/local-volumes "$programs"
+    oci_image harness.internal/kind/local-volumes:1 /usr/bin/local-volumes "$programs"
     jq -cs '{schemaVersion: 2, manifests: .}' "$layout/manifests" >"$layout/index.json"
     printf '{"imageLayoutVersion":"1.0.0"}' >"$layout/oci-layout"
 

@@ -70,7 +70,8 @@ pub async fn node_image() -> String {
     }
     // One that a recipe made on this machine.
     let made =
-        docker(&["images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "label=ai.jetscale.made-from"]).await;
+        docker(&["images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "label=internal.harness.made-from"])
+            .await;
     made.lines().find(|name| name.contains("node")).expect("the engine holds no node image").to_owned()
 }
 
@@ -96,7 +97,7 @@ impl Heard {
         // From this moment, also when the client comes a little later.
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
         events.args(["events", "--since", &format!("{}.{:09}", now.as_secs(), now.subsec_nanos())]);
-        events.args(["--format", "{{.Type}} {{.Action}} {{.Actor.Attributes.name}} {{index .Actor.Attributes \"jetscale.ai/owner\"}} {{.Actor.ID}}"]);
+        events.args(["--format", "{{.Type}} {{.Action}} {{.Actor.Attributes.name}} {{index .Actor.Attributes \"harness.internal/owner\"}} {{.Actor.ID}}"]);
         let mut events = events.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(events.stdout.take().unwrap()).lines();
         Self { _events: events, lines }

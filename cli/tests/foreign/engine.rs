@@ -116,7 +116,7 @@ pub async fn another_context_is_no_leave_to_forget(place: &Place) -> Shown {
     let owner = format!("jetscale-own-foreign-{}", std::process::id());
     let owners = seat.state().join("jetscale-stack/clusters").join(seat.name().await).join("owners");
     std::fs::write(owners.join(&owner), "").unwrap();
-    let left = super::planted::sleeper(&owner, &["--label", &format!("jetscale.ai/owner={owner}")]).await;
+    let left = super::planted::sleeper(&owner, &["--label", &format!("harness.internal/owner={owner}")]).await;
     let other = seat.clone().with("DOCKER_CONFIG", context(place, &proxy).await);
     let ran = other.stack(&["clean"]).run().await;
     nothing_was_forgotten(&seat, &registry, "cargo stack clean with another Docker context").await;

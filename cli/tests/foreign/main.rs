@@ -51,6 +51,7 @@ macro_rules! tries {
 }
 
 fn main() -> ExitCode {
+    harness::spec::of(&jetscale::STACK);
     let mut tries = tries![
         folders::a_run_folder_keeps_what_a_stranger_put_there: rule 3, Seconds;
         folders::cleaning_a_checkout_keeps_the_runs_of_another: rule 3, Seconds;

@@ -117,7 +117,7 @@ pub async fn an_uninstall_keeps_an_image_that_a_stranger_named_too(place: &Place
         return Shown::Nothing(NO_SOCKET);
     };
     let seat = place.seat_apart("one", &proxy).await;
-    let ours = image(&format!("jetscale.internal/{tag}:1"), &["ai.jetscale.made-from=foreign"]).await;
+    let ours = image(&format!("jetscale.internal/{tag}:1"), &["internal.harness.made-from=foreign"]).await;
     let theirs = format!("stranger.example/{tag}:1");
     docker(&["tag", &ours, &theirs]).await;
     place.note(Thing::Image(theirs)).await;

@@ -56,6 +56,7 @@ enum Tier {
 }
 
 fn main() -> ExitCode {
+    harness::spec::of(&jetscale::STACK);
     if let Some(code) = reaper::enter_if_asked() {
         return code;
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use harness::descriptor::{API, POSTGRES};
+use jetscale::components::{API, POSTGRES};
 use harness::k8s::pod;
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::services::ITEMS;

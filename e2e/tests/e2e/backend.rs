@@ -1,6 +1,6 @@
 //! What the backend promises, in every stage that deploys it.
 
-use harness::descriptor::{API, REDIS};
+use jetscale::components::{API, REDIS};
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::services::{DOCS, LIVE, OPENAPI};
 use harness::stage::Stage;
@@ -34,7 +34,8 @@ async fn openapi_describes_the_contract(site: Site) -> ScenarioResult {
 }
 
 async fn is_live(site: Site) -> ScenarioResult {
-    site.backend().get(LIVE).await?.expect_status(200).map(drop)
+    site.backend().get(LIVE).await?.expect_status(200)?;
+    Ok(())
 }
 
 async fn is_ready_with_every_part(site: Site) -> ScenarioResult {

@@ -1,6 +1,8 @@
 //! The charts, rendered: no cluster, no engine.
 
-use harness::descriptor::{E2E, MANAGED, RELEASE_MAX, VALUES_FILES, ValuesFile};
+use harness::spec::ValuesFile;
+use jetscale::STACK;
+use jetscale::values::{E2E, MANAGED, VALUES_FILES};
 use harness::preview::{PullRequest, admission};
 use harness::preview::admission::Limits;
 use harness::release::{Plan, Staged};
@@ -85,7 +87,7 @@ async fn take_the_longest_release_name(charts: Charts, file: ValuesFile) -> Scen
 async fn refuse_a_longer_release_name(charts: Charts) -> ScenarioResult {
     let mut plan = longest_name(&charts.plan);
     plan.release.push('n');
-    refused(charts.render(&plan).await, &format!("at most {RELEASE_MAX}"))
+    refused(charts.render(&plan).await, &format!("at most {}", STACK.charts.release_max))
 }
 
 async fn render_the_same_bytes_twice(charts: Charts) -> ScenarioResult {

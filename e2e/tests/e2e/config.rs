@@ -1,6 +1,6 @@
 //! Configuration that must differ, and secrets that must not show.
 
-use harness::descriptor::{AUTH_SUFFIX, NAMESPACE, RELEASE};
+use jetscale::STACK;
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::stack::{OwnStack, Stack};
 use harness::{Error, expect};
@@ -13,8 +13,8 @@ pub fn scenarios() -> Vec<Scenarios> {
 }
 
 async fn secrets_differ_between_releases(own: OwnStack) -> ScenarioResult {
-    let shared: Api<Secret> = Api::namespaced(own.kube().clone(), NAMESPACE);
-    let shared = shared.get(&format!("{RELEASE}-auth")).await.map_err(Error::kube("read the shared release's Secret"))?;
+    let shared: Api<Secret> = Api::namespaced(own.kube().clone(), STACK.namespace);
+    let shared = shared.get(&format!("{}-auth", STACK.release)).await.map_err(Error::kube("read the shared release's Secret"))?;
     let shared = shared.data.unwrap_or_default();
     let mine = own.auth_secret().await?;
     for key in ["db-password", "jwt-secret-key", "admin-password"] {
@@ -30,7 +30,7 @@ async fn no_secret_stands_in_a_manifest(stack: Stack) -> ScenarioResult {
     let maps: Api<ConfigMap> = Api::namespaced(stack.kube().clone(), stack.namespace());
     let maps = maps.list(&ListParams::default()).await.map_err(Error::kube("list the ConfigMaps"))?;
     let text = serde_json::to_string(&(stack.all_pods().await?, maps.items)).map_err(Error::malformed("write objects"))?;
-    for seen in [stack.plan().name(AUTH_SUFFIX), "server_tokens".to_owned()] {
+    for seen in [stack.plan().name(STACK.auth.suffix), "server_tokens".to_owned()] {
         expect!(text.contains(&seen), "neither a pod nor a ConfigMap holds {seen}")?;
     }
     for (key, value) in stack.auth_secret().await? {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use harness::descriptor::{API, Component, FRONTEND, REDIS};
+use harness::spec::Component;
+use jetscale::components::{API, FRONTEND, REDIS};
 use harness::dev::{BACKEND, FRONTEND as PAGE, HUD, OtherCluster, ResourceUpdate};
 use harness::http::Reader;
 use harness::k8s::{self, State};

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use futures::future::try_join_all;
-use harness::descriptor::{API, Component, FRONTEND, WEBSOCKET};
+use harness::spec::Component;
+use jetscale::components::{API, FRONTEND, WEBSOCKET};
 use harness::http::Reply;
 use harness::k8s::{pod, workload};
 use harness::release::{Edit, Plan};

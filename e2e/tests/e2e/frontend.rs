@@ -1,6 +1,6 @@
 //! The page, and the one router in front of everything.
 
-use harness::descriptor::FRONTEND;
+use jetscale::components::FRONTEND;
 use harness::http::ContentSecurityPolicy;
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::services::{ITEMS, VERSION};

@@ -1,6 +1,6 @@
 //! A small resource that is really stored.
 
-use harness::descriptor::{API, POSTGRES};
+use jetscale::components::{API, POSTGRES};
 use harness::expect_eq;
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::services::{self, ITEMS, Item};

@@ -11,5 +11,5 @@ harness::modules!(
 );
 
 fn main() -> std::process::ExitCode {
-    harness::suite::main(harness::stage::Stage::Local, scenarios())
+    harness::suite::main(&jetscale::STACK, harness::stage::Stage::Local, scenarios())
 }

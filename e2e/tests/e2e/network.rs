@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use harness::cluster;
-use harness::descriptor::{API, COMPONENTS, FRONTEND, NAMESPACE, POSTGRES, REDIS, RELEASE};
+use jetscale::STACK;
+use jetscale::components::{API, COMPONENTS, FRONTEND, POSTGRES, REDIS};
 use harness::k8s::job::CONNECT;
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::stage::Stage;
@@ -80,7 +81,7 @@ async fn another_namespace_reaches_nothing(own: OwnStack) -> ScenarioResult {
     policies_are_enforced(&own).await?;
     let mut targets: Vec<String> = Vec::new();
     for component in &COMPONENTS {
-        targets.push(address(&format!("{RELEASE}-{}.{NAMESPACE}.svc", component.suffix), component.service_port));
+        targets.push(address(&format!("{}-{}.{}.svc", STACK.release, component.suffix, STACK.namespace), component.service_port));
     }
     // What it may reach, in its own namespace, shows that its network works.
     let control = address(&own.name_of(&API), API.service_port);

@@ -1,7 +1,8 @@
 //! Stages local and ci are one and the same deployment: proven from the charts and skaffold.yaml, with no cluster.
 
 use harness::artifacts::ArtifactSet;
-use harness::descriptor::{NAMESPACE, PULL_SECRET, RELEASE, VALUES_E2E};
+use jetscale::STACK;
+use jetscale::values::E2E;
 use harness::release::{Plan, Staged, parity};
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::stack::Charts;
@@ -79,15 +80,15 @@ async fn both_stages_are_the_plan_of_the_harness(charts: Charts) -> ScenarioResu
     for stage in [Stage::Local, Stage::Ci] {
         let plan = charts.plan_of(stage)?;
         let release = &profile(&skaffold, stage)?["deploy"]["helm"]["releases"][0];
-        expect_eq!((release["name"].as_str(), release["namespace"].as_str()), (Some(RELEASE), Some(NAMESPACE)))?;
-        expect_eq!((plan.release.as_str(), plan.namespace.as_str(), plan.values.as_str()), (RELEASE, NAMESPACE, VALUES_E2E))?;
-        expect_eq!(release["valuesFiles"], serde_json::json!([format!("charts/app/{VALUES_E2E}")]))?;
+        expect_eq!((release["name"].as_str(), release["namespace"].as_str()), (Some(STACK.release), Some(STACK.namespace)))?;
+        expect_eq!((plan.release.as_str(), plan.namespace.as_str(), plan.values.as_str()), (STACK.release, STACK.namespace, E2E.file))?;
+        expect_eq!(release["valuesFiles"], serde_json::json!([format!("charts/app/{}", E2E.file)]))?;
         expect!(plan.overrides.is_empty(), "the harness overrides {:?}", plan.overrides)?;
         for object in yaml::objects(&charts.render_by_skaffold(&plan).await?)? {
             let title = parity::title(&object);
             expect!(object["metadata"]["annotations"].get("helm.sh/hook").is_none(), "{title} is a hook")?;
             if object["kind"] == "ServiceAccount" {
-                expect!(object["imagePullSecrets"] == serde_json::json!([{"name": PULL_SECRET}]), "{title} pulls by {}", object["imagePullSecrets"])?;
+                expect!(object["imagePullSecrets"] == serde_json::json!([{"name": STACK.pull_secret}]), "{title} pulls by {}", object["imagePullSecrets"])?;
             }
         }
     }

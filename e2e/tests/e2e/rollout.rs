@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use harness::descriptor::{API, Component, FRONTEND};
+use harness::spec::Component;
+use jetscale::components::{API, FRONTEND};
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::stack::OwnStack;
 use harness::{Result, expect, expect_eq};

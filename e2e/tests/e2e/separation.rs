@@ -1,6 +1,7 @@
 //! Stage dev is Tilt's, every other stage is Skaffold's or Helm's: neither names what is the other's.
 
-use harness::descriptor::{DEV, E2E, LIVE, MANAGED, PREVIEW, ValuesFile};
+use harness::spec::ValuesFile;
+use jetscale::values::{DEV, E2E, LIVE, MANAGED, PREVIEW};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::stack::Charts;
 use harness::validate::{Finding, TemplateSources, expect_none, policy, separation};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::descriptor::{FRONTEND, WEBSOCKET};
+use jetscale::components::{FRONTEND, WEBSOCKET};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::services::{WS, WS_READY};
 use harness::stack::{Site, Stack};
@@ -38,7 +38,7 @@ async fn echoes(stack: Stack) -> ScenarioResult {
         let answer: serde_json::Value = serde_json::from_str(&answer).map_err(Error::malformed("read the echo"))?;
         expect_eq!(answer, json!({"type": "echo", "data": text}))?;
     }
-    socket.close().await
+    Ok(socket.close().await?)
 }
 
 /// Nobody says anything for a while, and nobody hangs up. The service pings every 20 s, so a longer silence there is not.
@@ -48,7 +48,7 @@ async fn outlives_silence(stack: Stack) -> ScenarioResult {
     socket.stays_open(Duration::from_secs(19)).await?;
     socket.send_text("still there").await?;
     expect!(socket.next_text().await?.is_some_and(|text| text.contains("still there")), "there was no echo")?;
-    socket.close().await
+    Ok(socket.close().await?)
 }
 
 /// The same handshake with a token opens.

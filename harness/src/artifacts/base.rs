@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::pull_size::pull_size;
-use crate::descriptor::{self, BUILT, REGISTRY_IMAGE, THIRD_PARTY};
 use crate::engine::{Engine, Image};
 use crate::error::{Error, Result};
 use crate::hash;
+use crate::marks::DOMAIN;
 use crate::progress::Step;
 use crate::project::Project;
 use crate::source::{Planned, ProvisionSource};
+use crate::spec::{ThirdParty, spec};
 use crate::tools::ChildKind;
 
 /// How long a pull may take; a hub that cannot be reached says so much sooner.
@@ -38,11 +39,18 @@ pub struct BaseImageRequest {
 
 /// All base and third-party images: our builds' bases, what the release takes from others, the registry's.
 pub fn wanted() -> Vec<BaseImageRequest> {
-    let ours = BUILT.iter().map(|image| BaseImageRequest { recipe: image.base, official: image.official_base });
-    ours.chain(THIRD_PARTY.iter().chain([&REGISTRY_IMAGE]).map(third_party)).collect()
+    let ours =
+        spec().images.built.iter().map(|image| BaseImageRequest { recipe: image.base, official: image.official_base });
+    ours.chain(spec().images.third_party.iter().chain([&REGISTRY_IMAGE]).map(third_party)).collect()
 }
 
-pub(super) fn third_party(image: &descriptor::ThirdParty) -> BaseImageRequest {
+/// The registry beside a cluster.
+pub const REGISTRY_IMAGE: ThirdParty = ThirdParty {
+    name: "registry",
+    official: "registry:2.8.3@sha256:a3d8aaa63ed8681a604f1dea0aa03f100d5895b6a58ace528858a7b332415373",
+};
+
+pub(super) fn third_party(image: &ThirdParty) -> BaseImageRequest {
     BaseImageRequest { recipe: image.name, official: image.official }
 }
 
@@ -50,7 +58,7 @@ pub(super) fn third_party(image: &descriptor::ThirdParty) -> BaseImageRequest {
 #[cfg(test)]
 pub(crate) async fn third_party_image(engine: &Engine, project: &Project, may_set_up: bool) -> Result<String> {
     let bases = Bases { engine, project, may_set_up, from: ProvisionSource::Auto };
-    let held = bases.ensure(&[third_party(&THIRD_PARTY[1])]).await?;
+    let held = bases.ensure(&[third_party(&spec().images.third_party[1])]).await?;
     Ok(held[0].reference.clone())
 }
 
@@ -75,7 +83,7 @@ impl Bases<'_> {
     /// The tags of what the recipes, as they are now, make.
     fn tags(&self, wanted: &[BaseImageRequest]) -> Result<Vec<String>> {
         let version = hash::folder(&self.recipes())?;
-        let tag = |want: &BaseImageRequest| format!("jetscale.internal/base/{}:{}", want.recipe, hash::short(&version));
+        let tag = |want: &BaseImageRequest| format!("{DOMAIN}/base/{}:{}", want.recipe, hash::short(&version));
         Ok(wanted.iter().map(tag).collect())
     }
 

@@ -12,9 +12,11 @@ use super::distribution::is_local;
 use super::reference::Reference;
 use super::registry::Registry;
 use super::set::{Artifact, ArtifactSet, Provenance};
-use crate::descriptor::{self, BUILT, REGISTRY_IMAGE, THIRD_PARTY};
+use crate::artifacts::REGISTRY_IMAGE;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::marks;
+use crate::spec::spec;
 use crate::stage::MayBuild;
 use crate::tools::{ChildKind, Command, Look, Tool, Tools};
 
@@ -67,15 +69,15 @@ pub async fn build(
     // Both to their end, so that a recipe is not cut off because a tool is missing.
     let (held, builders) = tokio::join!(bases.ensure(&wanted), builders);
     let held = builders.and(held)?;
-    let (bases, others) = held.split_at(BUILT.len());
+    let (bases, others) = held.split_at(spec().images.built.len());
     let repository = match order.repository {
         Some(repository) => repository.trim_end_matches('/').to_owned(),
         // Its image is wanted after the third-party ones.
-        None => Registry::start(engine, sources, &others[THIRD_PARTY.len()].reference).await?.address,
+        None => Registry::start(engine, sources, &others[spec().images.third_party.len()].reference).await?.address,
     };
     let (built, pushed) = tokio::join!(
         skaffold_build(sources, &repository, bases, &origins),
-        push_all(engine, &repository, &others[..THIRD_PARTY.len()])
+        push_all(engine, &repository, &others[..spec().images.third_party.len()])
     );
     let mut builds: Vec<Artifact> = built?.into_iter().chain(pushed?).collect();
     builds.sort_by(|a, b| a.image_name.cmp(&b.image_name));
@@ -84,7 +86,7 @@ pub async fn build(
     }
     if order.repository.is_none() {
         for artifact in &mut builds {
-            artifact.tag = artifact.tag.at_registry(descriptor::REGISTRY);
+            artifact.tag = artifact.tag.at_registry(marks::REGISTRY);
         }
     }
     let revision = origins.stack.sha.clone();
@@ -134,7 +136,7 @@ async fn skaffold_build(
         .envs(told(&origins.stack, None))
         .limit(BUILD)
         .on_failure("mend what the last lines name, and run the same command again");
-    for (image, base) in BUILT.iter().zip(bases) {
+    for (image, base) in spec().images.built.iter().zip(bases) {
         command = command.env(image.base_argument, &base.reference);
         command = command.envs(origins.own(image.name).into_iter().flat_map(|own| told(own, Some(image.name))));
     }
@@ -142,7 +144,7 @@ async fn skaffold_build(
     let say = || format!("read {}", output.display());
     let text = std::fs::read_to_string(&output).map_err(Error::io(say()))?;
     let found: SkaffoldOutput = serde_json::from_str(&text).map_err(Error::malformed(say()))?;
-    for image in &BUILT {
+    for image in spec().images.built {
         if !found.builds.iter().any(|artifact| artifact.image_name == image.name) {
             return Err(Error::refused(
                 format!("skaffold build made no {}", image.name),
@@ -220,7 +222,7 @@ fn pushing_to(repository: &str, command: Command, tools: &Tools) -> Command {
 /// Pushes images that are not ours, one after another: each is a few layers that are mostly there.
 async fn push_all(engine: &Engine, prefix: &str, held: &[HeldImage]) -> Result<Vec<Artifact>> {
     let mut artifacts = Vec::new();
-    for (image, held) in THIRD_PARTY.iter().zip(held) {
+    for (image, held) in spec().images.third_party.iter().zip(held) {
         let reference = push(engine, &held.reference, &format!("{prefix}/{}", image.name)).await?;
         artifacts.push(Artifact {
             image_name: image.name.to_owned(),
@@ -258,7 +260,7 @@ mod tests {
             buildArgs: {JETSCALE_GIT_SHA: '{{.JETSCALE_GIT_SHA}}'}\n      secrets: [{id: ca, env: X}]\n";
         let revision = |sha: &str| Revision::known(sha, Path::new("/b"));
         let of = |revision| {
-            let origin = BuildContext { image: &BUILT[0], folder: PathBuf::from("/b"), revision };
+            let origin = BuildContext { image: &spec().images.built[0], folder: PathBuf::from("/b"), revision };
             let adapted = adapted(text, &[origin], Path::new("/ca.pem")).unwrap();
             serde_yaml::from_str::<serde_yaml::Value>(&adapted).unwrap()["build"]["artifacts"][0].clone()
         };

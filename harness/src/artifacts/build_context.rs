@@ -6,9 +6,9 @@ use futures::future::try_join_all;
 
 use super::Sources;
 use super::set::DIRTY;
-use crate::descriptor::{BUILT, Built};
 use crate::error::{Error, Result};
 use crate::files::private_folder;
+use crate::spec::{Built, spec};
 use crate::tools::{ChildKind, Tools};
 
 /// What is built from.
@@ -47,7 +47,7 @@ impl Origins {
             };
             Ok::<_, Error>(BuildContext { image, folder, revision: revision.filter(|own| own.sha != stack.sha) })
         };
-        let images = try_join_all(BUILT.iter().map(origin)).await?;
+        let images = try_join_all(spec().images.built.iter().map(origin)).await?;
         Ok(Self { stack, images })
     }
 
@@ -167,8 +167,11 @@ mod tests {
     fn only_clean_commits_are_official() {
         let of = |stack: &str, backend: Option<&str>| {
             let revision_of = |sha: &str| Revision::known(sha, Path::new("/backend"));
-            let backend =
-                BuildContext { image: &BUILT[0], folder: "/backend".into(), revision: backend.map(revision_of) };
+            let backend = BuildContext {
+                image: &spec().images.built[0],
+                folder: "/backend".into(),
+                revision: backend.map(revision_of),
+            };
             Origins { stack: Revision::known(stack, Path::new("/stack")), images: vec![backend] }.expect_official()
         };
         assert!(of("0123456789", None).is_ok() && of("0123456789", Some("9876543210")).is_ok());
@@ -190,7 +193,7 @@ mod tests {
         std::fs::create_dir_all(&context).unwrap();
         let write = |name: &str, text: &str| std::fs::write(context.join(name), text).unwrap();
         let origins = |revision| {
-            let image = BuildContext { image: &BUILT[0], folder: context.clone(), revision: None };
+            let image = BuildContext { image: &spec().images.built[0], folder: context.clone(), revision: None };
             Origins { stack: revision, images: vec![image] }
         };
         write(".gitignore", "*.env\n");

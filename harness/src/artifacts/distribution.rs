@@ -15,6 +15,7 @@ use super::credentials::RegistryCredentials;
 use super::reference::Reference;
 use crate::error::{Error, Result};
 use crate::hash;
+use crate::http::is_loopback;
 
 /// How long a question may take.
 const ASK: Duration = Duration::from_secs(30);
@@ -129,7 +130,7 @@ impl<'a> At<'a> {
             use_monolithic_push: true,
             connect_timeout: Some(Duration::from_secs(5)),
             read_timeout: Some(ASK),
-            user_agent: concat!("jetscale-harness/", env!("CARGO_PKG_VERSION")),
+            user_agent: concat!("harness/", env!("CARGO_PKG_VERSION")),
             ..ClientConfig::default()
         })
         .map_err(Error::malformed(format!("make a client for the registry {registry}")))?;
@@ -273,8 +274,7 @@ fn innermost(error: &dyn std::error::Error) -> String {
 
 /// Whether a registry's name is this machine's own (`localhost`, 127.x, `[::1]`), with or without a port.
 pub(super) fn is_local(registry: &str) -> bool {
-    let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host).trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    is_loopback(registry.rsplit_once(':').map_or(registry, |(host, _)| host))
 }
 
 #[cfg(test)]

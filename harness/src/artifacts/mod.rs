@@ -17,7 +17,7 @@ use std::path::Path;
 
 #[cfg(test)]
 pub(crate) use base::third_party_image;
-pub use base::{BaseImageRequest, Bases, wanted};
+pub use base::{BaseImageRequest, Bases, REGISTRY_IMAGE, wanted};
 pub(crate) use build::build_ca;
 pub use build::{BuildOptions, build, push};
 pub use credentials::RegistryCredentials;
@@ -29,9 +29,9 @@ pub use reference::Reference;
 pub use registry::{Registry, container_name, introduce, network_of};
 pub use set::{Artifact, ArtifactSet, Provenance};
 
-use crate::descriptor::REGISTRY;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::marks::REGISTRY;
 use crate::project::Project;
 use crate::settings::Settings;
 use crate::source::ProvisionSource;

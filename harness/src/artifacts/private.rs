@@ -7,10 +7,11 @@ use super::distribution::push_nothing;
 use super::reference::Reference;
 use super::registry::{ANSWER, PORT};
 use super::{RegistryCredentials, Sources};
-use crate::descriptor::{self, REGISTRY_IMAGE};
+use crate::artifacts::REGISTRY_IMAGE;
 use crate::engine::{Engine, NewContainer};
 use crate::error::{Error, Result};
 use crate::http::Reader;
+use crate::marks;
 use crate::settings::Login;
 
 /// How costly a password is to check: the least that bcrypt allows, since every request of a pull is checked.
@@ -42,7 +43,7 @@ impl PrivateRegistry {
         let image = sources.bases(engine).ensure(&[third_party(&REGISTRY_IMAGE)]).await?.remove(0).reference;
         let container = format!("{owner}-private");
         // Below the domain that nodes reach without a proxy: a container's name ends in nothing that a list could hold.
-        let alias = format!("{container}.{}", descriptor::DOMAIN);
+        let alias = format!("{container}.{}", marks::DOMAIN);
         engine
             .create(NewContainer {
                 name: &container,

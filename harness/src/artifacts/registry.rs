@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::Sources;
 use super::base::third_party;
-use crate::descriptor::{self, REGISTRY_IMAGE};
+use crate::artifacts::REGISTRY_IMAGE;
 use crate::engine::{Container, Engine, Mark, NewContainer, Seen};
 use crate::error::{Error, Result};
 use crate::http::Reader;
+use crate::marks;
 
 /// The port that the registry listens on in its container.
 pub(super) const PORT: u16 = 5000;
@@ -110,7 +111,7 @@ impl Registry {
             Seen::Ours(container) if introduced == Some(container.object().id.as_str()) => Ok(()),
             Seen::Ours(_) => {
                 engine.connect_to(&network_of(engine, node).await?, &registry).await?;
-                introduce(engine, node, &registry, descriptor::REGISTRY).await
+                introduce(engine, node, &registry, marks::REGISTRY).await
             }
             // Every image is in a registry that the node reaches by itself.
             Seen::Foreign(_) | Seen::Gone => Ok(()),
@@ -130,7 +131,7 @@ impl Registry {
         if !is_there {
             return None;
         }
-        introduce(engine, node, &registry, descriptor::REGISTRY).await.ok().map(|()| container.id.clone())
+        introduce(engine, node, &registry, marks::REGISTRY).await.ok().map(|()| container.id.clone())
     }
 }
 

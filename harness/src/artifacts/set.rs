@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::reference::Reference;
-use crate::descriptor::{BUILT, REGISTRY, THIRD_PARTY};
 use crate::error::{Error, Result};
 use crate::hash;
+use crate::marks::REGISTRY;
 use crate::name::Name;
+use crate::spec::spec;
 
 /// Every image of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,7 +184,12 @@ impl ArtifactSet {
 
     /// A set with every image of the release and digests of nothing, for rendering what is never deployed.
     pub fn placeholder() -> Self {
-        let names = BUILT.iter().map(|image| image.name).chain(THIRD_PARTY.iter().map(|image| image.name));
+        let names = spec()
+            .images
+            .built
+            .iter()
+            .map(|image| image.name)
+            .chain(spec().images.third_party.iter().map(|image| image.name));
         let artifact = |name: &str| Artifact {
             image_name: name.to_owned(),
             tag: Reference {

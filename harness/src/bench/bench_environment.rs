@@ -1,6 +1,7 @@
 //! What contenders stand on: a copy of the checkout that may be edited, the cluster that the suite makes of it, and what
 //! peers need of that cluster.
 
+use crate::spec::spec;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -371,7 +372,7 @@ impl<'a> BenchEnvironment<'a> {
             from: ProvisionSource::Auto,
         };
         let held = from.ensure(&wanted()).await?;
-        let arguments = crate::descriptor::BUILT.iter().map(|image| image.base_argument.to_owned());
+        let arguments = spec().images.built.iter().map(|image| image.base_argument.to_owned());
         let bases = arguments.zip(held.into_iter().map(|held| held.reference)).collect();
         // Its peers deploy the same charts from the copy, where Helm wants the subcharts inside.
         let helm = self.tools.command(Tool::Helm).await?.args(["dependency", "build", "charts/app"]);

@@ -8,9 +8,10 @@ use super::rounds::{BenchTurn, Lane, interleaved};
 use super::verdict::Task;
 use crate::artifacts;
 use crate::cluster::node_name;
-use crate::descriptor::{self, BUILT};
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::marks;
+use crate::spec::spec;
 use crate::tools::Tool;
 
 /// How long one build, or one load, may take.
@@ -29,7 +30,10 @@ pub(super) async fn measure(ground: &BenchEnvironment<'_>, task: &Task, rounds: 
             "`docker push` to the registry beside the cluster, `ctr images pull` by digest on the node",
             || by_registry(ground, warm, &engine, task),
         ),
-        Lane::new("kind load", "`kind load docker-image`", || by_kind(ground, warm, &engine, task)),
+        Lane {
+            is_peer: true,
+            ..Lane::new("kind load", "`kind load docker-image`", || by_kind(ground, warm, &engine, task))
+        },
     ];
     let rows = interleaved(rounds, &lanes).await?;
     task.restore(&ground.copy)?;
@@ -39,7 +43,7 @@ pub(super) async fn measure(ground: &BenchEnvironment<'_>, task: &Task, rounds: 
 /// Builds the backend after an edit; returns what it is called.
 async fn built(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<String> {
     let number = task.edited(ground, &ground.copy)?.unwrap_or_default();
-    let image = &BUILT[0];
+    let image = &spec().images.built[0];
     // Named below the registry, so that it goes with all that was built for it.
     let name = format!("{}/{}:bench-{number}", warm.registry, image.name);
     let base = warm.bases.iter().find(|(name, _)| name == image.base_argument);
@@ -53,8 +57,8 @@ async fn built(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task
 async fn by_registry(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<BenchTurn> {
     let name = built(ground, warm, engine, task).await?;
     let started = Instant::now();
-    let repository = format!("{}/{}", warm.registry, BUILT[0].name);
-    let pushed = artifacts::push(engine, &name, &repository).await?.at_registry(descriptor::REGISTRY);
+    let repository = format!("{}/{}", warm.registry, spec().images.built[0].name);
+    let pushed = artifacts::push(engine, &name, &repository).await?.at_registry(marks::REGISTRY);
     // By what every node image has; the folder is containerd's own, which says where that registry is.
     let pull = "ctr --namespace=k8s.io images pull --hosts-dir /etc/containerd/certs.d";
     engine.exec(&node_name(&warm.cluster.name), &format!("{pull} {}", pushed.by_digest()), "").await?;

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use super::bench_environment::{BenchEnvironment, Warm};
 use crate::artifacts::ArtifactSet;
-use crate::descriptor::{self, FRONTEND, THIRD_PARTY};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::files::write_json;
 use crate::http::Reply;
 use crate::k8s::{self, Forward};
+use crate::marks;
 use crate::release::{Plan, ensure_auth};
 use crate::source::ProvisionSource;
+use crate::spec::spec;
 use crate::tools::{ChildKind, Command, Tool, skaffold_config};
 
 /// How long a turn of a peer may take.
@@ -84,7 +85,7 @@ impl Peer {
         let plan = warm.plan.own(&namespace);
         ensure_auth(&warm.cluster, &plan, &BTreeMap::new()).await?;
         let accounts = "{\"auths\":{}}".to_owned();
-        k8s::secret::apply_pull_secret(client, &namespace, descriptor::PULL_SECRET, BTreeMap::new(), accounts).await?;
+        k8s::secret::apply_pull_secret(client, &namespace, spec().pull_secret, BTreeMap::new(), accounts).await?;
         let scratch = ground.scratch(&format!("peers/{}", self.folder))?;
         let images = images(&warm.plan.artifacts, &scratch)?;
         let helm = ground.tools.ensure(Tool::Helm3, ProvisionSource::Auto).await?.path;
@@ -95,7 +96,7 @@ impl Peer {
             ("BENCH_CONTEXT", warm.cluster.context.clone()),
             ("BENCH_NAMESPACE", namespace.clone()),
             ("BENCH_REGISTRY", warm.registry.clone()),
-            ("BENCH_REGISTRY_INSIDE", descriptor::REGISTRY.to_owned()),
+            ("BENCH_REGISTRY_INSIDE", marks::REGISTRY.to_owned()),
             ("BENCH_IMAGES", text(&images)),
             ("BENCH_SKAFFOLD_CONFIG", text(&skaffold_config(&scratch)?)),
             ("BENCH_SCRATCH", text(&scratch)),
@@ -110,7 +111,7 @@ impl Peer {
 /// A values file with the images that nobody builds here.
 fn images(set: &ArtifactSet, folder: &Path) -> Result<PathBuf> {
     let mut values = serde_json::Map::new();
-    for image in THIRD_PARTY {
+    for image in spec().images.third_party {
         let tag = &set.get(image.name)?.tag;
         let image_values = serde_json::json!({"image": {"repository": tag.repository, "digest": tag.digest}});
         values.insert(image.name.to_owned(), image_values);
@@ -147,12 +148,9 @@ impl Placed {
 /// [`Error::Unmet`] for another status than 200.
 pub(super) async fn answer(warm: &Warm, plan: &Plan, path: &str) -> Result<Reply> {
     let client = warm.cluster.client.clone();
-    let forward = Forward::open(client, &plan.namespace, &plan.selector(&FRONTEND), FRONTEND.container_port).await?;
-    let reply =
-        crate::http::Reader::new(&forward.url())?.get(path).await.map_err(|error| match forward.last_problem() {
-            Some(problem) => Error::Unmet(format!("{}: {problem}", error.report())),
-            None => error,
-        })?;
+    let forward =
+        Forward::open(client, &plan.namespace, &plan.selector(spec().router), spec().router.container_port).await?;
+    let reply = crate::http::Reader::with(forward.options())?.get(path).await?;
     reply.expect_status(200)?;
     Ok(reply)
 }

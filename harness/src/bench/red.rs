@@ -53,7 +53,7 @@ fn theirs<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, 
     };
     let peer = placed.peer();
     let about = format!("as for backend-edit (bench/{}); what worked is deployed again between turns", peer.folder);
-    Lane { measures: MEASURES, ..Lane::new(peer.name, about, turn) }
+    Lane { measures: MEASURES, is_peer: true, ..Lane::new(peer.name, about, turn) }
 }
 
 /// Runs what must fail, and looks for the first line with the cause's own word.

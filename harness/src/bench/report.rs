@@ -55,6 +55,9 @@ pub struct Row {
     pub values: Vec<f64>,
     /// How many of its answers came from what ran before the edit; `None` where nobody looked.
     pub old_answers: Option<usize>,
+    /// How many of its turns failed after the round that is not counted, and are no values; of ours none may.
+    #[serde(default)]
+    pub failed: usize,
 }
 
 /// What a benchmark found.

@@ -17,6 +17,10 @@ pub fn table(report: &BenchReport) -> String {
     if looked {
         head.push("old answers");
     }
+    let some_failed = report.rows.iter().any(|row| row.failed > 0);
+    if some_failed {
+        head.push("failed");
+    }
     let mut cells = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     for row in &report.rows {
         let Some(of) = summary(&row.values) else { continue };
@@ -29,6 +33,9 @@ pub fn table(report: &BenchReport) -> String {
         line.push(row.values.len().to_string());
         if looked {
             line.push(row.old_answers.map_or("-".to_owned(), |old| old.to_string()));
+        }
+        if some_failed {
+            line.push(row.failed.to_string());
         }
         cells.push(line);
     }
@@ -111,6 +118,7 @@ pub(super) mod tests {
             unit: *unit,
             values: values.to_vec(),
             old_answers: None,
+            failed: 0,
         };
         BenchReport {
             figure: "edit".to_owned(),
@@ -154,6 +162,15 @@ pub(super) mod tests {
         let table = table(&report);
         assert!(table.contains("| p99 ") || table.contains("|     p99 "), "{table}");
         assert!(table.contains("|           - |") && table.contains("|           1 |"), "{table}");
+    }
+
+    #[test]
+    fn turns_that_failed_have_a_column_where_there_are_any() {
+        let mut report = report(&[("ours", Unit::Seconds, &[5.0]), ("theirs", Unit::Seconds, &[9.0])]);
+        assert!(!table(&report).contains("failed"));
+        report.rows[1].failed = 2;
+        let table = table(&report);
+        assert!(table.contains("| failed |") && table.contains("|      2 |"), "{table}");
     }
 
     #[rstest]

@@ -140,7 +140,7 @@ fn theirs<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, 
     };
     let Peer { name, about, .. } = placed.peer();
     let about = format!("{about} (bench/{})", placed.peer().folder);
-    Lane::new(name, about, turn)
+    Lane { is_peer: true, ..Lane::new(name, about, turn) }
 }
 
 /// The number, where what is served shows it.

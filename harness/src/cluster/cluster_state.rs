@@ -8,6 +8,7 @@ use crate::files::{private_folder, read_json, write_json};
 use crate::lock::holders;
 use crate::project::Project;
 use crate::settings::Settings;
+use crate::spec::spec;
 use crate::stage::Stage;
 use crate::{folders, hash};
 
@@ -29,7 +30,7 @@ impl ClusterState {
         if stage == Stage::Preview {
             identity = format!("{identity}\n{}", settings.pr_number.as_deref().unwrap_or_default());
         }
-        let name = format!("jetscale-{stage}-{}", &hash::text(&identity)[..8]);
+        let name = format!("{}-{stage}-{}", spec().name, &hash::text(&identity)[..8]);
         Self { folder: settings.state_root.join("clusters").join(&name), name }
     }
 
@@ -106,7 +107,7 @@ impl ClusterState {
 
     /// Whether the cluster has the fixed host ports of kind/kind-config.yaml: the dev cluster alone.
     pub fn has_host_ports(&self) -> bool {
-        self.name.starts_with(&format!("jetscale-{}-", Stage::Dev))
+        self.name.starts_with(&format!("{}-{}-", spec().name, Stage::Dev))
     }
 
     /// Where the reaper says which process it is.

@@ -8,8 +8,10 @@ pub mod previews;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client, ResourceExt};
@@ -19,15 +21,16 @@ use serde_json::{Value, json};
 use super::node_image::NodeImageRequest;
 use super::{Cluster, ClusterState, node_name};
 use crate::artifacts::Sources;
-use crate::descriptor::{EDGE_HOST, EDGE_LABEL, EDGE_NAMESPACE, FRONTEND};
 use crate::error::{Error, Result};
 use crate::hash;
 use crate::http::{HttpOptions, Reader};
 use crate::k8s::snapshot::Watched;
 use crate::k8s::verdict::deployment_converged;
 use crate::k8s::{self, Forward, State};
+use crate::marks::EDGE_NAMESPACE;
 use crate::progress::Step;
 use crate::project::Project;
+use crate::spec::spec;
 
 /// How long its pod may take to be ready: the image is pulled.
 const READY: Duration = Duration::from_secs(180);
@@ -39,8 +42,8 @@ const ESTABLISHED: Duration = Duration::from_secs(30);
 /// Envoy's port for HTTPS, and the one for HTTP.
 const PORTS: (u16, u16) = (8443, 8080);
 /// The name of the objects that lie in the release's namespace.
-const NAME: &str = "jetscale-edge";
-const SPEC_HASH: &str = "jetscale.ai/edge-mark";
+const NAME: &str = "harness-edge";
+const SPEC_HASH: &str = "harness.internal/edge-mark";
 const MANIFESTS: &str = include_str!("edge/manifests.yaml");
 
 /// An edge that leads to a release.
@@ -56,15 +59,13 @@ impl std::fmt::Debug for Edge {
     }
 }
 
-/// The way to the edge, open for as long as this lives.
+/// The way to the edge.
 #[derive(Debug)]
 pub struct EdgeForward {
-    /// To Envoy's port for HTTPS.
-    pub secure: Forward,
+    /// How a client goes to Envoy's port for HTTPS: the host, where it is found, whom to trust.
+    pub secure: HttpOptions,
     /// To Envoy's port for HTTP.
-    pub plain: Forward,
-    /// How a client goes there: the host, where it is found, whom to trust.
-    pub options: HttpOptions,
+    pub plain: Arc<Forward>,
 }
 
 /// Which release the edge leads to.
@@ -130,7 +131,7 @@ pub async fn make(order: EdgeOptions<'_>) -> Result<Edge> {
     let step = Step::begin("making the edge");
     let (client, behind) = (&order.cluster.client, order.behind);
     let images = image::push(&order.wants, order.sources, &node_name(&order.cluster.name)).await?;
-    let issued = certificate::issue(EDGE_HOST)?;
+    let issued = certificate::issue(spec().edge.host)?;
     let path = order.home.edge_ca();
     crate::files::write_whole(&path, &issued.ca)?;
     let ca = issued.ca.into_bytes();
@@ -161,14 +162,15 @@ impl Edge {
     /// [`Error::Failed`] or [`harness_base::Error::Deadline`], with what its namespace shows.
     pub async fn answers(&self) -> Result<()> {
         let kinds = [Watched::Deployments, Watched::ReplicaSets, Watched::Pods, Watched::Warnings];
-        let work = async {
+        let work: BoxFuture<'_, Result<()>> = Box::pin(async {
             let judge = |seen: &k8s::Snapshot| deployment_converged(seen, "edge");
             k8s::wait::wait_on(&self.client, EDGE_NAMESPACE, &kinds, "the edge", READY, judge).await?;
             let way = self.way().await?;
-            Reader::with(way.options.clone())?.answers("/", ROUTED).await
-        };
+            Reader::with(way.secure)?.answers("/", ROUTED).await?;
+            Ok(())
+        });
         match work.await {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             Err(error) => Err(error.diagnosed(k8s::diagnose(&self.client, EDGE_NAMESPACE).await)),
         }
     }
@@ -179,18 +181,19 @@ impl Edge {
     /// No port can be opened.
     pub async fn way(&self) -> Result<EdgeForward> {
         let open = |port| Forward::open(self.client.clone(), EDGE_NAMESPACE, "app=edge", port);
-        let (secure, plain) = (open(PORTS.0).await?, open(PORTS.1).await?);
-        let options = HttpOptions {
+        let (secure, plain) = (open(PORTS.0).await?, Arc::new(open(PORTS.1).await?));
+        let secure = HttpOptions {
             ca_bundle: Some(self.ca.clone()),
             resolve: Some(secure.address()),
-            ..HttpOptions::new(format!("https://{EDGE_HOST}"))
+            carrier: Some(Arc::new(secure)),
+            ..HttpOptions::new(format!("https://{}", spec().edge.host))
         };
-        Ok(EdgeForward { secure, plain, options })
+        Ok(EdgeForward { secure, plain })
     }
 }
 
 fn with_edge_label(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let edge = (EDGE_LABEL.to_owned(), "true".to_owned());
+    let edge = (spec().edge.label.to_owned(), "true".to_owned());
     labels.clone().into_iter().chain([edge]).collect()
 }
 
@@ -204,7 +207,8 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
 
 /// What tells one edge from another: what it is made of, what it leads to, and who vouches for it.
 fn spec_hash(image: &str, behind: Behind<'_>, ca: &[u8]) -> String {
-    let parts = json!([image, MANIFESTS, behind.namespace, behind.release, EDGE_HOST, String::from_utf8_lossy(ca)]);
+    let parts =
+        json!([image, MANIFESTS, behind.namespace, behind.release, spec().edge.host, String::from_utf8_lossy(ca)]);
     hash::short(&hash::text(&parts.to_string())).to_owned()
 }
 
@@ -222,12 +226,13 @@ fn manifests(
         ("$CONTOUR", contour),
         ("$ENVOY", envoy),
         ("$MARK", spec_hash),
-        ("$HOST", EDGE_HOST),
-        ("$COMPONENT", FRONTEND.label),
-        ("$ROUTER_PORT", &FRONTEND.container_port.to_string()),
+        ("$HOST", spec().edge.host),
+        ("$LABEL", spec().edge.label),
+        ("$COMPONENT", spec().router.label),
+        ("$ROUTER_PORT", &spec().router.container_port.to_string()),
         // Before $SERVICE, which it begins with.
-        ("$SERVICE_PORT", &FRONTEND.service_port.to_string()),
-        ("$SERVICE", &format!("{}-{}", behind.release, FRONTEND.suffix)),
+        ("$SERVICE_PORT", &spec().router.service_port.to_string()),
+        ("$SERVICE", &format!("{}-{}", behind.release, spec().router.suffix)),
     ];
     let text = words.iter().fold(MANIFESTS.to_owned(), |text, (word, value)| text.replace(word, value));
     let documents = serde_yaml::Deserializer::from_str(&text);

@@ -8,10 +8,10 @@ use super::hold::{Alone, Change};
 use super::node_image::{self, NodeImageRequest};
 use super::record::{ClusterRecord, Identity, Phase, ReleaseRecord};
 use crate::artifacts;
-use crate::descriptor::DOMAIN;
 use crate::engine::{Container, Engine, Image, Mark, Network, Seen};
 use crate::error::{Error, Result};
 use crate::k8s;
+use crate::marks::DOMAIN;
 use crate::progress::Step;
 use crate::tools::{Tool, Tools};
 

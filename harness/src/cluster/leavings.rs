@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::Cluster;
 use super::cluster_state::ClusterState;
-use crate::descriptor::OWNER_LABEL;
 use crate::engine::{Container, Engine, Mark};
 use crate::error::{Error, Result};
 use crate::k8s;
 use crate::lock::{Lock, Mode};
+use crate::marks::OWNER_LABEL;
 
 /// How long a namespace of a killed scenario may take to go.
 const NAMESPACE_GONE: Duration = Duration::from_secs(120);

@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::Cluster;
-use crate::descriptor;
 use crate::error::{Error, Result};
 use crate::k8s::{self, State};
+use crate::spec::spec;
 
 /// Waits until a node can take pods.
 pub(super) async fn ready(client: &Client, node: &str, limit: Duration) -> Result<()> {
@@ -90,8 +90,8 @@ pub async fn slots(cluster: &Cluster) -> Result<usize> {
         .iter()
         .filter_map(|node| bytes(&node.status.as_ref()?.allocatable.as_ref()?.get("memory")?.0))
         .sum();
-    let slots = usize::try_from(memory / descriptor::OWN_RELEASE_BYTES).unwrap_or(usize::MAX);
-    Ok(slots.clamp(1, descriptor::MAX_OWN_RELEASES))
+    let slots = usize::try_from(memory / spec().own.bytes).unwrap_or(usize::MAX);
+    Ok(slots.clamp(1, spec().own.most))
 }
 
 /// A memory quantity as the kubelet writes it, in bytes.

@@ -7,6 +7,7 @@ use crate::artifacts::pull_size;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::hash;
+use crate::marks::DOMAIN;
 use crate::progress::Step;
 use crate::project::Project;
 use crate::settings::Settings;
@@ -228,7 +229,7 @@ async fn pull(engine: &Engine, reference: &str) -> Result<String> {
 fn made_tag(project: &Project) -> Result<String> {
     // The recipe uses the base images' helpers.
     let both = format!("{}{}", hash::folder(&recipe(project))?, hash::folder(&project.root.join("kind/base-images"))?);
-    Ok(format!("jetscale.internal/kind/node:{}", hash::short(&hash::text(&both))))
+    Ok(format!("{DOMAIN}/kind/node:{}", hash::short(&hash::text(&both))))
 }
 
 fn recipe(project: &Project) -> PathBuf {

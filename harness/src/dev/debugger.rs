@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::descriptor::DEBUGGER_PORT;
 use crate::error::{Error, Result};
+use crate::spec::spec;
 
 /// How long the adapter may take to answer.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -18,9 +18,10 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// # Errors
 /// [`harness_base::Error::Io`] when the port is closed; [`harness_base::Error::Deadline`] when nobody answers.
 pub async fn ask_debugger() -> Result<String> {
-    let what = || format!("speak to the debugger at port {DEBUGGER_PORT}");
+    let what = || format!("speak to the debugger at port {}", spec().dev.debugger_port);
     let asking = async {
-        let mut socket = TcpStream::connect(("127.0.0.1", DEBUGGER_PORT)).await.map_err(Error::io(what()))?;
+        let mut socket =
+            TcpStream::connect(("127.0.0.1", spec().dev.debugger_port)).await.map_err(Error::io(what()))?;
         let arguments = serde_json::json!({"adapterID": "harness"});
         let body = serde_json::json!({"seq": 1, "type": "request", "command": "initialize", "arguments": arguments});
         let body = body.to_string();

@@ -12,13 +12,14 @@ use super::ports::expect_free;
 use crate::artifacts::{Registry, Sources};
 use crate::cluster::node_image::NodeImageRequest;
 use crate::cluster::{self, Change, Cluster, ClusterRecord, ClusterState};
-use crate::descriptor::{self, NODE_PORTS, TILT_PORTS};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::k8s;
+use crate::marks;
 use crate::project::Project;
 use crate::settings::Settings;
 use crate::source::ProvisionSource;
+use crate::spec::spec;
 use crate::tools::{Tool, Tools};
 
 /// How a cluster tells tools like Tilt of the registry beside it (KEP 1755).
@@ -65,7 +66,8 @@ pub async fn prepare(wanted: DevRequest<'_>, record: &mut ClusterRecord) -> Resu
     change.write(record)?;
     let node = engine.container(&cluster::node_name(&identity.name)).await?;
     let runs = node.is_some_and(|container| container.state.running);
-    let ports: Vec<u16> = TILT_PORTS.into_iter().chain(NODE_PORTS.into_iter().filter(|_| !runs)).collect();
+    let ports: Vec<u16> =
+        spec().dev.tilt_ports().into_iter().chain(spec().dev.node_ports.iter().copied().filter(|_| !runs)).collect();
     expect_free(&engine, &ports).await?;
     tools.require(&[Tool::Kind, Tool::Helm, Tool::Tilt]).await?;
     let wants = NodeImageRequest { engine: &engine, tools, project, settings, from: ProvisionSource::Auto };
@@ -88,11 +90,11 @@ async fn announce(cluster: &Cluster, address: &str) -> Result<()> {
     let hosting = format!(
         "host: \"{}\"\nhostFromContainerRuntime: \"{}\"\nhelp: \"https://kind.sigs.k8s.io/docs/user/local-registry/\"\n",
         address,
-        descriptor::REGISTRY
+        marks::REGISTRY
     );
     let object = serde_json::json!({
         "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": ANNOUNCEMENT, "labels": {descriptor::OWNER_LABEL: cluster.name}},
+        "metadata": {"name": ANNOUNCEMENT, "labels": {marks::OWNER_LABEL: cluster.name}},
         "data": {"localRegistryHosting.v1": hosting},
     });
     let api: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), "kube-public");

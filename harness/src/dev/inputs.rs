@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::artifacts::REGISTRY_IMAGE;
 use crate::artifacts::{Bases, wanted};
-use crate::descriptor::{BUILT, REGISTRY_IMAGE};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::project::Project;
 use crate::settings::Settings;
 use crate::source::ProvisionSource;
+use crate::spec::spec;
 
 /// The answer, as JSON: the same whether `tilt up` asks by hand or `cargo stack dev` wrote it down before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,7 +40,9 @@ impl Inputs {
         let bases = Bases { engine, project, may_set_up: settings.may_set_up(), from: ProvisionSource::Auto };
         let held = bases.ensure(&wanted).await?;
         let images = wanted.iter().zip(held).map(|(want, held)| (want.recipe.to_owned(), held.reference)).collect();
-        let contexts = BUILT
+        let contexts = spec()
+            .images
+            .built
             .iter()
             .map(|image| Ok((image.name.to_owned(), project.context(image, settings)?)))
             .collect::<Result<_>>()?;

@@ -16,7 +16,6 @@ use super::dev_environment::DevEnvironment;
 use super::tree;
 use super::view::View;
 use crate::cluster::{Change, ClusterState, Lock, Mode, tilt};
-use crate::descriptor::HUD_PORT;
 use crate::error::{Error, Result};
 use crate::files::write_json;
 use crate::http::Reader;
@@ -25,6 +24,7 @@ use crate::progress::Step;
 use crate::project::Project;
 use crate::run::Run;
 use crate::settings::DEV_INPUTS;
+use crate::spec::spec;
 use crate::tools::{ChildKind, Look, Tool, Tools};
 
 /// How long Tilt may take to answer.
@@ -71,7 +71,15 @@ impl TiltOptions<'_> {
         let cluster = &self.ground.cluster;
         let mut command = Command::new(&found.path);
         command
-            .args([task, "--context", &cluster.context, "--host", "127.0.0.1", "--port", &HUD_PORT.to_string()])
+            .args([
+                task,
+                "--context",
+                &cluster.context,
+                "--host",
+                "127.0.0.1",
+                "--port",
+                &spec().dev.hud_port.to_string(),
+            ])
             .arg("--file")
             .arg(folder.join("Tiltfile"))
             .current_dir(folder)

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::inputs::Inputs;
-use crate::descriptor::CHARTS;
 use crate::error::Result;
 use crate::files::{self, private_folder};
 use crate::project::Project;
+use crate::spec::spec;
 
 /// What is never part of an image, and may be large.
 const LEFT_OUT: [&str; 6] = [".git", ".venv", "node_modules", "__pycache__", "target", ".pytest_cache"];
@@ -17,7 +17,7 @@ pub(super) fn copy(project: &Project, inputs: &Inputs, to: &Path) -> Result<()> 
     private_folder(to)?;
     files::copy(&project.root.join("Tiltfile"), &to.join("Tiltfile"))?;
     // Modes too: they get into the images.
-    files::copy_folder(&project.root.join(CHARTS), &to.join(CHARTS), &LEFT_OUT)?;
+    files::copy_folder(&project.root.join(spec().charts.folder), &to.join(spec().charts.folder), &LEFT_OUT)?;
     for (name, folder) in &inputs.contexts {
         files::copy_folder(folder, &to.join(name), &LEFT_OUT)?;
     }

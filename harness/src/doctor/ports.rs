@@ -4,14 +4,14 @@ use std::fmt;
 use std::net::{Ipv4Addr, TcpListener};
 
 use super::{Check, Severity};
-use crate::descriptor::{NODE_PORTS, TILT_PORTS};
+use crate::spec::spec;
 
 const GROUP: &str = "ports";
 /// A socket that listens, in /proc/net/tcp.
 const LISTENS: &str = "0A";
 
 pub(super) fn examine() -> Vec<Check> {
-    NODE_PORTS.into_iter().chain(TILT_PORTS).map(examine_one).collect()
+    spec().dev.node_ports.iter().copied().chain(spec().dev.tilt_ports()).map(examine_one).collect()
 }
 
 fn examine_one(port: u16) -> Check {

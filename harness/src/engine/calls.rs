@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Engine, Mark, Network, Seen};
-use crate::descriptor;
 use crate::error::{Error, Result};
+use crate::marks;
 use crate::tools::Command;
 
 /// How long a short question may take.
@@ -256,7 +256,7 @@ impl Engine {
 
 /// What everything that we start says of itself.
 fn labels(owner: &str, checkout: &Path) -> [String; 4] {
-    let owner = format!("{}={owner}", descriptor::OWNER_LABEL);
-    let checkout = format!("{}={}", descriptor::CHECKOUT_LABEL, checkout.display());
+    let owner = format!("{}={owner}", marks::OWNER_LABEL);
+    let checkout = format!("{}={}", marks::CHECKOUT_LABEL, checkout.display());
     ["--label".to_owned(), owner, "--label".to_owned(), checkout]
 }

@@ -100,7 +100,7 @@ impl Image {
 
     /// What this image stands in for, if it is not the official one.
     pub fn stands_in_for(&self) -> Option<&str> {
-        self.config.labels.as_ref()?.get(crate::descriptor::STAND_IN_LABEL).map(String::as_str)
+        self.config.labels.as_ref()?.get(crate::marks::STAND_IN_LABEL).map(String::as_str)
     }
 }
 

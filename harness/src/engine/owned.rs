@@ -25,7 +25,7 @@ pub struct Mark {
 impl Mark {
     /// The mark with which everything that we start is labelled: the name, which holds a nonce, of its owner.
     pub fn owner(name: &str) -> Self {
-        Self { label: crate::descriptor::OWNER_LABEL.to_owned(), value: Some(name.to_owned()) }
+        Self { label: crate::marks::OWNER_LABEL.to_owned(), value: Some(name.to_owned()) }
     }
 
     /// The mark that kind gives the nodes of a cluster; of a cluster of ours, its name holds a nonce.
@@ -35,7 +35,7 @@ impl Mark {
 
     /// The mark of an image that a recipe of ours made; its value says of what.
     pub fn made_here() -> Self {
-        Self { label: crate::descriptor::MADE_FROM_LABEL.to_owned(), value: None }
+        Self { label: crate::marks::MADE_FROM_LABEL.to_owned(), value: None }
     }
 
     /// The title that a Dockerfile of ours gives the image that is built from it; an official one carries it, too.

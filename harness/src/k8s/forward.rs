@@ -1,8 +1,9 @@
 //! A local port that leads into the cluster: each connection to a ready pod, chosen anew.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -10,13 +11,13 @@ use kube::api::Portforwarder;
 use kube::{Api, Client, ResourceExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::pod::{is_ready, summary};
 use super::{CALL, within, workload};
 use crate::error::in_one_line;
+use crate::http::{Carrier, HttpOptions};
 use crate::{Error, Result};
 
 /// After the client's end of stream: how long its pod may be silent while it owes an answer.
@@ -31,7 +32,7 @@ const SETTLED: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Forward {
     address: SocketAddr,
-    problem: watch::Receiver<Option<String>>,
+    owed: Arc<OwedAnswers>,
     accepting: JoinHandle<()>,
 }
 
@@ -58,7 +59,7 @@ impl Forward {
         let what = format!("listen on 127.0.0.1 for port {port} of {whose}");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::io(what.as_str()))?;
         let address = listener.local_addr().map_err(Error::io(what))?;
-        let (sender, problem) = watch::channel(None);
+        let owed = Arc::new(OwedAnswers::default());
         let target = Arc::new(Target {
             client,
             namespace: namespace.to_owned(),
@@ -67,9 +68,9 @@ impl Forward {
             port,
             turn: AtomicUsize::new(0),
             ready: tokio::sync::Mutex::new(None),
-            problem: sender,
+            owed: Arc::clone(&owed),
         });
-        Ok(Self { address, problem, accepting: tokio::spawn(accept(listener, target)) })
+        Ok(Self { address, owed, accepting: tokio::spawn(accept(listener, target)) })
     }
 
     /// `127.0.0.1:<port>`.
@@ -77,14 +78,16 @@ impl Forward {
         self.address
     }
 
-    /// `http://127.0.0.1:<port>`.
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+    /// How a client asks through it, and keeps it open.
+    pub fn options(self) -> HttpOptions {
+        let base = format!("http://{}", self.address);
+        HttpOptions { carrier: Some(Arc::new(self)), ..HttpOptions::new(base) }
     }
+}
 
-    /// Why the last connection that failed did so; a reset connection cannot tell.
-    pub fn last_problem(&self) -> Option<String> {
-        self.problem.borrow().clone()
+impl Carrier for Forward {
+    fn account(&self) -> Option<String> {
+        self.owed.account(Instant::now())
     }
 }
 
@@ -106,7 +109,7 @@ async fn accept(listener: TcpListener, target: Arc<Target>) {
                 }
                 // Out of descriptors, most likely: the next try comes when one was given back.
                 Err(error) => {
-                    target.problem.send_replace(Some(format!("cannot accept a connection: {error}")));
+                    target.owed.failed(format!("cannot accept a connection: {error}"));
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             },
@@ -125,7 +128,7 @@ struct Target {
     port: u16,
     turn: AtomicUsize,
     ready: tokio::sync::Mutex<Option<(Instant, Vec<String>)>>,
-    problem: watch::Sender<Option<String>>,
+    owed: Arc<OwedAnswers>,
 }
 
 impl Target {
@@ -133,14 +136,15 @@ impl Target {
         let _ = local.set_nodelay(true);
         if let Err(problem) = self.connect_and_copy(&mut local).await {
             tracing::debug!(selector = %self.selector, port = self.port, %problem, "forwarded connection failed");
-            self.problem.send_replace(Some(problem));
+            self.owed.failed(problem);
             // A plain close would look like an empty answer; a reset says that there was none.
             let _ = local.set_zero_linger();
         }
     }
 
     async fn connect_and_copy(&self, local: &mut TcpStream) -> Result<(), String> {
-        let (pod, mut forwarder) = self.connect().await?;
+        let answer = self.owed.begin();
+        let (pod, mut forwarder) = self.connect(&answer).await?;
         let aborted = AbortOnDrop(&mut forwarder);
         let failed = aborted.0.take_error(self.port);
         let Some(mut remote) = aborted.0.take_stream(self.port) else {
@@ -153,7 +157,8 @@ impl Target {
             }
         };
         tokio::pin!(said);
-        let copied = copy(local, &mut remote).await;
+        answer.came(Progress::Carried(pod.clone()));
+        let copied = copy(local, &mut remote, answer).await;
         // The pod's side says why it closed on a channel of its own, at about the same time.
         let reason = match copied {
             Ok(Ended { answered: true }) => None,
@@ -169,10 +174,11 @@ impl Target {
     }
 
     /// Tries up to two ready pods: a listed one may have gone since.
-    async fn connect(&self) -> Result<(String, Portforwarder), String> {
+    async fn connect(&self, answer: &OwedAnswer) -> Result<(String, Portforwarder), String> {
         let mut problem = String::new();
         for _ in 0..2 {
             let pod = self.next_pod().await?;
+            answer.came(Progress::Chosen(pod.clone()));
             let api: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
             match tokio::time::timeout(CALL, api.portforward(&pod, &[self.port])).await {
                 Ok(Ok(forwarder)) => return Ok((pod, forwarder)),
@@ -214,6 +220,82 @@ impl Target {
     }
 }
 
+/// The connections whose answers are owed, and what became of the last that failed.
+#[derive(Debug, Default)]
+struct OwedAnswers(Mutex<OwedAnswersState>);
+
+#[derive(Debug, Default)]
+struct OwedAnswersState {
+    next: u64,
+    connections: BTreeMap<u64, (Instant, Progress)>,
+    problem: Option<String>,
+}
+
+/// How far a connection came.
+#[derive(Debug)]
+enum Progress {
+    /// A ready pod is looked for.
+    Taken,
+    /// A stream to this pod is asked for.
+    Chosen(String),
+    /// This pod has what the client sends.
+    Carried(String),
+}
+
+impl OwedAnswers {
+    fn state(&self) -> MutexGuard<'_, OwedAnswersState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(self: &Arc<Self>) -> OwedAnswer {
+        let mut state = self.state();
+        let number = state.next;
+        state.next += 1;
+        state.connections.insert(number, (Instant::now(), Progress::Taken));
+        OwedAnswer { owed: Arc::clone(self), number }
+    }
+
+    fn failed(&self, problem: String) {
+        self.state().problem = Some(problem);
+    }
+
+    /// Who asks this has just given up on the newest.
+    fn account(&self, now: Instant) -> Option<String> {
+        let state = self.state();
+        let newest = state.connections.values().next_back().map(|(since, progress)| {
+            let spent = now.saturating_duration_since(*since);
+            match progress {
+                Progress::Taken => format!("{spent:.1?} without a pod"),
+                Progress::Chosen(pod) => format!("{spent:.1?} without a stream to the pod {pod}"),
+                Progress::Carried(pod) => format!("to the pod {pod}, which is silent after {spent:.1?}"),
+            }
+        });
+        let problem = state.problem.as_ref().map(|problem| format!("failed: {problem}"));
+        let told: Vec<String> = [problem, newest].into_iter().flatten().collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
+}
+
+/// An answer that a connection is owed, until this is dropped.
+struct OwedAnswer {
+    owed: Arc<OwedAnswers>,
+    number: u64,
+}
+
+impl OwedAnswer {
+    fn came(&self, this_far: Progress) {
+        if let Some((_, progress)) = self.owed.state().connections.get_mut(&self.number) {
+            *progress = this_far;
+        }
+    }
+}
+
+impl Drop for OwedAnswer {
+    fn drop(&mut self) {
+        self.owed.state().connections.remove(&self.number);
+    }
+}
+
 /// kube's forwarder runs in a task of its own, which would outlive an aborted connection.
 struct AbortOnDrop<'a>(&'a mut Portforwarder);
 
@@ -234,10 +316,17 @@ struct Ended {
 /// The forward protocol cannot close one direction: to tell the pod "no more from here" is to hang
 /// up on its answer. So a client that stops sending is given the rest of the answer first, and
 /// its end is passed on once the pod has been silent for a while.
-async fn copy(local: &mut TcpStream, remote: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<Ended> {
+///
+/// With the pod's first byte nothing is owed any more.
+async fn copy(
+    local: &mut TcpStream,
+    remote: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    owed: OwedAnswer,
+) -> std::io::Result<Ended> {
     let (mut from_client, mut to_client) = local.split();
     let (mut from_pod, mut to_pod) = tokio::io::split(remote);
     let (mut upload, mut download) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
+    let mut owed = Some(owed);
     let mut answered = false;
     let mut pod_spoke_last = false;
     let mut hang_up: Option<Instant> = None;
@@ -259,6 +348,7 @@ async fn copy(local: &mut TcpStream, remote: &mut (impl AsyncRead + AsyncWrite +
                     return Ok(Ended { answered });
                 }
                 count => {
+                    drop(owed.take());
                     (answered, pod_spoke_last) = (true, true);
                     to_client.write_all(download.get(..count).unwrap_or_default()).await?;
                     hang_up = hang_up.map(|_| Instant::now() + SETTLED);
@@ -268,5 +358,35 @@ async fn copy(local: &mut TcpStream, remote: &mut (impl AsyncRead + AsyncWrite +
                 return Ok(Ended { answered: true });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_account_is_of_the_newest_answer_that_is_owed() {
+        let owed = Arc::new(OwedAnswers::default());
+        let account = || owed.account(Instant::now()).unwrap_or_default();
+        let earlier = owed.begin();
+        earlier.came(Progress::Carried("earlier".to_owned()));
+        let newest = owed.begin();
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert_eq!(account(), "9.0s without a pod");
+        newest.came(Progress::Chosen("web-1".to_owned()));
+        assert_eq!(account(), "9.0s without a stream to the pod web-1");
+        newest.came(Progress::Carried("web-1".to_owned()));
+        assert_eq!(account(), "to the pod web-1, which is silent after 9.0s");
+        drop((earlier, newest));
+        assert_eq!(owed.account(Instant::now()), None);
+    }
+
+    #[test]
+    fn what_failed_is_told_after_its_end() {
+        let owed = Arc::new(OwedAnswers::default());
+        drop(owed.begin());
+        owed.failed("no pod is ready".to_owned());
+        assert_eq!(owed.account(Instant::now()).as_deref(), Some("failed: no pod is ready"));
     }
 }

@@ -102,7 +102,7 @@ pub async fn ask(client: &Client, namespace: &str, pod: &str, probe: &KubeletPro
     match &probe.way {
         ProbeMethod::Http { port, path } => {
             let forward = Forward::to_pod(client.clone(), namespace, pod, *port).await?;
-            let reply = Reader::new(&forward.url())?.first_answer(path).await;
+            let reply = Reader::with(forward.options())?.first_answer(path).await;
             let reply = reply.map_err(|error| unmet(error.report()))?;
             if (200..300).contains(&reply.status) { Ok(()) } else { Err(unmet(format!("answered {}", reply.status))) }
         }
@@ -139,7 +139,7 @@ async fn said(client: &Client, namespace: &str, AskedProbe { pod: name, containe
         ProbeMethod::Exec(_) if !is_first => return None,
         ProbeMethod::Http { port, path } => {
             let forward = Forward::to_pod(client.clone(), namespace, name, port).await.ok()?;
-            let reply = Reader::new(&forward.url()).ok()?.first_answer(&path).await.ok()?;
+            let reply = Reader::with(forward.options()).ok()?.first_answer(&path).await.ok()?;
             if (200..300).contains(&reply.status) {
                 return None;
             }

@@ -2,13 +2,12 @@
 //!
 //! kube chooses by rules of its own: it compares NO_PROXY with the proxy's address, and not with the server's.
 
-use std::net::IpAddr;
-
 use ::http::Uri;
 use ::http::uri::Scheme;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 
 use crate::error::{Error, Result};
+use crate::http::is_loopback;
 use crate::tools::Environment;
 
 /// The schemes of a cluster's `proxy-url`, as client-go has them.
@@ -43,11 +42,6 @@ pub(super) fn of(server: &Uri, own: Option<&str>, environment: &Environment) -> 
     }
     let known = |found: &Intercept| matches!(found.uri().scheme_str(), Some("http" | "https" | "socks5" | "socks5h"));
     matcher(url, "").filter(known).map(Some).ok_or_else(|| refusal(name, url))
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// NO_PROXY's entries as Go reads them, for a matcher that reads them as curl does: one may name a port, `*.` is as good as

@@ -5,9 +5,9 @@ use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 
 use crate::cluster::Cluster;
-use crate::descriptor::PREVIEWS_NAMESPACE;
 use crate::error::{Error, Result};
 use crate::k8s;
+use crate::spec::spec;
 
 /// Seconds since 1970, as the API server writes them into an object that it is asked to make without keeping it. No header
 /// of its answer is looked at: any proxy may write that.
@@ -15,7 +15,7 @@ use crate::k8s;
 /// # Errors
 /// [`Error::Kube`]; [`Error::Unmet`] when the object has no time.
 pub(super) async fn now(cluster: &Cluster) -> Result<u64> {
-    let api: Api<Lease> = Api::namespaced(cluster.client.clone(), PREVIEWS_NAMESPACE);
+    let api: Api<Lease> = Api::namespaced(cluster.client.clone(), spec().preview.namespace);
     let metadata = ObjectMeta { generate_name: Some("clock-".to_owned()), ..ObjectMeta::default() };
     let probe = Lease { metadata, ..Lease::default() };
     let dry = PostParams { dry_run: true, ..PostParams::default() };

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use super::PullRequest;
-use crate::descriptor::RELEASE;
+use crate::spec::spec;
 
 /// So long that a preview's name fits wherever it is used: a user of ElastiCache has 40 characters at most.
 const LONGEST: usize = 16;
@@ -39,12 +39,12 @@ impl ClusterName {
 
     /// Under which name a store says whose this cluster's names are.
     pub fn owner(&self) -> String {
-        format!("{RELEASE}-{self}-owner")
+        format!("{}-{self}-owner", spec().release)
     }
 
     /// What all of its previews' names begin with, and no other cluster's.
     pub fn prefix(&self) -> String {
-        format!("{RELEASE}-{self}-pr-")
+        format!("{}-{self}-pr-", spec().release)
     }
 }
 

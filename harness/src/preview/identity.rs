@@ -6,11 +6,13 @@ use std::time::SystemTime;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 
-use crate::descriptor::{OWNER_LABEL, PREVIEW_PREFIX};
 use crate::pull_request::PullRequest;
+use crate::spec::spec;
 
 /// The owner that a preview's labels name.
 const OWNER: &str = "jetscale-preview";
+/// The label by which an administrator's policies, the sweeper and the keeper know a preview (charts/preview-sweeper).
+const OWNER_LABEL: &str = "jetscale.ai/owner";
 const PR_LABEL: &str = "jetscale.ai/pr";
 const SHA_LABEL: &str = "jetscale.ai/sha";
 const CREATED_LABEL: &str = "jetscale.ai/created";
@@ -47,7 +49,8 @@ impl Preview {
     /// Why it is none of ours: both the name's pattern and our labels are asked for, and they must agree.
     pub fn of(namespace: &Namespace) -> Result<Self, String> {
         let (name, labels) = (namespace.name_any(), namespace.labels());
-        let of = PullRequest::of_namespace(&name).ok_or_else(|| format!("its name is not {PREVIEW_PREFIX}<number>"))?;
+        let of = PullRequest::of_namespace(&name)
+            .ok_or_else(|| format!("its name is not {}<number>", spec().preview.prefix))?;
         let label = |name: &str| labels.get(name).map(String::as_str);
         match label(OWNER_LABEL) {
             Some(OWNER) => {}

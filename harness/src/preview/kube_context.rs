@@ -7,10 +7,10 @@ use kube::config::Kubeconfig;
 
 use super::ClusterName;
 use crate::cluster::Cluster;
-use crate::descriptor::{self, PREVIEWS_NAMESPACE};
 use crate::error::{Error, Result};
 use crate::k8s;
 use crate::settings::{KUBE_CONTEXT, KUBE_CONTEXT_ALLOW, PREVIEW_CLUSTER, Settings};
+use crate::spec::spec;
 use crate::tools::Tools;
 
 /// Words of a context's name that no pattern allows: a preview has no business there.
@@ -29,9 +29,9 @@ pub async fn connect(settings: &Settings, tools: &Tools) -> Result<Cluster> {
     let kubeconfig = settings.kubeconfig.get()?;
     leads_to_no_production(&kubeconfig.read()?, context)?;
     let client = k8s::connect_with(&kubeconfig, context, &settings.environment).await?;
-    let api: Api<ConfigMap> = Api::namespaced(client.clone(), PREVIEWS_NAMESPACE);
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), spec().preview.namespace);
     let what = format!("ask the cluster of the context {context:?} what it calls itself");
-    let found = k8s::call(&what, api.get_opt(descriptor::PREVIEW_CLUSTER)).await?;
+    let found = k8s::call(&what, api.get_opt(spec().preview.cluster)).await?;
     is_the_one(&cluster, found.and_then(|map| map.data?.remove("name")).as_deref())?;
     let context = context.to_owned();
     Ok(Cluster { name: context.clone(), context, kubeconfig, client, tools: tools.clone() })
@@ -88,9 +88,10 @@ fn is_the_one(meant: &ClusterName, says: Option<&str>) -> Result<()> {
         )),
         None => Err(Error::refused(
             format!(
-                "the cluster does not say which it is: there is no ConfigMap {} in {PREVIEWS_NAMESPACE}, so it is not open to \
+                "the cluster does not say which it is: there is no ConfigMap {} in {}, so it is not open to \
                  previews",
-                descriptor::PREVIEW_CLUSTER
+                spec().preview.cluster,
+                spec().preview.namespace
             ),
             "its administrator opens it by charts/preview-sweeper (docs/preview.md)",
         )),

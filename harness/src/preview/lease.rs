@@ -14,9 +14,9 @@ use tokio::time::Instant;
 
 use super::PullRequest;
 use crate::cluster::Cluster;
-use crate::descriptor::PREVIEWS_NAMESPACE;
 use crate::error::{Error, Result};
 use crate::k8s::{self, State};
+use crate::spec;
 
 /// How long a holder that renews no more is believed to live.
 const DURATION: Duration = Duration::from_secs(30);
@@ -54,7 +54,7 @@ pub async fn holding<T>(
     limit: Duration,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let api: Api<Lease> = Api::namespaced(client.clone(), PREVIEWS_NAMESPACE);
+    let api: Api<Lease> = Api::namespaced(client.clone(), spec::spec().preview.namespace);
     // A part that nobody else has, so that two of the same purpose are told apart.
     let holder = format!("{purpose} ({})", &crate::random::hex()?[..8]);
     let mut held = acquire(&api, name, &holder, limit).await?;
@@ -73,14 +73,14 @@ pub async fn holding<T>(
 /// # Errors
 /// [`Error::Kube`] when it cannot be read.
 pub async fn holder(cluster: &Cluster, of: PullRequest) -> Result<Option<String>> {
-    let api: Api<Lease> = Api::namespaced(cluster.client.clone(), PREVIEWS_NAMESPACE);
+    let api: Api<Lease> = Api::namespaced(cluster.client.clone(), spec::spec().preview.namespace);
     let found = k8s::call(&format!("read the Lease pr-{of}"), api.get_opt(&format!("pr-{of}"))).await?;
     Ok(found.map(|lease| spec(&lease).holder_identity.unwrap_or_default()))
 }
 
 async fn acquire(api: &Api<Lease>, name: &str, holder: &str, limit: Duration) -> Result<Lease> {
     let end = Instant::now() + limit;
-    let what = format!("take the Lease {name} in {PREVIEWS_NAMESPACE}");
+    let what = format!("take the Lease {name} in {}", spec::spec().preview.namespace);
     let mut dead: Option<Lease> = None;
     loop {
         let wanted = lease(name, holder, dead.as_ref());

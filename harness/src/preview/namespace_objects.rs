@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::PullRequest;
 use crate::cluster::Cluster;
-use crate::descriptor::{CLIENT_LABEL, PREVIEW_CLUSTER, PREVIEW_ROLE, PREVIEWS_NAMESPACE};
 use crate::error::{Error, Result};
 use crate::k8s;
+use crate::spec::spec;
 
 /// The name of each of them.
 const NAME: &str = super::admission::RESERVED;
@@ -34,7 +34,7 @@ pub(super) async fn allow_ourselves(
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
         "metadata": {"name": NAME, "namespace": of.namespace(), "labels": labels},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": PREVIEW_ROLE},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": spec().preview.role},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": own_name(cluster).await?}],
     });
     k8s::apply(&cluster.client, &binding).await
@@ -51,9 +51,9 @@ pub(super) async fn limit(cluster: &Cluster, of: PullRequest, labels: &BTreeMap<
 
 /// The most that a preview has of the cluster, as its administrator says; the cluster takes no larger one.
 async fn quota(cluster: &Cluster) -> Result<Value> {
-    let api: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), PREVIEWS_NAMESPACE);
-    let what = format!("read quota.json of {PREVIEW_CLUSTER} in {PREVIEWS_NAMESPACE}");
-    let found = k8s::call(&what, api.get(PREVIEW_CLUSTER)).await?;
+    let api: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), spec().preview.namespace);
+    let what = format!("read quota.json of {} in {}", spec().preview.cluster, spec().preview.namespace);
+    let found = k8s::call(&what, api.get(spec().preview.cluster)).await?;
     let text = found.data.and_then(|mut data| data.remove("quota.json")).unwrap_or_default();
     serde_json::from_str(&text).map_err(Error::malformed(what))
 }
@@ -82,7 +82,7 @@ fn closed(of: PullRequest, labels: &BTreeMap<String, String>) -> [Value; 2] {
     });
     let asked = json!({"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}], "to": [dns]});
     let clients = json!({
-        "podSelector": {"matchLabels": {CLIENT_LABEL: "true"}}, "policyTypes": ["Egress"],
+        "podSelector": {"matchLabels": {spec().client_label: "true"}}, "policyTypes": ["Egress"],
         "egress": [{"to": [{"podSelector": {}}]}, asked],
     });
     [

@@ -14,13 +14,11 @@ use serde_json::{Value, json};
 
 use super::{ClusterName, PullRequest};
 use crate::cluster::Cluster;
-use crate::descriptor::{
-    API, AUTH_SUFFIX, POSTGRES, PREVIEW_STORES, PREVIEW_STORES_ROLE, PREVIEWS_NAMESPACE, REDIS, RELEASE,
-};
 use crate::error::{Error, Result};
 use crate::hash;
 use crate::k8s::{self, State};
 use crate::progress::Step;
+use crate::spec::spec;
 
 /// The finalizer by which the keeper has its turn before a preview's namespace is gone.
 pub const FINALIZER: &str = "jetscale.ai/stores";
@@ -31,7 +29,7 @@ const MADE: &str = "jetscale.ai/stores-made";
 /// Why the keeper could not; the finalizer's name is its beginning, by which a wait for the namespace's end finds it.
 const FAILED: &str = "jetscale.ai/stores-failed";
 
-/// The key of the ConfigMap [`PREVIEW_STORES`].
+/// The key of the ConfigMap [`PreviewSpec::stores`](crate::spec::PreviewSpec).
 const KEY: &str = "stores.json";
 /// The Secret beside a release with the stores' certificate authorities, but for what follows from its content.
 const CA: &str = "jetscale-stores-ca";
@@ -141,7 +139,7 @@ impl Stores {
     /// # Errors
     /// [`harness_base::Error::Malformed`] when it is not what the chart writes.
     pub fn parse(text: &str) -> Result<Self> {
-        serde_json::from_str(text).map_err(Error::malformed(format!("read {KEY} of {PREVIEW_STORES}")))
+        serde_json::from_str(text).map_err(Error::malformed(format!("read {KEY} of {}", spec().preview.stores)))
     }
 
     /// Those of a cluster; `None` where previews have their stores in their namespaces.
@@ -149,9 +147,9 @@ impl Stores {
     /// # Errors
     /// [`Error::Kube`] when it cannot be read; as [`Stores::parse`].
     pub async fn of(cluster: &Cluster) -> Result<Option<Self>> {
-        let api: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), PREVIEWS_NAMESPACE);
-        let what = format!("read the ConfigMap {PREVIEW_STORES} in {PREVIEWS_NAMESPACE}");
-        let found = k8s::call(&what, api.get_opt(PREVIEW_STORES)).await?;
+        let api: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), spec().preview.namespace);
+        let what = format!("read the ConfigMap {} in {}", spec().preview.stores, spec().preview.namespace);
+        let found = k8s::call(&what, api.get_opt(spec().preview.stores)).await?;
         let text = found.and_then(|map| map.data?.remove(KEY));
         text.map(|text| Self::parse(&text)).transpose()
     }
@@ -192,7 +190,7 @@ impl Stores {
 
     /// The components that a release need not have, by their suffix.
     pub fn elsewhere(&self) -> Vec<String> {
-        let all = [(&self.postgres, POSTGRES), (&self.redis, REDIS)];
+        let all = [(&self.postgres, spec().preview.postgres), (&self.redis, spec().preview.redis)];
         all.into_iter().filter(|(store, _)| store.is_some()).map(|(_, part)| part.suffix.to_owned()).collect()
     }
 
@@ -231,15 +229,16 @@ pub(super) async fn ask(
     // The keeper reads one Secret here, and nothing anywhere else.
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": {"name": PREVIEW_STORES, "namespace": namespace, "labels": labels},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": PREVIEW_STORES_ROLE},
-        "subjects": [{"kind": "ServiceAccount", "name": PREVIEW_STORES, "namespace": PREVIEWS_NAMESPACE}],
+        "metadata": {"name": spec().preview.stores, "namespace": namespace, "labels": labels},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": spec().preview.stores_role},
+        "subjects": [{"kind": "ServiceAccount", "name": spec().preview.stores, "namespace": spec().preview.namespace}],
     });
     k8s::apply(client, &binding).await?;
     let wanted = crate::random::hex()?[..8].to_owned();
     annotate(client, &namespace, &[(WANTED, Some(&wanted))]).await?;
     let api: Api<Namespace> = Api::all(client.clone());
-    let awaited = format!("the stores of {namespace}, which {PREVIEW_STORES} in {PREVIEWS_NAMESPACE} makes");
+    let awaited =
+        format!("the stores of {namespace}, which {} in {} makes", spec().preview.stores, spec().preview.namespace);
     k8s::wait::object(api, &namespace, &awaited, MADE_WITHIN, |found| match found {
         Some(found) => answer(found, &wanted),
         None => State::Failed("its namespace is gone".to_owned()),
@@ -309,12 +308,12 @@ pub fn merged(mut below: Value, above: Value) -> Value {
 
 /// The ServiceAccount of the api, whose token a preview's role is given for.
 pub fn api_account() -> String {
-    format!("{RELEASE}-{}", API.suffix)
+    format!("{}-{}", spec().release, spec().api.suffix)
 }
 
 /// The Secret beside a preview's release that has its passwords.
 pub fn auth_secret() -> String {
-    format!("{RELEASE}-{}", AUTH_SUFFIX)
+    format!("{}-{}", spec().release, spec().auth.suffix)
 }
 
 #[cfg(test)]

@@ -16,13 +16,13 @@ use super::{
     GitHub, Preview, PullRequest, PullState, Stores, admission, clock, identity, lease, namespace_objects, stores,
 };
 use crate::cluster::Cluster;
-use crate::descriptor::{PREVIEW_PULL, PREVIEWS_NAMESPACE};
 use crate::error::{Error, Result};
 use crate::http::{HttpOptions, Reader};
 use crate::k8s::{self, State};
 use crate::release::{self, Capabilities, Deployment, Plan, Pull};
 use crate::services::Backend;
 use crate::settings::{PREVIEW_URL, Settings};
+use crate::spec::spec;
 use crate::yaml;
 
 /// How long to wait for another deploy or teardown of the same preview.
@@ -131,9 +131,9 @@ async fn storage_classes(cluster: &Cluster) -> Result<Vec<StorageClass>> {
 /// The accounts by which previews pull, as an administrator left them: they read, and outlive whoever deploys. None where
 /// the cluster's nodes need none.
 async fn pull_accounts(cluster: &Cluster) -> Result<String> {
-    let api: Api<Secret> = Api::namespaced(cluster.client.clone(), PREVIEWS_NAMESPACE);
-    let what = format!("read the Secret {PREVIEW_PULL} in {PREVIEWS_NAMESPACE}");
-    let found = k8s::call(&what, api.get_opt(PREVIEW_PULL)).await?;
+    let api: Api<Secret> = Api::namespaced(cluster.client.clone(), spec().preview.namespace);
+    let what = format!("read the Secret {} in {}", spec().preview.pull, spec().preview.namespace);
+    let found = k8s::call(&what, api.get_opt(spec().preview.pull)).await?;
     let accounts = found.and_then(|secret| secret.data?.remove(".dockerconfigjson"));
     match accounts {
         Some(accounts) => String::from_utf8(accounts.0).map_err(Error::malformed(what)),
@@ -226,7 +226,7 @@ async fn reached(order: &DeployRequest<'_>) -> Result<()> {
     if let Err(error) = reader.answers("/", REACHED).await {
         // Which layer it is: the name, a connection, the certificate.
         reader.target().probe().await?;
-        return Err(error);
+        return Err(error.into());
     }
     let served = Backend::new(reader).version().await?;
     if served.git_sha == order.plan.revision() || served.is(order.sha) {

@@ -11,11 +11,11 @@ use super::plan::Plan;
 use super::{reach, sealed, skaffold};
 use crate::artifacts::RegistryCredentials;
 use crate::cluster::{Cluster, Lock};
-use crate::descriptor;
 use crate::error::Result;
 use crate::events;
 use crate::k8s;
 use crate::settings::Deployer;
+use crate::spec::spec;
 
 /// How long a release may take to converge: images are pulled and a database is initialised on a small node.
 const CONVERGE: Duration = Duration::from_secs(240);
@@ -105,7 +105,7 @@ async fn deploy_while<T>(deployment: Deployment<'_>, meanwhile: impl Future<Outp
         Pull::Ours(credentials) => credentials.pull_secret(registries).await?,
         Pull::Given(accounts) => accounts.to_owned(),
     };
-    let name = descriptor::PULL_SECRET;
+    let name = spec().pull_secret;
     k8s::secret::apply_pull_secret(&cluster.client, &plan.namespace, name, labels.clone(), accounts).await?;
     let mut before = History::read(cluster, &plan.namespace, &plan.release).await?;
     if before.is_pending() {
@@ -155,15 +155,10 @@ fn pending(history: &History) -> &str {
 /// # Errors
 /// [`crate::Error::Kube`] when it cannot be made.
 pub(crate) async fn ensure_auth(cluster: &Cluster, plan: &Plan, labels: &BTreeMap<String, String>) -> Result<()> {
-    let data = [
-        ("db-password", crate::random::hex()?),
-        // Of a Redis that asks for one: the release's own does not.
-        ("redis-password", crate::random::hex()?),
-        ("jwt-secret-key", crate::random::hex()?),
-        ("admin-email", descriptor::ADMIN_EMAIL.to_owned()),
-        ("admin-password", crate::random::hex()?),
-    ];
-    let data = data.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    let name = plan.name(descriptor::AUTH_SUFFIX);
+    let auth = &spec().auth;
+    let fixed = auth.fixed.iter().map(|(key, value)| Ok(((*key).to_owned(), (*value).to_owned())));
+    let random = auth.random.iter().map(|key| Ok(((*key).to_owned(), crate::random::hex()?)));
+    let data = random.chain(fixed).collect::<Result<BTreeMap<_, _>>>()?;
+    let name = plan.name(auth.suffix);
     k8s::secret::ensure_secret(&cluster.client, &plan.namespace, &name, labels.clone(), data).await.map(drop)
 }

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::{Plan, helm, parity};
 use crate::cluster::Cluster;
-use crate::descriptor;
 use crate::error::{Error, Result};
 use crate::k8s;
+use crate::spec::spec;
 
 /// A release as its cluster held it while it converged: what a controller or the API server assigns is left out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ impl DeployedObjects {
         let manifests = crate::yaml::objects(&helm::deployed(cluster, plan).await?)?;
         let reads = manifests.into_iter().map(|manifest| read(cluster, &plan.namespace, manifest));
         let mut objects = join_all(reads).await.into_iter().collect::<Result<Vec<_>>>()?;
-        for name in [plan.name(descriptor::AUTH_SUFFIX), descriptor::PULL_SECRET.to_owned()] {
+        for name in [plan.name(spec().auth.suffix), spec().pull_secret.to_owned()] {
             objects.push(keys_of_secret(cluster, &plan.namespace, &name).await?);
         }
         objects.sort_by_key(DeployedObject::title);

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::staging::Staged;
 use crate::artifacts::ArtifactSet;
-use crate::descriptor::{self, Component};
 use crate::hash;
 use crate::pull_request::PullRequest;
 use crate::settings::Deployer;
+use crate::spec::{self, Component, spec};
 use crate::stage::Stage;
 
 /// Everything that a release's manifests depend on.
@@ -49,9 +49,9 @@ impl Plan {
     /// What a stage deploys of these; stages local and ci the same, which `parity::*` proves.
     pub fn shared(charts: Staged, artifacts: ArtifactSet, deployer: Deployer, stage: Stage) -> Self {
         Self {
-            namespace: descriptor::NAMESPACE.to_owned(),
-            release: descriptor::RELEASE.to_owned(),
-            values: descriptor::VALUES_E2E.to_owned(),
+            namespace: spec().namespace.to_owned(),
+            release: spec().release.to_owned(),
+            values: spec().values.shared.file.to_owned(),
             overrides: Vec::new(),
             more_values: None,
             elsewhere: Vec::new(),
@@ -74,7 +74,7 @@ impl Plan {
     ) -> Self {
         Self {
             namespace: of.namespace(),
-            values: descriptor::VALUES_PREVIEW.to_owned(),
+            values: spec().values.preview.file.to_owned(),
             overrides: vec![format!("ingress.host={}", of.host())],
             more_values,
             pull_request: Some(of),
@@ -110,12 +110,12 @@ impl Plan {
 
     /// The revision that its api says it is of.
     pub fn revision(&self) -> &str {
-        self.artifacts.revision_of(descriptor::API.artifact)
+        self.artifacts.revision_of(spec().api.artifact)
     }
 
     /// The components that it has.
     pub fn components(&self) -> impl Iterator<Item = &'static Component> {
-        descriptor::COMPONENTS.iter().filter(|component| !self.elsewhere.iter().any(|it| it == component.suffix))
+        spec().components.iter().filter(|component| !self.elsewhere.iter().any(|it| it == component.suffix))
     }
 
     /// The label selector of the release's pods.
@@ -125,7 +125,7 @@ impl Plan {
 
     /// The label selector of a component's pods.
     pub fn selector(&self, component: &Component) -> String {
-        format!("{},{}={}", self.selector_of_all(), descriptor::COMPONENT_LABEL, component.label)
+        format!("{},{}={}", self.selector_of_all(), spec::COMPONENT_LABEL, component.label)
     }
 
     /// The name of an object of this release.

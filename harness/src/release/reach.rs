@@ -10,11 +10,11 @@ use kube::ResourceExt;
 
 use super::plan::Plan;
 use crate::cluster::Cluster;
-use crate::descriptor::{self, Component};
 use crate::error::{Error, Result};
 use crate::events;
 use crate::http::{HttpOptions, Reader, Reply};
 use crate::k8s::{self, Forward, Snapshot, State, verdict};
+use crate::spec::{self, Component, spec};
 
 /// How long the routes may take once everything is ready.
 pub const REACH: Duration = Duration::from_secs(30);
@@ -96,11 +96,11 @@ pub(super) async fn reached(cluster: &Cluster, plan: &Plan, limit: Duration) -> 
         events::took(&format!("until {name} was rolled out"), started, seconds);
     }
     let seen = seen?;
-    let (_router, reader) = router(cluster, plan).await?;
+    let reader = router(cluster, plan).await?;
     let former = verdict::former_pods(&seen, release);
     let reader = &reader;
     let asking = plan.components().filter_map(|component| {
-        let is_of = |pod: &Pod| pod.labels().get(descriptor::COMPONENT_LABEL).is_some_and(|it| it == component.label);
+        let is_of = |pod: &Pod| pod.labels().get(spec::COMPONENT_LABEL).is_some_and(|it| it == component.label);
         let names = |is_former: bool| -> BTreeSet<String> {
             let known = |pod: &Pod| former.iter().any(|old| old.metadata.uid == pod.metadata.uid) == is_former;
             let pods = seen.pods.iter().filter(|pod| is_of(pod) && known(pod));
@@ -125,10 +125,10 @@ async fn answers_as(
     former: &BTreeSet<String>,
 ) -> bool {
     // The forward to the router goes to a pod that stays.
-    if component.label == descriptor::FRONTEND.label {
+    if component.label == spec().router.label {
         return true;
     }
-    let Some(path) = descriptor::instance_path(component) else { return false };
+    let Some(path) = component.instance_path else { return false };
     let needed = asks(current.len());
     let asking = async {
         let mut beat = tokio::time::interval(BETWEEN);
@@ -184,19 +184,19 @@ fn awaited(plan: &Plan) -> String {
 
 /// The router of a release whose pods are ready, once it reaches every service: the node's routes and policies follow a
 /// moment later.
-async fn router(cluster: &Cluster, plan: &Plan) -> Result<(Forward, Reader)> {
+async fn router(cluster: &Cluster, plan: &Plan) -> Result<Reader> {
     let router = Forward::open(
         cluster.client.clone(),
         &plan.namespace,
-        &plan.selector(&descriptor::FRONTEND),
-        descriptor::FRONTEND.container_port,
+        &plan.selector(spec().router),
+        spec().router.container_port,
     )
     .await?;
-    let reader = Reader::with(HttpOptions { keep_alive: true, ..HttpOptions::new(router.url()) })?;
-    for path in descriptor::REACHED {
+    let reader = Reader::with(HttpOptions { keep_alive: true, ..router.options() })?;
+    for path in spec().reached {
         reader.answers(path, REACH).await?;
     }
-    Ok((router, reader))
+    Ok(reader)
 }
 
 /// Converged, and no pod of what was replaced is left: until it is gone it may still be asked.

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::parity;
 use super::staging::{Staged, keep};
-use crate::descriptor::{CHARTS, UMBRELLA};
 use crate::error::{Error, Result};
 use crate::files::{self, private_folder};
+use crate::spec::spec;
 use crate::yaml;
 
 /// How large the objects may be, in bytes: Helm's record of a release holds them twice, in a Secret of 1 MiB at most.
@@ -40,9 +40,11 @@ pub fn seal(charts: &Staged, values: &str, objects: &[Value]) -> Result<Staged> 
     let cache = charts.folder.parent().unwrap_or(Path::new("."));
     let what = || format!("make a folder in {}", cache.display());
     let build = tempfile::Builder::new().prefix("staging-").tempdir_in(cache).map_err(Error::io(what()))?;
-    let chart = build.path().join(CHARTS).join(UMBRELLA);
-    let about =
-        format!("apiVersion: v2\nname: {UMBRELLA}\nversion: 0.0.0\ndescription: objects as they were admitted\n");
+    let chart = build.path().join(spec().charts.folder).join(spec().charts.umbrella);
+    let about = format!(
+        "apiVersion: v2\nname: {}\nversion: 0.0.0\ndescription: objects as they were admitted\n",
+        spec().charts.umbrella
+    );
     let files =
         [("Chart.yaml", about.as_str()), (values, ""), ("templates/objects.yaml", TEMPLATE), (OBJECTS, text.as_str())];
     for (name, text) in files {

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::descriptor::{CHARTS, UMBRELLA};
 use crate::error::{Error, Result};
 use crate::files::{self, private_folder, replaced_once};
 use crate::hash;
 use crate::name::Name;
+use crate::spec::spec;
 use crate::yaml;
 
 /// How large all charts together may be, in bytes.
@@ -30,7 +30,7 @@ pub struct Staged {
 impl Staged {
     /// The umbrella chart, with its subcharts inside.
     pub fn umbrella(&self) -> PathBuf {
-        self.folder.join(CHARTS).join(UMBRELLA)
+        self.folder.join(spec().charts.folder).join(spec().charts.umbrella)
     }
 }
 
@@ -90,7 +90,7 @@ struct Dependency {
 /// # Errors
 /// [`harness_base::Error::Refused`] when the umbrella names a subchart that is not in the checkout.
 pub fn stage_charts(checkout: &Path, cache: &Path) -> Result<Staged> {
-    stage_given_charts(checkout, &checkout.join(CHARTS), cache)
+    stage_given_charts(checkout, &checkout.join(spec().charts.folder), cache)
 }
 
 /// The same with charts of another place, taken as data: skaffold.yaml, which can name commands, is the checkout's own.
@@ -103,8 +103,8 @@ pub fn stage_given_charts(checkout: &Path, charts: &Path, cache: &Path) -> Resul
         .prefix("staging-")
         .tempdir_in(cache)
         .map_err(Error::io(format!("make a folder in {}", cache.display())))?;
-    let umbrella = build.path().join(CHARTS).join(UMBRELLA);
-    let source = charts.join(UMBRELLA);
+    let umbrella = build.path().join(spec().charts.folder).join(spec().charts.umbrella);
+    let source = charts.join(spec().charts.umbrella);
     let mut left = CHARTS_BYTES;
     if std::fs::symlink_metadata(charts).is_ok_and(|found| found.is_symlink()) {
         return Err(Error::refused(format!("{} is a symbolic link", charts.display()), "name the folder itself"));

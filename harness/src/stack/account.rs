@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use super::shared::{SharedCare, Stack};
 use super::site::Site;
 use crate::error::{Error, Result};
-use crate::http::{Client, Reader, Reply};
+use crate::http::{Reader, Reply};
 use crate::scenario::reading::ReadOnly;
 use crate::scenario::reading::sealed::Sealed;
 use crate::scenario::{Argument, Fixture, Needs};
@@ -29,7 +29,7 @@ pub struct Account {
 
 impl Account {
     async fn sign_in(site: Site, credentials: UserCredentials) -> Result<Self> {
-        let client = Client::with(site.options().clone())?;
+        let client = harness_http::writer(site.options().clone())?;
         let token = User::sign_in(client, &credentials).await?.token;
         let reader = Reader::with(site.options().clone())?.bearer(&token)?;
         Ok(Self { site, reader, token, login: credentials.login })
@@ -55,7 +55,7 @@ impl Account {
     /// # Errors
     /// [`Error::Unreachable`] when there is no whole answer.
     pub async fn get(&self, path: &str) -> Result<Reply> {
-        self.reader.get(path).await
+        Ok(self.reader.get(path).await?)
     }
 
     /// Tries to open the WebSocket as who is signed in.

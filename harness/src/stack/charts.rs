@@ -5,12 +5,12 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use crate::artifacts::ArtifactSet;
-use crate::descriptor::ValuesFile;
 use crate::error::{Error, Result};
 use crate::release::{self, Plan};
 use crate::scenario::{Argument, Fixture, Needs, NoTeardown};
 use crate::session::Session;
 use crate::settings::Deployer;
+use crate::spec::ValuesFile;
 use crate::stage::Stage;
 use crate::tools::Tool;
 use crate::validate::{self, Finding, Rendered};

@@ -10,7 +10,6 @@ use futures::future::BoxFuture;
 use kube::ResourceExt;
 
 use crate::cluster::{Lock, Mode};
-use crate::descriptor::{CHARTS, Component, UMBRELLA};
 use crate::dev::{self, OtherCluster, Resource, ResourceUpdate};
 use crate::error::{Error, Result};
 use crate::events;
@@ -18,6 +17,7 @@ use crate::http::Reader;
 use crate::k8s::{self, State, workload};
 use crate::scenario::{Argument, Fixture, Needs, Teardown};
 use crate::session::{self, Session};
+use crate::spec::{Component, spec};
 use crate::tools::{Command, Tool};
 
 /// How often it is asked whether an edit is served: what is measured is a fraction of a second.
@@ -131,7 +131,7 @@ impl Dev {
     }
 
     async fn tilt(&self, task: &str) -> Result<Command> {
-        let port = crate::descriptor::HUD_PORT.to_string();
+        let port = spec().dev.hud_port.to_string();
         Ok(self.session.tools.command(Tool::Tilt).await?.args([task, "--host", "127.0.0.1", "--port", &port]))
     }
 
@@ -213,8 +213,10 @@ impl Argument for Dev {
 fn resource_of(path: &Path) -> String {
     let mut parts = path.iter().map(|part| part.to_string_lossy().into_owned());
     match (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) {
-        (folder, chart) if folder == CHARTS && chart == UMBRELLA => dev::TILTFILE.to_owned(),
-        (folder, chart) if folder == CHARTS => chart,
+        (folder, chart) if folder == spec().charts.folder && chart == spec().charts.umbrella => {
+            dev::TILTFILE.to_owned()
+        }
+        (folder, chart) if folder == spec().charts.folder => chart,
         (service, _) => service,
     }
 }

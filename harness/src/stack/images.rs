@@ -7,12 +7,13 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use crate::artifacts::{ArtifactSet, PrivateRegistry, ProvidedArtifacts, Reference, RegistryCredentials};
-use crate::descriptor::{self, BUILT};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::marks;
 use crate::release::Plan;
 use crate::scenario::{Argument, Fixture, Needs, Teardown};
 use crate::session::{Owner, Session};
+use crate::spec::spec;
 use crate::stage::Stage;
 
 /// Built images in the engine, with no cluster.
@@ -33,7 +34,12 @@ impl Images {
     /// [`harness_base::Error::Refused`] when we build none of that name.
     pub fn reference(&self, name: &str) -> Result<Reference> {
         let held = self.held.get(name).cloned();
-        held.ok_or_else(|| Error::refused(format!("{name} is no image of ours"), "name one of descriptor::BUILT"))
+        held.ok_or_else(|| {
+            Error::refused(
+                format!("{name} is no image of ours"),
+                "name one of the stack's own (StackSpec, images.built)",
+            )
+        })
     }
 
     /// All artifacts of the release, whether the engine holds them or not, as this host reaches them.
@@ -73,7 +79,7 @@ impl Images {
 
     /// The label that containers of this scenario carry, so that they go even if this process is killed.
     pub fn owner_label(&self) -> (&str, &str) {
-        (descriptor::OWNER_LABEL, &self.owner.name)
+        (marks::OWNER_LABEL, &self.owner.name)
     }
 }
 
@@ -85,7 +91,7 @@ impl Argument for Images {
             let plan = session.images().await?;
             let engine = session.engine().await?;
             let mut held = BTreeMap::new();
-            for image in &BUILT {
+            for image in spec().images.built {
                 let reference = session.from_here(&engine, &plan.artifacts.get(image.name)?.tag).await?;
                 let login = session.credentials.at(reference.registry()).await?;
                 engine.hold(&reference.by_digest(), login.as_ref(), &session.settings).await?;

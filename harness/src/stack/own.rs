@@ -11,7 +11,6 @@ use futures::future::BoxFuture;
 
 use super::shared::Stack;
 use crate::artifacts::{self, RegistryCredentials};
-use crate::descriptor::Component;
 use crate::error::Result;
 use crate::k8s;
 use crate::k8s::State;
@@ -22,6 +21,7 @@ use crate::scenario::{Argument, Fixture, Needs, Teardown};
 use crate::services::ROLLOUT;
 use crate::session::{Database, Own, Session};
 use crate::settings::Login;
+use crate::spec::Component;
 
 /// How long a pod may go on being asked after it is not ready: three readiness probes, each with its time limit.
 const LEFT_OUT: Duration = Duration::from_secs(40);

@@ -12,7 +12,6 @@ use kube::{Api, Client as Kube, ResourceExt};
 use super::site::Site;
 use crate::artifacts::ArtifactSet;
 use crate::cluster::{Cluster, Lock, Mode};
-use crate::descriptor::{self, Component};
 use crate::error::{Error, Result};
 use crate::http::Client;
 use crate::k8s::job::{self, JobSpec, RunningJob};
@@ -22,6 +21,7 @@ use crate::scenario::{Argument, Fixture, Needs, Teardown};
 use crate::secrets;
 use crate::services::{Backend, ROLLOUT, User, UserCredentials};
 use crate::session::Session;
+use crate::spec::{self, Component, spec};
 use crate::stage::Stage;
 
 /// How long a line may take from a container to us.
@@ -130,7 +130,7 @@ impl Stack {
     /// # Errors
     /// [`Error::Kube`] when the Secret cannot be read, [`Error::Unmet`] when it is empty.
     pub async fn auth_secret(&self) -> Result<std::collections::BTreeMap<String, Vec<u8>>> {
-        let name = self.plan.name(descriptor::AUTH_SUFFIX);
+        let name = self.plan.name(spec().auth.suffix);
         let what = format!("read the Secret {name}");
         let api: Api<Secret> = Api::namespaced(self.cluster.client.clone(), &self.plan.namespace);
         let secret = k8s::within(&what, k8s::CALL, async { api.get(&name).await.map_err(Error::kube(&what)) }).await?;
@@ -157,7 +157,7 @@ impl Stack {
     /// # Errors
     /// [`Error::Http`] when no client can be made.
     pub fn client(&self) -> Result<Client> {
-        Client::with(self.site.options().clone())
+        Ok(harness_http::writer(self.site.options().clone())?)
     }
 
     /// The api as the release's first account.
@@ -173,10 +173,10 @@ impl Stack {
     /// # Errors
     /// [`Error::Unmet`] when there is no pod.
     pub async fn api_of_one_pod(&self) -> Result<Backend> {
-        let pods = self.pods(&descriptor::API).await?;
+        let pods = self.pods(spec().api).await?;
         let pod = pods.first().and_then(|pod| pod.metadata.name.as_deref());
         let pod = pod.ok_or_else(|| Error::Unmet("there is no pod of the api".to_owned()))?;
-        let port = descriptor::API.container_port;
+        let port = spec().api.container_port;
         let forward = Forward::to_pod(self.kube().clone(), self.namespace(), pod, port).await?;
         Backend::through(forward)
     }
@@ -209,7 +209,7 @@ impl Stack {
         if pods.iter().any(k8s::pod::is_terminating) {
             self.converged().await?;
         }
-        let labels = [(descriptor::CLIENT_LABEL, "true")];
+        let labels = [(spec().client_label, "true")];
         let spec = self.job(name, program, args, limit, &labels)?;
         job::start(&self.cluster.client, &self.plan.namespace, &spec).await
     }
@@ -226,15 +226,15 @@ impl Stack {
         limit: Duration,
         labels: &[(&str, &str)],
     ) -> Result<JobSpec> {
-        let image = self.artifacts().get(descriptor::API.artifact)?.tag.by_digest();
+        let image = self.artifacts().get(spec().api.artifact)?.tag.by_digest();
         let command = ["python", "-c", program].into_iter().chain(args.iter().copied());
         // A Job's name is unique in its namespace, and two runs may ask the same at once.
-        let mut spec = JobSpec::new(format!("{name}-{}", std::process::id()), image, command);
-        spec.labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        spec.limit = limit;
+        let mut job = JobSpec::new(format!("{name}-{}", std::process::id()), image, command);
+        job.labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        job.limit = limit;
         // In the release's namespace; in another one there is none of that name, which the kubelet passes over.
-        spec.pull_secrets = vec![descriptor::PULL_SECRET.to_owned()];
-        Ok(spec)
+        job.pull_secrets = vec![spec().pull_secret.to_owned()];
+        Ok(job)
     }
 
     /// The name of a component's Service and workload.
@@ -246,8 +246,7 @@ impl Stack {
 /// The components that have none of these pods.
 fn without_pods(pods: &[Pod], components: impl Iterator<Item = &'static Component>) -> Vec<&'static str> {
     let has = |component: &&Component| {
-        pods.iter()
-            .any(|pod| pod.labels().get(descriptor::COMPONENT_LABEL).is_some_and(|label| label == component.label))
+        pods.iter().any(|pod| pod.labels().get(spec::COMPONENT_LABEL).is_some_and(|label| label == component.label))
     };
     components.filter(|component| !has(component)).map(|component| component.suffix).collect()
 }
@@ -302,9 +301,9 @@ mod tests {
     #[case::none(&[], &["backend", "redis"])]
     fn components_without_pods_are_named(#[case] labels: &[&str], #[case] without: &[&str]) {
         let pod = |label: &&str| {
-            serde_json::from_value(json!({"metadata": {"labels": {descriptor::COMPONENT_LABEL: label}}})).unwrap()
+            serde_json::from_value(json!({"metadata": {"labels": {spec::COMPONENT_LABEL: label}}})).unwrap()
         };
         let pods: Vec<Pod> = labels.iter().map(pod).collect();
-        assert_eq!(without_pods(&pods, [&descriptor::API, &descriptor::REDIS].into_iter()), without);
+        assert_eq!(without_pods(&pods, [spec().api, &spec().components[4]].into_iter()), without);
     }
 }

@@ -1,7 +1,7 @@
 //! `Site`: an address that answers, in every stage.
 
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,12 +9,11 @@ use futures::future::BoxFuture;
 
 use super::shared::SharedCare;
 use crate::cluster::Cluster;
-use crate::cluster::edge::{Edge, EdgeForward};
-use crate::descriptor;
+use crate::cluster::edge::Edge;
 use crate::dev;
 use crate::error::{Error, Result};
 use crate::events;
-use crate::http::{HttpOptions, Probe, Reader, Reply, Tls, old_tls_is_refused};
+use crate::http::{Carrier, HttpOptions, Probe, Reader, Reply, Tls, old_tls_is_refused};
 use crate::k8s::Forward;
 use crate::release::Plan;
 use crate::scenario::reading::ReadOnly;
@@ -22,29 +21,12 @@ use crate::scenario::reading::sealed::Sealed;
 use crate::scenario::{Argument, Fixture, Needs, NoTeardown};
 use crate::services::{self, Backend};
 use crate::session::{Session, Shared};
+use crate::spec::spec;
 use crate::stage::Stage;
 use crate::websocket::{self, Handshake};
 
 /// How many times slower a release beside its tests may be: it shares the machine with builds and with them.
 const SHARED_MACHINE: u32 = 5;
-
-/// A way to the cluster, open for as long as it lives.
-trait Open: std::fmt::Debug + Send + Sync {
-    /// Why the last connection that failed did so.
-    fn last_problem(&self) -> Option<String>;
-}
-
-impl Open for Forward {
-    fn last_problem(&self) -> Option<String> {
-        self.last_problem()
-    }
-}
-
-impl Open for EdgeForward {
-    fn last_problem(&self) -> Option<String> {
-        self.secure.last_problem()
-    }
-}
 
 /// An address that answers: GET, HEAD, and a WebSocket handshake; nothing that writes.
 ///
@@ -58,15 +40,13 @@ pub struct Site {
     reader: Reader,
     options: HttpOptions,
     /// Where the same host answers without TLS, if that is not its port 80.
-    plain: Option<SocketAddr>,
+    plain: Option<Arc<Forward>>,
     /// The revision that is meant to be served, where one is known.
     meant: Option<String>,
     /// How many times slower than the live site it may be.
     slack: u32,
     /// Who asks.
     scenario: String,
-    /// Keeps the way to the cluster open.
-    forward: Option<Arc<dyn Open>>,
 }
 
 impl Site {
@@ -76,13 +56,7 @@ impl Site {
     /// The URL or the CA bundle does not parse.
     pub fn new(options: HttpOptions, scenario: &str) -> Result<Self> {
         let reader = Reader::with(options.clone())?;
-        Ok(Self { reader, options, plain: None, meant: None, slack: 1, scenario: scenario.to_owned(), forward: None })
-    }
-
-    /// The same site, whose host answers without TLS at this address.
-    #[must_use]
-    pub fn plain_at(self, address: SocketAddr) -> Self {
-        Self { plain: Some(address), ..self }
+        Ok(Self { reader, options, plain: None, meant: None, slack: 1, scenario: scenario.to_owned() })
     }
 
     /// The same site, which is meant to serve this revision.
@@ -104,12 +78,11 @@ impl Site {
 
     /// The site of a release: its one router, the frontend, through a forward to a ready pod.
     pub(super) async fn of(cluster: &Cluster, plan: &Plan, scenario: &str) -> Result<Self> {
-        let component = &descriptor::FRONTEND;
+        let component = spec().router;
         let selector = plan.selector(component);
         let port = component.container_port;
         let forward = Forward::open(cluster.client.clone(), &plan.namespace, &selector, port).await?;
-        let site = Self::new(HttpOptions::new(forward.url()), scenario)?;
-        Ok(Self { forward: Some(Arc::new(forward)), ..site })
+        Self::new(forward.options(), scenario)
     }
 
     /// The site of a preview: its host, through the Ingress and TLS, as anybody outside reaches it.
@@ -132,8 +105,7 @@ impl Site {
 
     async fn behind(edge: &Edge, scenario: &str) -> Result<Self> {
         let way = edge.way().await?;
-        let site = Self::new(way.options.clone(), scenario)?.plain_at(way.plain.address());
-        Ok(Self { forward: Some(Arc::new(way)), ..site })
+        Ok(Self { plain: Some(way.plain), ..Self::new(way.secure, scenario)? })
     }
 
     /// How it is asked.
@@ -161,7 +133,7 @@ impl Site {
     /// # Errors
     /// [`Error::Unreachable`] when there is no whole answer.
     pub async fn get(&self, path: &str) -> Result<Reply> {
-        self.reader.get(path).await.map_err(|error| self.explained(error))
+        Ok(self.reader.get(path).await?)
     }
 
     /// GET of a path with one more header.
@@ -169,8 +141,7 @@ impl Site {
     /// # Errors
     /// [`Error::Unreachable`] when there is no whole answer.
     pub async fn get_with(&self, path: &str, header: &str, value: &str) -> Result<Reply> {
-        let reader = self.reader.clone().with_header(header, value)?;
-        reader.get(path).await.map_err(|error| self.explained(error))
+        Ok(self.reader.clone().with_header(header, value)?.get(path).await?)
     }
 
     /// GET whose answer is taken as it is: a redirect is not followed.
@@ -178,7 +149,7 @@ impl Site {
     /// # Errors
     /// [`Error::Unreachable`] when there is no whole answer.
     pub async fn first_answer(&self, path: &str) -> Result<Reply> {
-        self.reader.first_answer(path).await.map_err(|error| self.explained(error))
+        Ok(self.reader.first_answer(path).await?)
     }
 
     /// HEAD of a path.
@@ -186,17 +157,7 @@ impl Site {
     /// # Errors
     /// [`Error::Unreachable`] when there is no answer.
     pub async fn head(&self, path: &str) -> Result<Reply> {
-        self.reader.head(path).await.map_err(|error| self.explained(error))
-    }
-
-    /// A reset connection cannot say what the forward knows of it.
-    fn explained(&self, error: Error) -> Error {
-        match (error, self.forward.as_ref().and_then(|forward| forward.last_problem())) {
-            (Error::Unreachable { layer, what, trail }, Some(problem)) => {
-                Error::Unreachable { layer, what: format!("{what} (the forward to the pod: {problem})"), trail }
-            }
-            (error, _) => error,
-        }
+        Ok(self.reader.head(path).await?)
     }
 
     /// The api behind the same origin.
@@ -218,8 +179,8 @@ impl Site {
         };
         let start = Instant::now();
         match services::open_websocket(self.reader.base(), &options).await {
-            Err(error) => Err(self.explained(self.reader.explained(error, start.elapsed()).await)),
-            handshake => handshake,
+            Err(error) => Err(self.reader.explained(error, start.elapsed()).await.into()),
+            Ok(handshake) => Ok(handshake),
         }
     }
 
@@ -244,7 +205,7 @@ impl Site {
     /// [`Error::Unreachable`] with the layer that does not carry.
     pub async fn probe(&self) -> Result<Probe> {
         self.reader.spend().await?;
-        self.reader.target().probe().await
+        Ok(self.reader.target().probe().await?)
     }
 
     /// What DNS says of the host's name.
@@ -295,7 +256,7 @@ impl Site {
         let probe = self.probe().await?;
         let (address, _) = probe.tcp.ok_or_else(|| Error::Unmet("tcp: there was no connection".to_owned()))?;
         self.reader.spend().await?;
-        old_tls_is_refused(address, self.host(), self.options.connect).await
+        Ok(old_tls_is_refused(address, self.host(), self.options.connect).await?)
     }
 
     /// The same host without TLS.
@@ -311,7 +272,9 @@ impl Site {
         }
         let host = if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
         let base = format!("http://{host}");
-        Self::new(HttpOptions { base, resolve: self.plain, ..self.options.clone() }, &self.scenario)
+        let resolve = self.plain.as_ref().map(|forward| forward.address());
+        let carrier = self.plain.clone().map(|forward| forward as Arc<dyn Carrier>);
+        Self::new(HttpOptions { base, resolve, carrier, ..self.options.clone() }, &self.scenario)
     }
 }
 

@@ -41,7 +41,7 @@ pub enum DownloadFault {
 pub fn client(ca_bundle: Option<&Path>, url: &str) -> Result<reqwest::Client> {
     install_tls();
     let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("jetscale-harness/", env!("CARGO_PKG_VERSION")))
+        .user_agent(concat!("harness/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT)
         .read_timeout(SILENCE)
         .timeout(WHOLE);
@@ -51,7 +51,7 @@ pub fn client(ca_bundle: Option<&Path>, url: &str) -> Result<reqwest::Client> {
         builder = builder.tls_certs_merge(certificates);
     }
     // A proxy cannot reach what is on this machine.
-    if Url::parse(url).is_ok_and(|url| is_loopback(&url)) {
+    if Url::parse(url).is_ok_and(|url| is_loopback(url.host_str().unwrap_or_default())) {
         builder = builder.no_proxy();
     }
     builder.build().map_err(Error::http("make an HTTP client"))

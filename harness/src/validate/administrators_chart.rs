@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::finding::{Finding, Place};
 use super::{Rendered, helm_refusal, policy, types};
-use crate::descriptor::PREVIEWS_NAMESPACE;
 use crate::error::{Error, Result};
+use crate::spec::spec;
 use crate::tools::{Tool, Tools};
 
 const CHART: &str = "charts/preview-sweeper";
@@ -38,10 +38,10 @@ pub async fn check(tools: &Tools, root: &Path) -> Result<(Vec<Finding>, usize)> 
         let helm = tools.command(Tool::Helm).await?.args(args).arg(root.join(CHART)).arg("--values").arg(values);
         helm.limit(LIMIT).run().await
     };
-    let (linted, rendered) = tokio::join!(
-        call(&["lint", "--strict", "--quiet", "--namespace", PREVIEWS_NAMESPACE]),
-        call(&["template", PREVIEWS_NAMESPACE, "--namespace", PREVIEWS_NAMESPACE])
-    );
+    let namespace = spec().preview.namespace;
+    let lint = ["lint", "--strict", "--quiet", "--namespace", namespace];
+    let template = ["template", namespace, "--namespace", namespace];
+    let (linted, rendered) = tokio::join!(call(&lint), call(&template));
     let refused = |rule, error: Error| match error {
         Error::Command(failure) => {
             let place = Place { file: EXAMPLE.to_owned(), line: None };
@@ -53,7 +53,7 @@ pub async fn check(tools: &Tools, root: &Path) -> Result<(Vec<Finding>, usize)> 
         Ok(output) => output.stdout,
         Err(error) => return Ok((refused(helm_refusal::RENDER, error)?, 0)),
     };
-    let rendered = Rendered::parse(&text, (PREVIEWS_NAMESPACE, PREVIEWS_NAMESPACE), false);
+    let rendered = Rendered::parse(&text, (namespace, namespace), false);
     let mut findings = linted.map_or_else(|error| refused(helm_refusal::LINT, error), |_| Ok(Vec::new()))?;
     findings.extend(rendered.broken.iter().cloned().chain(types::check(&rendered)));
     let rules = policy::RULES.iter().filter(|rule| !NOT_FOR_IT.contains(&rule.name));

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::object::Path;
-use crate::descriptor::VALUES_FILES;
+use crate::spec::spec;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,9 @@ impl Finding {
         about.extend((!self.path.is_empty()).then(|| self.path.to_string()));
         about.extend(match self.values.len() {
             0 => None,
-            _ if VALUES_FILES.iter().all(|one| self.values.contains(&one.file)) => Some("every values file".to_owned()),
+            _ if spec().values.all.iter().all(|one| self.values.contains(&one.file)) => {
+                Some("every values file".to_owned())
+            }
             _ => Some(self.values.join(", ")),
         });
         if about.is_empty() { self.message.clone() } else { format!("{} ({})", self.message, about.join("; ")) }

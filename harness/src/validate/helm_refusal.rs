@@ -3,8 +3,8 @@
 use super::finding::{Finding, Place};
 use super::object::PathStep;
 use super::source::{TemplateSources, in_checkout, values_file};
-use crate::descriptor::UMBRELLA;
 use crate::error::{Error, Result};
+use crate::spec::spec;
 
 /// Rule: `helm template` renders it.
 pub const RENDER: &str = "helm-template";
@@ -40,7 +40,7 @@ fn read(text: &str, rule: &'static str, values: &'static str, sources: &Template
             let Some((pointer, message)) = detail.split_once("': ") else { continue };
             let steps = pointer_steps(pointer, message);
             // Lint says first of the umbrella alone what it says again by chart.
-            if let Some(chart) = chart.or((rule == LINT).then_some(UMBRELLA)) {
+            if let Some(chart) = chart.or((rule == LINT).then_some(spec().charts.umbrella)) {
                 let place = sources.schema_place(chart, &steps, values).unwrap_or_else(stage);
                 findings.push(Finding::at(SCHEMA, place, format!("{chart}{}: {message}", pointer.replace('/', "."))));
             }
@@ -77,7 +77,9 @@ fn pointer_steps(pointer: &str, message: &str) -> Vec<PathStep> {
 
 /// `… app/charts/backend/templates/api.yaml:12:34 …`: the template that a message names.
 fn place_in(message: &str) -> Option<Place> {
-    let start = ["templates/", "charts/"].iter().find_map(|folder| message.find(&format!("{UMBRELLA}/{folder}")))?;
+    let start = ["templates/", "charts/"]
+        .iter()
+        .find_map(|folder| message.find(&format!("{}/{folder}", spec().charts.umbrella)))?;
     let name = message[start..].split(|letter: char| letter.is_whitespace() || "\"()<>,".contains(letter)).next()?;
     let mut parts = name.split(':');
     let file = in_checkout(parts.next()?)?;

@@ -21,11 +21,11 @@ pub use object::{Object, Path, PathStep, Rendered};
 pub use source::TemplateSources;
 
 use crate::artifacts::ArtifactSet;
-use crate::descriptor::{self, VALUES_FILES, ValuesFile};
 use crate::error::{Error, Result};
 use crate::project::Project;
 use crate::release::{self, Plan, Staged};
 use crate::settings::Deployer;
+use crate::spec::{ValuesFile, spec};
 use crate::stage::Stage;
 use crate::tools::Tools;
 
@@ -76,13 +76,13 @@ pub fn plan(charts: Staged, file: &ValuesFile) -> Plan {
 /// [`Error::Command`] when it does not render.
 pub async fn render(tools: &Tools, plan: &Plan, file: &ValuesFile) -> Result<Rendered> {
     let rendered = Rendered::parse(&release::render(tools, plan).await?, (&plan.namespace, &plan.release), file.dev);
-    Ok(Rendered { live: file.file == descriptor::LIVE.file, ..rendered })
+    Ok(Rendered { live: file.file == spec().values.live.file, ..rendered })
 }
 
 /// The plan with the longest release name that the charts take.
 #[must_use]
 pub fn longest_name(plan: &Plan) -> Plan {
-    Plan { release: "n".repeat(descriptor::RELEASE_MAX), ..plan.clone() }
+    Plan { release: "n".repeat(spec().charts.release_max), ..plan.clone() }
 }
 
 /// What is wrong with a render: its documents, types, and policy.
@@ -112,7 +112,7 @@ pub async fn run(tools: &Tools, project: &Project, charts: &Staged) -> Result<Va
     let sources = TemplateSources::read(&project.root, &[separation::TILTFILE, separation::SKAFFOLD_YAML])?;
     let mut findings = beside(&sources);
     let mut objects = 0;
-    for checked in join_all(VALUES_FILES.iter().map(|file| values_file(tools, charts, file, &sources))).await {
+    for checked in join_all(spec().values.all.iter().map(|file| values_file(tools, charts, file, &sources))).await {
         let (found, count) = checked?;
         findings.extend(found);
         objects += count;
@@ -120,7 +120,12 @@ pub async fn run(tools: &Tools, project: &Project, charts: &Staged) -> Result<Va
     let (found, count) = administrators(tools, &project.root).await?;
     findings.extend(found);
     let rules = policy::RULES.len() + OF_OBJECTS.len() + OTHERS.len();
-    Ok(ValidationReport { findings: merge(findings), files: VALUES_FILES.len() + 1, objects: objects + count, rules })
+    Ok(ValidationReport {
+        findings: merge(findings),
+        files: spec().values.all.len() + 1,
+        objects: objects + count,
+        rules,
+    })
 }
 
 /// What every values file renders to, by its name, with images that do not exist.
@@ -133,7 +138,7 @@ pub async fn renders(tools: &Tools, charts: &Staged) -> Result<Vec<(&'static str
         expect_none(&rendered.broken)?;
         Ok((file.name, rendered))
     };
-    join_all(VALUES_FILES.iter().map(one)).await.into_iter().collect()
+    join_all(spec().values.all.iter().map(one)).await.into_iter().collect()
 }
 
 /// Checks one values file: findings, and how many objects it renders to.
@@ -176,7 +181,7 @@ fn names_alone(long: &Rendered, known: &[Finding]) -> Vec<Finding> {
     let known: Vec<_> = known.iter().map(place).collect();
     let new = policy::NAMES.check(long).into_iter().filter(|finding| !known.contains(&place(finding)));
     let told = |finding: Finding| Finding {
-        message: format!("{}, with a release name of {} characters", finding.message, descriptor::RELEASE_MAX),
+        message: format!("{}, with a release name of {} characters", finding.message, spec().charts.release_max),
         ..finding
     };
     new.map(told).collect()
@@ -184,7 +189,7 @@ fn names_alone(long: &Rendered, known: &[Finding]) -> Vec<Finding> {
 
 /// What needs no render: the Tiltfile, skaffold.yaml, and values files as texts.
 pub fn beside(sources: &TemplateSources) -> Vec<Finding> {
-    let dev = descriptor::DEV.file;
+    let dev = spec().values.dev.file;
     let mut findings = Vec::new();
     findings.extend(sources.text(separation::TILTFILE).map(separation::tiltfile).unwrap_or_default());
     let skaffold = sources.text(separation::SKAFFOLD_YAML).map(|text| separation::skaffold(text, dev));
@@ -195,13 +200,13 @@ pub fn beside(sources: &TemplateSources) -> Vec<Finding> {
             continue;
         }
         findings.extend(separation::values(text, path, dev));
-        let listed = VALUES_FILES.iter().any(|file| source::values_file(file.file) == path);
+        let listed = spec().values.all.iter().any(|file| source::values_file(file.file) == path);
         if name != "values.yaml" && !listed {
             let place = Place { file: path.to_owned(), line: None };
             findings.push(Finding::at(
                 LISTED,
                 place,
-                "nothing checks it: add it to VALUES_FILES in harness/src/descriptor.rs",
+                "nothing checks it: add it to the stack's spec (StackSpec, values.all)",
             ));
         }
     }

@@ -9,9 +9,9 @@ use std::path::Path as Folder;
 use super::finding::{Finding, Place, Subject};
 use super::object::{Path, PathStep};
 use super::types::FIELDS;
-use crate::descriptor::{CHARTS, UMBRELLA};
 use crate::error::{Error, Result};
 use crate::hash;
+use crate::spec::spec;
 
 /// How deep `include` is followed.
 const DEPTH: usize = 4;
@@ -26,7 +26,7 @@ impl TemplateSources {
     /// # Errors
     /// [`harness_base::Error::Io`] when a file cannot be read.
     pub fn read(checkout: &Folder, beside: &[&str]) -> Result<Self> {
-        let charts = hash::files(&checkout.join(CHARTS))?;
+        let charts = hash::files(&checkout.join(spec().charts.folder))?;
         let beside = beside.iter().map(|name| checkout.join(name)).filter(|path| path.is_file());
         let mut texts = BTreeMap::new();
         for path in charts.into_iter().chain(beside) {
@@ -115,10 +115,11 @@ impl TemplateSources {
         let key = |key: &&str| PathStep::Key((*key).to_owned());
         let own: Vec<PathStep> = keys.iter().map(key).chain(rest.iter().cloned()).collect();
         let in_umbrella: Vec<PathStep> = match chart {
-            UMBRELLA => own.clone(),
+            _ if chart == spec().charts.umbrella => own.clone(),
             subchart => [PathStep::Key(subchart.to_owned())].into_iter().chain(own.iter().cloned()).collect(),
         };
-        let candidates = [(values_file(values), in_umbrella), (format!("{CHARTS}/{chart}/values.yaml"), own)];
+        let candidates =
+            [(values_file(values), in_umbrella), (format!("{}/{chart}/values.yaml", spec().charts.folder), own)];
         candidates.into_iter().find_map(|(file, steps)| {
             let (line, matched) = line_in_yaml(self.text(&file)?, &steps)?;
             (matched + rest.len() >= steps.len()).then_some(Place { file, line: Some(line) })
@@ -127,7 +128,7 @@ impl TemplateSources {
 
     /// Where a value of a chart is set, for a message of its schema; `chart` as Helm names it.
     pub fn schema_place(&self, chart: &str, steps: &[PathStep], values: &str) -> Option<Place> {
-        let prefix = (chart != UMBRELLA).then(|| PathStep::Key(chart.to_owned()));
+        let prefix = (chart != spec().charts.umbrella).then(|| PathStep::Key(chart.to_owned()));
         let whole: Vec<PathStep> = prefix.into_iter().chain(steps.iter().cloned()).collect();
         let file = values_file(values);
         let text = self.text(&file)?;
@@ -138,15 +139,15 @@ impl TemplateSources {
 
 /// A stage's values file, in the checkout.
 pub fn values_file(name: &str) -> String {
-    format!("{CHARTS}/{UMBRELLA}/{name}")
+    format!("{}/{}/{name}", spec().charts.folder, spec().charts.umbrella)
 }
 
 /// `app/charts/backend/templates/api.yaml`, as Helm names it, in the checkout: `charts/backend/templates/api.yaml`.
 pub fn in_checkout(template: &str) -> Option<String> {
-    let rest = template.strip_prefix(UMBRELLA)?.strip_prefix('/')?;
+    let rest = template.strip_prefix(spec().charts.umbrella)?.strip_prefix('/')?;
     Some(match rest.strip_prefix("charts/") {
-        Some(subchart) => format!("{CHARTS}/{subchart}"),
-        None => format!("{CHARTS}/{UMBRELLA}/{rest}"),
+        Some(subchart) => format!("{}/{subchart}", spec().charts.folder),
+        None => format!("{}/{}/{rest}", spec().charts.folder, spec().charts.umbrella),
     })
 }
 

@@ -33,7 +33,7 @@ async fn items_are_listed(account: Account) -> ScenarioResult {
 async fn websocket_opens(account: Account) -> ScenarioResult {
     let socket = account.websocket().await?.open()?;
     account.site().measured("status", 101);
-    socket.close().await
+    Ok(socket.close().await?)
 }
 
 /// One letter of the signature is another; with the right one both doors open.

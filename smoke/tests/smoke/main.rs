@@ -8,5 +8,10 @@ harness::modules!(
 );
 
 fn main() -> std::process::ExitCode {
-    harness::suite::main_through(harness::session::AccessPath::Edge, harness::stage::Stage::Live, scenarios())
+    harness::suite::main_through(
+        &jetscale::STACK,
+        harness::session::AccessPath::Edge,
+        harness::stage::Stage::Live,
+        scenarios(),
+    )
 }

@@ -1,5 +1,5 @@
-use harness::http::{Client, HttpOptions};
+use harness::http::{self, HttpOptions};
 
 fn main() {
-    let _ = Client::with(HttpOptions::new("https://app.jetscale.ai")); //~ E0624 with
+    let _ = http::writer(HttpOptions::new("https://app.jetscale.ai")); //~ E0425 writer
 }

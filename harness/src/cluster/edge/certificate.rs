@@ -30,8 +30,8 @@ pub(super) fn issue(host: &str) -> Result<Issued> {
 }
 
 fn make(host: &str) -> Result<Issued, rcgen::Error> {
-    let root = CertifiedIssuer::self_signed(authority("JetScale edge, root")?, KeyPair::generate()?)?;
-    let params = authority("JetScale edge, intermediate")?;
+    let root = CertifiedIssuer::self_signed(authority("harness edge, root")?, KeyPair::generate()?)?;
+    let params = authority("harness edge, intermediate")?;
     let intermediate = CertifiedIssuer::signed_by(params, KeyPair::generate()?, &root)?;
     let key = KeyPair::generate()?;
     let mut params = valid(CertificateParams::new([host.to_owned()])?);

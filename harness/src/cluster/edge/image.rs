@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::artifacts::{self, Reference, Registry, Sources};
 use crate::cluster::node_image::NodeImageRequest;
-use crate::descriptor;
 use crate::error::{Error, Result};
 use crate::hash;
+use crate::marks::{self, DOMAIN};
 use crate::progress::Step;
 use crate::project::Project;
 
@@ -37,7 +37,7 @@ fn recipe(project: &Project) -> PathBuf {
 pub(super) fn tag(project: &Project) -> Result<String> {
     // The recipe uses the base images' helpers.
     let both = format!("{}{}", hash::folder(&recipe(project))?, hash::folder(&project.root.join("kind/base-images"))?);
-    Ok(format!("jetscale.internal/edge:{}", hash::short(&hash::text(&both))))
+    Ok(format!("{DOMAIN}/edge:{}", hash::short(&hash::text(&both))))
 }
 
 /// Makes sure that the engine holds them, and says how they are called there.
@@ -102,7 +102,7 @@ pub(super) async fn push(
     Registry::join(wants.engine, sources.cluster, node, None).await?;
     let push = async |image: &str| {
         let pushed = artifacts::push(wants.engine, image, &format!("{}/edge", registry.address)).await?;
-        Ok::<_, Error>(pushed.at_registry(descriptor::REGISTRY))
+        Ok::<_, Error>(pushed.at_registry(marks::REGISTRY))
     };
     Ok(EdgeImages { contour: push(&images.contour).await?, envoy: push(&images.envoy).await? })
 }

@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 
 use super::{EdgeOptions, MANIFESTS, PORTS, READY, certificate, established, image, with_edge_label};
 use crate::cluster::node_name;
-use crate::descriptor::PREVIEW_DOMAIN;
 use crate::error::Result;
 use crate::k8s::snapshot::Watched;
 use crate::k8s::verdict::deployment_converged;
 use crate::k8s::{self, Forward};
 use crate::progress::Step;
+use crate::spec::spec;
 
 /// Its namespace, and its ingress class.
-pub const NAMESPACE: &str = "jetscale-previews-edge";
+pub const NAMESPACE: &str = "harness-previews-edge";
 /// The Secret with the certificate, which previews' Ingresses name.
 const CERTIFICATE: &str = "previews";
 
@@ -44,7 +44,7 @@ pub async fn make(order: EdgeOptions<'_>) -> Result<PreviewsEdge> {
     let step = Step::begin("making the previews' edge");
     let (client, labels) = (&order.cluster.client, order.labels);
     let images = image::push(&order.wants, order.sources, &node_name(&order.cluster.name)).await?;
-    let issued = certificate::issue(&format!("*.{PREVIEW_DOMAIN}"))?;
+    let issued = certificate::issue(&format!("*.{}", spec().preview.domain))?;
     k8s::namespace::create(client, NAMESPACE, with_edge_label(labels), BTreeMap::new()).await?;
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",

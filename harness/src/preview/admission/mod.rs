@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::PullRequest;
 use crate::artifacts::ArtifactSet;
-use crate::descriptor::{AUTH_SUFFIX, RELEASE};
 use crate::error::{Error, Result};
+use crate::spec::spec;
 
 /// The kinds that a preview is made of, all of a namespace; no other is applied, so none of the cluster's. With each the
 /// members that it has beside `apiVersion`, `kind` and `metadata`.
@@ -64,7 +64,7 @@ impl Limits {
         let mut limits = Self {
             of,
             images: artifacts.builds.iter().map(|artifact| artifact.tag.by_digest()).collect(),
-            secrets: [vec![format!("{RELEASE}-{AUTH_SUFFIX}")], secrets].concat(),
+            secrets: [vec![format!("{}-{}", spec().release, spec().auth.suffix)], secrets].concat(),
             peers: Vec::new(),
             annotations: BTreeMap::new(),
             ingress_class: values["ingress"]["className"].as_str().map(str::to_owned),

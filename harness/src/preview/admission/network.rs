@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::{Limits, fields};
-use crate::descriptor::EDGE_LABEL;
+use crate::spec::spec;
 
 /// Where clouds hand out the node's own credentials: IPv4's link-local addresses, and AWS's of IPv6.
 const CREDENTIALS: [&str; 3] = ["169.254.0.0/16", "fe80::/10", "fd00:ec2::/32"];
@@ -31,7 +31,7 @@ fn rules(limits: &Limits, rules: &Value, way: &str, everybody: &str) -> Option<S
 fn stranger(limits: &Limits, way: &str, peer: &Value) -> Option<String> {
     fields("a peer's", peer, &["ipBlock", "namespaceSelector", "podSelector"]).or_else(|| {
         let of_own_namespace = peer["namespaceSelector"].is_null() && peer["ipBlock"].is_null();
-        let edge = json!({"namespaceSelector": {"matchLabels": {EDGE_LABEL: "true"}}});
+        let edge = json!({"namespaceSelector": {"matchLabels": {spec().edge.label: "true"}}});
         let dns = json!({
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
             "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},

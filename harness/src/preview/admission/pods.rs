@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Limits, fields, texts};
-use crate::descriptor::PULL_SECRET;
+use crate::spec::spec;
 
 /// The fields of a pod that decide nothing outside of it. Not among them, each for itself: the node's network, processes and
 /// name, priority, another scheduler or runtime, tolerations, ephemeral containers.
@@ -83,8 +83,8 @@ pub(super) fn problem(limits: &Limits, spec: &Value) -> Option<String> {
 
 /// What is wrong with the Secrets by which images are pulled.
 pub(super) fn pulls(secrets: &Value) -> Option<String> {
-    let other = list(secrets).find(|secret| secret["name"].as_str() != Some(PULL_SECRET))?;
-    Some(format!("it pulls images by the Secret {}, not by {PULL_SECRET}", other["name"]))
+    let other = list(secrets).find(|secret| secret["name"].as_str() != Some(spec().pull_secret))?;
+    Some(format!("it pulls images by the Secret {}, not by {}", other["name"], spec().pull_secret))
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {

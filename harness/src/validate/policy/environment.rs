@@ -1,8 +1,8 @@
 //! The rule about environments: each container is told what it reads, and that is true.
 
 use super::{all_containers, network, pod, promise};
-use crate::contract::{Meaning, Variable};
-use crate::descriptor::{AUTH_SUFFIX, Component};
+use crate::spec::contract::{Meaning, Variable};
+use crate::spec::{Component, spec};
 use crate::validate::finding::Finding;
 use crate::validate::object::{Node, Object, Rendered};
 
@@ -51,7 +51,7 @@ fn wrong(variable: &Variable, set: &Node<'_>, scope: &Scope<'_>) -> Option<Findi
     match variable.is {
         Meaning::Secret(key) => {
             let reference = set.at(&["valueFrom", "secretKeyRef"]);
-            let secret = format!("{}-{AUTH_SUFFIX}", scope.rendered.release);
+            let secret = format!("{}-{}", scope.rendered.release, spec().auth.suffix);
             let holds = (reference.get("name").text(), reference.get("key").text()) == (secret.as_str(), key);
             (!holds).then(|| reference.finding(format!("{name} is not the key {key} of the Secret {secret}")))
         }

@@ -1,7 +1,7 @@
 //! Rules about what a release touches outside of itself: hosts, ports of nodes, hooks, namespaces.
 
 use super::{all_containers, pods};
-use crate::descriptor;
+use crate::spec::spec;
 use crate::validate::finding::Finding;
 use crate::validate::object::{Node, Rendered};
 use crate::validate::types::is_cluster_scoped;
@@ -29,7 +29,7 @@ pub fn ingress_host(rendered: &Rendered) -> Vec<Finding> {
 
 /// All of a host's paths go to the router, and to nothing beside it.
 pub fn ingress_route(rendered: &Rendered) -> Vec<Finding> {
-    let router = format!("{}-{}", rendered.release, descriptor::FRONTEND.suffix);
+    let router = format!("{}-{}", rendered.release, spec().router.suffix);
     let mut findings = Vec::new();
     for object in rendered.objects.iter().filter(|object| object.kind() == "Ingress") {
         for rule in object.root().at(&["spec", "rules"]).items() {
@@ -57,26 +57,26 @@ pub fn ingress_tls(rendered: &Rendered) -> Vec<Finding> {
     let mut findings = Vec::new();
     for object in rendered.objects.iter().filter(|object| object.kind() == "Ingress") {
         let root = object.root();
-        let spec = root.get("spec");
+        let ingress = root.get("spec");
         let tls: Vec<_> =
-            spec.get("tls").items().flat_map(|tls| tls.get("hosts").items()).map(|host| host.text()).collect();
-        for host in spec.get("rules").items().map(|rule| rule.get("host")) {
+            ingress.get("tls").items().flat_map(|tls| tls.get("hosts").items()).map(|host| host.text()).collect();
+        for host in ingress.get("rules").items().map(|rule| rule.get("host")) {
             let of_preview = host
                 .text()
-                .strip_suffix(descriptor::PREVIEW_DOMAIN)
+                .strip_suffix(spec().preview.domain)
                 .and_then(|rest| rest.strip_prefix("pr-")?.strip_suffix('.'));
             let ours = match rendered.live {
-                true => host.text() == descriptor::PREVIEW_DOMAIN,
+                true => host.text() == spec().preview.domain,
                 false => of_preview.is_some_and(|number| number.parse::<u32>().is_ok()),
             };
             if !ours {
                 findings.push(host.finding(format!("{} is not the host of this stage", host.value)));
             }
             if !tls.contains(&host.text()) {
-                findings.push(spec.get("tls").finding(format!("{} is not asked by TLS", host.value)));
+                findings.push(ingress.get("tls").finding(format!("{} is not asked by TLS", host.value)));
             }
         }
-        let class = spec.get("ingressClassName");
+        let class = ingress.get("ingressClassName");
         if rendered.live && class.text() != "alb" {
             findings.push(
                 class.finding(format!("the class is {}: no controller of the live cluster serves that", class.value)),

@@ -20,7 +20,7 @@ mod volumes;
 
 use super::finding::Finding;
 use super::object::{Node, Object, Rendered};
-use crate::contract::{self, Promise};
+use crate::spec::contract::{self, Promise};
 
 /// The label of the chart that an object is of (kubernetes.io, "Recommended Labels").
 const NAME: &str = "app.kubernetes.io/name";

@@ -1,7 +1,7 @@
 //! Rules about probes: each container is asked, in the way that the contract says, in time and not too soon.
 
 use super::{pod, promise, runs_for_ever};
-use crate::contract::Health;
+use crate::spec::contract::Health;
 use crate::validate::finding::Finding;
 use crate::validate::object::{Node, Rendered};
 

@@ -3,9 +3,8 @@
 use regex_lite::Regex;
 
 use super::{COMPONENT, pod};
-use crate::contract::{ATTACHMENT, ATTACHMENT_BYTES, BODY_BYTES, ROUTES};
-use crate::descriptor::FRONTEND;
 use crate::http::ContentSecurityPolicy;
+use crate::spec::spec;
 use crate::validate::finding::Finding;
 use crate::validate::nginx::{self, Directive};
 use crate::validate::object::{Node, Rendered};
@@ -79,7 +78,8 @@ impl Router {
 /// What a check says of each router's configuration; one that cannot be read is wrong by itself.
 fn each(rendered: &Rendered, check: impl Fn(&Router, &mut Vec<String>)) -> Vec<Finding> {
     let is_router = |object: &&crate::validate::Object| {
-        object.kind() == "ConfigMap" && object.root().at(&["metadata", "labels", COMPONENT]).text() == FRONTEND.label
+        object.kind() == "ConfigMap"
+            && object.root().at(&["metadata", "labels", COMPONENT]).text() == spec().router.label
     };
     let mut findings = Vec::new();
     for at in rendered.objects.iter().filter(is_router).map(|object| object.root().at(&["data", "nginx.conf"])) {
@@ -98,7 +98,7 @@ fn each(rendered: &Rendered, check: impl Fn(&Router, &mut Vec<String>)) -> Vec<F
 pub fn routes(rendered: &Rendered) -> Vec<Finding> {
     each(rendered, |router, wrong| {
         let locations = Location::all(router.server());
-        for (path, component) in ROUTES {
+        for (path, component) in spec().routing.routes {
             let location = Location::of(&locations, path);
             let upstream =
                 location.and_then(|location| nginx::find(&location.block, "proxy_pass")).map(|pass| pass.arg(0));
@@ -339,12 +339,15 @@ pub fn limits(rendered: &Rendered) -> Vec<Finding> {
         let shutdown = nginx::find(&router.top, "worker_shutdown_timeout").map_or("", |one| one.arg(0));
         within("worker_shutdown_timeout", shutdown, 5, 12, "what was begun is cut, or the pod is killed first");
         let body = value("client_max_body_size");
-        if bytes(body) != Some(BODY_BYTES) {
-            wrong.push(format!("client_max_body_size is {body:?}, not {BODY_BYTES} bytes, as the api has it"));
+        let routing = &spec().routing;
+        if bytes(body) != Some(routing.body_bytes) {
+            let meant = routing.body_bytes;
+            wrong.push(format!("client_max_body_size is {body:?}, not {meant} bytes, as the api has it"));
         }
-        let attachments = Location::of(&Location::all(router.server()), ATTACHMENT);
+        let attachments = Location::of(&Location::all(router.server()), routing.attachment);
         let body = attachments.and_then(|location| nginx::find(&location.block, "client_max_body_size"));
-        let (body, (least, most)) = (body.map_or(value("client_max_body_size"), |one| one.arg(0)), ATTACHMENT_BYTES);
+        let (body, (least, most)) =
+            (body.map_or(value("client_max_body_size"), |one| one.arg(0)), routing.attachment_bytes);
         if !bytes(body).is_some_and(|size| (least..=most).contains(&size)) {
             wrong.push(format!("client_max_body_size of attachments is {body:?}, not {least} to {most} bytes: one is refused, or its refusal lost"));
         }
@@ -397,7 +400,7 @@ const MAPS: &[(&str, &[(&str, &str)])] = &[
 fn listens(router: &Router, rendered: &Rendered, wrong: &mut Vec<String>) {
     let port = nginx::find(router.server(), "listen").map_or("", |one| one.arg(0));
     let routers = rendered.objects.iter().filter_map(pod);
-    let is_router = |pod: &Node<'_>| pod.at(&["metadata", "labels", COMPONENT]).text() == FRONTEND.label;
+    let is_router = |pod: &Node<'_>| pod.at(&["metadata", "labels", COMPONENT]).text() == spec().router.label;
     let opens = routers.filter(is_router).flat_map(|pod| pod.at(&["spec", "containers"]).items().collect::<Vec<_>>());
     let mut ports = opens.flat_map(|container| container.get("ports").items().collect::<Vec<_>>());
     if !ports.any(|one| is_port(&one.get("containerPort"), port)) {

@@ -2,7 +2,7 @@
 
 use super::selectors::selected;
 use super::{COMPONENT, INSTANCE, NAME, pod};
-use crate::contract;
+use crate::spec::contract;
 use crate::validate::finding::Finding;
 use crate::validate::object::{Node, Object, Rendered};
 

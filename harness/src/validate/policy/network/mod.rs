@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use policies::{Direction, End, Labels, Policies, Port};
 
 use super::{COMPONENT, INSTANCE, all_containers, pod};
-use crate::contract::{self, AskedBy, Promise};
-use crate::descriptor::{CLIENT_LABEL, EDGE_LABEL};
+use crate::spec::contract::{self, AskedBy, Promise};
+use crate::spec::spec;
 use crate::validate::finding::Finding;
 use crate::validate::object::{Node, Object, Rendered};
 
@@ -181,10 +181,14 @@ fn others(parts: &[Part<'_>], named: &[Port]) -> Vec<Peer> {
     let asks = |name: &str, is, end| Peer { ports: Vec::new(), ..peer(name, is, end) };
     let dns = [("k8s-app", "kube-dns")];
     let mut all = vec![
-        asks("a client in the namespace", Who::Client, pod(&[(CLIENT_LABEL, "true")], None)),
+        asks("a client in the namespace", Who::Client, pod(&[(spec().client_label, "true")], None)),
         asks("any pod of the namespace", Who::Neighbour, pod(&[], None)),
-        asks("the edge", Who::Edge, pod(&[], Some(&[(EDGE_LABEL, "true")]))),
-        peer("a pod of another namespace", Who::Stranger, pod(&[(CLIENT_LABEL, "true")], Some(&namespace("another")))),
+        asks("the edge", Who::Edge, pod(&[], Some(&[(spec().edge.label, "true")]))),
+        peer(
+            "a pod of another namespace",
+            Who::Stranger,
+            pod(&[(spec().client_label, "true")], Some(&namespace("another"))),
+        ),
         peer("the cluster's DNS", Who::Dns, pod(&dns, Some(&namespace("kube-system")))),
         peer(
             "another pod of kube-system",

@@ -6,8 +6,8 @@ use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::secrets::redact;
 use crate::{Error, Result};
+use harness_base::secrets::redact;
 
 /// A whole answer, whatever its status.
 #[derive(Clone)]
@@ -40,7 +40,8 @@ impl Reply {
     /// # Errors
     /// [`harness_base::Error::Malformed`] when it is no JSON of that shape.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.body).map_err(Error::malformed(format!("the answer to {self}")))
+        Ok(serde_json::from_slice(&self.body)
+            .map_err(harness_base::Error::malformed(format!("the answer to {self}")))?)
     }
 
     /// The member `data` of the services' envelope.

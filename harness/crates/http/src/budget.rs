@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use crate::files::{read_json, write_json};
-use crate::lock::{Lock, Mode};
-use crate::{Error, Result};
+use crate::Result;
+use harness_base::files::{read_json, write_json};
+use harness_base::lock::{Lock, Mode};
 
 /// The most requests that one run sends to the live site.
 pub const MOST_REQUESTS: u64 = 250;
@@ -61,12 +61,13 @@ impl Budget {
 
     /// Takes the next place in the row, and says how far away it is.
     fn take(&self) -> Result<Duration> {
-        let spent: Spent = read_json(&self.path, crate::files::MENDS)?.unwrap_or_default();
+        let spent: Spent = read_json(&self.path, harness_base::files::MENDS)?.unwrap_or_default();
         if spent.requests >= self.most {
-            return Err(Error::refused(
+            return Err(harness_base::Error::refused(
                 format!("the budget of {} requests a run is spent: the site is asked no more", self.most),
                 "ask for less in a scenario, or raise MOST_REQUESTS in harness/src/http/budget.rs",
-            ));
+            )
+            .into());
         }
         let now = millis(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
         // A clock that was set back in between must not make anybody wait for the difference.

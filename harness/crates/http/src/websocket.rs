@@ -64,7 +64,7 @@ pub struct Socket {
 /// Opens `ws://` or `wss://` (`http://` and `https://` are taken for these) within 10 s.
 ///
 /// # Errors
-/// [`Error::Http`] when there is no answer at all; a refusal is a [`Handshake`].
+/// [`Error::Request`] when there is no answer at all; a refusal is a [`Handshake`].
 pub async fn connect(url: &str, token: Option<&str>) -> Result<Handshake> {
     connect_with(url, &WebSocketOptions { token: token.map(str::to_owned), ..WebSocketOptions::default() }).await
 }
@@ -74,7 +74,7 @@ pub async fn connect(url: &str, token: Option<&str>) -> Result<Handshake> {
 /// # Errors
 /// As [`connect`]; [`harness_base::Error::Malformed`] when URL, a header or the CA bundle does not parse.
 pub async fn connect_with(url: &str, options: &WebSocketOptions) -> Result<Handshake> {
-    crate::http::install_tls();
+    crate::install_tls();
     let url = match url.split_once("://") {
         Some(("http", rest)) => format!("ws://{rest}"),
         Some(("https", rest)) => format!("wss://{rest}"),
@@ -86,14 +86,15 @@ pub async fn connect_with(url: &str, options: &WebSocketOptions) -> Result<Hands
 }
 
 async fn handshake(what: &str, url: &str, options: &WebSocketOptions) -> Result<Handshake> {
-    let mut request = url.into_client_request().map_err(Error::http(what))?;
+    let mut request = url.into_client_request().map_err(Error::request(what))?;
     for (name, value) in &options.headers {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(Error::malformed(what))?;
-        request.headers_mut().insert(name, HeaderValue::from_str(value).map_err(Error::malformed(what))?);
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(harness_base::Error::malformed(what))?;
+        request.headers_mut().insert(name, HeaderValue::from_str(value).map_err(harness_base::Error::malformed(what))?);
     }
     if let Some(token) = &options.token {
-        crate::secrets::know(token);
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(Error::malformed(what))?;
+        harness_base::secrets::know(token);
+        let mut value =
+            HeaderValue::from_str(&format!("Bearer {token}")).map_err(harness_base::Error::malformed(what))?;
         value.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, value);
     }
@@ -104,16 +105,16 @@ async fn handshake(what: &str, url: &str, options: &WebSocketOptions) -> Result<
         Some(address) => TcpStream::connect(address).await,
         None => TcpStream::connect((host.as_str(), port)).await,
     };
-    let stream = stream.map_err(Error::http(what))?;
-    stream.set_nodelay(true).map_err(Error::http(what))?;
+    let stream = stream.map_err(Error::request(what))?;
+    stream.set_nodelay(true).map_err(Error::request(what))?;
     let connector = match secure {
-        true => Some(Connector::Rustls(Arc::new(crate::http::trusting(options.ca_bundle.as_deref())?))),
+        true => Some(Connector::Rustls(Arc::new(crate::trusting(options.ca_bundle.as_deref())?))),
         false => None,
     };
     match client_async_tls_with_config(request, stream, None, connector).await {
         Ok((stream, _)) => Ok(Handshake::Open(Box::new(Socket { what: what.to_owned(), stream }))),
         Err(WsError::Http(response)) => Ok(Handshake::Refused { status: response.status().as_u16() }),
-        Err(error) => Err(Error::http(what)(error)),
+        Err(error) => Err(Error::request(what)(error)),
     }
 }
 
@@ -124,7 +125,7 @@ impl Socket {
     /// The connection is gone, or the deadline passed.
     pub async fn send_text(&mut self, text: &str) -> Result<()> {
         let what = format!("{}: send a text", self.what);
-        let sent = async { self.stream.send(Message::text(text)).await.map_err(Error::http(what.as_str())) };
+        let sent = async { self.stream.send(Message::text(text)).await.map_err(Error::request(what.as_str())) };
         deadline(&what, sent).await
     }
 
@@ -136,7 +137,7 @@ impl Socket {
         let what = format!("{}: receive a text", self.what);
         let received = async {
             while let Some(message) = self.stream.next().await {
-                match message.map_err(Error::http(what.as_str()))? {
+                match message.map_err(Error::request(what.as_str()))? {
                     Message::Text(text) => return Ok(Some(text.to_string())),
                     Message::Close(_) => return Ok(None),
                     _ => {}
@@ -177,7 +178,7 @@ impl Socket {
         let closed = async {
             match self.stream.close(None).await {
                 Ok(()) | Err(WsError::ConnectionClosed) => {}
-                Err(error) => return Err(Error::http(what.as_str())(error)),
+                Err(error) => return Err(Error::request(what.as_str())(error)),
             }
             while let Some(Ok(_)) = self.stream.next().await {}
             Ok(())

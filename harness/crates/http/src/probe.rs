@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::HttpOptions;
 use super::tls::{self, Tls};
-use crate::error::{Error, Layer, Result, Trail};
+use crate::{Error, Layer, Result, Trail};
 
 /// Where a site is.
 #[derive(Debug, Clone)]
@@ -71,12 +71,15 @@ impl Target {
     /// # Errors
     /// [`harness_base::Error::Malformed`] when the base does not parse, [`harness_base::Error::Refused`] when it has no host or another scheme.
     pub fn of(options: &HttpOptions) -> Result<Self> {
-        let base = Url::parse(&options.base).map_err(Error::malformed(format!("the URL {:?}", options.base)))?;
+        let base =
+            Url::parse(&options.base).map_err(harness_base::Error::malformed(format!("the URL {:?}", options.base)))?;
         let (Some(host), Some(port), true) =
             (base.host_str(), base.port_or_known_default(), matches!(base.scheme(), "http" | "https"))
         else {
             let next = "give one like https://app.example.com";
-            return Err(Error::refused(format!("the URL {:?} is no web address", options.base), next));
+            return Err(
+                harness_base::Error::refused(format!("the URL {:?} is no web address", options.base), next).into()
+            );
         };
         Ok(Self {
             host: host.trim_matches(['[', ']']).to_owned(),

@@ -33,7 +33,7 @@ async fn the_envelope_is_opened() {
 #[tokio::test]
 async fn another_status_shows_the_request_and_the_body_without_the_query() {
     let url = answers(with_body("500 Oops", "first\nsecond")).await;
-    let client = Client::with(HttpOptions::new(&url)).unwrap().bearer("abc.def").unwrap();
+    let client = writer(HttpOptions::new(&url)).unwrap().bearer("abc.def").unwrap();
     let reply = client.post("/sign-in?token=hush", &json!({ "password": "hush" })).await.unwrap();
     let text = reply.expect_status(201).unwrap_err().to_string();
     assert!(text.starts_with(&format!("http: POST {url}/sign-in?... answered 500 after ")), "{text}");

@@ -1,4 +1,23 @@
-//! HTTP clients: [`Reader`] has no method that writes; [`Client`] adds them.
+//! Asks a site, and says at which layer it does not answer.
+//!
+//! | what | types |
+//! |---|---|
+//! | a client that cannot change anything, one that can | [`Reader`], [`Client`] |
+//! | what was answered | [`Reply`], [`ContentSecurityPolicy`] |
+//! | the way there, layer by layer | [`Probe`], [`Layer`], [`Tls`], [`Certificate`] |
+//! | how much a run may ask | [`Budget`] |
+//! | text both ways | [`websocket`] |
+//!
+//! Nothing but [`writer`] makes a [`Client`]: whoever gives a suite a read-only site does not show it that function.
+//!
+//! ```
+//! use harness_http::{HttpOptions, Reader, is_loopback};
+//!
+//! let reader = Reader::with(HttpOptions { keep_alive: false, ..HttpOptions::new("https://app.example.com") })?;
+//! assert_eq!(reader.base(), "https://app.example.com/");
+//! assert!(is_loopback("127.0.0.1") && !is_loopback(&reader.target().host));
+//! # Ok::<(), harness_http::Error>(())
+//! ```
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -10,17 +29,21 @@ mod budget;
 mod certificate;
 mod client;
 mod content_security;
+pub mod error;
+mod layer;
 mod old_tls;
 mod probe;
 mod reader;
 mod reply;
 mod tls;
+pub mod websocket;
 
-pub use crate::error::{Layer, Trail};
 pub use budget::{BETWEEN_REQUESTS, Budget, MOST_REQUESTS};
 pub use certificate::Certificate;
-pub use client::Client;
+pub use client::{Client, writer};
 pub use content_security::ContentSecurityPolicy;
+pub use error::{Error, Result};
+pub use layer::{Layer, Trail};
 pub use old_tls::old_tls_is_refused;
 pub use probe::{Probe, Target};
 pub use reader::Reader;
@@ -31,6 +54,13 @@ pub use tls::{Tls, trusting};
 pub fn install_tls() {
     // The only error is that one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Carries connections on from the address that a client knows: a forward into a cluster, which takes a connection before it
+/// has a pod for it.
+pub trait Carrier: std::fmt::Debug + Send + Sync {
+    /// How far the connections came whose answers are still owed, and why the last one failed that did; `None` when all is well.
+    fn account(&self) -> Option<String>;
 }
 
 /// How a client connects.
@@ -52,6 +82,9 @@ pub struct HttpOptions {
     /// Whether connections are kept for the next request. Off for 127.0.0.1, where a forward
     /// chooses a ready pod for each connection.
     pub keep_alive: bool,
+    /// What carries the connections on, open as long as a client of these options lives; a request without an answer tells
+    /// its account.
+    pub carrier: Option<Arc<dyn Carrier>>,
     /// What each request is counted in, if there is a limit.
     pub budget: Option<Arc<Budget>>,
 }
@@ -60,7 +93,7 @@ impl HttpOptions {
     /// The defaults for this base URL.
     pub fn new(base: impl Into<String>) -> Self {
         let base = base.into();
-        let keep_alive = !Url::parse(&base).is_ok_and(|url| is_loopback(&url));
+        let keep_alive = !Url::parse(&base).is_ok_and(|url| is_loopback(url.host_str().unwrap_or_default()));
         Self {
             base,
             ca_bundle: None,
@@ -69,6 +102,7 @@ impl HttpOptions {
             connect: Duration::from_secs(5),
             whole: Duration::from_secs(10),
             keep_alive,
+            carrier: None,
             budget: None,
         }
     }
@@ -86,8 +120,9 @@ pub fn since(time: SystemTime, other: SystemTime) -> i64 {
     time.duration_since(other).map_or_else(|earlier| -seconds(earlier.duration()), seconds)
 }
 
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+/// Whether a host is this machine's own: `localhost`, 127.x, ::1, with brackets or without.
+pub fn is_loopback(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 

@@ -6,12 +6,20 @@ use reqwest::Method;
 use serde::Serialize;
 
 use super::{HttpOptions, Reader, Reply};
-use crate::{Error, Result};
+use crate::Result;
 
-/// A [`Reader`] that may also write. The harness alone makes one, and gives none where a stage is read-only.
+/// A [`Reader`] that may also write. Only [`writer`] makes one.
 #[derive(Debug, Clone)]
 pub struct Client {
     reader: Reader,
+}
+
+/// A client with these options.
+///
+/// # Errors
+/// The URL or the CA bundle does not parse.
+pub fn writer(options: HttpOptions) -> Result<Client> {
+    Ok(Client { reader: Reader::with(options)? })
 }
 
 impl Deref for Client {
@@ -23,14 +31,6 @@ impl Deref for Client {
 }
 
 impl Client {
-    /// A client with these options.
-    ///
-    /// # Errors
-    /// The URL or the CA bundle does not parse.
-    pub(crate) fn with(options: HttpOptions) -> Result<Self> {
-        Ok(Self { reader: Reader::with(options)? })
-    }
-
     /// The same client with one more header on every request.
     ///
     /// # Errors
@@ -72,7 +72,8 @@ impl Client {
     }
 
     async fn write(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Reply> {
-        let json = serde_json::to_vec(body).map_err(Error::malformed(format!("the body of {method} {path}")))?;
+        let json =
+            serde_json::to_vec(body).map_err(harness_base::Error::malformed(format!("the body of {method} {path}")))?;
         self.reader.once(method, path, Some(json)).await
     }
 }

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::certificate::Certificate;
-use crate::{Error, Result};
+use crate::Result;
 
 /// What a TLS handshake showed, once it succeeded: the chain leads to a root that we trust, and names the host.
 #[derive(Debug, Clone)]
@@ -50,10 +50,10 @@ fn recording(ca_bundle: Option<&[u8]>) -> Result<(ClientConfig, Arc<Recorder>)> 
     super::install_tls();
     let extra = CertificateDer::pem_slice_iter(ca_bundle.unwrap_or_default())
         .collect::<Result<Vec<_>, _>>()
-        .map_err(Error::malformed("the CA bundle"))?;
+        .map_err(harness_base::Error::malformed("the CA bundle"))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let inner = Verifier::new_with_extra_roots(extra, Arc::clone(&provider))
-        .map_err(Error::malformed("the certificate authorities to trust"))?;
+        .map_err(harness_base::Error::malformed("the certificate authorities to trust"))?;
     let recorder = Arc::new(Recorder { inner, provider, shown: Mutex::new(Vec::new()) });
     let config = ClientConfig::builder()
         .dangerous() // It only listens: what is trusted is decided by the verifier inside.

@@ -28,7 +28,7 @@ pub struct Certificate {
 
 impl Certificate {
     /// Reads one in DER.
-    pub(crate) fn parse(der: &[u8]) -> Result<Self, String> {
+    pub fn parse(der: &[u8]) -> Result<Self, String> {
         let (_, certificate) = X509Certificate::from_der(der).map_err(|error| format!("a certificate: {error}"))?;
         let validity = certificate.validity();
         let names = certificate.subject_alternative_name().ok().flatten();

@@ -11,12 +11,12 @@ use crate::{Error, Result};
 /// Offers TLS 1.1 and nothing newer, and says how that was refused.
 ///
 /// # Errors
-/// [`Error::Unmet`] when the server goes on with it; [`Error::Http`] when there is no connection to ask over,
+/// [`Error::Unmet`] when the server goes on with it; [`Error::Request`] when there is no connection to ask over,
 /// [`harness_base::Error::Deadline`] when it says nothing.
 pub async fn old_tls_is_refused(address: SocketAddr, host: &str, limit: Duration) -> Result<String> {
     let what = format!("offer TLS 1.1 to {address}");
     let asking = async {
-        let mut stream = TcpStream::connect(address).await.map_err(Error::http(what.as_str()))?;
+        let mut stream = TcpStream::connect(address).await.map_err(Error::request(what.as_str()))?;
         let mut kind = [0];
         let asked = async {
             stream.write_all(&client_hello(host)).await?;

@@ -9,7 +9,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATIO
 use reqwest::{Certificate, Method, Response, Url, redirect};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Budget, HttpOptions, Layer, Probe, Reply, Target, Trail, is_loopback};
+use super::{Budget, Carrier, HttpOptions, Layer, Probe, Reply, Target, Trail, is_loopback};
 use crate::{Error, Result};
 
 /// The longest body that is read: 4 MiB.
@@ -29,6 +29,7 @@ pub struct Reader {
     target: Arc<Target>,
     /// Whether the lower layers are looked at when a request fails: a proxy hides them.
     direct: bool,
+    carrier: Option<Arc<dyn Carrier>>,
     budget: Option<Arc<Budget>>,
 }
 
@@ -52,11 +53,11 @@ impl Reader {
         super::install_tls();
         let what = format!("make an HTTP client for {}", options.base);
         let target = Arc::new(Target::of(&options)?);
-        let base = Url::parse(&options.base).map_err(Error::malformed(what.as_str()))?;
+        let base = Url::parse(&options.base).map_err(harness_base::Error::malformed(what.as_str()))?;
         // A proxy cannot reach what is on this machine or found where we say.
-        let direct = options.direct || is_loopback(&base) || options.resolve.is_some();
+        let direct = options.direct || is_loopback(&target.host) || options.resolve.is_some();
         let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("jetscale-harness/", env!("CARGO_PKG_VERSION")))
+            .user_agent(concat!("harness/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(options.connect)
             .redirect(redirect::Policy::none());
         if !options.keep_alive {
@@ -69,12 +70,13 @@ impl Reader {
             builder = builder.resolve(host, address);
         }
         if let Some(pem) = &options.ca_bundle {
-            let certificates = Certificate::from_pem_bundle(pem).map_err(Error::malformed("the CA bundle"))?;
+            let certificates =
+                Certificate::from_pem_bundle(pem).map_err(harness_base::Error::malformed("the CA bundle"))?;
             builder = builder.tls_certs_merge(certificates);
         }
-        let inner = builder.build().map_err(Error::http(what))?;
-        let (whole, budget) = (options.whole, options.budget);
-        Ok(Self { inner, base, headers: HeaderMap::new(), whole, target, direct, budget })
+        let inner = builder.build().map_err(Error::request(what))?;
+        let HttpOptions { whole, carrier, budget, .. } = options;
+        Ok(Self { inner, base, headers: HeaderMap::new(), whole, target, direct, carrier, budget })
     }
 
     /// The same reader with one more header on every request, such as `Origin`.
@@ -83,8 +85,8 @@ impl Reader {
     /// Name or value is not allowed in a header.
     pub fn with_header(mut self, name: &str, value: &str) -> Result<Self> {
         let what = format!("the HTTP header {name}");
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(Error::malformed(what.as_str()))?;
-        let value = HeaderValue::from_str(value).map_err(Error::malformed(what))?;
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(harness_base::Error::malformed(what.as_str()))?;
+        let value = HeaderValue::from_str(value).map_err(harness_base::Error::malformed(what))?;
         self.headers.insert(name, value);
         Ok(self)
     }
@@ -94,9 +96,10 @@ impl Reader {
     /// # Errors
     /// The token is not allowed in a header.
     pub fn bearer(mut self, token: &str) -> Result<Self> {
-        crate::secrets::know(token);
+        harness_base::secrets::know(token);
         let what = "a bearer token, which is not shown";
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(Error::malformed(what))?;
+        let mut value =
+            HeaderValue::from_str(&format!("Bearer {token}")).map_err(harness_base::Error::malformed(what))?;
         value.set_sensitive(true);
         self.headers.insert(AUTHORIZATION, value);
         Ok(self)
@@ -115,7 +118,7 @@ impl Reader {
     /// GET.
     ///
     /// # Errors
-    /// [`Error::Unreachable`], through a proxy [`Error::Http`], when there is no whole answer in time; any status is a
+    /// [`Error::Unreachable`], through a proxy [`Error::Request`], when there is no whole answer in time; any status is a
     /// [`Reply`].
     pub async fn get(&self, path: &str) -> Result<Reply> {
         self.ask(Method::GET, path).await
@@ -183,7 +186,7 @@ impl Reader {
             }
         };
         let what = format!("asking for {awaited} at {path}");
-        match crate::events::step(what, tokio::time::timeout(limit, asking)).await {
+        match harness_base::events::step(what, tokio::time::timeout(limit, asking)).await {
             Ok(reply) => Ok(reply),
             Err(_) => {
                 let awaited = format!("{awaited} from {}{}", self.base(), path.trim_start_matches('/'));
@@ -212,18 +215,21 @@ impl Reader {
     }
 
     /// An error that names the layer: a request that got no answer cannot tell, the way there can.
-    pub(crate) async fn explained(&self, error: Error, took: Duration) -> Error {
+    pub async fn explained(&self, error: Error, took: Duration) -> Error {
         // A proxy hides the way.
-        if !self.direct || !matches!(error, Error::Http { .. } | Error::Unreachable { .. }) {
+        if !self.direct || !matches!(error, Error::Request { .. } | Error::Unreachable { .. }) {
             return error;
         }
+        // Before the probe, which is one more connection.
+        let account =
+            self.carrier.as_ref().and_then(|carrier| carrier.account()).map(|account| format!("forward {account}"));
         match (error, self.target.probe().await) {
-            (Error::Http { what, source }, Ok(probe)) => no_answer(what, &*source, &probe, took),
-            (Error::Http { what, .. }, Err(Error::Unreachable { layer, what: why, trail })) => {
+            (Error::Request { what, source }, Ok(probe)) => no_answer(what, &*source, &probe, account, took),
+            (Error::Request { what, .. }, Err(Error::Unreachable { layer, what: why, trail })) => {
                 Error::Unreachable { layer, what: format!("{why}\n  asked: {what}"), trail }
             }
             (Error::Unreachable { layer, what, trail }, Ok(probe)) => {
-                Error::Unreachable { layer, what, trail: probe.below(trail.0) }
+                Error::Unreachable { layer, what, trail: probe.below(account.into_iter().chain(trail.0)) }
             }
             (error, _) => error,
         }
@@ -231,7 +237,7 @@ impl Reader {
 
     async fn follow(&self, method: Method, path: &str) -> Result<Reply> {
         let start = Instant::now();
-        let mut url = self.base.join(path).map_err(Error::malformed(format!("the path {path:?}")))?;
+        let mut url = self.base.join(path).map_err(harness_base::Error::malformed(format!("the path {path:?}")))?;
         let mut way = vec![printable(&url)];
         loop {
             let reply = self.exchange(&method, url.clone(), None).await?;
@@ -248,7 +254,7 @@ impl Reader {
 
     /// One request, whose answer is taken as it is.
     pub(super) async fn once(&self, method: Method, path: &str, json: Option<Vec<u8>>) -> Result<Reply> {
-        let url = self.base.join(path).map_err(Error::malformed(format!("the path {path:?}")))?;
+        let url = self.base.join(path).map_err(harness_base::Error::malformed(format!("the path {path:?}")))?;
         let start = Instant::now();
         match self.exchange(&method, url, json).await {
             Err(error) => Err(self.explained(error, start.elapsed()).await),
@@ -258,7 +264,7 @@ impl Reader {
 
     async fn exchange(&self, method: &Method, url: Url, json: Option<Vec<u8>>) -> Result<Reply> {
         let step = format!("{method} {}", url.path());
-        crate::events::step(step, self.exchanged(method, url, json)).await
+        harness_base::events::step(step, self.exchanged(method, url, json)).await
     }
 
     async fn exchanged(&self, method: &Method, url: Url, json: Option<Vec<u8>>) -> Result<Reply> {
@@ -272,8 +278,8 @@ impl Reader {
         }
         let response = match timeout_at(end, request.send()).await {
             // reqwest names the URL in its errors, with its query; ours is without.
-            Ok(sent) => sent.map_err(|error| Error::http(what.as_str())(error.without_url()))?,
-            Err(_) => return Err(Error::http(what)(silence(self.whole))),
+            Ok(sent) => sent.map_err(|error| Error::request(what.as_str())(error.without_url()))?,
+            Err(_) => return Err(Error::request(what)(silence(self.whole))),
         };
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let url = printable(response.url());
@@ -295,13 +301,19 @@ fn cause<'a>(mut error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'st
 }
 
 /// No answer, though the layers below carry.
-fn no_answer(what: String, source: &(dyn StdError + Send + Sync + 'static), probe: &Probe, took: Duration) -> Error {
+fn no_answer(
+    what: String,
+    source: &(dyn StdError + Send + Sync + 'static),
+    probe: &Probe,
+    account: Option<String>,
+    took: Duration,
+) -> Error {
     let cause = cause(source);
     if source.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect) {
         let what = format!("{what}: there was no connection ({cause}); a moment later there was one");
-        return Error::Unreachable { layer: Layer::Tcp, what, trail: probe.below([]) };
+        return Error::Unreachable { layer: Layer::Tcp, what, trail: probe.below(account) };
     }
-    let trail = probe.below([format!("http failed after {took:.1?}")]);
+    let trail = probe.below(account.into_iter().chain([format!("http failed after {took:.1?}")]));
     Error::Unreachable { layer: Layer::Http, what: format!("{what}: {cause}"), trail }
 }
 

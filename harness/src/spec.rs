@@ -1,0 +1,251 @@
+//! What the harness is told of a stack. What the rendered charts say (kinds, ports of containers, labels, probes) is read there.
+//!
+//! A program is of one stack: its `main` says of which ([`of`]), before anything else, and [`spec`] is that stack's from then on.
+
+use std::sync::OnceLock;
+
+pub mod contract;
+
+use contract::{Promise, RouterContract};
+
+#[cfg(test)]
+mod sample;
+
+/// A stack of charts, as the harness deploys it and waits for it.
+#[derive(Debug)]
+pub struct StackSpec {
+    /// Begins the names of clusters and namespaces that are made for it.
+    pub name: &'static str,
+    /// Its charts.
+    pub charts: ChartsSpec,
+    /// The values of each stage.
+    pub values: ValuesSpec,
+    /// Namespace of the shared release of stages local and ci.
+    pub namespace: &'static str,
+    /// Helm release of stages local and ci.
+    pub release: &'static str,
+    /// Its images.
+    pub images: ImagesSpec,
+    /// Its workloads.
+    pub components: &'static [Component],
+    /// The workload whose revision is the release's, and whose image scenarios' Jobs run.
+    pub api: &'static Component,
+    /// The workload behind which everything is reached.
+    pub router: &'static Component,
+    /// Paths that answer 200 through the router once every service is reached.
+    pub reached: &'static [&'static str],
+    /// The Secret that the charts name and never make.
+    pub auth: AuthSpec,
+    /// The Secret that the charts name for pulling images: made beside each release, empty where nobody asks.
+    pub pull_secret: &'static str,
+    /// The label by which a test's pod may reach the release's services (the charts' NetworkPolicies).
+    pub client_label: &'static str,
+    /// The edge of stages local, ci and dev.
+    pub edge: EdgeSpec,
+    /// Isolated releases.
+    pub own: OwnSpec,
+    /// Stage dev.
+    pub dev: DevSpec,
+    /// Stage preview.
+    pub preview: PreviewSpec,
+    /// What the services ask of the charts.
+    pub contract: &'static [Promise],
+    /// What the router's configuration must do.
+    pub routing: RouterContract,
+}
+
+/// Where the charts lie.
+#[derive(Debug)]
+pub struct ChartsSpec {
+    /// The folder of all charts, below the checkout.
+    pub folder: &'static str,
+    /// The umbrella's folder in it.
+    pub umbrella: &'static str,
+    /// The longest release name that they take, in characters.
+    pub release_max: usize,
+}
+
+/// The values files.
+#[derive(Debug)]
+pub struct ValuesSpec {
+    /// Stage dev's.
+    pub dev: ValuesFile,
+    /// Of stages local and ci.
+    pub shared: ValuesFile,
+    /// Of stage preview.
+    pub preview: ValuesFile,
+    /// Of stage live.
+    pub live: ValuesFile,
+    /// Every way in which a stage renders the charts, with what only a deployer knows.
+    pub all: &'static [ValuesFile],
+}
+
+/// A stage's values file.
+#[derive(Debug, Clone, Copy)]
+pub struct ValuesFile {
+    /// What scenarios call it.
+    pub name: &'static str,
+    /// The file, in the umbrella's folder.
+    pub file: &'static str,
+    /// What only a deployer knows, as `path=value`.
+    pub set: &'static [&'static str],
+    /// Whether it is stage dev's: images by tag, dev mode, NodePorts.
+    pub dev: bool,
+}
+
+/// One workload of the release, as scenarios name it.
+#[derive(Debug, Clone, Copy)]
+pub struct Component {
+    /// What follows the release's name in the workload's and the Service's name.
+    pub suffix: &'static str,
+    /// The value of [`COMPONENT_LABEL`] on its pods.
+    pub label: &'static str,
+    /// Whether a StatefulSet runs it (else a Deployment).
+    pub stateful: bool,
+    /// The port its container listens on.
+    pub container_port: u16,
+    /// The port of its Service.
+    pub service_port: u16,
+    /// The port of the node by which stage dev's host reaches it (kind/kind-config.yaml).
+    pub dev_node_port: Option<u16>,
+    /// The artifact that its main container runs.
+    pub artifact: &'static str,
+    /// The path, through the router, whose answer says which pod it is from, as `data.instance`; none where no answer does:
+    /// then a deploy waits until the former pods are gone.
+    pub instance_path: Option<&'static str>,
+}
+
+/// The label by which a component's pods are known.
+pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
+
+/// The images of a release.
+#[derive(Debug)]
+pub struct ImagesSpec {
+    /// Those that Skaffold builds.
+    pub built: &'static [Built],
+    /// Those that are taken from others.
+    pub third_party: &'static [ThirdParty],
+}
+
+/// An image that Skaffold builds here.
+#[derive(Debug, Clone, Copy)]
+pub struct Built {
+    /// Its name in skaffold.yaml and in artifact sets.
+    pub name: &'static str,
+    /// Its folder below the checkout, when no sibling repository takes its place.
+    pub context: &'static str,
+    /// The build argument that names its base image.
+    pub base_argument: &'static str,
+    /// The base image's recipe in kind/base-images.
+    pub base: &'static str,
+    /// The official base image, by the digest of its index, so that it is the same on every platform.
+    pub official_base: &'static str,
+}
+
+/// An image that is somebody else's.
+#[derive(Debug, Clone, Copy)]
+pub struct ThirdParty {
+    /// Its name in artifact sets, and its recipe in kind/base-images.
+    pub name: &'static str,
+    /// The official image, by the digest of its index.
+    pub official: &'static str,
+}
+
+/// The Secret `<release>-<suffix>`, made once per namespace and release.
+#[derive(Debug)]
+pub struct AuthSpec {
+    /// What follows the release's name.
+    pub suffix: &'static str,
+    /// The keys whose values nobody can guess.
+    pub random: &'static [&'static str],
+    /// The keys whose values are these.
+    pub fixed: &'static [(&'static str, &'static str)],
+}
+
+/// What stands in for a load balancer.
+#[derive(Debug)]
+pub struct EdgeSpec {
+    /// The label of its namespace, by which the charts let it reach the router.
+    pub label: &'static str,
+    /// The host that it serves: a name that no DNS knows, so that nobody asks another site by mistake.
+    pub host: &'static str,
+}
+
+/// What an isolated release takes.
+#[derive(Debug)]
+pub struct OwnSpec {
+    /// The value with which its data is gone with its pods.
+    pub in_its_pod: &'static str,
+    /// Its memory in bytes, with room for a rolling update: what limits how many run at once.
+    pub bytes: u64,
+    /// However much memory there is, more than this at once slow each other down.
+    pub most: usize,
+}
+
+/// The ports of stage dev, on this machine.
+#[derive(Debug)]
+pub struct DevSpec {
+    /// Where Tilt serves its page and its API.
+    pub hud_port: u16,
+    /// What Tilt forwards to the api's debugger.
+    pub debugger_port: u16,
+    /// Those that Kind's port mappings own (kind/kind-config.yaml).
+    pub node_ports: &'static [u16],
+}
+
+impl DevSpec {
+    /// The ports that Tilt owns.
+    pub fn tilt_ports(&self) -> [u16; 2] {
+        [self.hud_port, self.debugger_port]
+    }
+}
+
+/// Names in a cluster of previews.
+#[derive(Debug)]
+pub struct PreviewSpec {
+    /// What a preview's namespace is called, but for the pull request's number.
+    pub prefix: &'static str,
+    /// Below which domain previews are served: `pr-<number>.` in front of it.
+    pub domain: &'static str,
+    /// The namespace that opens a cluster to previews, and holds their Leases (charts/preview-sweeper).
+    pub namespace: &'static str,
+    /// The ClusterRole that a deployer has in a preview's namespace, and nowhere else (charts/preview-sweeper).
+    pub role: &'static str,
+    /// The ConfigMap in the namespace whose `name` is what the cluster calls itself.
+    pub cluster: &'static str,
+    /// The Secret in the namespace by which previews pull their images, where nodes need one: an administrator's, which may
+    /// read alone. Each preview gets a copy.
+    pub pull: &'static str,
+    /// The keeper of previews' stores: its ServiceAccount in the namespace, its ConfigMap there, and its RoleBinding in a
+    /// preview's namespace.
+    pub stores: &'static str,
+    /// The ClusterRole that the keeper has in a preview's namespace (charts/preview-sweeper).
+    pub stores_role: &'static str,
+    /// The workload whose place a Postgres outside of the cluster takes.
+    pub postgres: &'static Component,
+    /// The workload whose place a Redis outside of the cluster takes.
+    pub redis: &'static Component,
+}
+
+static STACK: OnceLock<&'static StackSpec> = OnceLock::new();
+
+/// This program is of that stack: said once, by `main`; what is said later counts for nothing.
+pub fn of(stack: &'static StackSpec) {
+    let _ = STACK.set(stack);
+}
+
+/// The stack that this program is of.
+///
+/// # Panics
+/// When `main` has not said of which: no command and no scenario can be without.
+#[cfg(not(test))]
+pub fn spec() -> &'static StackSpec {
+    #[expect(clippy::expect_used, reason = "a program without its stack does not pass its first run")]
+    STACK.get().expect("main says of which stack this program is: harness::spec::of")
+}
+
+/// The stack that this crate's own tests are of.
+#[cfg(test)]
+pub(crate) fn spec() -> &'static StackSpec {
+    &sample::STACK
+}

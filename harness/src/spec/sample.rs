@@ -1,0 +1,357 @@
+//! The stack that this crate's tests are of: all that a spec can say.
+
+use super::{
+    AuthSpec, Built, ChartsSpec, Component, DevSpec, EdgeSpec, ImagesSpec, OwnSpec, PreviewSpec, StackSpec, ThirdParty,
+    ValuesFile, ValuesSpec,
+};
+use crate::services::{LIVE as ALIVE, READY, VERSION, WS_READY};
+use crate::spec::contract::{AskedBy, ContainerContract, Health, Meaning, Promise, RouterContract, Variable};
+
+/// The api.
+pub const API: Component = Component {
+    suffix: "backend",
+    label: "api",
+    stateful: false,
+    container_port: 8000,
+    service_port: 8000,
+    dev_node_port: Some(30800),
+    artifact: "backend",
+    instance_path: Some(VERSION),
+};
+/// The WebSocket service.
+pub const WEBSOCKET: Component = Component {
+    suffix: "websocket",
+    label: "websocket",
+    stateful: false,
+    container_port: 8001,
+    service_port: 8001,
+    dev_node_port: None,
+    artifact: "backend",
+    instance_path: Some(WS_READY),
+};
+/// The page and the one router.
+pub const FRONTEND: Component = Component {
+    suffix: "frontend",
+    label: "frontend",
+    stateful: false,
+    container_port: 8080,
+    service_port: 80,
+    dev_node_port: Some(30300),
+    artifact: "frontend",
+    instance_path: None,
+};
+/// The database.
+pub const POSTGRES: Component = Component {
+    suffix: "postgres",
+    label: "postgres",
+    stateful: true,
+    container_port: 5432,
+    service_port: 5432,
+    dev_node_port: None,
+    artifact: "postgres",
+    instance_path: None,
+};
+/// The cache.
+pub const REDIS: Component = Component {
+    suffix: "redis",
+    label: "redis",
+    stateful: true,
+    container_port: 6379,
+    service_port: 6379,
+    dev_node_port: None,
+    artifact: "redis",
+    instance_path: None,
+};
+/// All of them.
+pub static COMPONENTS: [Component; 5] = [API, WEBSOCKET, FRONTEND, POSTGRES, REDIS];
+
+/// The images that Skaffold builds.
+pub const BUILT: [Built; 2] = [
+    Built {
+        name: "backend",
+        context: "apps/backend",
+        base_argument: "PYTHON_IMAGE",
+        base: "python",
+        official_base: "python:3.13.15-alpine3.24@sha256:540c7d91f98ff6880174c40e99067bf5941eb54d818a7a5e094d188b196a934d",
+    },
+    Built {
+        name: "frontend",
+        context: "apps/frontend",
+        base_argument: "NGINX_IMAGE",
+        base: "nginx",
+        official_base: "nginx:1.29.8-alpine3.23@sha256:5616878291a2eed594aee8db4dade5878cf7edcb475e59193904b198d9b830de",
+    },
+];
+
+/// The images that the release takes from others.
+pub const THIRD_PARTY: [ThirdParty; 2] = [
+    ThirdParty {
+        name: "postgres",
+        official: "postgres:17.11@sha256:d74eeac9a635390a49bc21bd49fccd973de707e2a53a76ac49b552b8712ec46f",
+    },
+    ThirdParty {
+        name: "redis",
+        official: "redis:8.10.1@sha256:298e5b3bc566bade82f46ad5511777a4a07a294097ce16ada2f6a42be5239df5",
+    },
+];
+
+/// Stage dev's values.
+pub const DEV: ValuesFile = ValuesFile { name: "dev", file: "values.local.dev.yaml", set: &[], dev: true };
+/// The values of stages local and ci.
+pub const E2E: ValuesFile = ValuesFile { name: "e2e", file: "values.local.e2e.yaml", set: &[], dev: false };
+/// The values of stage preview, its stores in the cluster.
+pub const PREVIEW: ValuesFile =
+    ValuesFile { name: "preview", file: VALUES_PREVIEW, set: &["ingress.host=pr-1.app.jetscale.ai"], dev: false };
+/// The values of stage preview, every store outside of the cluster.
+pub const MANAGED: ValuesFile = ValuesFile { name: "managed", file: VALUES_PREVIEW, set: &MANAGED_STORES, dev: false };
+/// The values of stage live.
+pub const LIVE: ValuesFile = ValuesFile { name: "live", file: "values.live.yaml", set: &[], dev: false };
+/// Every way in which a stage renders the charts, with what only a deployer knows.
+pub const VALUES_FILES: [ValuesFile; 5] = [DEV, E2E, PREVIEW, MANAGED, LIVE];
+
+const VALUES_PREVIEW: &str = "values.preview.yaml";
+/// What a deployer sets where a preview's stores are managed ones: an example of each key.
+const MANAGED_STORES: [&str; 27] = [
+    "ingress.host=pr-1.app.jetscale.ai",
+    "postgres.enabled=false",
+    "backend.database.external.host=db.example.internal",
+    "backend.database.external.name=jetscale-pr-1",
+    "backend.database.external.user=jetscale-pr-1",
+    "backend.database.external.peers[0].ipBlock.cidr=10.1.0.0/16",
+    "backend.database.external.tls.mode=verify-full",
+    "backend.database.external.tls.caSecret.name=jetscale-managed",
+    "redis.enabled=false",
+    "backend.redis.external.host=redis.example.internal",
+    "backend.redis.external.port=6380",
+    "backend.redis.external.user=jetscale-pr-1",
+    "backend.redis.external.prefix=jetscale-pr-1:",
+    "backend.redis.external.peers[0].ipBlock.cidr=0.0.0.0/0",
+    "backend.redis.external.tls.enabled=true",
+    "backend.redis.external.tls.caSecret.name=jetscale-managed",
+    "backend.storage.bucket=jetscale-previews",
+    "backend.storage.prefix=jetscale-pr-1/",
+    "backend.storage.region=eu-central-1",
+    "backend.storage.caSecret.name=jetscale-managed",
+    "backend.storage.roleArn=arn:aws:iam::123456789012:role/jetscale-pr-1",
+    "backend.storage.webIdentityToken.enabled=true",
+    "backend.storage.peers[0].ipBlock.cidr=128.0.0.0/1",
+    "backend.storage.peers[0].ipBlock.except[0]=172.16.0.0/12",
+    "backend.networkPolicy.egress[0].ports[0].port=443",
+    "backend.networkPolicy.egress[0].ports[0].protocol=TCP",
+    "backend.networkPolicy.egress[0].to[0].ipBlock.cidr=0.0.0.0/0",
+];
+
+/// Which part of the backend's image runs.
+const fn part(name: &'static [&'static str]) -> Variable {
+    Variable::needed("JETSCALE_COMPONENT", Meaning::OneOf(name))
+}
+
+const DB_HOST: Variable = Variable::needed("JETSCALE_DB_HOST", Meaning::HostOf(&POSTGRES));
+const DB_PORT: Variable = Variable::optional("JETSCALE_DB_PORT", Meaning::PortOf(&POSTGRES));
+const DB_NAME: Variable = Variable::needed("JETSCALE_DB_NAME", Meaning::SameAs(&POSTGRES, "POSTGRES_DB"));
+const DB_USER: Variable = Variable::needed("JETSCALE_DB_USER", Meaning::SameAs(&POSTGRES, "POSTGRES_USER"));
+const DB_PASSWORD: Variable = Variable::needed("JETSCALE_DB_PASSWORD", Meaning::Secret("db-password"));
+const DB_SSLMODE: Variable = Variable::optional("JETSCALE_DB_SSLMODE", Meaning::OneOf(&["require", "verify-full"]));
+const DB_CA: Variable = Variable::optional("JETSCALE_DB_CA_FILE", Meaning::Path);
+const REDIS_HOST: Variable = Variable::needed("JETSCALE_REDIS_HOST", Meaning::HostOf(&REDIS));
+const JWT_KEY: Variable = Variable::needed("JETSCALE_JWT_SECRET_KEY", Meaning::Secret("jwt-secret-key"));
+const ADMIN_EMAIL: Variable = Variable::needed("JETSCALE_DEFAULT_ADMIN_EMAIL", Meaning::Secret("admin-email"));
+const ADMIN_PASSWORD: Variable = Variable::needed("JETSCALE_DEFAULT_ADMIN_PASSWORD", Meaning::Secret("admin-password"));
+
+/// What each component asks for.
+pub const PROMISES: [Promise; 5] = [
+    Promise {
+        component: &API,
+        containers: &[
+            ContainerContract {
+                name: "migrate",
+                reads: &[
+                    part(&["migrate"]),
+                    DB_HOST,
+                    DB_PORT,
+                    DB_NAME,
+                    DB_USER,
+                    DB_PASSWORD,
+                    DB_SSLMODE,
+                    DB_CA,
+                    REDIS_HOST,
+                    JWT_KEY,
+                    ADMIN_EMAIL,
+                    ADMIN_PASSWORD,
+                ],
+                writes: &["/tmp"],
+                configuration: None,
+            },
+            ContainerContract {
+                name: "api",
+                reads: &[
+                    DB_HOST,
+                    DB_PORT,
+                    DB_NAME,
+                    DB_USER,
+                    DB_PASSWORD,
+                    DB_SSLMODE,
+                    DB_CA,
+                    REDIS_HOST,
+                    JWT_KEY,
+                    ADMIN_EMAIL,
+                    ADMIN_PASSWORD,
+                    Variable::needed("JETSCALE_PROXIES", Meaning::Proxies),
+                    Variable::optional("JETSCALE_REDIS_URL", Meaning::Like("redis", "/0")),
+                    Variable::optional("JETSCALE_REDIS_CA_FILE", Meaning::Path),
+                    Variable::optional("JETSCALE_REDIS_USER", Meaning::Like("", "")),
+                    Variable::optional("JETSCALE_REDIS_PASSWORD", Meaning::Secret("redis-password")),
+                    Variable::optional("JETSCALE_REDIS_PREFIX", Meaning::Like("", ":")),
+                    Variable::optional("JETSCALE_S3_BUCKET", Meaning::Like("", "")),
+                    Variable::optional("JETSCALE_S3_REGION", Meaning::Like("", "")),
+                    Variable::optional("JETSCALE_S3_PREFIX", Meaning::Like("", "/")),
+                    Variable::optional("JETSCALE_S3_ENDPOINT", Meaning::Like("http", "")),
+                    Variable::optional("AWS_ENDPOINT_URL_STS", Meaning::Like("http", "")),
+                    Variable::optional("AWS_CA_BUNDLE", Meaning::Path),
+                    Variable::optional("AWS_EC2_METADATA_DISABLED", Meaning::OneOf(&["true"])),
+                    Variable::optional("AWS_ROLE_ARN", Meaning::Like("arn:aws", "")),
+                    Variable::optional("AWS_WEB_IDENTITY_TOKEN_FILE", Meaning::Path),
+                ],
+                writes: &["/tmp"],
+                configuration: None,
+            },
+        ],
+        health: Health::Http { live: ALIVE, ready: READY },
+        asks: &[&POSTGRES, &REDIS],
+        resolves_names: true,
+        asked_by: AskedBy::Clients,
+        is_store: false,
+    },
+    Promise {
+        component: &WEBSOCKET,
+        containers: &[ContainerContract {
+            name: "websocket",
+            reads: &[part(&["websocket"]), DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD, REDIS_HOST, JWT_KEY],
+            writes: &["/tmp"],
+            configuration: None,
+        }],
+        health: Health::Http { live: ALIVE, ready: WS_READY },
+        asks: &[&POSTGRES, &REDIS],
+        resolves_names: true,
+        asked_by: AskedBy::Clients,
+        is_store: false,
+    },
+    Promise {
+        component: &FRONTEND,
+        containers: &[ContainerContract {
+            name: "frontend",
+            reads: &[],
+            writes: &["/tmp"],
+            configuration: Some("/etc/nginx/nginx.conf"),
+        }],
+        health: Health::Http { live: "/", ready: "/" },
+        asks: &[&API, &WEBSOCKET],
+        resolves_names: true,
+        asked_by: AskedBy::Everybody,
+        is_store: false,
+    },
+    Promise {
+        component: &POSTGRES,
+        containers: &[ContainerContract {
+            name: "postgres",
+            reads: &[
+                Variable::needed("POSTGRES_DB", Meaning::Like("", "")),
+                Variable::needed("POSTGRES_USER", Meaning::Like("", "")),
+                Variable::needed("POSTGRES_PASSWORD", Meaning::Secret("db-password")),
+                Variable::needed("PGDATA", Meaning::Path),
+            ],
+            writes: &["/tmp", "/var/run/postgresql", "/var/lib/postgresql/data"],
+            configuration: None,
+        }],
+        // Over TCP: the server of the first start, while the database is made, listens on the socket alone.
+        health: Health::Command {
+            words: &["pg_isready", "--host=127.0.0.1", "--username=$POSTGRES_USER", "--dbname=$POSTGRES_DB"],
+            may: &["--quiet"],
+        },
+        asks: &[],
+        resolves_names: false,
+        asked_by: AskedBy::Nobody,
+        is_store: true,
+    },
+    Promise {
+        component: &REDIS,
+        containers: &[ContainerContract { name: "redis", reads: &[], writes: &["/tmp", "/data"], configuration: None }],
+        // -e: an answer that is an error is a failure.
+        health: Health::Command { words: &["redis-cli", "-e", "-h", "127.0.0.1", "ping"], may: &[] },
+        asks: &[],
+        resolves_names: false,
+        asked_by: AskedBy::Nobody,
+        is_store: true,
+    },
+];
+
+/// Where the router leads.
+pub const ROUTES: &[(&str, Option<&Component>)] = &[
+    ("/", None),
+    ("/styles.css", None),
+    ("/apidocs", None),
+    ("/docsx", None),
+    ("/openapi.jsonx", None),
+    ("/api/v2/items", Some(&API)),
+    (ATTACHMENT, Some(&API)),
+    ("/api/v2/system/version", Some(&API)),
+    ("/api/v1/wsx", Some(&API)),
+    ("/docs", Some(&API)),
+    ("/docs/oauth2-redirect", Some(&API)),
+    ("/openapi.json", Some(&API)),
+    ("/api/v1/ws", Some(&WEBSOCKET)),
+    ("/api/v1/ws/", Some(&WEBSOCKET)),
+    ("/api/v2/system/ws/ready", Some(&WEBSOCKET)),
+];
+
+/// A path where attachments go.
+const ATTACHMENT: &str = "/api/v2/items/1/attachments/plan.json";
+
+/// What the router's configuration must do.
+pub const ROUTING: RouterContract = RouterContract {
+    routes: ROUTES,
+    attachment: ATTACHMENT,
+    // apps/backend: ATTACHMENT_MAX_BYTES, DRAIN_MAX_BYTES.
+    attachment_bytes: (5 << 20, 8 << 20),
+    // apps/backend: BODY_MAX_BYTES.
+    body_bytes: 64 << 10,
+};
+
+/// A stack as the harness's own tests have it.
+pub static STACK: StackSpec = StackSpec {
+    name: "jetscale",
+    charts: ChartsSpec { folder: "charts", umbrella: "app", release_max: 43 },
+    values: ValuesSpec { dev: DEV, shared: E2E, preview: PREVIEW, live: LIVE, all: &VALUES_FILES },
+    namespace: "jetscale",
+    release: "jetscale",
+    images: ImagesSpec { built: &BUILT, third_party: &THIRD_PARTY },
+    components: &COMPONENTS,
+    api: &API,
+    router: &FRONTEND,
+    reached: &["/", READY, WS_READY],
+    auth: AuthSpec {
+        suffix: "auth",
+        // redis-password is of a Redis that asks for one: the release's own does not.
+        random: &["db-password", "redis-password", "jwt-secret-key", "admin-password"],
+        fixed: &[("admin-email", "admin@jetscale.example")],
+    },
+    pull_secret: "jetscale-pull",
+    client_label: "jetscale.ai/client",
+    edge: EdgeSpec { label: "jetscale.ai/edge", host: "app.jetscale.example" },
+    own: OwnSpec { in_its_pod: "postgres.persistence.enabled=false", bytes: 2 << 30, most: 3 },
+    dev: DevSpec { hud_port: 10350, debugger_port: 5678, node_ports: &[8000, 3000] },
+    preview: PreviewSpec {
+        prefix: "jetscale-pr-",
+        domain: "app.jetscale.ai",
+        namespace: "jetscale-previews",
+        role: "jetscale-preview-namespace",
+        cluster: "preview-cluster",
+        pull: "preview-pull",
+        stores: "preview-stores",
+        stores_role: "jetscale-preview-stores",
+        postgres: &POSTGRES,
+        redis: &REDIS,
+    },
+    contract: &PROMISES,
+    routing: ROUTING,
+};

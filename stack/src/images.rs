@@ -1,0 +1,33 @@
+//! The images of a release.
+
+use harness::spec::{Built, ThirdParty};
+
+/// The images that Skaffold builds.
+pub const BUILT: [Built; 2] = [
+    Built {
+        name: "backend",
+        context: "apps/backend",
+        base_argument: "PYTHON_IMAGE",
+        base: "python",
+        official_base: "python:3.13.15-alpine3.24@sha256:540c7d91f98ff6880174c40e99067bf5941eb54d818a7a5e094d188b196a934d",
+    },
+    Built {
+        name: "frontend",
+        context: "apps/frontend",
+        base_argument: "NGINX_IMAGE",
+        base: "nginx",
+        official_base: "nginx:1.29.8-alpine3.23@sha256:5616878291a2eed594aee8db4dade5878cf7edcb475e59193904b198d9b830de",
+    },
+];
+
+/// The images that the release takes from others.
+pub const THIRD_PARTY: [ThirdParty; 2] = [
+    ThirdParty {
+        name: "postgres",
+        official: "postgres:17.11@sha256:d74eeac9a635390a49bc21bd49fccd973de707e2a53a76ac49b552b8712ec46f",
+    },
+    ThirdParty {
+        name: "redis",
+        official: "redis:8.10.1@sha256:298e5b3bc566bade82f46ad5511777a4a07a294097ce16ada2f6a42be5239df5",
+    },
+];
