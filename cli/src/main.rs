@@ -304,7 +304,7 @@ async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> 
         args.push("--");
     }
     let mut cargo = tokio::process::Command::new("cargo");
-    cargo.args(args).args(filter).current_dir(&project.root).env(settings::RUN_DIR, &runs);
+    cargo.args(args).args(filter).current_dir(&project.root).env(settings::RUN_DIR.name(), &runs);
     for name in settings.environment.of_our_package() {
         cargo.env_remove(name);
     }
@@ -312,7 +312,7 @@ async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> 
         cargo.env(settings::PATH, format!("{}:{}", folder.display(), settings.path));
     }
     if settings.quiet {
-        cargo.env(settings::QUIET, "1");
+        cargo.env(settings::QUIET.name(), "1");
     }
     let status = cargo.status().await.map_err(Error::io("run cargo"))?;
     print(&harness_report::Outcome::read(&harness_report::latest(&runs)?)?.to_string());

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::files::remove_file;
-use crate::settings::{self, Settings};
-use crate::spec::Built;
+use crate::settings::{self, Setting, Settings};
+use crate::spec::{Built, spec};
 use crate::tools::Tools;
 
 /// The checkout: everything that is read from the working tree is found from here.
@@ -67,11 +67,10 @@ impl Project {
     /// # Errors
     /// [`harness_base::Error::Refused`] when a set folder has no Dockerfile, or two siblings differ in letter case alone.
     pub fn context(&self, image: &Built, settings: &Settings) -> Result<PathBuf> {
-        let (setting, set) = match image.name {
-            "backend" => (settings::BACKEND_DIR, &settings.backend_dir),
-            _ => (settings::FRONTEND_DIR, &settings.frontend_dir),
-        };
-        if let Some(folder) = set.get()? {
+        let setting = settings::image_dir(image);
+        let at = spec().images.built.iter().position(|built| built.name == image.name);
+        let set = at.and_then(|at| settings.image_dirs.get(at)).map(Setting::get).transpose()?.flatten();
+        if let Some(folder) = set {
             if !folder.join("Dockerfile").is_file() {
                 return Err(Error::refused(
                     format!("{setting}={} holds no Dockerfile", folder.display()),
@@ -121,7 +120,6 @@ fn list(paths: &[PathBuf]) -> String {
 mod tests {
     use super::*;
     use crate::settings::Settings;
-    use crate::spec::spec;
 
     #[test]
     fn a_sibling_in_any_letter_case_takes_the_place_of_the_reference_service() {

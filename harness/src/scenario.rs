@@ -62,7 +62,7 @@ impl Needs {
     pub fn unmet_in(self, stage: Stage) -> Option<&'static str> {
         match (self, stage) {
             (Self::Dev, Stage::Dev) | (Self::Stack, Stage::Dev) => None,
-            (Self::Dev, _) => Some("stage dev alone has a Tilt (JETSCALE_STAGE=dev)"),
+            (Self::Dev, _) => Some("stage dev alone has a Tilt"),
             (Self::Images, Stage::Dev) => Some("stage dev has no artifact set: Tilt builds its images"),
             (Self::OwnStack, Stage::Dev) => Some("stage dev has the one release that Tilt deploys"),
             (Self::Site | Self::Account | Self::Charts, _) | (_, Stage::Local | Stage::Ci) => None,

@@ -1,4 +1,4 @@
-//! JetScale's services as a scenario talks to them: typed requests to the contract's paths.
+//! The services as a scenario talks to them: typed requests to the contract's paths.
 
 use std::time::Duration;
 

@@ -17,80 +17,65 @@ use crate::secrets;
 use crate::services::UserCredentials;
 use crate::setting::Refusal;
 pub use crate::setting::Setting;
+pub use crate::spec::variable::{ARTIFACTS, KIND_NODE_IMAGE, Own, RUN_DIR, SETUP, STAGE, TOOLBOX};
+use crate::spec::{Built, spec};
 use crate::stage::Stage;
 use crate::tools::{self, Environment};
 
-/// `dev|local|ci|preview|live`; default: the suite's own (e2e: `local`, smoke: `live`).
-pub const STAGE: &str = "JETSCALE_STAGE";
 /// `skaffold|helm`: which of the two deploys the stage's release; default `skaffold`.
-pub const DEPLOYER: &str = "JETSCALE_DEPLOYER";
+pub const DEPLOYER: Own = Own("DEPLOYER");
 /// `never|on-failure|always`: whether the cluster stays after the run; default `always`, under CI `never`.
-pub const KEEP: &str = "JETSCALE_KEEP";
+pub const KEEP: Own = Own("KEEP");
 /// Seconds until a kept cluster that nobody uses is deleted; default 1800; 0: never.
-pub const IDLE_TTL_SECS: &str = "JETSCALE_IDLE_TTL_SECS";
-/// The artifact set that stage ci deploys: the absolute path of a file, or an https address.
-pub const ARTIFACTS: &str = "JETSCALE_ARTIFACTS";
+pub const IDLE_TTL_SECS: Own = Own("IDLE_TTL_SECS");
 /// The image registry that [`REGISTRY_USERNAME`] and [`REGISTRY_PASSWORD`] are for, as image references name it;
 /// without it, the engine's client's own configuration ([`DOCKER_CONFIG`]) says who we are at which registry.
-pub const REGISTRY_SERVER: &str = "JETSCALE_REGISTRY_SERVER";
+pub const REGISTRY_SERVER: Own = Own("REGISTRY_SERVER");
 /// The account at [`REGISTRY_SERVER`].
-pub const REGISTRY_USERNAME: &str = "JETSCALE_REGISTRY_USERNAME";
+pub const REGISTRY_USERNAME: Own = Own("REGISTRY_USERNAME");
 /// Its password or token; never printed, and written into the clusters' pull secrets alone.
-pub const REGISTRY_PASSWORD: &str = "JETSCALE_REGISTRY_PASSWORD";
-/// The address that stage live looks at; default `https://app.jetscale.ai`.
-pub const LIVE_URL: &str = "JETSCALE_LIVE_URL";
+pub const REGISTRY_PASSWORD: Own = Own("REGISTRY_PASSWORD");
+/// The address that stage live looks at; default the spec's.
+pub const LIVE_URL: Own = Own("LIVE_URL");
 /// The account that stage live's scenarios of a signed-in user sign in with; without it they are ignored.
-pub const ACCOUNT_LOGIN: &str = "JETSCALE_ACCOUNT_LOGIN";
+pub const ACCOUNT_LOGIN: Own = Own("ACCOUNT_LOGIN");
 /// Its password; never printed.
-pub const ACCOUNT_PASSWORD: &str = "JETSCALE_ACCOUNT_PASSWORD";
+pub const ACCOUNT_PASSWORD: Own = Own("ACCOUNT_PASSWORD");
 /// The revision that stage live is meant to serve, or that stage preview deploys: 7 to 40 hexadecimal digits. In stage
 /// live any is right without it; stage preview wants it.
 pub const GIT_SHA: &str = "GIT_SHA";
 /// The pull request that a preview is of: a positive whole number, as GitHub writes it.
 pub const PR_NUMBER: &str = "PR_NUMBER";
 /// The context of the existing cluster that stage preview uses; the current context is never taken.
-pub const KUBE_CONTEXT: &str = "JETSCALE_KUBE_CONTEXT";
+pub const KUBE_CONTEXT: Own = Own("KUBE_CONTEXT");
 /// The contexts that stage preview may use: a pattern in which `*` stands for any text, such as
-/// `arn:aws:eks:*:cluster/jetscale-preview`. Without it none may be used.
-pub const KUBE_CONTEXT_ALLOW: &str = "JETSCALE_KUBE_CONTEXT_ALLOW";
+/// `arn:aws:eks:*:cluster/previews`. Without it none may be used.
+pub const KUBE_CONTEXT_ALLOW: Own = Own("KUBE_CONTEXT_ALLOW");
 /// What the cluster of [`KUBE_CONTEXT`] calls itself (`cluster` of charts/preview-sweeper): one that says anything else is not
 /// touched.
-pub const PREVIEW_CLUSTER: &str = "JETSCALE_PREVIEW_CLUSTER";
+pub const PREVIEW_CLUSTER: Own = Own("PREVIEW_CLUSTER");
 /// The files that hold [`KUBE_CONTEXT`], divided by colons and merged as kubectl merges them; default: `.kube/config` in
 /// [`HOME`].
 pub const KUBECONFIG: &str = "KUBECONFIG";
 /// Where a preview's host is found: `https://` and that host, with another port perhaps, or an address where DNS does
 /// not know the host (`https://127.0.0.1:8443`): the host in requests and certificates stays the preview's.
-pub const PREVIEW_URL: &str = "JETSCALE_PREVIEW_URL";
+pub const PREVIEW_URL: Own = Own("PREVIEW_URL");
 /// Hours until a preview that nobody deploys again is swept; default 72.
-pub const PREVIEW_LIFETIME_HOURS: &str = "JETSCALE_PREVIEW_LIFETIME_HOURS";
+pub const PREVIEW_LIFETIME_HOURS: Own = Own("PREVIEW_LIFETIME_HOURS");
 /// A further values file, for what is the preview cluster's own (ingress class, address blocks, stores); an absolute path.
-pub const PREVIEW_VALUES: &str = "JETSCALE_PREVIEW_VALUES";
+pub const PREVIEW_VALUES: Own = Own("PREVIEW_VALUES");
 /// The folder of charts that stage preview deploys, instead of the checkout's: a pull request's, taken as data.
-pub const CHARTS_DIR: &str = "JETSCALE_CHARTS_DIR";
+pub const CHARTS_DIR: Own = Own("CHARTS_DIR");
 /// A PEM file of further certificate authorities, for requests and for builds behind a TLS proxy.
-pub const CA_BUNDLE: &str = "JETSCALE_CA_BUNDLE";
-/// The Kind node image; default: the one that kind/kind-config.yaml pins.
-pub const KIND_NODE_IMAGE: &str = "JETSCALE_KIND_NODE_IMAGE";
-/// A folder with tools, or zstd archives of them, looked at before PATH.
-pub const TOOLBOX: &str = "JETSCALE_TOOLBOX";
-/// `auto|never`: whether what is missing (the container engine, tools, images) may be installed, started and made here;
-/// default `auto`.
-pub const SETUP: &str = "JETSCALE_SETUP";
-/// The backend's folder; default: a sibling `../backend` of the checkout (any letter case), else apps/backend.
-pub const BACKEND_DIR: &str = "JETSCALE_BACKEND_DIR";
-/// The frontend's folder; default: a sibling `../frontend` of the checkout (any letter case), else apps/frontend.
-pub const FRONTEND_DIR: &str = "JETSCALE_FRONTEND_DIR";
-/// Where the run's folder (plan, artifact set, events) is made; default: `runs` in the state folder.
-pub const RUN_DIR: &str = "JETSCALE_RUN_DIR";
+pub const CA_BUNDLE: Own = Own("CA_BUNDLE");
 /// Where `cargo stack dev` wrote what the Tiltfile asks for: read by the Tiltfile alone, which asks by itself without.
-pub const DEV_INPUTS: &str = "JETSCALE_DEV_INPUTS";
+pub const DEV_INPUTS: Own = Own("DEV_INPUTS");
 
 /// How long causes may heal by themselves before a wait gives up, where the defaults do not fit: names of docs/causes.md
 /// with whole seconds, 3600 at most, such as `ready=120,room=60`.
-pub const WINDOWS: &str = "JETSCALE_WINDOWS";
+pub const WINDOWS: Own = Own("WINDOWS");
 /// Any value but `0` and `false`: warnings and errors alone go to standard error (`cargo stack --quiet` sets it).
-pub const QUIET: &str = "JETSCALE_QUIET";
+pub const QUIET: Own = Own("QUIET");
 
 /// Set by nextest: the identity that all processes of one run share.
 pub const NEXTEST_RUN_ID: &str = "NEXTEST_RUN_ID";
@@ -146,7 +131,7 @@ pub const FOR_ENGINE: &[&str] = &[
 pub const CARGO_MANIFEST_DIR: &str = "CARGO_MANIFEST_DIR";
 
 /// The settings above that are ours.
-const OURS: &[&str] = &[
+const OURS: &[Own] = &[
     STAGE,
     DEPLOYER,
     KEEP,
@@ -162,8 +147,6 @@ const OURS: &[&str] = &[
     KIND_NODE_IMAGE,
     TOOLBOX,
     SETUP,
-    BACKEND_DIR,
-    FRONTEND_DIR,
     RUN_DIR,
     DEV_INPUTS,
     WINDOWS,
@@ -175,30 +158,6 @@ const OURS: &[&str] = &[
     PREVIEW_LIFETIME_HOURS,
     PREVIEW_VALUES,
     CHARTS_DIR,
-];
-
-/// The services' own variables: known, and left alone.
-const SERVICES: &[&str] = &[
-    "JETSCALE_COMPONENT",
-    "JETSCALE_DATABASE_URL",
-    "JETSCALE_DB_HOST",
-    "JETSCALE_DB_PORT",
-    "JETSCALE_DB_NAME",
-    "JETSCALE_DB_USER",
-    "JETSCALE_DB_PASSWORD",
-    "JETSCALE_REDIS_HOST",
-    "JETSCALE_REDIS_PORT",
-    "JETSCALE_REDIS_URL",
-    "JETSCALE_MIGRATE_DEADLINE_SECS",
-    "JETSCALE_JWT_SECRET_KEY",
-    "JETSCALE_DEFAULT_ADMIN_EMAIL",
-    "JETSCALE_DEFAULT_ADMIN_PASSWORD",
-    "JETSCALE_S3_BUCKET",
-    "JETSCALE_S3_ENDPOINT",
-    "JETSCALE_VERSION",
-    "JETSCALE_GIT_SHA",
-    "JETSCALE_GIT_REF",
-    "JETSCALE_BUILD_TIME",
 ];
 
 /// How alike two names must be (0 to 1, Jaro-Winkler) for one to be taken for a slip of the other.
@@ -285,10 +244,9 @@ pub struct Settings {
     pub toolbox: Setting<Option<PathBuf>>,
     /// [`SETUP`]: whether what is missing may be installed, started and made here.
     pub setup: Setting<bool>,
-    /// [`BACKEND_DIR`].
-    pub backend_dir: Setting<Option<PathBuf>>,
-    /// [`FRONTEND_DIR`].
-    pub frontend_dir: Setting<Option<PathBuf>>,
+    /// `<PREFIX>_<IMAGE>_DIR` of each image that is built here, in the spec's order: its folder, an absolute path; default: a
+    /// sibling of the checkout that is named as the image is (any letter case), else the one that the spec names.
+    pub image_dirs: Vec<Setting<Option<PathBuf>>>,
     /// [`RUN_DIR`].
     pub run_dir: Setting<Option<PathBuf>>,
     /// [`WINDOWS`].
@@ -347,7 +305,7 @@ pub struct Settings {
     pub github_token: Option<Token>,
     /// All of it, of which children are given what their list names.
     pub environment: Environment,
-    /// Set names that start with JETSCALE_ and mean nothing to us; worth a warning, no more.
+    /// Set names that start with our prefix and mean nothing to us; worth a warning, no more.
     pub unknown: Setting<Vec<String>>,
     refusals: Vec<Refusal>,
 }
@@ -378,6 +336,7 @@ impl Settings {
 
     /// Makes settings of variables; an empty value counts as not set.
     pub fn parse(variables: &BTreeMap<String, String>) -> Self {
+        let own = |name: Own| variables.get(&name.name()).map(String::as_str).filter(|value| !value.is_empty());
         let get = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
         let path = |name: &str| get(name).map(PathBuf::from);
         let absolute = |name: &str| absolute(name, path(name));
@@ -387,38 +346,40 @@ impl Settings {
         let home = path(HOME).unwrap_or_else(|| PathBuf::from("/"));
         let xdg = |name: &str, default: &str| {
             // The XDG base directory specification: a relative path is to be ignored.
-            path(name).filter(|path| path.is_absolute()).unwrap_or_else(|| home.join(default)).join("jetscale-stack")
+            path(name)
+                .filter(|path| path.is_absolute())
+                .unwrap_or_else(|| home.join(default))
+                .join(format!("{}-stack", spec().name))
         };
         let deployers = [("skaffold", Deployer::Skaffold), ("helm", Deployer::Helm)];
-        let deployer = choice(DEPLOYER, get(DEPLOYER), deployers);
+        let deployer = choice(&DEPLOYER.name(), own(DEPLOYER), deployers);
         let keeps = [("never", Keep::Never), ("on-failure", Keep::OnFailure), ("always", Keep::Always)];
-        let keep = choice(KEEP, get(KEEP), keeps);
-        let setup = choice(SETUP, get(SETUP), [("auto", true), ("never", false)]);
-        let ca_bundle = absolute(CA_BUNDLE);
+        let keep = choice(&KEEP.name(), own(KEEP), keeps);
+        let setup = choice(&SETUP.name(), own(SETUP), [("auto", true), ("never", false)]);
+        let ca_bundle = absolute(&CA_BUNDLE.name());
         let ca_else =
             |others: &[&str]| ca_bundle.clone().map(|ours| others.iter().fold(ours, |ca, name| ca.or(path(name))));
         let mut settings = Self {
             environment: Environment::new(variables),
             unknown: refusals.note(unknown_names(variables)),
-            stage: refusals.note(choice(STAGE, get(STAGE), Stage::ALL.map(|stage| (stage.name(), stage)))),
+            stage: refusals.note(choice(&STAGE.name(), own(STAGE), Stage::ALL.map(|stage| (stage.name(), stage)))),
             deployer: refusals.note(deployer.map(|deployer| deployer.unwrap_or(Deployer::Skaffold))),
             keep: refusals.note(keep.map(|keep| keep.unwrap_or(if ci { Keep::Never } else { Keep::Always }))),
-            idle_ttl: refusals.note(idle_ttl(get(IDLE_TTL_SECS))),
-            artifacts: refusals.note(artifacts(get(ARTIFACTS))),
-            registry_login: refusals.note(login(get(REGISTRY_SERVER), get(REGISTRY_USERNAME), get(REGISTRY_PASSWORD))),
-            live_url: get(LIVE_URL).unwrap_or("https://app.jetscale.ai").trim_end_matches('/').to_owned(),
-            account: refusals.note(account(get(ACCOUNT_LOGIN), get(ACCOUNT_PASSWORD))),
+            idle_ttl: refusals.note(idle_ttl(own(IDLE_TTL_SECS))),
+            artifacts: refusals.note(artifacts(own(ARTIFACTS))),
+            registry_login: refusals.note(login(own(REGISTRY_SERVER), own(REGISTRY_USERNAME), own(REGISTRY_PASSWORD))),
+            live_url: own(LIVE_URL).unwrap_or(spec().live_url).trim_end_matches('/').to_owned(),
+            account: refusals.note(account(own(ACCOUNT_LOGIN), own(ACCOUNT_PASSWORD))),
             git_sha: refusals.note(revision(get(GIT_SHA))),
             build_ca: refusals.note(ca_else(&[SSL_CERT_FILE])),
             node_ca: refusals.note(ca_else(&[NODE_EXTRA_CA_CERTS, SSL_CERT_FILE])),
             ca_bundle: refusals.note(ca_bundle),
-            node_image: get(KIND_NODE_IMAGE).map(str::to_owned),
-            toolbox: refusals.note(absolute(TOOLBOX)),
+            node_image: own(KIND_NODE_IMAGE).map(str::to_owned),
+            toolbox: refusals.note(absolute(&TOOLBOX.name())),
             setup: refusals.note(setup.map(|may| may.unwrap_or(true))),
-            backend_dir: refusals.note(absolute(BACKEND_DIR)),
-            frontend_dir: refusals.note(absolute(FRONTEND_DIR)),
-            run_dir: refusals.note(absolute(RUN_DIR)),
-            windows: refusals.note(windows(get(WINDOWS))),
+            image_dirs: spec().images.built.iter().map(|image| refusals.note(absolute(&image_dir(image)))).collect(),
+            run_dir: refusals.note(absolute(&RUN_DIR.name())),
+            windows: refusals.note(windows(own(WINDOWS))),
             run_id: get(NEXTEST_RUN_ID).map(str::to_owned),
             by_nextest: get(NEXTEST) == Some("1"),
             run_url: get(GITHUB_SERVER_URL)
@@ -426,7 +387,7 @@ impl Settings {
                 .zip(get(GITHUB_RUN_ID))
                 .map(|((server, repository), run)| format!("{server}/{repository}/actions/runs/{run}")),
             colour: get(NO_COLOR).is_none(),
-            quiet: yes(get(QUIET)),
+            quiet: yes(own(QUIET)),
             github_actions: yes(get(GITHUB_ACTIONS)),
             state_root: xdg(XDG_STATE_HOME, ".local/state"),
             cache_root: xdg(XDG_CACHE_HOME, ".cache"),
@@ -440,14 +401,14 @@ impl Settings {
             pip_index: get(PIP_INDEX_URL).map(str::to_owned),
             manifest_dir: path(CARGO_MANIFEST_DIR),
             pr_number: get(PR_NUMBER).map(str::to_owned),
-            kube_context: get(KUBE_CONTEXT).map(str::to_owned),
-            kube_context_allow: get(KUBE_CONTEXT_ALLOW).map(str::to_owned),
-            preview_cluster: get(PREVIEW_CLUSTER).map(str::to_owned),
+            kube_context: own(KUBE_CONTEXT).map(str::to_owned),
+            kube_context_allow: own(KUBE_CONTEXT_ALLOW).map(str::to_owned),
+            preview_cluster: own(PREVIEW_CLUSTER).map(str::to_owned),
             kubeconfig: refusals.note(kubeconfig(get(KUBECONFIG), &home)),
-            preview_url: get(PREVIEW_URL).map(str::to_owned),
-            preview_lifetime: refusals.note(lifetime(get(PREVIEW_LIFETIME_HOURS))),
-            preview_values: refusals.note(absolute(PREVIEW_VALUES)),
-            charts_dir: refusals.note(absolute(CHARTS_DIR)),
+            preview_url: own(PREVIEW_URL).map(str::to_owned),
+            preview_lifetime: refusals.note(lifetime(own(PREVIEW_LIFETIME_HOURS))),
+            preview_values: refusals.note(absolute(&PREVIEW_VALUES.name())),
+            charts_dir: refusals.note(absolute(&CHARTS_DIR.name())),
             github_api: get(GITHUB_API_URL).unwrap_or("https://api.github.com").trim_end_matches('/').to_owned(),
             github_repository: get(GITHUB_REPOSITORY).map(str::to_owned),
             github_token: get(GITHUB_TOKEN).map(|token| Token(token.to_owned())),
@@ -473,7 +434,7 @@ impl Settings {
 
     /// The variables of ours whose text is not allowed: each with what is wrong, and what mends it.
     pub fn refused(&self) -> impl Iterator<Item = (&str, &str, &str)> {
-        let ours = self.refusals.iter().filter(|refusal| refusal.name.starts_with("JETSCALE_"));
+        let ours = self.refusals.iter().filter(|refusal| refusal.name.starts_with(&prefix()));
         ours.map(|refusal| (refusal.name.as_str(), refusal.what.as_str(), refusal.next.as_str()))
     }
 
@@ -531,7 +492,7 @@ fn kubeconfig(value: Option<&str>, home: &Path) -> Result<KubeconfigFiles, Refus
 fn idle_ttl(value: Option<&str>) -> Result<Option<Duration>, Refusal> {
     let text = value.unwrap_or("1800");
     let number = "a whole number of seconds, 0 for no limit";
-    let seconds = text.parse::<u64>().map_err(|_| refuse(IDLE_TTL_SECS, text, number))?;
+    let seconds = text.parse::<u64>().map_err(|_| refuse(&IDLE_TTL_SECS.name(), text, number))?;
     Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
 }
 
@@ -542,7 +503,7 @@ fn windows(value: Option<&str>) -> Result<Windows, Refusal> {
         let refused = |why: String| {
             let names = Window::SETTABLE.map(Window::name).join(", ");
             refusal(
-                WINDOWS,
+                &WINDOWS.name(),
                 format!("{WINDOWS}={} is not allowed: {why}", value.unwrap_or_default()),
                 format!(
                     "set {WINDOWS} as in ready=120,room=60, of {names}, in whole seconds up to {LONGEST_SECS}, or unset it"
@@ -579,7 +540,7 @@ fn choice<T: Copy, const N: usize>(
 fn artifacts(value: Option<&str>) -> Result<Option<String>, Refusal> {
     match value {
         Some(text) if !text.starts_with("https://") && !text.starts_with('/') => {
-            Err(refuse(ARTIFACTS, text, "an absolute path or an https address"))
+            Err(refuse(&ARTIFACTS.name(), text, "an absolute path or an https address"))
         }
         other => Ok(other.map(str::to_owned)),
     }
@@ -593,10 +554,10 @@ fn login(server: Option<&str>, username: Option<&str>, password: Option<&str>) -
             Ok(Some(Login { server: server.to_owned(), username: username.to_owned(), password: password.to_owned() }))
         }
         (Some(server), Some(_), Some(_)) => {
-            Err(refuse(REGISTRY_SERVER, server, "a registry's name alone, such as ghcr.io or 127.0.0.1:5000"))
+            Err(refuse(&REGISTRY_SERVER.name(), server, "a registry's name alone, such as ghcr.io or 127.0.0.1:5000"))
         }
         _ => Err(refusal(
-            REGISTRY_SERVER,
+            &REGISTRY_SERVER.name(),
             format!("of {REGISTRY_SERVER}, {REGISTRY_USERNAME} and {REGISTRY_PASSWORD} some are set and some are not"),
             "set all three, or none",
         )),
@@ -611,7 +572,7 @@ fn account(login: Option<&str>, password: Option<&str>) -> Result<Option<UserCre
             Ok(Some(UserCredentials { login: login.to_owned(), password: password.to_owned() }))
         }
         _ => Err(refusal(
-            ACCOUNT_LOGIN,
+            &ACCOUNT_LOGIN.name(),
             format!("of {ACCOUNT_LOGIN} and {ACCOUNT_PASSWORD} one is set and one is not"),
             "set both, or none",
         )),
@@ -632,7 +593,8 @@ fn revision(value: Option<&str>) -> Result<Option<String>, Refusal> {
 fn lifetime(value: Option<&str>) -> Result<Duration, Refusal> {
     let text = value.unwrap_or("72");
     let hours = text.parse::<u64>().ok().filter(|hours| (1..=720).contains(hours));
-    let hours = hours.ok_or_else(|| refuse(PREVIEW_LIFETIME_HOURS, text, "a whole number of hours, 1 to 720"))?;
+    let hours =
+        hours.ok_or_else(|| refuse(&PREVIEW_LIFETIME_HOURS.name(), text, "a whole number of hours, 1 to 720"))?;
     Ok(Duration::from_secs(hours * 3600))
 }
 
@@ -644,16 +606,28 @@ fn refusal(name: &str, what: String, next: impl Into<String>) -> Refusal {
     Refusal { name: name.to_owned(), what, next: next.into() }
 }
 
-/// Names that start with JETSCALE_ and are neither ours nor the services'.
+/// What the names of our variables begin with.
+fn prefix() -> String {
+    format!("{}_", spec().env_prefix)
+}
+
+/// The variable that names the folder of an image that is built here.
+pub fn image_dir(image: &Built) -> String {
+    format!("{}{}_DIR", prefix(), image.name.to_ascii_uppercase())
+}
+
+/// Names that start with our prefix and are neither ours nor the services'.
 fn unknown_names(variables: &BTreeMap<String, String>) -> Result<Vec<String>, Refusal> {
+    let prefix = prefix();
+    let dirs = spec().images.built.iter().map(image_dir);
+    let ours: Vec<String> = OURS.iter().map(|setting| setting.name()).chain(dirs).collect();
     let mut unknown = Vec::new();
-    for name in variables.keys().filter(|name| name.starts_with("JETSCALE_")) {
-        let known = |list: &[&str]| list.contains(&name.as_str());
-        if known(OURS) || known(SERVICES) {
+    for (name, own) in variables.keys().filter_map(|name| Some((name, name.strip_prefix(&prefix)?))) {
+        if ours.contains(name) || spec().services_variables.contains(&own) {
             continue;
         }
-        let likeness = |setting: &&&str| strsim::jaro_winkler(&name[9..], &setting[9..]);
-        let closest = OURS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        let likeness = |setting: &&String| strsim::jaro_winkler(own, &setting[prefix.len()..]);
+        let closest = ours.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         if let Some(setting) = closest.filter(|setting| likeness(setting) >= ALIKE) {
             return Err(refusal(
                 name,

@@ -5,6 +5,7 @@
 use std::sync::OnceLock;
 
 pub mod contract;
+pub mod variable;
 
 use contract::{Promise, RouterContract};
 
@@ -16,6 +17,14 @@ mod sample;
 pub struct StackSpec {
     /// Begins the names of clusters and namespaces that are made for it.
     pub name: &'static str,
+    /// The domain of its labels and annotations: `<domain>/owner` and the like.
+    pub domain: &'static str,
+    /// What the names of its variables begin with, but for the underscore.
+    pub env_prefix: &'static str,
+    /// What follows it in the names of the services' own variables: known, and left alone.
+    pub services_variables: &'static [&'static str],
+    /// The address that stage live looks at unless it is told another.
+    pub live_url: &'static str,
     /// Its charts.
     pub charts: ChartsSpec,
     /// The values of each stage.
@@ -48,6 +57,13 @@ pub struct StackSpec {
     pub dev: DevSpec,
     /// Stage preview.
     pub preview: PreviewSpec,
+    /// What is measured.
+    pub bench: BenchSpec,
+    /// Variables of containers that are of use together alone: with one, its others are there.
+    pub together: &'static [(&'static str, &'static [&'static str])],
+    /// The variable of a container by which it looks at the certificate of a store: with it, the store may be anywhere on the
+    /// internet.
+    pub stores_verified_by: Option<&'static str>,
     /// What the services ask of the charts.
     pub contract: &'static [Promise],
     /// What the router's configuration must do.
@@ -189,6 +205,8 @@ pub struct DevSpec {
     pub hud_port: u16,
     /// What Tilt forwards to the api's debugger.
     pub debugger_port: u16,
+    /// The host of the names that stage dev's images have in the values, which no registry serves.
+    pub image_host: &'static str,
     /// Those that Kind's port mappings own (kind/kind-config.yaml).
     pub node_ports: &'static [u16],
 }
@@ -203,6 +221,15 @@ impl DevSpec {
 /// Names in a cluster of previews.
 #[derive(Debug)]
 pub struct PreviewSpec {
+    /// The owner of every preview, as the label `<domain>/owner` says it; what stands beside a release in its namespace is named
+    /// so, and no object of a release may begin with it.
+    pub reserved: &'static str,
+    /// Annotations that the charts' own objects have, beside Kubernetes' and Helm's.
+    pub annotations: &'static [&'static str],
+    /// What the names of the Secrets with the stores' certificate authorities begin with.
+    pub stores_ca: &'static str,
+    /// The path of the roles that AWS gives previews.
+    pub role_path: &'static str,
     /// What a preview's namespace is called, but for the pull request's number.
     pub prefix: &'static str,
     /// Below which domain previews are served: `pr-<number>.` in front of it.
@@ -225,6 +252,45 @@ pub struct PreviewSpec {
     pub postgres: &'static Component,
     /// The workload whose place a Redis outside of the cluster takes.
     pub redis: &'static Component,
+}
+
+/// What `cargo stack bench` edits, and asks afterwards.
+#[derive(Debug)]
+pub struct BenchSpec {
+    /// What judges an edit of the api, of values, and none.
+    pub backend: BenchJudge,
+    /// What judges an edit of the page.
+    pub page: BenchJudge,
+    /// An edit of the api that its answer shows.
+    pub backend_edit: BenchEdit,
+    /// An edit of the page that it shows.
+    pub page_edit: BenchEdit,
+    /// An edit of the values of stages local and ci that replaces pods.
+    pub values_edit: BenchEdit,
+    /// An edit of the api with which it does not start.
+    pub broken_import: BenchEdit,
+}
+
+/// What judges an edit.
+#[derive(Debug)]
+pub struct BenchJudge {
+    /// The scenario that judges ours.
+    pub scenario: &'static str,
+    /// What is asked of a peer's release.
+    pub path: &'static str,
+}
+
+/// A one-line edit.
+#[derive(Debug)]
+pub struct BenchEdit {
+    /// The file, in the checkout.
+    pub file: &'static str,
+    /// What stands there.
+    pub from: &'static str,
+    /// What stands there afterwards; `{number}` is another number each time.
+    pub to: &'static str,
+    /// Whether what is served at the path asked for shows the number.
+    pub shows: bool,
 }
 
 static STACK: OnceLock<&'static StackSpec> = OnceLock::new();

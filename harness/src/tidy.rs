@@ -82,7 +82,7 @@ async fn change(state_root: &Path, edit: impl FnOnce(&mut BTreeSet<String>)) -> 
 
 /// Whether a name is one that our builds give: below our own host, or in a registry beside a cluster on this machine.
 pub fn is_ours(name: &str) -> bool {
-    name.starts_with("jetscale.internal/") || name.starts_with(&format!("{DOMAIN}/")) || port(name).is_some()
+    [DOMAIN, spec().dev.image_host].iter().any(|host| name.starts_with(&format!("{host}/"))) || port(name).is_some()
 }
 
 /// The port of a registry beside a cluster.

@@ -136,14 +136,14 @@ async fn lead(client: Client, files: Files) -> Result<()> {
 }
 
 async fn see_to(namespace: Arc<Namespace>, keeper: Arc<Keeper>) -> Result<Action, Failure> {
-    let held = namespace.finalizers().iter().any(|name| name == FINALIZER);
+    let held = namespace.finalizers().iter().any(|name| *name == FINALIZER.name());
     let Ok(preview) = Preview::of(&namespace) else { return Ok(Action::await_change()) };
     if !held && stores::wanted(&namespace).is_none() {
         return Ok(Action::await_change());
     }
     let api: Api<Namespace> = Api::all(keeper.client.clone());
     let _turn = keeper.turns.read().await;
-    let turn = finalizer(&api, FINALIZER, Arc::clone(&namespace), |event| async {
+    let turn = finalizer(&api, &FINALIZER.name(), Arc::clone(&namespace), |event| async {
         match event {
             Event::Apply(namespace) => match stores::wanted(&namespace) {
                 Some(wanted) => keeper.noted(&namespace, keeper.make(preview.of, &wanted)).await,

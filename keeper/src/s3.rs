@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use harness::error::{Error, Result};
 use harness::preview::PullRequest;
-use harness::preview::stores::{ROLE_PATH, S3, api_account};
+use harness::preview::stores::{S3, api_account};
+use harness::spec::spec;
 use http::Method;
 use serde::Deserialize;
 
@@ -86,7 +87,7 @@ pub(crate) async fn make(aws: &Aws, s3: &S3, name: &str, of: PullRequest) -> Res
     let (trust, objects) = (filled(TRUST, s3, name, of), filled(OBJECTS, s3, name, of));
     let role = [
         ("RoleName", name),
-        ("Path", ROLE_PATH),
+        ("Path", spec().preview.role_path),
         ("AssumeRolePolicyDocument", &trust),
         ("PermissionsBoundary", &s3.permissions_boundary),
     ];
@@ -164,7 +165,7 @@ pub(crate) async fn list(aws: &Aws, s3: &S3, prefix: &str) -> Result<BTreeSet<St
     let mut names = BTreeSet::new();
     let mut marker = None;
     loop {
-        let mut asked = vec![("PathPrefix", ROLE_PATH)];
+        let mut asked = vec![("PathPrefix", spec().preview.role_path)];
         asked.extend(marker.as_deref().map(|marker| ("Marker", marker)));
         let text = aws.iam("ListRoles", &asked).await?.good("ListRoles")?;
         let found: Roles = quick_xml::de::from_str(&text).map_err(Error::malformed("the list of roles"))?;

@@ -11,6 +11,7 @@ use crate::marks::DOMAIN;
 use crate::progress::Step;
 use crate::project::Project;
 use crate::source::{Planned, ProvisionSource};
+use crate::spec::variable::SETUP;
 use crate::spec::{ThirdParty, spec};
 use crate::tools::ChildKind;
 
@@ -182,7 +183,7 @@ impl Bases<'_> {
         if !self.may_set_up || !self.from.registries() {
             return Err(Error::refused(
                 format!("there is no image of {}, and none may be made\n{reason}", names.join(", ")),
-                format!("docker pull {}, or unset JETSCALE_SETUP", missing[0].official),
+                format!("docker pull {}, or unset {SETUP}", missing[0].official),
             ));
         }
         tracing::debug!(reason, "the hub is not used");

@@ -24,14 +24,16 @@ use crate::tools::{ChildKind, Command, Look, Tool, Tools};
 const BUILD: Duration = Duration::from_secs(1200);
 
 /// The build arguments that say an image's revision; skaffold.yaml fills them from variables of the same names.
-const TOLD: [&str; 3] = ["JETSCALE_GIT_SHA", "JETSCALE_GIT_REF", "JETSCALE_BUILD_TIME"];
+fn revision_arguments() -> [String; 3] {
+    ["GIT_SHA", "GIT_REF", "BUILD_TIME"].map(|name| format!("{}_{name}", spec().env_prefix))
+}
 
 /// What is asked of a build.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BuildOptions<'a> {
     /// Whether the set is for others: then it is of what clean commits hold, or refused before anything is built.
     pub official: bool,
-    /// The repository that images are pushed below, such as `ghcr.io/jetscale`; `None`: the registry beside the cluster.
+    /// The repository that images are pushed below, such as `ghcr.io/example`; `None`: the registry beside the cluster.
     pub repository: Option<&'a str>,
 }
 
@@ -132,7 +134,7 @@ async fn skaffold_build(
         .arg(&output)
         .args(["--interactive=false", "--update-check=false", "--detect-minikube=false"])
         .folder(&sources.project.root)
-        .env("JETSCALE_VERSION", env!("CARGO_PKG_VERSION"))
+        .env(format!("{}_VERSION", spec().env_prefix), env!("CARGO_PKG_VERSION"))
         .envs(told(&origins.stack, None))
         .limit(BUILD)
         .on_failure("mend what the last lines name, and run the same command again");
@@ -158,8 +160,8 @@ async fn skaffold_build(
 /// What images are told of their revision; of a repository of its own, one image alone.
 fn told(revision: &Revision, image: Option<&str>) -> [(String, String); 3] {
     let Revision { sha, reference, time, .. } = revision;
-    let values = [sha, reference, time];
-    std::array::from_fn(|at| (variable(TOLD[at], image), values[at].clone()))
+    let (told, values) = (revision_arguments(), [sha, reference, time]);
+    std::array::from_fn(|at| (variable(&told[at], image), values[at].clone()))
 }
 
 /// The variable that fills a build argument.
@@ -185,10 +187,10 @@ fn adapted(text: &str, origins: &[BuildContext], ca: &Path) -> Result<String> {
         let name = artifact["image"].as_str().unwrap_or_default().to_owned();
         if let Some(origin) = origins.iter().find(|origin| origin.image.name == name) {
             artifact["context"] = origin.folder.to_string_lossy().into_owned().into();
-            for argument in origin.revision.iter().flat_map(|_| TOLD) {
+            for argument in origin.revision.iter().flat_map(|_| revision_arguments()) {
                 // A variable, not its value: a branch's name in braces would be an action of Skaffold's templates.
-                artifact["docker"]["buildArgs"][argument] =
-                    format!("{{{{.{}}}}}", variable(argument, Some(&name))).into();
+                artifact["docker"]["buildArgs"][argument.as_str()] =
+                    format!("{{{{.{}}}}}", variable(&argument, Some(&name))).into();
             }
         }
         for secret in artifact["docker"]["secrets"].as_sequence_mut().into_iter().flatten() {

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::marks::REGISTRY;
 use crate::project::Project;
 use crate::settings::{self, Settings};
+use crate::spec::variable::ARTIFACTS;
 use crate::stage::Stage;
 
 /// What Skaffold replaces by a part of an image's reference in a profile's values (skaffold.dev, "Deploying with Helm");
@@ -104,7 +105,7 @@ impl ProvidedArtifacts {
         let location = self.location.as_deref().ok_or_else(|| {
             Error::refused(
                 format!("stage {} builds nothing, and {} names no artifact set", self.stage, settings::ARTIFACTS),
-                "cargo stack artifacts build --output FILE, then set JETSCALE_ARTIFACTS to that file's absolute path",
+                format!("cargo stack artifacts build --output FILE, then set {ARTIFACTS} to that file's absolute path"),
             )
         })?;
         Ok((location, read(location, self.stage, project, settings).await?))

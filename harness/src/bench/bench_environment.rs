@@ -1,7 +1,7 @@
 //! What contenders stand on: a copy of the checkout that may be edited, the cluster that the suite makes of it, and what
 //! peers need of that cluster.
 
-use crate::spec::spec;
+use crate::spec::{Built, spec};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -161,7 +161,7 @@ impl<'a> BenchEnvironment<'a> {
     pub async fn make(settings: &'a Settings, original: &'a Project, options: &'a BenchOptions) -> Result<Self> {
         let tools = Tools::new(settings.tools());
         tools.require(&[Tool::Kind, Tool::Helm, Tool::Helm3, Tool::Skaffold, Tool::Buildx, Tool::Nextest]).await?;
-        let folder = tempfile::Builder::new().prefix("jetscale-bench-").tempdir();
+        let folder = tempfile::Builder::new().prefix("bench-").tempdir();
         let folder = folder.map_err(Error::io("make a folder for a copy of the checkout"))?;
         let copy = original.copied(&tools, &folder.path().join("checkout")).await?;
         let (against, lock) = match &options.against {
@@ -223,9 +223,8 @@ impl<'a> BenchEnvironment<'a> {
             }
         };
         // What is built is the copy's, whatever the user's own runs build.
-        cargo
-            .env(settings::BACKEND_DIR, of.root.join("apps/backend").to_string_lossy())
-            .env(settings::FRONTEND_DIR, of.root.join("apps/frontend").to_string_lossy())
+        let place = |image: &Built| (settings::image_dir(image), of.root.join(image.context).display().to_string());
+        cargo.envs(spec().images.built.iter().map(place))
     }
 
     /// Has a scenario judged once and says where its run is.
@@ -457,7 +456,7 @@ pub(super) fn kept(settings: &Settings) -> Result<PathBuf> {
 /// With the settings of every run of the bench.
 fn settled(command: Command, runs: &Path) -> Command {
     command
-        .env(settings::RUN_DIR, runs.to_string_lossy())
+        .env(settings::RUN_DIR.name(), runs.to_string_lossy())
         .env(settings::STAGE, Stage::Local.name())
         .env(settings::KEEP, "always")
         .env(settings::IDLE_TTL_SECS, IDLE_SECS)

@@ -23,7 +23,7 @@ use crate::tools::ChildKind;
 
 const NAMESPACE: &str = "bench-condition";
 pub(super) const NAME: &str = "condition";
-const ANNOTATION: &str = "jetscale.ai/bench";
+const ANNOTATION: &str = "harness.internal/bench";
 /// How long one wait may take.
 const WAIT: Duration = Duration::from_secs(60);
 /// How long a peer may take to start, ask and end.

@@ -3,10 +3,10 @@
 use super::bench_environment::{BenchEnvironment, Runner};
 use super::peer::{self, Peer};
 use super::report::{BenchReport, Row};
-use super::verdict::{self, BenchEdit, Task};
+use super::verdict::{self, Task};
 use super::{condition, growth, load, red, suite};
 use crate::error::Result;
-use crate::services::DOCS;
+use crate::spec::{BenchEdit, spec};
 use crate::tools::Tool;
 
 /// How often what takes less than half a minute is measured.
@@ -41,50 +41,19 @@ enum Kind {
 }
 
 const BACKEND_EDIT: Task = Task {
-    edit: Some(BenchEdit {
-        file: "apps/backend/jetscale_backend/application.py",
-        from: "title=\"JetScale backend\"",
-        to: "title=\"JetScale backend {number}\"",
-        shows: true,
-    }),
-    scenario: "backend::docs_are_served",
-    path: DOCS,
-    runners: &[Runner::Nextest, Runner::CargoTest],
+    edit: Some(|| &spec().bench.backend_edit),
     peers: &[peer::SKAFFOLD, peer::SKAFFOLD_DEFAULTS, peer::HELM, peer::TILT],
+    ..UNCHANGED
 };
-const UNCHANGED: Task = Task { edit: None, peers: &[peer::SKAFFOLD], ..BACKEND_EDIT };
-const PAGE_EDIT: Task = Task {
-    edit: Some(BenchEdit {
-        file: "apps/frontend/html/index.html",
-        from: "content=\"JetScale: what is running",
-        to: "content=\"JetScale {number}: what is running",
-        shows: true,
-    }),
-    scenario: "frontend::page_is_served",
-    path: "/",
+const UNCHANGED: Task = Task {
+    edit: None,
+    judge: || &spec().bench.backend,
+    runners: &[Runner::Nextest, Runner::CargoTest],
     peers: &[peer::SKAFFOLD],
-    ..BACKEND_EDIT
 };
-const VALUES_EDIT: Task = Task {
-    edit: Some(BenchEdit {
-        file: "charts/app/values.local.e2e.yaml",
-        from: "requests: {cpu: 25m, memory: 128Mi}",
-        to: "requests: {cpu: 25m, memory: \"{number}\"}",
-        shows: false,
-    }),
-    peers: &[peer::SKAFFOLD],
-    ..BACKEND_EDIT
-};
-const BROKEN_IMPORT: Task = Task {
-    edit: Some(BenchEdit {
-        file: "apps/backend/jetscale_backend/app.py",
-        from: "import sys\n",
-        to: "import sys\nimport absent_{number}\n",
-        shows: false,
-    }),
-    peers: &[peer::SKAFFOLD],
-    ..BACKEND_EDIT
-};
+const PAGE_EDIT: Task = Task { edit: Some(|| &spec().bench.page_edit), judge: || &spec().bench.page, ..UNCHANGED };
+const VALUES_EDIT: Task = Task { edit: Some(|| &spec().bench.values_edit), ..UNCHANGED };
+const BROKEN_IMPORT: Task = Task { edit: Some(|| &spec().bench.broken_import), ..UNCHANGED };
 
 /// All of them, in the order in which they are measured: the first has no cluster yet.
 pub const FIGURES: &[Figure] = &[
@@ -174,7 +143,7 @@ impl Figure {
 
     async fn rows(&self, ground: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
         match &self.kind {
-            Kind::Cold => suite::cold(ground, BACKEND_EDIT.scenario, rounds).await,
+            Kind::Cold => suite::cold(ground, (BACKEND_EDIT.judge)().scenario, rounds).await,
             Kind::ScenarioOutcome(task) => verdict::measure(ground, task, rounds).await,
             Kind::Red(task) => red::measure(ground, task, rounds).await,
             Kind::Condition => condition::measure(ground, rounds).await,
@@ -214,7 +183,7 @@ mod tests {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         for figure in FIGURES {
             let (Kind::ScenarioOutcome(task) | Kind::Red(task) | Kind::Load(task)) = figure.kind else { continue };
-            if let Some(BenchEdit { file, from, to, .. }) = task.edit {
+            if let Some(BenchEdit { file, from, to, .. }) = task.edit.map(|edit| edit()) {
                 let text = std::fs::read_to_string(root.join(file)).unwrap();
                 assert!(text.contains(from) && to.contains("{number}"), "{}: {file}", figure.name);
             }

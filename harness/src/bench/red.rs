@@ -35,9 +35,9 @@ fn ours<'a>(ground: &'a BenchEnvironment<'_>, task: &'a Task, runner: Runner) ->
     let turn = move || async move {
         let cause = task.edited(ground, &ground.copy)?.unwrap_or_default();
         let runs = ground.scratch(&format!("runs/{}", ground.number()))?;
-        red(ground.suite(&ground.copy, runner, task.scenario, &runs), &cause).await
+        red(ground.suite(&ground.copy, runner, (task.judge)().scenario, &runs), &cause).await
     };
-    let about = format!("`{}`, cluster kept; rolled back when it is red", runner.command(task.scenario));
+    let about = format!("`{}`, cluster kept; rolled back when it is red", runner.command((task.judge)().scenario));
     Lane { measures: MEASURES, ..Lane::new(runner.title(), about, turn) }
 }
 
@@ -48,7 +48,7 @@ fn theirs<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, 
         // Ours brings back what worked; here somebody has to, and it is not counted.
         task.restore(&ground.copy)?;
         placed.command(ground).run().await?;
-        placed.answer(warm, task.path).await?;
+        placed.answer(warm, (task.judge)().path).await?;
         Ok(turn)
     };
     let peer = placed.peer();

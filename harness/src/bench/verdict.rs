@@ -7,29 +7,15 @@ use super::peer::{Peer, Placed, answer};
 use super::report::Row;
 use super::rounds::{BenchTurn, Lane, interleaved};
 use crate::error::{Error, Result};
-
-/// A one-line edit.
-#[derive(Debug, Clone, Copy)]
-pub struct BenchEdit {
-    /// The file, in the checkout.
-    pub file: &'static str,
-    /// What stands there.
-    pub from: &'static str,
-    /// What stands there afterwards; `{number}` is another number each time.
-    pub to: &'static str,
-    /// Whether what is served at the path asked for shows the number.
-    pub shows: bool,
-}
+use crate::spec::{BenchEdit, BenchJudge};
 
 /// What contenders do in a turn.
 #[derive(Debug, Clone, Copy)]
 pub struct Task {
     /// What is edited before each turn; `None`: nothing.
-    pub edit: Option<BenchEdit>,
-    /// The scenario that judges ours.
-    pub scenario: &'static str,
-    /// What is asked of a peer's release afterwards.
-    pub path: &'static str,
+    pub edit: Option<fn() -> &'static BenchEdit>,
+    /// What judges it afterwards.
+    pub judge: fn() -> &'static BenchJudge,
     /// How ours is run.
     pub runners: &'static [Runner],
     /// Who else takes part.
@@ -48,7 +34,7 @@ impl BenchEdit {
         if after == before {
             return Err(Error::refused(
                 format!("{} does not hold {:?}, which this figure edits", self.file, self.from),
-                "correct harness/src/bench/figure.rs",
+                "correct the stack's spec (StackSpec, bench)",
             ));
         }
         to.write(self.file, &after)?;
@@ -59,7 +45,7 @@ impl BenchEdit {
 impl Task {
     /// Makes its edit, if it has one; returns the number.
     pub(super) fn edited(&self, ground: &BenchEnvironment<'_>, of: &Checkout) -> Result<Option<String>> {
-        self.edit.map(|edit| edit.apply(of, ground.number())).transpose()
+        self.edit.map(|edit| edit().apply(of, ground.number())).transpose()
     }
 
     /// Its peers, each with its namespace.
@@ -73,7 +59,7 @@ impl Task {
 
     /// Takes the edit back, for the next figure.
     pub(super) fn restore(&self, of: &Checkout) -> Result<()> {
-        self.edit.map_or(Ok(()), |edit| of.write(edit.file, &of.pristine(edit.file)?))
+        self.edit.map_or(Ok(()), |edit| of.write(edit().file, &of.pristine(edit().file)?))
     }
 }
 
@@ -102,16 +88,16 @@ fn ours<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, ru
     let turn = move || async move {
         let number = task.edited(ground, &ground.copy)?;
         let started = Instant::now();
-        ground.passes(&ground.copy, runner, task.scenario).await?;
+        ground.passes(&ground.copy, runner, (task.judge)().scenario).await?;
         let took = started.elapsed();
         // Asked as the peers are, after the time was taken.
         let was_old = match shown(task, number) {
-            Some(number) => Some(!answer(warm, &warm.plan, task.path).await?.text().contains(&number)),
+            Some(number) => Some(!answer(warm, &warm.plan, (task.judge)().path).await?.text().contains(&number)),
             None => None,
         };
         Ok(BenchTurn { values: vec![took.as_secs_f64()], was_old })
     };
-    let about = format!("`{}`, cluster kept", runner.command(task.scenario));
+    let about = format!("`{}`, cluster kept", runner.command((task.judge)().scenario));
     Lane::new(runner.title(), about, turn)
 }
 
@@ -121,7 +107,7 @@ fn other<'a>(ground: &'a BenchEnvironment<'_>, against: &'a Checkout, task: &'a 
     let turn = move || async move {
         task.edited(ground, against)?;
         let started = Instant::now();
-        ground.passes(against, Runner::Nextest, task.scenario).await?;
+        ground.passes(against, Runner::Nextest, (task.judge)().scenario).await?;
         Ok(BenchTurn::since(started))
     };
     let about = format!("charts, harness and suite of {revision}, on a cluster of its own beside the other");
@@ -133,7 +119,7 @@ fn theirs<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, 
         let number = task.edited(ground, &ground.copy)?;
         let started = Instant::now();
         placed.command(ground).run().await?;
-        let reply = placed.answer(warm, task.path).await?;
+        let reply = placed.answer(warm, (task.judge)().path).await?;
         let took = started.elapsed();
         let was_old = shown(task, number).map(|number| !reply.text().contains(&number));
         Ok(BenchTurn { values: vec![took.as_secs_f64()], was_old })
@@ -145,5 +131,5 @@ fn theirs<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, 
 
 /// The number, where what is served shows it.
 fn shown(task: &Task, number: Option<String>) -> Option<String> {
-    number.filter(|_| task.edit.is_some_and(|edit| edit.shows))
+    number.filter(|_| task.edit.is_some_and(|edit| edit().shows))
 }

@@ -12,6 +12,7 @@ use crate::progress::Step;
 use crate::project::Project;
 use crate::settings::Settings;
 use crate::source::{Planned, ProvisionSource, size_of};
+use crate::spec::variable::{KIND_NODE_IMAGE, SETUP, TOOLBOX};
 use crate::tools::{ChildKind, Tools};
 
 /// How long a pull may take; a hub that cannot be reached says so much sooner.
@@ -96,7 +97,7 @@ pub async fn ensure(wants: NodeImageRequest<'_>) -> Result<String> {
     }
     Err(Error::refused(
         format!("there is no node image {}{}{reason}", pinned.reference, if reason.is_empty() { "" } else { ": " }),
-        format!("docker pull {}, or let it be made (unset JETSCALE_SETUP, or --from auto)", pinned.reference),
+        format!("docker pull {}, or let it be made (unset {SETUP}, or --from auto)", pinned.reference),
     ))
 }
 
@@ -107,7 +108,7 @@ pub async fn ensure(wants: NodeImageRequest<'_>) -> Result<String> {
 pub async fn plan(wants: NodeImageRequest<'_>) -> Result<Planned> {
     let name = "node image";
     if let Some(set) = &wants.settings.node_image {
-        return Ok(Planned::at_hand(name, format!("{set}, as JETSCALE_KIND_NODE_IMAGE says")));
+        return Ok(Planned::at_hand(name, format!("{set}, as {KIND_NODE_IMAGE} says")));
     }
     let pinned = pinned(wants.project)?;
     let ways = ways(&wants, &pinned).await?;
@@ -207,14 +208,14 @@ async fn load(wants: &NodeImageRequest<'_>, pinned: &Pinned, archive: &std::path
         .args(["-c", script, "bash"])
         .arg(archive)
         .limit(LOAD)
-        .on_failure("install zstd (apt-get install zstd), or unset JETSCALE_TOOLBOX")
+        .on_failure(format!("install zstd (apt-get install zstd), or unset {TOOLBOX}"))
         .run()
         .await?;
     step.done();
     held(wants.engine, pinned).await?.ok_or_else(|| {
         Error::refused(
             format!("{} holds no image of {}", archive.display(), repository(&pinned.reference)),
-            "unset JETSCALE_TOOLBOX, or correct the archive",
+            format!("unset {TOOLBOX}, or correct the archive"),
         )
     })
 }

@@ -76,7 +76,7 @@ impl Identity {
 
     /// Whether its name proves whose it is: what the version before made has the home's.
     pub(super) fn has_nonce(&self) -> bool {
-        // jetscale-stage-hash, and the nonce.
+        // name-stage-hash, and the nonce.
         self.name.matches('-').count() > 2
     }
 

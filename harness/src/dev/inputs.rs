@@ -47,7 +47,7 @@ impl Inputs {
             .map(|image| Ok((image.name.to_owned(), project.context(image, settings)?)))
             .collect::<Result<_>>()?;
         let ca = settings.build_ca.get()?.filter(|path| path.is_file()).unwrap_or_default();
-        let auth = project.root.join(".jetscale/auth.json");
+        let auth = project.root.join(format!(".{}/auth.json", spec().name));
         Ok(Self { context: format!("kind-{cluster}"), images, contexts, ca, auth })
     }
 

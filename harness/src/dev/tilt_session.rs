@@ -85,7 +85,7 @@ impl TiltOptions<'_> {
             .current_dir(folder)
             .env("KUBECONFIG", cluster.kubeconfig.to_string())
             .env("PATH", self.tools.search_path())
-            .env(DEV_INPUTS, inputs);
+            .env(DEV_INPUTS.name(), inputs);
         let held = held.into_iter().map(Lock::descriptor).collect::<Result<Vec<_>, _>>()?;
         command.as_std_mut().preserved_fds(held);
         Ok(command)

@@ -3,6 +3,7 @@
 use super::{Check, Severity};
 use crate::engine::{EngineUnavailable, Host, plan_remedy};
 use crate::settings::Settings;
+use crate::spec::variable::SETUP;
 use crate::tools::{Look, Tool, Tools};
 
 const GROUP: &str = "tools";
@@ -40,10 +41,10 @@ async fn row(tools: &Tools, tool: Tool, settings: &Settings, host: &Host) -> Che
         Tool::Nextest => missing(Severity::Note, "cargo test does without").remedy(setup),
         Tool::Tilt => missing(Severity::Note, "stage dev alone needs it").remedy(match settings.may_set_up() {
             true => format!("{setup} --stage dev"),
-            false => format!("JETSCALE_SETUP=auto {setup} --stage dev"),
+            false => format!("{SETUP}=auto {setup} --stage dev"),
         }),
         _ if settings.may_set_up() => missing(Severity::Note, "the first run sets it up").remedy(setup),
-        _ => missing(Severity::Problem, "JETSCALE_SETUP=never keeps a run from setting it up")
-            .remedy(format!("JETSCALE_SETUP=auto {setup}")),
+        _ => missing(Severity::Problem, &format!("{SETUP}=never keeps a run from setting it up"))
+            .remedy(format!("{SETUP}=auto {setup}")),
     }
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# An OCI runtime for hosts without CAP_SYS_RESOURCE, written by JetScale Stack.
+# An OCI runtime for hosts without CAP_SYS_RESOURCE, written by the harness.
 #
 # Docker 20.10 asks for every capability that the kernel knows when a container is privileged, and
 # runc refuses one that the host cannot give. This takes it out of the capabilities of the
@@ -16,10 +16,10 @@ without_it() {
     -e ':mid' -e "s/$list\"CAP_SYS_RESOURCE\"[[:space:]]*,[[:space:]]*/\\1/;t mid" \
     -e ':end' -e "s/$list,[[:space:]]*\"CAP_SYS_RESOURCE\"[[:space:]]*\\]/\\1]/;t end" \
     -e ':one' -e "s/$list\"CAP_SYS_RESOURCE\"[[:space:]]*\\]/\\1]/;t one" \
-    "$1" >"$1.jetscale"
+    "$1" >"$1.harness"
   # The file keeps its owner and its mode.
-  cat "$1.jetscale" >"$1"
-  rm -f "$1.jetscale"
+  cat "$1.harness" >"$1"
+  rm -f "$1.harness"
 }
 
 verb='' bundle=. process='' before=''

@@ -28,12 +28,12 @@ impl EngineFiles {
     /// The system's own paths; without root, the lock is in the state folder.
     pub fn system(root: bool, state_root: &Path) -> Self {
         Self {
-            lock: if root { PathBuf::from("/run/jetscale-stack/engine.lock") } else { state_root.join("engine.lock") },
+            lock: if root { PathBuf::from("/run/harness/engine.lock") } else { state_root.join("engine.lock") },
             config: PathBuf::from("/etc/docker/daemon.json"),
-            runtime: PathBuf::from("/usr/local/sbin/jetscale-runc"),
+            runtime: PathBuf::from("/usr/local/sbin/harness-runc"),
             pid: PathBuf::from("/var/run/docker.pid"),
             containerd_pid: PathBuf::from("/var/run/docker/containerd/containerd.pid"),
-            log: PathBuf::from("/var/log/jetscale-dockerd.log"),
+            log: PathBuf::from("/var/log/harness-dockerd.log"),
             data: ["/var/lib/docker", "/var/lib/containerd", "/etc/docker"].map(PathBuf::from).to_vec(),
             args: Vec::new(),
         }

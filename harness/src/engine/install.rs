@@ -180,7 +180,7 @@ impl Policy {
         use std::os::unix::fs::OpenOptionsExt;
 
         let script = format!(
-            "#!/bin/sh\n# JetScale Stack installs a container engine, and starts it itself.\n\
+            "#!/bin/sh\n# The harness installs a container engine, and starts it itself.\n\
              [ -d /proc/{} ] || exit 0\ncase $1 in docker | containerd) exit 101 ;; esac\n",
             std::process::id()
         );

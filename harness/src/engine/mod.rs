@@ -79,7 +79,7 @@ impl Engine {
     ///
     /// One that is installed and stopped is started; on Debian and Ubuntu, as root, a missing one is installed from the
     /// distribution and started, detached where no systemd runs, so that it outlives this process. Where the host lacks
-    /// CAP_SYS_RESOURCE, it runs containers through a runtime that leaves that out. `JETSCALE_SETUP=never` turns all of
+    /// CAP_SYS_RESOURCE, it runs containers through a runtime that leaves that out. [`SETUP`](crate::spec::variable::SETUP)`=never` turns all of
     /// this off. One process of the machine does it; others wait for it, twenty minutes at most.
     ///
     /// Cancelled or killed, what it began may go on: apt, and the engine. [`uninstall_hint`] tells what it did.

@@ -91,7 +91,7 @@ impl EngineRecord {
             lines.push(format!("rm -rf {}", self.files.iter().map(quoted).collect::<Vec<_>>().join(" ")));
         }
         for file in &self.edited {
-            lines.push(format!("take the runtime `jetscale` out of {}", quoted(file)));
+            lines.push(format!("take the runtime `harness` out of {}", quoted(file)));
         }
         (!lines.is_empty()).then(|| lines.join("\n"))
     }
@@ -113,7 +113,7 @@ pub fn uninstall_hint(settings: &Settings) -> Option<String> {
     // Somebody may have followed it already.
     record.packages.retain(|package| is_installed(package));
     record.files.retain(|path| path.exists());
-    record.edited.retain(|path| std::fs::read_to_string(path).is_ok_and(|text| text.contains("jetscale")));
+    record.edited.retain(|path| std::fs::read_to_string(path).is_ok_and(|text| text.contains("harness-runc")));
     record.undo(|pid| super::start::is(pid, "dockerd"))
 }
 
@@ -152,7 +152,7 @@ mod tests {
         kill 71 && tail --pid=71 --follow /dev/null  # the container engine, and with it its containers
         apt-get purge docker.io runc
         rm -rf /nowhere/docker '/nowhere/jetscale runc'
-        take the runtime `jetscale` out of /etc/docker/daemon.json
+        take the runtime `harness` out of /etc/docker/daemon.json
         ");
         assert!(!read.undo(|_| false).unwrap().contains("kill"));
         let data = EngineRecord { files: vec![PathBuf::from("/var/lib/docker")], ..EngineRecord::default() };

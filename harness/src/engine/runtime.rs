@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::files;
 
 const SCRIPT: &str = include_str!("capfilter.sh");
-const NAME: &str = "jetscale";
+const NAME: &str = "harness";
 
 /// Makes the engine that is started next use the runtime, unless its configuration names another.
 ///

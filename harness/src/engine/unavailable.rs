@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Engine;
 use super::host::{App, Host};
 use crate::error::Error;
+use crate::spec::variable::SETUP;
 
 /// Where an engine listens unless told otherwise.
 const DEFAULT: &str = "unix:///var/run/docker.sock";
@@ -141,7 +142,7 @@ async fn listener(address: &str) -> Option<ErrorKind> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LeftToPerson {
     /// Why it is not done here, where that is not plain.
-    pub why: Option<&'static str>,
+    pub why: Option<String>,
     /// The exact command, or the change to make.
     pub next: String,
 }
@@ -149,7 +150,7 @@ pub(crate) struct LeftToPerson {
 impl LeftToPerson {
     /// What is missing, and on a line of its own why it is not had here.
     pub fn explain(&self, missing: &str) -> String {
-        self.why.map_or_else(|| missing.to_owned(), |why| format!("{missing}\nand {why}"))
+        self.why.as_ref().map_or_else(|| missing.to_owned(), |why| format!("{missing}\nand {why}"))
     }
 
     /// The error of a run that cannot go on without.
@@ -187,8 +188,8 @@ pub(crate) fn plan_remedy(
     let sudo = if action.needs_root() && !host.root { "sudo " } else { "" };
     let command = format!("{sudo}{}", action.command());
     if !may_set_up {
-        let next = format!("{command}, or unset JETSCALE_SETUP");
-        return Err(LeftToPerson { why: Some("JETSCALE_SETUP=never keeps it from being set up here"), next });
+        let next = format!("{command}, or unset {SETUP}");
+        return Err(LeftToPerson { why: Some(format!("{SETUP}=never keeps it from being set up here")), next });
     }
     if !sudo.is_empty() {
         let join = if action == Action::Install { " && sudo usermod -aG docker $USER && newgrp docker" } else { "" };
@@ -196,7 +197,7 @@ pub(crate) fn plan_remedy(
     }
     if !host.systemd && action.needs_root() && !host.capabilities.allow_an_engine() {
         return Err(LeftToPerson {
-            why: Some("none can be started here: this root lacks CAP_SYS_ADMIN or CAP_NET_ADMIN"),
+            why: Some("none can be started here: this root lacks CAP_SYS_ADMIN or CAP_NET_ADMIN".to_owned()),
             next: "run this in a privileged container, or share the host's /var/run/docker.sock with it".to_owned(),
         });
     }

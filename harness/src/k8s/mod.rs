@@ -47,7 +47,7 @@ pub use wait::{State, gone, wait};
 pub const CALL: Duration = Duration::from_secs(10);
 
 /// The field manager of everything that the harness applies.
-pub const FIELD_MANAGER: &str = "jetscale-harness";
+pub const FIELD_MANAGER: &str = "harness";
 
 /// A client for exactly this context of this file; nothing ambient is looked at.
 ///

@@ -89,7 +89,7 @@ fn quantity(text: &str) -> Option<(u64, &str)> {
     known.then(|| number.parse().ok()).flatten().map(|number| (number, unit))
 }
 
-/// The text with one letter twice: the first of its last word, so that `jetscale-backend` is `jetscale-bbackend`.
+/// The text with one letter twice: the first of its last word, so that `shop-api` is `shop-aapi`.
 fn misspelt(text: &str) -> String {
     let end = text.trim_end_matches(|letter: char| !letter.is_alphanumeric()).len();
     let start = text[..end].rfind(|letter: char| !letter.is_alphanumeric()).map_or(0, |at| at + 1);

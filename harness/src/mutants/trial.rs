@@ -233,7 +233,7 @@ struct Copy<'a> {
 
 impl<'a> Copy<'a> {
     async fn of(settings: &'a Settings, original: &Project, suite: &Suite) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("jetscale-mutants-").tempdir();
+        let folder = tempfile::Builder::new().prefix("mutants-").tempdir();
         let folder = folder.map_err(Error::io("make a folder for a copy of the checkout"))?;
         let copy = Self { settings, folder };
         let root = copy.root();
@@ -322,11 +322,11 @@ impl<'a> Copy<'a> {
             .given(&self.settings.environment, ChildKind::Suite)
             .folder(&self.root())
             .env(settings::CARGO_MANIFEST_DIR, text(self.root().join("e2e")))
-            .env(settings::RUN_DIR, text(runs.to_owned()))
-            .env(settings::STAGE, Stage::Local.name())
-            .env(settings::KEEP, "always")
-            .env(settings::IDLE_TTL_SECS, IDLE_SECS)
-            .env(settings::QUIET, "1")
+            .env(settings::RUN_DIR.name(), text(runs.to_owned()))
+            .env(settings::STAGE.name(), Stage::Local.name())
+            .env(settings::KEEP.name(), "always")
+            .env(settings::IDLE_TTL_SECS.name(), IDLE_SECS)
+            .env(settings::QUIET.name(), "1")
     }
 
     /// Removes its cluster, and itself.

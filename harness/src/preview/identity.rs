@@ -8,15 +8,16 @@ use kube::ResourceExt;
 
 use crate::pull_request::PullRequest;
 use crate::spec::spec;
+use crate::spec::variable::StackLabel;
 
 /// The owner that a preview's labels name.
-const OWNER: &str = "jetscale-preview";
 /// The label by which an administrator's policies, the sweeper and the keeper know a preview (charts/preview-sweeper).
-const OWNER_LABEL: &str = "jetscale.ai/owner";
-const PR_LABEL: &str = "jetscale.ai/pr";
-const SHA_LABEL: &str = "jetscale.ai/sha";
-const CREATED_LABEL: &str = "jetscale.ai/created";
-pub(super) const EXPIRES_LABEL: &str = "jetscale.ai/expires";
+const OWNER_LABEL: StackLabel = StackLabel("owner");
+const STAGE_LABEL: StackLabel = StackLabel("stage");
+const PR_LABEL: StackLabel = StackLabel("pr");
+const SHA_LABEL: StackLabel = StackLabel("sha");
+const CREATED_LABEL: StackLabel = StackLabel("created");
+pub(super) const EXPIRES_LABEL: StackLabel = StackLabel("expires");
 
 /// A preview, as its namespace's name and labels say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,16 +52,17 @@ impl Preview {
         let (name, labels) = (namespace.name_any(), namespace.labels());
         let of = PullRequest::of_namespace(&name)
             .ok_or_else(|| format!("its name is not {}<number>", spec().preview.prefix))?;
-        let label = |name: &str| labels.get(name).map(String::as_str);
+        let label = |name: StackLabel| labels.get(&name.name()).map(String::as_str);
+        let owner = spec().preview.reserved;
         match label(OWNER_LABEL) {
-            Some(OWNER) => {}
-            Some(other) => return Err(format!("its label {OWNER_LABEL} is {other}, not {OWNER}")),
-            None => return Err(format!("it has no label {OWNER_LABEL}={OWNER}")),
+            Some(ours) if ours == owner => {}
+            Some(other) => return Err(format!("its label {OWNER_LABEL} is {other}, not {owner}")),
+            None => return Err(format!("it has no label {OWNER_LABEL}={owner}")),
         }
         if label(PR_LABEL).and_then(PullRequest::parse) != Some(of) {
             return Err(format!("its label {PR_LABEL} is {:?}, not {of}", label(PR_LABEL).unwrap_or_default()));
         }
-        let time = |name: &str| label(name).and_then(|text| text.parse().ok());
+        let time = |name: StackLabel| label(name).and_then(|text| text.parse().ok());
         Ok(Self {
             of,
             sha: label(SHA_LABEL).unwrap_or("unknown").to_owned(),
@@ -73,21 +75,20 @@ impl Preview {
 
 /// The label selector of all previews.
 pub fn selector() -> String {
-    format!("{OWNER_LABEL}={OWNER}")
+    format!("{OWNER_LABEL}={}", spec().preview.reserved)
 }
 
 /// The labels of a preview's namespace: whose it is, of what, and until when; and what its pods may not do.
 pub fn labels(of: PullRequest, sha: &str, created: u64, expires: u64) -> BTreeMap<String, String> {
     [
-        (OWNER_LABEL, OWNER.to_owned()),
-        ("jetscale.ai/stage", "preview".to_owned()),
-        (PR_LABEL, of.to_string()),
-        (SHA_LABEL, sha.to_owned()),
-        (CREATED_LABEL, created.to_string()),
-        (EXPIRES_LABEL, expires.to_string()),
-        ("pod-security.kubernetes.io/enforce", "restricted".to_owned()),
+        (OWNER_LABEL.name(), spec().preview.reserved.to_owned()),
+        (STAGE_LABEL.name(), "preview".to_owned()),
+        (PR_LABEL.name(), of.to_string()),
+        (SHA_LABEL.name(), sha.to_owned()),
+        (CREATED_LABEL.name(), created.to_string()),
+        (EXPIRES_LABEL.name(), expires.to_string()),
+        ("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned()),
     ]
-    .map(|(name, value)| (name.to_owned(), value))
     .into()
 }
 
@@ -102,12 +103,12 @@ mod tests {
 
     use super::*;
 
-    fn namespace(name: &str, change: &[(&str, Option<&str>)]) -> Namespace {
+    fn namespace(name: &str, change: &[(StackLabel, Option<&str>)]) -> Namespace {
         let mut labels = labels(PullRequest::parse("7").unwrap(), "abcdef0", 5, now() + 60);
         for (label, value) in change {
             match value {
-                Some(value) => labels.insert((*label).to_owned(), (*value).to_owned()),
-                None => labels.remove(*label),
+                Some(value) => labels.insert(label.name(), (*value).to_owned()),
+                None => labels.remove(&label.name()),
             };
         }
         let mut namespace = Namespace::default();
@@ -130,7 +131,11 @@ mod tests {
     #[case::no_owner("jetscale-pr-7", &[(OWNER_LABEL, None)], "it has no label")]
     #[case::other_owner("jetscale-pr-7", &[(OWNER_LABEL, Some("somebody"))], "is somebody")]
     #[case::no_number("jetscale-pr-7", &[(PR_LABEL, None)], "its label jetscale.ai/pr is \"\"")]
-    fn a_foreign_namespace_says_why(#[case] name: &str, #[case] change: &[(&str, Option<&str>)], #[case] says: &str) {
+    fn a_foreign_namespace_says_why(
+        #[case] name: &str,
+        #[case] change: &[(StackLabel, Option<&str>)],
+        #[case] says: &str,
+    ) {
         let why = Preview::of(&namespace(name, change)).unwrap_err();
         assert!(why.contains(says), "{why}");
     }

@@ -209,9 +209,9 @@ mod tests {
         std::fs::write(file.path(), "apiVersion: v1\nkind: Config\ncontexts: []\n").unwrap();
         let variables = [
             ("KUBECONFIG".to_owned(), file.path().display().to_string()),
-            (KUBE_CONTEXT.to_owned(), "preview".to_owned()),
-            (KUBE_CONTEXT_ALLOW.to_owned(), "preview".to_owned()),
-            (PREVIEW_CLUSTER.to_owned(), "preview".to_owned()),
+            (KUBE_CONTEXT.name(), "preview".to_owned()),
+            (KUBE_CONTEXT_ALLOW.name(), "preview".to_owned()),
+            (PREVIEW_CLUSTER.name(), "preview".to_owned()),
         ];
         let settings = Settings::parse(&variables.into());
         let error = connect(&settings, &Tools::new(settings.tools())).await.unwrap_err().report();

@@ -15,7 +15,9 @@ use crate::k8s;
 use crate::spec::spec;
 
 /// The name of each of them.
-const NAME: &str = super::admission::RESERVED;
+fn name() -> &'static str {
+    spec().preview.reserved
+}
 
 /// Who we are to the cluster.
 async fn own_name(cluster: &Cluster) -> Result<String> {
@@ -33,7 +35,7 @@ pub(super) async fn allow_ourselves(
 ) -> Result<()> {
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": {"name": NAME, "namespace": of.namespace(), "labels": labels},
+        "metadata": {"name": name(), "namespace": of.namespace(), "labels": labels},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": spec().preview.role},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": own_name(cluster).await?}],
     });
@@ -59,7 +61,7 @@ async fn quota(cluster: &Cluster) -> Result<Value> {
 }
 
 fn limits(of: PullRequest, labels: &BTreeMap<String, String>, quota: &Value) -> [Value; 2] {
-    let metadata = json!({"name": NAME, "namespace": of.namespace(), "labels": labels});
+    let metadata = json!({"name": name(), "namespace": of.namespace(), "labels": labels});
     let each = json!({"type": "Container", 
         "defaultRequest": {"cpu": "10m", "memory": "32Mi", "ephemeral-storage": "64Mi"},
         "default": {"memory": "128Mi", "ephemeral-storage": "512Mi"}});
@@ -86,7 +88,7 @@ fn closed(of: PullRequest, labels: &BTreeMap<String, String>) -> [Value; 2] {
         "egress": [{"to": [{"podSelector": {}}]}, asked],
     });
     [
-        policy(NAME.to_owned(), json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})),
-        policy(format!("{NAME}-clients"), clients),
+        policy(name().to_owned(), json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})),
+        policy(format!("{}-clients", name()), clients),
     ]
 }

@@ -19,22 +19,19 @@ use crate::hash;
 use crate::k8s::{self, State};
 use crate::progress::Step;
 use crate::spec::spec;
+use crate::spec::variable::StackLabel;
 
 /// The finalizer by which the keeper has its turn before a preview's namespace is gone.
-pub const FINALIZER: &str = "jetscale.ai/stores";
+pub const FINALIZER: StackLabel = StackLabel("stores");
 /// What the keeper is asked for last: any text, another one for each time.
-const WANTED: &str = "jetscale.ai/stores-wanted";
+const WANTED: StackLabel = StackLabel("stores-wanted");
 /// What the keeper has made last.
-const MADE: &str = "jetscale.ai/stores-made";
+const MADE: StackLabel = StackLabel("stores-made");
 /// Why the keeper could not; the finalizer's name is its beginning, by which a wait for the namespace's end finds it.
-const FAILED: &str = "jetscale.ai/stores-failed";
+const FAILED: StackLabel = StackLabel("stores-failed");
 
 /// The key of the ConfigMap [`PreviewSpec::stores`](crate::spec::PreviewSpec).
 const KEY: &str = "stores.json";
-/// The Secret beside a release with the stores' certificate authorities, but for what follows from its content.
-const CA: &str = "jetscale-stores-ca";
-/// Path of the previews' IAM roles, by which the keeper's own policy is limited to them.
-pub const ROLE_PATH: &str = "/jetscale-previews/";
 
 /// How long the keeper may take; it makes a database in a second, and an IAM role is seen everywhere after some.
 const MADE_WITHIN: Duration = Duration::from_secs(120);
@@ -127,9 +124,9 @@ fn https() -> u16 {
 }
 
 impl S3 {
-    /// The ARN of a role below [`ROLE_PATH`].
+    /// The ARN of a role below the stack's path ([`PreviewSpec::role_path`](crate::spec::PreviewSpec)).
     fn role_arn(&self, name: &str) -> String {
-        format!("arn:aws:iam::{}:role{ROLE_PATH}{name}", self.account)
+        format!("arn:aws:iam::{}:role{}{name}", self.account, spec().preview.role_path)
     }
 }
 
@@ -196,7 +193,7 @@ impl Stores {
 
     /// Another name for another content, so that pods that read the old one are replaced.
     pub(super) fn ca_secret(&self) -> String {
-        format!("{CA}-{}", hash::short(&hash::text(&json!(self.authorities()).to_string())))
+        format!("{}-{}", spec().preview.stores_ca, hash::short(&hash::text(&json!(self.authorities()).to_string())))
     }
 
     fn authorities(&self) -> BTreeMap<String, &str> {
@@ -250,10 +247,10 @@ pub(super) async fn ask(
 
 fn answer(namespace: &Namespace, wanted: &str) -> State {
     let said = namespace.annotations();
-    if said.get(MADE).is_some_and(|made| made == wanted) {
+    if said.get(&MADE.name()).is_some_and(|made| made == wanted) {
         return State::Ready;
     }
-    match said.get(FAILED) {
+    match said.get(&FAILED.name()) {
         Some(why) => State::Degraded(k8s::FailureCause::quoted(why, TOLERANCE)),
         None => State::Pending("the keeper has not answered".to_owned()),
     }
@@ -262,7 +259,7 @@ fn answer(namespace: &Namespace, wanted: &str) -> State {
 /// What the keeper is asked for of a namespace and has not made yet.
 pub fn wanted(namespace: &Namespace) -> Option<String> {
     let said = namespace.annotations();
-    said.get(WANTED).filter(|wanted| said.get(MADE) != Some(wanted)).cloned()
+    said.get(&WANTED.name()).filter(|wanted| said.get(&MADE.name()) != Some(wanted)).cloned()
 }
 
 /// Notes that the keeper has made what it was asked for.
@@ -278,14 +275,14 @@ pub async fn note_made(client: &kube::Client, namespace: &str, wanted: &str) -> 
 /// # Errors
 /// [`Error::Kube`].
 pub async fn note_failed(client: &kube::Client, namespace: &Namespace, why: &str) -> Result<()> {
-    if namespace.annotations().get(FAILED).is_some_and(|said| said == why) {
+    if namespace.annotations().get(&FAILED.name()).is_some_and(|said| said == why) {
         return Ok(());
     }
     annotate(client, &namespace.name_any(), &[(FAILED, Some(why))]).await
 }
 
-async fn annotate(client: &kube::Client, namespace: &str, annotations: &[(&str, Option<&str>)]) -> Result<()> {
-    let annotations: BTreeMap<_, _> = annotations.iter().copied().collect();
+async fn annotate(client: &kube::Client, namespace: &str, annotations: &[(StackLabel, Option<&str>)]) -> Result<()> {
+    let annotations: BTreeMap<_, _> = annotations.iter().map(|(name, value)| (name.name(), *value)).collect();
     let patch = json!({"metadata": {"annotations": annotations}});
     let api: Api<Namespace> = Api::all(client.clone());
     let what = format!("annotate the namespace {namespace}");
@@ -349,8 +346,8 @@ mod tests {
     #[test]
     fn what_was_said_of_an_earlier_wish_does_not_count() {
         let mut namespace = Namespace::default();
-        let mut say = |name: &str, value: &str| {
-            namespace.metadata.annotations.get_or_insert_default().insert(name.to_owned(), value.to_owned());
+        let mut say = |name: StackLabel, value: &str| {
+            namespace.metadata.annotations.get_or_insert_default().insert(name.name(), value.to_owned());
             namespace.clone()
         };
         assert_eq!(wanted(&Namespace::default()), None);

@@ -117,7 +117,7 @@ pub async fn sweep(
 /// Gives a preview more time.
 async fn renew(cluster: &Cluster, of: PullRequest, expires: u64) -> Result<()> {
     let api: Api<Namespace> = Api::all(cluster.client.clone());
-    let patch = json!({"metadata": {"labels": {identity::EXPIRES_LABEL: expires.to_string()}}});
+    let patch = json!({"metadata": {"labels": {identity::EXPIRES_LABEL.name(): expires.to_string()}}});
     let what = format!("give the preview {} more time", of.namespace());
     k8s::call(&what, api.patch(&of.namespace(), &PatchParams::default(), &Patch::Merge(&patch))).await.map(drop)
 }

@@ -13,7 +13,7 @@ use crate::settings;
 use crate::tools::{Tools, skaffold_config};
 
 /// What stands on everything that Skaffold deploys: constant, since its own random one restarts every pod (measured).
-const RUN_ID: &str = "skaffold.dev/run-id=jetscale";
+const RUN_ID: &str = "skaffold.dev/run-id=stack";
 /// How long a deploy may take: it does not wait for pods.
 const LIMIT: Duration = Duration::from_secs(240);
 
@@ -39,9 +39,9 @@ pub(super) async fn deploy(cluster: &Cluster, plan: &Plan, scratch: &Path, lock:
 }
 
 /// What skaffold.yaml's profile preview asks the environment for.
-fn variables(plan: &Plan) -> impl Iterator<Item = (&'static str, String)> {
-    let number = plan.pull_request.map(|of| (settings::PR_NUMBER, of.to_string()));
-    let values = plan.more_values.as_ref().map(|path| (settings::PREVIEW_VALUES, path.display().to_string()));
+fn variables(plan: &Plan) -> impl Iterator<Item = (String, String)> {
+    let number = plan.pull_request.map(|of| (settings::PR_NUMBER.to_owned(), of.to_string()));
+    let values = plan.more_values.as_ref().map(|path| (settings::PREVIEW_VALUES.name(), path.display().to_string()));
     number.into_iter().chain(values)
 }
 

@@ -1,10 +1,10 @@
 //! The stack that this crate's tests are of: all that a spec can say.
 
 use super::{
-    AuthSpec, Built, ChartsSpec, Component, DevSpec, EdgeSpec, ImagesSpec, OwnSpec, PreviewSpec, StackSpec, ThirdParty,
-    ValuesFile, ValuesSpec,
+    AuthSpec, BenchEdit, BenchJudge, BenchSpec, Built, ChartsSpec, Component, DevSpec, EdgeSpec, ImagesSpec, OwnSpec,
+    PreviewSpec, StackSpec, ThirdParty, ValuesFile, ValuesSpec,
 };
-use crate::services::{LIVE as ALIVE, READY, VERSION, WS_READY};
+use crate::services::{DOCS, LIVE as ALIVE, READY, VERSION, WS_READY};
 use crate::spec::contract::{AskedBy, ContainerContract, Health, Meaning, Promise, RouterContract, Variable};
 
 /// The api.
@@ -320,6 +320,31 @@ pub const ROUTING: RouterContract = RouterContract {
 /// A stack as the harness's own tests have it.
 pub static STACK: StackSpec = StackSpec {
     name: "jetscale",
+    domain: "jetscale.ai",
+    env_prefix: "JETSCALE",
+    services_variables: &[
+        "COMPONENT",
+        "DATABASE_URL",
+        "DB_HOST",
+        "DB_PORT",
+        "DB_NAME",
+        "DB_USER",
+        "DB_PASSWORD",
+        "REDIS_HOST",
+        "REDIS_PORT",
+        "REDIS_URL",
+        "MIGRATE_DEADLINE_SECS",
+        "JWT_SECRET_KEY",
+        "DEFAULT_ADMIN_EMAIL",
+        "DEFAULT_ADMIN_PASSWORD",
+        "S3_BUCKET",
+        "S3_ENDPOINT",
+        "VERSION",
+        "GIT_SHA",
+        "GIT_REF",
+        "BUILD_TIME",
+    ],
+    live_url: "https://app.jetscale.ai",
     charts: ChartsSpec { folder: "charts", umbrella: "app", release_max: 43 },
     values: ValuesSpec { dev: DEV, shared: E2E, preview: PREVIEW, live: LIVE, all: &VALUES_FILES },
     namespace: "jetscale",
@@ -339,8 +364,12 @@ pub static STACK: StackSpec = StackSpec {
     client_label: "jetscale.ai/client",
     edge: EdgeSpec { label: "jetscale.ai/edge", host: "app.jetscale.example" },
     own: OwnSpec { in_its_pod: "postgres.persistence.enabled=false", bytes: 2 << 30, most: 3 },
-    dev: DevSpec { hud_port: 10350, debugger_port: 5678, node_ports: &[8000, 3000] },
+    dev: DevSpec { hud_port: 10350, debugger_port: 5678, image_host: "jetscale.internal", node_ports: &[8000, 3000] },
     preview: PreviewSpec {
+        reserved: "jetscale-preview",
+        annotations: &["jetscale.ai/nginx-conf"],
+        stores_ca: "jetscale-stores-ca",
+        role_path: "/jetscale-previews/",
         prefix: "jetscale-pr-",
         domain: "app.jetscale.ai",
         namespace: "jetscale-previews",
@@ -352,6 +381,43 @@ pub static STACK: StackSpec = StackSpec {
         postgres: &POSTGRES,
         redis: &REDIS,
     },
+    bench: BenchSpec {
+        backend: BenchJudge { scenario: "backend::docs_are_served", path: DOCS },
+        page: BenchJudge { scenario: "frontend::page_is_served", path: "/" },
+        backend_edit: BenchEdit {
+            file: "apps/backend/jetscale_backend/application.py",
+            from: "title=\"JetScale backend\"",
+            to: "title=\"JetScale backend {number}\"",
+            shows: true,
+        },
+        page_edit: BenchEdit {
+            file: "apps/frontend/html/index.html",
+            from: "content=\"JetScale: what is running",
+            to: "content=\"JetScale {number}: what is running",
+            shows: true,
+        },
+        values_edit: BenchEdit {
+            file: "charts/app/values.local.e2e.yaml",
+            from: "requests: {cpu: 25m, memory: 128Mi}",
+            to: "requests: {cpu: 25m, memory: \"{number}\"}",
+            shows: false,
+        },
+        broken_import: BenchEdit {
+            file: "apps/backend/jetscale_backend/app.py",
+            from: "import sys\n",
+            to: "import sys\nimport absent_{number}\n",
+            shows: false,
+        },
+    },
+    together: &[
+        ("JETSCALE_REDIS_CA_FILE", &["JETSCALE_REDIS_URL"]),
+        ("JETSCALE_S3_BUCKET", &["JETSCALE_S3_REGION", "AWS_EC2_METADATA_DISABLED"]),
+        ("AWS_ROLE_ARN", &["AWS_WEB_IDENTITY_TOKEN_FILE"]),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", &["AWS_ROLE_ARN"]),
+        ("JETSCALE_REDIS_USER", &["JETSCALE_REDIS_PASSWORD", "JETSCALE_REDIS_PREFIX"]),
+        ("JETSCALE_DB_CA_FILE", &["JETSCALE_DB_SSLMODE"]),
+    ],
+    stores_verified_by: Some("JETSCALE_DB_SSLMODE"),
     contract: &PROMISES,
     routing: ROUTING,
 };

@@ -93,8 +93,8 @@ impl Command {
 
     /// Sets a variable of its environment; it comes before what is given.
     #[must_use]
-    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.envs.push((name.to_owned(), value.into()));
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.envs.push((name.into(), value.into()));
         self
     }
 

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::spec::variable::{RUN_DIR, TOOLBOX};
+
 /// What every program may need to find its way on this machine.
 const SYSTEM: &[&str] = &[
     "PATH",
@@ -169,13 +171,15 @@ impl ChildKind {
             Self::Credentials => &[SYSTEM, NETWORK, KEYRING, CLOUD, &["SSH_AUTH_SOCK"]],
             Self::Cargo => &[SYSTEM, NETWORK, CARGO],
             Self::Suite => &[&["*"]],
-            Self::Reaper => &[SYSTEM, NETWORK, ENGINE, KEYRING, &["JETSCALE_TOOLBOX", "JETSCALE_RUN_DIR"]],
+            Self::Reaper => &[SYSTEM, NETWORK, ENGINE, KEYRING],
         }
     }
 
     fn is_given(self, name: &str) -> bool {
         let is_kept = [OF_A_REPOSITORY, OF_A_PUBLISHER, OF_OUR_PACKAGE].into_iter().any(|list| is_on(list, name));
-        !is_kept && self.lists().iter().any(|list| is_on(list, name))
+        // It looks for tools where the run did, and writes into its folder.
+        let is_ours = self == Self::Reaper && [TOOLBOX, RUN_DIR].iter().any(|own| own.name() == name);
+        !is_kept && (is_ours || self.lists().iter().any(|list| is_on(list, name)))
     }
 }
 

@@ -32,7 +32,7 @@ impl GoEnv {
     /// A call of a program that calls it.
     pub fn call(&self, program: impl Into<PathBuf>) -> Command {
         let command = Command::new(program).given(&self.environment, ChildKind::Build);
-        self.envs.iter().fold(command, |command, (name, value)| command.env(name, value))
+        self.envs.iter().fold(command, |command, (name, value)| command.env(*name, value))
     }
 }
 

@@ -52,6 +52,7 @@ pub use version::{Range, Version};
 pub(crate) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 use crate::setting::Setting;
+use crate::spec::variable::TOOLBOX;
 use cache::Cache;
 use entry::Entry;
 
@@ -164,11 +165,11 @@ pub enum Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Toolbox => "JETSCALE_TOOLBOX",
-            Self::Path => "PATH",
-            Self::Cache => "our cache",
-        })
+        match self {
+            Self::Toolbox => TOOLBOX.fmt(f),
+            Self::Path => f.write_str("PATH"),
+            Self::Cache => f.write_str("our cache"),
+        }
     }
 }
 

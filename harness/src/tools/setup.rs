@@ -9,6 +9,7 @@ use super::{ChildKind, Found, Look, ProvisionSource, SetupPlan, Tool, Tools};
 use crate::error::{Error, Result};
 use crate::folders::remove;
 use crate::progress::Step;
+use crate::spec::variable::{SETUP, TOOLBOX};
 
 /// The platform, as Go names it.
 pub(super) fn platform() -> (&'static str, &'static str) {
@@ -52,7 +53,7 @@ impl Tools {
     /// What remains on cancel: the part of a download that came; half-made folders, which the next call removes.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] when it is missing and may not (JETSCALE_SETUP=never) or cannot be set up, or the disk is full.
+    /// [`harness_base::Error::Refused`] when it is missing and may not ([`SETUP`]: `never`) or cannot be set up, or the disk is full.
     pub async fn ensure(&self, tool: Tool, from: ProvisionSource) -> Result<Found> {
         self.unpack_toolbox(from).await?;
         let found = match self.look(tool).await? {
@@ -224,17 +225,17 @@ impl Tools {
         for (tool, seen) in missing() {
             let range = tool.supported().map(|range| format!(" {range}")).unwrap_or_default();
             let seen = if seen.is_empty() { String::new() } else { format!(" ({})", seen.join("; ")) };
-            what.push(format!("{}{range} was found neither in JETSCALE_TOOLBOX nor in PATH{seen}", tool.program()));
+            what.push(format!("{}{range} was found neither in {TOOLBOX} nor in PATH{seen}", tool.program()));
             next.push(self.next(*tool));
         }
         if missing().any(|(tool, _)| self.can_set_up(*tool)) {
             if !self.inner.options.may_set_up {
-                what.push("JETSCALE_SETUP=never forbids setting it up".to_owned());
+                what.push(format!("{SETUP}=never forbids setting it up"));
             }
             // Stage dev alone needs Tilt: without being asked for, it is not set up.
             let stage = if missing().any(|(tool, _)| *tool == Tool::Tilt) { " --stage dev" } else { "" };
-            next.insert(0, format!("JETSCALE_SETUP=auto cargo stack setup{stage}, or one of these:"));
-            next.push("or name a folder with programs in JETSCALE_TOOLBOX".to_owned());
+            next.insert(0, format!("{SETUP}=auto cargo stack setup{stage}, or one of these:"));
+            next.push(format!("or name a folder with programs in {TOOLBOX}"));
         }
         Error::refused(what.join("\n"), next.join("\n        "))
     }

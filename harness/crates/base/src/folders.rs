@@ -11,7 +11,7 @@ use crate::files::{read_json, write_json};
 use crate::process::Process;
 
 /// The file that makes a folder ours.
-const MARKER: &str = ".jetscale.json";
+const MARKER: &str = ".harness.json";
 
 /// What a folder of ours says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -33,7 +33,7 @@ impl Outcome {
             }
             suites.entry(module).or_insert_with(|| TestSuite::new(module)).add_test_case(case);
         }
-        let mut report = Report::new("jetscale-stack");
+        let mut report = Report::new("stack");
         report.add_test_suites(suites.into_values());
         report.to_string().map_err(Error::malformed("write JUnit's XML"))
     }
@@ -48,7 +48,7 @@ mod tests {
     fn every_verdict_is_a_case_of_its_module() {
         insta::assert_snapshot!(Outcome::parse(EVENTS).junit().unwrap(), @r#"
         <?xml version="1.0" encoding="UTF-8"?>
-        <testsuites name="jetscale-stack" tests="3" skipped="1" failures="1" errors="0">
+        <testsuites name="stack" tests="3" skipped="1" failures="1" errors="0">
             <testsuite name="a" tests="3" skipped="1" errors="0" failures="1">
                 <testcase name="b" classname="a" time="0.000"/>
                 <testcase name="c" classname="a" time="0.000">

@@ -11,6 +11,7 @@ use crate::hash;
 use crate::marks::{self, DOMAIN};
 use crate::progress::Step;
 use crate::project::Project;
+use crate::spec::variable::SETUP;
 
 /// The official images, by tag: no digest of theirs could be verified where this was written.
 const CONTOUR: &str = "ghcr.io/projectcontour/contour:v1.33.8";
@@ -74,7 +75,7 @@ async fn make(wants: &NodeImageRequest<'_>, tag: &str) -> Result<()> {
     if !wants.settings.may_set_up() || !wants.from.registries() {
         return Err(Error::refused(
             "there is no image of the edge, and none may be made",
-            format!("docker pull {CONTOUR}, and {ENVOY}; or {} {tag}; or unset JETSCALE_SETUP", make.display()),
+            format!("docker pull {CONTOUR}, and {ENVOY}; or {} {tag}; or unset {SETUP}", make.display()),
         ));
     }
     wants.tools.need("making the edge's image", MAKE_MIB)?;

@@ -30,12 +30,10 @@ const KINDS: [(&str, &str, &[&str]); 11] = [
     ("v1", "ServiceAccount", &["automountServiceAccountToken", "imagePullSecrets"]),
 ];
 
-/// What objects of the harness in a preview's namespace are called, or begin with.
-pub const RESERVED: &str = "jetscale-preview";
 /// Whose labels nothing but the preview itself reads.
-const LABELS: [&str; 3] = ["app.kubernetes.io", "helm.sh", "jetscale.ai"];
+const LABELS: [&str; 2] = ["app.kubernetes.io", "helm.sh"];
 /// Annotations that nothing but the preview itself reads.
-const ANNOTATIONS: [&str; 2] = ["jetscale.ai/nginx-conf", "kubectl.kubernetes.io/default-container"];
+const ANNOTATIONS: [&str; 1] = ["kubectl.kubernetes.io/default-container"];
 
 /// What one preview may hold, beside what all may.
 #[derive(Debug, Clone)]
@@ -131,26 +129,26 @@ fn problem(limits: &Limits, object: &Value) -> Option<String> {
     if !namespace.is_null() && namespace.as_str() != Some(own.as_str()) {
         return Some(format!("it is for the namespace {namespace}, not for {own}"));
     }
-    if texts(&object["metadata"]["name"]).starts_with(RESERVED) {
-        return Some(format!("names that begin with {RESERVED} are the harness's own"));
+    if texts(&object["metadata"]["name"]).starts_with(spec().preview.reserved) {
+        return Some(format!("names that begin with {} are the harness's own", spec().preview.reserved));
     }
-    let spec = &object["spec"];
+    let body = &object["spec"];
     fields("the object's", object, &members)
         .or_else(|| metadata(limits, &object["metadata"]))
         .or_else(|| match kind {
-            "Ingress" => network::ingress(limits, spec),
-            "NetworkPolicy" => network::policy(limits, spec),
-            "Service" => network::service(spec),
+            "Ingress" => network::ingress(limits, body),
+            "NetworkPolicy" => network::policy(limits, body),
+            "Service" => network::service(body),
             "ServiceAccount" => pods::pulls(&object["imagePullSecrets"]),
-            "Deployment" | "StatefulSet" | "Job" => template(limits, &spec["template"]),
+            "Deployment" | "StatefulSet" | "Job" => template(limits, &body["template"]),
             "CronJob" => {
-                let job = &spec["jobTemplate"];
+                let job = &body["jobTemplate"];
                 metadata(limits, &job["metadata"]).or_else(|| template(limits, &job["spec"]["template"]))
             }
             _ => None,
         })
         .or_else(|| {
-            spec["volumeClaimTemplates"].as_array().into_iter().flatten().find_map(|claim| keeps(limits, claim))
+            body["volumeClaimTemplates"].as_array().into_iter().flatten().find_map(|claim| keeps(limits, claim))
         })
 }
 
@@ -163,12 +161,15 @@ fn metadata(limits: &Limits, metadata: &Value) -> Option<String> {
     let hook = entries("annotations").any(|(name, _)| name.starts_with("helm.sh/hook"));
     let strange = |(name, value): (&String, &Value)| {
         let given = limits.annotations.get(name).is_some_and(|values| values.contains(texts(value)));
-        let known = ANNOTATIONS.contains(&name.as_str()) || name.starts_with("checksum/") || given;
+        let known = ANNOTATIONS.contains(&name.as_str())
+            || spec().preview.annotations.contains(&name.as_str())
+            || name.starts_with("checksum/")
+            || given;
         (!known).then(|| format!("its annotation {name}={value} is none that the cluster's values name"))
     };
-    let label = entries("labels")
-        .map(|(name, _)| name)
-        .find(|name| name.split_once('/').is_some_and(|(domain, _)| !LABELS.contains(&domain)));
+    let label = entries("labels").map(|(name, _)| name).find(|name| {
+        name.split_once('/').is_some_and(|(domain, _)| !LABELS.contains(&domain) && domain != spec().domain)
+    });
     hook.then(|| "it is a hook, which nobody waits for".to_owned())
         .or_else(|| fields("the metadata's", metadata, &["annotations", "labels", "name", "namespace"]))
         .or_else(|| entries("annotations").find_map(strange))

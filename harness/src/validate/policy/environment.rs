@@ -137,16 +137,6 @@ fn is_there(path: &str, scope: &Scope<'_>) -> bool {
     })
 }
 
-/// Variables that are of use together alone.
-const TOGETHER: [(&str, &[&str]); 6] = [
-    ("JETSCALE_REDIS_CA_FILE", &["JETSCALE_REDIS_URL"]),
-    ("JETSCALE_S3_BUCKET", &["JETSCALE_S3_REGION", "AWS_EC2_METADATA_DISABLED"]),
-    ("AWS_ROLE_ARN", &["AWS_WEB_IDENTITY_TOKEN_FILE"]),
-    ("AWS_WEB_IDENTITY_TOKEN_FILE", &["AWS_ROLE_ARN"]),
-    ("JETSCALE_REDIS_USER", &["JETSCALE_REDIS_PASSWORD", "JETSCALE_REDIS_PREFIX"]),
-    ("JETSCALE_DB_CA_FILE", &["JETSCALE_DB_SSLMODE"]),
-];
-
 /// A setting of which the other half is missing.
 fn half(rendered: &Rendered) -> Vec<Finding> {
     let pods = rendered.objects.iter().filter_map(pod).filter(|pod| promise(pod).is_some());
@@ -155,7 +145,7 @@ fn half(rendered: &Rendered) -> Vec<Finding> {
     for container in containers {
         let env = container.get("env");
         let has = |name: &str| env.items().any(|variable| variable.get("name").text() == name);
-        for (name, others) in TOGETHER.iter().filter(|(name, _)| has(name)) {
+        for (name, others) in spec().together.iter().filter(|(name, _)| has(name)) {
             let absent = others.iter().filter(|other| !has(other));
             findings.extend(absent.map(|other| {
                 env.finding(format!("{name} is set, and {other} is not: each is of use with the other alone"))

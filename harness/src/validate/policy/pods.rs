@@ -29,7 +29,7 @@ pub fn account(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// The Services of a namespace are no variables: `<release>-redis` would set JETSCALE_REDIS_PORT to an address.
+/// The Services of a namespace are no variables: `<release>-redis` would set `<NAME>_REDIS_PORT` to an address.
 pub fn service_links(rendered: &Rendered) -> Vec<Finding> {
     let links = pods(rendered).map(|pod| pod.at(&["spec", "enableServiceLinks"]));
     links

@@ -27,7 +27,6 @@ const WORDS: &[&str] = &[
     "database",
     "default",
     "frontend",
-    "jetscale",
     "localhost",
     "password",
     "postgres",

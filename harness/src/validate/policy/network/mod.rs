@@ -122,7 +122,7 @@ impl Site {
         let verified = |part: &Part<'_>| {
             let pod = part.workload.root().at(&["spec", "template"]);
             let mut variables = all_containers(&pod).flat_map(|container| container.get("env").items());
-            variables.any(|variable| variable.get("name").text() == "JETSCALE_DB_SSLMODE")
+            variables.any(|variable| spec().stores_verified_by == Some(variable.get("name").text()))
         };
         Self { dev: rendered.dev, ingress: class, asks_the_internet: parts.iter().any(verified) }
     }
