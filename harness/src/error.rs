@@ -196,15 +196,15 @@ mod tests {
     #[test]
     fn reports() {
         let command = Error::Command(Box::new(CommandFailure {
-            line: "helm upgrade --install jetscale".to_owned(),
+            line: "helm upgrade --install shop".to_owned(),
             status: "exit status: 1".to_owned(),
             tail: "Error: values don't meet the schema".to_owned(),
             next: Some("mend the values file".to_owned()),
         }));
         let late: Error = harness_base::Error::Deadline {
-            awaited: "release jetscale in namespace jetscale".to_owned(),
+            awaited: "release shop in namespace shop".to_owned(),
             after: std::time::Duration::from_secs(240),
-            last: "deployment jetscale-backend has 0 of 1 replicas available".to_owned(),
+            last: "deployment shop-backend has 0 of 1 replicas available".to_owned(),
         }
         .into();
         let nested = Error::io("read /state/record.json")(std::io::Error::other("the disk is gone"));
@@ -218,11 +218,11 @@ mod tests {
         no container engine answers at its default address
           next: systemctl start docker
         ---
-        command failed (exit status: 1): helm upgrade --install jetscale
+        command failed (exit status: 1): helm upgrade --install shop
           | Error: values don't meet the schema
           next: mend the values file
         ---
-        waited 240.0s for release jetscale in namespace jetscale, in vain: deployment jetscale-backend has 0 of 1 replicas available
+        waited 240.0s for release shop in namespace shop, in vain: deployment shop-backend has 0 of 1 replicas available
 
         POD  READY
         x    0/1

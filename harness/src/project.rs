@@ -138,6 +138,6 @@ mod tests {
         std::fs::create_dir_all(parent.path().join("BACKEND")).unwrap();
         std::fs::write(parent.path().join("BACKEND/Dockerfile"), "").unwrap();
         let error = project.context(&spec().images.built[0], &settings).unwrap_err().report();
-        assert!(error.contains("JETSCALE_BACKEND_DIR"), "{error}");
+        assert!(error.contains("SHOP_BACKEND_DIR"), "{error}");
     }
 }

@@ -84,16 +84,16 @@ mod tests {
     #[test]
     fn a_number_makes_every_name() {
         let of = PullRequest::parse("123").unwrap();
-        assert_eq!((of.namespace().as_str(), of.host().as_str()), ("jetscale-pr-123", "pr-123.app.jetscale.ai"));
-        assert_eq!(PullRequest::of_namespace("jetscale-pr-123"), Some(of));
+        assert_eq!((of.namespace().as_str(), of.host().as_str()), ("shop-pr-123", "pr-123.app.shop.ai"));
+        assert_eq!(PullRequest::of_namespace("shop-pr-123"), Some(of));
     }
 
     #[rstest]
-    #[case::of_production("jetscale")]
-    #[case::prefix_alone("jetscale-pr-")]
-    #[case::more_behind("jetscale-pr-1-data")]
-    #[case::zero_in_front("jetscale-pr-01")]
-    #[case::more_in_front("my-jetscale-pr-1")]
+    #[case::of_production("shop")]
+    #[case::prefix_alone("shop-pr-")]
+    #[case::more_behind("shop-pr-1-data")]
+    #[case::zero_in_front("shop-pr-01")]
+    #[case::more_in_front("my-shop-pr-1")]
     fn other_namespaces_have_no_number(#[case] name: &str) {
         assert_eq!(PullRequest::of_namespace(name), None);
     }

@@ -17,65 +17,65 @@ use crate::secrets;
 use crate::services::UserCredentials;
 use crate::setting::Refusal;
 pub use crate::setting::Setting;
-pub use crate::spec::variable::{ARTIFACTS, KIND_NODE_IMAGE, Own, RUN_DIR, SETUP, STAGE, TOOLBOX};
+pub use crate::spec::variable::{ARTIFACTS, KIND_NODE_IMAGE, OwnVariable, RUN_DIR, SETUP, STAGE, TOOLBOX};
 use crate::spec::{Built, spec};
 use crate::stage::Stage;
 use crate::tools::{self, Environment};
 
 /// `skaffold|helm`: which of the two deploys the stage's release; default `skaffold`.
-pub const DEPLOYER: Own = Own("DEPLOYER");
+pub const DEPLOYER: OwnVariable = OwnVariable("DEPLOYER");
 /// `never|on-failure|always`: whether the cluster stays after the run; default `always`, under CI `never`.
-pub const KEEP: Own = Own("KEEP");
+pub const KEEP: OwnVariable = OwnVariable("KEEP");
 /// Seconds until a kept cluster that nobody uses is deleted; default 1800; 0: never.
-pub const IDLE_TTL_SECS: Own = Own("IDLE_TTL_SECS");
+pub const IDLE_TTL_SECS: OwnVariable = OwnVariable("IDLE_TTL_SECS");
 /// The image registry that [`REGISTRY_USERNAME`] and [`REGISTRY_PASSWORD`] are for, as image references name it;
 /// without it, the engine's client's own configuration ([`DOCKER_CONFIG`]) says who we are at which registry.
-pub const REGISTRY_SERVER: Own = Own("REGISTRY_SERVER");
+pub const REGISTRY_SERVER: OwnVariable = OwnVariable("REGISTRY_SERVER");
 /// The account at [`REGISTRY_SERVER`].
-pub const REGISTRY_USERNAME: Own = Own("REGISTRY_USERNAME");
+pub const REGISTRY_USERNAME: OwnVariable = OwnVariable("REGISTRY_USERNAME");
 /// Its password or token; never printed, and written into the clusters' pull secrets alone.
-pub const REGISTRY_PASSWORD: Own = Own("REGISTRY_PASSWORD");
+pub const REGISTRY_PASSWORD: OwnVariable = OwnVariable("REGISTRY_PASSWORD");
 /// The address that stage live looks at; default the spec's.
-pub const LIVE_URL: Own = Own("LIVE_URL");
+pub const LIVE_URL: OwnVariable = OwnVariable("LIVE_URL");
 /// The account that stage live's scenarios of a signed-in user sign in with; without it they are ignored.
-pub const ACCOUNT_LOGIN: Own = Own("ACCOUNT_LOGIN");
+pub const ACCOUNT_LOGIN: OwnVariable = OwnVariable("ACCOUNT_LOGIN");
 /// Its password; never printed.
-pub const ACCOUNT_PASSWORD: Own = Own("ACCOUNT_PASSWORD");
+pub const ACCOUNT_PASSWORD: OwnVariable = OwnVariable("ACCOUNT_PASSWORD");
 /// The revision that stage live is meant to serve, or that stage preview deploys: 7 to 40 hexadecimal digits. In stage
 /// live any is right without it; stage preview wants it.
 pub const GIT_SHA: &str = "GIT_SHA";
 /// The pull request that a preview is of: a positive whole number, as GitHub writes it.
 pub const PR_NUMBER: &str = "PR_NUMBER";
 /// The context of the existing cluster that stage preview uses; the current context is never taken.
-pub const KUBE_CONTEXT: Own = Own("KUBE_CONTEXT");
+pub const KUBE_CONTEXT: OwnVariable = OwnVariable("KUBE_CONTEXT");
 /// The contexts that stage preview may use: a pattern in which `*` stands for any text, such as
 /// `arn:aws:eks:*:cluster/previews`. Without it none may be used.
-pub const KUBE_CONTEXT_ALLOW: Own = Own("KUBE_CONTEXT_ALLOW");
+pub const KUBE_CONTEXT_ALLOW: OwnVariable = OwnVariable("KUBE_CONTEXT_ALLOW");
 /// What the cluster of [`KUBE_CONTEXT`] calls itself (`cluster` of charts/preview-sweeper): one that says anything else is not
 /// touched.
-pub const PREVIEW_CLUSTER: Own = Own("PREVIEW_CLUSTER");
+pub const PREVIEW_CLUSTER: OwnVariable = OwnVariable("PREVIEW_CLUSTER");
 /// The files that hold [`KUBE_CONTEXT`], divided by colons and merged as kubectl merges them; default: `.kube/config` in
 /// [`HOME`].
 pub const KUBECONFIG: &str = "KUBECONFIG";
 /// Where a preview's host is found: `https://` and that host, with another port perhaps, or an address where DNS does
 /// not know the host (`https://127.0.0.1:8443`): the host in requests and certificates stays the preview's.
-pub const PREVIEW_URL: Own = Own("PREVIEW_URL");
+pub const PREVIEW_URL: OwnVariable = OwnVariable("PREVIEW_URL");
 /// Hours until a preview that nobody deploys again is swept; default 72.
-pub const PREVIEW_LIFETIME_HOURS: Own = Own("PREVIEW_LIFETIME_HOURS");
+pub const PREVIEW_LIFETIME_HOURS: OwnVariable = OwnVariable("PREVIEW_LIFETIME_HOURS");
 /// A further values file, for what is the preview cluster's own (ingress class, address blocks, stores); an absolute path.
-pub const PREVIEW_VALUES: Own = Own("PREVIEW_VALUES");
+pub const PREVIEW_VALUES: OwnVariable = OwnVariable("PREVIEW_VALUES");
 /// The folder of charts that stage preview deploys, instead of the checkout's: a pull request's, taken as data.
-pub const CHARTS_DIR: Own = Own("CHARTS_DIR");
+pub const CHARTS_DIR: OwnVariable = OwnVariable("CHARTS_DIR");
 /// A PEM file of further certificate authorities, for requests and for builds behind a TLS proxy.
-pub const CA_BUNDLE: Own = Own("CA_BUNDLE");
+pub const CA_BUNDLE: OwnVariable = OwnVariable("CA_BUNDLE");
 /// Where `cargo stack dev` wrote what the Tiltfile asks for: read by the Tiltfile alone, which asks by itself without.
-pub const DEV_INPUTS: Own = Own("DEV_INPUTS");
+pub const DEV_INPUTS: OwnVariable = OwnVariable("DEV_INPUTS");
 
 /// How long causes may heal by themselves before a wait gives up, where the defaults do not fit: names of docs/causes.md
 /// with whole seconds, 3600 at most, such as `ready=120,room=60`.
-pub const WINDOWS: Own = Own("WINDOWS");
+pub const WINDOWS: OwnVariable = OwnVariable("WINDOWS");
 /// Any value but `0` and `false`: warnings and errors alone go to standard error (`cargo stack --quiet` sets it).
-pub const QUIET: Own = Own("QUIET");
+pub const QUIET: OwnVariable = OwnVariable("QUIET");
 
 /// Set by nextest: the identity that all processes of one run share.
 pub const NEXTEST_RUN_ID: &str = "NEXTEST_RUN_ID";
@@ -131,7 +131,7 @@ pub const FOR_ENGINE: &[&str] = &[
 pub const CARGO_MANIFEST_DIR: &str = "CARGO_MANIFEST_DIR";
 
 /// The settings above that are ours.
-const OURS: &[Own] = &[
+const OURS: &[OwnVariable] = &[
     STAGE,
     DEPLOYER,
     KEEP,
@@ -336,7 +336,7 @@ impl Settings {
 
     /// Makes settings of variables; an empty value counts as not set.
     pub fn parse(variables: &BTreeMap<String, String>) -> Self {
-        let own = |name: Own| variables.get(&name.name()).map(String::as_str).filter(|value| !value.is_empty());
+        let own = |name: OwnVariable| variables.get(&name.name()).map(String::as_str).filter(|value| !value.is_empty());
         let get = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
         let path = |name: &str| get(name).map(PathBuf::from);
         let absolute = |name: &str| absolute(name, path(name));
@@ -657,34 +657,34 @@ mod tests {
     }
 
     #[rstest]
-    #[case::stage("JETSCALE_STAGE", "locl", "one of dev, local, ci, preview, live")]
-    #[case::keep("JETSCALE_KEEP", "1", "one of never, on-failure, always")]
-    #[case::deployer("JETSCALE_DEPLOYER", "Helm", "one of skaffold, helm")]
-    #[case::idle("JETSCALE_IDLE_TTL_SECS", "10s", "a whole number of seconds")]
-    #[case::relative("JETSCALE_RUN_DIR", "target/run", "an absolute path")]
-    #[case::artifacts("JETSCALE_ARTIFACTS", "set.json", "an absolute path or an https address")]
-    #[case::plain_http("JETSCALE_ARTIFACTS", "http://x/set.json", "an absolute path or an https address")]
-    #[case::half_a_login("JETSCALE_REGISTRY_SERVER", "ghcr.io", "set all three, or none")]
-    #[case::half_an_account("JETSCALE_ACCOUNT_LOGIN", "somebody", "set both, or none")]
+    #[case::stage("SHOP_STAGE", "locl", "one of dev, local, ci, preview, live")]
+    #[case::keep("SHOP_KEEP", "1", "one of never, on-failure, always")]
+    #[case::deployer("SHOP_DEPLOYER", "Helm", "one of skaffold, helm")]
+    #[case::idle("SHOP_IDLE_TTL_SECS", "10s", "a whole number of seconds")]
+    #[case::relative("SHOP_RUN_DIR", "target/run", "an absolute path")]
+    #[case::artifacts("SHOP_ARTIFACTS", "set.json", "an absolute path or an https address")]
+    #[case::plain_http("SHOP_ARTIFACTS", "http://x/set.json", "an absolute path or an https address")]
+    #[case::half_a_login("SHOP_REGISTRY_SERVER", "ghcr.io", "set all three, or none")]
+    #[case::half_an_account("SHOP_ACCOUNT_LOGIN", "somebody", "set both, or none")]
     #[case::branch("GIT_SHA", "main", "7 to 40 hexadecimal digits")]
     #[case::too_long("GIT_SHA", "0123456789012345678901234567890123456789a", "7 to 40 hexadecimal digits")]
     #[case::kubeconfigs("KUBECONFIG", "/one:two", "absolute paths, divided by colons")]
-    #[case::no_lifetime("JETSCALE_PREVIEW_LIFETIME_HOURS", "0", "1 to 720")]
+    #[case::no_lifetime("SHOP_PREVIEW_LIFETIME_HOURS", "0", "1 to 720")]
     #[case::no_window(
-        "JETSCALE_WINDOWS",
+        "SHOP_WINDOWS",
         "redy=120",
         "answered, retried, replaced, room, restarted, mount, pulled, ready, unbounded"
     )]
-    #[case::a_window_that_is_none("JETSCALE_WINDOWS", "none=5", "there is no window \"none\"")]
-    #[case::a_window_in_capitals("JETSCALE_WINDOWS", "READY=120", "there is no window \"READY\"")]
-    #[case::a_window_without_seconds("JETSCALE_WINDOWS", "ready", "\"ready\" is no name=seconds")]
-    #[case::a_window_after_the_last("JETSCALE_WINDOWS", "ready=120,", "\"\" is no name=seconds")]
-    #[case::a_window_with_a_unit("JETSCALE_WINDOWS", "ready=2m", "\"2m\" is no whole number from 0 to 3600")]
-    #[case::a_window_too_long("JETSCALE_WINDOWS", "ready=3601", "\"3601\" is no whole number from 0 to 3600")]
-    #[case::a_window_twice("JETSCALE_WINDOWS", "ready=1,room=2,ready=1", "ready is there twice")]
-    #[case::slip("JETSCALE_STAG", "ci", "did you mean JETSCALE_STAGE?")]
-    #[case::plural("JETSCALE_DEPLOYERS", "helm", "did you mean JETSCALE_DEPLOYER?")]
-    #[case::case("JETSCALE_LIVEURL", "x", "did you mean JETSCALE_LIVE_URL?")]
+    #[case::a_window_that_is_none("SHOP_WINDOWS", "none=5", "there is no window \"none\"")]
+    #[case::a_window_in_capitals("SHOP_WINDOWS", "READY=120", "there is no window \"READY\"")]
+    #[case::a_window_without_seconds("SHOP_WINDOWS", "ready", "\"ready\" is no name=seconds")]
+    #[case::a_window_after_the_last("SHOP_WINDOWS", "ready=120,", "\"\" is no name=seconds")]
+    #[case::a_window_with_a_unit("SHOP_WINDOWS", "ready=2m", "\"2m\" is no whole number from 0 to 3600")]
+    #[case::a_window_too_long("SHOP_WINDOWS", "ready=3601", "\"3601\" is no whole number from 0 to 3600")]
+    #[case::a_window_twice("SHOP_WINDOWS", "ready=1,room=2,ready=1", "ready is there twice")]
+    #[case::slip("SHOP_STAG", "ci", "did you mean SHOP_STAGE?")]
+    #[case::plural("SHOP_DEPLOYERS", "helm", "did you mean SHOP_DEPLOYER?")]
+    #[case::case("SHOP_LIVEURL", "x", "did you mean SHOP_LIVE_URL?")]
     fn refuses(#[case] name: &str, #[case] value: &str, #[case] says: &str) {
         let text = checked(&[(name, value)]).unwrap_err().report();
         assert!(text.contains(says), "{text}");
@@ -716,28 +716,28 @@ mod tests {
     #[case::some("room=0,unbounded=3600", &[(Window::Room, 0), (Window::Unbounded, 3600)])]
     fn windows_are_set_by_name(#[case] value: &str, #[case] set: &[(Window, u64)]) {
         let set = set.iter().map(|(window, secs)| (*window, Duration::from_secs(*secs))).collect();
-        assert_eq!(checked(&[("JETSCALE_WINDOWS", value)]).unwrap().windows.get().unwrap(), Windows::new(set));
+        assert_eq!(checked(&[("SHOP_WINDOWS", value)]).unwrap().windows.get().unwrap(), Windows::new(set));
     }
 
     #[test]
     fn services_names_are_left_alone_and_strange_ones_reported() {
-        let settings = parse(&[("JETSCALE_DB_HOST", "x"), ("JETSCALE_COLOUR_OF_THE_SKY", "blue")]);
-        assert_eq!(settings.unknown.get().unwrap(), ["JETSCALE_COLOUR_OF_THE_SKY"]);
+        let settings = parse(&[("SHOP_DB_HOST", "x"), ("SHOP_COLOUR_OF_THE_SKY", "blue")]);
+        assert_eq!(settings.unknown.get().unwrap(), ["SHOP_COLOUR_OF_THE_SKY"]);
     }
 
     #[test]
     fn a_relative_xdg_folder_is_ignored() {
         let settings = parse(&[("HOME", "/h"), ("XDG_STATE_HOME", "here")]);
-        assert_eq!(settings.state_root, PathBuf::from("/h/.local/state/jetscale-stack"));
+        assert_eq!(settings.state_root, PathBuf::from("/h/.local/state/shop-stack"));
     }
 
     #[test]
     fn a_login_never_shows_its_password() {
         let login = |server| {
             checked(&[
-                ("JETSCALE_REGISTRY_SERVER", server),
-                ("JETSCALE_REGISTRY_USERNAME", "robot"),
-                ("JETSCALE_REGISTRY_PASSWORD", "hunter2"),
+                ("SHOP_REGISTRY_SERVER", server),
+                ("SHOP_REGISTRY_USERNAME", "robot"),
+                ("SHOP_REGISTRY_PASSWORD", "hunter2"),
             ])
         };
         let shown = format!("{:?}", login("ghcr.io").unwrap());
@@ -748,7 +748,7 @@ mod tests {
 
     #[test]
     fn an_account_never_shows_its_password() {
-        let pairs = [("JETSCALE_ACCOUNT_LOGIN", "somebody"), ("JETSCALE_ACCOUNT_PASSWORD", "hunter2")];
+        let pairs = [("SHOP_ACCOUNT_LOGIN", "somebody"), ("SHOP_ACCOUNT_PASSWORD", "hunter2")];
         let shown = format!("{:?}", checked(&pairs).unwrap());
         assert!(shown.contains("somebody") && !shown.contains("hunter2"), "{shown}");
         let half = checked(&pairs[1..]).unwrap_err().report();
@@ -762,14 +762,14 @@ mod tests {
 
     #[test]
     fn empty_is_not_set() {
-        let settings = parse(&[("JETSCALE_STAGE", ""), ("JETSCALE_IDLE_TTL_SECS", "0")]);
+        let settings = parse(&[("SHOP_STAGE", ""), ("SHOP_IDLE_TTL_SECS", "0")]);
         assert_eq!((settings.stage.get().unwrap(), settings.idle_ttl.get().unwrap()), (None, None));
     }
 
     #[rstest]
     #[case::in_stages_that_ask("GIT_SHA", "main", &[Stage::Preview, Stage::Live])]
     #[case::in_stage_preview("KUBECONFIG", "one:two", &[Stage::Preview])]
-    #[case::ours("JETSCALE_PREVIEW_LIFETIME_HOURS", "0", &Stage::ALL)]
+    #[case::ours("SHOP_PREVIEW_LIFETIME_HOURS", "0", &Stage::ALL)]
     fn what_others_set_is_refused_where_it_is_used(#[case] name: &str, #[case] value: &str, #[case] refused: &[Stage]) {
         let settings = parse(&[(name, value)]);
         for stage in Stage::ALL {
@@ -779,18 +779,18 @@ mod tests {
 
     #[test]
     fn one_wrong_value_keeps_no_other_from_being_asked_for() {
-        let settings = parse(&[("GIT_SHA", "main"), ("JETSCALE_CA_BUNDLE", "ca.pem"), ("JETSCALE_KEEP", "never")]);
+        let settings = parse(&[("GIT_SHA", "main"), ("SHOP_CA_BUNDLE", "ca.pem"), ("SHOP_KEEP", "never")]);
         assert_eq!(settings.keep.get().unwrap(), Keep::Never);
         let wrong =
             [settings.git_sha.get().is_err(), settings.build_ca.get().is_err(), settings.node_ca.get().is_err()];
         assert_eq!(wrong, [true; 3]);
         let refused: Vec<_> = settings.refused().map(|(name, ..)| name).collect();
-        assert_eq!(refused, ["JETSCALE_CA_BUNDLE"], "once, and none of somebody else's");
+        assert_eq!(refused, ["SHOP_CA_BUNDLE"], "once, and none of somebody else's");
     }
 
     #[test]
     fn where_it_is_unclear_nothing_may_be_set_up() {
         assert!(parse(&[]).may_set_up());
-        assert!(!parse(&[("JETSCALE_SETUP", "nevr")]).may_set_up());
+        assert!(!parse(&[("SHOP_SETUP", "nevr")]).may_set_up());
     }
 }

@@ -178,9 +178,9 @@ mod tests {
 
     #[rstest]
     #[case::beside("127.0.0.1:32769/backend:abc", true)]
-    #[case::dev("127.0.0.1:32784/jetscale.internal_backend-dev:tilt-1", true)]
+    #[case::dev("127.0.0.1:32784/shop.internal_backend-dev:tilt-1", true)]
     #[case::made_here("harness.internal/kind/node:abc", true)]
-    #[case::official("ghcr.io/jetscale/backend@sha256:abc", false)]
+    #[case::official("ghcr.io/shop/backend@sha256:abc", false)]
     #[case::tagged_by_somebody("backend:mine", false)]
     #[case::another_host("127.0.0.1.example.com:5000/backend", false)]
     fn names(#[case] name: &str, #[case] ours: bool) {

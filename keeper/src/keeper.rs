@@ -143,7 +143,8 @@ async fn see_to(namespace: Arc<Namespace>, keeper: Arc<Keeper>) -> Result<Action
     }
     let api: Api<Namespace> = Api::all(keeper.client.clone());
     let _turn = keeper.turns.read().await;
-    let turn = finalizer(&api, &FINALIZER.name(), Arc::clone(&namespace), |event| async {
+    let name = FINALIZER.name();
+    let turn = finalizer(&api, &name, Arc::clone(&namespace), |event| async {
         match event {
             Event::Apply(namespace) => match stores::wanted(&namespace) {
                 Some(wanted) => keeper.noted(&namespace, keeper.make(preview.of, &wanted)).await,

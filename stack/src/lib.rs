@@ -126,3 +126,20 @@ pub static STACK: StackSpec = StackSpec {
     contract: &contract::PROMISES,
     routing: contract::ROUTING,
 };
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_the_bench_edits_is_there() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let BenchSpec { backend_edit, page_edit, values_edit, broken_import, .. } = &STACK.bench;
+        for BenchEdit { file, from, to, .. } in [backend_edit, page_edit, values_edit, broken_import] {
+            let text = std::fs::read_to_string(root.join(file)).unwrap();
+            assert!(text.contains(from) && to.contains("{number}"), "{file}");
+        }
+    }
+}

@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn the_definition_gets_what_is_really_built_from() {
         let text = "build:\n  artifacts:\n  - image: backend\n    context: apps/backend\n    docker:\n      \
-            buildArgs: {JETSCALE_GIT_SHA: '{{.JETSCALE_GIT_SHA}}'}\n      secrets: [{id: ca, env: X}]\n";
+            buildArgs: {SHOP_GIT_SHA: '{{.SHOP_GIT_SHA}}'}\n      secrets: [{id: ca, env: X}]\n";
         let revision = |sha: &str| Revision::known(sha, Path::new("/b"));
         let of = |revision| {
             let origin = BuildContext { image: &spec().images.built[0], folder: PathBuf::from("/b"), revision };
@@ -270,12 +270,9 @@ mod tests {
         assert_eq!(artifact["context"], "/b");
         assert_eq!(artifact["docker"]["secrets"][0]["src"], "/ca.pem");
         assert!(artifact["docker"]["secrets"][0].get("env").is_none());
-        assert_eq!(artifact["docker"]["buildArgs"]["JETSCALE_GIT_SHA"], "{{.JETSCALE_GIT_SHA}}");
+        assert_eq!(artifact["docker"]["buildArgs"]["SHOP_GIT_SHA"], "{{.SHOP_GIT_SHA}}");
         let own = of(Some(revision("0123456")));
-        assert_eq!(own["docker"]["buildArgs"]["JETSCALE_GIT_SHA"], "{{.JETSCALE_GIT_SHA_backend}}");
-        assert_eq!(
-            told(&revision("0123456"), Some("backend"))[0],
-            ("JETSCALE_GIT_SHA_backend".into(), "0123456".into())
-        );
+        assert_eq!(own["docker"]["buildArgs"]["SHOP_GIT_SHA"], "{{.SHOP_GIT_SHA_backend}}");
+        assert_eq!(told(&revision("0123456"), Some("backend"))[0], ("SHOP_GIT_SHA_backend".into(), "0123456".into()));
     }
 }

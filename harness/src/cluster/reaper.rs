@@ -411,7 +411,7 @@ mod tests {
     async fn a_program_that_becomes_none_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings::parse(&Default::default());
-        let home = ClusterState { name: "jetscale-test-00000000".to_owned(), folder: folder.path().to_owned() };
+        let home = ClusterState { name: "shop-test-00000000".to_owned(), folder: folder.path().to_owned() };
         let refused = ensure(&home, &settings.environment).await.unwrap_err().report();
         assert!(refused.contains("nothing in it becomes a reaper"), "{refused}");
     }

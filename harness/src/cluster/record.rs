@@ -186,15 +186,12 @@ mod tests {
 
     #[test]
     fn another_engine_is_told_with_both_ways_out() {
-        let identity = Identity {
-            name: "jetscale-local-1-a".to_owned(),
-            engine: "ONE".to_owned(),
-            checkout: PathBuf::from("/here"),
-        };
-        let home = ClusterState { name: "jetscale-local-1".to_owned(), folder: PathBuf::new() };
+        let identity =
+            Identity { name: "shop-local-1-a".to_owned(), engine: "ONE".to_owned(), checkout: PathBuf::from("/here") };
+        let home = ClusterState { name: "shop-local-1".to_owned(), folder: PathBuf::new() };
         identity.expect_engine("ONE", &home).unwrap();
         let error = identity.expect_engine("TWO", &home).unwrap_err().report();
-        assert!(error.contains("(ID ONE)") && error.contains("clean --forget jetscale-local-1"), "{error}");
+        assert!(error.contains("(ID ONE)") && error.contains("clean --forget shop-local-1"), "{error}");
     }
 
     #[rstest]
@@ -204,7 +201,7 @@ mod tests {
     #[case::failed("on-failure", true, Some(1800))]
     #[case::always("always", false, Some(1800))]
     fn idle_time(#[case] keep: &str, #[case] failed: bool, #[case] secs: Option<u64>) {
-        let variables = [("JETSCALE_KEEP".to_owned(), keep.to_owned())].into();
+        let variables = [("SHOP_KEEP".to_owned(), keep.to_owned())].into();
         let keeping = Keeping::of(&Settings::parse(&variables)).unwrap();
         assert_eq!(keeping.idle(failed), secs.map(Duration::from_secs));
     }

@@ -148,7 +148,7 @@ mod tests {
     #[rstest]
     #[case::there(true, None, None, Severity::Ok)]
     #[case::no_engine_yet(false, None, None, Severity::Note)]
-    #[case::filtered(false, Some("jetscale"), Some(20), Severity::Ok)]
+    #[case::filtered(false, Some("shop"), Some(20), Severity::Ok)]
     #[case::asks_for_all(false, Some("runc"), Some(20), Severity::Problem)]
     #[case::asks_for_what_is_there(false, Some("runc"), Some(28), Severity::Ok)]
     fn sys_resource(
@@ -167,7 +167,7 @@ mod tests {
         let check = absent(&absence, &host(true, true), true);
         assert_eq!((check.verdict, check.value.lines().count()), (Severity::Note, 2));
         let never = absent(&absence, &host(true, true), false);
-        assert!(never.verdict == Severity::Problem && never.value.contains("JETSCALE_SETUP=never"), "{never:?}");
+        assert!(never.verdict == Severity::Problem && never.value.contains("SHOP_SETUP=never"), "{never:?}");
         let user = absent(&absence, &host(true, false), true);
         assert!(user.remedy.unwrap().starts_with("sudo apt-get install"));
     }

@@ -245,10 +245,10 @@ mod tests {
     #[test]
     fn a_mark_is_a_label_and_its_whole_value() {
         let labels = |value: &str| BTreeMap::from([(KIND_LABEL.to_owned(), value.to_owned())]);
-        let mark = Mark::kind("jetscale-local-1-a");
-        assert!(mark.is_on(Some(&labels("jetscale-local-1-a"))));
-        assert!(!mark.is_on(Some(&labels("jetscale-local-1-a-b"))));
-        assert!(!mark.is_on(Some(&labels("jetscale-local-1"))));
+        let mark = Mark::kind("shop-local-1-a");
+        assert!(mark.is_on(Some(&labels("shop-local-1-a"))));
+        assert!(!mark.is_on(Some(&labels("shop-local-1-a-b"))));
+        assert!(!mark.is_on(Some(&labels("shop-local-1"))));
         assert!(!mark.is_on(None));
     }
 }

@@ -142,7 +142,7 @@ mod tests {
         let absent = PathBuf::from("/nowhere/docker");
         record.installs(&["docker.io".to_owned(), "runc".to_owned()], &[absent.clone(), PathBuf::from("/")]).unwrap();
         record.installs(&["runc".to_owned()], &[absent]).unwrap();
-        record.wrote(Path::new("/nowhere/jetscale runc")).unwrap();
+        record.wrote(Path::new("/nowhere/shop runc")).unwrap();
         record.edited(Path::new("/etc/docker/daemon.json")).unwrap();
         record.started(71).unwrap();
 
@@ -151,7 +151,7 @@ mod tests {
         insta::assert_snapshot!(read.undo(|_| true).unwrap(), @r"
         kill 71 && tail --pid=71 --follow /dev/null  # the container engine, and with it its containers
         apt-get purge docker.io runc
-        rm -rf /nowhere/docker '/nowhere/jetscale runc'
+        rm -rf /nowhere/docker '/nowhere/shop runc'
         take the runtime `harness` out of /etc/docker/daemon.json
         ");
         assert!(!read.undo(|_| false).unwrap().contains("kill"));

@@ -86,9 +86,9 @@ mod tests {
     fn a_name_is_read_back_by_its_own_cluster_alone() {
         let [one, two] = ["eu", "eu-1"].map(|name| ClusterName::parse(name).unwrap());
         let of = PullRequest::parse("7").unwrap();
-        assert_eq!((one.name_of(of).as_str(), one.named(&one.name_of(of))), ("jetscale-eu-pr-7", Some(of)));
+        assert_eq!((one.name_of(of).as_str(), one.named(&one.name_of(of))), ("shop-eu-pr-7", Some(of)));
         assert_eq!((one.named(&two.name_of(of)), two.named(&one.name_of(of))), (None, None));
-        for foreign in ["jetscale-pr-7", "jetscale-eu-pr-07", "jetscale-eu-pr-7-data", "my-jetscale-eu-pr-7"] {
+        for foreign in ["shop-pr-7", "shop-eu-pr-07", "shop-eu-pr-7-data", "my-shop-eu-pr-7"] {
             assert_eq!(one.named(foreign), None, "{foreign}");
         }
     }
@@ -96,6 +96,6 @@ mod tests {
     #[test]
     fn the_longest_name_fits_everywhere() {
         let name = ClusterName::parse(&"a".repeat(LONGEST)).unwrap();
-        assert_eq!(name.name_of(PullRequest::parse(&u32::MAX.to_string()).unwrap()).len(), 39);
+        assert_eq!(name.name_of(PullRequest::parse(&u32::MAX.to_string()).unwrap()).len(), spec().release.len() + 31);
     }
 }

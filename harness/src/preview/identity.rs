@@ -118,19 +118,19 @@ mod tests {
 
     #[test]
     fn a_namespace_of_ours_is_read_back() {
-        let preview = Preview::of(&namespace("jetscale-pr-7", &[])).unwrap();
+        let preview = Preview::of(&namespace("shop-pr-7", &[])).unwrap();
         assert_eq!((preview.of.to_string().as_str(), preview.sha.as_str(), preview.created), ("7", "abcdef0", 5));
         assert!(matches!(preview.expires, Expiry::At(at) if at > now()));
-        let odd = Preview::of(&namespace("jetscale-pr-7", &[(EXPIRES_LABEL, Some("tomorrow"))])).unwrap();
+        let odd = Preview::of(&namespace("shop-pr-7", &[(EXPIRES_LABEL, Some("tomorrow"))])).unwrap();
         assert_eq!(odd.expires, Expiry::Unknown);
     }
 
     #[rstest]
     #[case::name("production", &[], "its name is not")]
-    #[case::number("jetscale-pr-8", &[], "its label jetscale.ai/pr is \"7\", not 8")]
-    #[case::no_owner("jetscale-pr-7", &[(OWNER_LABEL, None)], "it has no label")]
-    #[case::other_owner("jetscale-pr-7", &[(OWNER_LABEL, Some("somebody"))], "is somebody")]
-    #[case::no_number("jetscale-pr-7", &[(PR_LABEL, None)], "its label jetscale.ai/pr is \"\"")]
+    #[case::number("shop-pr-8", &[], "its label shop.ai/pr is \"7\", not 8")]
+    #[case::no_owner("shop-pr-7", &[(OWNER_LABEL, None)], "it has no label")]
+    #[case::other_owner("shop-pr-7", &[(OWNER_LABEL, Some("somebody"))], "is somebody")]
+    #[case::no_number("shop-pr-7", &[(PR_LABEL, None)], "its label shop.ai/pr is \"\"")]
     fn a_foreign_namespace_says_why(
         #[case] name: &str,
         #[case] change: &[(StackLabel, Option<&str>)],

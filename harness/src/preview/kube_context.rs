@@ -141,7 +141,7 @@ mod tests {
     #[case::only_the_start(Some("preview-2"), Some("preview"), "is not allowed by")]
     #[case::production(Some("eks-production"), Some("eks-*"), "looks like production")]
     #[case::production_arn(
-        Some("arn:aws:eks:eu-central-1:1:cluster/jetscale-PROD"),
+        Some("arn:aws:eks:eu-central-1:1:cluster/shop-PROD"),
         Some("arn:*"),
         "looks like production"
     )]
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::not_named(None, "JETSCALE_PREVIEW_CLUSTER is not set")]
+    #[case::not_named(None, "SHOP_PREVIEW_CLUSTER is not set")]
     #[case::no_name(Some("The Cluster"), "is no name of a cluster")]
     #[case::production(Some("eu-prod"), "looks like production")]
     fn a_cluster_must_be_named(#[case] setting: Option<&str>, #[case] says: &str) {

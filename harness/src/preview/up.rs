@@ -299,26 +299,26 @@ mod tests {
     }
 
     fn asked(text: &str) -> Result<HttpOptions> {
-        let variables = [("JETSCALE_PREVIEW_URL".to_owned(), text.to_owned())].into();
+        let variables = [("SHOP_PREVIEW_URL".to_owned(), text.to_owned())].into();
         options(&Settings::parse(&variables), PullRequest::parse("7").unwrap())
     }
 
     #[rstest]
-    #[case::production("https://app.jetscale.ai")]
-    #[case::another("https://pr-8.app.jetscale.ai")]
+    #[case::production("https://app.shop.ai")]
+    #[case::another("https://pr-8.app.shop.ai")]
     #[case::plain("http://127.0.0.1:8080")]
     #[case::path("https://127.0.0.1:8443/x")]
     #[case::no_url("pr-7")]
     fn another_address_is_refused(#[case] text: &str) {
         let error = asked(text).unwrap_err().report();
-        assert!(error.contains("pr-7.app.jetscale.ai"), "{error}");
+        assert!(error.contains("pr-7.app.shop.ai"), "{error}");
     }
 
     #[test]
     fn an_address_says_where_and_the_host_stays() {
         let options = asked("https://127.0.0.1:8443").unwrap();
-        assert_eq!(options.base, "https://pr-7.app.jetscale.ai");
+        assert_eq!(options.base, "https://pr-7.app.shop.ai");
         assert_eq!(options.resolve, Some("127.0.0.1:8443".parse().unwrap()));
-        assert_eq!(asked("").unwrap().base, "https://pr-7.app.jetscale.ai");
+        assert_eq!(asked("").unwrap().base, "https://pr-7.app.shop.ai");
     }
 }

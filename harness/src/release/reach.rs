@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::short("jetscale-backend-6c4d475bc4-jgwlg", "jetscale-backend-6c4d475bc4-jgwlg")]
+    #[case::short("shop-backend-6c4d475bc4-jgwlg", "shop-backend-6c4d475bc4-jgwlg")]
     #[case::cut(
         "a-name-of-a-release-that-is-rather-long-backend-6c4d475bc4-jgwlg-more",
         "a-name-of-a-release-that-is-rather-long-backend-6c4d475bc4-jgwl"

@@ -4,7 +4,6 @@ use super::{
     AuthSpec, BenchEdit, BenchJudge, BenchSpec, Built, ChartsSpec, Component, DevSpec, EdgeSpec, ImagesSpec, OwnSpec,
     PreviewSpec, StackSpec, ThirdParty, ValuesFile, ValuesSpec,
 };
-use crate::services::{DOCS, LIVE as ALIVE, READY, VERSION, WS_READY};
 use crate::spec::contract::{AskedBy, ContainerContract, Health, Meaning, Promise, RouterContract, Variable};
 
 /// The api.
@@ -16,7 +15,7 @@ pub const API: Component = Component {
     service_port: 8000,
     dev_node_port: Some(30800),
     artifact: "backend",
-    instance_path: Some(VERSION),
+    instance_path: Some("/api/v2/system/version"),
 };
 /// The WebSocket service.
 pub const WEBSOCKET: Component = Component {
@@ -27,7 +26,7 @@ pub const WEBSOCKET: Component = Component {
     service_port: 8001,
     dev_node_port: None,
     artifact: "backend",
-    instance_path: Some(WS_READY),
+    instance_path: Some("/api/v2/system/ws/ready"),
 };
 /// The page and the one router.
 pub const FRONTEND: Component = Component {
@@ -101,7 +100,7 @@ pub const DEV: ValuesFile = ValuesFile { name: "dev", file: "values.local.dev.ya
 pub const E2E: ValuesFile = ValuesFile { name: "e2e", file: "values.local.e2e.yaml", set: &[], dev: false };
 /// The values of stage preview, its stores in the cluster.
 pub const PREVIEW: ValuesFile =
-    ValuesFile { name: "preview", file: VALUES_PREVIEW, set: &["ingress.host=pr-1.app.jetscale.ai"], dev: false };
+    ValuesFile { name: "preview", file: VALUES_PREVIEW, set: &["ingress.host=pr-1.app.shop.ai"], dev: false };
 /// The values of stage preview, every store outside of the cluster.
 pub const MANAGED: ValuesFile = ValuesFile { name: "managed", file: VALUES_PREVIEW, set: &MANAGED_STORES, dev: false };
 /// The values of stage live.
@@ -112,27 +111,27 @@ pub const VALUES_FILES: [ValuesFile; 5] = [DEV, E2E, PREVIEW, MANAGED, LIVE];
 const VALUES_PREVIEW: &str = "values.preview.yaml";
 /// What a deployer sets where a preview's stores are managed ones: an example of each key.
 const MANAGED_STORES: [&str; 27] = [
-    "ingress.host=pr-1.app.jetscale.ai",
+    "ingress.host=pr-1.app.shop.ai",
     "postgres.enabled=false",
     "backend.database.external.host=db.example.internal",
-    "backend.database.external.name=jetscale-pr-1",
-    "backend.database.external.user=jetscale-pr-1",
+    "backend.database.external.name=shop-pr-1",
+    "backend.database.external.user=shop-pr-1",
     "backend.database.external.peers[0].ipBlock.cidr=10.1.0.0/16",
     "backend.database.external.tls.mode=verify-full",
-    "backend.database.external.tls.caSecret.name=jetscale-managed",
+    "backend.database.external.tls.caSecret.name=shop-managed",
     "redis.enabled=false",
     "backend.redis.external.host=redis.example.internal",
     "backend.redis.external.port=6380",
-    "backend.redis.external.user=jetscale-pr-1",
-    "backend.redis.external.prefix=jetscale-pr-1:",
+    "backend.redis.external.user=shop-pr-1",
+    "backend.redis.external.prefix=shop-pr-1:",
     "backend.redis.external.peers[0].ipBlock.cidr=0.0.0.0/0",
     "backend.redis.external.tls.enabled=true",
-    "backend.redis.external.tls.caSecret.name=jetscale-managed",
-    "backend.storage.bucket=jetscale-previews",
-    "backend.storage.prefix=jetscale-pr-1/",
+    "backend.redis.external.tls.caSecret.name=shop-managed",
+    "backend.storage.bucket=shop-previews",
+    "backend.storage.prefix=shop-pr-1/",
     "backend.storage.region=eu-central-1",
-    "backend.storage.caSecret.name=jetscale-managed",
-    "backend.storage.roleArn=arn:aws:iam::123456789012:role/jetscale-pr-1",
+    "backend.storage.caSecret.name=shop-managed",
+    "backend.storage.roleArn=arn:aws:iam::123456789012:role/shop-pr-1",
     "backend.storage.webIdentityToken.enabled=true",
     "backend.storage.peers[0].ipBlock.cidr=128.0.0.0/1",
     "backend.storage.peers[0].ipBlock.except[0]=172.16.0.0/12",
@@ -143,20 +142,20 @@ const MANAGED_STORES: [&str; 27] = [
 
 /// Which part of the backend's image runs.
 const fn part(name: &'static [&'static str]) -> Variable {
-    Variable::needed("JETSCALE_COMPONENT", Meaning::OneOf(name))
+    Variable::needed("SHOP_COMPONENT", Meaning::OneOf(name))
 }
 
-const DB_HOST: Variable = Variable::needed("JETSCALE_DB_HOST", Meaning::HostOf(&POSTGRES));
-const DB_PORT: Variable = Variable::optional("JETSCALE_DB_PORT", Meaning::PortOf(&POSTGRES));
-const DB_NAME: Variable = Variable::needed("JETSCALE_DB_NAME", Meaning::SameAs(&POSTGRES, "POSTGRES_DB"));
-const DB_USER: Variable = Variable::needed("JETSCALE_DB_USER", Meaning::SameAs(&POSTGRES, "POSTGRES_USER"));
-const DB_PASSWORD: Variable = Variable::needed("JETSCALE_DB_PASSWORD", Meaning::Secret("db-password"));
-const DB_SSLMODE: Variable = Variable::optional("JETSCALE_DB_SSLMODE", Meaning::OneOf(&["require", "verify-full"]));
-const DB_CA: Variable = Variable::optional("JETSCALE_DB_CA_FILE", Meaning::Path);
-const REDIS_HOST: Variable = Variable::needed("JETSCALE_REDIS_HOST", Meaning::HostOf(&REDIS));
-const JWT_KEY: Variable = Variable::needed("JETSCALE_JWT_SECRET_KEY", Meaning::Secret("jwt-secret-key"));
-const ADMIN_EMAIL: Variable = Variable::needed("JETSCALE_DEFAULT_ADMIN_EMAIL", Meaning::Secret("admin-email"));
-const ADMIN_PASSWORD: Variable = Variable::needed("JETSCALE_DEFAULT_ADMIN_PASSWORD", Meaning::Secret("admin-password"));
+const DB_HOST: Variable = Variable::needed("SHOP_DB_HOST", Meaning::HostOf(&POSTGRES));
+const DB_PORT: Variable = Variable::optional("SHOP_DB_PORT", Meaning::PortOf(&POSTGRES));
+const DB_NAME: Variable = Variable::needed("SHOP_DB_NAME", Meaning::SameAs(&POSTGRES, "POSTGRES_DB"));
+const DB_USER: Variable = Variable::needed("SHOP_DB_USER", Meaning::SameAs(&POSTGRES, "POSTGRES_USER"));
+const DB_PASSWORD: Variable = Variable::needed("SHOP_DB_PASSWORD", Meaning::Secret("db-password"));
+const DB_SSLMODE: Variable = Variable::optional("SHOP_DB_SSLMODE", Meaning::OneOf(&["require", "verify-full"]));
+const DB_CA: Variable = Variable::optional("SHOP_DB_CA_FILE", Meaning::Path);
+const REDIS_HOST: Variable = Variable::needed("SHOP_REDIS_HOST", Meaning::HostOf(&REDIS));
+const JWT_KEY: Variable = Variable::needed("SHOP_JWT_SECRET_KEY", Meaning::Secret("jwt-secret-key"));
+const ADMIN_EMAIL: Variable = Variable::needed("SHOP_DEFAULT_ADMIN_EMAIL", Meaning::Secret("admin-email"));
+const ADMIN_PASSWORD: Variable = Variable::needed("SHOP_DEFAULT_ADMIN_PASSWORD", Meaning::Secret("admin-password"));
 
 /// What each component asks for.
 pub const PROMISES: [Promise; 5] = [
@@ -196,16 +195,16 @@ pub const PROMISES: [Promise; 5] = [
                     JWT_KEY,
                     ADMIN_EMAIL,
                     ADMIN_PASSWORD,
-                    Variable::needed("JETSCALE_PROXIES", Meaning::Proxies),
-                    Variable::optional("JETSCALE_REDIS_URL", Meaning::Like("redis", "/0")),
-                    Variable::optional("JETSCALE_REDIS_CA_FILE", Meaning::Path),
-                    Variable::optional("JETSCALE_REDIS_USER", Meaning::Like("", "")),
-                    Variable::optional("JETSCALE_REDIS_PASSWORD", Meaning::Secret("redis-password")),
-                    Variable::optional("JETSCALE_REDIS_PREFIX", Meaning::Like("", ":")),
-                    Variable::optional("JETSCALE_S3_BUCKET", Meaning::Like("", "")),
-                    Variable::optional("JETSCALE_S3_REGION", Meaning::Like("", "")),
-                    Variable::optional("JETSCALE_S3_PREFIX", Meaning::Like("", "/")),
-                    Variable::optional("JETSCALE_S3_ENDPOINT", Meaning::Like("http", "")),
+                    Variable::needed("SHOP_PROXIES", Meaning::Proxies),
+                    Variable::optional("SHOP_REDIS_URL", Meaning::Like("redis", "/0")),
+                    Variable::optional("SHOP_REDIS_CA_FILE", Meaning::Path),
+                    Variable::optional("SHOP_REDIS_USER", Meaning::Like("", "")),
+                    Variable::optional("SHOP_REDIS_PASSWORD", Meaning::Secret("redis-password")),
+                    Variable::optional("SHOP_REDIS_PREFIX", Meaning::Like("", ":")),
+                    Variable::optional("SHOP_S3_BUCKET", Meaning::Like("", "")),
+                    Variable::optional("SHOP_S3_REGION", Meaning::Like("", "")),
+                    Variable::optional("SHOP_S3_PREFIX", Meaning::Like("", "/")),
+                    Variable::optional("SHOP_S3_ENDPOINT", Meaning::Like("http", "")),
                     Variable::optional("AWS_ENDPOINT_URL_STS", Meaning::Like("http", "")),
                     Variable::optional("AWS_CA_BUNDLE", Meaning::Path),
                     Variable::optional("AWS_EC2_METADATA_DISABLED", Meaning::OneOf(&["true"])),
@@ -216,7 +215,7 @@ pub const PROMISES: [Promise; 5] = [
                 configuration: None,
             },
         ],
-        health: Health::Http { live: ALIVE, ready: READY },
+        health: Health::Http { live: "/api/v2/system/live", ready: "/api/v2/system/ready" },
         asks: &[&POSTGRES, &REDIS],
         resolves_names: true,
         asked_by: AskedBy::Clients,
@@ -230,7 +229,7 @@ pub const PROMISES: [Promise; 5] = [
             writes: &["/tmp"],
             configuration: None,
         }],
-        health: Health::Http { live: ALIVE, ready: WS_READY },
+        health: Health::Http { live: "/api/v2/system/live", ready: "/api/v2/system/ws/ready" },
         asks: &[&POSTGRES, &REDIS],
         resolves_names: true,
         asked_by: AskedBy::Clients,
@@ -319,9 +318,9 @@ pub const ROUTING: RouterContract = RouterContract {
 
 /// A stack as the harness's own tests have it.
 pub static STACK: StackSpec = StackSpec {
-    name: "jetscale",
-    domain: "jetscale.ai",
-    env_prefix: "JETSCALE",
+    name: "shop",
+    domain: "shop.ai",
+    env_prefix: "SHOP",
     services_variables: &[
         "COMPONENT",
         "DATABASE_URL",
@@ -344,56 +343,56 @@ pub static STACK: StackSpec = StackSpec {
         "GIT_REF",
         "BUILD_TIME",
     ],
-    live_url: "https://app.jetscale.ai",
+    live_url: "https://app.shop.ai",
     charts: ChartsSpec { folder: "charts", umbrella: "app", release_max: 43 },
     values: ValuesSpec { dev: DEV, shared: E2E, preview: PREVIEW, live: LIVE, all: &VALUES_FILES },
-    namespace: "jetscale",
-    release: "jetscale",
+    namespace: "shop",
+    release: "shop",
     images: ImagesSpec { built: &BUILT, third_party: &THIRD_PARTY },
     components: &COMPONENTS,
     api: &API,
     router: &FRONTEND,
-    reached: &["/", READY, WS_READY],
+    reached: &["/", "/api/v2/system/ready", "/api/v2/system/ws/ready"],
     auth: AuthSpec {
         suffix: "auth",
         // redis-password is of a Redis that asks for one: the release's own does not.
         random: &["db-password", "redis-password", "jwt-secret-key", "admin-password"],
-        fixed: &[("admin-email", "admin@jetscale.example")],
+        fixed: &[("admin-email", "admin@shop.example")],
     },
-    pull_secret: "jetscale-pull",
-    client_label: "jetscale.ai/client",
-    edge: EdgeSpec { label: "jetscale.ai/edge", host: "app.jetscale.example" },
+    pull_secret: "shop-pull",
+    client_label: "shop.ai/client",
+    edge: EdgeSpec { label: "shop.ai/edge", host: "app.shop.example" },
     own: OwnSpec { in_its_pod: "postgres.persistence.enabled=false", bytes: 2 << 30, most: 3 },
-    dev: DevSpec { hud_port: 10350, debugger_port: 5678, image_host: "jetscale.internal", node_ports: &[8000, 3000] },
+    dev: DevSpec { hud_port: 10350, debugger_port: 5678, image_host: "shop.internal", node_ports: &[8000, 3000] },
     preview: PreviewSpec {
-        reserved: "jetscale-preview",
-        annotations: &["jetscale.ai/nginx-conf"],
-        stores_ca: "jetscale-stores-ca",
-        role_path: "/jetscale-previews/",
-        prefix: "jetscale-pr-",
-        domain: "app.jetscale.ai",
-        namespace: "jetscale-previews",
-        role: "jetscale-preview-namespace",
+        reserved: "shop-preview",
+        annotations: &["shop.ai/nginx-conf"],
+        stores_ca: "shop-stores-ca",
+        role_path: "/shop-previews/",
+        prefix: "shop-pr-",
+        domain: "app.shop.ai",
+        namespace: "shop-previews",
+        role: "shop-preview-namespace",
         cluster: "preview-cluster",
         pull: "preview-pull",
         stores: "preview-stores",
-        stores_role: "jetscale-preview-stores",
+        stores_role: "shop-preview-stores",
         postgres: &POSTGRES,
         redis: &REDIS,
     },
     bench: BenchSpec {
-        backend: BenchJudge { scenario: "backend::docs_are_served", path: DOCS },
+        backend: BenchJudge { scenario: "backend::docs_are_served", path: "/docs" },
         page: BenchJudge { scenario: "frontend::page_is_served", path: "/" },
         backend_edit: BenchEdit {
-            file: "apps/backend/jetscale_backend/application.py",
-            from: "title=\"JetScale backend\"",
-            to: "title=\"JetScale backend {number}\"",
+            file: "apps/backend/shop_backend/application.py",
+            from: "title=\"Shop backend\"",
+            to: "title=\"Shop backend {number}\"",
             shows: true,
         },
         page_edit: BenchEdit {
             file: "apps/frontend/html/index.html",
-            from: "content=\"JetScale: what is running",
-            to: "content=\"JetScale {number}: what is running",
+            from: "content=\"Shop: what is running",
+            to: "content=\"Shop {number}: what is running",
             shows: true,
         },
         values_edit: BenchEdit {
@@ -403,21 +402,21 @@ pub static STACK: StackSpec = StackSpec {
             shows: false,
         },
         broken_import: BenchEdit {
-            file: "apps/backend/jetscale_backend/app.py",
+            file: "apps/backend/shop_backend/app.py",
             from: "import sys\n",
             to: "import sys\nimport absent_{number}\n",
             shows: false,
         },
     },
     together: &[
-        ("JETSCALE_REDIS_CA_FILE", &["JETSCALE_REDIS_URL"]),
-        ("JETSCALE_S3_BUCKET", &["JETSCALE_S3_REGION", "AWS_EC2_METADATA_DISABLED"]),
+        ("SHOP_REDIS_CA_FILE", &["SHOP_REDIS_URL"]),
+        ("SHOP_S3_BUCKET", &["SHOP_S3_REGION", "AWS_EC2_METADATA_DISABLED"]),
         ("AWS_ROLE_ARN", &["AWS_WEB_IDENTITY_TOKEN_FILE"]),
         ("AWS_WEB_IDENTITY_TOKEN_FILE", &["AWS_ROLE_ARN"]),
-        ("JETSCALE_REDIS_USER", &["JETSCALE_REDIS_PASSWORD", "JETSCALE_REDIS_PREFIX"]),
-        ("JETSCALE_DB_CA_FILE", &["JETSCALE_DB_SSLMODE"]),
+        ("SHOP_REDIS_USER", &["SHOP_REDIS_PASSWORD", "SHOP_REDIS_PREFIX"]),
+        ("SHOP_DB_CA_FILE", &["SHOP_DB_SSLMODE"]),
     ],
-    stores_verified_by: Some("JETSCALE_DB_SSLMODE"),
+    stores_verified_by: Some("SHOP_DB_SSLMODE"),
     contract: &PROMISES,
     routing: ROUTING,
 };

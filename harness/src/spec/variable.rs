@@ -4,22 +4,22 @@ use super::spec;
 
 /// A variable of ours: the stack's prefix ([`StackSpec::env_prefix`](super::StackSpec)), an underscore, and this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Own(pub(crate) &'static str);
+pub struct OwnVariable(pub(crate) &'static str);
 
-impl Own {
+impl OwnVariable {
     /// Its whole name.
     pub fn name(self) -> String {
         self.to_string()
     }
 }
 
-impl From<Own> for String {
-    fn from(own: Own) -> Self {
+impl From<OwnVariable> for String {
+    fn from(own: OwnVariable) -> Self {
         own.name()
     }
 }
 
-impl std::fmt::Display for Own {
+impl std::fmt::Display for OwnVariable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}_{}", spec().env_prefix, self.0)
     }
@@ -27,17 +27,17 @@ impl std::fmt::Display for Own {
 
 /// `auto|never`: whether what is missing (the container engine, tools, images) may be installed, started and made here;
 /// default `auto`.
-pub const SETUP: Own = Own("SETUP");
+pub const SETUP: OwnVariable = OwnVariable("SETUP");
 /// A folder with tools, or zstd archives of them, looked at before PATH.
-pub const TOOLBOX: Own = Own("TOOLBOX");
+pub const TOOLBOX: OwnVariable = OwnVariable("TOOLBOX");
 /// Where the run's folder (plan, artifact set, events) is made; default: `runs` in the state folder.
-pub const RUN_DIR: Own = Own("RUN_DIR");
+pub const RUN_DIR: OwnVariable = OwnVariable("RUN_DIR");
 /// The Kind node image; default: the one that kind/kind-config.yaml pins.
-pub const KIND_NODE_IMAGE: Own = Own("KIND_NODE_IMAGE");
+pub const KIND_NODE_IMAGE: OwnVariable = OwnVariable("KIND_NODE_IMAGE");
 /// The artifact set that stage ci deploys: the absolute path of a file, or an https address.
-pub const ARTIFACTS: Own = Own("ARTIFACTS");
+pub const ARTIFACTS: OwnVariable = OwnVariable("ARTIFACTS");
 /// `dev|local|ci|preview|live`; default: the suite's own (e2e: `local`, smoke: `live`).
-pub const STAGE: Own = Own("STAGE");
+pub const STAGE: OwnVariable = OwnVariable("STAGE");
 
 /// A label or an annotation that is the stack's own: its domain ([`StackSpec::domain`](super::StackSpec)), a slash, and this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -310,7 +310,7 @@ mod tests {
     #[case::builder("BUILDX_BUILDER")]
     #[case::platform("DOCKER_DEFAULT_PLATFORM")]
     #[case::linker("LD_PRELOAD")]
-    #[case::password("JETSCALE_REGISTRY_PASSWORD")]
+    #[case::password("SHOP_REGISTRY_PASSWORD")]
     #[case::github("GITHUB_TOKEN")]
     fn no_tool_is_given(#[case] name: &str) {
         for child in EVERY.into_iter().filter(|child| *child != ChildKind::Suite) {

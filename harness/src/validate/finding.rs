@@ -122,7 +122,7 @@ mod tests {
     fn finding(values: &'static str) -> Finding {
         Finding {
             values: vec![values],
-            subject: Some(Subject { kind: "Deployment".into(), name: "jetscale-backend".into() }),
+            subject: Some(Subject { kind: "Deployment".into(), name: "shop-backend".into() }),
             path: Path::default().key("spec").key("replicas"),
             ..Finding::at("types", Place { file: "charts/x.yaml".into(), line: Some(7) }, "50% wrong")
         }
@@ -132,13 +132,13 @@ mod tests {
     fn the_same_in_two_values_files_is_one_finding() {
         let merged = merge([finding("values.live.yaml"), finding("values.preview.yaml"), finding("values.live.yaml")]);
         let texts: Vec<_> = merged.iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(texts.join("\n"), @"charts/x.yaml:7: types: 50% wrong (Deployment jetscale-backend; spec.replicas; values.live.yaml, values.preview.yaml)");
+        insta::assert_snapshot!(texts.join("\n"), @"charts/x.yaml:7: types: 50% wrong (Deployment shop-backend; spec.replicas; values.live.yaml, values.preview.yaml)");
     }
 
     #[test]
     fn an_annotation_is_one_escaped_line() {
         let mut finding = finding("values.live.yaml");
         finding.message.push_str("\nand more");
-        insta::assert_snapshot!(finding.annotation(), @"::error file=charts/x.yaml,line=7,title=types::50%25 wrong%0Aand more (Deployment jetscale-backend; spec.replicas; values.live.yaml)");
+        insta::assert_snapshot!(finding.annotation(), @"::error file=charts/x.yaml,line=7,title=types::50%25 wrong%0Aand more (Deployment shop-backend; spec.replicas; values.live.yaml)");
     }
 }

@@ -315,7 +315,7 @@ mod tests {
     fn documents_keep_their_template_and_a_key_that_stands_twice_is_found() {
         let text = "---\n# Source: app/templates/a.yaml\nkind: A\n---\n# Source: app/templates/b.yaml\n# nothing\n\
                     ---\n# Source: app/templates/c.yaml\nkind: C\nkind: D\n";
-        let rendered = Rendered::parse(text, ("jetscale", "jetscale"), false);
+        let rendered = Rendered::parse(text, ("shop", "shop"), false);
         assert_eq!(rendered.objects.len(), 1);
         assert_eq!((rendered.objects[0].kind(), rendered.objects[0].template.as_str()), ("A", "app/templates/a.yaml"));
         let broken = rendered.broken.iter().map(ToString::to_string).collect::<String>();

@@ -122,7 +122,7 @@ async fn an_error_names_the_request_without_its_secrets() {
 #[case("http://127.0.0.1:80", false)]
 #[case("http://[::1]:80", false)]
 #[case("http://localhost", false)]
-#[case("https://app.jetscale.ai", true)]
+#[case("https://app.shop.ai", true)]
 fn connections_to_forwards_are_not_kept(#[case] base: &str, #[case] kept: bool) {
     assert_eq!(HttpOptions::new(base).keep_alive, kept);
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::tools::Command;
 
 fn merged(config: &str) -> Merged {
-    merge(config, Path::new("/usr/local/sbin/jetscale-runc")).unwrap()
+    merge(config, Path::new("/usr/local/sbin/harness-runc")).unwrap()
 }
 
 #[test]
@@ -17,10 +17,10 @@ fn a_configuration_keeps_what_it_says() {
     insta::assert_snapshot!(text, @r#"
     {
       "data-root": "/data",
-      "default-runtime": "jetscale",
+      "default-runtime": "harness",
       "runtimes": {
-        "jetscale": {
-          "path": "/usr/local/sbin/jetscale-runc"
+        "harness": {
+          "path": "/usr/local/sbin/harness-runc"
         },
         "kata": {
           "path": "/k"
@@ -42,14 +42,14 @@ fn another_default_runtime_stays() {
 async fn filtered(name: &str, spec: &str, args: &[&str]) -> (String, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
-    write(&file("jetscale-runc"), SCRIPT, 0o755).unwrap();
+    write(&file("shop-runc"), SCRIPT, 0o755).unwrap();
     // Written by another process: a child that another test starts meanwhile holds our open files for a moment, and what is open
     // for writing cannot be run ("Text file busy"). Then the script would find the machine's own runc.
     let fake = r##"printf '#!/bin/sh\necho "$@"\n' >runc && chmod 755 runc"##;
     Command::new("/bin/sh").args(["-c", fake]).folder(folder.path()).run().await.unwrap();
     write(&file(name), spec, 0o640).unwrap();
     let output = Command::new("/bin/sh")
-        .arg(file("jetscale-runc"))
+        .arg(file("shop-runc"))
         .args(args)
         .folder(folder.path())
         .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))

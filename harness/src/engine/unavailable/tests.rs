@@ -41,7 +41,7 @@ fn silent(address: &str) -> EngineUnavailable {
 fn is_mended_here(#[case] unavailable: EngineUnavailable, #[case] host: Host, #[case] action: Action) {
     assert_eq!(plan_remedy(&unavailable, &host, true).unwrap(), action);
     let never = plan_remedy(&unavailable, &host, false).unwrap_err().refusal(&unavailable).report();
-    assert!(never.contains("JETSCALE_SETUP=never") && never.contains(&action.command()), "{never}");
+    assert!(never.contains("SHOP_SETUP=never") && never.contains(&action.command()), "{never}");
 }
 
 #[rstest]

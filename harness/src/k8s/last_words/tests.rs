@@ -6,7 +6,7 @@ use super::*;
 const SYNTAX: &str = r#"
   File "<frozen importlib._bootstrap>", line 935, in _load_unlocked
   File "<frozen importlib._bootstrap_external>", line 1022, in exec_module
-  File "/srv/jetscale_backend/app.py", line 3
+  File "/srv/shop_backend/app.py", line 3
     import x y
              ^
 SyntaxError: invalid syntax
@@ -16,12 +16,12 @@ const MODULE: &str = r#"Traceback (most recent call last):
   File "/usr/local/bin/uvicorn", line 8, in <module>
     sys.exit(main())
              ^^^^^^
-  File "/srv/jetscale_backend/app.py", line 12, in <module>
+  File "/srv/shop_backend/app.py", line 12, in <module>
     import nothing
 ModuleNotFoundError: No module named 'nothing'
 "#;
 
-const ALEMBIC: &str = r#"INFO:     waiting for db:5432/jetscale: ConnectionRefusedError: [Errno 111] Connection refused
+const ALEMBIC: &str = r#"INFO:     waiting for db:5432/shop: ConnectionRefusedError: [Errno 111] Connection refused
 Traceback (most recent call last):
   File "/usr/local/lib/python3.13/site-packages/sqlalchemy/engine/base.py", line 1963, in _exec_single_context
     self.dialect.do_execute(
@@ -30,7 +30,7 @@ asyncpg.exceptions.UndefinedTableError: relation "nowhere" does not exist
 The above exception was the direct cause of the following exception:
 
 Traceback (most recent call last):
-  File "/srv/jetscale_backend/migrate.py", line 150, in <module>
+  File "/srv/shop_backend/migrate.py", line 150, in <module>
     main()
   File "/usr/local/lib/python3.13/site-packages/sqlalchemy/dialects/postgresql/asyncpg.py", line 794, in _handle_exception
     raise translated_error from error
@@ -121,7 +121,7 @@ const POSTGRES: &str = "2026-01-02 03:04:05.678 UTC [1] LOG:  starting PostgreSQ
     "{\"level\":\"info\",\"message\":\"up\"}\n{\"level\":\"error\",\"message\":\"no store\",\"exc_info\":\"Traceback (most recent call last):\\n  File \\\"a.py\\\", line 1, in b\\nValueError: no\"}\n{\"level\":\"info\",\"message\":\"bye\"}\n",
     "no store: ValueError: no"
 )]
-#[case::one_line("jetscale-backend: JETSCALE_DB_HOST is not set\n", "jetscale-backend: JETSCALE_DB_HOST is not set")]
+#[case::one_line("shop-backend: SHOP_DB_HOST is not set\n", "shop-backend: SHOP_DB_HOST is not set")]
 #[case::no_shape("one\ntwo\n\n", "two")]
 fn the_line_that_says_why(#[case] words: &str, #[case] line: &str) {
     assert_eq!(telling_line(words).as_deref(), Some(line));

@@ -12,7 +12,7 @@ fn limits() -> Limits {
             "database": {"external": {"peers": [{"ipBlock": {"cidr": "10.0.32.0/24", "except": ["10.0.32.1/32"]}}]}}},
     });
     let of = PullRequest::parse("7").unwrap();
-    let mut limits = Limits::new(of, &ArtifactSet::placeholder(), &values, vec!["jetscale-stores-ca-1".to_owned()]);
+    let mut limits = Limits::new(of, &ArtifactSet::placeholder(), &values, vec!["shop-stores-ca-1".to_owned()]);
     limits.retaining = vec!["kept".to_owned()];
     limits
 }
@@ -56,7 +56,7 @@ fn refused(object: Value) -> String {
 #[case::unknown(json!({"apiVersion": "example.org/v1", "kind": "Deployment"}), "no kind")]
 #[case::a_list(json!({"apiVersion": "v1", "kind": "List", "items": []}), "no kind")]
 #[case::no_object(json!("text"), "no kind")]
-#[case::elsewhere(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "jetscale-pr-8"}}), "not for jetscale-pr-7")]
+#[case::elsewhere(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "shop-pr-8"}}), "not for shop-pr-7")]
 #[case::hook(json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"annotations": {"helm.sh/hook": "pre-install"}}}), "a hook")]
 #[case::finalizer(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"finalizers": ["a/b"]}}), "field finalizers")]
 #[case::owner(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"ownerReferences": [{}]}}), "field ownerReferences")]
@@ -64,22 +64,22 @@ fn refused(object: Value) -> String {
 #[case::reflected(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"annotations": {"reflector.v1.k8s.emberstack.com/reflection-auto-enabled": "true"}}}), "its annotation")]
 #[case::injected(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"labels": {"sidecar.istio.io/inject": "true"}}}), "somebody else's")]
 #[case::status(json!({"apiVersion": "v1", "kind": "Service", "status": {}}), "field status")]
-#[case::production_host(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {"rules": [{"host": "app.jetscale.ai"}]}}), "its host is \"app.jetscale.ai\"")]
-#[case::another_pr(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {"tls": [{"hosts": ["pr-8.app.jetscale.ai"]}]}}), "pr-8.app")]
+#[case::production_host(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {"rules": [{"host": "app.shop.ai"}]}}), "its host is \"app.shop.ai\"")]
+#[case::another_pr(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {"tls": [{"hosts": ["pr-8.app.shop.ai"]}]}}), "pr-8.app")]
 #[case::no_host(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {"rules": [{"http": {}}]}}), "its host is null")]
 #[case::every_host(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {"defaultBackend": {}}}), "every host")]
 #[case::another_class(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {"ingressClassName": "public"}}), "its class is \"public\"")]
-#[case::dns_record(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"annotations": {"external-dns.alpha.kubernetes.io/hostname": "app.jetscale.ai"}}, "spec": {"ingressClassName": "alb"}}), "external-dns")]
+#[case::dns_record(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"annotations": {"external-dns.alpha.kubernetes.io/hostname": "app.shop.ai"}}, "spec": {"ingressClassName": "alb"}}), "external-dns")]
 #[case::another_value(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"annotations": {"alb.ingress.kubernetes.io/scheme": "internet-facing"}}, "spec": {"ingressClassName": "alb"}}), "scheme=\"internet-facing\"")]
-#[case::resource_backend(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {"ingressClassName": "alb", "rules": [{"host": "pr-7.app.jetscale.ai", "http": {"paths": [{"backend": {"resource": {}}}]}}]}}), "field resource")]
+#[case::resource_backend(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {"ingressClassName": "alb", "rules": [{"host": "pr-7.app.shop.ai", "http": {"paths": [{"backend": {"resource": {}}}]}}]}}), "field resource")]
 #[case::node_port(json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "NodePort"}}), "its type is NodePort")]
 #[case::external_name(json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "ExternalName"}}), "its type is ExternalName")]
 #[case::external_address(json!({"apiVersion": "v1", "kind": "Service", "spec": {"externalIPs": ["10.0.0.1"]}}), "externalIPs")]
 #[case::address(json!({"apiVersion": "v1", "kind": "Service", "spec": {"clusterIP": "10.96.0.10"}}), "it takes the address")]
 #[case::load_balancer(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"annotations": {"service.beta.kubernetes.io/aws-load-balancer-type": "external"}}}), "its annotation")]
 #[case::role(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/admin"}}}), "role/admin")]
-#[case::pull_secret(json!({"apiVersion": "v1", "kind": "ServiceAccount", "imagePullSecrets": [{"name": "jetscale-auth"}]}), "not by jetscale-pull")]
-#[case::mounts_a_secret(json!({"apiVersion": "v1", "kind": "ServiceAccount", "secrets": [{"name": "jetscale-pull"}]}), "field secrets")]
+#[case::pull_secret(json!({"apiVersion": "v1", "kind": "ServiceAccount", "imagePullSecrets": [{"name": "shop-auth"}]}), "not by shop-pull")]
+#[case::mounts_a_secret(json!({"apiVersion": "v1", "kind": "ServiceAccount", "secrets": [{"name": "shop-pull"}]}), "field secrets")]
 fn an_object_is_refused(#[case] mut object: Value, #[case] says: &str) {
     if object.is_object() {
         object["metadata"]["name"] = "it".into();
@@ -91,7 +91,7 @@ fn an_object_is_refused(#[case] mut object: Value, #[case] says: &str) {
 #[test]
 fn a_reserved_name_and_a_name_that_stands_twice_are_refused() {
     let map = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
-    assert!(refused(map("jetscale-preview-x")).contains("the harness's own"));
+    assert!(refused(map("shop-preview-x")).contains("the harness's own"));
     let twice = objects(&limits(), &[map("a"), map("a")]).unwrap_err().report();
     assert!(twice.contains("it stands twice"), "{twice}");
 }
@@ -116,12 +116,12 @@ fn a_reserved_name_and_a_name_that_stands_twice_are_refused() {
 #[case::image_volume("/volumes/0", json!({"name": "v", "image": {"reference": "x"}}), "field image")]
 #[case::csi("/volumes/0", json!({"name": "v", "csi": {"driver": "x"}}), "field csi")]
 #[case::nfs("/volumes/0", json!({"name": "v", "nfs": {"server": "x"}}), "field nfs")]
-#[case::pull_secret_as_a_volume("/volumes/0", json!({"name": "v", "secret": {"secretName": "jetscale-pull"}}), "the Secret \"jetscale-pull\"")]
-#[case::projected_secret("/volumes/0", json!({"name": "v", "projected": {"sources": [{"secret": {"name": "jetscale-pull"}}]}}), "the Secret \"jetscale-pull\"")]
+#[case::pull_secret_as_a_volume("/volumes/0", json!({"name": "v", "secret": {"secretName": "shop-pull"}}), "the Secret \"shop-pull\"")]
+#[case::projected_secret("/volumes/0", json!({"name": "v", "projected": {"sources": [{"secret": {"name": "shop-pull"}}]}}), "the Secret \"shop-pull\"")]
 #[case::audience("/volumes/0", json!({"name": "v", "projected": {"sources": [{"serviceAccountToken": {"audience": "vault", "path": "t"}}]}}), "the audience \"vault\"")]
 #[case::api_audience("/volumes/0", json!({"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}), "the audience null")]
-#[case::pull_secret_as_a_variable("/containers/0/env", json!([{"name": "V", "valueFrom": {"secretKeyRef": {"name": "jetscale-pull", "key": ".dockerconfigjson"}}}]), "variable V: it reads the Secret \"jetscale-pull\"")]
-#[case::helms_secret("/containers/0/envFrom", json!([{"secretRef": {"name": "sh.helm.release.v1.jetscale.v1"}}]), "sh.helm.release")]
+#[case::pull_secret_as_a_variable("/containers/0/env", json!([{"name": "V", "valueFrom": {"secretKeyRef": {"name": "shop-pull", "key": ".dockerconfigjson"}}}]), "variable V: it reads the Secret \"shop-pull\"")]
+#[case::helms_secret("/containers/0/envFrom", json!([{"secretRef": {"name": "sh.helm.release.v1.shop.v1"}}]), "sh.helm.release")]
 #[case::file_variable("/containers/0/env", json!([{"name": "V", "valueFrom": {"fileKeyRef": {}}}]), "field fileKeyRef")]
 #[case::host_port("/containers/0/ports", json!([{"containerPort": 80, "hostPort": 80}]), "the node's port 80")]
 #[case::devices("/containers/0/volumeDevices", json!([{"name": "v"}]), "field volumeDevices")]
@@ -170,9 +170,9 @@ fn what_a_preview_is_made_of_is_taken() {
     let ingress = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
         "metadata": {"name": "it", "annotations": {"alb.ingress.kubernetes.io/scheme": "internal"}}, "spec": {
         "ingressClassName": "alb",
-        "rules": [{"host": "pr-7.app.jetscale.ai"}], "tls": [{"hosts": ["pr-7.app.jetscale.ai"]}]}});
+        "rules": [{"host": "pr-7.app.shop.ai"}], "tls": [{"hosts": ["pr-7.app.shop.ai"]}]}});
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "it"}, "spec": {"ports": []}});
-    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "imagePullSecrets": [{"name": "jetscale-pull"}],
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "imagePullSecrets": [{"name": "shop-pull"}],
         "metadata": {"name": "it", "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/own"}}});
     objects(&limits(), &[ingress, service, account, deployment()]).unwrap();
 }
@@ -194,14 +194,14 @@ fn what_a_preview_is_made_of_is_taken() {
 #[case::all_namespaces(json!([{"to": [{"namespaceSelector": {}}]}]), false)]
 #[case::system(json!([{"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}]}]), false)]
 #[case::dns(json!([{"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}, "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}]}]), true)]
-#[case::edge_from_inside(json!([{"to": [{"namespaceSelector": {"matchLabels": {"jetscale.ai/edge": "true"}}}]}]), false)]
+#[case::edge_from_inside(json!([{"to": [{"namespaceSelector": {"matchLabels": {"shop.ai/edge": "true"}}}]}]), false)]
 fn a_policy_opens_to_known_peers_alone(#[case] egress: Value, #[case] taken: bool) {
     let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "it"}, "spec": {"egress": egress}});
     assert_eq!(objects(&limits(), &[policy]).is_ok(), taken);
 }
 
 #[rstest]
-#[case::edge(json!([{"from": [{"namespaceSelector": {"matchLabels": {"jetscale.ai/edge": "true"}}}]}]), true)]
+#[case::edge(json!([{"from": [{"namespaceSelector": {"matchLabels": {"shop.ai/edge": "true"}}}]}]), true)]
 #[case::everybody(json!([{"ports": []}]), false)]
 #[case::all_namespaces(json!([{"from": [{"namespaceSelector": {}, "podSelector": {}}]}]), false)]
 #[case::subnets(json!([{"from": [{"ipBlock": {"cidr": "10.0.0.0/20"}}]}]), true)]

@@ -61,7 +61,7 @@ async fn tilt_is_built_with_its_web_assets_and_nothing_but_the_program_stays() {
     let found = tools.ensure(Tool::Tilt, ProvisionSource::Registries).await.unwrap();
     assert_eq!((found.version, found.origin), (Some(Version::new(0, 37, 7)), Origin::Cache));
     insta::assert_snapshot!(std::fs::read_to_string(folder.path().join("log")).unwrap(), @r"
-    yarn install --immutable from https://mirror.invalid/, cache in /cache/jetscale-stack/go/yarn
+    yarn install --immutable from https://mirror.invalid/, cache in /cache/shop-stack/go/yarn
     go mod edit -require=github.com/docker/buildx@v0.33.0 -require=github.com/smacker/go-tree-sitter@v0.0.0-20240827094217-dd81d9e9be82
     go build with CGO_ENABLED=1 CC=cc and the page
     no robots
@@ -99,7 +99,7 @@ async fn without_a_c_compiler_that_is_said_before_anything_is_begun() {
 #[tokio::test]
 async fn tilt_is_set_up_by_a_stage_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
-    let tools = Tools::new(settings(folder.path(), &[("JETSCALE_SETUP", "never")]).tools());
+    let tools = Tools::new(settings(folder.path(), &[("SHOP_SETUP", "never")]).tools());
     for (tool, command) in
         [(Tool::Tilt, "cargo stack setup --stage dev, or"), (Tool::Skaffold, "cargo stack setup, or")]
     {

@@ -74,11 +74,11 @@ async fn two_who_want_the_same_tool_download_it_once() {
 async fn never_means_never_and_says_each_way() {
     let folder = tempfile::tempdir().unwrap();
     let site = Site::serve(Vec::new(), Manner::Whole);
-    let settings = settings(folder.path(), &[("JETSCALE_SETUP", "never")]);
+    let settings = settings(folder.path(), &[("SHOP_SETUP", "never")]);
     let tools = tools(&settings, downloaded(&site.base, "kind", &"0".repeat(64), None));
     install(&folder.path().join("path"), "kind", &script("0.20.0"));
     let error = tools.require(&[Tool::Kind]).await.unwrap_err().report();
-    for part in ["JETSCALE_SETUP=never", "kind 0.20.0 at", ">=0.27, <0.34", &site.base, "JETSCALE_TOOLBOX"] {
+    for part in ["SHOP_SETUP=never", "kind 0.20.0 at", ">=0.27, <0.34", &site.base, "SHOP_TOOLBOX"] {
         assert!(error.contains(part), "{part}: {error}");
     }
     assert!(site.asked().is_empty());

@@ -46,7 +46,7 @@ spec:
           env:
             - {name: DB_PASSWORD, valueFrom: {secretKeyRef: {name: r-auth, key: db}}}
             - {name: TOKEN_TTL_SECS, value: "60"}
-            - {name: DB_URL, value: "postgres://jetscale@r-db:5432/x"}
+            - {name: DB_URL, value: "postgres://shop@r-db:5432/x"}
           ports: [{name: http, containerPort: 8080}]
           startupProbe: STARTS
           readinessProbe: SERVES
@@ -129,9 +129,9 @@ apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata: {name: r, labels: {LABELS, app.kubernetes.io/component: all, helm.sh/chart: app-0.1.0}}
 spec:
-  tls: [{hosts: [pr-1.app.jetscale.ai]}]
+  tls: [{hosts: [pr-1.app.shop.ai]}]
   rules:
-    - host: pr-1.app.jetscale.ai
+    - host: pr-1.app.shop.ai
       http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: r-frontend, port: {name: http}}}}]}
 ---
 # Source: app/templates/web.yaml
@@ -159,7 +159,7 @@ const WORDS: [(&str, &str); 8] = [
 fn release(dev: bool) -> Rendered {
     let text = WORDS.iter().fold(RELEASE.to_owned(), |text, (word, meaning)| text.replace(word, meaning));
     let text = text.replace("CONFHASH", &crate::hash::text("server {}"));
-    Rendered::parse(&text, ("jetscale", "r"), dev)
+    Rendered::parse(&text, ("shop", "r"), dev)
 }
 
 /// Sets what a JSON pointer names in the object of a kind and name; null removes it, no pointer adds an object.
@@ -298,7 +298,7 @@ fn budget(app: &str, most: u64) -> Value {
 #[case::past_the_router("ingress-route", "Ingress r", "/spec/rules/0/http/paths/0/backend/service/name", json!("r-web"), true)]
 #[case::a_part("ingress-route", "Ingress r", "/spec/rules/0/http/paths/0/path", json!("/api"), true)]
 #[case::in_the_clear("ingress-tls", "Ingress r", "/spec/tls", json!(null), true)]
-#[case::another_host("ingress-tls", "Ingress r", "/spec/rules/0/host", json!("app.jetscale.ai"), true)]
+#[case::another_host("ingress-tls", "Ingress r", "/spec/rules/0/host", json!("app.shop.ai"), true)]
 #[case::every_port("network-written-out", "NetworkPolicy r-all", "/spec/ingress", json!([{"from": [{"podSelector": {}}]}]), true)]
 #[case::everybody("network-written-out", "NetworkPolicy r-all", "/spec/ingress", json!([{"ports": [{"port": 80}]}]), true)]
 #[case::hook("hook", "ConfigMap r-web", "/metadata/annotations", json!({"helm.sh/hook": "pre-install"}), true)]

@@ -113,7 +113,7 @@ fn an_unknown_field(#[case] steps: &str, #[case] place: &str) {
 
 fn located(rule: &'static str, kind: &str, steps: &str) -> String {
     let template = Place { file: "app/charts/backend/templates/api.yaml".to_owned(), line: None };
-    let subject = Some(Subject { kind: kind.to_owned(), name: "jetscale-backend".to_owned() });
+    let subject = Some(Subject { kind: kind.to_owned(), name: "shop-backend".to_owned() });
     let finding = Finding { subject, path: path(steps), ..Finding::at(rule, template, "") };
     sources().locate(finding, "values.live.yaml").place.unwrap().to_string()
 }

@@ -77,7 +77,7 @@ fn a_known_value_is_nowhere(#[case] text: String) {
 #[rstest]
 #[case::shorter("short", "it is short")]
 #[case::a_word("postgres", "connect to Postgres as postgres")]
-#[case::a_word_in_capitals("JetScale", "JetScale Stack")]
+#[case::a_word_in_capitals("Shop", "Shop Stack")]
 #[case::empty("", "nothing at all")]
 fn texts_stay_readable(#[case] value: &str, #[case] text: &str) {
     assert_eq!(redactor(&[value]).redact(text), text);
@@ -131,23 +131,21 @@ fn shapes_are_found(#[case] text: &str, #[case] clean: &str) {
 
 #[rstest]
 #[case::prose("a bearer token, which is not shown; basic authentication is off")]
-#[case::kubernetes(
-    "Error: secret \"jetscale-auth\" not found; couldn't find key db-password in Secret jetscale/jetscale-auth"
-)]
+#[case::kubernetes("Error: secret \"shop-auth\" not found; couldn't find key db-password in Secret shop/shop-auth")]
 #[case::challenge("WWW-Authenticate: Bearer realm=\"https://auth.docker.io/token\",service=\"registry\"")]
 #[case::build("docker buildx build --secret id=ca,src=/etc/ssl/ca.pem --build-arg PYTHON_IMAGE=python@sha256:0a1b")]
-#[case::names("secretName: jetscale-auth, tokenExpirationSeconds: 3600, automountServiceAccountToken: false")]
+#[case::names("secretName: shop-auth, tokenExpirationSeconds: 3600, automountServiceAccountToken: false")]
 #[case::colon("cannot read the token: no such file")]
 #[case::already("DB_PASSWORD=… helm")]
-#[case::hosts("backend.jetscale.svc.cluster.local:8000, eyes.on.the.road")]
-#[case::digests("ghcr.io/jetscale/backend@sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b")]
+#[case::hosts("backend.shop.svc.cluster.local:8000, eyes.on.the.road")]
+#[case::digests("ghcr.io/shop/backend@sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b")]
 #[case::ports("http://127.0.0.1:8000/docs and user@host:22")]
 fn what_is_no_secret_stays(#[case] text: &str) {
     assert_eq!(shown(text), text);
 }
 
 #[rstest]
-#[case("JETSCALE_REGISTRY_PASSWORD", true)]
+#[case("SHOP_REGISTRY_PASSWORD", true)]
 #[case("AWS_SECRET_ACCESS_KEY", true)]
 #[case("AWS_SESSION_TOKEN", true)]
 #[case("GITHUB_TOKEN", true)]
