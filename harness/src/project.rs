@@ -53,6 +53,11 @@ impl Project {
         Ok(Self { root: root.to_owned() })
     }
 
+    /// The folder of Kind's configuration and of the recipes.
+    pub fn recipes(&self) -> PathBuf {
+        self.root.join(spec().recipes)
+    }
+
     /// The text of skaffold.yaml.
     ///
     /// # Errors

@@ -43,14 +43,16 @@ pub struct StackSpec {
     pub router: &'static Component,
     /// Paths that answer 200 through the router once every service is reached.
     pub reached: &'static [&'static str],
-    /// The Secret that the charts name and never make.
-    pub auth: AuthSpec,
-    /// The Secret that the charts name for pulling images: made beside each release, empty where nobody asks.
-    pub pull_secret: &'static str,
+    /// The Secret that the charts name and never make, if there is one.
+    pub auth: Option<AuthSpec>,
+    /// The Secret that the charts name for pulling images, if they do: made beside each release, empty where nobody asks.
+    pub pull_secret: Option<&'static str>,
     /// The label by which a test's pod may reach the release's services (the charts' NetworkPolicies).
     pub client_label: &'static str,
     /// The edge of stages local, ci and dev.
     pub edge: EdgeSpec,
+    /// The folder, below the checkout, of Kind's configuration and of the recipes that make images from package registries.
+    pub recipes: &'static str,
     /// Isolated releases.
     pub own: OwnSpec,
     /// Stage dev.
@@ -79,19 +81,52 @@ pub struct ChartsSpec {
     pub umbrella: &'static str,
     /// The longest release name that they take, in characters.
     pub release_max: usize,
+    /// The label of workloads, Services and pods whose value is the release's name.
+    pub release_label: &'static str,
+    /// The label by which the pods of a workload are known ([`Component::label`]).
+    pub component_label: &'static str,
+    /// The values that name an image.
+    pub image: ImageValues,
+}
+
+/// The values that name an image; `{image}` stands for its name in artifact sets.
+#[derive(Debug)]
+pub enum ImageValues {
+    /// Its repository, and its digest.
+    Split {
+        /// The repository.
+        repository: &'static str,
+        /// The digest.
+        digest: &'static str,
+    },
+    /// Both as one reference, `repository@digest`.
+    Combined(&'static str),
+}
+
+impl ImageValues {
+    /// What sets them for one image, as `path=value`.
+    pub fn set(&self, image: &str, repository: &str, digest: &str) -> Vec<String> {
+        let named = |path: &str| path.replace("{image}", image);
+        match self {
+            Self::Split { repository: of, digest: at } => {
+                vec![format!("{}={repository}", named(of)), format!("{}={digest}", named(at))]
+            }
+            Self::Combined(path) => vec![format!("{}={repository}@{digest}", named(path))],
+        }
+    }
 }
 
 /// The values files.
 #[derive(Debug)]
 pub struct ValuesSpec {
-    /// Stage dev's.
-    pub dev: ValuesFile,
+    /// Stage dev's, if the stack has that stage.
+    pub dev: Option<ValuesFile>,
     /// Of stages local and ci.
     pub shared: ValuesFile,
-    /// Of stage preview.
-    pub preview: ValuesFile,
-    /// Of stage live.
-    pub live: ValuesFile,
+    /// Of stage preview, if the stack has that stage.
+    pub preview: Option<ValuesFile>,
+    /// Of stage live, if somebody deploys that.
+    pub live: Option<ValuesFile>,
     /// Every way in which a stage renders the charts, with what only a deployer knows.
     pub all: &'static [ValuesFile],
 }
@@ -114,7 +149,7 @@ pub struct ValuesFile {
 pub struct Component {
     /// What follows the release's name in the workload's and the Service's name.
     pub suffix: &'static str,
-    /// The value of [`COMPONENT_LABEL`] on its pods.
+    /// The value of the label [`ChartsSpec::component_label`] on its pods.
     pub label: &'static str,
     /// Whether a StatefulSet runs it (else a Deployment).
     pub stateful: bool,
@@ -130,9 +165,6 @@ pub struct Component {
     /// then a deploy waits until the former pods are gone.
     pub instance_path: Option<&'static str>,
 }
-
-/// The label by which a component's pods are known.
-pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 
 /// The images of a release.
 #[derive(Debug)]
@@ -150,12 +182,20 @@ pub struct Built {
     pub name: &'static str,
     /// Its folder below the checkout, when no sibling repository takes its place.
     pub context: &'static str,
-    /// The build argument that names its base image.
-    pub base_argument: &'static str,
-    /// The base image's recipe in kind/base-images.
-    pub base: &'static str,
-    /// The official base image, by the digest of its index, so that it is the same on every platform.
-    pub official_base: &'static str,
+    /// The image that it is built on, where a build argument names it: then it can be made where no hub is reached. `None`:
+    /// the Dockerfile alone knows.
+    pub base: Option<BaseImage>,
+}
+
+/// An image that others are built on.
+#[derive(Debug, Clone, Copy)]
+pub struct BaseImage {
+    /// The build argument that names it.
+    pub argument: &'static str,
+    /// Its recipe in base-images ([`StackSpec::recipes`]).
+    pub recipe: &'static str,
+    /// The official image, by the digest of its index, so that it is the same on every platform.
+    pub official: &'static str,
 }
 
 /// An image that is somebody else's.
@@ -190,8 +230,8 @@ pub struct EdgeSpec {
 /// What an isolated release takes.
 #[derive(Debug)]
 pub struct OwnSpec {
-    /// The value with which its data is gone with its pods.
-    pub in_its_pod: &'static str,
+    /// The value with which its data is gone with its pods, if there is one.
+    pub in_its_pod: Option<&'static str>,
     /// Its memory in bytes, with room for a rolling update: what limits how many run at once.
     pub bytes: u64,
     /// However much memory there is, more than this at once slow each other down.
@@ -254,6 +294,106 @@ pub struct PreviewSpec {
     pub redis: &'static Component,
 }
 
+/// A workload of a stack that names none.
+static NO_COMPONENT: Component = Component::deployment("none", 0);
+
+impl Component {
+    /// A Deployment `<release>-<suffix>` and its Service of the same name, whose pods carry that suffix as their component's
+    /// label and answer at this port, for the container and the Service; it runs the image of that name.
+    pub const fn deployment(suffix: &'static str, port: u16) -> Self {
+        Self {
+            suffix,
+            label: suffix,
+            stateful: false,
+            container_port: port,
+            service_port: port,
+            dev_node_port: None,
+            artifact: suffix,
+            instance_path: None,
+        }
+    }
+
+    /// The same as a StatefulSet.
+    pub const fn stateful_set(suffix: &'static str, port: u16) -> Self {
+        Self { stateful: true, ..Self::deployment(suffix, port) }
+    }
+
+    /// The same, which runs the image of this name.
+    #[must_use]
+    pub const fn running(self, artifact: &'static str) -> Self {
+        Self { artifact, ..self }
+    }
+}
+
+impl StackSpec {
+    /// What most stacks have: recommended labels, an image by repository and digest in its subchart's values, no stage but
+    /// local and ci. A spec names the rest: `StackSpec { name: "shop", ..StackSpec::DEFAULT }`.
+    pub const DEFAULT: Self = Self {
+        name: "stack",
+        domain: "stack.internal",
+        env_prefix: "STACK",
+        services_variables: &[],
+        live_url: "",
+        charts: ChartsSpec::DEFAULT,
+        values: ValuesSpec::DEFAULT,
+        namespace: "stack",
+        release: "stack",
+        images: ImagesSpec { built: &[], third_party: &[] },
+        components: &[],
+        api: &NO_COMPONENT,
+        router: &NO_COMPONENT,
+        reached: &["/"],
+        auth: None,
+        pull_secret: None,
+        client_label: "harness.internal/client",
+        edge: EdgeSpec { label: "harness.internal/edge", host: "app.stack.example" },
+        recipes: "kind",
+        own: OwnSpec { in_its_pod: None, bytes: 1 << 30, most: 3 },
+        dev: DevSpec { hud_port: 10350, debugger_port: 5678, image_host: "dev.internal", node_ports: &[] },
+        preview: PreviewSpec {
+            reserved: "stack-preview",
+            annotations: &[],
+            stores_ca: "stack-stores-ca",
+            role_path: "/stack-previews/",
+            prefix: "stack-pr-",
+            domain: "stack.example",
+            namespace: "stack-previews",
+            role: "stack-preview-namespace",
+            cluster: "preview-cluster",
+            pull: "preview-pull",
+            stores: "preview-stores",
+            stores_role: "stack-preview-stores",
+            postgres: &NO_COMPONENT,
+            redis: &NO_COMPONENT,
+        },
+        bench: BenchSpec::NONE,
+        together: &[],
+        stores_verified_by: None,
+        contract: &[],
+        routing: RouterContract::NONE,
+    };
+}
+
+impl ChartsSpec {
+    /// `charts/app`, with the labels that Kubernetes recommends, and each image as `<image>.image.repository` and `.digest`.
+    pub const DEFAULT: Self = Self {
+        folder: "charts",
+        umbrella: "app",
+        // Helm's own limit.
+        release_max: 53,
+        release_label: "app.kubernetes.io/instance",
+        component_label: "app.kubernetes.io/component",
+        image: ImageValues::Split { repository: "{image}.image.repository", digest: "{image}.image.digest" },
+    };
+}
+
+impl ValuesSpec {
+    /// The chart's own values.yaml, for stages local and ci.
+    pub const DEFAULT: Self = Self { dev: None, shared: SHARED, preview: None, live: None, all: &[SHARED] };
+}
+
+const SHARED: ValuesFile = ValuesFile { name: "local", file: "values.yaml", set: &[], dev: false };
+
 /// What `cargo stack bench` edits, and asks afterwards.
 #[derive(Debug)]
 pub struct BenchSpec {
@@ -269,6 +409,27 @@ pub struct BenchSpec {
     pub values_edit: BenchEdit,
     /// An edit of the api with which it does not start.
     pub broken_import: BenchEdit,
+}
+
+impl BenchSpec {
+    /// Nothing to edit: the figures of edits refuse to be measured.
+    const NONE: Self = Self {
+        backend: BenchJudge::NONE,
+        page: BenchJudge::NONE,
+        backend_edit: BenchEdit::NONE,
+        page_edit: BenchEdit::NONE,
+        values_edit: BenchEdit::NONE,
+        broken_import: BenchEdit::NONE,
+    };
+}
+
+impl BenchJudge {
+    const NONE: Self = Self { scenario: "", path: "/" };
+}
+
+impl BenchEdit {
+    const NONE: Self =
+        Self { file: "skaffold.yaml", from: "an edit that the stack's spec names", to: "", shows: false };
 }
 
 /// What judges an edit.

@@ -36,12 +36,13 @@ fn first_names(path: &str) -> Vec<String> {
 }
 
 /// The folders of the workspace's crates from the ground up: each depends on such before it alone, for its tests too.
-const LAYERS: [&str; 10] = [
+const LAYERS: [&str; 11] = [
     "workspace-hack",
     "harness/crates/base",
     "harness/crates/http",
     "harness/crates/report",
     "harness",
+    "harness/crates/cli",
     "stack",
     "keeper",
     "e2e",

@@ -1,22 +1,26 @@
 //! The images of a release.
 
-use harness::spec::{Built, ThirdParty};
+use harness::spec::{BaseImage, Built, ThirdParty};
 
 /// The images that Skaffold builds.
 pub const BUILT: [Built; 2] = [
     Built {
         name: "backend",
         context: "apps/backend",
-        base_argument: "PYTHON_IMAGE",
-        base: "python",
-        official_base: "python:3.13.15-alpine3.24@sha256:540c7d91f98ff6880174c40e99067bf5941eb54d818a7a5e094d188b196a934d",
+        base: Some(BaseImage {
+            argument: "PYTHON_IMAGE",
+            recipe: "python",
+            official: "python:3.13.15-alpine3.24@sha256:540c7d91f98ff6880174c40e99067bf5941eb54d818a7a5e094d188b196a934d",
+        }),
     },
     Built {
         name: "frontend",
         context: "apps/frontend",
-        base_argument: "NGINX_IMAGE",
-        base: "nginx",
-        official_base: "nginx:1.29.8-alpine3.23@sha256:5616878291a2eed594aee8db4dade5878cf7edcb475e59193904b198d9b830de",
+        base: Some(BaseImage {
+            argument: "NGINX_IMAGE",
+            recipe: "nginx",
+            official: "nginx:1.29.8-alpine3.23@sha256:5616878291a2eed594aee8db4dade5878cf7edcb475e59193904b198d9b830de",
+        }),
     },
 ];
 

@@ -12,9 +12,14 @@ pub mod values;
 
 use harness::services::{DOCS, READY, WS_READY};
 use harness::spec::{
-    AuthSpec, BenchEdit, BenchJudge, BenchSpec, ChartsSpec, DevSpec, EdgeSpec, ImagesSpec, OwnSpec, PreviewSpec,
-    StackSpec, ValuesSpec,
+    AuthSpec, BenchEdit, BenchJudge, BenchSpec, ChartsSpec, DevSpec, EdgeSpec, ImageValues, ImagesSpec, OwnSpec,
+    PreviewSpec, StackSpec, ValuesSpec,
 };
+
+/// The Secret for pulling images, beside each release.
+pub const PULL_SECRET: &str = "jetscale-pull";
+/// What follows the release's name in the name of the Secret that the charts never make.
+pub const AUTH: &str = "auth";
 
 /// The stack that this repository takes through its stages.
 pub static STACK: StackSpec = StackSpec {
@@ -44,12 +49,20 @@ pub static STACK: StackSpec = StackSpec {
         "BUILD_TIME",
     ],
     live_url: "https://app.jetscale.ai",
-    charts: ChartsSpec { folder: "charts", umbrella: "app", release_max: 43 },
+    charts: ChartsSpec {
+        folder: "charts",
+        umbrella: "app",
+        release_max: 43,
+        release_label: "app.kubernetes.io/instance",
+        component_label: "app.kubernetes.io/component",
+        image: ImageValues::Split { repository: "{image}.image.repository", digest: "{image}.image.digest" },
+    },
+    recipes: "kind",
     values: ValuesSpec {
-        dev: values::DEV,
+        dev: Some(values::DEV),
         shared: values::E2E,
-        preview: values::PREVIEW,
-        live: values::LIVE,
+        preview: Some(values::PREVIEW),
+        live: Some(values::LIVE),
         all: &values::VALUES_FILES,
     },
     namespace: "jetscale",
@@ -59,16 +72,16 @@ pub static STACK: StackSpec = StackSpec {
     api: &components::API,
     router: &components::FRONTEND,
     reached: &["/", READY, WS_READY],
-    auth: AuthSpec {
-        suffix: "auth",
+    auth: Some(AuthSpec {
+        suffix: AUTH,
         // redis-password is of a Redis that asks for one: the release's own does not.
         random: &["db-password", "redis-password", "jwt-secret-key", "admin-password"],
         fixed: &[("admin-email", "admin@jetscale.example")],
-    },
-    pull_secret: "jetscale-pull",
+    }),
+    pull_secret: Some(PULL_SECRET),
     client_label: "jetscale.ai/client",
     edge: EdgeSpec { label: "jetscale.ai/edge", host: "app.jetscale.example" },
-    own: OwnSpec { in_its_pod: "postgres.persistence.enabled=false", bytes: 2 << 30, most: 3 },
+    own: OwnSpec { in_its_pod: Some("postgres.persistence.enabled=false"), bytes: 2 << 30, most: 3 },
     dev: DevSpec { hud_port: 10350, debugger_port: 5678, image_host: "jetscale.internal", node_ports: &[8000, 3000] },
     preview: PreviewSpec {
         reserved: "jetscale-preview",

@@ -1,6 +1,6 @@
 //! Configuration that must differ, and secrets that must not show.
 
-use jetscale::STACK;
+use jetscale::{AUTH, STACK};
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::stack::{OwnStack, Stack};
 use harness::{Error, expect};
@@ -30,7 +30,7 @@ async fn no_secret_stands_in_a_manifest(stack: Stack) -> ScenarioResult {
     let maps: Api<ConfigMap> = Api::namespaced(stack.kube().clone(), stack.namespace());
     let maps = maps.list(&ListParams::default()).await.map_err(Error::kube("list the ConfigMaps"))?;
     let text = serde_json::to_string(&(stack.all_pods().await?, maps.items)).map_err(Error::malformed("write objects"))?;
-    for seen in [stack.plan().name(STACK.auth.suffix), "server_tokens".to_owned()] {
+    for seen in [stack.plan().name(AUTH), "server_tokens".to_owned()] {
         expect!(text.contains(&seen), "neither a pod nor a ConfigMap holds {seen}")?;
     }
     for (key, value) in stack.auth_secret().await? {

@@ -1,7 +1,7 @@
 //! Stages local and ci are one and the same deployment: proven from the charts and skaffold.yaml, with no cluster.
 
 use harness::artifacts::ArtifactSet;
-use jetscale::STACK;
+use jetscale::{PULL_SECRET, STACK};
 use jetscale::values::E2E;
 use harness::release::{Plan, Staged, parity};
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
@@ -88,7 +88,7 @@ async fn both_stages_are_the_plan_of_the_harness(charts: Charts) -> ScenarioResu
             let title = parity::title(&object);
             expect!(object["metadata"]["annotations"].get("helm.sh/hook").is_none(), "{title} is a hook")?;
             if object["kind"] == "ServiceAccount" {
-                expect!(object["imagePullSecrets"] == serde_json::json!([{"name": STACK.pull_secret}]), "{title} pulls by {}", object["imagePullSecrets"])?;
+                expect!(object["imagePullSecrets"] == serde_json::json!([{"name": PULL_SECRET}]), "{title} pulls by {}", object["imagePullSecrets"])?;
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use harness::artifacts;
-use jetscale::STACK;
+use jetscale::PULL_SECRET;
 use harness::k8s::pod;
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::settings::Login;
@@ -160,7 +160,7 @@ async fn good_credentials_pull_every_image(stack: DurableStack) -> ScenarioResul
     expect_eq!(accounts.len(), 5)?;
     for account in accounts {
         let names: Vec<&str> = account.image_pull_secrets.iter().flatten().map(|secret| secret.name.as_str()).collect();
-        expect_eq!(names, [STACK.pull_secret])?;
+        expect_eq!(names, [PULL_SECRET])?;
     }
     expect_eq!(stack.backend().ready().await?.0, 200)
 }

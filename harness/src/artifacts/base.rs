@@ -12,7 +12,7 @@ use crate::progress::Step;
 use crate::project::Project;
 use crate::source::{Planned, ProvisionSource};
 use crate::spec::variable::SETUP;
-use crate::spec::{ThirdParty, spec};
+use crate::spec::{BaseImage, ThirdParty, spec};
 use crate::tools::ChildKind;
 
 /// How long a pull may take; a hub that cannot be reached says so much sooner.
@@ -40,8 +40,8 @@ pub struct BaseImageRequest {
 
 /// All base and third-party images: our builds' bases, what the release takes from others, the registry's.
 pub fn wanted() -> Vec<BaseImageRequest> {
-    let ours =
-        spec().images.built.iter().map(|image| BaseImageRequest { recipe: image.base, official: image.official_base });
+    let ours = spec().images.built.iter().filter_map(|image| image.base);
+    let ours = ours.map(|BaseImage { recipe, official, .. }| BaseImageRequest { recipe, official });
     ours.chain(spec().images.third_party.iter().chain([&REGISTRY_IMAGE]).map(third_party)).collect()
 }
 
@@ -78,7 +78,7 @@ pub struct Bases<'a> {
 
 impl Bases<'_> {
     fn recipes(&self) -> PathBuf {
-        self.project.root.join("kind/base-images")
+        self.project.recipes().join("base-images")
     }
 
     /// The tags of what the recipes, as they are now, make.

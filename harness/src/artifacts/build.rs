@@ -71,7 +71,7 @@ pub async fn build(
     // Both to their end, so that a recipe is not cut off because a tool is missing.
     let (held, builders) = tokio::join!(bases.ensure(&wanted), builders);
     let held = builders.and(held)?;
-    let (bases, others) = held.split_at(spec().images.built.len());
+    let (bases, others) = held.split_at(spec().images.built.iter().filter(|image| image.base.is_some()).count());
     let repository = match order.repository {
         Some(repository) => repository.trim_end_matches('/').to_owned(),
         // Its image is wanted after the third-party ones.
@@ -93,8 +93,8 @@ pub async fn build(
     }
     let revision = origins.stack.sha.clone();
     tracing::info!("{} images ready after {:.1?}, revision {revision}", builds.len(), started.elapsed());
-    let image = &bases[0].image;
-    let platform = format!("{}/{}", image.os, image.architecture);
+    let platform = held.first().map(|held| format!("{}/{}", held.image.os, held.image.architecture));
+    let platform = platform.unwrap_or_else(|| "linux/amd64".to_owned());
     let provenance = provenance(sources, &origins).await?;
     Ok(ArtifactSet { builds, revision, platform, provenance })
 }
@@ -138,8 +138,11 @@ async fn skaffold_build(
         .envs(told(&origins.stack, None))
         .limit(BUILD)
         .on_failure("mend what the last lines name, and run the same command again");
-    for (image, base) in spec().images.built.iter().zip(bases) {
-        command = command.env(image.base_argument, &base.reference);
+    let arguments = spec().images.built.iter().filter_map(|image| image.base);
+    for (argument, base) in arguments.map(|base| base.argument).zip(bases) {
+        command = command.env(argument, &base.reference);
+    }
+    for image in spec().images.built {
         command = command.envs(origins.own(image.name).into_iter().flat_map(|own| told(own, Some(image.name))));
     }
     command.run().await?;

@@ -96,7 +96,7 @@ fn expect_dockerignore(folder: &Path) -> Result<()> {
     }
     Err(Error::refused(
         format!("{} has no .dockerignore: what lies about there would get into the image", folder.display()),
-        "write one that excludes all (*) and names what the image holds (!src/), as apps/backend does",
+        "write one that excludes all (*) and names what the image holds (!src/)",
     ))
 }
 

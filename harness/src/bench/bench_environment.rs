@@ -371,7 +371,7 @@ impl<'a> BenchEnvironment<'a> {
             from: ProvisionSource::Auto,
         };
         let held = from.ensure(&wanted()).await?;
-        let arguments = spec().images.built.iter().map(|image| image.base_argument.to_owned());
+        let arguments = spec().images.built.iter().filter_map(|image| image.base).map(|base| base.argument.to_owned());
         let bases = arguments.zip(held.into_iter().map(|held| held.reference)).collect();
         // Its peers deploy the same charts from the copy, where Helm wants the subcharts inside.
         let helm = self.tools.command(Tool::Helm).await?.args(["dependency", "build", "charts/app"]);

@@ -46,7 +46,7 @@ async fn built(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task
     let image = &spec().images.built[0];
     // Named below the registry, so that it goes with all that was built for it.
     let name = format!("{}/{}:bench-{number}", warm.registry, image.name);
-    let base = warm.bases.iter().find(|(name, _)| name == image.base_argument);
+    let base = warm.bases.iter().find(|(name, _)| image.base.is_some_and(|base| base.argument == name));
     let base = base.map(|(name, value)| format!("{name}={value}")).unwrap_or_default();
     let build =
         engine.build()?.args(["--tag", &name, "--target", image.name, "--network", "host", "--build-arg", &base]);

@@ -85,7 +85,9 @@ impl Peer {
         let plan = warm.plan.own(&namespace);
         ensure_auth(&warm.cluster, &plan, &BTreeMap::new()).await?;
         let accounts = "{\"auths\":{}}".to_owned();
-        k8s::secret::apply_pull_secret(client, &namespace, spec().pull_secret, BTreeMap::new(), accounts).await?;
+        if let Some(name) = spec().pull_secret {
+            k8s::secret::apply_pull_secret(client, &namespace, name, BTreeMap::new(), accounts).await?;
+        }
         let scratch = ground.scratch(&format!("peers/{}", self.folder))?;
         let images = images(&warm.plan.artifacts, &scratch)?;
         let helm = ground.tools.ensure(Tool::Helm3, ProvisionSource::Auto).await?.path;

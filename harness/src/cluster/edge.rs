@@ -183,10 +183,11 @@ impl Edge {
         let open = |port| Forward::open(self.client.clone(), EDGE_NAMESPACE, "app=edge", port);
         let (secure, plain) = (open(PORTS.0).await?, Arc::new(open(PORTS.1).await?));
         let secure = HttpOptions {
+            base: format!("https://{}", spec().edge.host),
             ca_bundle: Some(self.ca.clone()),
             resolve: Some(secure.address()),
-            carrier: Some(Arc::new(secure)),
-            ..HttpOptions::new(format!("https://{}", spec().edge.host))
+            keep_alive: true,
+            ..secure.options()
         };
         Ok(EdgeForward { secure, plain })
     }

@@ -83,7 +83,7 @@ pub async fn ensure(
     let image = kind.and(image)?;
     let step = Step::begin(format!("creating the Kind cluster {}", identity.name));
     let text = {
-        let path = project.root.join("kind/kind-config.yaml");
+        let path = project.recipes().join("kind-config.yaml");
         std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?
     };
     let config = config(&text, &image, home.has_host_ports())?;

@@ -229,12 +229,12 @@ async fn pull(engine: &Engine, reference: &str) -> Result<String> {
 
 fn made_tag(project: &Project) -> Result<String> {
     // The recipe uses the base images' helpers.
-    let both = format!("{}{}", hash::folder(&recipe(project))?, hash::folder(&project.root.join("kind/base-images"))?);
+    let both = format!("{}{}", hash::folder(&recipe(project))?, hash::folder(&project.recipes().join("base-images"))?);
     Ok(format!("{DOMAIN}/kind/node:{}", hash::short(&hash::text(&both))))
 }
 
 fn recipe(project: &Project) -> PathBuf {
-    project.root.join("kind/node-image")
+    project.recipes().join("node-image")
 }
 
 async fn make(wants: &NodeImageRequest<'_>, reason: &str) -> Result<String> {
@@ -272,7 +272,7 @@ async fn check_nodes(engine: &Engine, pinned: &Pinned, image: &str) -> Result<()
 }
 
 fn pinned(project: &Project) -> Result<Pinned> {
-    let path = project.root.join("kind/kind-config.yaml");
+    let path = project.recipes().join("kind-config.yaml");
     let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
     parse(&text)
 }

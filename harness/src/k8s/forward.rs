@@ -20,6 +20,9 @@ use crate::error::in_one_line;
 use crate::http::{Carrier, HttpOptions};
 use crate::{Error, Result};
 
+/// How long a whole request through a forward may take: longer than both tries to reach a pod ([`CALL`] each), which say why
+/// they fail, on a machine that builds and tests beside.
+const ANSWER: Duration = Duration::from_secs(30);
 /// After the client's end of stream: how long its pod may be silent while it owes an answer.
 const OWED: Duration = Duration::from_secs(30);
 /// The same when the pod spoke last, so that the client has most likely just hung up.
@@ -81,7 +84,7 @@ impl Forward {
     /// How a client asks through it, and keeps it open.
     pub fn options(self) -> HttpOptions {
         let base = format!("http://{}", self.address);
-        HttpOptions { carrier: Some(Arc::new(self)), ..HttpOptions::new(base) }
+        HttpOptions { whole: ANSWER, carrier: Some(Arc::new(self)), ..HttpOptions::new(base) }
     }
 }
 

@@ -12,20 +12,22 @@ use super::pod::{is_over, is_ready, is_terminating, summary};
 use super::snapshot::Snapshot;
 use super::wait::State;
 use super::window::{SAME_DEPLOY_SECS, Window};
-
-const INSTANCE: &str = "app.kubernetes.io/instance";
+use crate::spec::spec;
 
 /// Whether every workload and Service of a release has converged.
 ///
-/// Ready means: at least one Deployment or StatefulSet carries
-/// `app.kubernetes.io/instance=<instance>`, all that do are rolled out on their current generation
+/// Ready means: at least one Deployment or StatefulSet carries the release's label
+/// ([`ChartsSpec::release_label`](crate::spec::ChartsSpec)) with `instance`, all that do are rolled out on their current generation
 /// with no old replica left, and each Service of the instance whose workload wants replicas has a
 /// ready endpoint. Pods of former revisions are never blamed.
 pub fn converged(snapshot: &Snapshot, instance: &str) -> State {
     let is_ours = |labels: &BTreeMap<String, String>| of_instance(labels, instance);
     let rollouts = rollouts(snapshot, instance);
     if rollouts.is_empty() {
-        return State::Pending(format!("there is no Deployment or StatefulSet with {INSTANCE}={instance}"));
+        return State::Pending(format!(
+            "there is no Deployment or StatefulSet with {}={instance}",
+            spec().charts.release_label
+        ));
     }
     let services = snapshot.services.iter().map(AsRef::as_ref).filter(|it: &&Service| is_ours(it.labels()));
     judge(snapshot, &rollouts, services)
@@ -91,8 +93,26 @@ pub fn former_pods<'a>(snapshot: &'a Snapshot, instance: &str) -> Vec<&'a Pod> {
     ours.filter(|pod| is_former(pod)).collect()
 }
 
+/// The pods of an instance's StatefulSets that are of a former revision and not ready: a set replaces none of its pods before
+/// that one is ready, so one that cannot become so keeps what was broken for ever
+/// (kubernetes.io/docs/concepts/workloads/controllers/statefulset, "Forced rollback").
+pub fn stuck_pods<'a>(snapshot: &'a Snapshot, instance: &str) -> Vec<&'a Pod> {
+    let of_a_set = |pod: &&Pod| pod.owner_references().iter().any(|owner| owner.kind == "StatefulSet");
+    let stuck = |pod: &&Pod| of_a_set(pod) && !is_terminating(pod) && !is_ready(pod);
+    former_pods(snapshot, instance).into_iter().filter(stuck).collect()
+}
+
+/// Whether every StatefulSet of an instance says which revision is the current one of what it is told now.
+pub fn stateful_sets_observed(snapshot: &Snapshot, instance: &str) -> State {
+    let behind = snapshot.stateful_sets.iter().filter(|it| of_instance(it.labels(), instance)).find(|set| {
+        let observed = set.status.as_ref().and_then(|status| status.observed_generation);
+        observed < set.metadata.generation
+    });
+    behind.map_or(State::Ready, |set| State::Pending(format!("statefulset/{} has not seen its change", set.name_any())))
+}
+
 fn of_instance(labels: &BTreeMap<String, String>, instance: &str) -> bool {
-    labels.get(INSTANCE).is_some_and(|value| value == instance)
+    labels.get(spec().charts.release_label).is_some_and(|value| value == instance)
 }
 
 /// Whether one Deployment has converged, and each Service that selects its pods has an endpoint.

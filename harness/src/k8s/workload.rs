@@ -5,16 +5,16 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{AttachParams, ListParams, Patch, PatchParams};
+use kube::api::{AttachParams, DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
 use super::pod::is_terminating;
-use super::snapshot::Snapshot;
-use super::verdict::{deployment_converged, stateful_set_converged};
-use super::wait::{State, wait};
-use super::{FIELD_MANAGER, call, within};
+use super::snapshot::{Snapshot, Watched};
+use super::verdict::{deployment_converged, stateful_set_converged, stateful_sets_observed, stuck_pods};
+use super::wait::{State, wait, wait_on};
+use super::{FIELD_MANAGER, call, has_code, within};
 use crate::{Error, Result};
 
 /// The two kinds that a release is made of.
@@ -24,6 +24,32 @@ pub enum Kind {
     Deployment,
     StatefulSet,
 }
+
+/// Deletes the pods that keep an instance's StatefulSets from what they are told now ([`stuck_pods`]).
+///
+/// # Errors
+/// The API's error, or [`harness_base::Error::Deadline`] when the sets do not take notice within 30 s.
+pub async fn free_stateful_sets(client: &Client, namespace: &str, instance: &str) -> Result<()> {
+    let kinds = [Watched::StatefulSets, Watched::Deployments, Watched::ReplicaSets, Watched::Pods];
+    let judge = |seen: &Snapshot| stateful_sets_observed(seen, instance);
+    let seen = wait_on(client, namespace, &kinds, "the StatefulSets' notice", NOTICE, judge).await?;
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    for pod in stuck_pods(&seen, instance) {
+        let name = pod.name_any();
+        tracing::info!("deleting {name}, which keeps its StatefulSet from going back");
+        let preconditions = Preconditions { uid: pod.uid(), ..Preconditions::default() };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        match call(&format!("delete the pod {name}"), api.delete(&name, &params)).await {
+            // Gone, or another one of its name.
+            Err(error) if has_code(&error, 404) || has_code(&error, 409) => {}
+            outcome => drop(outcome?),
+        }
+    }
+    Ok(())
+}
+
+/// How long a StatefulSet may take to say that it has seen a change.
+const NOTICE: Duration = Duration::from_secs(30);
 
 /// One Deployment or StatefulSet.
 #[derive(Clone)]

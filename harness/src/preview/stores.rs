@@ -310,7 +310,7 @@ pub fn api_account() -> String {
 
 /// The Secret beside a preview's release that has its passwords.
 pub fn auth_secret() -> String {
-    format!("{}-{}", spec().release, spec().auth.suffix)
+    format!("{}-{}", spec().release, spec().auth.as_ref().map_or("", |auth| auth.suffix))
 }
 
 #[cfg(test)]

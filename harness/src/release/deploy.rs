@@ -65,6 +65,11 @@ impl Deployment<'_> {
             Some(revision) => {
                 tracing::info!("rolling {} back to revision {revision}", self.plan.release);
                 helm::rollback(self.cluster, self.plan, revision, self.descriptor()?).await?;
+                let (client, plan) = (&self.cluster.client, self.plan);
+                if let Err(error) = k8s::workload::free_stateful_sets(client, &plan.namespace, &plan.release).await {
+                    // Where it mattered, what is waited for next says so.
+                    tracing::warn!("a StatefulSet may be kept from going back: {}", error.report());
+                }
                 self.reached(RECOVER).await
             }
             None => {
@@ -105,8 +110,9 @@ async fn deploy_while<T>(deployment: Deployment<'_>, meanwhile: impl Future<Outp
         Pull::Ours(credentials) => credentials.pull_secret(registries).await?,
         Pull::Given(accounts) => accounts.to_owned(),
     };
-    let name = spec().pull_secret;
-    k8s::secret::apply_pull_secret(&cluster.client, &plan.namespace, name, labels.clone(), accounts).await?;
+    if let Some(name) = spec().pull_secret {
+        k8s::secret::apply_pull_secret(&cluster.client, &plan.namespace, name, labels.clone(), accounts).await?;
+    }
     let mut before = History::read(cluster, &plan.namespace, &plan.release).await?;
     if before.is_pending() {
         tracing::info!("{} was left {}: mending that first", plan.release, pending(&before));
@@ -155,7 +161,7 @@ fn pending(history: &History) -> &str {
 /// # Errors
 /// [`crate::Error::Kube`] when it cannot be made.
 pub(crate) async fn ensure_auth(cluster: &Cluster, plan: &Plan, labels: &BTreeMap<String, String>) -> Result<()> {
-    let auth = &spec().auth;
+    let Some(auth) = &spec().auth else { return Ok(()) };
     let fixed = auth.fixed.iter().map(|(key, value)| Ok(((*key).to_owned(), (*value).to_owned())));
     let random = auth.random.iter().map(|key| Ok(((*key).to_owned(), crate::random::hex()?)));
     let data = random.chain(fixed).collect::<Result<BTreeMap<_, _>>>()?;

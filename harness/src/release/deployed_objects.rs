@@ -10,7 +10,6 @@ use super::{Plan, helm, parity};
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::k8s;
-use crate::spec::spec;
 
 /// A release as its cluster held it while it converged: what a controller or the API server assigns is left out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -60,7 +59,7 @@ impl DeployedObjects {
         let manifests = crate::yaml::objects(&helm::deployed(cluster, plan).await?)?;
         let reads = manifests.into_iter().map(|manifest| read(cluster, &plan.namespace, manifest));
         let mut objects = join_all(reads).await.into_iter().collect::<Result<Vec<_>>>()?;
-        for name in [plan.name(spec().auth.suffix), spec().pull_secret.to_owned()] {
+        for name in plan.secrets() {
             objects.push(keys_of_secret(cluster, &plan.namespace, &name).await?);
         }
         objects.sort_by_key(DeployedObject::title);

@@ -14,6 +14,7 @@ use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::k8s;
 use crate::settings::Deployer;
+use crate::spec::spec;
 use crate::tools::{ChildKind, Command, Output, Tool, Tools};
 
 /// How long one call may take: none of them waits for pods.
@@ -103,9 +104,10 @@ fn content(plan: &Plan) -> Result<Vec<String>> {
         args.extend(["--values".to_owned(), more.display().to_string()]);
     }
     for artifact in &plan.artifacts.builds {
-        let name = &artifact.image_name;
-        args.extend(["--set-string".to_owned(), format!("{name}.image.repository={}", artifact.tag.repository)]);
-        args.extend(["--set-string".to_owned(), format!("{name}.image.digest={}", artifact.tag.digest)]);
+        let (name, tag) = (&artifact.image_name, &artifact.tag);
+        for value in spec().charts.image.set(name, &tag.repository, &tag.digest) {
+            args.extend(["--set-string".to_owned(), value]);
+        }
     }
     for value in &plan.overrides {
         args.extend(["--set".to_owned(), value.clone()]);

@@ -9,7 +9,7 @@ use crate::artifacts::ArtifactSet;
 use crate::hash;
 use crate::pull_request::PullRequest;
 use crate::settings::Deployer;
-use crate::spec::{self, Component, spec};
+use crate::spec::{Component, spec};
 use crate::stage::Stage;
 
 /// Everything that a release's manifests depend on.
@@ -74,7 +74,7 @@ impl Plan {
     ) -> Self {
         Self {
             namespace: of.namespace(),
-            values: spec().values.preview.file.to_owned(),
+            values: spec().values.preview.map_or_else(|| spec().values.shared.file, |of| of.file).to_owned(),
             overrides: vec![format!("ingress.host={}", of.host())],
             more_values,
             pull_request: Some(of),
@@ -120,12 +120,19 @@ impl Plan {
 
     /// The label selector of the release's pods.
     pub fn selector_of_all(&self) -> String {
-        format!("app.kubernetes.io/instance={}", self.release)
+        format!("{}={}", spec().charts.release_label, self.release)
     }
 
     /// The label selector of a component's pods.
     pub fn selector(&self, component: &Component) -> String {
-        format!("{},{}={}", self.selector_of_all(), spec::COMPONENT_LABEL, component.label)
+        format!("{},{}={}", self.selector_of_all(), spec().charts.component_label, component.label)
+    }
+
+    /// The Secrets that stand beside the release, and are made for it: [`StackSpec::auth`](crate::spec::StackSpec), if the stack
+    /// has one, and the one for pulling images.
+    pub fn secrets(&self) -> impl Iterator<Item = String> {
+        let auth = spec().auth.iter().map(|auth| self.name(auth.suffix));
+        auth.chain(spec().pull_secret.map(str::to_owned))
     }
 
     /// The name of an object of this release.

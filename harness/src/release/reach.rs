@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::events;
 use crate::http::{HttpOptions, Reader, Reply};
 use crate::k8s::{self, Forward, Snapshot, State, verdict};
-use crate::spec::{self, Component, spec};
+use crate::spec::{Component, spec};
 
 /// How long the routes may take once everything is ready.
 pub const REACH: Duration = Duration::from_secs(30);
@@ -100,7 +100,7 @@ pub(super) async fn reached(cluster: &Cluster, plan: &Plan, limit: Duration) -> 
     let former = verdict::former_pods(&seen, release);
     let reader = &reader;
     let asking = plan.components().filter_map(|component| {
-        let is_of = |pod: &Pod| pod.labels().get(spec::COMPONENT_LABEL).is_some_and(|it| it == component.label);
+        let is_of = |pod: &Pod| pod.labels().get(spec().charts.component_label).is_some_and(|it| it == component.label);
         let names = |is_former: bool| -> BTreeSet<String> {
             let known = |pod: &Pod| former.iter().any(|old| old.metadata.uid == pod.metadata.uid) == is_former;
             let pods = seen.pods.iter().filter(|pod| is_of(pod) && known(pod));

@@ -125,6 +125,12 @@ pub struct RouterContract {
     pub body_bytes: u64,
 }
 
+impl RouterContract {
+    /// Nothing is promised.
+    pub(super) const NONE: Self =
+        Self { routes: &[], attachment: "/", attachment_bytes: (0, u64::MAX), body_bytes: 1 << 20 };
+}
+
 /// The promise of the component with that label.
 pub fn of(label: &str) -> Option<&'static Promise> {
     spec().contract.iter().find(|promise| promise.component.label == label)

@@ -1,8 +1,8 @@
 //! The stack that this crate's tests are of: all that a spec can say.
 
 use super::{
-    AuthSpec, BenchEdit, BenchJudge, BenchSpec, Built, ChartsSpec, Component, DevSpec, EdgeSpec, ImagesSpec, OwnSpec,
-    PreviewSpec, StackSpec, ThirdParty, ValuesFile, ValuesSpec,
+    AuthSpec, BaseImage, BenchEdit, BenchJudge, BenchSpec, Built, ChartsSpec, Component, DevSpec, EdgeSpec,
+    ImageValues, ImagesSpec, OwnSpec, PreviewSpec, StackSpec, ThirdParty, ValuesFile, ValuesSpec,
 };
 use crate::spec::contract::{AskedBy, ContainerContract, Health, Meaning, Promise, RouterContract, Variable};
 
@@ -69,16 +69,20 @@ pub const BUILT: [Built; 2] = [
     Built {
         name: "backend",
         context: "apps/backend",
-        base_argument: "PYTHON_IMAGE",
-        base: "python",
-        official_base: "python:3.13.15-alpine3.24@sha256:540c7d91f98ff6880174c40e99067bf5941eb54d818a7a5e094d188b196a934d",
+        base: Some(BaseImage {
+            argument: "PYTHON_IMAGE",
+            recipe: "python",
+            official: "python:3.13.15-alpine3.24@sha256:540c7d91f98ff6880174c40e99067bf5941eb54d818a7a5e094d188b196a934d",
+        }),
     },
     Built {
         name: "frontend",
         context: "apps/frontend",
-        base_argument: "NGINX_IMAGE",
-        base: "nginx",
-        official_base: "nginx:1.29.8-alpine3.23@sha256:5616878291a2eed594aee8db4dade5878cf7edcb475e59193904b198d9b830de",
+        base: Some(BaseImage {
+            argument: "NGINX_IMAGE",
+            recipe: "nginx",
+            official: "nginx:1.29.8-alpine3.23@sha256:5616878291a2eed594aee8db4dade5878cf7edcb475e59193904b198d9b830de",
+        }),
     },
 ];
 
@@ -344,8 +348,16 @@ pub static STACK: StackSpec = StackSpec {
         "BUILD_TIME",
     ],
     live_url: "https://app.shop.ai",
-    charts: ChartsSpec { folder: "charts", umbrella: "app", release_max: 43 },
-    values: ValuesSpec { dev: DEV, shared: E2E, preview: PREVIEW, live: LIVE, all: &VALUES_FILES },
+    charts: ChartsSpec {
+        folder: "charts",
+        umbrella: "app",
+        release_max: 43,
+        release_label: "app.kubernetes.io/instance",
+        component_label: "app.kubernetes.io/component",
+        image: ImageValues::Split { repository: "{image}.image.repository", digest: "{image}.image.digest" },
+    },
+    recipes: "kind",
+    values: ValuesSpec { dev: Some(DEV), shared: E2E, preview: Some(PREVIEW), live: Some(LIVE), all: &VALUES_FILES },
     namespace: "shop",
     release: "shop",
     images: ImagesSpec { built: &BUILT, third_party: &THIRD_PARTY },
@@ -353,16 +365,16 @@ pub static STACK: StackSpec = StackSpec {
     api: &API,
     router: &FRONTEND,
     reached: &["/", "/api/v2/system/ready", "/api/v2/system/ws/ready"],
-    auth: AuthSpec {
+    auth: Some(AuthSpec {
         suffix: "auth",
         // redis-password is of a Redis that asks for one: the release's own does not.
         random: &["db-password", "redis-password", "jwt-secret-key", "admin-password"],
         fixed: &[("admin-email", "admin@shop.example")],
-    },
-    pull_secret: "shop-pull",
+    }),
+    pull_secret: Some("shop-pull"),
     client_label: "shop.ai/client",
     edge: EdgeSpec { label: "shop.ai/edge", host: "app.shop.example" },
-    own: OwnSpec { in_its_pod: "postgres.persistence.enabled=false", bytes: 2 << 30, most: 3 },
+    own: OwnSpec { in_its_pod: Some("postgres.persistence.enabled=false"), bytes: 2 << 30, most: 3 },
     dev: DevSpec { hud_port: 10350, debugger_port: 5678, image_host: "shop.internal", node_ports: &[8000, 3000] },
     preview: PreviewSpec {
         reserved: "shop-preview",

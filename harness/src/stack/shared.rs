@@ -21,7 +21,7 @@ use crate::scenario::{Argument, Fixture, Needs, Teardown};
 use crate::secrets;
 use crate::services::{Backend, ROLLOUT, User, UserCredentials};
 use crate::session::Session;
-use crate::spec::{self, Component, spec};
+use crate::spec::{Component, spec};
 use crate::stage::Stage;
 
 /// How long a line may take from a container to us.
@@ -130,7 +130,9 @@ impl Stack {
     /// # Errors
     /// [`Error::Kube`] when the Secret cannot be read, [`Error::Unmet`] when it is empty.
     pub async fn auth_secret(&self) -> Result<std::collections::BTreeMap<String, Vec<u8>>> {
-        let name = self.plan.name(spec().auth.suffix);
+        let none =
+            || Error::refused("the stack has no Secret beside its releases", "name one in its spec (StackSpec, auth)");
+        let name = self.plan.name(spec().auth.as_ref().ok_or_else(none)?.suffix);
         let what = format!("read the Secret {name}");
         let api: Api<Secret> = Api::namespaced(self.cluster.client.clone(), &self.plan.namespace);
         let secret = k8s::within(&what, k8s::CALL, async { api.get(&name).await.map_err(Error::kube(&what)) }).await?;
@@ -233,7 +235,7 @@ impl Stack {
         job.labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         job.limit = limit;
         // In the release's namespace; in another one there is none of that name, which the kubelet passes over.
-        job.pull_secrets = vec![spec().pull_secret.to_owned()];
+        job.pull_secrets = spec().pull_secret.into_iter().map(str::to_owned).collect();
         Ok(job)
     }
 
@@ -246,7 +248,8 @@ impl Stack {
 /// The components that have none of these pods.
 fn without_pods(pods: &[Pod], components: impl Iterator<Item = &'static Component>) -> Vec<&'static str> {
     let has = |component: &&Component| {
-        pods.iter().any(|pod| pod.labels().get(spec::COMPONENT_LABEL).is_some_and(|label| label == component.label))
+        pods.iter()
+            .any(|pod| pod.labels().get(spec().charts.component_label).is_some_and(|label| label == component.label))
     };
     components.filter(|component| !has(component)).map(|component| component.suffix).collect()
 }
@@ -301,7 +304,7 @@ mod tests {
     #[case::none(&[], &["backend", "redis"])]
     fn components_without_pods_are_named(#[case] labels: &[&str], #[case] without: &[&str]) {
         let pod = |label: &&str| {
-            serde_json::from_value(json!({"metadata": {"labels": {spec::COMPONENT_LABEL: label}}})).unwrap()
+            serde_json::from_value(json!({"metadata": {"labels": {spec().charts.component_label: label}}})).unwrap()
         };
         let pods: Vec<Pod> = labels.iter().map(pod).collect();
         assert_eq!(without_pods(&pods, [spec().api, &spec().components[4]].into_iter()), without);

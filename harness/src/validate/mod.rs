@@ -76,7 +76,7 @@ pub fn plan(charts: Staged, file: &ValuesFile) -> Plan {
 /// [`Error::Command`] when it does not render.
 pub async fn render(tools: &Tools, plan: &Plan, file: &ValuesFile) -> Result<Rendered> {
     let rendered = Rendered::parse(&release::render(tools, plan).await?, (&plan.namespace, &plan.release), file.dev);
-    Ok(Rendered { live: file.file == spec().values.live.file, ..rendered })
+    Ok(Rendered { live: spec().values.live.is_some_and(|live| live.file == file.file), ..rendered })
 }
 
 /// The plan with the longest release name that the charts take.
@@ -189,17 +189,17 @@ fn names_alone(long: &Rendered, known: &[Finding]) -> Vec<Finding> {
 
 /// What needs no render: the Tiltfile, skaffold.yaml, and values files as texts.
 pub fn beside(sources: &TemplateSources) -> Vec<Finding> {
-    let dev = spec().values.dev.file;
+    let dev = spec().values.dev.map(|of| of.file);
     let mut findings = Vec::new();
     findings.extend(sources.text(separation::TILTFILE).map(separation::tiltfile).unwrap_or_default());
-    let skaffold = sources.text(separation::SKAFFOLD_YAML).map(|text| separation::skaffold(text, dev));
+    let skaffold = sources.text(separation::SKAFFOLD_YAML).zip(dev).map(|(text, dev)| separation::skaffold(text, dev));
     findings.extend(skaffold.unwrap_or_default());
     for (path, text) in sources.files() {
         let name = std::path::Path::new(path).file_name().unwrap_or_default().to_string_lossy();
-        if !name.starts_with("values") || !name.ends_with(".yaml") || name == dev {
+        if !name.starts_with("values") || !name.ends_with(".yaml") || dev == Some(&*name) {
             continue;
         }
-        findings.extend(separation::values(text, path, dev));
+        findings.extend(dev.map(|dev| separation::values(text, path, dev)).unwrap_or_default());
         let listed = spec().values.all.iter().any(|file| source::values_file(file.file) == path);
         if name != "values.yaml" && !listed {
             let place = Place { file: path.to_owned(), line: None };

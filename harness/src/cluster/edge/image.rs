@@ -31,13 +31,13 @@ pub(super) struct EdgeImages<T> {
 }
 
 fn recipe(project: &Project) -> PathBuf {
-    project.root.join("kind/edge-image")
+    project.recipes().join("edge-image")
 }
 
 /// The tag of what the recipe, as it is now, makes.
 pub(super) fn tag(project: &Project) -> Result<String> {
     // The recipe uses the base images' helpers.
-    let both = format!("{}{}", hash::folder(&recipe(project))?, hash::folder(&project.root.join("kind/base-images"))?);
+    let both = format!("{}{}", hash::folder(&recipe(project))?, hash::folder(&project.recipes().join("base-images"))?);
     Ok(format!("{DOMAIN}/edge:{}", hash::short(&hash::text(&both))))
 }
 

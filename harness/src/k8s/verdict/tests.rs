@@ -405,6 +405,34 @@ fn a_release_is_handed_over_once_its_services_lead_to_new_pods(
     }
 }
 
+#[rstest]
+#[case::of_the_current_revision("2", "Pending", false)]
+#[case::of_a_former_one_that_serves("1", "Running", false)]
+#[case::of_a_former_one_that_does_not("1", "Pending", true)]
+fn a_stateful_sets_pod_that_keeps_it_from_going_on(#[case] revision: &str, #[case] phase: &str, #[case] stuck: bool) {
+    let labels = json!({ "app.kubernetes.io/instance": "rel", "controller-revision-hash": revision });
+    let ready = if phase == "Running" { "True" } else { "False" };
+    let owners =
+        json!([{ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "db", "controller": true }]);
+    let set = |observed: u64| {
+        object(json!({
+            "metadata": { "name": "db", "uid": "db", "labels": labels, "generation": 3 },
+            "spec": { "selector": {}, "serviceName": "db", "template": {} },
+            "status": { "replicas": 1, "observedGeneration": observed, "updateRevision": "2" },
+        }))
+    };
+    let mut seen = Snapshot {
+        stateful_sets: vec![set(3)],
+        pods: vec![object(json!({ "metadata": { "name": "db-0", "labels": labels, "ownerReferences": owners },
+            "status": { "phase": phase, "conditions": [{ "type": "Ready", "status": ready }] } }))],
+        ..Snapshot::default()
+    };
+    assert_eq!(stuck_pods(&seen, "rel").len(), usize::from(stuck));
+    assert_eq!(stateful_sets_observed(&seen, "rel"), State::Ready);
+    seen.stateful_sets = vec![set(2)];
+    assert!(matches!(stateful_sets_observed(&seen, "rel"), State::Pending(_)));
+}
+
 /// It answers nobody, and stays as long as the set that made it.
 #[rstest]
 #[case::failed("Failed", false)]

@@ -62,7 +62,12 @@ impl Limits {
         let mut limits = Self {
             of,
             images: artifacts.builds.iter().map(|artifact| artifact.tag.by_digest()).collect(),
-            secrets: [vec![format!("{}-{}", spec().release, spec().auth.suffix)], secrets].concat(),
+            secrets: spec()
+                .auth
+                .iter()
+                .map(|auth| format!("{}-{}", spec().release, auth.suffix))
+                .chain(secrets)
+                .collect(),
             peers: Vec::new(),
             annotations: BTreeMap::new(),
             ingress_class: values["ingress"]["className"].as_str().map(str::to_owned),

@@ -83,8 +83,8 @@ pub(super) fn problem(limits: &Limits, spec: &Value) -> Option<String> {
 
 /// What is wrong with the Secrets by which images are pulled.
 pub(super) fn pulls(secrets: &Value) -> Option<String> {
-    let other = list(secrets).find(|secret| secret["name"].as_str() != Some(spec().pull_secret))?;
-    Some(format!("it pulls images by the Secret {}, not by {}", other["name"], spec().pull_secret))
+    let other = list(secrets).find(|secret| secret["name"].as_str() != spec().pull_secret)?;
+    Some(format!("it pulls images by the Secret {}, not by {}", other["name"], spec().pull_secret.unwrap_or("any")))
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {

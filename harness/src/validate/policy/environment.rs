@@ -51,7 +51,7 @@ fn wrong(variable: &Variable, set: &Node<'_>, scope: &Scope<'_>) -> Option<Findi
     match variable.is {
         Meaning::Secret(key) => {
             let reference = set.at(&["valueFrom", "secretKeyRef"]);
-            let secret = format!("{}-{}", scope.rendered.release, spec().auth.suffix);
+            let secret = format!("{}-{}", scope.rendered.release, spec().auth.as_ref().map_or("", |auth| auth.suffix));
             let holds = (reference.get("name").text(), reference.get("key").text()) == (secret.as_str(), key);
             (!holds).then(|| reference.finding(format!("{name} is not the key {key} of the Secret {secret}")))
         }

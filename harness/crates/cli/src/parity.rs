@@ -7,7 +7,7 @@ use harness::files::read_json;
 use harness::project::Project;
 use harness::release::deployed_objects::{DeployedObject, DeployedObjects};
 use harness::release::{Plan, parity::Difference};
-use harness::settings::Settings;
+use harness::settings::{STAGE, Settings};
 use harness::stage::Stage;
 use harness::{Error, Result, say};
 
@@ -37,7 +37,7 @@ pub fn run(settings: &Settings) -> Result<ExitCode> {
     let same = others.is_empty() && facts.iter().all(|(_, local, ci)| local == ci);
     if local.plan.charts.hash != ci.plan.charts.hash {
         say!(
-            "charts or skaffold.yaml changed between the two: JETSCALE_STAGE=local cargo stack up, then the same for ci, deploys them anew"
+            "charts or skaffold.yaml changed between the two: {STAGE}=local cargo stack up, then the same for ci, deploys them anew"
         );
     }
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -74,7 +74,7 @@ fn table(local: &DeployedObjects, images: &[Difference], others: &[Difference]) 
 
 fn held(settings: &Settings, stage: Stage) -> Result<DeployedObjects> {
     let home = ClusterState::of(settings, &Project::find(settings)?, stage);
-    let deploy = format!("JETSCALE_STAGE={stage} cargo stack up, then cargo stack parity");
+    let deploy = format!("{STAGE}={stage} cargo stack up, then cargo stack parity");
     read_json(&home.held(), &deploy)?
         .ok_or_else(|| Error::refused(format!("stage {stage} has deployed nothing here yet"), deploy))
 }

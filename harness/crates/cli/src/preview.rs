@@ -25,8 +25,8 @@ pub enum Task {
     /// Builds nothing. Where GITHUB_TOKEN and GITHUB_REPOSITORY are set, a pull request that is closed or has no label
     /// `preview` gets none. What a killed one left is mended; one that goes on elsewhere is waited for.
     ///
-    /// Example: PR_NUMBER=123 GIT_SHA=4f2a9c1 JETSCALE_ARTIFACTS=$PWD/artifacts.json
-    /// JETSCALE_KUBE_CONTEXT=preview JETSCALE_KUBE_CONTEXT_ALLOW=preview cargo stack preview up
+    /// Example: PR_NUMBER=123 GIT_SHA=4f2a9c1 STACK_ARTIFACTS=$PWD/artifacts.json
+    /// STACK_KUBE_CONTEXT=preview STACK_KUBE_CONTEXT_ALLOW=preview cargo stack preview up
     Up,
     /// Show the pull request's preview: its revision, its address, who changes it, when its time is over.
     ///

@@ -10,7 +10,7 @@ use harness::files::write_json;
 use harness::output;
 use harness::project::Project;
 use harness::session::Session;
-use harness::settings::Settings;
+use harness::settings::{ARTIFACTS, STAGE, Settings};
 use harness::stage::Stage;
 use harness::{Error, Result, say};
 
@@ -19,14 +19,14 @@ pub enum Task {
     /// Build the images from the working tree, push them, and write the set.
     ///
     /// Without --registry they go into the registry beside stage ci's cluster of this checkout, where
-    /// `JETSCALE_STAGE=ci cargo test` finds them. With it, the engine's client pushes them (docker login).
+    /// `STACK_STAGE=ci cargo test` finds them. With it, the engine's client pushes them (docker login).
     ///
-    /// Example: cargo stack artifacts build --output artifacts.json --registry ghcr.io/jetscale --official
+    /// Example: cargo stack artifacts build --output artifacts.json --registry ghcr.io/example --official
     Build {
         /// The file to write.
         #[arg(short, long)]
         output: PathBuf,
-        /// The repository to push below, such as ghcr.io/jetscale.
+        /// The repository to push below, such as ghcr.io/example.
         #[arg(long)]
         registry: Option<String>,
         /// Build what the commits hold, and refuse a working tree, the stack's or a sibling service's, with changes.
@@ -35,7 +35,7 @@ pub enum Task {
     },
     /// Copy a set's images to another registry, byte for byte, and write the set that names them there.
     ///
-    /// Example: cargo stack artifacts push artifacts.json --to ghcr.io/jetscale --output official.json
+    /// Example: cargo stack artifacts push artifacts.json --to ghcr.io/example --output official.json
     Push {
         /// The set: a file, or an https address.
         set: String,
@@ -91,7 +91,7 @@ async fn build(settings: Settings, output: &Path, repository: Option<&str>, offi
     let set = session.build_set(leave, BuildOptions { official, repository }).await?;
     write_json(&output, &set)?;
     output::print(&table(&set));
-    say!("JETSCALE_STAGE=ci JETSCALE_ARTIFACTS={} cargo test", output.display());
+    say!("{STAGE}=ci {ARTIFACTS}={} cargo test", output.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,0 +1,5 @@
+//! `cargo stack`, of this repository's stack.
+
+fn main() -> std::process::ExitCode {
+    harness_cli::main(&stack::STACK)
+}

@@ -1,0 +1,1 @@
+//! Nothing but the suite in tests/e2e.

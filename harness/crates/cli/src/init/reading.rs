@@ -1,0 +1,340 @@
+//! What a repository says of its stack: skaffold.yaml, the rendered chart, Dockerfiles. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+/// What a spec says, as it was read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The Helm release.
+    pub release: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The folder of charts, and the chart's own in it.
+    pub chart: (String, String),
+    /// The values file of stages local and ci, in the chart's folder.
+    pub values: String,
+    /// The values that name an image, `{image}` for its name: one, or repository and digest.
+    pub image: Vec<String>,
+    /// The images that Skaffold builds.
+    pub built: Vec<BuiltFound>,
+    /// The label whose value is the release's name, and the one that tells workloads apart.
+    pub labels: (String, String),
+    /// The workloads.
+    pub workloads: Vec<WorkloadFound>,
+}
+
+/// An image that Skaffold builds.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BuiltFound {
+    /// Its name.
+    pub name: String,
+    /// Its folder.
+    pub context: String,
+}
+
+/// A Deployment or a StatefulSet.
+#[derive(Debug, PartialEq, Eq)]
+pub struct WorkloadFound {
+    /// What follows the release's name and a dash in its name.
+    pub suffix: String,
+    /// The value of the label that tells workloads apart.
+    pub label: String,
+    /// Whether a StatefulSet runs it.
+    pub stateful: bool,
+    /// The first port of its first container, and that of its Service.
+    pub ports: (u16, u16),
+    /// The image of ours that it runs, if it is one.
+    pub artifact: Option<String>,
+}
+
+/// Why a repository cannot be read as a stack: what is missing, and what would mend it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// What is wrong, and where.
+    pub what: String,
+    /// What to change.
+    pub next: String,
+}
+
+/// What skaffold.yaml says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SkaffoldFound {
+    /// The Helm release.
+    pub release: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The chart's folder.
+    pub chart: String,
+    /// The values files, of which the last one wins.
+    pub values: Vec<String>,
+    /// What names images: values and their templates.
+    pub set: BTreeMap<String, String>,
+    /// The images that it builds.
+    pub built: Vec<BuiltFound>,
+    /// Whether it has the profiles that stages local and ci deploy by.
+    pub has_profiles: bool,
+}
+
+/// A text that stands where an image's repository and digest will: so that the rendered chart tells who runs it.
+pub fn stand_in(image: &str) -> (String, String) {
+    (format!("init.invalid/{image}"), format!("sha256:{}", "0".repeat(64)))
+}
+
+fn missing(what: impl Into<String>, next: impl Into<String>) -> Unreadable {
+    Unreadable { what: what.into(), next: next.into() }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// Reads skaffold.yaml: the release of the profile local, else of the file itself.
+///
+/// # Errors
+/// What it does not say.
+pub fn skaffold(file: &Value) -> Result<SkaffoldFound, Unreadable> {
+    let profile = |name: &str| list(&file["profiles"]).find(|profile| profile["name"] == name);
+    let own = &file["deploy"]["helm"]["releases"][0];
+    let release = profile("local").map_or(own, |local| &local["deploy"]["helm"]["releases"][0]);
+    if release.is_null() {
+        return Err(missing(
+            "skaffold.yaml deploys no Helm release",
+            "add deploy.helm.releases, or a profile `local` that has it",
+        ));
+    }
+    let built: Vec<BuiltFound> = list(&file["build"]["artifacts"])
+        .map(|artifact| BuiltFound {
+            name: text(&artifact["image"]),
+            context: artifact["context"].as_str().unwrap_or(".").to_owned(),
+        })
+        .collect();
+    if built.is_empty() {
+        return Err(missing("skaffold.yaml builds no image", "add build.artifacts"));
+    }
+    let set = release["setValueTemplates"].as_object().into_iter().flatten();
+    let name = text(&release["name"]);
+    Ok(SkaffoldFound {
+        namespace: release["namespace"].as_str().unwrap_or(&name).to_owned(),
+        chart: text(&release["chartPath"]),
+        values: list(&release["valuesFiles"]).map(text).collect(),
+        set: set.map(|(key, value)| (key.clone(), text(value))).collect(),
+        has_profiles: ["local", "ci"].iter().all(|name| profile(name).is_some()),
+        release: name,
+        built,
+    })
+}
+
+/// The values that name an image: those whose template is its repository, its digest, or both.
+///
+/// # Errors
+/// None is set by digest.
+pub fn image_values(found: &SkaffoldFound) -> Result<Vec<String>, Unreadable> {
+    for BuiltFound { name, .. } in &found.built {
+        // Skaffold writes an image's name as a variable: what is no letter and no digit is an underscore.
+        let variable: String = name.chars().map(|sign| if sign.is_ascii_alphanumeric() { sign } else { '_' }).collect();
+        let (repository, digest) = (format!("IMAGE_REPO_{variable}"), format!("IMAGE_DIGEST_{variable}"));
+        let with = |wanted: &[&String], without: &[&String]| {
+            let fits = |template: &String| {
+                wanted.iter().all(|word| template.contains(*word))
+                    && !without.iter().any(|word| template.contains(*word))
+            };
+            let key = found.set.iter().find(|(_, template)| fits(template)).map(|(key, _)| key);
+            key.map(|key| key.replace(name.as_str(), "{image}"))
+        };
+        if let Some(both) = with(&[&repository, &digest], &[]) {
+            return Ok(vec![both]);
+        }
+        if let (Some(repository), Some(digest)) = (with(&[&repository], &[&digest]), with(&[&digest], &[&repository])) {
+            return Ok(vec![repository, digest]);
+        }
+    }
+    let names: Vec<&str> = found.built.iter().map(|image| image.name.as_str()).collect();
+    Err(missing(
+        format!("skaffold.yaml sets the digest of none of the images {}", names.join(", ")),
+        "in setValueTemplates of the release, set values of the chart to '{{.IMAGE_REPO_name}}' and '{{.IMAGE_DIGEST_name}}', or one to \
+         '{{.IMAGE_REPO_name}}@{{.IMAGE_DIGEST_name}}'",
+    ))
+}
+
+/// Puts skaffold.yaml and the objects that its chart renders to together.
+///
+/// # Errors
+/// What the chart does not say.
+pub fn found(skaffold: SkaffoldFound, objects: &[Value]) -> Result<Found, Unreadable> {
+    let image = image_values(&skaffold)?;
+    let is_workload = |object: &&Value| matches!(object["kind"].as_str(), Some("Deployment" | "StatefulSet"));
+    let workloads: Vec<&Value> = objects.iter().filter(is_workload).collect();
+    if workloads.is_empty() {
+        return Err(missing("the chart renders no Deployment and no StatefulSet", "correct chartPath and valuesFiles"));
+    }
+    let labels = labels(&skaffold.release, &workloads)?;
+    let service =
+        |name: &str| objects.iter().find(|object| object["kind"] == "Service" && object["metadata"]["name"] == name);
+    let of = |workload: &&Value| {
+        let name = text(&workload["metadata"]["name"]);
+        let suffix = name.strip_prefix(&format!("{}-", skaffold.release)).ok_or_else(|| {
+            missing(
+                format!("the workload {name} is not named after the release {}", skaffold.release),
+                "name it {{ .Release.Name }}-<component>: two releases of one namespace would be one otherwise",
+            )
+        })?;
+        let container = &workload["spec"]["template"]["spec"]["containers"][0];
+        let port = |value: &Value| value.as_u64().and_then(|port| u16::try_from(port).ok());
+        let own = port(&container["ports"][0]["containerPort"]).unwrap_or_default();
+        let served = service(&name).and_then(|service| port(&service["spec"]["ports"][0]["port"])).unwrap_or(own);
+        let runs = text(&container["image"]);
+        let artifact = skaffold.built.iter().find(|image| runs.starts_with(&stand_in(&image.name).0));
+        Ok(WorkloadFound {
+            suffix: suffix.to_owned(),
+            label: text(&workload["spec"]["template"]["metadata"]["labels"][&labels.1]),
+            stateful: workload["kind"] == "StatefulSet",
+            ports: (own, served),
+            artifact: artifact.map(|image| image.name.clone()),
+        })
+    };
+    let workloads = workloads.iter().map(of).collect::<Result<Vec<_>, Unreadable>>()?;
+    let (folder, umbrella) = skaffold.chart.rsplit_once('/').unwrap_or((".", &skaffold.chart));
+    let below = format!("{}/", skaffold.chart);
+    let values = skaffold.values.last().and_then(|path| path.strip_prefix(&below)).unwrap_or("values.yaml");
+    Ok(Found {
+        chart: (folder.to_owned(), umbrella.to_owned()),
+        values: values.to_owned(),
+        release: skaffold.release,
+        namespace: skaffold.namespace,
+        built: skaffold.built,
+        image,
+        labels,
+        workloads,
+    })
+}
+
+/// The label of every workload and of its pods whose value is the release's name, and the one that no two share.
+fn labels(release: &str, workloads: &[&Value]) -> Result<(String, String), Unreadable> {
+    let of = |value: &Value| -> BTreeMap<String, String> {
+        value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
+    };
+    let pods: Vec<_> = workloads.iter().map(|it| of(&it["spec"]["template"]["metadata"]["labels"])).collect();
+    let both: Vec<_> = workloads.iter().map(|it| of(&it["metadata"]["labels"])).chain(pods.iter().cloned()).collect();
+    let names: BTreeSet<&String> = both.iter().flat_map(BTreeMap::keys).collect();
+    let everywhere =
+        |name: &&&String| both.iter().all(|labels| labels.get(**name).is_some_and(|value| value == release));
+    let distinct = |name: &&&String| {
+        let values: BTreeSet<_> = pods.iter().filter_map(|labels| labels.get(**name)).collect();
+        values.len() == workloads.len()
+    };
+    // The recommended ones first, where there are several.
+    let best = |found: Vec<&&String>, first: &str| {
+        found.iter().find(|name| name.as_str() == first).or(found.first()).map(|name| (***name).clone())
+    };
+    let of_release = best(names.iter().filter(everywhere).collect(), "app.kubernetes.io/instance");
+    let of_component = best(names.iter().filter(distinct).collect(), "app.kubernetes.io/component");
+    let of_release = of_release.ok_or_else(|| {
+        missing(
+            format!("no label of all workloads and their pods has the release's name {release} for its value"),
+            "add app.kubernetes.io/instance: {{ .Release.Name }} to the labels of workloads, pods and Services",
+        )
+    })?;
+    let of_component = of_component.ok_or_else(|| {
+        missing(
+            "no label of the pods tells the workloads apart",
+            "add app.kubernetes.io/component with another value to the pods of each workload",
+        )
+    })?;
+    Ok((of_release, of_component))
+}
+
+/// The build argument that names the image that a Dockerfile's last stage begins with, and its default.
+pub fn base_of(dockerfile: &str) -> Option<(String, String)> {
+    let lines: Vec<&str> = dockerfile.lines().map(str::trim).collect();
+    let from = lines.iter().find_map(|line| line.strip_prefix("FROM "))?;
+    let argument = from.split_whitespace().next()?.strip_prefix("${")?.strip_suffix('}')?;
+    let default = lines.iter().find_map(|line| line.strip_prefix("ARG ")?.strip_prefix(argument)?.strip_prefix('='))?;
+    Some((argument.to_owned(), default.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn skaffold_file() -> Value {
+        json!({
+            "build": {"artifacts": [{"image": "notes", "context": "app"}]},
+            "profiles": [
+                {"name": "local", "deploy": {"helm": {"releases": [{
+                    "name": "shop", "namespace": "shop", "chartPath": "deploy/notes",
+                    "valuesFiles": ["deploy/notes/values.local.yaml"],
+                    "setValueTemplates": {"image": "{{.IMAGE_REPO_notes}}@{{.IMAGE_DIGEST_notes}}"},
+                }]}}},
+                {"name": "ci"},
+            ],
+        })
+    }
+
+    fn workload(kind: &str, name: &str, role: &str, image: &str) -> Value {
+        let labels = json!({"app": "shop", "role": role});
+        json!({"kind": kind, "metadata": {"name": name, "labels": labels}, "spec": {"template": {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [{"image": image, "ports": [{"containerPort": 8000}]}]},
+        }}})
+    }
+
+    #[test]
+    fn a_chart_says_its_workloads_labels_and_images() {
+        let (repository, digest) = stand_in("notes");
+        let objects = [
+            workload("Deployment", "shop-web", "web", &format!("{repository}@{digest}")),
+            workload("StatefulSet", "shop-store", "store", "redis:8"),
+            json!({"kind": "Service", "metadata": {"name": "shop-web"}, "spec": {"ports": [{"port": 80}]}}),
+        ];
+        let found = found(skaffold(&skaffold_file()).unwrap(), &objects).unwrap();
+        assert_eq!(found.labels, ("app".to_owned(), "role".to_owned()));
+        assert_eq!((found.image, found.values.as_str()), (vec!["image".to_owned()], "values.local.yaml"));
+        assert_eq!(found.chart, ("deploy".to_owned(), "notes".to_owned()));
+        let web = &found.workloads[0];
+        assert_eq!((web.suffix.as_str(), web.ports, web.artifact.as_deref()), ("web", (8000, 80), Some("notes")));
+        let store = &found.workloads[1];
+        assert_eq!((store.stateful, store.ports, store.artifact.as_deref()), (true, (8000, 8000), None));
+    }
+
+    #[test]
+    fn an_image_may_have_two_values_of_its_own() {
+        let mut file = skaffold_file();
+        file["profiles"][0]["deploy"]["helm"]["releases"][0]["setValueTemplates"] = json!({
+            "notes.image.repository": "{{.IMAGE_REPO_notes}}", "notes.image.digest": "{{.IMAGE_DIGEST_notes}}",
+        });
+        let values = image_values(&skaffold(&file).unwrap()).unwrap();
+        assert_eq!(values, ["{image}.image.repository", "{image}.image.digest"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_said_with_what_mends_it() {
+        let says = |problem: Unreadable, what: &str| assert!(problem.what.contains(what), "{problem:?}");
+        says(skaffold(&json!({})).unwrap_err(), "deploys no Helm release");
+        let mut file = skaffold_file();
+        file["profiles"][0]["deploy"]["helm"]["releases"][0]["setValueTemplates"] = json!({});
+        says(image_values(&skaffold(&file).unwrap()).unwrap_err(), "sets the digest of none of the images notes");
+        let read = |objects: &[Value]| found(skaffold(&skaffold_file()).unwrap(), objects).unwrap_err();
+        says(read(&[]), "no Deployment and no StatefulSet");
+        says(read(&[workload("Deployment", "web", "web", "x")]), "not named after the release shop");
+        let mut strange = workload("Deployment", "shop-web", "web", "x");
+        strange["spec"]["template"]["metadata"]["labels"]["app"] = json!("another");
+        says(read(&[strange]), "no label of all workloads");
+        let twice = [workload("Deployment", "shop-a", "web", "x"), workload("Deployment", "shop-b", "web", "x")];
+        says(read(&twice), "tells the workloads apart");
+    }
+
+    #[test]
+    fn a_dockerfile_names_its_base() {
+        let file = "ARG PYTHON_IMAGE=python:3.13\nFROM ${PYTHON_IMAGE}\nCOPY . .\n";
+        assert_eq!(base_of(file), Some(("PYTHON_IMAGE".to_owned(), "python:3.13".to_owned())));
+        assert_eq!(base_of("FROM python:3.13\n"), None);
+    }
+}
