@@ -65,7 +65,7 @@ impl Budget {
         if spent.requests >= self.most {
             return Err(harness_base::Error::refused(
                 format!("the budget of {} requests a run is spent: the site is asked no more", self.most),
-                "ask for less in a scenario, or raise MOST_REQUESTS in harness/src/http/budget.rs",
+                "ask for less in a scenario, or raise MOST_REQUESTS in harness/crates/http/src/budget.rs",
             )
             .into());
         }
