@@ -84,7 +84,7 @@ impl Project {
             }
             return Ok(folder);
         }
-        let siblings = siblings(&self.root, image.name)?;
+        let siblings = if image.sibling { siblings(&self.root, image.name)? } else { Vec::new() };
         match siblings.as_slice() {
             [] => Ok(self.root.join(image.context)),
             [one] => Ok(one.clone()),
@@ -109,7 +109,8 @@ fn siblings(root: &Path, name: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(parent).map_err(Error::io(say()))? {
         let entry = entry.map_err(Error::io(say()))?;
-        if entry.file_name().to_string_lossy().eq_ignore_ascii_case(name) && entry.path().join("Dockerfile").is_file() {
+        let is_another = entry.path() != root && entry.file_name().to_string_lossy().eq_ignore_ascii_case(name);
+        if is_another && entry.path().join("Dockerfile").is_file() {
             found.push(entry.path());
         }
     }

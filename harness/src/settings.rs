@@ -17,6 +17,7 @@ use crate::secrets;
 use crate::services::UserCredentials;
 use crate::setting::Refusal;
 pub use crate::setting::Setting;
+use crate::spec::variable::in_a_variable;
 pub use crate::spec::variable::{ARTIFACTS, KIND_NODE_IMAGE, OwnVariable, RUN_DIR, SETUP, STAGE, TOOLBOX};
 use crate::spec::{Built, spec};
 use crate::stage::Stage;
@@ -613,7 +614,7 @@ fn prefix() -> String {
 
 /// The variable that names the folder of an image that is built here.
 pub fn image_dir(image: &Built) -> String {
-    format!("{}{}_DIR", prefix(), image.name.to_ascii_uppercase())
+    format!("{}{}_DIR", prefix(), in_a_variable(image.name).to_ascii_uppercase())
 }
 
 /// Names that start with our prefix and are neither ours nor the services'.

@@ -182,6 +182,9 @@ pub struct Built {
     pub name: &'static str,
     /// Its folder below the checkout, when no sibling repository takes its place.
     pub context: &'static str,
+    /// Whether a folder beside the checkout that is named as the image is (in any letter case) and holds a Dockerfile is such a
+    /// repository.
+    pub sibling: bool,
     /// The image that it is built on, where a build argument names it: then it can be made where no hub is reached. `None`:
     /// the Dockerfile alone knows.
     pub base: Option<BaseImage>,

@@ -50,9 +50,9 @@ const LAYERS: [&str; 11] = [
     "cli",
 ];
 
-/// The suites' crates: they see the harness by its front door alone, so that what it does not show (a client that writes) is
+/// The suites' crates, and the stack's, which they see too: they see the harness by its front door alone, so that what it does not show (a client that writes) is
 /// nothing that they have.
-const SUITES: [&str; 2] = ["e2e", "smoke"];
+const SUITES: [&str; 3] = ["stack", "e2e", "smoke"];
 
 /// The dependencies by path that lead to no crate before, or to one that has no place; and those of suites that lead below the
 /// harness.

@@ -7,6 +7,7 @@ pub const BUILT: [Built; 2] = [
     Built {
         name: "backend",
         context: "apps/backend",
+        sibling: true,
         base: Some(BaseImage {
             argument: "PYTHON_IMAGE",
             recipe: "python",
@@ -16,6 +17,7 @@ pub const BUILT: [Built; 2] = [
     Built {
         name: "frontend",
         context: "apps/frontend",
+        sibling: true,
         base: Some(BaseImage {
             argument: "NGINX_IMAGE",
             recipe: "nginx",

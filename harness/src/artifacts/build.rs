@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::marks;
 use crate::spec::spec;
+use crate::spec::variable::in_a_variable;
 use crate::stage::MayBuild;
 use crate::tools::{ChildKind, Command, Look, Tool, Tools};
 
@@ -169,7 +170,7 @@ fn told(revision: &Revision, image: Option<&str>) -> [(String, String); 3] {
 
 /// The variable that fills a build argument.
 fn variable(argument: &str, image: Option<&str>) -> String {
-    image.map_or_else(|| argument.to_owned(), |image| format!("{argument}_{image}"))
+    image.map_or_else(|| argument.to_owned(), |image| format!("{argument}_{}", in_a_variable(image)))
 }
 
 /// skaffold.yaml as this build needs it, beside the build's other files.

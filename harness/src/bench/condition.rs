@@ -56,20 +56,25 @@ pub(super) async fn measure(ground: &BenchEnvironment<'_>, rounds: usize) -> Res
             "`harness::k8s::wait`: watches of every kind in the namespace, as a release is waited for",
             || by_snapshot(client, NAMESPACE, &api),
         ),
-        Lane::new(
+        Lane {
+            is_peer: true,
+            ..Lane::new(
             "e2e-framework, 50 ms",
             format!(
                 "`wait.For` of {E2E_FRAMEWORK} with an interval of 50 ms, and no limit of requests (bench/e2e-framework)"
             ),
             || by_framework(ground, warm, &framework, "50ms"),
-        ),
+        )
+        },
         Lane {
+            is_peer: true,
             every: 10,
             ..Lane::new("e2e-framework", "the same with its defaults: it asks every 5 s", || {
                 by_framework(ground, warm, &framework, "0s")
             })
         },
         Lane {
+            is_peer: true,
             every: 4,
             ..Lane::new(
                 "chainsaw",

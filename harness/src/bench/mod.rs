@@ -38,7 +38,7 @@ use bench_environment::BenchEnvironment;
 /// a quarter of an hour. On Ctrl-C nothing does.
 ///
 /// # Errors
-/// The first thing that could not be measured: a contender that failed, or gave a wrong verdict, is no figure.
+/// The first thing that could not be measured: ours that failed, or gave a wrong verdict, is no figure.
 pub async fn run(
     settings: &Settings,
     project: &Project,

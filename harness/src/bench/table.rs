@@ -23,7 +23,16 @@ pub fn table(report: &BenchReport) -> String {
     }
     let mut cells = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     for row in &report.rows {
-        let Some(of) = summary(&row.values) else { continue };
+        let Some(of) = summary(&row.values) else {
+            // Each of its turns failed.
+            if row.failed > 0 {
+                let mut line = vec!["-".to_owned(); cells[0].len()];
+                line[0] = row.name.clone();
+                line[cells[0].len() - 1] = row.failed.to_string();
+                cells.push(line);
+            }
+            continue;
+        };
         let shown = |value: f64| format!("{} {}", row.unit.shown(value), row.unit.symbol());
         let mut line = vec![row.name.clone(), shown(of.median), shown(of.min), shown(of.max)];
         if has_tail {

@@ -229,6 +229,8 @@ fn manifests(
         ("$MARK", spec_hash),
         ("$HOST", spec().edge.host),
         ("$LABEL", spec().edge.label),
+        ("$OF_RELEASE", spec().charts.release_label),
+        ("$OF_COMPONENT", spec().charts.component_label),
         ("$COMPONENT", spec().router.label),
         ("$ROUTER_PORT", &spec().router.container_port.to_string()),
         // Before $SERVICE, which it begins with.

@@ -136,9 +136,12 @@ async fn ways(wants: &NodeImageRequest<'_>, pinned: &Pinned) -> Result<Vec<Image
         return Ok(vec![ImageSource::Held(held)]);
     }
     // Last of those that are there: it can do less than the official one.
-    let made = made_tag(wants.project)?;
-    if wants.engine.image(&made).await?.is_some() {
-        return Ok(vec![ImageSource::Held(made)]);
+    let is_made = recipe(wants.project).is_dir();
+    if is_made {
+        let made = made_tag(wants.project)?;
+        if wants.engine.image(&made).await?.is_some() {
+            return Ok(vec![ImageSource::Held(made)]);
+        }
     }
     let mut ways = Vec::new();
     if !wants.settings.may_set_up() {
@@ -150,7 +153,7 @@ async fn ways(wants: &NodeImageRequest<'_>, pinned: &Pinned) -> Result<Vec<Image
     if wants.from.downloads() {
         ways.push(ImageSource::Pull);
     }
-    if wants.from.registries() {
+    if wants.from.registries() && is_made {
         ways.push(ImageSource::Make);
     }
     Ok(ways)

@@ -89,8 +89,8 @@ impl Forward {
 }
 
 impl Carrier for Forward {
-    fn account(&self) -> Option<String> {
-        self.owed.account(Instant::now())
+    fn progress(&self) -> Option<String> {
+        self.owed.progress(Instant::now())
     }
 }
 
@@ -262,8 +262,8 @@ impl OwedAnswers {
         self.state().problem = Some(problem);
     }
 
-    /// Who asks this has just given up on the newest.
-    fn account(&self, now: Instant) -> Option<String> {
+    /// The newest is what whoever asks this has most likely just given up.
+    fn progress(&self, now: Instant) -> Option<String> {
         let state = self.state();
         let newest = state.connections.values().next_back().map(|(since, progress)| {
             let spent = now.saturating_duration_since(*since);
@@ -290,6 +290,13 @@ impl OwedAnswer {
         if let Some((_, progress)) = self.owed.state().connections.get_mut(&self.number) {
             *progress = this_far;
         }
+    }
+}
+
+impl OwedAnswer {
+    /// It came: what failed before is over.
+    fn answered(self) {
+        self.owed.state().problem = None;
     }
 }
 
@@ -330,15 +337,19 @@ async fn copy(
     let (mut from_pod, mut to_pod) = tokio::io::split(remote);
     let (mut upload, mut download) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
     let mut owed = Some(owed);
-    let mut answered = false;
-    let mut pod_spoke_last = false;
+    let (mut asked, mut answered, mut pod_spoke_last) = (false, false, false);
     let mut hang_up: Option<Instant> = None;
     loop {
         tokio::select! {
             read = from_client.read(&mut upload), if hang_up.is_none() => match read? {
+                // Who asked nothing is owed nothing: a look whether the port is taken.
+                0 if !asked => {
+                    drop(owed.take());
+                    hang_up = Some(Instant::now() + SETTLED);
+                }
                 0 => hang_up = Some(Instant::now() + if pod_spoke_last { SETTLED } else { OWED }),
                 count => {
-                    pod_spoke_last = false;
+                    (asked, pod_spoke_last) = (true, false);
                     to_pod.write_all(upload.get(..count).unwrap_or_default()).await?;
                     to_pod.flush().await?;
                 }
@@ -351,7 +362,9 @@ async fn copy(
                     return Ok(Ended { answered });
                 }
                 count => {
-                    drop(owed.take());
+                    if let Some(owed) = owed.take() {
+                        owed.answered();
+                    }
                     (answered, pod_spoke_last) = (true, true);
                     to_client.write_all(download.get(..count).unwrap_or_default()).await?;
                     hang_up = hang_up.map(|_| Instant::now() + SETTLED);
@@ -369,20 +382,20 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn an_account_is_of_the_newest_answer_that_is_owed() {
+    async fn progress_is_of_the_newest_answer_that_is_owed() {
         let owed = Arc::new(OwedAnswers::default());
-        let account = || owed.account(Instant::now()).unwrap_or_default();
+        let progress = || owed.progress(Instant::now()).unwrap_or_default();
         let earlier = owed.begin();
         earlier.came(Progress::Carried("earlier".to_owned()));
         let newest = owed.begin();
         tokio::time::advance(Duration::from_secs(9)).await;
-        assert_eq!(account(), "9.0s without a pod");
+        assert_eq!(progress(), "9.0s without a pod");
         newest.came(Progress::Chosen("web-1".to_owned()));
-        assert_eq!(account(), "9.0s without a stream to the pod web-1");
+        assert_eq!(progress(), "9.0s without a stream to the pod web-1");
         newest.came(Progress::Carried("web-1".to_owned()));
-        assert_eq!(account(), "to the pod web-1, which is silent after 9.0s");
+        assert_eq!(progress(), "to the pod web-1, which is silent after 9.0s");
         drop((earlier, newest));
-        assert_eq!(owed.account(Instant::now()), None);
+        assert_eq!(owed.progress(Instant::now()), None);
     }
 
     #[test]
@@ -390,6 +403,8 @@ mod tests {
         let owed = Arc::new(OwedAnswers::default());
         drop(owed.begin());
         owed.failed("no pod is ready".to_owned());
-        assert_eq!(owed.account(Instant::now()).as_deref(), Some("failed: no pod is ready"));
+        assert_eq!(owed.progress(Instant::now()).as_deref(), Some("failed: no pod is ready"));
+        owed.begin().answered();
+        assert_eq!(owed.progress(Instant::now()), None);
     }
 }

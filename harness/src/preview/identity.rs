@@ -10,7 +10,6 @@ use crate::pull_request::PullRequest;
 use crate::spec::spec;
 use crate::spec::variable::StackLabel;
 
-/// The owner that a preview's labels name.
 /// The label by which an administrator's policies, the sweeper and the keeper know a preview (charts/preview-sweeper).
 const OWNER_LABEL: StackLabel = StackLabel("owner");
 const STAGE_LABEL: StackLabel = StackLabel("stage");

@@ -61,7 +61,7 @@ pub struct DeployRequest<'a> {
 /// # Errors
 /// [`harness_base::Error::Refused`] before anything is applied: an artifact set of another revision, charts that hold what they may
 /// not (which are rendered once, as an install into this cluster, and deployed as they were looked at), a namespace that is
-/// not ours; then as [`release::deploy`], [`harness_base::Error::Deadline`] or [`Error::Unreachable`].
+/// not ours; then as [`release::deploy`], [`harness_base::Error::Deadline`] or [`harness_http::Error::Unreachable`].
 pub async fn up(order: DeployRequest<'_>) -> Result<()> {
     is_of(&order.plan.artifacts.revision, order.sha)?;
     let admitted = admitted(&order).await?;

@@ -69,6 +69,7 @@ pub const BUILT: [Built; 2] = [
     Built {
         name: "backend",
         context: "apps/backend",
+        sibling: true,
         base: Some(BaseImage {
             argument: "PYTHON_IMAGE",
             recipe: "python",
@@ -78,6 +79,7 @@ pub const BUILT: [Built; 2] = [
     Built {
         name: "frontend",
         context: "apps/frontend",
+        sibling: true,
         base: Some(BaseImage {
             argument: "NGINX_IMAGE",
             recipe: "nginx",

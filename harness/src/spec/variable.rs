@@ -39,6 +39,11 @@ pub const ARTIFACTS: OwnVariable = OwnVariable("ARTIFACTS");
 /// `dev|local|ci|preview|live`; default: the suite's own (e2e: `local`, smoke: `live`).
 pub const STAGE: OwnVariable = OwnVariable("STAGE");
 
+/// What of a name may stand in a variable: letters, digits, and an underscore for each other sign.
+pub fn in_a_variable(name: &str) -> String {
+    name.chars().map(|sign| if sign.is_ascii_alphanumeric() { sign } else { '_' }).collect()
+}
+
 /// A label or an annotation that is the stack's own: its domain ([`StackSpec::domain`](super::StackSpec)), a slash, and this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StackLabel(pub &'static str);

@@ -53,7 +53,7 @@ impl Account {
     /// GET as who is signed in.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when there is no whole answer.
+    /// [`harness_http::Error::Unreachable`] when there is no whole answer.
     pub async fn get(&self, path: &str) -> Result<Reply> {
         Ok(self.reader.get(path).await?)
     }
@@ -61,7 +61,7 @@ impl Account {
     /// Tries to open the WebSocket as who is signed in.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when there is no answer at all.
+    /// [`harness_http::Error::Unreachable`] when there is no answer at all.
     pub async fn websocket(&self) -> Result<Handshake> {
         self.site.websocket(Some(&self.token)).await
     }

@@ -131,7 +131,7 @@ impl Site {
     /// GET of a path of the page.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when there is no whole answer.
+    /// [`harness_http::Error::Unreachable`] when there is no whole answer.
     pub async fn get(&self, path: &str) -> Result<Reply> {
         Ok(self.reader.get(path).await?)
     }
@@ -139,7 +139,7 @@ impl Site {
     /// GET of a path with one more header.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when there is no whole answer.
+    /// [`harness_http::Error::Unreachable`] when there is no whole answer.
     pub async fn get_with(&self, path: &str, header: &str, value: &str) -> Result<Reply> {
         Ok(self.reader.clone().with_header(header, value)?.get(path).await?)
     }
@@ -147,7 +147,7 @@ impl Site {
     /// GET whose answer is taken as it is: a redirect is not followed.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when there is no whole answer.
+    /// [`harness_http::Error::Unreachable`] when there is no whole answer.
     pub async fn first_answer(&self, path: &str) -> Result<Reply> {
         Ok(self.reader.first_answer(path).await?)
     }
@@ -155,7 +155,7 @@ impl Site {
     /// HEAD of a path.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when there is no answer.
+    /// [`harness_http::Error::Unreachable`] when there is no answer.
     pub async fn head(&self, path: &str) -> Result<Reply> {
         Ok(self.reader.head(path).await?)
     }
@@ -168,7 +168,7 @@ impl Site {
     /// Tries to open the WebSocket on the same origin.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when there is no answer at all.
+    /// [`harness_http::Error::Unreachable`] when there is no answer at all.
     pub async fn websocket(&self, token: Option<&str>) -> Result<Handshake> {
         self.reader.spend().await?;
         let options = websocket::WebSocketOptions {
@@ -202,7 +202,7 @@ impl Site {
     /// Goes the way to the site once more, up to TLS.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] with the layer that does not carry.
+    /// [`harness_http::Error::Unreachable`] with the layer that does not carry.
     pub async fn probe(&self) -> Result<Probe> {
         self.reader.spend().await?;
         Ok(self.reader.target().probe().await?)

@@ -33,6 +33,10 @@ const NOT_FOR_IT: [&str; 10] = [
 /// # Errors
 /// [`Error`] when Helm cannot be called.
 pub async fn check(tools: &Tools, root: &Path) -> Result<(Vec<Finding>, usize)> {
+    // A stack without previews has none.
+    if !root.join(CHART).is_dir() {
+        return Ok((Vec::new(), 0));
+    }
     let call = async |args: &[&str]| {
         let values = root.join(EXAMPLE);
         let helm = tools.command(Tool::Helm).await?.args(args).arg(root.join(CHART)).arg("--values").arg(values);

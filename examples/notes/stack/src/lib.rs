@@ -12,6 +12,7 @@ pub const STORE: Component = Component::stateful_set("store", 8001).running("not
 const NOTES_IMAGE: Built = Built {
     name: "notes",
     context: "app",
+    sibling: false,
     base: Some(BaseImage { argument: "PYTHON_IMAGE", recipe: "python", official: "python:3.13-alpine" }),
 };
 

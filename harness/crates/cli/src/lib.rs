@@ -142,7 +142,7 @@ enum Task {
     /// Measure ours beside other tools, in turn, on one cluster: median, minimum, maximum and ratio of each.
     ///
     /// A copy of the checkout is edited, deployed to a cluster of its own, and removed afterwards. What was found is kept in the
-    /// state folder as JSON. Exit status 1 when a contender failed, or gave a wrong verdict.
+    /// state folder as JSON. Exit status 1 when ours failed, or gave a wrong verdict; turns of others that do are counted.
     ///
     /// Examples: cargo stack bench --list; cargo stack bench backend-edit unchanged --rounds 3;
     /// cargo stack bench backend-edit --against HEAD~3
@@ -179,7 +179,7 @@ enum Task {
     ///
     /// Examples: cargo stack clean --wait; cargo stack clean --all
     Clean {
-        /// Uninstall: everybody's clusters that nobody uses, the images made here, the caches and the state as well; says what
+        /// Uninstall: all clusters of this stack on this machine that nobody uses, the images made here, the caches and the state as well; says what
         /// it left, and why.
         #[arg(long)]
         all: bool,
@@ -197,7 +197,7 @@ enum Task {
 enum Origin {
     /// The toolbox, official downloads, package registries, in this order.
     Auto,
-    /// The folder that STACK_TOOLBOX names.
+    /// The folder that the toolbox setting names.
     Toolbox,
     /// Official binaries by their sha256, official images by their digest.
     Downloads,

@@ -60,7 +60,7 @@ pub fn install_tls() {
 /// has a pod for it.
 pub trait Carrier: std::fmt::Debug + Send + Sync {
     /// How far the connections came whose answers are still owed, and why the last one failed that did; `None` when all is well.
-    fn account(&self) -> Option<String>;
+    fn progress(&self) -> Option<String>;
 }
 
 /// How a client connects.
@@ -83,7 +83,7 @@ pub struct HttpOptions {
     /// chooses a ready pod for each connection.
     pub keep_alive: bool,
     /// What carries the connections on, open as long as a client of these options lives; a request without an answer tells
-    /// its account.
+    /// its progress.
     pub carrier: Option<Arc<dyn Carrier>>,
     /// What each request is counted in, if there is a limit.
     pub budget: Option<Arc<Budget>>,

@@ -176,12 +176,16 @@ impl Reader {
             let mut beat = tokio::time::interval(every);
             loop {
                 beat.tick().await;
-                match self.follow(Method::GET, path).await {
-                    Ok(reply) => match judge(&reply) {
+                // One that is stuck must not be the only try.
+                let told =
+                    |why: String| self.progress().map_or(why.clone(), |progress| format!("{why}; forward {progress}"));
+                match tokio::time::timeout(limit / 3, self.follow(Method::GET, path)).await {
+                    Ok(Ok(reply)) => match judge(&reply) {
                         Ok(()) => return reply,
                         Err(why) => last = why,
                     },
-                    Err(error) => last = error.report(),
+                    Ok(Err(error)) => last = told(error.report()),
+                    Err(_) => last = told(format!("no answer within {:.1?}", limit / 3)),
                 }
             }
         };
@@ -221,18 +225,22 @@ impl Reader {
             return error;
         }
         // Before the probe, which is one more connection.
-        let account =
-            self.carrier.as_ref().and_then(|carrier| carrier.account()).map(|account| format!("forward {account}"));
+        let forward = self.progress().map(|progress| format!("forward {progress}"));
         match (error, self.target.probe().await) {
-            (Error::Request { what, source }, Ok(probe)) => no_answer(what, &*source, &probe, account, took),
+            (Error::Request { what, source }, Ok(probe)) => no_answer(what, &*source, &probe, forward, took),
             (Error::Request { what, .. }, Err(Error::Unreachable { layer, what: why, trail })) => {
                 Error::Unreachable { layer, what: format!("{why}\n  asked: {what}"), trail }
             }
             (Error::Unreachable { layer, what, trail }, Ok(probe)) => {
-                Error::Unreachable { layer, what, trail: probe.below(account.into_iter().chain(trail.0)) }
+                Error::Unreachable { layer, what, trail: probe.below(forward.into_iter().chain(trail.0)) }
             }
             (error, _) => error,
         }
+    }
+
+    /// How far what carries the connections came, where something does.
+    fn progress(&self) -> Option<String> {
+        self.carrier.as_ref()?.progress()
     }
 
     async fn follow(&self, method: Method, path: &str) -> Result<Reply> {
@@ -305,15 +313,15 @@ fn no_answer(
     what: String,
     source: &(dyn StdError + Send + Sync + 'static),
     probe: &Probe,
-    account: Option<String>,
+    forward: Option<String>,
     took: Duration,
 ) -> Error {
     let cause = cause(source);
     if source.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect) {
         let what = format!("{what}: there was no connection ({cause}); a moment later there was one");
-        return Error::Unreachable { layer: Layer::Tcp, what, trail: probe.below(account) };
+        return Error::Unreachable { layer: Layer::Tcp, what, trail: probe.below(forward) };
     }
-    let trail = probe.below(account.into_iter().chain([format!("http failed after {took:.1?}")]));
+    let trail = probe.below(forward.into_iter().chain([format!("http failed after {took:.1?}")]));
     Error::Unreachable { layer: Layer::Http, what: format!("{what}: {cause}"), trail }
 }
 

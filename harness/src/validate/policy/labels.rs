@@ -1,9 +1,10 @@
 //! The rule about labels: what belongs together is found together (kubernetes.io, "Recommended Labels").
 
+use crate::spec::spec;
 use std::collections::BTreeSet;
 
 use super::selectors::selected;
-use super::{COMPONENT, INSTANCE, NAME, pod};
+use super::{NAME, pod};
 use crate::validate::finding::Finding;
 use crate::validate::object::{Node, Object, Rendered};
 
@@ -27,26 +28,26 @@ pub fn recommended(rendered: &Rendered) -> Vec<Finding> {
             }
         };
         expect(&own, NAME, chart);
-        expect(&own, INSTANCE, &rendered.release);
+        expect(&own, spec().charts.release_label, &rendered.release);
         expect(&own, MANAGED_BY, "Helm");
         expect(&own, PART_OF, part_of.unwrap_or_default());
         // What is about no component, or about several, says what it is for.
-        let component = own.get(COMPONENT).text();
+        let component = own.get(spec().charts.component_label).text();
         let components = components(object, rendered);
         expect(
             &own,
-            COMPONENT,
+            spec().charts.component_label,
             if components.len() == 1 { components.first().copied().unwrap_or_default() } else { component },
         );
         if let Some(pod) = pod(object) {
             let of_pod = labels(&pod);
-            for key in [NAME, INSTANCE, COMPONENT, MANAGED_BY, PART_OF] {
+            for key in [NAME, spec().charts.release_label, spec().charts.component_label, MANAGED_BY, PART_OF] {
                 expect(&of_pod, key, own.get(key).text());
             }
         }
         let claims = root.at(&["spec", "volumeClaimTemplates"]).items();
         for claim in claims.map(|claim| labels(&claim)) {
-            for key in [NAME, INSTANCE, COMPONENT] {
+            for key in [NAME, spec().charts.release_label, spec().charts.component_label] {
                 expect(&claim, key, own.get(key).text());
             }
         }
@@ -87,7 +88,7 @@ fn chart_of(object: &Object) -> &str {
 /// The components of its chart whose pods an object is about.
 fn components<'a>(object: &'a Object, rendered: &'a Rendered) -> BTreeSet<&'a str> {
     let root = object.root();
-    let spec = root.get("spec");
+    let body = root.get("spec");
     let uses = |keys: &'static [&'static str]| {
         let of = rendered
             .objects
@@ -96,15 +97,15 @@ fn components<'a>(object: &'a Object, rendered: &'a Rendered) -> BTreeSet<&'a st
         of.collect::<Vec<_>>()
     };
     let about = match object.kind() {
-        "Service" | "PodDisruptionBudget" => selected(&spec.get("selector"), rendered),
-        "NetworkPolicy" => selected(&spec.get("podSelector"), rendered),
+        "Service" | "PodDisruptionBudget" => selected(&body.get("selector"), rendered),
+        "NetworkPolicy" => selected(&body.get("podSelector"), rendered),
         "ServiceAccount" => uses(&["spec", "serviceAccountName"]),
         "ConfigMap" => uses(&["configMap", "name"]),
         _ => pod(object).map(|_| object).into_iter().collect(),
     };
     // What another chart says about them is that chart's.
     let own = about.into_iter().filter(|workload| chart_of(workload) == chart_of(object)).filter_map(pod);
-    own.map(|pod| labels(&pod).get(COMPONENT).text()).collect()
+    own.map(|pod| labels(&pod).get(spec().charts.component_label).text()).collect()
 }
 
 /// Whether a pod names an object, itself or by a volume.

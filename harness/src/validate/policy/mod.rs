@@ -21,13 +21,10 @@ mod volumes;
 use super::finding::Finding;
 use super::object::{Node, Object, Rendered};
 use crate::spec::contract::{self, Promise};
+use crate::spec::spec;
 
 /// The label of the chart that an object is of (kubernetes.io, "Recommended Labels").
 const NAME: &str = "app.kubernetes.io/name";
-/// The label of its release.
-const INSTANCE: &str = "app.kubernetes.io/instance";
-/// The label of its component.
-const COMPONENT: &str = "app.kubernetes.io/component";
 
 /// One rule.
 #[derive(Debug, Clone, Copy)]
@@ -163,7 +160,7 @@ fn runs_for_ever(object: &Object) -> bool {
 
 /// What the contract says of the component whose pod this is.
 fn promise(pod: &Node<'_>) -> Option<&'static Promise> {
-    contract::of(pod.at(&["metadata", "labels", COMPONENT]).text())
+    contract::of(pod.at(&["metadata", "labels", spec().charts.component_label]).text())
 }
 
 /// Init containers and containers of a pod.

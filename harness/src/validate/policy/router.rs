@@ -2,7 +2,7 @@
 
 use regex_lite::Regex;
 
-use super::{COMPONENT, pod};
+use super::pod;
 use crate::http::ContentSecurityPolicy;
 use crate::spec::spec;
 use crate::validate::finding::Finding;
@@ -79,7 +79,7 @@ impl Router {
 fn each(rendered: &Rendered, check: impl Fn(&Router, &mut Vec<String>)) -> Vec<Finding> {
     let is_router = |object: &&crate::validate::Object| {
         object.kind() == "ConfigMap"
-            && object.root().at(&["metadata", "labels", COMPONENT]).text() == spec().router.label
+            && object.root().at(&["metadata", "labels", spec().charts.component_label]).text() == spec().router.label
     };
     let mut findings = Vec::new();
     for at in rendered.objects.iter().filter(is_router).map(|object| object.root().at(&["data", "nginx.conf"])) {
@@ -400,7 +400,8 @@ const MAPS: &[(&str, &[(&str, &str)])] = &[
 fn listens(router: &Router, rendered: &Rendered, wrong: &mut Vec<String>) {
     let port = nginx::find(router.server(), "listen").map_or("", |one| one.arg(0));
     let routers = rendered.objects.iter().filter_map(pod);
-    let is_router = |pod: &Node<'_>| pod.at(&["metadata", "labels", COMPONENT]).text() == spec().router.label;
+    let is_router =
+        |pod: &Node<'_>| pod.at(&["metadata", "labels", spec().charts.component_label]).text() == spec().router.label;
     let opens = routers.filter(is_router).flat_map(|pod| pod.at(&["spec", "containers"]).items().collect::<Vec<_>>());
     let mut ports = opens.flat_map(|container| container.get("ports").items().collect::<Vec<_>>());
     if !ports.any(|one| is_port(&one.get("containerPort"), port)) {

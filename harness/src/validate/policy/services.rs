@@ -1,8 +1,8 @@
 //! The rule about names and ports: a component is found where everybody looks for it.
 
 use super::selectors::selected;
-use super::{COMPONENT, INSTANCE, NAME, pod};
-use crate::spec::contract;
+use super::{NAME, pod};
+use crate::spec::{contract, spec};
 use crate::validate::finding::Finding;
 use crate::validate::object::{Node, Object, Rendered};
 
@@ -19,7 +19,7 @@ pub fn names_and_ports(rendered: &Rendered) -> Vec<Finding> {
         if !begins {
             findings.push(name.finding(format!("{} does not begin with the release's name, {release}", name.value)));
         }
-        let label = root.at(&["metadata", "labels", COMPONENT]);
+        let label = root.at(&["metadata", "labels", spec().charts.component_label]);
         let Some(promise) = contract::of(label.text()) else { continue };
         let component = promise.component;
         if name.text() != format!("{release}-{}", component.suffix) {
@@ -104,28 +104,34 @@ fn node_port(object: &Object, mapped: Option<u16>) -> Option<Finding> {
 pub fn one_selector(rendered: &Rendered) -> Vec<Finding> {
     let mut findings = Vec::new();
     for object in &rendered.objects {
-        let spec = object.root().get("spec");
+        let body = object.root().get("spec");
         let selector = match object.kind() {
-            "Service" => spec.get("selector"),
-            "PodDisruptionBudget" | "Deployment" | "StatefulSet" => spec.at(&["selector", "matchLabels"]),
+            "Service" => body.get("selector"),
+            "PodDisruptionBudget" | "Deployment" | "StatefulSet" => body.at(&["selector", "matchLabels"]),
             // A policy about one component; those of all are about the release.
             "NetworkPolicy"
-                if selected(&spec.get("podSelector"), rendered).len() == 1
-                    && !spec.at(&["podSelector", "matchExpressions"]).is_set() =>
+                if selected(&body.get("podSelector"), rendered).len() == 1
+                    && !body.at(&["podSelector", "matchExpressions"]).is_set() =>
             {
-                spec.at(&["podSelector", "matchLabels"])
+                body.at(&["podSelector", "matchLabels"])
             }
             _ => continue,
         };
-        let of_component = contract::of(object.root().at(&["metadata", "labels", COMPONENT]).text()).is_some();
+        let of_component =
+            contract::of(object.root().at(&["metadata", "labels", spec().charts.component_label]).text()).is_some();
         let keys: Vec<&str> = selector.entries().map(|(key, _)| key).collect();
-        if of_component && (keys.len() != 3 || [NAME, INSTANCE, COMPONENT].iter().any(|key| !keys.contains(key))) {
+        if of_component
+            && (keys.len() != 3
+                || [NAME, spec().charts.release_label, spec().charts.component_label]
+                    .iter()
+                    .any(|key| !keys.contains(key)))
+        {
             findings.push(
                 selector
                     .finding(format!("the selector is by {}, not by name, instance and component", keys.join(", "))),
             );
         }
-        let spread = spec
+        let spread = body
             .at(&["template", "spec", "topologySpreadConstraints"])
             .items()
             .map(|one| one.at(&["labelSelector", "matchLabels"]));

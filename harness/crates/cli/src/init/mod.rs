@@ -96,11 +96,12 @@ async fn rendered(settings: &Settings, root: &Path, skaffold: &SkaffoldFound) ->
         helm = helm.args(["--values", values]);
     }
     let named = |template: &str| {
-        skaffold.built.iter().fold(template.to_owned(), |text, image| {
-            let ((repository, digest), variable) =
-                (reading::stand_in(&image.name), image.name.replace(['-', '/', '.'], "_"));
-            text.replace(&format!("{{{{.IMAGE_REPO_{variable}}}}}"), &repository)
-                .replace(&format!("{{{{.IMAGE_DIGEST_{variable}}}}}"), &digest)
+        // Blanks within the braces mean nothing.
+        let plain = template.replace("{{ ", "{{").replace(" }}", "}}");
+        skaffold.built.iter().fold(plain, |text, image| {
+            let (standing, variables) = (reading::stand_in(&image.name), reading::variables(&image.name));
+            text.replace(&format!("{{{{.{}}}}}", variables.0), &standing.0)
+                .replace(&format!("{{{{.{}}}}}", variables.1), &standing.1)
         })
     };
     for (value, template) in &skaffold.set {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use harness::spec::variable::in_a_variable;
 use serde_json::Value;
 
 /// What a spec says, as it was read.
@@ -94,6 +95,12 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
+/// The variables by which Skaffold's templates name an image's repository and digest.
+pub fn variables(image: &str) -> (String, String) {
+    let name = in_a_variable(image);
+    (format!("IMAGE_REPO_{name}"), format!("IMAGE_DIGEST_{name}"))
+}
+
 /// Reads skaffold.yaml: the release of the profile local, else of the file itself.
 ///
 /// # Errors
@@ -135,10 +142,9 @@ pub fn skaffold(file: &Value) -> Result<SkaffoldFound, Unreadable> {
 /// # Errors
 /// None is set by digest.
 pub fn image_values(found: &SkaffoldFound) -> Result<Vec<String>, Unreadable> {
+    let mut all: Vec<(&str, Vec<String>)> = Vec::new();
     for BuiltFound { name, .. } in &found.built {
-        // Skaffold writes an image's name as a variable: what is no letter and no digit is an underscore.
-        let variable: String = name.chars().map(|sign| if sign.is_ascii_alphanumeric() { sign } else { '_' }).collect();
-        let (repository, digest) = (format!("IMAGE_REPO_{variable}"), format!("IMAGE_DIGEST_{variable}"));
+        let (repository, digest) = variables(name);
         let with = |wanted: &[&String], without: &[&String]| {
             let fits = |template: &String| {
                 wanted.iter().all(|word| template.contains(*word))
@@ -147,16 +153,32 @@ pub fn image_values(found: &SkaffoldFound) -> Result<Vec<String>, Unreadable> {
             let key = found.set.iter().find(|(_, template)| fits(template)).map(|(key, _)| key);
             key.map(|key| key.replace(name.as_str(), "{image}"))
         };
-        if let Some(both) = with(&[&repository, &digest], &[]) {
-            return Ok(vec![both]);
-        }
-        if let (Some(repository), Some(digest)) = (with(&[&repository], &[&digest]), with(&[&digest], &[&repository])) {
-            return Ok(vec![repository, digest]);
-        }
+        let apart = with(&[&repository], &[&digest]).zip(with(&[&digest], &[&repository]));
+        let values = with(&[&repository, &digest], &[]).map(|both| vec![both]);
+        all.push((name, values.or(apart.map(|(repository, digest)| vec![repository, digest])).unwrap_or_default()));
     }
-    let names: Vec<&str> = found.built.iter().map(|image| image.name.as_str()).collect();
+    let (first, rest) =
+        all.split_first().map_or((Vec::new(), [].as_slice()), |((_, values), rest)| (values.clone(), rest));
+    let is_one_image = rest.is_empty() || first.iter().all(|value| value.contains("{image}"));
+    if !first.is_empty() && is_one_image && rest.iter().all(|(_, values)| *values == first) {
+        return Ok(first);
+    }
+    if let Some((name, values)) =
+        rest.iter().find(|(_, values)| !values.is_empty() && !first.is_empty() && *values != first)
+    {
+        return Err(missing(
+            format!(
+                "the values of the image {name}, {}, are not named as those of the first, {}",
+                values.join(" and "),
+                first.join(" and ")
+            ),
+            "name them alike, with the image's name in each: <image>.image.repository and <image>.image.digest",
+        ));
+    }
+    let without = all.iter().filter(|(_, values)| values.is_empty() || !is_one_image).map(|(name, _)| *name);
+    let names: Vec<&str> = without.collect();
     Err(missing(
-        format!("skaffold.yaml sets the digest of none of the images {}", names.join(", ")),
+        format!("skaffold.yaml does not set the digest of {} by a value of its own", names.join(", ")),
         "in setValueTemplates of the release, set values of the chart to '{{.IMAGE_REPO_name}}' and '{{.IMAGE_DIGEST_name}}', or one to \
          '{{.IMAGE_REPO_name}}@{{.IMAGE_DIGEST_name}}'",
     ))
@@ -189,7 +211,8 @@ pub fn found(skaffold: SkaffoldFound, objects: &[Value]) -> Result<Found, Unread
         let own = port(&container["ports"][0]["containerPort"]).unwrap_or_default();
         let served = service(&name).and_then(|service| port(&service["spec"]["ports"][0]["port"])).unwrap_or(own);
         let runs = text(&container["image"]);
-        let artifact = skaffold.built.iter().find(|image| runs.starts_with(&stand_in(&image.name).0));
+        let repository = runs.split('@').next().unwrap_or_default();
+        let artifact = skaffold.built.iter().find(|image| repository == stand_in(&image.name).0);
         Ok(WorkloadFound {
             suffix: suffix.to_owned(),
             label: text(&workload["spec"]["template"]["metadata"]["labels"][&labels.1]),
@@ -201,7 +224,21 @@ pub fn found(skaffold: SkaffoldFound, objects: &[Value]) -> Result<Found, Unread
     let workloads = workloads.iter().map(of).collect::<Result<Vec<_>, Unreadable>>()?;
     let (folder, umbrella) = skaffold.chart.rsplit_once('/').unwrap_or((".", &skaffold.chart));
     let below = format!("{}/", skaffold.chart);
-    let values = skaffold.values.last().and_then(|path| path.strip_prefix(&below)).unwrap_or("values.yaml");
+    let values = match skaffold.values.as_slice() {
+        [] => "values.yaml",
+        [one] => one.strip_prefix(&below).ok_or_else(|| {
+            missing(
+                format!("the values file {one} is not in the chart's folder"),
+                format!("move it to {}", skaffold.chart),
+            )
+        })?,
+        many => {
+            return Err(missing(
+                format!("the release takes {} values files: {}", many.len(), many.join(", ")),
+                "merge them into one: a stage has one file, beside the chart's own",
+            ));
+        }
+    };
     Ok(Found {
         chart: (folder.to_owned(), umbrella.to_owned()),
         values: values.to_owned(),
@@ -252,7 +289,7 @@ fn labels(release: &str, workloads: &[&Value]) -> Result<(String, String), Unrea
 /// The build argument that names the image that a Dockerfile's last stage begins with, and its default.
 pub fn base_of(dockerfile: &str) -> Option<(String, String)> {
     let lines: Vec<&str> = dockerfile.lines().map(str::trim).collect();
-    let from = lines.iter().find_map(|line| line.strip_prefix("FROM "))?;
+    let from = lines.iter().rev().find_map(|line| line.strip_prefix("FROM "))?;
     let argument = from.split_whitespace().next()?.strip_prefix("${")?.strip_suffix('}')?;
     let default = lines.iter().find_map(|line| line.strip_prefix("ARG ")?.strip_prefix(argument)?.strip_prefix('='))?;
     Some((argument.to_owned(), default.to_owned()))
@@ -305,6 +342,23 @@ mod tests {
     }
 
     #[test]
+    fn values_of_several_images_are_named_alike() {
+        let of = |set: Value| {
+            let mut file = skaffold_file();
+            file["build"]["artifacts"] = json!([{"image": "shop-api"}, {"image": "shop-web"}]);
+            file["profiles"][0]["deploy"]["helm"]["releases"][0]["setValueTemplates"] = set;
+            image_values(&skaffold(&file).unwrap())
+        };
+        let both = |name: &str| format!("{{{{ .IMAGE_REPO_{name} }}}}@{{{{ .IMAGE_DIGEST_{name} }}}}");
+        let alike = json!({"shop-api.image": both("shop_api"), "shop-web.image": both("shop_web")});
+        assert_eq!(of(alike).unwrap(), ["{image}.image"]);
+        let apart = json!({"api.image": both("shop_api"), "web.image": both("shop_web")});
+        assert!(of(apart).unwrap_err().what.contains("are not named as those of the first"));
+        let one = json!({"shop-api.image": both("shop_api")});
+        assert!(of(one).unwrap_err().what.contains("does not set the digest of shop-web"));
+    }
+
+    #[test]
     fn an_image_may_have_two_values_of_its_own() {
         let mut file = skaffold_file();
         file["profiles"][0]["deploy"]["helm"]["releases"][0]["setValueTemplates"] = json!({
@@ -320,7 +374,7 @@ mod tests {
         says(skaffold(&json!({})).unwrap_err(), "deploys no Helm release");
         let mut file = skaffold_file();
         file["profiles"][0]["deploy"]["helm"]["releases"][0]["setValueTemplates"] = json!({});
-        says(image_values(&skaffold(&file).unwrap()).unwrap_err(), "sets the digest of none of the images notes");
+        says(image_values(&skaffold(&file).unwrap()).unwrap_err(), "does not set the digest of notes");
         let read = |objects: &[Value]| found(skaffold(&skaffold_file()).unwrap(), objects).unwrap_err();
         says(read(&[]), "no Deployment and no StatefulSet");
         says(read(&[workload("Deployment", "web", "web", "x")]), "not named after the release shop");

@@ -113,9 +113,10 @@ pub fn files(wanted: &Wanted<'_>) -> Vec<(&'static str, String)> {
         ("e2e/src/lib.rs", filled(include_str!("../../templates/nothing.rs"))),
         ("e2e/tests/e2e/main.rs", filled(include_str!("../../templates/suite.rs"))),
         ("e2e/tests/e2e/release.rs", filled(include_str!("../../templates/release.rs"))),
-        (".github/workflows/stack.yaml", filled(include_str!("../../templates/workflow.yaml"))),
     ];
     if matches!(pin, Pin::Git { .. }) {
+        // A path leads nowhere on another machine.
+        files.push((".github/workflows/stack.yaml", filled(include_str!("../../templates/workflow.yaml"))));
         files.push(("kind/kind-config.yaml", filled(include_str!("../../templates/kind-config.yaml"))));
     }
     files
@@ -218,11 +219,14 @@ fn image_constant(name: &str) -> String {
 fn built(BuiltFound { name, context }: &BuiltFound, base: Option<&Base>) -> String {
     let constant = image_constant(name);
     match base {
-        None => format!("const {constant}: Built = Built {{ name: {name:?}, context: {context:?}, base: None }};\n"),
+        None => format!(
+            "const {constant}: Built = Built {{ name: {name:?}, context: {context:?}, sibling: false, base: None }};\n"
+        ),
         Some(Base { argument, recipe, official }) => format!(
             r#"const {constant}: Built = Built {{
     name: {name:?},
     context: {context:?},
+    sibling: false,
     base: Some(BaseImage {{ argument: {argument:?}, recipe: {recipe:?}, official: {official:?} }}),
 }};
 "#

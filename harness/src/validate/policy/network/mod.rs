@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use policies::{Direction, End, Labels, Policies, Port};
 
-use super::{COMPONENT, INSTANCE, all_containers, pod};
+use super::{all_containers, pod};
 use crate::spec::contract::{self, AskedBy, Promise};
 use crate::spec::spec;
 use crate::validate::finding::Finding;
@@ -151,7 +151,7 @@ fn promised(site: &Site, direction: Direction, from: &Peer, to: &Peer, port: &Po
 fn part(object: &Object) -> Option<Part<'_>> {
     let pod = pod(object)?;
     let labels: Labels = labels(&pod.at(&["metadata", "labels"]));
-    let promise = contract::of(labels.get(COMPONENT)?)?;
+    let promise = contract::of(labels.get(spec().charts.component_label)?)?;
     let opened = all_containers(&pod).flat_map(|container| container.get("ports").items());
     let port = |port: Node<'_>| {
         let protocol = port.get("protocol").value.as_str().unwrap_or("TCP").to_owned();
@@ -203,7 +203,7 @@ fn others(parts: &[Part<'_>], named: &[Port]) -> Vec<Peer> {
     for part in parts {
         let name = &part.peer.name;
         let mut beside = part.labels.clone();
-        beside.insert(INSTANCE.to_owned(), "another-release".to_owned());
+        beside.insert(spec().charts.release_label.to_owned(), "another-release".to_owned());
         all.push(peer(&format!("{name} of another release"), Who::Neighbour, End::Pod(beside, None)));
         let elsewhere = End::Pod(part.labels.clone(), Some(map(&namespace("another"))));
         all.push(peer(&format!("{name} of another namespace"), Who::Stranger, elsewhere));
@@ -219,7 +219,7 @@ fn place<'a>(policies: &Policies<'a>, part: &Part<'a>) -> Node<'a> {
 /// A policy of ours limits no other release of the namespace.
 fn foreign(policies: &Policies<'_>, part: &Part<'_>) -> Option<Finding> {
     let mut another = part.labels.clone();
-    another.insert(INSTANCE.to_owned(), "another-release".to_owned());
+    another.insert(spec().charts.release_label.to_owned(), "another-release".to_owned());
     let policy = policies.about(&another).next()?;
     Some(
         policy.root().at(&["spec", "podSelector"]).finding("it limits the pods of other releases in the namespace too"),
@@ -236,8 +236,8 @@ fn unbalanced(policies: &Policies<'_>, part: &Part<'_>, site: &Site) -> Option<F
 
 /// What a chart added later makes, with no policy of its own, is closed until somebody opens it.
 fn open_to_all(policies: &Policies<'_>, part: &Part<'_>) -> Option<Finding> {
-    let release = part.labels.get(INSTANCE).cloned().unwrap_or_default();
-    let new: Labels = BTreeMap::from([(INSTANCE.to_owned(), release)]);
+    let release = part.labels.get(spec().charts.release_label).cloned().unwrap_or_default();
+    let new: Labels = BTreeMap::from([(spec().charts.release_label.to_owned(), release)]);
     let others = others(&[], &policies.ports());
     let mut open = others.iter().flat_map(|other| {
         let dns = Port { protocol: "UDP".to_owned(), number: 53, name: String::new() };
