@@ -15,7 +15,7 @@ use harness::stage::Stage;
 use harness::{Error, Result, say};
 
 #[derive(Subcommand)]
-pub enum Task {
+pub enum ArtifactsTask {
     /// Build the images from the working tree, push them, and write the set.
     ///
     /// Without --registry they go into the registry beside stage ci's cluster of this checkout, where
@@ -67,12 +67,14 @@ pub enum Task {
     },
 }
 
-pub async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
+pub async fn run(task: ArtifactsTask, settings: Settings) -> Result<ExitCode> {
     match task {
-        Task::Build { output, registry, official } => build(settings, &output, registry.as_deref(), official).await,
-        Task::Push { set, to, output } => push(settings, &set, &to, &output).await,
-        Task::Show { set, check } => show(settings, &set, check).await,
-        Task::Diff { old, new } => diff(&settings, &old, &new).await,
+        ArtifactsTask::Build { output, registry, official } => {
+            build(settings, &output, registry.as_deref(), official).await
+        }
+        ArtifactsTask::Push { set, to, output } => push(settings, &set, &to, &output).await,
+        ArtifactsTask::Show { set, check } => show(settings, &set, check).await,
+        ArtifactsTask::Diff { old, new } => diff(&settings, &old, &new).await,
     }
 }
 

@@ -11,7 +11,7 @@ use harness::{Error, Result, say};
 
 /// What is measured.
 #[derive(Args)]
-pub struct Options {
+pub struct BenchSelection {
     /// The figures; all of them without.
     figures: Vec<String>,
     /// Name the figures, and measure nothing.
@@ -29,7 +29,7 @@ pub struct Options {
 }
 
 /// Measures figures on one ground, one after another; the first that cannot be measured ends it.
-pub async fn run(settings: &Settings, options: Options) -> Result<ExitCode> {
+pub async fn run(settings: &Settings, options: BenchSelection) -> Result<ExitCode> {
     if options.list {
         for figure in FIGURES {
             say!("{:<16} {} ({} rounds)", figure.name, figure.title, figure.rounds);

@@ -67,7 +67,7 @@ enum Task {
     /// Reads skaffold.yaml, what the chart renders to, and Dockerfiles; writes nothing where any of its files is there.
     ///
     /// Example: cargo stack init ../shop
-    Init(init::Options),
+    Init(init::InitOptions),
     /// Provision, build and deploy the stage's release, and leave it to the next run.
     ///
     /// Example: STACK_KEEP=always cargo stack up
@@ -88,10 +88,10 @@ enum Task {
     },
     /// Build, copy, show and compare sets of images, for the stages that build none.
     #[command(subcommand)]
-    Artifacts(artifacts::Task),
+    Artifacts(artifacts::ArtifactsTask),
     /// Deploy, list and remove the previews of pull requests on an existing cluster (docs/preview.md).
     #[command(subcommand)]
-    Preview(preview::Task),
+    Preview(preview::PreviewTask),
     /// Compare what the clusters of stages local and ci really hold, once both have run.
     ///
     /// Exit status 1 when anything but image references (repository@digest) differs.
@@ -138,7 +138,7 @@ enum Task {
     /// 1 when a fault is not caught, less than 80 % of the charts' mutants are, or a rule or scenario sees none.
     ///
     /// Examples: cargo stack mutants --charts; cargo stack mutants --jobs 3 --write; cargo stack mutants csp-of-star
-    Mutants(mutants::Options),
+    Mutants(mutants::MutantsSelection),
     /// Measure ours beside other tools, in turn, on one cluster: median, minimum, maximum and ratio of each.
     ///
     /// A copy of the checkout is edited, deployed to a cluster of its own, and removed afterwards. What was found is kept in the
@@ -146,7 +146,7 @@ enum Task {
     ///
     /// Examples: cargo stack bench --list; cargo stack bench backend-edit unchanged --rounds 3;
     /// cargo stack bench backend-edit --against HEAD~3
-    Bench(bench::Options),
+    Bench(bench::BenchSelection),
     /// Show what of ours there is: clusters, releases, who uses them, when they go.
     Status,
     /// Print how a run ended: the scenarios that failed, and those ignored, each with its reason.

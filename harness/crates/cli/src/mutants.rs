@@ -19,7 +19,7 @@ const LEAST: usize = 80;
 
 /// Which mutants are judged.
 #[derive(Args)]
-pub struct Options {
+pub struct MutantsSelection {
     /// Only faults whose names contain one of these.
     filters: Vec<String>,
     /// The charts' mutants alone: no cluster, no engine, seconds.
@@ -43,7 +43,7 @@ pub struct Options {
 }
 
 /// Judges mutants; fails when some survive that must not.
-pub async fn run(settings: &Settings, options: Options) -> Result<ExitCode> {
+pub async fn run(settings: &Settings, options: MutantsSelection) -> Result<ExitCode> {
     crate::show(settings)?;
     let project = Project::find(settings)?;
     let mut wrong = Vec::new();
@@ -101,13 +101,13 @@ async fn of_charts(
 async fn of_faults(
     settings: &Settings,
     project: &Project,
-    options: &Options,
+    options: &MutantsSelection,
     wrong: &mut Vec<String>,
 ) -> Result<String> {
     let catalogue = Catalogue::read(&project.root)?;
     let suite = Suite::compiled(settings, project).await?;
     wrong.extend(catalogue.gaps(&suite.scenarios(settings).await?));
-    let Options { filters, .. } = options;
+    let MutantsSelection { filters, .. } = options;
     let is_meant = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
     let faults: Vec<_> = catalogue.faults.iter().filter(|fault| is_meant(&fault.name)).cloned().collect();
     let tell = |tried: &Tried| say!("{}", line(tried));

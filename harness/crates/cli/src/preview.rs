@@ -18,7 +18,7 @@ use harness::{Result, say, tell};
 const TURN: Duration = Duration::from_secs(900);
 
 #[derive(Subcommand)]
-pub enum Task {
+pub enum PreviewTask {
     /// Deploy the pull request's preview, or bring the one that is there to these artifacts, and wait until its host
     /// serves them.
     ///
@@ -64,25 +64,29 @@ pub enum Task {
     },
 }
 
-pub async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
-    if matches!(task, Task::Up) {
+pub async fn run(task: PreviewTask, settings: Settings) -> Result<ExitCode> {
+    if matches!(task, PreviewTask::Up) {
         return up(settings).await;
     }
     events::start(&settings.state_root.join("preview"), settings.shown())?;
     // Before any cluster is asked: what is no pull request.
     let of = match task {
-        Task::List | Task::Sweep { .. } => None,
+        PreviewTask::List | PreviewTask::Sweep { .. } => None,
         _ => Some(PullRequest::of(&settings)?),
     };
     let github = match task {
-        Task::Sweep { expired_only: false, .. } | Task::Down { unless_open: true, .. } => Some(GitHub::of(&settings)?),
+        PreviewTask::Sweep { expired_only: false, .. } | PreviewTask::Down { unless_open: true, .. } => {
+            Some(GitHub::of(&settings)?)
+        }
         _ => None,
     };
     let cluster = preview::connect(&settings, &Tools::new(settings.tools())).await?;
     match (task, of) {
-        (Task::Status, Some(of)) => status(&cluster, of).await,
-        (Task::Down { within, .. }, Some(of)) => down(&cluster, of, Duration::from_secs(within), github.as_ref()).await,
-        (Task::Sweep { dry_run, .. }, _) => {
+        (PreviewTask::Status, Some(of)) => status(&cluster, of).await,
+        (PreviewTask::Down { within, .. }, Some(of)) => {
+            down(&cluster, of, Duration::from_secs(within), github.as_ref()).await
+        }
+        (PreviewTask::Sweep { dry_run, .. }, _) => {
             let lifetime = settings.preview_lifetime.get()?;
             preview::sweep(&cluster, github.as_ref(), dry_run, lifetime, |of, text| say!("pr-{of}  {text}")).await?;
             Ok(ExitCode::SUCCESS)

@@ -17,7 +17,7 @@ use writing::{Base, Pin, Wanted};
 
 /// Where it is made, and which harness it uses.
 #[derive(Args)]
-pub struct Options {
+pub struct InitOptions {
     /// The repository's folder, which holds skaffold.yaml.
     #[arg(default_value = ".")]
     folder: PathBuf,
@@ -36,7 +36,7 @@ impl From<Unreadable> for Error {
 }
 
 /// Reads the repository, and writes what is not there; nothing where any of it is.
-pub async fn run(settings: &Settings, options: Options) -> Result<ExitCode> {
+pub async fn run(settings: &Settings, options: InitOptions) -> Result<ExitCode> {
     let root = std::path::absolute(&options.folder).map_err(Error::io(format!("find {}", options.folder.display())))?;
     let skaffold = reading::skaffold(&document(&root.join("skaffold.yaml"))?)?;
     let objects = rendered(settings, &root, &skaffold).await?;

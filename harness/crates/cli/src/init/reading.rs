@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// What a spec says, as it was read.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct StackFound {
     /// The Helm release.
     pub release: String,
     /// Its namespace.
@@ -188,7 +188,7 @@ pub fn image_values(found: &SkaffoldFound) -> Result<Vec<String>, Unreadable> {
 ///
 /// # Errors
 /// What the chart does not say.
-pub fn found(skaffold: SkaffoldFound, objects: &[Value]) -> Result<Found, Unreadable> {
+pub fn found(skaffold: SkaffoldFound, objects: &[Value]) -> Result<StackFound, Unreadable> {
     let image = image_values(&skaffold)?;
     let is_workload = |object: &&Value| matches!(object["kind"].as_str(), Some("Deployment" | "StatefulSet"));
     let workloads: Vec<&Value> = objects.iter().filter(is_workload).collect();
@@ -239,7 +239,7 @@ pub fn found(skaffold: SkaffoldFound, objects: &[Value]) -> Result<Found, Unread
             ));
         }
     };
-    Ok(Found {
+    Ok(StackFound {
         chart: (folder.to_owned(), umbrella.to_owned()),
         values: values.to_owned(),
         release: skaffold.release,

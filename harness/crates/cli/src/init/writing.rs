@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use harness::{Error, Result};
 
-use super::reading::{BuiltFound, Found, WorkloadFound};
+use super::reading::{BuiltFound, StackFound, WorkloadFound};
 
 /// An image that another is built on.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub enum Pin {
 #[derive(Debug)]
 pub struct Wanted<'a> {
     /// What the repository says.
-    pub found: &'a Found,
+    pub found: &'a StackFound,
     /// Of each image that is built, what it is built on.
     pub bases: Vec<Option<Base>>,
     /// Which harness.
@@ -123,7 +123,7 @@ pub fn files(wanted: &Wanted<'_>) -> Vec<(&'static str, String)> {
 }
 
 /// The workload that people reach first: a Deployment of an image that is built here.
-fn front(found: &Found) -> &WorkloadFound {
+fn front(found: &StackFound) -> &WorkloadFound {
     let ours = |it: &&WorkloadFound| !it.stateful && it.artifact.is_some() && it.ports.0 > 0;
     let of_people =
         |it: &&WorkloadFound| ["web", "front", "router", "gateway"].iter().any(|word| it.suffix.contains(word));
@@ -170,7 +170,7 @@ fn spec(Wanted { found, bases, pin }: &Wanted<'_>) -> String {
     let base = if bases.iter().any(Option::is_some) { "BaseImage, " } else { "" };
     let ((folder, umbrella), (release_label, component_label)) = (&found.chart, &found.labels);
     let prefix = constant(&found.release);
-    let Found { release, namespace, values, .. } = found;
+    let StackFound { release, namespace, values, .. } = found;
     let recipes = pin.recipes();
     format!(
         r#"//! What the harness is told of this repository's stack. Made by `cargo stack init`: what it could not read is a default.
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn every_file_is_filled() {
-        let found = Found {
+        let found = StackFound {
             release: "shop".to_owned(),
             namespace: "shop".to_owned(),
             chart: ("deploy".to_owned(), "shop".to_owned()),
