@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt};
+use harness_base::error::innermost;
 use oci_client::Client;
 use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError as Oci, OciErrorCode};
@@ -256,20 +257,12 @@ fn meaning(error: &Oci) -> Meaning {
                 Meaning::Other(error.to_string())
             }
         }
-        Oci::RequestError(error) if error.status().is_none() => Meaning::Silent(innermost(error)),
+        Oci::RequestError(error) if error.status().is_none() => Meaning::Silent(innermost(error).to_string()),
         Oci::RequestError(error) if error.status().is_some_and(|status| [401, 403].contains(&status.as_u16())) => {
             Meaning::Denied
         }
         other => Meaning::Other(other.to_string()),
     }
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 /// Whether a registry's name is this machine's own (`localhost`, 127.x, `[::1]`), with or without a port.

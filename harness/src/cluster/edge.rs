@@ -11,7 +11,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client, ResourceExt};
@@ -162,13 +161,13 @@ impl Edge {
     /// [`Error::Failed`] or [`harness_base::Error::Deadline`], with what its namespace shows.
     pub async fn answers(&self) -> Result<()> {
         let kinds = [Watched::Deployments, Watched::ReplicaSets, Watched::Pods, Watched::Warnings];
-        let work: BoxFuture<'_, Result<()>> = Box::pin(async {
+        let work = async {
             let judge = |seen: &k8s::Snapshot| deployment_converged(seen, "edge");
             k8s::wait::wait_on(&self.client, EDGE_NAMESPACE, &kinds, "the edge", READY, judge).await?;
             let way = self.way().await?;
             Reader::with(way.secure)?.answers("/", ROUTED).await?;
-            Ok(())
-        });
+            Ok::<(), Error>(())
+        };
         match work.await {
             Ok(()) => Ok(()),
             Err(error) => Err(error.diagnosed(k8s::diagnose(&self.client, EDGE_NAMESPACE).await)),

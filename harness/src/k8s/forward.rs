@@ -291,9 +291,7 @@ impl OwedAnswer {
             *progress = this_far;
         }
     }
-}
 
-impl OwedAnswer {
     /// It came: what failed before is over.
     fn answered(self) {
         self.owed.state().problem = None;

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use harness_base::error::innermost;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Certificate, Method, Response, Url, redirect};
 use tokio::time::{Instant, timeout_at};
@@ -300,14 +301,6 @@ fn silence(limit: Duration) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {limit:.1?}"))
 }
 
-/// The innermost cause: the outer ones say that a request failed.
-fn cause<'a>(mut error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
-    while let Some(next) = error.source() {
-        error = next;
-    }
-    error
-}
-
 /// No answer, though the layers below carry.
 fn no_answer(
     what: String,
@@ -316,7 +309,7 @@ fn no_answer(
     forward: Option<String>,
     took: Duration,
 ) -> Error {
-    let cause = cause(source);
+    let cause = innermost(source);
     if source.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect) {
         let what = format!("{what}: there was no connection ({cause}); a moment later there was one");
         return Error::Unreachable { layer: Layer::Tcp, what, trail: probe.below(forward) };
@@ -340,7 +333,7 @@ async fn whole_body(mut response: Response, what: &str, start: Instant, end: Ins
                     break format!("sent more than {LONGEST_BODY} bytes without an end");
                 }
             }
-            Ok(Err(error)) => break format!("broke off at byte {}{of}: {}", body.len(), cause(&error)),
+            Ok(Err(error)) => break format!("broke off at byte {}{of}: {}", body.len(), innermost(&error)),
             Err(_) => {
                 break format!("stalled at byte {}{of}: nothing more for {:.1?}", body.len(), last.elapsed());
             }
