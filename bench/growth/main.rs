@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use harness::k8s::{Snapshot, State};
 use harness::scenario::{Scenario, ScenarioResult, scenario};
-use harness::services::LIVE;
 use harness::stack::{Site, Stack};
 use harness::stage::Stage;
 use harness::{expect, say, suite};
+use jetscale::services::LIVE;
 
 /// How many light scenarios there are.
 const COUNT: &str = "GROWTH";

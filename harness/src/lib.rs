@@ -12,7 +12,7 @@
 //! [`uninstall`] removes it, [`tidy`] what piles up, [`doctor`] looks at the machine, [`validate`] at what the charts
 //! render to, [`mutants`] at whether a fault would be seen, [`mod@bench`] at how long it takes, beside other tools;
 //! [`preview`] makes and ends pull requests' namespaces on a cluster that exists, by the names in [`pull_request`];
-//! [`spec`] is what the harness is told of a stack, [`services`] how its services are talked to.
+//! [`spec`] is what the harness is told of a stack, [`sign_in`] how somebody signs in to it.
 
 pub mod settings;
 pub mod stage;
@@ -45,7 +45,7 @@ pub mod uninstall;
 
 pub mod doctor;
 
-pub mod services;
+pub mod sign_in;
 pub mod spec;
 
 pub mod error;

@@ -17,6 +17,8 @@ mod sample;
 pub struct StackSpec {
     /// Begins the names of clusters and namespaces that are made for it.
     pub name: &'static str,
+    /// The file that it is written in (`file!()`): where `validate` points when the charts do not bear it out.
+    pub source: &'static str,
     /// The domain of its labels and annotations: `<domain>/owner` and the like.
     pub domain: &'static str,
     /// What the names of its variables begin with, but for the underscore.
@@ -45,6 +47,11 @@ pub struct StackSpec {
     pub reached: &'static [&'static str],
     /// The Secret that the charts name and never make, if there is one.
     pub auth: Option<AuthSpec>,
+    /// How somebody signs in, if anybody does: what an `Account` is.
+    pub sign_in: Option<SignInSpec>,
+    /// Where the api says which revision it was built from; `None` where it does not: then a preview that answers is taken for
+    /// the one that was deployed.
+    pub revision: Option<Told>,
     /// The Secret that the charts name for pulling images, if they do: made beside each release, empty where nobody asks.
     pub pull_secret: Option<&'static str>,
     /// The label by which a test's pod may reach the release's services (the charts' NetworkPolicies).
@@ -161,9 +168,31 @@ pub struct Component {
     pub dev_node_port: Option<u16>,
     /// The artifact that its main container runs.
     pub artifact: &'static str,
-    /// The path, through the router, whose answer says which pod it is from, as `data.instance`; none where no answer does:
-    /// then a deploy waits until the former pods are gone.
-    pub instance_path: Option<&'static str>,
+    /// Where, through the router, an answer says which pod it is from; `None` where no answer does: then a deploy waits until
+    /// the former pods are gone.
+    pub instance: Option<Told>,
+}
+
+/// What a service says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// The path that is asked, through the router.
+    pub path: &'static str,
+    /// The place in its JSON, as RFC 6901 writes it: `/data/instance`.
+    pub pointer: &'static str,
+}
+
+/// How somebody signs in.
+#[derive(Debug)]
+pub struct SignInSpec {
+    /// The path that a POST with login and password goes to, through the router.
+    pub path: &'static str,
+    /// The members of that POST: login, then password.
+    pub members: [&'static str; 2],
+    /// The place of the token in its answer's JSON (RFC 6901), which later requests carry as `Authorization: Bearer`.
+    pub token: &'static str,
+    /// The keys of the Secret beside a release ([`AuthSpec`]) that hold its first account: login, then password.
+    pub keys: [&'static str; 2],
 }
 
 /// The images of a release.
@@ -252,6 +281,8 @@ pub struct DevSpec {
     pub image_host: &'static str,
     /// Those that Kind's port mappings own (kind/kind-config.yaml).
     pub node_ports: &'static [u16],
+    /// Paths that answer 200 at the api's own port once it is reached.
+    pub reached: &'static [&'static str],
 }
 
 impl DevSpec {
@@ -312,7 +343,7 @@ impl Component {
             service_port: port,
             dev_node_port: None,
             artifact: suffix,
-            instance_path: None,
+            instance: None,
         }
     }
 
@@ -333,6 +364,7 @@ impl StackSpec {
     /// local and ci. A spec names the rest: `StackSpec { name: "shop", ..StackSpec::DEFAULT }`.
     pub const DEFAULT: Self = Self {
         name: "stack",
+        source: "",
         domain: "stack.internal",
         env_prefix: "STACK",
         services_variables: &[],
@@ -347,12 +379,20 @@ impl StackSpec {
         router: &NO_COMPONENT,
         reached: &["/"],
         auth: None,
+        sign_in: None,
+        revision: None,
         pull_secret: None,
         client_label: "harness.internal/client",
         edge: EdgeSpec { label: "harness.internal/edge", host: "app.stack.example" },
         recipes: "kind",
         own: OwnSpec { in_its_pod: None, bytes: 1 << 30, most: 3 },
-        dev: DevSpec { hud_port: 10350, debugger_port: 5678, image_host: "dev.internal", node_ports: &[] },
+        dev: DevSpec {
+            hud_port: 10350,
+            debugger_port: 5678,
+            image_host: "dev.internal",
+            node_ports: &[],
+            reached: &["/"],
+        },
         preview: PreviewSpec {
             reserved: "stack-preview",
             annotations: &[],

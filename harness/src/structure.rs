@@ -7,6 +7,12 @@ use std::path::Path;
 /// Module -> the modules that it names.
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
+/// A text of the repository, by its path: what the crate includes at compile time has to lie in its package.
+pub(crate) fn text(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// What a source names right behind `crate::`, one name or several in braces; `$crate` of a macro is whoever uses it.
 fn named(source: &str) -> BTreeSet<String> {
     let code: String =

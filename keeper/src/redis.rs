@@ -11,7 +11,7 @@ use redis::{
 use sha2::{Digest, Sha256};
 
 /// What a preview's user may do.
-const ACCESS: &str = include_str!("../../deploy/aws/redis-access.txt");
+const ACCESS: &str = include_str!("../policies/redis-access.txt");
 /// How many keys are looked at in one step.
 const AT_ONCE: usize = 1000;
 

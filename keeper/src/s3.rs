@@ -1,4 +1,4 @@
-//! A preview's part of a bucket: a prefix, and the role that may touch nothing else, by policies in deploy/aws.
+//! A preview's part of a bucket: a prefix, and the role that may touch nothing else, by the texts in policies/.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use crate::aws::Aws;
 
-const TRUST: &str = include_str!("../../deploy/aws/role-trust.json");
-const OBJECTS: &str = include_str!("../../deploy/aws/s3-policy.json");
+const TRUST: &str = include_str!("../policies/role-trust.json");
+const OBJECTS: &str = include_str!("../policies/s3-policy.json");
 /// The name of the role's one policy.
 const POLICY: &str = "objects";
 const GONE: &str = "NoSuchEntity";

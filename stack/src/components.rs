@@ -1,7 +1,11 @@
 //! The workloads of a release.
 
-use harness::services::{VERSION, WS_READY};
-use harness::spec::Component;
+use harness::spec::{Component, Told};
+
+use crate::services::{VERSION, WS_READY};
+
+/// Where both services of the backend say which pod answers.
+const INSTANCE: &str = "/data/instance";
 
 /// The api.
 pub const API: Component = Component {
@@ -12,7 +16,7 @@ pub const API: Component = Component {
     service_port: 8000,
     dev_node_port: Some(30800),
     artifact: "backend",
-    instance_path: Some(VERSION),
+    instance: Some(Told { path: VERSION, pointer: INSTANCE }),
 };
 /// The WebSocket service.
 pub const WEBSOCKET: Component = Component {
@@ -23,7 +27,7 @@ pub const WEBSOCKET: Component = Component {
     service_port: 8001,
     dev_node_port: None,
     artifact: "backend",
-    instance_path: Some(WS_READY),
+    instance: Some(Told { path: WS_READY, pointer: INSTANCE }),
 };
 /// The page and the one router.
 pub const FRONTEND: Component = Component {
@@ -34,7 +38,7 @@ pub const FRONTEND: Component = Component {
     service_port: 80,
     dev_node_port: Some(30300),
     artifact: "frontend",
-    instance_path: None,
+    instance: None,
 };
 /// The database.
 pub const POSTGRES: Component = Component {
@@ -45,7 +49,7 @@ pub const POSTGRES: Component = Component {
     service_port: 5432,
     dev_node_port: None,
     artifact: "postgres",
-    instance_path: None,
+    instance: None,
 };
 /// The cache.
 pub const REDIS: Component = Component {
@@ -56,7 +60,7 @@ pub const REDIS: Component = Component {
     service_port: 6379,
     dev_node_port: None,
     artifact: "redis",
-    instance_path: None,
+    instance: None,
 };
 /// All of them.
 pub static COMPONENTS: [Component; 5] = [API, WEBSOCKET, FRONTEND, POSTGRES, REDIS];

@@ -1,10 +1,10 @@
 //! What JetScale's services ask of its charts, from the service contract.
 
-use harness::services::{LIVE, READY, WS_READY};
 use harness::spec::Component;
 use harness::spec::contract::{AskedBy, ContainerContract, Health, Meaning, Promise, RouterContract, Variable};
 
 use crate::components::{API, FRONTEND, POSTGRES, REDIS, WEBSOCKET};
+use crate::services::{LIVE, READY, WS_READY};
 
 /// Which part of the backend's image runs.
 const fn part(name: &'static [&'static str]) -> Variable {

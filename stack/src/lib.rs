@@ -8,13 +8,15 @@
 pub mod components;
 pub mod contract;
 pub mod images;
+pub mod services;
 pub mod values;
 
-use harness::services::{DOCS, READY, WS_READY};
 use harness::spec::{
     AuthSpec, BenchEdit, BenchJudge, BenchSpec, ChartsSpec, DevSpec, EdgeSpec, ImageValues, ImagesSpec, OwnSpec,
-    PreviewSpec, StackSpec, ValuesSpec,
+    PreviewSpec, SignInSpec, StackSpec, Told, ValuesSpec,
 };
+
+use services::{DOCS, READY, SIGN_IN, VERSION, WS_READY};
 
 /// The Secret for pulling images, beside each release.
 pub const PULL_SECRET: &str = "jetscale-pull";
@@ -24,6 +26,7 @@ pub const AUTH: &str = "auth";
 /// The stack that this repository takes through its stages.
 pub static STACK: StackSpec = StackSpec {
     name: "jetscale",
+    source: file!(),
     domain: "jetscale.ai",
     env_prefix: "JETSCALE",
     services_variables: &[
@@ -78,11 +81,24 @@ pub static STACK: StackSpec = StackSpec {
         random: &["db-password", "redis-password", "jwt-secret-key", "admin-password"],
         fixed: &[("admin-email", "admin@jetscale.example")],
     }),
+    sign_in: Some(SignInSpec {
+        path: SIGN_IN,
+        members: ["login", "password"],
+        token: "/data/tokens/access_token",
+        keys: ["admin-email", "admin-password"],
+    }),
+    revision: Some(Told { path: VERSION, pointer: "/data/git_sha" }),
     pull_secret: Some(PULL_SECRET),
     client_label: "jetscale.ai/client",
     edge: EdgeSpec { label: "jetscale.ai/edge", host: "app.jetscale.example" },
     own: OwnSpec { in_its_pod: Some("postgres.persistence.enabled=false"), bytes: 2 << 30, most: 3 },
-    dev: DevSpec { hud_port: 10350, debugger_port: 5678, image_host: "jetscale.internal", node_ports: &[8000, 3000] },
+    dev: DevSpec {
+        hud_port: 10350,
+        debugger_port: 5678,
+        image_host: "jetscale.internal",
+        node_ports: &[8000, 3000],
+        reached: &[READY],
+    },
     preview: PreviewSpec {
         reserved: "jetscale-preview",
         annotations: &["jetscale.ai/nginx-conf"],

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::services::{ME, READY};
+use jetscale::services::{ME, READY};
 use rustls::pki_types::CertificateDer;
 use tokio::net::TcpListener;
 

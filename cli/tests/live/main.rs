@@ -11,7 +11,7 @@ mod server;
 mod suite;
 
 use harness::http::{BETWEEN_REQUESTS, MOST_REQUESTS};
-use harness::services::SIGN_IN;
+use jetscale::services::SIGN_IN;
 
 use self::certificates::Authority;
 use self::server::{REVISION, healthy, start};

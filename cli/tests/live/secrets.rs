@@ -4,7 +4,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use harness::services::{ITEMS, ME, SIGN_IN};
+use jetscale::services::{ITEMS, ME, SIGN_IN};
 
 use crate::server::{Answer, Request, healthy, reply, start};
 use crate::suite::{Ran, run};

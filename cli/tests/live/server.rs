@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::services::{DOCS, ITEMS, LIVE, ME, OPENAPI, READY, SIGN_IN, VERSION, WS, WS_READY};
+use jetscale::services::{DOCS, ITEMS, LIVE, ME, OPENAPI, READY, SIGN_IN, VERSION, WS, WS_READY};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;

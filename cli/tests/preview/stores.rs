@@ -240,7 +240,7 @@ async fn aws_image(place: &Place) -> String {
     let context = place.folder.join("aws");
     std::fs::create_dir_all(&context).unwrap();
     let backend = checkout.join("apps/backend");
-    let policies = checkout.join("deploy/aws");
+    let (policies, deploy) = (checkout.join("keeper/policies"), checkout.join("deploy/aws"));
     let files = [
         own.join("serve.py"),
         own.join("elasticache.py"),
@@ -250,8 +250,8 @@ async fn aws_image(place: &Place) -> String {
         backend.join("requirements-dev.txt"),
         backend.join("tests/managed/aws.py"),
         policies.join("role-trust.json"),
-        policies.join("keeper-policy.json"),
-        policies.join("preview-boundary.json"),
+        deploy.join("keeper-policy.json"),
+        deploy.join("preview-boundary.json"),
     ];
     for file in files {
         std::fs::copy(&file, context.join(file.file_name().unwrap())).unwrap();

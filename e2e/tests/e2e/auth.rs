@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 use jetscale::components::FRONTEND;
+use jetscale::services::{JetscaleStack, ME, SIGN_IN};
 use harness::http::{Client, Reply};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
-use harness::services::{self, UserCredentials, ME, SIGN_IN};
 use harness::stage::Stage;
+use harness::sign_in::{self, UserCredentials};
 use harness::stack::{OwnStack, Stack};
 use harness::{Error, Result, expect, expect_eq};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -72,23 +73,23 @@ enum Wrong {
 async fn a_user_signs_in(stack: Stack) -> ScenarioResult {
     let login = stack.credentials().await?.login;
     let me = stack.user().await?.client().get(ME).await?;
-    expect_eq!(me.expect_status(200)?.data()?["login"], json!(login))
+    expect_eq!(me.expect_status(200)?.at("/data/login")?, json!(login))
 }
 
 /// The same answer for a wrong password and an unknown login: it tells nobody which logins exist. Both halves are right
 /// but for the one, and the right ones sign in.
 async fn wrong_credentials_are_refused(stack: Stack, wrong: Wrong) -> ScenarioResult {
     let (client, right) = (stack.client()?, stack.credentials().await?);
-    services::try_sign_in(&client, &right).await?.expect_status(200)?;
+    sign_in::try_sign_in(&client, &right).await?.expect_status(200)?;
     let credentials = match wrong {
         Wrong::Password => UserCredentials { password: "not the password".to_owned(), ..right },
         Wrong::Login => UserCredentials { login: stack.own_name("nobody"), ..right },
     };
-    let reply = services::try_sign_in(&client, &credentials).await?;
+    let reply = sign_in::try_sign_in(&client, &credentials).await?;
     let body: Value = reply.expect_status(401)?.json()?;
     expect_eq!(body["error"]["code"], json!("invalid_credentials"))?;
     let nobody = UserCredentials { login: stack.own_name("somebody"), password: "any".to_owned() };
-    expect_eq!(body, services::try_sign_in(&client, &nobody).await?.json::<Value>()?)
+    expect_eq!(body, sign_in::try_sign_in(&client, &nobody).await?.json::<Value>()?)
 }
 
 /// Ten guesses a minute at one login, whatever address each says that it is from, and everybody else still signs in.
@@ -118,12 +119,12 @@ async fn failed_sign_ins_are_limited(stack: Stack) -> ScenarioResult {
 async fn guesses(client: &Client, guess: &UserCredentials) -> Result<(u32, Reply)> {
     for refused in 0..2 * GUESSES {
         let client = client.clone().with_header("x-forwarded-for", &format!("192.0.2.{refused}"))?;
-        let reply = services::try_sign_in(&client, guess).await?;
+        let reply = sign_in::try_sign_in(&client, guess).await?;
         if reply.status != 401 {
             return Ok((refused, reply));
         }
     }
-    Ok((2 * GUESSES, services::try_sign_in(client, guess).await?))
+    Ok((2 * GUESSES, sign_in::try_sign_in(client, guess).await?))
 }
 
 /// Who guesses at somebody's password is refused, and that somebody signs in from elsewhere.
@@ -131,7 +132,7 @@ async fn a_stranger_locks_nobody_out(stack: Stack) -> ScenarioResult {
     let login = stack.credentials().await?.login;
     let url = format!("http://{}{SIGN_IN}", stack.name_of(&FRONTEND));
     let guesses = (2 * GUESSES).to_string();
-    let guesser = stack.start_job("guesser", STRANGER, &[&url, &login, &guesses], Duration::from_secs(90)).await?;
+    let guesser = stack.start_python("guesser", STRANGER, &[&url, &login, &guesses], Duration::from_secs(90)).await?;
     let told = guesser.finish().await?.logs;
     expect!(told.starts_with("401 ") && told.contains("429"), "nobody stopped who guesses: {told}")?;
     stack.user().await.map(drop)
@@ -146,7 +147,7 @@ async fn a_crowd_is_told_to_come_again(stack: OwnStack) -> ScenarioResult {
         password: "guess".to_owned(),
     });
     let guesses: Vec<_> = guesses.collect();
-    let replies = try_join_all(guesses.iter().map(|guess| services::try_sign_in(&client, guess))).await?;
+    let replies = try_join_all(guesses.iter().map(|guess| sign_in::try_sign_in(&client, guess))).await?;
     let (answered, told): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 401);
     expect!(answered.len() >= IN_LINE, "only {} of {CROWD} were answered", answered.len())?;
     expect!(!told.is_empty(), "{CROWD} stood in a line of {IN_LINE}")?;

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use jetscale::components::{API, POSTGRES};
+use jetscale::services::{ITEMS, JetscaleSite, JetscaleStack};
 use harness::k8s::pod;
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
-use harness::services::ITEMS;
 use harness::stack::Stack;
 use harness::{Error, Result, expect, expect_eq};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -35,9 +35,7 @@ async fn readiness_names_each_part(stack: Stack) -> ScenarioResult {
     let stores_objects = variables(&api(&stack).await?).contains_key("JETSCALE_S3_BUCKET");
     let parts = ["database", "redis"].into_iter().chain(stores_objects.then_some("object_store"));
     let wanted: BTreeMap<String, String> = parts.map(|part| (part.to_owned(), "ok".to_owned())).collect();
-    let (status, readiness) = stack.backend().ready().await?;
-    expect_eq!(readiness.components, wanted)?;
-    expect_eq!(status, 200)
+    expect_eq!(stack.backend().becomes_ready().await?.components, wanted)
 }
 
 async fn attachments_are_put_read_back_and_deleted(stack: Stack) -> ScenarioResult {
@@ -50,7 +48,7 @@ async fn attachments_are_put_read_back_and_deleted(stack: Stack) -> ScenarioResu
     let read = user.client().get(&place).await?;
     expect_eq!(read.expect_status(200)?.json::<Value>()?, plan)?;
     expect_eq!(read.header("content-type"), Some("application/json"))?;
-    let listed = user.client().get(&attachments(&item.id)).await?.expect_status(200)?.data()?;
+    let listed = user.client().get(&attachments(&item.id)).await?.expect_status(200)?.at("/data")?;
     expect_eq!(listed[0]["name"], json!("plan.json"))?;
 
     user.client().delete(&place).await?.expect_status(204)?;
@@ -77,7 +75,7 @@ async fn what_is_no_attachment_is_refused(stack: Stack) -> ScenarioResult {
         user.client().put(&place, &body).await?.expect_status(status)?;
     }
     user.client().get(&attachment(&item.id, "absent.json")).await?.expect_status(404)?;
-    let listed = user.client().get(&attachments(&item.id)).await?.expect_status(200)?.data()?;
+    let listed = user.client().get(&attachments(&item.id)).await?.expect_status(200)?.at("/data")?;
     expect_eq!(listed, json!([]))?;
     user.delete_item(&item.id).await
 }

@@ -1,8 +1,8 @@
 //! What the backend promises, in every stage that deploys it.
 
 use jetscale::components::{API, REDIS};
+use jetscale::services::{DOCS, JetscaleSite, JetscaleStack, LIVE, OPENAPI};
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
-use harness::services::{DOCS, LIVE, OPENAPI};
 use harness::stage::Stage;
 use harness::stack::{OwnStack, Site, Stack};
 use harness::{expect, expect_eq};
@@ -39,8 +39,7 @@ async fn is_live(site: Site) -> ScenarioResult {
 }
 
 async fn is_ready_with_every_part(site: Site) -> ScenarioResult {
-    let (status, readiness) = site.backend().ready().await?;
-    expect_eq!(status, 200)?;
+    let readiness = site.backend().becomes_ready().await?;
     for part in ["database", "redis"] {
         expect_eq!(readiness.components.get(part).map(String::as_str), Some("ok"))?;
     }
@@ -62,7 +61,7 @@ async fn ready_names_redis_while_it_is_down(stack: OwnStack) -> ScenarioResult {
     expect_eq!(down.components["database"], "ok")?;
     stack.is_left_out(&API).await?;
     stack.scale(&REDIS, 1).await?;
-    api.becomes_ready().await?;
-    stack.converged().await?;
-    expect_eq!(api.ready().await?.1.components["redis"], "ok")
+    let up = api.becomes_ready().await?;
+    expect_eq!(up.components["redis"], "ok")?;
+    stack.converged().await
 }

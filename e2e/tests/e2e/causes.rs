@@ -1,11 +1,10 @@
 //! What keeps a deploy from coming about is said in the first line of its error: who, what, and in whose words.
 
-use std::time::{Duration, Instant};
-
 use harness::release::{Edit, Plan};
 use harness::scenario::{ScenarioResult, Scenarios, each};
 use harness::stack::OwnStack;
-use harness::{Error, Result, expect, expect_eq};
+use harness::{Error, Result, expect};
+use jetscale::services::JetscaleSite;
 
 pub fn scenarios() -> Vec<Scenarios> {
     let at_once = [BROKEN_IMPORT, WRONG_TARGET_PORT];
@@ -43,12 +42,9 @@ struct Fault {
     edits: &'static [Edit<'static>],
     values: &'static [&'static str],
     says: &'static [&'static str],
-    /// How long the cause may heal by itself (docs/causes.md), and how long it takes to come if it is not there at once; in
-    /// seconds.
-    window: u64,
 }
 
-const NOTHING: Fault = Fault { edits: &[], values: &[], says: &[], window: 0 };
+const NOTHING: Fault = Fault { edits: &[], values: &[], says: &[] };
 
 const API: &str = "charts/backend/templates/api.yaml";
 const ROUTER: &str = "charts/frontend/templates/frontend.yaml";
@@ -102,7 +98,6 @@ const FAILING_MIGRATION: Fault = Fault {
 const MISSING_KEY: Fault = Fault {
     edits: &[Edit { file: "charts/backend/templates/_pod.tpl", from: "-auth, key: jwt-secret-key", to: "-auth, key: nowhere" }],
     says: &["its configuration is incomplete: couldn't find key nowhere in Secret", "jetscale-auth"],
-    window: 5,
     ..NOTHING
 };
 
@@ -113,7 +108,6 @@ const MISSING_SECRET: Fault = Fault {
         to: "{name: nowhere, key: jwt-secret-key",
     }],
     says: &["its configuration is incomplete: secret \"nowhere\" not found"],
-    window: 5,
     ..NOTHING
 };
 
@@ -123,14 +117,12 @@ const WRONG_TARGET_PORT: Fault = Fault {
         "service/jetscale-backend: its port 8000 leads to the target port 8123, which no container of deployment/jetscale-backend has",
         "http (8000)",
     ],
-    window: 1,
     ..NOTHING
 };
 
 const NAMED_TARGET_PORT: Fault = Fault {
     edits: &[Edit { file: ROUTER, from: "targetPort: http", to: "targetPort: web" }],
     says: &["service/jetscale-frontend: its port 80 leads to the target port web", "http (8080)"],
-    window: 1,
     ..NOTHING
 };
 
@@ -144,21 +136,18 @@ const NO_STORAGE_CLASS: Fault = Fault {
         Edit { file: ROUTER, from: "emptyDir: {sizeLimit: 256Mi}", to: "persistentVolumeClaim: {claimName: fault}" },
     ],
     says: &["pod jetscale-frontend-", "its volume claim fault gets no volume: ", "\"nowhere\" not found"],
-    window: 5,
     ..NOTHING
 };
 
 const TOO_LITTLE_MEMORY: Fault = Fault {
     values: &["backend.api.resources.requests.memory=16Mi", "backend.api.resources.limits.memory=24Mi"],
     says: &["init container migrate: killed for using more memory than its limit of 24Mi (OOMKilled)"],
-    window: 30,
     ..NOTHING
 };
 
 const NODE_TOO_SMALL: Fault = Fault {
     values: &["frontend.resources.requests.cpu=64"],
     says: &["pod jetscale-frontend-", "unschedulable: 0/1 nodes are available: 1 Insufficient cpu"],
-    window: 20,
     ..NOTHING
 };
 
@@ -171,21 +160,18 @@ const QUOTA: Fault = Fault {
     }],
     values: &["frontend.resources.requests.cpu=11m"],
     says: &["deployment/jetscale-frontend: its pods cannot be created: exceeded quota: fault", "limited: pods=1"],
-    window: 5,
 };
 
 /// The api runs, and says for ever which store it lacks.
 const NO_STORE: Fault = Fault {
     values: &["backend.env.JETSCALE_REDIS_URL=redis://nowhere:6379/0"],
     says: &["container api: runs and is not ready: readiness probe: HTTP 503: /api/v2/system/ready says ", "\"redis\":\"down\""],
-    window: 60,
     ..NOTHING
 };
 
 const WRONG_PROBE: Fault = Fault {
     edits: &[Edit { file: API, from: "path: /api/v2/system/ready", to: "path: /api/v2/system/nowhere" }],
     says: &["container api: runs and is not ready: readiness probe: HTTP 404: /api/v2/system/nowhere says "],
-    window: 60,
     ..NOTHING
 };
 
@@ -218,7 +204,6 @@ const KILLING_PROBE: Fault = Fault {
         "pod jetscale-frontend-",
         "container frontend: killed by the kubelet: Liveness probe failed: HTTP probe failed with statuscode: 404",
     ],
-    window: 30,
     ..NOTHING
 };
 
@@ -234,7 +219,6 @@ const MISSING_CONFIG_MAP: Fault = Fault {
         },
     ],
     says: &["pod jetscale-backend-", "FailedMount: MountVolume.SetUp failed for volume \"fault\" : configmap \"fault\" not found"],
-    window: 5,
     ..NOTHING
 };
 
@@ -249,7 +233,6 @@ const NO_MOUNT: Fault = Fault {
         "pod jetscale-frontend-",
         "FailedMount: MountVolume.SetUp failed for volume \"tmp\" : hostPath type check failed: /etc/hostname is not a directory",
     ],
-    window: 40,
     ..NOTHING
 };
 
@@ -259,7 +242,6 @@ const EVICTED: Fault = Fault {
     edits: &[NEVER_READY],
     values: &["frontend.resources.limits.ephemeral-storage=64"],
     says: &["pod jetscale-frontend-", ": Evicted: ", "ephemeral"],
-    window: 60,
 };
 
 async fn is_in_the_first_line(stack: OwnStack, fault: Fault) -> ScenarioResult {
@@ -280,23 +262,20 @@ async fn names(stack: &OwnStack, fault: &Fault) -> ScenarioResult {
     let values = fault.values.iter().map(|value| (*value).to_owned());
     let overrides = stack.plan().overrides.iter().cloned().chain(values).collect();
     let plan = Plan { charts, overrides, ..stack.plan().clone() };
-    let started = Instant::now();
     let Err(error) = stack.upgrade(&plan).await else {
         return Err(Error::Unmet(format!("a release with a fault was deployed: {fault:?}")));
     };
-    let took = started.elapsed();
     let report = error.report();
     let first = report.lines().next().unwrap_or_default();
-    for part in fault.says {
+    // Said when it was final, that is, and not when the deploy's time was over; how soon, docs/causes.md says: a
+    // machine that is busy with a whole suite takes its time.
+    for part in [&[" cannot come about: "], fault.says].concat() {
         expect!(first.contains(part), "the first line does not say {part:?}: {report}")?;
     }
-    // Deploy and rollback beside the window; how soon the line comes is measured, not asserted.
-    let bound = Duration::from_secs(fault.window + 90);
-    expect!(took < bound, "it took {took:.0?}, and the window is {} s: {report}", fault.window)?;
     expect!(!report.contains("rollback failed"), "{report}")?;
     serves(stack).await
 }
 
 async fn serves(stack: &OwnStack) -> Result<()> {
-    expect_eq!(stack.backend().ready().await?.0, 200)
+    stack.backend().becomes_ready().await.map(drop)
 }

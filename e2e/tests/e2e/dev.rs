@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use harness::spec::Component;
 use jetscale::components::{API, FRONTEND, REDIS};
+use jetscale::services::{DOCS, OPENAPI};
 use harness::dev::{BACKEND, FRONTEND as PAGE, HUD, OtherCluster, ResourceUpdate};
 use harness::http::Reader;
 use harness::k8s::{self, State};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
-use harness::services::{DOCS, OPENAPI};
 use harness::stack::Dev;
 use harness::{Error, expect, expect_eq};
 use k8s_openapi::api::apps::v1::StatefulSet;

@@ -6,11 +6,11 @@ use std::path::Path;
 use futures::future::try_join_all;
 use harness::spec::Component;
 use jetscale::components::{API, FRONTEND, WEBSOCKET};
+use jetscale::services::{DOCS, VERSION, WS_READY};
 use harness::http::Reply;
 use harness::k8s::{pod, workload};
 use harness::release::{Edit, Plan};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
-use harness::services::{DOCS, VERSION, WS_READY};
 use harness::stack::OwnStack;
 use harness::{Error, Result, expect};
 use kube::ResourceExt;
@@ -85,7 +85,7 @@ impl Kind {
         if let Self::Page = self {
             return Ok(reply.header(HEADER) == Some(number.to_string().as_str()));
         }
-        let data = reply.data()?;
+        let data = reply.at("/data")?;
         let by_new = data["instance"].as_str().is_some_and(|pod| pods.contains(pod));
         Ok(by_new && (!matches!(self, Self::Backend) || data["version"] == format!("edit-{number}")))
     }

@@ -1,9 +1,9 @@
 //! The page, and the one router in front of everything.
 
 use jetscale::components::FRONTEND;
+use jetscale::services::{Envelope, ITEMS, JetscaleStack, ServiceVersion, VERSION};
 use harness::http::ContentSecurityPolicy;
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
-use harness::services::{ITEMS, VERSION};
 use harness::stage::Stage;
 use harness::stack::{Site, Stack};
 use harness::{expect, expect_eq};
@@ -62,7 +62,7 @@ async fn every_asset_of_the_page_is_served(site: Site) -> ScenarioResult {
 async fn api_is_proxied(stack: Stack) -> ScenarioResult {
     let direct = stack.api_of_one_pod().await?.version().await?;
     let routed = stack.get(VERSION).await?;
-    expect_eq!(harness::services::data::<harness::services::ServiceVersion>(routed.expect_status(200)?)?, direct)
+    expect_eq!(routed.expect_status(200)?.data::<ServiceVersion>()?, direct)
 }
 
 async fn unknown_path_is_not_found(site: Site) -> ScenarioResult {

@@ -35,7 +35,7 @@ async fn backend_starts_uvicorn_by_itself(images: Images) -> ScenarioResult {
     let container = start(api(&images)?).await?;
     let port = container.get_host_port_ipv4(8000).await.map_err(engine("find the port"))?;
     let live = harness::http::Reader::new(&format!("http://127.0.0.1:{port}"))?;
-    live.get(harness::services::LIVE).await?.expect_status(200)?;
+    live.get(jetscale::services::LIVE).await?.expect_status(200)?;
     let processes = exec(&container, ["cat", "/proc/1/cmdline"]).await?;
     expect!(processes.contains("uvicorn"), "the first process is {}", processes.replace('\0', " "))
 }

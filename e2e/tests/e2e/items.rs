@@ -1,9 +1,9 @@
 //! A small resource that is really stored.
 
 use jetscale::components::{API, POSTGRES};
+use jetscale::services::{Envelope, ITEMS, Item, JetscaleStack};
 use harness::expect_eq;
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
-use harness::services::{self, ITEMS, Item};
 use harness::stack::{DurableStack, OwnStack, Stack};
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ async fn are_created_read_listed_and_deleted(stack: Stack) -> ScenarioResult {
 /// The nearest good body, sent in the same way, is taken: what is refused is the difference.
 async fn bad_input_is_refused(stack: Stack, (good, bad): (Value, Value)) -> ScenarioResult {
     let user = stack.user().await?;
-    let made: Item = services::data(user.client().post(ITEMS, &good).await?.expect_status(201)?)?;
+    let made: Item = user.client().post(ITEMS, &good).await?.expect_status(201)?.data()?;
     let refused = user.client().post(ITEMS, &bad).await?;
     user.delete_item(&made.id).await?;
     let body: Value = refused.expect_status(422)?.json()?;

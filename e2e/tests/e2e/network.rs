@@ -5,6 +5,7 @@ use std::time::Duration;
 use harness::cluster;
 use jetscale::STACK;
 use jetscale::components::{API, COMPONENTS, FRONTEND, POSTGRES, REDIS};
+use jetscale::services::JetscaleStack;
 use harness::k8s::job::CONNECT;
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::stage::Stage;
@@ -55,7 +56,7 @@ async fn every_service_is_cluster_ip(stack: Stack) -> ScenarioResult {
 async fn services_resolve_and_answer_by_name(stack: Stack) -> ScenarioResult {
     let target = |component| address(&stack.name_of(component), component.service_port);
     let targets = [target(&API), target(&FRONTEND)];
-    let answer = stack.start_job("by-name", CONNECT, &[&targets[0], &targets[1], "--"], LIMIT).await?.finish().await?.logs;
+    let answer = stack.start_python("by-name", CONNECT, &[&targets[0], &targets[1], "--"], LIMIT).await?.finish().await?.logs;
     for target in targets {
         expect!(answer.contains(&format!("{target} open")), "{answer}")?;
     }
@@ -68,7 +69,7 @@ async fn stores_answer_the_backend_alone(own: OwnStack) -> ScenarioResult {
     let target = |component| address(&own.name_of(component), component.service_port);
     let stores = [target(&POSTGRES), target(&REDIS)];
     let open = target(&API);
-    let answer = own.start_job("stores", CONNECT, &[&open, "--", &stores[0], &stores[1]], LIMIT).await?.finish().await?.logs;
+    let answer = own.start_python("stores", CONNECT, &[&open, "--", &stores[0], &stores[1]], LIMIT).await?.finish().await?.logs;
     expect!(answer.contains(&format!("{open} open")), "the client's own network does not work: {answer}")?;
     for store in stores {
         expect!(answer.contains(&format!("{store} closed")), "{answer}")?;
@@ -86,7 +87,7 @@ async fn another_namespace_reaches_nothing(own: OwnStack) -> ScenarioResult {
     // What it may reach, in its own namespace, shows that its network works.
     let control = address(&own.name_of(&API), API.service_port);
     let asked: Vec<&str> = [control.as_str(), "--"].into_iter().chain(targets.iter().map(String::as_str)).collect();
-    let answer = own.start_job("stranger", CONNECT, &asked, LIMIT).await?.finish().await?.logs;
+    let answer = own.start_python("stranger", CONNECT, &asked, LIMIT).await?.finish().await?.logs;
     expect!(answer.contains(&format!("{control} open")), "the stranger's own network does not work: {answer}")?;
     for target in targets {
         expect!(answer.contains(&format!("{target} closed")), "{answer}")?;
@@ -117,12 +118,12 @@ fn address(host: &str, port: u16) -> String {
 /// Finds out whether this cluster enforces policies: two pods, one policy, the same question before and after.
 async fn policies_are_enforced(own: &OwnStack) -> Result<()> {
     let labels = [("jetscale.ai/probe", "listener")];
-    let spec = own.job("listener", LISTEN, &[], LIMIT, &labels)?;
+    let spec = own.python("listener", LISTEN, &[], LIMIT, &labels)?;
     let listener = harness::k8s::job::start(own.kube(), own.namespace(), &spec).await?;
     let target = address(listener.first_line().await?.trim(), 9999);
     let control = address(&own.name_of(&API), API.service_port);
     let ask = async |name: &str, targets: [&str; 3]| -> Result<bool> {
-        let logs = own.start_job(name, CONNECT, &targets, LIMIT).await?.finish().await?.logs;
+        let logs = own.start_python(name, CONNECT, &targets, LIMIT).await?.finish().await?.logs;
         expect!(logs.contains(&format!("{control} open")), "the probe's own network does not work: {logs}")?;
         Ok(logs.contains(&format!("{target} open")))
     };

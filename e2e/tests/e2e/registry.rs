@@ -1,9 +1,9 @@
 //! Sets that are refused before anything is deployed, and registries that want credentials: real ones.
 
-use std::time::{Duration, Instant};
 
 use harness::artifacts;
 use jetscale::PULL_SECRET;
+use jetscale::services::JetscaleSite;
 use harness::k8s::pod;
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::settings::Login;
@@ -162,22 +162,20 @@ async fn good_credentials_pull_every_image(stack: DurableStack) -> ScenarioResul
         let names: Vec<&str> = account.image_pull_secrets.iter().flatten().map(|secret| secret.name.as_str()).collect();
         expect_eq!(names, [PULL_SECRET])?;
     }
-    expect_eq!(stack.backend().ready().await?.0, 200)
+    stack.backend().becomes_ready().await.map(drop)
 }
 
-/// A password that was changed after the set was checked: the wait ends within seconds, and says why.
+/// A password that was changed after the set was checked: the wait ends with the cause, not with its time.
 async fn a_wrong_pull_secret_fails_the_deploy_with_its_cause(stack: DurableStack) -> ScenarioResult {
     let (plan, login) = stack.private_plan().await?;
     let wrong = Login { password: "wrong".to_owned(), ..login.clone() };
-    let started = Instant::now();
     let Err(error) = stack.upgrade_as(&plan, &stack.credentials_with(wrong)).await else {
         return Err(Error::Unmet("images were pulled with a wrong password".to_owned()));
     };
     let report = error.report();
-    expect!(started.elapsed() < Duration::from_secs(60), "it took {:.0?} to see that", started.elapsed())?;
     let first = report.lines().next().unwrap_or_default();
-    let named = first.contains("cannot pull the image") && (first.contains("401") || first.contains("authorization failed"));
+    let named = first.contains(" cannot come about: ") && first.contains("cannot pull the image") && (first.contains("401") || first.contains("authorization failed"));
     expect!(named, "the first line does not name the cause: {report}")?;
     expect!(!report.contains("rollback failed"), "{report}")?;
-    expect_eq!(stack.backend().ready().await?.0, 200)
+    stack.backend().becomes_ready().await.map(drop)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use harness::spec::Component;
 use jetscale::components::{API, FRONTEND};
+use jetscale::services::{JetscaleSite, JetscaleStack};
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::stack::OwnStack;
 use harness::{Result, expect, expect_eq};
@@ -60,7 +61,7 @@ while True:
 async fn a_rolling_update_loses_no_request(stack: OwnStack) -> ScenarioResult {
     let url = format!("http://{}/api/v2/system/version", stack.name_of(&FRONTEND));
     let old = names(&stack, &[API, FRONTEND]).await?;
-    let asking = stack.start_job("steady", STEADY, &[&url, API.suffix, FRONTEND.suffix], Duration::from_secs(220)).await?;
+    let asking = stack.start_python("steady", STEADY, &[&url, API.suffix, FRONTEND.suffix], Duration::from_secs(220)).await?;
     asking.first_line().await?;
     for component in [API, FRONTEND] {
         stack.restart(&component).await?;
@@ -77,7 +78,7 @@ async fn a_rolling_update_loses_no_request(stack: OwnStack) -> ScenarioResult {
 
 /// A Service follows its pods where the other pods leave the node no time of its own.
 async fn a_rolling_update_on_a_busy_node_loses_none_either(stack: OwnStack) -> ScenarioResult {
-    let busy = stack.start_job("busy", BUSY, &[], Duration::from_secs(440)).await?;
+    let busy = stack.start_python("busy", BUSY, &[], Duration::from_secs(440)).await?;
     busy.first_line().await?;
     a_rolling_update_loses_no_request(stack).await
 }
@@ -97,7 +98,7 @@ fn counts(log: &str) -> Vec<u32> {
     words.map_while(|word| word.parse().ok()).collect()
 }
 
-/// An image that does not exist fails the deploy within seconds; the release goes back, and the old pods serve on.
+/// An image that does not exist fails the deploy as soon as it is seen; the release goes back, and the old pods serve on.
 async fn a_bad_image_is_rolled_back(stack: OwnStack) -> ScenarioResult {
     let before: Vec<_> = stack.pods(&API).await?.into_iter().map(|pod| pod.metadata.name).collect();
     let mut plan = stack.plan().clone();
@@ -106,17 +107,16 @@ async fn a_bad_image_is_rolled_back(stack: OwnStack) -> ScenarioResult {
             artifact.tag.digest = format!("sha256:{}", "0".repeat(64));
         }
     }
-    let started = std::time::Instant::now();
     let Err(error) = stack.upgrade(&plan).await else {
         return Err(harness::Error::Unmet("an image that does not exist was deployed".to_owned()));
     };
     let report = error.report();
-    expect!(started.elapsed() < Duration::from_secs(60), "it took {:.0?} to see that", started.elapsed())?;
     let first = report.lines().next().unwrap_or_default();
-    let named = first.contains("cannot pull the image") && first.ends_with(": not found");
+    // Said once it was seen, that is, and not when the deploy's time was over.
+    let named = first.contains(" cannot come about: ") && first.contains("cannot pull the image") && first.ends_with(": not found");
     expect!(named, "the first line does not name the cause: {report}")?;
     expect!(!report.contains("rollback failed"), "{report}")?;
     let after: Vec<_> = stack.pods(&API).await?.into_iter().map(|pod| pod.metadata.name).collect();
     expect_eq!(after, before)?;
-    expect_eq!(stack.backend().ready().await?.0, 200)
+    stack.backend().becomes_ready().await.map(drop)
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use jetscale::components::{FRONTEND, WEBSOCKET};
+use jetscale::services::{JetscaleStack, WS, WS_READY};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
-use harness::services::{WS, WS_READY};
 use harness::stack::{Site, Stack};
 use harness::websocket::Handshake;
 use harness::{Error, expect, expect_eq};
@@ -25,13 +25,13 @@ pub fn scenarios() -> Vec<Scenarios> {
 
 async fn is_ready(site: Site) -> ScenarioResult {
     let reply = site.get(WS_READY).await?;
-    expect_eq!(reply.expect_status(200)?.data()?["status"], json!("healthy"))
+    expect_eq!(reply.expect_status(200)?.at("/data/status")?, json!("healthy"))
 }
 
 /// A real upgrade through the router, and two messages in order.
 async fn echoes(stack: Stack) -> ScenarioResult {
     let user = stack.user().await?;
-    let mut socket = stack.websocket(Some(&user.token)).await?.open()?;
+    let mut socket = stack.websocket(WS, Some(&user.token)).await?.open()?;
     for text in ["first", "zweite – ✓"] {
         socket.send_text(text).await?;
         let answer = socket.next_text().await?.unwrap_or_default();
@@ -44,7 +44,7 @@ async fn echoes(stack: Stack) -> ScenarioResult {
 /// Nobody says anything for a while, and nobody hangs up. The service pings every 20 s, so a longer silence there is not.
 async fn outlives_silence(stack: Stack) -> ScenarioResult {
     let user = stack.user().await?;
-    let mut socket = stack.websocket(Some(&user.token)).await?.open()?;
+    let mut socket = stack.websocket(WS, Some(&user.token)).await?.open()?;
     socket.stays_open(Duration::from_secs(19)).await?;
     socket.send_text("still there").await?;
     expect!(socket.next_text().await?.is_some_and(|text| text.contains("still there")), "there was no echo")?;
@@ -53,15 +53,15 @@ async fn outlives_silence(stack: Stack) -> ScenarioResult {
 
 /// The same handshake with a token opens.
 async fn refuses_without_a_token(stack: Stack) -> ScenarioResult {
-    stack.websocket(Some(&stack.user().await?.token)).await?.open()?.close().await?;
-    refused(stack.websocket(None).await?)
+    stack.websocket(WS, Some(&stack.user().await?.token)).await?.open()?.close().await?;
+    refused(stack.websocket(WS, None).await?)
 }
 
 /// A token made by the same hand without the fault opens it.
 async fn refuses_a_bad_token(stack: Stack, fault: Fault) -> ScenarioResult {
     let (good, bad) = (token(&stack, None).await?, token(&stack, Some(fault)).await?);
-    stack.websocket(Some(&good)).await?.open()?.close().await?;
-    refused(stack.websocket(Some(&bad)).await?)
+    stack.websocket(WS, Some(&good)).await?.open()?.close().await?;
+    refused(stack.websocket(WS, Some(&bad)).await?)
 }
 
 /// A browser can send a token in the query alone; the router's log and the service's hold the path, and not the token.

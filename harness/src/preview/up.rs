@@ -20,9 +20,9 @@ use crate::error::{Error, Result};
 use crate::http::{HttpOptions, Reader};
 use crate::k8s::{self, State};
 use crate::release::{self, Capabilities, Deployment, Plan, Pull};
-use crate::services::Backend;
 use crate::settings::{PREVIEW_URL, Settings};
-use crate::spec::spec;
+use crate::spec::{Told, spec};
+use crate::tools::is_of_revision;
 use crate::yaml;
 
 /// How long to wait for another deploy or teardown of the same preview.
@@ -228,11 +228,14 @@ async fn reached(order: &DeployRequest<'_>) -> Result<()> {
         reader.target().probe().await?;
         return Err(error.into());
     }
-    let served = Backend::new(reader).version().await?;
-    if served.git_sha == order.plan.revision() || served.is(order.sha) {
+    let Some(Told { path, pointer }) = spec().revision else { return Ok(()) };
+    let reply = reader.get(path).await?;
+    let served = reply.expect_status(200)?.at(pointer)?;
+    let served = served.as_str().unwrap_or_default();
+    if served == order.plan.revision() || is_of_revision(served, order.sha) {
         return Ok(());
     }
-    Err(Error::Unmet(format!("{} serves {}, not {}", order.of.host(), served.git_sha, order.sha)))
+    Err(Error::Unmet(format!("{} serves {served}, not {}", order.of.host(), order.sha)))
 }
 
 /// How a preview's host is asked: as the settings say where it is found.

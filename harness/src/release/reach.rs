@@ -73,7 +73,7 @@ fn late(pods: &[Arc<Pod>]) -> Duration {
 /// still be there, serving what was begun: seconds before [`converged`].
 ///
 /// The node's routes follow the Services by up to a second, and nothing can be watched for that. So where a former pod is
-/// left, the component is asked whose answer it is (`data.instance`, the pod's name), by the router over new connections,
+/// left, the component is asked whose answer it is ([`Component::instance`], the pod's name), by the router over new connections,
 /// until it is sure. Where that cannot be told, or somebody else's edge leads to the release, this is [`converged`].
 ///
 /// # Errors
@@ -128,16 +128,16 @@ async fn answers_as(
     if component.label == spec().router.label {
         return true;
     }
-    let Some(path) = component.instance_path else { return false };
+    let Some(asked) = component.instance else { return false };
     let needed = asks(current.len());
     let asking = async {
         let mut beat = tokio::time::interval(BETWEEN);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut in_a_row = 0;
         while in_a_row < needed {
-            for reply in join_all((0..AT_ONCE).map(|_| reader.first_answer(path))).await {
+            for reply in join_all((0..AT_ONCE).map(|_| reader.first_answer(asked.path))).await {
                 // No answer, or one of a service that is not well, says nothing of which pod it is from.
-                match reply.ok().filter(|reply| reply.status == 200).map(|reply| instance(&reply)) {
+                match reply.ok().filter(|reply| reply.status == 200).map(|reply| told(&reply, asked.pointer)) {
                     Some(Some(pod)) if current.contains(&pod) => in_a_row += 1,
                     Some(Some(pod)) if former.contains(&pod) => in_a_row = 0,
                     Some(_) => return false,
@@ -154,9 +154,9 @@ async fn answers_as(
     events::step(what, tokio::time::timeout(REACH, asking)).await.unwrap_or(false)
 }
 
-/// The pod whose answer it is, if it says so.
-fn instance(reply: &Reply) -> Option<String> {
-    Some(reply.data().ok()?.get("instance")?.as_str()?.to_owned())
+/// What an answer says in that place.
+fn told(reply: &Reply, pointer: &str) -> Option<String> {
+    Some(reply.at(pointer).ok()?.as_str()?.to_owned())
 }
 
 /// How many answers in a row by new pods make it sure that no route leads to a former one: each request is led to one of

@@ -2,7 +2,7 @@
 
 use super::{
     AuthSpec, BaseImage, BenchEdit, BenchJudge, BenchSpec, Built, ChartsSpec, Component, DevSpec, EdgeSpec,
-    ImageValues, ImagesSpec, OwnSpec, PreviewSpec, StackSpec, ThirdParty, ValuesFile, ValuesSpec,
+    ImageValues, ImagesSpec, OwnSpec, PreviewSpec, SignInSpec, StackSpec, ThirdParty, Told, ValuesFile, ValuesSpec,
 };
 use crate::spec::contract::{AskedBy, ContainerContract, Health, Meaning, Promise, RouterContract, Variable};
 
@@ -15,7 +15,7 @@ pub const API: Component = Component {
     service_port: 8000,
     dev_node_port: Some(30800),
     artifact: "backend",
-    instance_path: Some("/api/v2/system/version"),
+    instance: Some(Told { path: "/api/v2/system/version", pointer: "/data/instance" }),
 };
 /// The WebSocket service.
 pub const WEBSOCKET: Component = Component {
@@ -26,7 +26,7 @@ pub const WEBSOCKET: Component = Component {
     service_port: 8001,
     dev_node_port: None,
     artifact: "backend",
-    instance_path: Some("/api/v2/system/ws/ready"),
+    instance: Some(Told { path: "/api/v2/system/ws/ready", pointer: "/data/instance" }),
 };
 /// The page and the one router.
 pub const FRONTEND: Component = Component {
@@ -37,7 +37,7 @@ pub const FRONTEND: Component = Component {
     service_port: 80,
     dev_node_port: Some(30300),
     artifact: "frontend",
-    instance_path: None,
+    instance: None,
 };
 /// The database.
 pub const POSTGRES: Component = Component {
@@ -48,7 +48,7 @@ pub const POSTGRES: Component = Component {
     service_port: 5432,
     dev_node_port: None,
     artifact: "postgres",
-    instance_path: None,
+    instance: None,
 };
 /// The cache.
 pub const REDIS: Component = Component {
@@ -59,7 +59,7 @@ pub const REDIS: Component = Component {
     service_port: 6379,
     dev_node_port: None,
     artifact: "redis",
-    instance_path: None,
+    instance: None,
 };
 /// All of them.
 pub static COMPONENTS: [Component; 5] = [API, WEBSOCKET, FRONTEND, POSTGRES, REDIS];
@@ -325,6 +325,7 @@ pub const ROUTING: RouterContract = RouterContract {
 /// A stack as the harness's own tests have it.
 pub static STACK: StackSpec = StackSpec {
     name: "shop",
+    source: file!(),
     domain: "shop.ai",
     env_prefix: "SHOP",
     services_variables: &[
@@ -373,11 +374,24 @@ pub static STACK: StackSpec = StackSpec {
         random: &["db-password", "redis-password", "jwt-secret-key", "admin-password"],
         fixed: &[("admin-email", "admin@shop.example")],
     }),
+    sign_in: Some(SignInSpec {
+        path: "/api/v2/auth/sign-in",
+        members: ["login", "password"],
+        token: "/data/tokens/access_token",
+        keys: ["admin-email", "admin-password"],
+    }),
+    revision: Some(Told { path: "/api/v2/system/version", pointer: "/data/git_sha" }),
     pull_secret: Some("shop-pull"),
     client_label: "shop.ai/client",
     edge: EdgeSpec { label: "shop.ai/edge", host: "app.shop.example" },
     own: OwnSpec { in_its_pod: Some("postgres.persistence.enabled=false"), bytes: 2 << 30, most: 3 },
-    dev: DevSpec { hud_port: 10350, debugger_port: 5678, image_host: "shop.internal", node_ports: &[8000, 3000] },
+    dev: DevSpec {
+        hud_port: 10350,
+        debugger_port: 5678,
+        image_host: "shop.internal",
+        node_ports: &[8000, 3000],
+        reached: &["/api/v2/system/ready"],
+    },
     preview: PreviewSpec {
         reserved: "shop-preview",
         annotations: &["shop.ai/nginx-conf"],

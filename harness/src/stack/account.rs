@@ -11,9 +11,9 @@ use crate::http::{Reader, Reply};
 use crate::scenario::reading::ReadOnly;
 use crate::scenario::reading::sealed::Sealed;
 use crate::scenario::{Argument, Fixture, Needs};
-use crate::services::{User, UserCredentials};
 use crate::session::Session;
 use crate::settings::{ACCOUNT_LOGIN, ACCOUNT_PASSWORD};
+use crate::sign_in::{self, UserCredentials};
 use crate::stage::Stage;
 use crate::websocket::Handshake;
 
@@ -30,7 +30,7 @@ pub struct Account {
 impl Account {
     async fn sign_in(site: Site, credentials: UserCredentials) -> Result<Self> {
         let client = harness_http::writer(site.options().clone())?;
-        let token = User::sign_in(client, &credentials).await?.token;
+        let token = sign_in::sign_in(&client, &credentials).await?;
         let reader = Reader::with(site.options().clone())?.bearer(&token)?;
         Ok(Self { site, reader, token, login: credentials.login })
     }
@@ -58,12 +58,12 @@ impl Account {
         Ok(self.reader.get(path).await?)
     }
 
-    /// Tries to open the WebSocket as who is signed in.
+    /// Tries to open the WebSocket at a path as who is signed in.
     ///
     /// # Errors
     /// [`harness_http::Error::Unreachable`] when there is no answer at all.
-    pub async fn websocket(&self) -> Result<Handshake> {
-        self.site.websocket(Some(&self.token)).await
+    pub async fn websocket(&self, path: &str) -> Result<Handshake> {
+        self.site.websocket(path, Some(&self.token)).await
     }
 }
 
@@ -88,6 +88,7 @@ impl Argument for Account {
 
     fn make(session: Arc<Session>, scenario: &str) -> BoxFuture<'_, Result<Fixture<Self>>> {
         Box::pin(async move {
+            sign_in::of_the_stack()?;
             if session.stage == Stage::Live {
                 let none = || Error::NotApplicable(format!("{ACCOUNT_LOGIN} and {ACCOUNT_PASSWORD} are not set"));
                 let credentials = session.settings.account.get()?.ok_or_else(none)?;

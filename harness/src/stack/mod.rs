@@ -1,5 +1,7 @@
 //! The handles a scenario gets; each one's type says what it may touch.
 
+use std::time::Duration;
+
 mod account;
 mod charts;
 mod dev;
@@ -15,3 +17,6 @@ pub use images::Images;
 pub use own::{DurableStack, OwnStack};
 pub use shared::Stack;
 pub use site::Site;
+
+/// How long a workload may take to be replaced or scaled: 90 s.
+const ROLLOUT: Duration = Duration::from_secs(90);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+use super::ROLLOUT;
 use super::shared::Stack;
 use crate::artifacts::{self, RegistryCredentials};
 use crate::error::Result;
@@ -18,7 +19,6 @@ use crate::k8s::snapshot::Watched;
 use crate::k8s::workload::{Kind, Workload};
 use crate::release::{self, Plan};
 use crate::scenario::{Argument, Fixture, Needs, Teardown};
-use crate::services::ROLLOUT;
 use crate::session::{Database, Own, Session};
 use crate::settings::Login;
 use crate::spec::Component;

@@ -13,14 +13,14 @@ use super::site::Site;
 use crate::artifacts::ArtifactSet;
 use crate::cluster::{Cluster, Lock, Mode};
 use crate::error::{Error, Result};
-use crate::http::Client;
+use crate::http::{Client, Reader};
 use crate::k8s::job::{self, JobSpec, RunningJob};
 use crate::k8s::{self, Forward, workload};
 use crate::release::{self, Plan};
 use crate::scenario::{Argument, Fixture, Needs, Teardown};
 use crate::secrets;
-use crate::services::{Backend, ROLLOUT, User, UserCredentials};
 use crate::session::Session;
+use crate::sign_in::{self, UserCredentials};
 use crate::spec::{Component, spec};
 use crate::stage::Stage;
 
@@ -147,14 +147,15 @@ impl Stack {
     /// Login and password of the release's first account.
     ///
     /// # Errors
-    /// [`Error::Kube`] when the Secret cannot be read.
+    /// [`Error::Kube`] when the Secret cannot be read, [`Error::NotApplicable`] where nobody signs in.
     pub async fn credentials(&self) -> Result<UserCredentials> {
         let mut secret = self.auth_secret().await?;
         let mut take = |key: &str| String::from_utf8_lossy(&secret.remove(key).unwrap_or_default()).into_owned();
-        Ok(UserCredentials { login: take("admin-email"), password: take("admin-password") })
+        let [login, password] = sign_in::of_the_stack()?.keys;
+        Ok(UserCredentials { login: take(login), password: take(password) })
     }
 
-    /// The api without an account, for requests that write.
+    /// What asks the site without an account, also with requests that write.
     ///
     /// # Errors
     /// [`Error::Http`] when no client can be made.
@@ -162,25 +163,16 @@ impl Stack {
         Ok(harness_http::writer(self.site.options().clone())?)
     }
 
-    /// The api as the release's first account.
-    ///
-    /// # Errors
-    /// [`Error::Unmet`] when signing in fails.
-    pub async fn user(&self) -> Result<User> {
-        User::sign_in(self.client()?, &self.credentials().await?).await
-    }
-
-    /// The api of one pod, without the router, whether the pod is ready or not.
+    /// What asks one pod of a component, without the router, whether the pod is ready or not.
     ///
     /// # Errors
     /// [`Error::Unmet`] when there is no pod.
-    pub async fn api_of_one_pod(&self) -> Result<Backend> {
-        let pods = self.pods(spec().api).await?;
+    pub async fn one_pod(&self, component: &Component) -> Result<Reader> {
+        let pods = self.pods(component).await?;
         let pod = pods.first().and_then(|pod| pod.metadata.name.as_deref());
-        let pod = pod.ok_or_else(|| Error::Unmet("there is no pod of the api".to_owned()))?;
-        let port = spec().api.container_port;
-        let forward = Forward::to_pod(self.kube().clone(), self.namespace(), pod, port).await?;
-        Backend::through(forward)
+        let pod = pod.ok_or_else(|| Error::Unmet(format!("there is no pod of {}", component.suffix)))?;
+        let forward = Forward::to_pod(self.kube().clone(), self.namespace(), pod, component.container_port).await?;
+        Ok(Reader::with(forward.options())?)
     }
 
     /// Waits until the release has converged as it is, and its router reaches every service.
@@ -188,7 +180,7 @@ impl Stack {
     /// # Errors
     /// [`harness_base::Error::Deadline`] or [`Error::Failed`].
     pub async fn converged(&self) -> Result<()> {
-        release::converged(&self.cluster, &self.plan, ROLLOUT).await
+        release::converged(&self.cluster, &self.plan, super::ROLLOUT).await
     }
 
     /// Deploys what is deployed once more, by the stage's own deployer: nothing may come of it.
@@ -199,39 +191,31 @@ impl Stack {
         self.session.deploy_again(&self.cluster, &self.plan).await
     }
 
-    /// Starts a Job with the backend's image in the release's namespace, running this Python program with these
-    /// arguments: what is claimed of a Service is asked from inside the cluster.
+    /// Starts a Job with the api's image in the release's namespace, running this command: what is claimed of a Service is
+    /// asked from inside the cluster.
     ///
     /// Waits first until what a deploy replaced is gone: inside the cluster nobody can tell whose answer it gets.
     ///
     /// # Errors
     /// [`Error::Kube`] when it cannot be created, or as [`Stack::converged`].
-    pub async fn start_job(&self, name: &str, program: &str, args: &[&str], limit: Duration) -> Result<RunningJob> {
+    pub async fn start_job(&self, name: &str, command: &[&str], limit: Duration) -> Result<RunningJob> {
         let pods = workload::pods(self.kube(), self.namespace(), &self.plan.selector_of_all()).await?;
         if pods.iter().any(k8s::pod::is_terminating) {
             self.converged().await?;
         }
         let labels = [(spec().client_label, "true")];
-        let spec = self.job(name, program, args, limit, &labels)?;
+        let spec = self.job(name, command, limit, &labels)?;
         job::start(&self.cluster.client, &self.plan.namespace, &spec).await
     }
 
     /// The same as a description, for another namespace or with other labels.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] when the artifact set has no backend.
-    pub fn job(
-        &self,
-        name: &str,
-        program: &str,
-        args: &[&str],
-        limit: Duration,
-        labels: &[(&str, &str)],
-    ) -> Result<JobSpec> {
+    /// [`harness_base::Error::Refused`] when the artifact set does not have the api's image.
+    pub fn job(&self, name: &str, command: &[&str], limit: Duration, labels: &[(&str, &str)]) -> Result<JobSpec> {
         let image = self.artifacts().get(spec().api.artifact)?.tag.by_digest();
-        let command = ["python", "-c", program].into_iter().chain(args.iter().copied());
         // A Job's name is unique in its namespace, and two runs may ask the same at once.
-        let mut job = JobSpec::new(format!("{name}-{}", std::process::id()), image, command);
+        let mut job = JobSpec::new(format!("{name}-{}", std::process::id()), image, command.iter().copied());
         job.labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         job.limit = limit;
         // In the release's namespace; in another one there is none of that name, which the kubelet passes over.

@@ -19,7 +19,6 @@ use crate::release::Plan;
 use crate::scenario::reading::ReadOnly;
 use crate::scenario::reading::sealed::Sealed;
 use crate::scenario::{Argument, Fixture, Needs, NoTeardown};
-use crate::services::{self, Backend};
 use crate::session::{Session, Shared};
 use crate::spec::spec;
 use crate::stage::Stage;
@@ -160,16 +159,16 @@ impl Site {
         Ok(self.reader.head(path).await?)
     }
 
-    /// The api behind the same origin.
-    pub fn backend(&self) -> Backend {
-        Backend::new(self.reader.clone())
+    /// What asks it: for clients of a stack's own.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
     }
 
-    /// Tries to open the WebSocket on the same origin.
+    /// Tries to open the WebSocket at a path of the same origin, with a bearer's token or without.
     ///
     /// # Errors
     /// [`harness_http::Error::Unreachable`] when there is no answer at all.
-    pub async fn websocket(&self, token: Option<&str>) -> Result<Handshake> {
+    pub async fn websocket(&self, path: &str, token: Option<&str>) -> Result<Handshake> {
         self.reader.spend().await?;
         let options = websocket::WebSocketOptions {
             token: token.map(str::to_owned),
@@ -178,7 +177,8 @@ impl Site {
             ..websocket::WebSocketOptions::default()
         };
         let start = Instant::now();
-        match services::open_websocket(self.reader.base(), &options).await {
+        let url = format!("{}{path}", self.reader.base().trim_end_matches('/'));
+        match websocket::connect_with(&url, &options).await {
             Err(error) => Err(self.reader.explained(error, start.elapsed()).await.into()),
             Ok(handshake) => Ok(handshake),
         }

@@ -79,8 +79,16 @@ pub(crate) mod scratch {
     }
 }
 
+/// Whether what says that it was built from `served` was built from `revision`, which may be abbreviated; changes that nobody
+/// committed (`…-dirty`) are another revision.
+pub fn is_of_revision(served: &str, revision: &str) -> bool {
+    served.strip_prefix(revision).is_some_and(|rest| rest.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::scratch::{git, tools};
     use super::*;
 
@@ -146,5 +154,16 @@ mod tests {
         let made = tools.git_archive(&folder).await.unwrap().arg("--output").arg(&archive);
         made.args(["HEAD", "file"]).run().await.unwrap();
         assert!(!std::fs::read_to_string(&archive).unwrap().contains('\r'));
+    }
+
+    #[rstest]
+    #[case("abcdef0123", "abcdef0", true)]
+    #[case("abcdef0123", "abcdef0123", true)]
+    #[case("abcdef0123", "abcdef1", false)]
+    #[case("abcdef0123", "abcdef01234", false)]
+    #[case("abcdef0123-dirty", "abcdef0123", false)]
+    #[case("abcdef0123-dirty", "abcdef0123-dirty", true)]
+    fn a_revision_may_be_abbreviated(#[case] served: &str, #[case] revision: &str, #[case] is: bool) {
+        assert_eq!(is_of_revision(served, revision), is);
     }
 }

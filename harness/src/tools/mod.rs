@@ -38,6 +38,7 @@ use std::sync::{Arc, Mutex};
 pub use build::BuildTurn;
 pub use command::{Command, Output};
 pub use environment::{ChildKind, Environment};
+pub use git::is_of_revision;
 #[cfg(test)]
 pub(crate) use git::scratch;
 pub use go::GoEnv;

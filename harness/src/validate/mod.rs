@@ -4,6 +4,7 @@
 //! [`policy`]; texts are checked for the separation of stage dev from the others.
 
 mod administrators_chart;
+mod borne_out;
 mod finding;
 mod helm_refusal;
 pub mod nginx;
@@ -19,6 +20,8 @@ pub use administrators_chart::check as administrators;
 pub use finding::{Finding, Place, Subject, merge};
 pub use object::{Object, Path, PathStep, Rendered};
 pub use source::TemplateSources;
+
+use borne_out::SpecText;
 
 use crate::artifacts::ArtifactSet;
 use crate::error::{Error, Result};
@@ -36,7 +39,8 @@ const LISTED: &str = "values-listed";
 pub const OF_OBJECTS: [&str; 2] = [types::TYPES, types::FIELDS];
 
 /// Rules about texts and calls.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 8] = [
+    borne_out::SPEC,
     helm_refusal::LINT,
     helm_refusal::RENDER,
     helm_refusal::SCHEMA,
@@ -111,12 +115,15 @@ pub fn check_changed(rendered: &Rendered, changed: &[(usize, &str)]) -> Vec<Find
 pub async fn run(tools: &Tools, project: &Project, charts: &Staged) -> Result<ValidationReport> {
     let sources = TemplateSources::read(&project.root, &[separation::TILTFILE, separation::SKAFFOLD_YAML])?;
     let mut findings = beside(&sources);
-    let mut objects = 0;
-    for checked in join_all(spec().values.all.iter().map(|file| values_file(tools, charts, file, &sources))).await {
-        let (found, count) = checked?;
+    let mut renders = Vec::new();
+    let checked = spec().values.all.iter().map(|file| values_file(tools, charts, file, &sources));
+    for (file, checked) in spec().values.all.iter().zip(join_all(checked).await) {
+        let (found, rendered) = checked?;
         findings.extend(found);
-        objects += count;
+        renders.extend(rendered.map(|rendered| (file, rendered)));
     }
+    let objects = renders.iter().map(|(_, rendered)| rendered.objects.len()).sum::<usize>();
+    findings.extend(against_the_spec(tools, project, charts, &renders).await?);
     let (found, count) = administrators(tools, &project.root).await?;
     findings.extend(found);
     let rules = policy::RULES.len() + OF_OBJECTS.len() + OTHERS.len();
@@ -141,13 +148,13 @@ pub async fn renders(tools: &Tools, charts: &Staged) -> Result<Vec<(&'static str
     join_all(spec().values.all.iter().map(one)).await.into_iter().collect()
 }
 
-/// Checks one values file: findings, and how many objects it renders to.
+/// Checks one values file: findings, and what it renders to, if it does.
 async fn values_file(
     tools: &Tools,
     charts: &Staged,
     file: &ValuesFile,
     sources: &TemplateSources,
-) -> Result<(Vec<Finding>, usize)> {
+) -> Result<(Vec<Finding>, Option<Rendered>)> {
     let plan = plan(charts.clone(), file);
     let longest = longest_name(&plan);
     let (linted, rendered, long) =
@@ -162,7 +169,7 @@ async fn values_file(
             // Lint renders as well: what it says of that is the same.
             findings.retain(|finding| finding.rule != helm_refusal::LINT);
             findings.extend(helm_refusal::findings(error, helm_refusal::RENDER, file.file, sources)?);
-            return Ok((findings, 0));
+            return Ok((findings, None));
         }
     };
     let mut found = check(&rendered);
@@ -172,7 +179,28 @@ async fn values_file(
     }
     let located = found.into_iter().map(|finding| sources.locate(finding, file.file));
     findings.extend(located.map(|finding| Finding { values: vec![file.file], ..finding }));
-    Ok((findings, rendered.objects.len()))
+    Ok((findings, Some(rendered)))
+}
+
+/// What the charts do not bear out of the stack's spec.
+async fn against_the_spec(
+    tools: &Tools,
+    project: &Project,
+    charts: &Staged,
+    renders: &[(&'static ValuesFile, Rendered)],
+) -> Result<Vec<Finding>> {
+    let text = SpecText::read(&project.root, spec().source)?;
+    let renders: Vec<_> = renders.iter().map(|(file, rendered)| (*file, rendered)).collect();
+    let mut findings = borne_out::check(spec(), &renders, &text);
+    let shared = &spec().values.shared;
+    // Where it does not render, that is what is wrong.
+    if let Some(value) = spec().own.in_its_pod.filter(|_| renders.iter().any(|(file, _)| file.file == shared.file)) {
+        let plan = plan(charts.clone(), shared);
+        let without = plan.clone().with(value);
+        let (with, without) = tokio::try_join!(release::render(tools, &plan), release::render(tools, &without))?;
+        findings.extend((with == without).then(|| borne_out::in_its_pod(value, &text)));
+    }
+    Ok(findings)
 }
 
 /// Names that are too long with the longest release name alone.

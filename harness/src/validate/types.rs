@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn the_types_are_of_the_clusters_version() {
-        let (kind, cargo) = (include_str!("../../../kind/kind-config.yaml"), include_str!("../../../Cargo.toml"));
+        use crate::structure::text;
+        let (kind, cargo) = (text("kind/kind-config.yaml"), text("Cargo.toml"));
         let image = kind.lines().find_map(|line| line.split_once("image: kindest/node:v")).unwrap().1;
         let minor = image.split('.').take(2).collect::<Vec<_>>().join("_");
         let types = cargo.lines().find(|line| line.starts_with("k8s-openapi = ")).unwrap();

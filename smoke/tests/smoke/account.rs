@@ -2,10 +2,10 @@
 
 use harness::scenario::ScenarioResult;
 use harness::scenario::reading::{ReadOnlyScenarios, scenario};
-use harness::services::{self, ITEMS, Item, ME};
 use harness::stack::Account;
 use harness::websocket::Handshake;
 use harness::{Error, expect, expect_eq};
+use jetscale::services::{Envelope, ITEMS, Item, ME, WS};
 use serde_json::json;
 
 pub fn scenarios() -> Vec<ReadOnlyScenarios> {
@@ -20,18 +20,18 @@ pub fn scenarios() -> Vec<ReadOnlyScenarios> {
 async fn is_recognised(account: Account) -> ScenarioResult {
     let me = account.get(ME).await?;
     account.site().measured("answered after", format!("{:.0?}", me.took));
-    expect_eq!(me.expect_status(200)?.data()?["login"], json!(account.login))
+    expect_eq!(me.expect_status(200)?.at("/data/login")?, json!(account.login))
 }
 
 async fn items_are_listed(account: Account) -> ScenarioResult {
     let reply = account.get(ITEMS).await?;
-    let items: Vec<Item> = services::data(reply.expect_status(200)?)?;
+    let items: Vec<Item> = reply.expect_status(200)?.data()?;
     account.site().measured("items", items.len());
     Ok(())
 }
 
 async fn websocket_opens(account: Account) -> ScenarioResult {
-    let socket = account.websocket().await?.open()?;
+    let socket = account.websocket(WS).await?.open()?;
     account.site().measured("status", 101);
     Ok(socket.close().await?)
 }
@@ -41,8 +41,8 @@ async fn a_spoilt_token_is_refused(account: Account) -> ScenarioResult {
     let spoilt = account.spoilt()?;
     account.get(ME).await?.expect_status(200)?;
     spoilt.get(ME).await?.expect_status(401)?;
-    account.websocket().await?.open()?.close().await?;
-    match spoilt.websocket().await? {
+    account.websocket(WS).await?.open()?.close().await?;
+    match spoilt.websocket(WS).await? {
         Handshake::Refused { status } => {
             account.site().measured("status", status);
             expect!(matches!(status, 401 | 403), "http: the WebSocket is refused, but with status {status}")

@@ -2,9 +2,9 @@
 
 use harness::scenario::ScenarioResult;
 use harness::scenario::reading::{ReadOnlyScenarios, each, scenario};
-use harness::services::{DOCS, ITEMS, LIVE, ME, OPENAPI, READY, SIGN_IN};
 use harness::stack::Site;
 use harness::{expect, expect_eq};
+use jetscale::services::{DOCS, ITEMS, JetscaleSite, LIVE, ME, OPENAPI, READY, SIGN_IN};
 
 pub fn scenarios() -> Vec<ReadOnlyScenarios> {
     vec![

@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use harness::http::since;
 use harness::scenario::ScenarioResult;
 use harness::scenario::reading::{ReadOnlyScenarios, each};
-use harness::services::LIVE;
 use harness::stack::Site;
 use harness::expect;
+use jetscale::services::LIVE;
 
 pub fn scenarios() -> Vec<ReadOnlyScenarios> {
     vec![each(tells_the_time_within_a_minute, [("page", "/"), ("api", LIVE)])]

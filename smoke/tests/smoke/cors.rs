@@ -3,8 +3,8 @@
 use harness::expect;
 use harness::scenario::ScenarioResult;
 use harness::scenario::reading::{ReadOnlyScenarios, each};
-use harness::services::{ME, READY};
 use harness::stack::Site;
+use jetscale::services::{ME, READY};
 
 pub fn scenarios() -> Vec<ReadOnlyScenarios> {
     vec![each(foreign_origin_gets_nothing, [("page", "/"), ("api", READY), ("account", ME)])]

@@ -4,8 +4,8 @@ use harness::expect;
 use harness::http::is_routed;
 use harness::scenario::ScenarioResult;
 use harness::scenario::reading::{ReadOnlyScenarios, scenario};
-use harness::services::LIVE;
 use harness::stack::Site;
+use jetscale::services::LIVE;
 
 pub fn scenarios() -> Vec<ReadOnlyScenarios> {
     vec![scenario(name_resolves), scenario(every_address_answers)]

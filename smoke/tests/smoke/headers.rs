@@ -4,8 +4,8 @@ use harness::expect;
 use harness::http::ContentSecurityPolicy;
 use harness::scenario::ScenarioResult;
 use harness::scenario::reading::{ReadOnlyScenarios, each, scenario};
-use harness::services::{DOCS, LIVE};
 use harness::stack::Site;
+use jetscale::services::{DOCS, LIVE};
 
 pub fn scenarios() -> Vec<ReadOnlyScenarios> {
     vec![

@@ -5,8 +5,8 @@ use std::time::Duration;
 use harness::expect;
 use harness::scenario::ScenarioResult;
 use harness::scenario::reading::{ReadOnlyScenarios, each};
-use harness::services::{LIVE, READY};
 use harness::stack::Site;
+use jetscale::services::{LIVE, READY};
 
 pub fn scenarios() -> Vec<ReadOnlyScenarios> {
     vec![each(p95_is_within_its_budget, [("page", ("/", 800)), ("api", (LIVE, 800)), ("stores", (READY, 1500))])]

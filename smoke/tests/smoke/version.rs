@@ -4,6 +4,7 @@ use harness::expect;
 use harness::scenario::ScenarioResult;
 use harness::scenario::reading::{ReadOnlyScenarios, scenario};
 use harness::stack::Site;
+use jetscale::services::JetscaleSite;
 
 pub fn scenarios() -> Vec<ReadOnlyScenarios> {
     vec![scenario(is_told), scenario(is_the_one_that_was_meant)]

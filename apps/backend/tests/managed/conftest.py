@@ -31,7 +31,9 @@ from tests.managed.aws import ACCOUNT
 from tests.managed.servers import free_port, listens, program, running, server_user
 
 BACKEND = Path(__file__).parents[2]
-DEPLOY = BACKEND.parents[1] / "deploy" / "aws"
+ROOT = BACKEND.parents[1]
+# What a preview has of its own on AWS: what an administrator sets up, and what the keeper makes.
+POLICIES = [ROOT / "deploy" / "aws", ROOT / "keeper" / "policies"]
 # The descriptions of services are parsed once for all clients of the session, not for each.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
@@ -44,7 +46,7 @@ ADMIN_PASSWORD = "of the redis administrator"
 
 
 def template(file: str, **values: str) -> str:
-    text = (DEPLOY / file).read_text()
+    text = next(folder / file for folder in POLICIES if (folder / file).exists()).read_text()
     for name, value in values.items():
         text = text.replace(f"${{{name}}}", value)
     assert "${" not in text, f"{file} wants more values"
@@ -204,7 +206,7 @@ def redis_server(work: Path, certificates: Certificates) -> Iterator[RedisServer
 
 @pytest.fixture(scope="session")
 def redis_env(redis_server: RedisServer, certificates: Certificates) -> dict[str, str]:
-    """The user of a preview, with the rights that deploy/aws gives."""
+    """The user of a preview, with the rights that the keeper gives."""
     password = "r@/:dis%"
     digest = hashlib.sha256(password.encode()).hexdigest()
     for name in (NAME, OTHER):
@@ -253,7 +255,7 @@ class Aws:
         )
 
     def make_role(self, name: str, namespace: str) -> str:
-        """A preview's role, by the policies of deploy/aws."""
+        """A preview's role, by the policies of the keeper."""
         iam = self.client("iam")
         trust = template(
             "role-trust.json",

@@ -21,6 +21,7 @@ const VALUES: ValuesFile = ValuesFile { name: "local", file: "values.yaml", set:
 /// The stack.
 pub static STACK: StackSpec = StackSpec {
     name: "notes",
+    source: file!(),
     env_prefix: "NOTES",
     namespace: "notes",
     release: "notes",

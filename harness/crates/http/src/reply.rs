@@ -44,13 +44,13 @@ impl Reply {
             .map_err(harness_base::Error::malformed(format!("the answer to {self}")))?)
     }
 
-    /// The member `data` of the services' envelope.
+    /// What stands in a place of the body's JSON, as RFC 6901 writes it: `/data/items/0`.
     ///
     /// # Errors
-    /// [`harness_base::Error::Malformed`] when the body is no JSON, [`Error::Unmet`] when it has no `data`.
-    pub fn data(&self) -> Result<Value> {
-        let mut envelope: Value = self.json()?;
-        envelope.get_mut("data").map(Value::take).ok_or_else(|| self.unmet("without a member `data`"))
+    /// [`harness_base::Error::Malformed`] when the body is no JSON, [`Error::Unmet`] when it has no such place.
+    pub fn at(&self, pointer: &str) -> Result<Value> {
+        let mut body: Value = self.json()?;
+        body.pointer_mut(pointer).map(Value::take).ok_or_else(|| self.unmet(&format!("without {pointer}")))
     }
 
     /// A header's value; `None` when absent or no text.

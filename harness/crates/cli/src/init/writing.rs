@@ -186,6 +186,7 @@ const VALUES: ValuesFile = ValuesFile {{ name: "local", file: {values:?}, set: &
 /// The stack.
 pub static STACK: StackSpec = StackSpec {{
     name: {release:?},
+    source: file!(),
     env_prefix: {prefix:?},
     namespace: {namespace:?},
     release: {release:?},
