@@ -2,6 +2,8 @@
 
 use std::error::Error as StdError;
 
+use harness_kube::in_one_line;
+
 /// A result whose error is the harness's own.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -78,6 +80,20 @@ impl From<harness_http::Error> for Error {
             harness_http::Error::Base(error) => Self::Base(error),
             harness_http::Error::Unmet(what) => Self::Unmet(what),
             other => Self::Http(other),
+        }
+    }
+}
+
+/// The same for the layer above that.
+impl From<harness_kube::Error> for Error {
+    fn from(error: harness_kube::Error) -> Self {
+        match error {
+            harness_kube::Error::Base(error) => Self::Base(error),
+            harness_kube::Error::Kube { what, source } => Self::Kube { what, source },
+            harness_kube::Error::Http(error) => Self::Http(error),
+            harness_kube::Error::Failed { awaited, cause } => Self::Failed { awaited, cause },
+            harness_kube::Error::Unmet(what) => Self::Unmet(what),
+            harness_kube::Error::Diagnosed { source, diagnosis } => Self::from(*source).diagnosed(diagnosis),
         }
     }
 }
@@ -166,25 +182,6 @@ impl Error {
             // kube writes an API error out twice, and its source once more.
             Self::Kube { source, .. } => format!("{self}\n  caused by: {}", in_one_line(source)),
             _ => harness_base::error::chain(self),
-        }
-    }
-}
-
-/// An API error in one line: kube's own `Display` writes the status out twice.
-pub(crate) fn in_one_line(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => format!("{} {}", status.code, status.message),
-        other => {
-            let mut text = other.to_string();
-            let mut source = StdError::source(other);
-            while let Some(inner) = source {
-                let inner_text = inner.to_string();
-                if !text.contains(&inner_text) {
-                    text = format!("{text}: {inner_text}");
-                }
-                source = inner.source();
-            }
-            text
         }
     }
 }

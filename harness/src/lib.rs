@@ -4,8 +4,8 @@
 //! settings -> stage -> engine -> (artifacts || cluster) -> release -> stack -> scenarios
 //! ```
 //!
-//! Below the path lies the floor that every step may use: the crate [`harness_base`], whose modules are shown here too,
-//! [`error`], [`k8s`], [`marks`], [`run`], [`source`], [`tools`], [`yaml`]. No module leads back to itself, and no
+//! Below the path lies the floor that every step may use: the crates [`harness_base`], [`harness_http`] and [`harness_kube`], whose
+//! modules are shown here too, [`error`], [`marks`], [`run`], [`source`], [`tools`], [`yaml`]. No module leads back to itself, and no
 //! crate to one above it (structure.rs). What draws a run from its record is the crate [`harness_report`].
 //!
 //! Beside it: [`session`] walks the path once for all scenarios of a run, [`setup`] has what it needs ahead of time,
@@ -48,8 +48,8 @@ pub mod doctor;
 pub mod sign_in;
 pub mod spec;
 
+mod connect;
 pub mod error;
-pub mod k8s;
 pub mod marks;
 pub mod pull_request;
 pub mod run;
@@ -67,6 +67,19 @@ pub use harness_base::{
     text,
 };
 pub use harness_http::websocket;
+
+/// Kubernetes: what [`harness_kube`] does with a cluster, and the way to one.
+pub mod k8s {
+    pub(crate) use harness_kube::has_code;
+    pub use harness_kube::{
+        Begin, CALL, FIELD_MANAGER, FailureCause, Forward, Snapshot, State, answers, apply, call, diagnose,
+        diagnose_deploy, failure_cause, forward, gone, job, log, namespace, pod, probe, quantity, secret, snapshot,
+        verdict, wait, window, within, workload,
+    };
+
+    pub(crate) use crate::connect::exec_plugin;
+    pub use crate::connect::{KubeconfigFiles, connect, connect_with};
+}
 
 /// HTTP clients, as a suite may have them: nothing here makes one that writes, so that live stays read-only by type.
 pub mod http {

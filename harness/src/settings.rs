@@ -794,4 +794,14 @@ mod tests {
         assert!(parse(&[]).may_set_up());
         assert!(!parse(&[("SHOP_SETUP", "nevr")]).may_set_up());
     }
+
+    #[test]
+    fn the_documented_windows_are_those_that_count() {
+        let docs = crate::structure::text("docs/causes.md");
+        let rows = docs.lines().filter(|line| line.starts_with("| `"));
+        let documented: Vec<_> = rows.filter_map(|row| Some(row.split_once(" s | ")?.0)).collect();
+        let all = [Window::None].into_iter().chain(Window::SETTABLE);
+        let wanted: Vec<_> = all.map(|window| format!("| `{}` | {}", window.name(), window.default_secs())).collect();
+        assert_eq!(documented, wanted);
+    }
 }

@@ -42,10 +42,11 @@ fn first_names(path: &str) -> Vec<String> {
 }
 
 /// The folders of the workspace's crates from the ground up: each depends on such before it alone, for its tests too.
-const LAYERS: [&str; 11] = [
+const LAYERS: [&str; 12] = [
     "workspace-hack",
     "harness/crates/base",
     "harness/crates/http",
+    "harness/crates/kube",
     "harness/crates/report",
     "harness",
     "harness/crates/cli",

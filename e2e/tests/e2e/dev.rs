@@ -148,8 +148,8 @@ async fn a_subchart_is_rendered_anew_when_it_changes(dev: Dev) -> ScenarioResult
         let text = format!("{:?}", set.and_then(|set| set.spec.as_ref()));
         if text.contains("33Mi") { State::Ready } else { State::Pending("it asks for the memory it had".to_owned()) }
     })
-    .await
-    .map(drop)
+    .await?;
+    Ok(())
 }
 
 /// Not only the forward: the adapter behind it answers the first request of its protocol.

@@ -94,8 +94,8 @@ pub(super) async fn make(client: &Client, namespace: &str, name: &str) -> Result
     let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [container]}});
     let spec = json!({"replicas": 0, "paused": true, "selector": {"matchLabels": labels}, "template": template});
     let metadata = json!({"name": name, "namespace": namespace});
-    k8s::apply(client, &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}))
-        .await
+    Ok(k8s::apply(client, &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}))
+        .await?)
 }
 
 /// A value that was never there before.

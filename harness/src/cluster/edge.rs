@@ -249,7 +249,7 @@ fn manifests(
 /// Waits until the API server serves a kind: Contour ends where it does not.
 async fn established(client: &Client, name: &str) -> Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    k8s::wait::object(api, name, &format!("the kind {name}"), ESTABLISHED, |found| {
+    Ok(k8s::wait::object(api, name, &format!("the kind {name}"), ESTABLISHED, |found| {
         let conditions = found.and_then(|found| found.status.as_ref()?.conditions.as_ref());
         match conditions.into_iter().flatten().any(|one| one.type_ == "Established" && one.status == "True") {
             true => State::Ready,
@@ -257,7 +257,7 @@ async fn established(client: &Client, name: &str) -> Result<()> {
         }
     })
     .await
-    .map(drop)
+    .map(drop)?)
 }
 
 #[cfg(test)]

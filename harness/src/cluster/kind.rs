@@ -139,7 +139,7 @@ pub async fn find(home: &ClusterState, record: &ClusterRecord, tools: &Tools) ->
 
 async fn answering(home: &ClusterState, name: &str, tools: &Tools) -> Result<Cluster> {
     let cluster = connect(home, name, tools).await?;
-    k8s::answers(&cluster.client).await.map(|()| cluster)
+    Ok(k8s::answers(&cluster.client).await.map(|()| cluster)?)
 }
 
 /// The cluster, asked until it answers for as long as its node runs; `None` when the engine says that the node is gone,

@@ -191,7 +191,7 @@ impl View {
     /// # Errors
     /// [`Error::Failed`] when an update fails and stays so for 5 s; [`harness_base::Error::Deadline`].
     pub async fn all_green(&self, limit: Duration) -> Result<Vec<Arc<Resource>>> {
-        k8s::wait::all(self.api(), "all of Tilt's resources", limit, |all| {
+        Ok(k8s::wait::all(self.api(), "all of Tilt's resources", limit, |all| {
             // Without one beside the Tiltfile's own, it has not been read.
             if all.len() < 2 && !all.iter().any(|resource| resource.failed()) {
                 return State::Pending("the Tiltfile is not read yet".to_owned());
@@ -203,7 +203,7 @@ impl View {
                 None => State::Pending(problems.join("; ")),
             }
         })
-        .await
+        .await?)
     }
 
     /// Waits for one resource.
@@ -217,14 +217,14 @@ impl View {
         limit: Duration,
         mut judge: impl FnMut(&Resource) -> State,
     ) -> Result<()> {
-        k8s::wait::all(self.api(), awaited, limit, |all| {
+        Ok(k8s::wait::all(self.api(), awaited, limit, |all| {
             match all.iter().find(|resource| resource.name_any() == name) {
                 Some(resource) => judge(resource),
                 None => State::Pending(format!("Tilt has no resource {name}")),
             }
         })
         .await
-        .map(drop)
+        .map(drop)?)
     }
 
     /// Waits for the end of the update of one resource that began at or after a moment.

@@ -92,7 +92,7 @@ async fn acquire(api: &Api<Lease>, name: &str, holder: &str, limit: Duration) ->
         match taken {
             Ok(lease) => return Ok(lease),
             Err(error) if k8s::has_code(&error, 409) || (dead.is_some() && k8s::has_code(&error, 404)) => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
         dead = free(api, name, end.saturating_duration_since(Instant::now())).await?;
         if let Some(dead) = &dead {
@@ -124,11 +124,11 @@ async fn free(api: &Api<Lease>, name: &str, limit: Duration) -> Result<Option<Le
                 seen = Some(Arc::unwrap_or_clone(lease));
             }
             // The same holder, at the same renewal, for the Lease's whole duration.
-            Err(Error::Base(harness_base::Error::Deadline { .. })) if patience < left => return Ok(seen),
-            Err(Error::Base(harness_base::Error::Deadline { awaited, last, .. })) => {
+            Err(harness_kube::Error::Base(harness_base::Error::Deadline { .. })) if patience < left => return Ok(seen),
+            Err(harness_kube::Error::Base(harness_base::Error::Deadline { awaited, last, .. })) => {
                 return Err(harness_base::Error::Deadline { awaited, after: limit, last }.into());
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -164,8 +164,8 @@ async fn keep(api: &Api<Lease>, name: &str, held: &mut Lease) -> Error {
         });
         match answer {
             Ok(lease) => (*held, renewed) = (lease, Instant::now()),
-            Err(error) if k8s::has_code(&error, 409) || k8s::has_code(&error, 404) => return lost(name, &error),
-            Err(error) if renewed.elapsed() >= DURATION - RENEW => return lost(name, &error),
+            Err(error) if k8s::has_code(&error, 409) || k8s::has_code(&error, 404) => return lost(name, &error.into()),
+            Err(error) if renewed.elapsed() >= DURATION - RENEW => return lost(name, &error.into()),
             Err(error) => tracing::warn!("{}", error.report()),
         }
     }
@@ -185,7 +185,7 @@ async fn give_back(api: &Api<Lease>, name: &str, held: &Lease) -> Result<()> {
     let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
     match k8s::call(&format!("give the Lease {name} back"), api.delete(name, &params)).await {
         Err(error) if k8s::has_code(&error, 404) || k8s::has_code(&error, 409) => Ok(()),
-        other => other.map(drop),
+        other => Ok(other.map(drop)?),
     }
 }
 

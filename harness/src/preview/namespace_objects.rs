@@ -39,7 +39,7 @@ pub(super) async fn allow_ourselves(
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": spec().preview.role},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": own_name(cluster).await?}],
     });
-    k8s::apply(&cluster.client, &binding).await
+    Ok(k8s::apply(&cluster.client, &binding).await?)
 }
 
 /// Closes a preview, and limits what it takes of the cluster.

@@ -125,7 +125,7 @@ async fn admitted(order: &DeployRequest<'_>) -> Result<Vec<Value>> {
 async fn storage_classes(cluster: &Cluster) -> Result<Vec<StorageClass>> {
     let api: Api<StorageClass> = Api::all(cluster.client.clone());
     let what = "list the cluster's classes of storage";
-    k8s::call(what, api.list(&ListParams::default())).await.map(|list| list.items)
+    Ok(k8s::call(what, api.list(&ListParams::default())).await.map(|list| list.items)?)
 }
 
 /// The accounts by which previews pull, as an administrator left them: they read, and outlive whoever deploys. None where

@@ -66,7 +66,7 @@ impl Deployment<'_> {
                 tracing::info!("rolling {} back to revision {revision}", self.plan.release);
                 helm::rollback(self.cluster, self.plan, revision, self.descriptor()?).await?;
                 let (client, plan) = (&self.cluster.client, self.plan);
-                if let Err(error) = k8s::workload::free_stateful_sets(client, &plan.namespace, &plan.release).await {
+                if let Err(error) = k8s::workload::free_stateful_sets(client, &plan.namespace, &plan.instance()).await {
                     // Where it mattered, what is waited for next says so.
                     tracing::warn!("a StatefulSet may be kept from going back: {}", error.report());
                 }
@@ -166,5 +166,5 @@ pub(crate) async fn ensure_auth(cluster: &Cluster, plan: &Plan, labels: &BTreeMa
     let random = auth.random.iter().map(|key| Ok(((*key).to_owned(), crate::random::hex()?)));
     let data = random.chain(fixed).collect::<Result<BTreeMap<_, _>>>()?;
     let name = plan.name(auth.suffix);
-    k8s::secret::ensure_secret(&cluster.client, &plan.namespace, &name, labels.clone(), data).await.map(drop)
+    Ok(k8s::secret::ensure_secret(&cluster.client, &plan.namespace, &name, labels.clone(), data).await.map(drop)?)
 }

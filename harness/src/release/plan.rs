@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::staging::Staged;
 use crate::artifacts::ArtifactSet;
 use crate::hash;
+use crate::k8s::verdict::Instance;
 use crate::pull_request::PullRequest;
 use crate::settings::Deployer;
 use crate::spec::{Component, spec};
@@ -118,9 +119,14 @@ impl Plan {
         spec().components.iter().filter(|component| !self.elsewhere.iter().any(|it| it == component.suffix))
     }
 
+    /// The release's own objects in its namespace, by their label.
+    pub fn instance(&self) -> Instance {
+        Instance::new(spec().charts.release_label, &self.release)
+    }
+
     /// The label selector of the release's pods.
     pub fn selector_of_all(&self) -> String {
-        format!("{}={}", spec().charts.release_label, self.release)
+        self.instance().to_string()
     }
 
     /// The label selector of a component's pods.

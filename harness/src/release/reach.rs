@@ -10,10 +10,11 @@ use kube::ResourceExt;
 
 use super::plan::Plan;
 use crate::cluster::Cluster;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::events;
 use crate::http::{HttpOptions, Reader, Reply};
-use crate::k8s::{self, Forward, Snapshot, State, verdict};
+use crate::k8s::verdict::{self, Instance};
+use crate::k8s::{self, Forward, Snapshot, State};
 use crate::spec::{Component, spec};
 
 /// How long the routes may take once everything is ready.
@@ -31,7 +32,7 @@ const BETWEEN: Duration = Duration::from_millis(50);
 /// Waits until a release has converged, nothing of what it replaced is left, and its router reaches every service.
 ///
 /// # Errors
-/// [`Error::Failed`] or [`harness_base::Error::Deadline`].
+/// [`crate::Error::Failed`] or [`harness_base::Error::Deadline`].
 pub async fn converged(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<()> {
     gone(cluster, plan, limit).await.map(drop)
 }
@@ -44,7 +45,7 @@ pub async fn converged(cluster: &Cluster, plan: &Plan, limit: Duration) -> Resul
 /// # Errors
 /// As [`converged`].
 pub async fn steady(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<()> {
-    let Plan { namespace, release, .. } = plan;
+    let (namespace, release) = (&plan.namespace, &plan.instance());
     let end = Instant::now() + limit;
     loop {
         let seen = gone(cluster, plan, end.saturating_duration_since(Instant::now())).await?;
@@ -54,8 +55,8 @@ pub async fn steady(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<(
         };
         let lapsed = k8s::wait(&cluster.client, namespace, "a late probe", late(&seen.pods), lapse).await;
         match lapsed {
-            Err(Error::Base(harness_base::Error::Deadline { .. })) => return Ok(()),
-            Err(other) => return Err(other),
+            Err(harness_kube::Error::Base(harness_base::Error::Deadline { .. })) => return Ok(()),
+            Err(other) => return Err(other.into()),
             Ok(_) => tracing::debug!("{release} lost a part to a late probe: waiting again"),
         }
     }
@@ -79,7 +80,7 @@ fn late(pods: &[Arc<Pod>]) -> Duration {
 /// # Errors
 /// As [`converged`].
 pub(super) async fn reached(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<()> {
-    let Plan { namespace, release, .. } = plan;
+    let (namespace, release) = (&plan.namespace, &plan.instance());
     if plan.pull_request.is_some() {
         return converged(cluster, plan, limit).await;
     }
@@ -172,7 +173,7 @@ fn host_name(pod: &str) -> &str {
 }
 
 async fn gone(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<Snapshot> {
-    let judge = |seen: &Snapshot| settled(seen, &plan.release);
+    let judge = |seen: &Snapshot| settled(seen, &plan.instance());
     let seen = k8s::wait(&cluster.client, &plan.namespace, &awaited(plan), limit, judge).await?;
     router(cluster, plan).await?;
     Ok(seen)
@@ -200,7 +201,7 @@ async fn router(cluster: &Cluster, plan: &Plan) -> Result<Reader> {
 }
 
 /// Converged, and no pod of what was replaced is left: until it is gone it may still be asked.
-fn settled(seen: &Snapshot, release: &str) -> State {
+fn settled(seen: &Snapshot, release: &Instance) -> State {
     match verdict::converged(seen, release) {
         State::Ready => {
             let former = verdict::former_pods(seen, release);

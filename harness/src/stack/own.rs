@@ -62,7 +62,7 @@ impl OwnStack {
     /// # Errors
     /// [`harness_base::Error::Deadline`] or [`crate::Error::Failed`].
     pub async fn scale(&self, component: &Component, replicas: u16) -> Result<()> {
-        self.workload(component).scale(replicas, ROLLOUT).await
+        Ok(self.workload(component).scale(replicas, ROLLOUT).await?)
     }
 
     /// Waits until the Service of a component leads to no pod: each still runs, and says that it is not ready.
@@ -77,7 +77,7 @@ impl OwnStack {
             false => State::Ready,
         };
         let kinds = [Watched::Pods, Watched::EndpointSlices];
-        k8s::wait::wait_on(self.kube(), self.namespace(), &kinds, &awaited, LEFT_OUT, judge).await.map(drop)
+        Ok(k8s::wait::wait_on(self.kube(), self.namespace(), &kinds, &awaited, LEFT_OUT, judge).await.map(drop)?)
     }
 
     /// Deploys a changed plan over this release, waits, and rolls back on failure: the harness's own way.

@@ -122,7 +122,7 @@ impl Stack {
     /// [`harness_base::Error::Deadline`] with the texts that were not written within 20 s.
     pub async fn log_with(&self, component: &Component, texts: &[String]) -> Result<String> {
         let names: Vec<String> = self.pods(component).await?.iter().map(ResourceExt::name_any).collect();
-        k8s::log::holding(self.kube(), self.namespace(), (&names, component.label), texts, WRITTEN).await
+        Ok(k8s::log::holding(self.kube(), self.namespace(), (&names, component.label), texts, WRITTEN).await?)
     }
 
     /// The values of `<release>-auth`, at least one; never printed.
@@ -205,7 +205,7 @@ impl Stack {
         }
         let labels = [(spec().client_label, "true")];
         let spec = self.job(name, command, limit, &labels)?;
-        job::start(&self.cluster.client, &self.plan.namespace, &spec).await
+        Ok(job::start(&self.cluster.client, &self.plan.namespace, &spec).await?)
     }
 
     /// The same as a description, for another namespace or with other labels.

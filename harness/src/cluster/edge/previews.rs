@@ -71,7 +71,7 @@ impl PreviewsEdge {
     /// # Errors
     /// No port can be opened.
     pub async fn way(&self) -> Result<Forward> {
-        Forward::open(self.client.clone(), NAMESPACE, "app=edge", PORTS.0).await
+        Ok(Forward::open(self.client.clone(), NAMESPACE, "app=edge", PORTS.0).await?)
     }
 
     /// The values by which a preview's Ingress is this edge's.

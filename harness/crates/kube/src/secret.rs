@@ -9,8 +9,10 @@ use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 
 use super::{FIELD_MANAGER, call, has_code};
-use crate::error::in_one_line;
-use crate::{Result, secrets};
+use crate::in_one_line;
+use harness_base::secrets;
+
+use crate::Result;
 
 /// The one key of a Secret by which images are pulled.
 const ACCOUNTS: &str = ".dockerconfigjson";

@@ -16,9 +16,9 @@ use tokio::time::Instant;
 
 use super::pod::{is_ready, summary};
 use super::{CALL, within, workload};
-use crate::error::in_one_line;
-use crate::http::{Carrier, HttpOptions};
+use crate::in_one_line;
 use crate::{Error, Result};
+use harness_http::{Carrier, HttpOptions};
 
 /// How long a whole request through a forward may take: longer than both tries to reach a pod ([`CALL`] each), which say why
 /// they fail, on a machine that builds and tests beside.
@@ -108,7 +108,7 @@ async fn accept(listener: TcpListener, target: Arc<Target>) {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let target = Arc::clone(&target);
-                    connections.spawn(crate::events::untold(async move { target.serve(stream).await }));
+                    connections.spawn(harness_base::events::untold(async move { target.serve(stream).await }));
                 }
                 // Out of descriptors, most likely: the next try comes when one was given back.
                 Err(error) => {

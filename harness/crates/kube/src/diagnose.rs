@@ -18,8 +18,8 @@ use super::failure_cause::failure_cause;
 use super::pod::{doing, init_statuses, is_ready, phase, ready_count, restarts, status, statuses};
 use super::secret;
 use super::snapshot::{Snapshot, event_time, is_controlled_by, warnings_of};
-use crate::error::in_one_line;
-use crate::secrets;
+use crate::in_one_line;
+use harness_base::secrets;
 
 /// How long the whole look may take.
 const LIMIT: Duration = Duration::from_secs(10);

@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt;
 
 use super::pod::is_terminating;
 use super::snapshot::{Snapshot, Watched};
-use super::verdict::{deployment_converged, stateful_set_converged, stateful_sets_observed, stuck_pods};
+use super::verdict::{Instance, deployment_converged, stateful_set_converged, stateful_sets_observed, stuck_pods};
 use super::wait::{State, wait, wait_on};
 use super::{FIELD_MANAGER, call, has_code, within};
 use crate::{Error, Result};
@@ -29,7 +29,7 @@ pub enum Kind {
 ///
 /// # Errors
 /// The API's error, or [`harness_base::Error::Deadline`] when the sets do not take notice within 30 s.
-pub async fn free_stateful_sets(client: &Client, namespace: &str, instance: &str) -> Result<()> {
+pub async fn free_stateful_sets(client: &Client, namespace: &str, instance: &Instance) -> Result<()> {
     let kinds = [Watched::StatefulSets, Watched::Deployments, Watched::ReplicaSets, Watched::Pods];
     let judge = |seen: &Snapshot| stateful_sets_observed(seen, instance);
     let seen = wait_on(client, namespace, &kinds, "the StatefulSets' notice", NOTICE, judge).await?;

@@ -12,35 +12,54 @@ use super::pod::{is_over, is_ready, is_terminating, summary};
 use super::snapshot::Snapshot;
 use super::wait::State;
 use super::window::{SAME_DEPLOY_SECS, Window};
-use crate::spec::spec;
+
+/// The objects of one release, by the label that they have; shown as a selector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    label: String,
+    name: String,
+}
+
+impl Instance {
+    /// Those whose label of this key is the release's name.
+    pub fn new(label: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { label: label.into(), name: name.into() }
+    }
+
+    fn has(&self, labels: &BTreeMap<String, String>) -> bool {
+        labels.get(&self.label).is_some_and(|value| *value == self.name)
+    }
+}
+
+impl std::fmt::Display for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}={}", self.label, self.name)
+    }
+}
 
 /// Whether every workload and Service of a release has converged.
 ///
-/// Ready means: at least one Deployment or StatefulSet carries the release's label
-/// ([`ChartsSpec::release_label`](crate::spec::ChartsSpec)) with `instance`, all that do are rolled out on their current generation
-/// with no old replica left, and each Service of the instance whose workload wants replicas has a
+/// Ready means: at least one Deployment or StatefulSet is of the instance, all that are have been rolled out on their current
+/// generation with no old replica left, and each Service of the instance whose workload wants replicas has a
 /// ready endpoint. Pods of former revisions are never blamed.
-pub fn converged(snapshot: &Snapshot, instance: &str) -> State {
-    let is_ours = |labels: &BTreeMap<String, String>| of_instance(labels, instance);
+pub fn converged(snapshot: &Snapshot, instance: &Instance) -> State {
+    let is_ours = |labels: &BTreeMap<String, String>| instance.has(labels);
     let rollouts = rollouts(snapshot, instance);
     if rollouts.is_empty() {
-        return State::Pending(format!(
-            "there is no Deployment or StatefulSet with {}={instance}",
-            spec().charts.release_label
-        ));
+        return State::Pending(format!("there is no Deployment or StatefulSet with {instance}"));
     }
     let services = snapshot.services.iter().map(AsRef::as_ref).filter(|it: &&Service| is_ours(it.labels()));
     judge(snapshot, &rollouts, services)
 }
 
 /// The names of an instance's workloads that are rolled out, whatever its Services do.
-pub fn rolled_out(snapshot: &Snapshot, instance: &str) -> Vec<String> {
+pub fn rolled_out(snapshot: &Snapshot, instance: &Instance) -> Vec<String> {
     rollouts(snapshot, instance).into_iter().filter(|it| it.lag.is_none()).map(|it| it.name).collect()
 }
 
-fn rollouts<'a>(snapshot: &'a Snapshot, instance: &str) -> Vec<Rollout<'a>> {
-    let deployments = snapshot.deployments.iter().filter(|it| of_instance(it.labels(), instance));
-    let stateful_sets = snapshot.stateful_sets.iter().filter(|it| of_instance(it.labels(), instance));
+fn rollouts<'a>(snapshot: &'a Snapshot, instance: &Instance) -> Vec<Rollout<'a>> {
+    let deployments = snapshot.deployments.iter().filter(|it| instance.has(it.labels()));
+    let stateful_sets = snapshot.stateful_sets.iter().filter(|it| instance.has(it.labels()));
     deployments
         .map(|it| Rollout::of_deployment(snapshot, it))
         .chain(stateful_sets.map(|it| Rollout::of_stateful_set(snapshot, it)))
@@ -50,13 +69,13 @@ fn rollouts<'a>(snapshot: &'a Snapshot, instance: &str) -> Vec<Rollout<'a>> {
 /// [`converged`], and each Service of the instance leads to pods of the current revision alone.
 ///
 /// What it replaced may still be there, and may still be asked for a moment: the nodes' routes follow the Services.
-pub fn handed_over(snapshot: &Snapshot, instance: &str) -> State {
+pub fn handed_over(snapshot: &Snapshot, instance: &Instance) -> State {
     match converged(snapshot, instance) {
         State::Ready => {}
         other => return other,
     }
     let former: BTreeSet<String> = former_pods(snapshot, instance).iter().map(|pod| pod.name_any()).collect();
-    let services = snapshot.services.iter().filter(|it| of_instance(it.labels(), instance));
+    let services = snapshot.services.iter().filter(|it| instance.has(it.labels()));
     let behind = services.filter_map(|service| {
         let name = service.name_any();
         let old = snapshot.pods_behind(&name).find(|pod| former.contains(*pod))?;
@@ -67,10 +86,10 @@ pub fn handed_over(snapshot: &Snapshot, instance: &str) -> State {
 }
 
 /// The pods of an instance that are leaving, or that its workloads made from a former revision.
-pub fn former_pods<'a>(snapshot: &'a Snapshot, instance: &str) -> Vec<&'a Pod> {
-    let sets = snapshot.deployments.iter().filter(|it| of_instance(it.labels(), instance));
+pub fn former_pods<'a>(snapshot: &'a Snapshot, instance: &Instance) -> Vec<&'a Pod> {
+    let sets = snapshot.deployments.iter().filter(|it| instance.has(it.labels()));
     let sets = sets.filter_map(|deployment| snapshot.current_replica_set(deployment)?.uid());
-    let stateful = snapshot.stateful_sets.iter().filter(|it| of_instance(it.labels(), instance));
+    let stateful = snapshot.stateful_sets.iter().filter(|it| instance.has(it.labels()));
     // Where updates wait for somebody who deletes the pods, the pods that are there count.
     let stateful = stateful.filter(|set| rolls(set));
     let stateful = stateful.filter_map(|set| Some((set.uid()?, set.status.as_ref()?.update_revision.clone())));
@@ -89,30 +108,26 @@ pub fn former_pods<'a>(snapshot: &'a Snapshot, instance: &str) -> Vec<&'a Pod> {
             _ => false,
         }
     };
-    let ours = snapshot.pods.iter().map(AsRef::as_ref).filter(|pod: &&Pod| of_instance(pod.labels(), instance));
+    let ours = snapshot.pods.iter().map(AsRef::as_ref).filter(|pod: &&Pod| instance.has(pod.labels()));
     ours.filter(|pod| is_former(pod)).collect()
 }
 
 /// The pods of an instance's StatefulSets that are of a former revision and not ready: a set replaces none of its pods before
 /// that one is ready, so one that cannot become so keeps what was broken for ever
 /// (kubernetes.io/docs/concepts/workloads/controllers/statefulset, "Forced rollback").
-pub fn stuck_pods<'a>(snapshot: &'a Snapshot, instance: &str) -> Vec<&'a Pod> {
+pub fn stuck_pods<'a>(snapshot: &'a Snapshot, instance: &Instance) -> Vec<&'a Pod> {
     let of_a_set = |pod: &&Pod| pod.owner_references().iter().any(|owner| owner.kind == "StatefulSet");
     let stuck = |pod: &&Pod| of_a_set(pod) && !is_terminating(pod) && !is_ready(pod);
     former_pods(snapshot, instance).into_iter().filter(stuck).collect()
 }
 
 /// Whether every StatefulSet of an instance says which revision is the current one of what it is told now.
-pub fn stateful_sets_observed(snapshot: &Snapshot, instance: &str) -> State {
-    let behind = snapshot.stateful_sets.iter().filter(|it| of_instance(it.labels(), instance)).find(|set| {
+pub fn stateful_sets_observed(snapshot: &Snapshot, instance: &Instance) -> State {
+    let behind = snapshot.stateful_sets.iter().filter(|it| instance.has(it.labels())).find(|set| {
         let observed = set.status.as_ref().and_then(|status| status.observed_generation);
         observed < set.metadata.generation
     });
     behind.map_or(State::Ready, |set| State::Pending(format!("statefulset/{} has not seen its change", set.name_any())))
-}
-
-fn of_instance(labels: &BTreeMap<String, String>, instance: &str) -> bool {
-    labels.get(spec().charts.release_label).is_some_and(|value| value == instance)
 }
 
 /// Whether one Deployment has converged, and each Service that selects its pods has an endpoint.

@@ -6,7 +6,6 @@ use rstest::rstest;
 use super::super::watch_stream::Trouble;
 use super::super::window::Window;
 use super::*;
-use crate::stage::Stage;
 
 type Numbers = Vec<u32>;
 
@@ -90,7 +89,7 @@ async fn a_pod_without_room_waits_for_a_node_until_the_deadline_and_says_so() {
         [] => State::Degraded(FailureCause::new("pod web-1: unschedulable: 0/1 nodes are available", Window::Room)),
         _ => State::Ready,
     };
-    let windows = Windows::default().in_stage(Stage::Preview);
+    let windows = Windows::default().where_nodes_come(true);
     let wait = |pause| {
         let feed = says(vec![(0, listed()), (pause, add(1))]);
         watching(vec![feed], "three", Duration::from_secs(240), &windows, None, judge)

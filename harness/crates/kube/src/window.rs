@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::stage::Stage;
-
 /// The longest that a window can be set to, in seconds.
 pub const LONGEST_SECS: u64 = 3600;
 
@@ -149,10 +147,10 @@ impl Windows {
         Self { set, grows: false }
     }
 
-    /// The same, in a stage: previews are on a cluster that grows, the others on one node.
+    /// The same, in a cluster that makes nodes where pods ask for room, or in one that does not.
     #[must_use]
-    pub fn in_stage(self, stage: Stage) -> Self {
-        Self { grows: stage == Stage::Preview, ..self }
+    pub fn where_nodes_come(self, grows: bool) -> Self {
+        Self { grows, ..self }
     }
 
     /// How long a cause may last; `None` for one that only the deadline of who waits ends.
@@ -177,7 +175,7 @@ pub fn set(windows: Windows) {
 }
 
 /// The windows of this process: the defaults, until they are [`set`].
-pub(super) fn windows() -> &'static Windows {
+pub(crate) fn windows() -> &'static Windows {
     SET.get().unwrap_or(&DEFAULTS)
 }
 
@@ -186,16 +184,6 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-
-    #[test]
-    fn the_documented_windows_are_those_that_count() {
-        let docs = crate::structure::text("docs/causes.md");
-        let rows = docs.lines().filter(|line| line.starts_with("| `"));
-        let documented: Vec<_> = rows.filter_map(|row| Some(row.split_once(" s | ")?.0)).collect();
-        let all = [Window::None].into_iter().chain(Window::SETTABLE);
-        let wanted: Vec<_> = all.map(|window| format!("| `{}` | {}", window.name(), window.default_secs())).collect();
-        assert_eq!(documented, wanted);
-    }
 
     #[rstest]
     #[case::a_default(Window::Room.into(), 20)]
@@ -210,19 +198,18 @@ mod tests {
     }
 
     #[rstest]
-    #[case::on_one_node(Stage::Local, None, Window::Room, Some(20))]
-    #[case::in_ci(Stage::Ci, None, Window::Room, Some(20))]
-    #[case::where_nodes_come(Stage::Preview, None, Window::Room, None)]
-    #[case::where_somebody_knows_better(Stage::Preview, Some(90), Window::Room, Some(90))]
-    #[case::what_no_node_heals(Stage::Preview, None, Window::Mount, Some(40))]
-    fn room_comes_with_a_node_in_stage_preview(
-        #[case] stage: Stage,
+    #[case::on_one_node(false, None, Window::Room, Some(20))]
+    #[case::where_nodes_come(true, None, Window::Room, None)]
+    #[case::where_somebody_knows_better(true, Some(90), Window::Room, Some(90))]
+    #[case::what_no_node_heals(true, None, Window::Mount, Some(40))]
+    fn room_comes_with_a_node(
+        #[case] grows: bool,
         #[case] set: Option<u64>,
         #[case] window: Window,
         #[case] secs: Option<u64>,
     ) {
         let set = set.map(|secs| (Window::Room, Duration::from_secs(secs))).into_iter().collect();
-        assert_eq!(Windows::new(set).in_stage(stage).of(window.into()), secs.map(Duration::from_secs));
+        assert_eq!(Windows::new(set).where_nodes_come(grows).of(window.into()), secs.map(Duration::from_secs));
     }
 
     #[rstest]

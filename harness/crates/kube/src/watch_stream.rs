@@ -149,7 +149,7 @@ fn trouble(error: watcher::Error) -> Trouble {
 }
 
 fn denied_or_not(error: kube::Error) -> Trouble {
-    let text = crate::error::in_one_line(&error);
+    let text = crate::in_one_line(&error);
     let denied = match &error {
         kube::Error::Api(status) if matches!(status.code, 401 | 403) => Some(Box::new(error)),
         _ => None,

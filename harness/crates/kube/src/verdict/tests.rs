@@ -80,15 +80,20 @@ fn pending(state: State) -> String {
     }
 }
 
+/// The release of that name.
+fn rel(name: &str) -> Instance {
+    Instance::new("app.kubernetes.io/instance", name)
+}
+
 #[test]
 fn a_rolled_out_release_is_ready() {
-    assert_eq!(converged(&snapshot(), "rel"), State::Ready);
+    assert_eq!(converged(&snapshot(), &rel("rel")), State::Ready);
     assert_eq!(deployment_converged(&snapshot(), "web"), State::Ready);
 }
 
 #[test]
 fn nothing_deployed_is_not_ready() {
-    assert!(pending(converged(&snapshot(), "other")).contains("app.kubernetes.io/instance=other"));
+    assert!(pending(converged(&snapshot(), &rel("other"))).contains("app.kubernetes.io/instance=other"));
 }
 
 #[rstest]
@@ -101,7 +106,7 @@ fn nothing_deployed_is_not_ready() {
 fn a_deployment_that_lags_says_by_how_much(#[case] changes: Value, #[case] why: &str) {
     let mut snapshot = snapshot();
     status(&mut snapshot, changes);
-    assert_eq!(pending(converged(&snapshot, "rel")), why);
+    assert_eq!(pending(converged(&snapshot, &rel("rel"))), why);
 }
 
 #[test]
@@ -109,7 +114,7 @@ fn pods_that_are_not_ready_are_named() {
     let mut snapshot = snapshot();
     status(&mut snapshot, json!({ "readyReplicas": 1, "availableReplicas": 1 }));
     snapshot.pods[1] = pod("new-b", "new", "Pending");
-    assert!(pending(converged(&snapshot, "rel")).ends_with("0 old (new-b 0/0 Pending)"));
+    assert!(pending(converged(&snapshot, &rel("rel"))).ends_with("0 old (new-b 0/0 Pending)"));
 }
 
 #[rstest]
@@ -120,7 +125,7 @@ fn only_pods_of_the_current_revision_are_blamed(#[case] set: &str, #[case] blame
     let mut snapshot = snapshot();
     status(&mut snapshot, json!({ "updatedReplicas": 1 }));
     snapshot.pods.push(broken_pod("broken", set));
-    let state = converged(&snapshot, "rel");
+    let state = converged(&snapshot, &rel("rel"));
     assert_eq!(matches!(state, State::Degraded(_)), blamed, "{state:?}");
 }
 
@@ -132,7 +137,7 @@ fn nobody_is_blamed_before_the_new_revision_is_known() {
     let annotations = Arc::make_mut(&mut snapshot.deployments[0]).metadata.annotations.as_mut().unwrap();
     annotations.insert("deployment.kubernetes.io/revision".to_owned(), "3".to_owned());
     snapshot.pods.push(broken_pod("broken", "new"));
-    assert!(matches!(converged(&snapshot, "rel"), State::Pending(_)));
+    assert!(matches!(converged(&snapshot, &rel("rel")), State::Pending(_)));
 }
 
 #[test]
@@ -142,7 +147,7 @@ fn a_terminating_pod_is_not_blamed() {
     let mut broken = Arc::unwrap_or_clone(broken_pod("broken", "new"));
     broken.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
     snapshot.pods.push(Arc::new(broken));
-    assert!(matches!(converged(&snapshot, "rel"), State::Pending(_)));
+    assert!(matches!(converged(&snapshot, &rel("rel")), State::Pending(_)));
 }
 
 #[test]
@@ -150,7 +155,7 @@ fn pods_that_are_refused_are_a_cause() {
     let mut snapshot = snapshot();
     let refused = json!([{ "type": "ReplicaFailure", "status": "True", "message": "pods \"web-x\" is forbidden: exceeded quota: q, used: pods=1" }]);
     status(&mut snapshot, json!({ "updatedReplicas": 0, "conditions": refused }));
-    let State::Degraded(found) = converged(&snapshot, "rel") else { panic!("it is not degraded") };
+    let State::Degraded(found) = converged(&snapshot, &rel("rel")) else { panic!("it is not degraded") };
     assert_eq!(
         found.to_string(),
         "deployment/web: its pods cannot be created: exceeded quota: q, used: pods=1\n  pods \"web-x\" is forbidden: exceeded quota: q, used: pods=1"
@@ -164,7 +169,7 @@ fn pods_that_are_refused_are_a_cause() {
 fn a_service_needs_an_endpoint(#[case] slices: Vec<Arc<EndpointSlice>>) {
     let mut snapshot = snapshot();
     snapshot.endpoint_slices = slices;
-    assert_eq!(pending(converged(&snapshot, "rel")), "service/web: no ready endpoint");
+    assert_eq!(pending(converged(&snapshot, &rel("rel"))), "service/web: no ready endpoint");
 }
 
 #[test]
@@ -173,7 +178,7 @@ fn a_service_of_nothing_needs_no_endpoint() {
     Arc::make_mut(&mut snapshot.deployments[0]).spec.as_mut().unwrap().replicas = Some(0);
     status(&mut snapshot, json!({ "replicas": 0, "updatedReplicas": 0, "readyReplicas": 0, "availableReplicas": 0 }));
     snapshot.endpoint_slices.clear();
-    assert_eq!(converged(&snapshot, "rel"), State::Ready);
+    assert_eq!(converged(&snapshot, &rel("rel")), State::Ready);
 }
 
 fn with_stateful_set(status: Value, revision_of_pod: &str) -> Snapshot {
@@ -196,14 +201,14 @@ fn set_status(updated: i32, ready: i32, current: &str) -> Value {
 
 #[test]
 fn a_stateful_set_at_its_update_revision_is_ready() {
-    assert_eq!(converged(&with_stateful_set(set_status(1, 1, "r2"), "r2"), "rel"), State::Ready);
+    assert_eq!(converged(&with_stateful_set(set_status(1, 1, "r2"), "r2"), &rel("rel")), State::Ready);
 }
 
 #[test]
 fn a_stateful_set_between_revisions_is_not() {
     let mut snapshot = with_stateful_set(set_status(1, 1, "r1"), "r2");
     snapshot.pods.pop();
-    let why = pending(converged(&snapshot, "rel"));
+    let why = pending(converged(&snapshot, &rel("rel")));
     assert_eq!(why, "statefulset/db: 1 of 1 updated, 1 ready, 1 available, the old revision is still the current one");
 }
 
@@ -212,7 +217,7 @@ fn a_stateful_set_between_revisions_is_not() {
 #[case::old("r1", "statefulset/db: a broken pod of the old revision blocks the rollout; delete that pod", 15)]
 fn a_broken_pod_of_a_stateful_set_is_told_by_revision(#[case] revision: &str, #[case] first: &str, #[case] secs: u64) {
     let snapshot = with_stateful_set(set_status(0, 0, "r1"), revision);
-    let State::Degraded(found) = converged(&snapshot, "rel") else { panic!("it is not degraded") };
+    let State::Degraded(found) = converged(&snapshot, &rel("rel")) else { panic!("it is not degraded") };
     assert_eq!((found.first_line(), found.tolerance.by_default().as_secs()), (first.to_owned(), secs));
 }
 
@@ -245,7 +250,7 @@ fn a_service_that_leads_nowhere_is_told_although_all_is_ready(
              have http (8080), 9"
         )
     });
-    let found = match converged(&snapshot, "rel") {
+    let found = match converged(&snapshot, &rel("rel")) {
         State::Degraded(found) => Some(found.to_string()),
         state => (state != State::Ready).then(|| format!("{state:?}")),
     };
@@ -285,7 +290,7 @@ fn what_is_not_ready_is_blamed_once_nothing_else_starts(#[case] store: Option<&s
     };
     status(&mut snapshot, json!({ "readyReplicas": 1, "availableReplicas": 1 }));
     snapshot.pods[1] = unready_pod(&mut snapshot, "new-b", "new");
-    let found = match converged(&snapshot, "rel") {
+    let found = match converged(&snapshot, &rel("rel")) {
         State::Degraded(found) => Some(found.to_string()),
         _ => None,
     };
@@ -299,7 +304,7 @@ fn one_of_several_that_is_not_ready_is_blamed() {
     status(&mut snapshot, json!({ "replicas": 3, "updatedReplicas": 1, "readyReplicas": 2, "availableReplicas": 2 }));
     let unready = unready_pod(&mut snapshot, "new-a", "new");
     snapshot.pods = vec![unready, pod("old-a", "old", "Running"), pod("old-b", "old", "Running")];
-    let State::Degraded(found) = converged(&snapshot, "rel") else { panic!("nobody is blamed") };
+    let State::Degraded(found) = converged(&snapshot, &rel("rel")) else { panic!("nobody is blamed") };
     assert!(found.to_string().starts_with("pod new-a, container app: runs and is not ready"), "{}", found);
 }
 
@@ -309,7 +314,7 @@ fn a_failed_pod_that_was_replaced_is_not_blamed() {
     let mut snapshot = snapshot();
     status(&mut snapshot, json!({ "readyReplicas": 1, "availableReplicas": 1 }));
     snapshot.pods.push(pod("new-c", "new", "Failed"));
-    assert!(matches!(converged(&snapshot, "rel"), State::Pending(_)));
+    assert!(matches!(converged(&snapshot, &rel("rel")), State::Pending(_)));
 }
 
 /// It is replaced at once: blamed is the first of a row, and none that a former deploy of the same revision left.
@@ -349,7 +354,7 @@ fn evicted_again_and_again_is_blamed(
         pod.status = serde_json::from_value(status).unwrap();
         snapshot.pods.push(Arc::new(pod));
     }
-    let found = match converged(&snapshot, "rel") {
+    let found = match converged(&snapshot, &rel("rel")) {
         State::Degraded(found) => Some(found.to_string()),
         _ => None,
     };
@@ -365,7 +370,7 @@ fn of_two_that_are_not_ready_the_store_is_blamed() {
     snapshot.pods.push(Arc::new(store));
     status(&mut snapshot, json!({ "readyReplicas": 1, "availableReplicas": 1 }));
     snapshot.pods[1] = unready_pod(&mut snapshot, "new-b", "new");
-    let State::Degraded(found) = converged(&snapshot, "rel") else { panic!("it is not degraded") };
+    let State::Degraded(found) = converged(&snapshot, &rel("rel")) else { panic!("it is not degraded") };
     assert!(found.first_line().starts_with("pod db-0, "), "{found:?}");
 }
 
@@ -398,10 +403,10 @@ fn a_release_is_handed_over_once_its_services_lead_to_new_pods(
     let names: Vec<String> = former.iter().map(|pod| pod.name_any()).collect();
     seen.pods.extend(former);
     seen.endpoint_slices = slices;
-    assert_eq!(former_pods(&seen, "rel").iter().map(|pod| pod.name_any()).collect::<Vec<_>>(), names);
+    assert_eq!(former_pods(&seen, &rel("rel")).iter().map(|pod| pod.name_any()).collect::<Vec<_>>(), names);
     match why {
-        Some(why) => assert_eq!(pending(handed_over(&seen, "rel")), why),
-        None => assert_eq!(handed_over(&seen, "rel"), State::Ready),
+        Some(why) => assert_eq!(pending(handed_over(&seen, &rel("rel"))), why),
+        None => assert_eq!(handed_over(&seen, &rel("rel")), State::Ready),
     }
 }
 
@@ -427,10 +432,10 @@ fn a_stateful_sets_pod_that_keeps_it_from_going_on(#[case] revision: &str, #[cas
             "status": { "phase": phase, "conditions": [{ "type": "Ready", "status": ready }] } }))],
         ..Snapshot::default()
     };
-    assert_eq!(stuck_pods(&seen, "rel").len(), usize::from(stuck));
-    assert_eq!(stateful_sets_observed(&seen, "rel"), State::Ready);
+    assert_eq!(stuck_pods(&seen, &rel("rel")).len(), usize::from(stuck));
+    assert_eq!(stateful_sets_observed(&seen, &rel("rel")), State::Ready);
     seen.stateful_sets = vec![set(2)];
-    assert!(matches!(stateful_sets_observed(&seen, "rel"), State::Pending(_)));
+    assert!(matches!(stateful_sets_observed(&seen, &rel("rel")), State::Pending(_)));
 }
 
 /// It answers nobody, and stays as long as the set that made it.
@@ -441,5 +446,5 @@ fn a_stateful_sets_pod_that_keeps_it_from_going_on(#[case] revision: &str, #[cas
 fn what_ended_as_a_whole_is_no_former_pod(#[case] phase: &str, #[case] is_former: bool) {
     let mut seen = snapshot();
     seen.pods.push(pod("old-a", "old", phase));
-    assert_eq!(!former_pods(&seen, "rel").is_empty(), is_former);
+    assert_eq!(!former_pods(&seen, &rel("rel")).is_empty(), is_former);
 }

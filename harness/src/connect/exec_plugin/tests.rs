@@ -69,7 +69,7 @@ async fn connect(folder: &Path) -> Result<kube::Client> {
 
 async fn ask(client: &kube::Client) -> Result<()> {
     let api: Api<Namespace> = Api::all(client.clone());
-    k8s::call("ask for a namespace", api.get("x")).await.map(drop)
+    Ok(k8s::call("ask for a namespace", api.get("x")).await.map(drop)?)
 }
 
 fn calls(folder: &Path) -> usize {

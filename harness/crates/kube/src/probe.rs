@@ -11,8 +11,8 @@ use super::failure_cause::AskedProbe;
 use super::last_words::brief;
 use super::pod::statuses;
 use super::{Forward, workload};
-use crate::http::Reader;
 use crate::{Error, Result};
+use harness_http::Reader;
 
 /// How long a command may take that a probe runs.
 const LIMIT: Duration = Duration::from_secs(15);

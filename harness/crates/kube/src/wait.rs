@@ -17,7 +17,9 @@ use super::secret;
 use super::snapshot::{Snapshot, Watched};
 use super::watch_stream::{Trouble, WatchStream, WatchUpdate, feed};
 use super::window::{Window, Windows, windows};
-use crate::{Error, Result, events};
+use harness_base::events;
+
+use crate::{Error, Result};
 
 /// How long the API may deny access to what was not readable yet in this wait. Not zero: a server
 /// that has just started denies everyone until it knows the roles.

@@ -1,0 +1,106 @@
+//! What is asked of Kubernetes, by a client that somebody else made: nothing here connects, and nothing knows how a cluster, a
+//! release or a test came about.
+//!
+//! | what | modules |
+//! |---|---|
+//! | one waiting loop, driven by watch events | [`mod@wait`], [`snapshot`] |
+//! | whether what was deployed has converged | [`verdict`] |
+//! | what keeps it from that, for how long that may last, and who asks a probe again | [`failure_cause`], [`window`], [`probe`] |
+//! | what is gathered when it does not | [`mod@diagnose`], [`log`] |
+//! | the way to one pod | [`forward`] |
+//! | Jobs, namespaces, Secrets, workloads, pods | [`job`], [`namespace`], [`secret`], [`workload`], [`pod`] |
+//!
+//! ```
+//! use harness_kube::verdict::{Instance, converged};
+//! use harness_kube::{Snapshot, State};
+//!
+//! let shop = Instance::new("app.kubernetes.io/instance", "shop");
+//! assert!(matches!(converged(&Snapshot::default(), &shop), State::Pending(why) if why.contains("instance=shop")));
+//! ```
+
+mod apply;
+pub mod diagnose;
+pub mod error;
+pub mod failure_cause;
+pub mod forward;
+pub mod job;
+mod last_words;
+pub mod log;
+pub mod namespace;
+pub mod pod;
+pub mod probe;
+pub mod quantity;
+pub mod secret;
+pub mod snapshot;
+pub mod verdict;
+pub mod wait;
+mod watch_stream;
+pub mod window;
+pub mod workload;
+
+use std::future::Future;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Namespace;
+
+pub use apply::apply;
+pub use diagnose::{Begin, diagnose, diagnose_deploy};
+pub use error::{Error, Result, in_one_line};
+pub use failure_cause::FailureCause;
+pub use forward::Forward;
+pub use snapshot::Snapshot;
+pub use wait::{State, gone, wait};
+
+/// How long one call to the Kubernetes API may take, unless the caller says otherwise: 10 s.
+pub const CALL: Duration = Duration::from_secs(10);
+
+/// The field manager of everything that the harness applies.
+pub const FIELD_MANAGER: &str = "harness";
+
+/// Makes sure that the API answers, and that what it stores does.
+///
+/// # Errors
+/// [`Error::Kube`], or [`harness_base::Error::Deadline`] after [`CALL`].
+pub async fn answers(client: &kube::Client) -> Result<()> {
+    let what = "ask the API server whether it is ready";
+    // It stands in every cluster, and is read from the store.
+    let api: kube::Api<Namespace> = kube::Api::all(client.clone());
+    within(what, CALL, async { api.get("kube-system").await.map(drop).map_err(Error::kube(what)) }).await
+}
+
+/// Bounds a call that has no deadline of its own; `what` says what was tried, on what.
+///
+/// On cancel nothing remains here; the server may still carry out the request.
+///
+/// # Errors
+/// The call's own error, or [`harness_base::Error::Deadline`] after `limit`.
+pub async fn within<T, E: From<harness_base::Error>>(
+    what: &str,
+    limit: Duration,
+    future: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    match harness_base::events::step(what, tokio::time::timeout(limit, future)).await {
+        Ok(result) => result,
+        Err(_) => Err(harness_base::Error::Deadline {
+            awaited: what.to_owned(),
+            after: limit,
+            last: "the Kubernetes API has not answered".to_owned(),
+        }
+        .into()),
+    }
+}
+
+/// One call within [`CALL`], its error saying what was tried.
+///
+/// On cancel nothing remains here; the server may still carry out the request.
+///
+/// # Errors
+/// [`Error::Kube`], or [`harness_base::Error::Deadline`] after [`CALL`].
+pub async fn call<T>(what: &str, future: impl Future<Output = kube::Result<T>>) -> Result<T> {
+    within(what, CALL, async { future.await.map_err(Error::kube(what)) }).await
+}
+
+/// Whether the error is the API's answer with this HTTP status.
+pub fn has_code(error: &Error, code: u16) -> bool {
+    matches!(error, Error::Kube { source, .. } if matches!(source.as_ref(), kube::Error::Api(status) if status.code == code))
+}
