@@ -36,6 +36,7 @@ pub mod preview;
 
 pub mod stack;
 
+pub mod runner_flags;
 pub mod scenario;
 pub mod session;
 pub mod setup;

@@ -78,6 +78,8 @@ pub const WINDOWS: OwnVariable = OwnVariable("WINDOWS");
 /// Any value but `0` and `false`: warnings and errors alone go to standard error (`cargo stack --quiet` sets it).
 pub const QUIET: OwnVariable = OwnVariable("QUIET");
 
+/// How many tests run at once, where a flag does not say so: libtest's own.
+pub const RUST_TEST_THREADS: &str = "RUST_TEST_THREADS";
 /// Set by nextest: the identity that all processes of one run share.
 pub const NEXTEST_RUN_ID: &str = "NEXTEST_RUN_ID";
 /// Set to 1 by nextest for the processes that it starts (nexte.st, "Environment variables nextest sets").
@@ -252,6 +254,8 @@ pub struct Settings {
     pub run_dir: Setting<Option<PathBuf>>,
     /// [`WINDOWS`].
     pub windows: Setting<Windows>,
+    /// [`RUST_TEST_THREADS`], as it stands there.
+    pub rust_test_threads: Option<String>,
     /// [`NEXTEST_RUN_ID`].
     pub run_id: Option<String>,
     /// Whether nextest started this process: then it is the run, and this one a part of it.
@@ -381,6 +385,7 @@ impl Settings {
             image_dirs: spec().images.built.iter().map(|image| refusals.note(absolute(&image_dir(image)))).collect(),
             run_dir: refusals.note(absolute(&RUN_DIR.name())),
             windows: refusals.note(windows(own(WINDOWS))),
+            rust_test_threads: get(RUST_TEST_THREADS).map(str::to_owned),
             run_id: get(NEXTEST_RUN_ID).map(str::to_owned),
             by_nextest: get(NEXTEST) == Some("1"),
             run_url: get(GITHUB_SERVER_URL)

@@ -122,6 +122,40 @@ fn no_file_of_the_harness_names_a_stack() {
     assert_eq!(files.iter().filter(names).collect::<Vec<_>>(), Vec::<&std::path::PathBuf>::new());
 }
 
+/// Where the files lie that a source includes at compile time, seen from the package of `folder` (`harness/src/k8s`, say), if that
+/// is not in the package.
+fn included_from_outside(depth: usize, source: &str) -> Vec<&str> {
+    let quoted = |at: usize| source[at..].split('"').nth(1).unwrap_or_default();
+    let calls = ["include_str!(\"", "include_bytes!(\"", "include!(\""];
+    let found = calls.iter().flat_map(|call| source.match_indices(call)).map(|(at, _)| quoted(at));
+    found.filter(|path| path.split('/').take_while(|part| *part == "..").count() > depth).collect()
+}
+
+/// Who depends on a crate from a registry has its package alone.
+#[test]
+fn what_a_crate_includes_lies_in_its_package() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut looked_at = 0;
+    for layer in LAYERS {
+        let package = root.join(layer);
+        for file in crate::hash::files(&package).unwrap() {
+            let inside = file.strip_prefix(&package).unwrap();
+            // A crate below a crate's folder is a package of its own.
+            if file.extension().is_none_or(|ending| ending != "rs") || inside.starts_with("crates") {
+                continue;
+            }
+            let source = std::fs::read_to_string(&file).unwrap();
+            let outside = included_from_outside(inside.components().count() - 1, &source);
+            assert_eq!(outside, Vec::<&str>::new(), "{}", file.display());
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at > 300, "the sources are found otherwise than they lie: {looked_at}");
+    let source = concat!("include_", "str!(\"../../deploy/a.json\")");
+    assert_eq!(included_from_outside(1, source), ["../../deploy/a.json"]);
+    assert_eq!(included_from_outside(2, source), Vec::<&str>::new());
+}
+
 /// What stands before a source's own tests, which are last in it.
 fn without_tests(source: &str) -> &str {
     let inline = |at: &usize| source[*at..].lines().nth(1).is_some_and(|line| line.ends_with('{'));

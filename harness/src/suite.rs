@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use harness_report::Outcome;
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use libtest_mimic::{Completion, Failed, Trial};
 use once_cell::sync::{Lazy, OnceCell};
 use tokio::runtime::Runtime;
 
 use crate::cluster::reaper;
 use crate::error::{Error, Result};
 use crate::events::{self, VERDICT};
+use crate::runner_flags::{AskedFor, Ended, RunnerFlags};
 use crate::scenario::{Scenario, Verdict};
 use crate::session::{AccessPath, Session};
 use crate::settings::Settings;
@@ -48,20 +49,23 @@ pub fn main_through(
         return code;
     }
     output::redact_panics();
-    let mut arguments = Arguments::from_args();
+    let flags = match RunnerFlags::of_this_process() {
+        Ok(flags) => flags,
+        Err(code) => return code,
+    };
     let settings = Settings::from_environment();
     // Names are the same in every stage: to list them asks for no setting.
-    let stage = if arguments.list { Ok(default) } else { stage_of(&settings, default) };
-    let asked = AskedFor::of(&arguments);
-    let trials = match stage.and_then(|stage| trials(scenarios.into(), (stage, through), asked, settings.clone())) {
-        Ok(trials) => trials,
+    let stage = if flags.list { Ok(default) } else { stage_of(&settings, default) };
+    let trials = stage.and_then(|stage| trials(scenarios.into(), (stage, through), flags.asked(), settings.clone()));
+    let ended = trials.and_then(|trials| flags.run(trials, &settings, (THREADS, usize::MAX)));
+    let conclusion = match ended {
+        Ok(Ended::Ran(conclusion)) => conclusion,
+        Ok(Ended::Listed(code)) => return code,
         Err(error) => {
             tell!("error: {}", error.report());
             return ExitCode::from(2);
         }
     };
-    arguments.test_threads = arguments.test_threads.or(Some(THREADS));
-    let conclusion = libtest_mimic::run(&arguments, trials);
     events::took_the_process("the suite");
     // nextest says itself how a run ended; each of its processes would say it again.
     if settings.run_id.is_none()
@@ -85,33 +89,6 @@ fn stage_of(settings: &Settings, default: Stage) -> Result<Stage> {
 }
 
 static FIXTURES: OnceCell<Result<Arc<Session>, Arc<Error>>> = OnceCell::new();
-
-/// What libtest's flags ask for, as far as it decides which tests wait that take long.
-#[derive(Debug, Clone, Copy)]
-pub struct AskedFor {
-    list: bool,
-    ignored: bool,
-    include_ignored: bool,
-}
-
-impl AskedFor {
-    /// As the arguments say.
-    pub fn of(arguments: &Arguments) -> Self {
-        let Arguments { list, ignored, include_ignored, .. } = *arguments;
-        Self { list, ignored, include_ignored }
-    }
-
-    /// Whether libtest is told that one which takes long is ignored: a list says so (nextest goes by it), and `--ignored`
-    /// runs those alone. Else it is started, and ends as ignored with its reason, which libtest's flag has no room for.
-    pub fn flags_long(self) -> bool {
-        self.list || self.ignored
-    }
-
-    /// Whether one that takes long runs.
-    pub fn runs_long(self) -> bool {
-        self.ignored || self.include_ignored
-    }
-}
 
 fn trials(
     mut scenarios: Vec<Scenario>,

@@ -37,3 +37,18 @@ pub const THIRD_PARTY: [ThirdParty; 2] = [
         official: "redis:8.10.1@sha256:298e5b3bc566bade82f46ad5511777a4a07a294097ce16ada2f6a42be5239df5",
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `tilt up` by hand asks no program of ours.
+    #[test]
+    fn the_tiltfile_has_the_same_by_hand() {
+        let tiltfile = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Tiltfile")).unwrap();
+        let built = BUILT.iter().filter_map(|image| image.base).map(|base| (base.recipe, base.official));
+        let all = built.chain(THIRD_PARTY.iter().map(|image| (image.name, image.official)));
+        let wanted: String = all.map(|(name, official)| format!("    '{name}': '{official}',\n")).collect();
+        assert!(tiltfile.contains(&format!("OFFICIAL = {{\n{wanted}}}\n")), "{wanted}");
+    }
+}

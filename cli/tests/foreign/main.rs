@@ -32,7 +32,7 @@ mod turns;
 
 use std::process::ExitCode;
 
-use libtest_mimic::Arguments;
+use harness::runner_flags::RunnerFlags;
 
 use self::table::Table;
 use self::trial::{Cost, Try};
@@ -115,5 +115,8 @@ fn main() -> ExitCode {
         pauses::as_a_second_process_provisions_for_20_s: rule 1, Cluster;
     ];
     tries.extend(kill::tries());
-    trial::run(tries, Arguments::from_args())
+    match RunnerFlags::of_this_process() {
+        Ok(flags) => trial::run(tries, &flags),
+        Err(code) => code,
+    }
 }

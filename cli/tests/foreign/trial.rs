@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
-use harness::suite::AskedFor;
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use harness::runner_flags::RunnerFlags;
+use harness::settings::Settings;
+use libtest_mimic::{Completion, Failed, Trial};
 use tokio::runtime::Runtime;
 
 use super::binaries;
@@ -77,9 +78,8 @@ pub struct Try {
 }
 
 /// Runs the tries one after another: each looks at the one engine.
-pub fn run(tries: Vec<Try>, mut arguments: Arguments) -> ExitCode {
-    arguments.test_threads = Some(1);
-    let asked = AskedFor::of(&arguments);
+pub fn run(tries: Vec<Try>, flags: &RunnerFlags) -> ExitCode {
+    let asked = flags.asked();
     let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap());
     let names: Arc<[String]> = tries.iter().map(|tried| tried.name.clone()).collect();
     let trials = tries.into_iter().map(|tried| {
@@ -96,9 +96,12 @@ pub fn run(tries: Vec<Try>, mut arguments: Arguments) -> ExitCode {
         // What it said is told with the verdict; libtest prints that, and no backtrace belongs there.
         *WHERE.lock().unwrap_or_else(PoisonError::into_inner) = panic.location().map(ToString::to_string);
     }));
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let ended = flags.run(trials.collect(), &Settings::from_environment(), (1, 1));
     runtime.block_on(Bystanders::remove());
-    conclusion.exit_code()
+    match ended {
+        Ok(ended) => ended.exit_code(),
+        Err(error) => panic!("{}", error.report()),
+    }
 }
 
 fn judge(runtime: &Runtime, tried: &Try, names: &[String]) -> Result<Completion, Failed> {

@@ -93,12 +93,39 @@ fn scenarios_are_listed_whatever_is_set() {
     }
 }
 
+/// What whoever knows `cargo test` types works here, too.
+#[test]
+fn flags_are_libtests() {
+    let suite = |line: &str| {
+        let mut suite = std::process::Command::new(suite::binary());
+        suite.args(line.split_whitespace()).env_clear();
+        suite
+    };
+    let ran = |line: &str| suite(line).output().unwrap();
+    let two = ran("--list --format terse --exact api::is_ready api::is_live");
+    assert_eq!(String::from_utf8_lossy(&two.stdout), "api::is_live: test\napi::is_ready: test\n");
+    let none = ran("--no-capture nothing_is_called_so nor_so");
+    assert!(none.status.success() && String::from_utf8_lossy(&none.stdout).contains("running 0 tests"), "{none:?}");
+    let unknown = ran("--unknown");
+    assert_eq!(unknown.status.code(), Some(101));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("--unknown"), "{unknown:?}");
+    let threads = suite("nothing_is_called_so").env("RUST_TEST_THREADS", "many").output().unwrap();
+    assert_eq!(threads.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&threads.stderr).contains("RUST_TEST_THREADS=many"), "{threads:?}");
+    // As with `| head`, whose reader goes before all is written.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let cut = suite("--list").stdout(writer).output().unwrap();
+    assert!(cut.status.success() && cut.stderr.is_empty(), "{cut:?}");
+}
+
 /// A file with no word in main.rs compiles to nothing.
 #[test]
 fn every_file_of_the_suite_is_a_module() {
     let listed = std::process::Command::new(suite::binary()).arg("--list").output().unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
-    let modules: std::collections::BTreeSet<_> = listed.lines().filter_map(|line| line.split("::").next()).collect();
+    let scenarios = listed.lines().filter(|line| line.ends_with(": test"));
+    let modules: std::collections::BTreeSet<_> = scenarios.filter_map(|line| line.split("::").next()).collect();
     let folder = std::fs::read_dir(suite::checkout().join("smoke/tests/smoke")).unwrap();
     let files = folder.map(|entry| entry.unwrap().file_name().to_string_lossy().trim_end_matches(".rs").to_owned());
     let files: std::collections::BTreeSet<_> = files.filter(|name| name != "main").collect();

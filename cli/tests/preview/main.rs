@@ -24,8 +24,9 @@ mod suite;
 use std::process::ExitCode;
 
 use harness::cluster::reaper;
-use harness::suite::AskedFor;
-use libtest_mimic::{Arguments, Completion, Trial};
+use harness::runner_flags::RunnerFlags;
+use harness::settings::Settings;
+use libtest_mimic::{Completion, Trial};
 
 use self::github::GitHub;
 use self::place::{Place, rehearse};
@@ -60,8 +61,11 @@ fn main() -> ExitCode {
     if let Some(code) = reaper::enter_if_asked() {
         return code;
     }
-    let arguments = Arguments::from_args();
-    let asked = AskedFor::of(&arguments);
+    let flags = match RunnerFlags::of_this_process() {
+        Ok(flags) => flags,
+        Err(code) => return code,
+    };
+    let asked = flags.asked();
     let trials = trials![
         asked,
         a_preview_lives_and_goes: Always,
@@ -91,7 +95,12 @@ fn main() -> ExitCode {
         // Last: the second cluster stays until this process has ended.
         two_clusters_share_their_stores: Alone,
     ];
-    libtest_mimic::run(&arguments, trials).exit_code()
+    // More at once than there are processors only wait for each other.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    match flags.run(trials, &Settings::from_environment(), (processors, processors)) {
+        Ok(ended) => ended.exit_code(),
+        Err(error) => panic!("{}", error.report()),
+    }
 }
 
 /// Why a trial shows nothing here, if so.

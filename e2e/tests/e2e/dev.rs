@@ -45,7 +45,9 @@ pub fn scenarios() -> Vec<Scenarios> {
         scenario(a_syntax_error_is_shown_and_the_next_edit_heals_it).within(180),
         scenario(a_subchart_is_rendered_anew_when_it_changes).within(120),
         scenario(the_debugger_accepts_a_connection),
-        each(a_button_works, [("seed_data", "seed-data"), ("backend_tests", "backend-tests")]).within(120),
+        each(a_button_works, [("seed_data", "seed-data")]).within(120),
+        // The gate runs these tests anyway, on the machine.
+        each(a_button_works, [("backend_tests", "backend-tests")]).within(240).nightly(),
         each(
             another_context_is_refused,
             [("of_another_kind_cluster", "kind-other"), ("that_looks_like_production", "production")],

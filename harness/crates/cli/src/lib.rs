@@ -82,9 +82,6 @@ enum Task {
         /// Run `tilt ci` instead: build and deploy, end when everything is healthy, and fail if it is not.
         #[arg(long)]
         ci: bool,
-        /// Print what the Tiltfile asks of this machine, as JSON, and start nothing; the Tiltfile's own question.
-        #[arg(long, conflicts_with = "ci")]
-        inputs: bool,
     },
     /// Build, copy, show and compare sets of images, for the stages that build none.
     #[command(subcommand)]
@@ -281,8 +278,7 @@ async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
         Task::Verify { filter } => verify(settings, filter).await,
         Task::Init(options) => init::run(&settings, options).await,
         Task::Up => up(settings).await,
-        Task::Dev { inputs: true, .. } => dev::inputs(&settings).await,
-        Task::Dev { ci, .. } => dev::run(settings, ci).await,
+        Task::Dev { ci } => dev::run(settings, ci).await,
         Task::Artifacts(task) => artifacts::run(task, settings).await,
         Task::Preview(task) => preview::run(task, settings).await,
         Task::Parity => parity::run(&settings),
