@@ -26,6 +26,7 @@ use std::process::ExitCode;
 use harness::cluster::reaper;
 use harness::runner_flags::RunnerFlags;
 use harness::settings::Settings;
+use harness::stage::Stage;
 use libtest_mimic::{Completion, Trial};
 
 use self::github::GitHub;
@@ -34,10 +35,11 @@ use self::place::{Place, rehearse};
 /// A trial of each function's name, and whether it runs each time or waits for `--include-ignored`, as .ci/nightly gives.
 /// The sweeper's image is made of this machine's own binary, which is to run on Linux.
 macro_rules! trials {
-    ($asked:expr, $($name:ident: $tier:ident),+ $(,)?) => {
+    ($asked:expr, $elsewhere:expr, $($name:ident: $tier:ident),+ $(,)?) => {
         vec![$(
-            Trial::ignorable_test(stringify!($name), move || match Tier::$tier {
-                Tier::Nightly | Tier::Alone if !$asked.runs_long() => Ok(Completion::ignored_with("it takes long: --include-ignored runs it")),
+            Trial::ignorable_test(stringify!($name), move || match (Tier::$tier, $elsewhere) {
+                (_, Some(stage)) => Ok(Completion::ignored_with(format!("it builds images, and stage {stage} builds none: it belongs to stage local"))),
+                (Tier::Nightly | Tier::Alone, None) if !$asked.runs_long() => Ok(Completion::ignored_with("it takes long: --include-ignored runs it")),
                 _ => Ok(Shown::from(rehearse($name(), matches!(Tier::$tier, Tier::Alone))).into()),
             })
             .with_ignored_flag(!cfg!(target_os = "linux") || $asked.flags_long() && !matches!(Tier::$tier, Tier::Always))
@@ -66,8 +68,14 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let asked = flags.asked();
+    // What each `cargo test` runs needs none.
+    place::rehearse_with_stores(asked.runs_long());
+    let settings = Settings::from_environment();
+    // A wrong one is refused by the suites, and here by nobody.
+    let elsewhere = settings.stage.get().ok().flatten().filter(|stage| *stage != Stage::Local);
     let trials = trials![
         asked,
+        elsewhere,
         a_preview_lives_and_goes: Always,
         two_previews_share_nothing: Nightly,
         a_preview_whose_time_is_over_is_swept: Nightly,
@@ -97,7 +105,7 @@ fn main() -> ExitCode {
     ];
     // More at once than there are processors only wait for each other.
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    match flags.run(trials, &Settings::from_environment(), (processors, processors)) {
+    match flags.run(trials, &settings, (processors, processors)) {
         Ok(ended) => ended.exit_code(),
         Err(error) => panic!("{}", error.report()),
     }
