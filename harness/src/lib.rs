@@ -51,6 +51,7 @@ pub mod spec;
 
 mod connect;
 pub mod error;
+pub mod machine_limits;
 pub mod marks;
 pub mod pull_request;
 pub mod run;

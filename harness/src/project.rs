@@ -8,6 +8,9 @@ use crate::settings::{self, Setting, Settings};
 use crate::spec::{Built, spec};
 use crate::tools::Tools;
 
+/// The file of [`Project::default_set`].
+pub(crate) const DEFAULT_SET: &str = "artifacts.json";
+
 /// The checkout: everything that is read from the working tree is found from here.
 #[derive(Debug, Clone)]
 pub struct Project {
@@ -33,6 +36,12 @@ impl Project {
                     "run this from a checkout of the stack",
                 )
             })
+    }
+
+    /// The artifact set that nobody has to name: `artifacts.json` in the checkout, which `cargo stack artifacts build` writes and stage
+    /// ci takes. It is no change of the working tree.
+    pub fn default_set(&self) -> PathBuf {
+        self.root.join(DEFAULT_SET)
     }
 
     /// A copy of it in a folder that is not there yet: a clone, with what is not committed yet.

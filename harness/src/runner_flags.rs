@@ -30,13 +30,13 @@ const FAILED: u8 = 101;
 )]
 pub struct RunnerFlags {
     /// Run ignored tests, too
-    #[arg(long)]
+    #[arg(long, conflicts_with = "ignored")]
     include_ignored: bool,
     /// Run ignored tests alone
     #[arg(long)]
     ignored: bool,
     /// Run tests and no benchmarks
-    #[arg(long, conflicts_with = "bench")]
+    #[arg(long)]
     test: bool,
     /// Run benchmarks and no tests
     #[arg(long)]
@@ -289,6 +289,7 @@ mod tests {
     #[case::no_colour("--color red", Wrong::InvalidValue)]
     #[case::no_format("--format xml", Wrong::InvalidValue)]
     #[case::unstable("--shuffle", Wrong::MissingRequiredArgument)]
+    #[case::both_of_two("--ignored --include-ignored", Wrong::ArgumentConflict)]
     #[case::help("--help", Wrong::DisplayHelp)]
     fn what_is_no_flag_is_refused(#[case] line: &str, #[case] why: Wrong) {
         assert_eq!(flags(line).unwrap_err(), why);

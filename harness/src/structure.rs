@@ -122,7 +122,7 @@ fn no_file_of_the_harness_names_a_stack() {
     assert_eq!(files.iter().filter(names).collect::<Vec<_>>(), Vec::<&std::path::PathBuf>::new());
 }
 
-/// Where the files lie that a source includes at compile time, seen from the package of `folder` (`harness/src/k8s`, say), if that
+/// Where the files lie that a source includes at compile time, seen from the package of `folder` (`harness/src/release`, say), if that
 /// is not in the package.
 fn included_from_outside(depth: usize, source: &str) -> Vec<&str> {
     let quoted = |at: usize| source[at..].split('"').nth(1).unwrap_or_default();

@@ -8,6 +8,7 @@ mod certificates;
 mod faults;
 mod secrets;
 mod server;
+mod sites;
 mod suite;
 
 use harness::http::{BETWEEN_REQUESTS, MOST_REQUESTS};
@@ -46,7 +47,7 @@ async fn with_tls_all_is_green_and_each_scenario_says_what_it_measured() {
     let ran = suite::run(&url, "s::", &[("JETSCALE_CA_BUNDLE", bundle.to_str().unwrap())]).await;
     assert!(ran.passed, "{}", ran.text);
     let measured = [
-        "passed   tls::certificates_last_for_two_more_weeks: days left ",
+        "passed   tls::certificates_do_not_expire_soon: days left ",
         "passed   tls::speaks_the_current_protocol: protocol TLSv1.3",
         "passed   tls::refuses_the_obsolete_protocol: TLS 1.1 refused by an alert",
         "passed   headers::https_is_for_good: HSTS max-age=31536000",

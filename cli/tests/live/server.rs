@@ -21,6 +21,13 @@ pub struct Request {
     head: String,
 }
 
+impl Request {
+    /// Whether its head says this, in lower case.
+    pub fn has(&self, text: &str) -> bool {
+        self.head.contains(text)
+    }
+}
+
 /// What is sent, and what follows.
 pub struct Answer {
     pub after: Duration,

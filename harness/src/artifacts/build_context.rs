@@ -8,6 +8,7 @@ use super::Sources;
 use super::set::DIRTY;
 use crate::error::{Error, Result};
 use crate::files::private_folder;
+use crate::project::DEFAULT_SET;
 use crate::spec::{Built, spec};
 use crate::tools::{ChildKind, Tools};
 
@@ -113,6 +114,7 @@ pub(super) struct Revision {
 }
 
 impl Revision {
+    /// That of the repository around a folder. An artifact set of ours in it is no change.
     async fn of(tools: &Tools, folder: &Path) -> Result<Self> {
         let git = async |args: &[&str]| {
             let command = tools.git(folder).await?.args(args.iter().copied());
@@ -128,8 +130,9 @@ impl Revision {
                 return Ok(Self { sha: unknown(), reference: unknown(), time: unknown(), folder: folder.to_owned() });
             }
         };
-        let (reference, changes) =
-            tokio::join!(git(&["rev-parse", "--abbrev-ref", "HEAD"]), git(&["status", "--porcelain"]));
+        let own = format!(":(top,exclude,glob)**/{DEFAULT_SET}");
+        let status = ["status", "--porcelain", "--", ":/", &own];
+        let (reference, changes) = tokio::join!(git(&["rev-parse", "--abbrev-ref", "HEAD"]), git(&status));
         let (sha, time) = head.split_once(' ').unwrap_or((head.as_str(), ""));
         let dirty = if changes?.is_empty() { "" } else { DIRTY };
         let (sha, time, folder) = (format!("{sha}{dirty}"), time.to_owned(), folder.to_owned());

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::client_config::{ClientConfig, HelperAnswer, Source};
@@ -26,6 +27,8 @@ pub struct RegistryCredentials {
     docker_config: Option<PathBuf>,
     ca_bundle: Option<PathBuf>,
     environment: Environment,
+    /// Why a helper gave no account, by registry: told where it turns out that one is needed.
+    unusable: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl RegistryCredentials {
@@ -41,13 +44,15 @@ impl RegistryCredentials {
             docker_config,
             ca_bundle: settings.ca_bundle.get()?,
             environment: settings.environment.clone(),
+            unusable: Arc::default(),
         })
     }
 
     /// What the engine's client's configuration in a folder says, and nothing else.
     pub fn of_client(docker_config: &Path, environment: &Environment) -> Self {
         let docker_config = Some(docker_config.join("config.json"));
-        Self { logins: Vec::new(), docker_config, ca_bundle: None, environment: environment.clone() }
+        let (environment, unusable) = (environment.clone(), Arc::default());
+        Self { logins: Vec::new(), docker_config, ca_bundle: None, environment, unusable }
     }
 
     /// The same with one more account, which comes before all others.
@@ -58,7 +63,8 @@ impl RegistryCredentials {
         self
     }
 
-    /// The account at a registry, if there is one.
+    /// The account at a registry, if there is one. A credential helper that is not there, or fails, gives none, as one that
+    /// knows none: it may be left over, and most registries ask nobody who he is ([`RegistryCredentials::places`] says it).
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] when the client's configuration names one that cannot be used.
@@ -79,7 +85,11 @@ impl RegistryCredentials {
         let account = match account {
             Source::Nowhere => return Ok(None),
             Source::Account(username, password) => Some((username, password)),
-            Source::Helper(helper) => self.ask(&helper, server).await.map_err(|why| refuse(&why))?,
+            Source::Helper(helper) => self.ask(&helper, server).await.unwrap_or_else(|why| {
+                let mut unusable = self.unusable.lock().unwrap_or_else(PoisonError::into_inner);
+                unusable.insert(registry.to_owned(), format!("{}: {why}", path.display()));
+                None
+            }),
         };
         Ok(account.map(|(username, password)| {
             crate::secrets::know(&password);
@@ -96,9 +106,9 @@ impl RegistryCredentials {
         match command.arg("get").input(server).limit(HELPER).run().await {
             Ok(output) => HelperAnswer::read(&output.stdout).map(Some),
             // A helper that knows nothing of a server says so by failing (docker-credential-helpers).
-            Err(Error::Command(failure)) if failure.tail.contains("not found") => Ok(None),
+            Err(Error::Command(failure)) if failure.tail.contains("credentials not found") => Ok(None),
             Err(Error::Command(failure)) => Err(format!("the credential helper {program} fails ({})", failure.status)),
-            Err(_) => Err(format!("{program} fails")),
+            Err(error) => Err(format!("the credential helper {program} fails: {error}")),
         }
     }
 
@@ -119,8 +129,16 @@ impl RegistryCredentials {
         &self.environment
     }
 
-    /// Where an account was looked for, for an error.
-    pub(super) fn places(&self) -> String {
+    /// Where an account at a registry was looked for, for an error, and why none came of it.
+    pub(super) fn places(&self, registry: &str) -> String {
+        let unusable = self.unusable.lock().unwrap_or_else(PoisonError::into_inner);
+        match unusable.get(registry) {
+            Some(why) => format!("{}; {why}", self.looked_at()),
+            None => self.looked_at(),
+        }
+    }
+
+    fn looked_at(&self) -> String {
         let servers: Vec<&str> = self.logins.iter().map(|login| login.server.as_str()).collect();
         let login = match servers.as_slice() {
             [] => format!("{} is not set", settings::REGISTRY_SERVER),
@@ -228,14 +246,22 @@ mod tests {
     #[tokio::test]
     async fn a_helper_that_gives_no_account(#[case] script: &str, #[case] says: Option<&str>) {
         let (_folder, credentials) = from_helper(&format!("#!/bin/sh\n{script}\n"));
-        match (credentials.at("r.example").await, says) {
-            (found, None) => assert_eq!(found.unwrap(), None),
-            (Ok(found), Some(_)) => panic!("{found:?}"),
-            (Err(error), Some(says)) => {
-                let text = error.report();
-                assert!(text.contains(says) && !text.contains("hunter2"), "{text}");
-            }
-        }
+        assert_eq!(credentials.at("r.example").await.unwrap(), None);
+        let (told, elsewhere) = (credentials.places("r.example"), credentials.places("other.example"));
+        assert!(says.is_none_or(|says| told.contains(says)) && !told.contains("hunter2"), "{told}");
+        assert!(!elsewhere.contains("helper"), "{elsewhere}");
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_is_left_over_matters_where_an_account_is_needed() {
+        let (_folder, credentials) = from_file("{\"credsStore\": \"desktop\"}");
+        assert_eq!(credentials.at("r.example").await.unwrap(), None);
+        assert_eq!(credentials.pull_secret(["r.example"]).await.unwrap(), "{\"auths\":{}}");
+        assert!(
+            credentials.places("r.example").contains("docker-credential-desktop"),
+            "{}",
+            credentials.places("r.example")
+        );
     }
 
     #[tokio::test]

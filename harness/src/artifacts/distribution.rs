@@ -210,7 +210,10 @@ impl<'a> At<'a> {
         let refuse = |what: String, next: String| Error::refused(format!("{image}: {what}"), next);
         match (meaning(error), &self.user) {
             (Meaning::Denied, None) => refuse(
-                format!("the registry {registry} wants credentials, and there are none: {}", self.credentials.places()),
+                format!(
+                    "the registry {registry} wants credentials, and there are none: {}",
+                    self.credentials.places(registry)
+                ),
                 format!(
                     "docker login {registry}, or set {}, _USERNAME and _PASSWORD",
                     crate::settings::REGISTRY_SERVER

@@ -1,13 +1,15 @@
 //! An artifact set that somebody else built: read, and checked against its registry before anything is deployed.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use futures::future::join_all;
 
+use super::build_context::Origins;
 use super::distribution::{is_local, platforms};
 use super::reference::Reference;
-use super::set::{Artifact, ArtifactSet, in_variables};
+use super::set::{Artifact, ArtifactSet, DIRTY, in_variables};
 use super::{Registry, RegistryCredentials, Sources, serve};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -60,7 +62,14 @@ impl ProvidedArtifacts {
     /// [`harness_base::Error::Refused`] naming the artifact, and what to do about it.
     pub async fn obtain(&self, engine: &Engine, sources: &Sources<'_>) -> Result<ArtifactSet> {
         let (location, set) = self.written(sources.project, sources.settings).await?;
-        warn_if_dirty(location, &set);
+        if self.location.is_none() {
+            let here = Origins::of(sources).await?;
+            expect_of((&here.stack.sha, "this checkout"), &set.revision, &location)?;
+            for (image, own) in here.images.iter().filter_map(|one| Some((one.image.name, one.revision.as_ref()?))) {
+                expect_of((&own.sha, &format!("the repository of {image}")), set.revision_of(image), &location)?;
+            }
+        }
+        warn_if_dirty(&location, &set);
         let here = engine.platform().await?;
         if set.platform != here {
             return Err(Error::refused(
@@ -87,7 +96,7 @@ impl ProvidedArtifacts {
     /// As [`ProvidedArtifacts::obtain`].
     pub async fn read(&self, project: &Project, settings: &Settings) -> Result<ArtifactSet> {
         let (location, set) = self.written(project, settings).await?;
-        warn_if_dirty(location, &set);
+        warn_if_dirty(&location, &set);
         let (known, unknown): (Vec<_>, Vec<_>) = set.builds.iter().partition(|one| one.tag.registry() != REGISTRY);
         let checks = known.into_iter().map(|artifact| check(artifact, &artifact.tag, &set.platform, &self.credentials));
         join_all(checks).await.into_iter().collect::<Result<()>>()?;
@@ -101,14 +110,27 @@ impl ProvidedArtifacts {
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] when none is named; as [`read`].
-    pub async fn written(&self, project: &Project, settings: &Settings) -> Result<(&str, ArtifactSet)> {
-        let location = self.location.as_deref().ok_or_else(|| {
-            Error::refused(
-                format!("stage {} builds nothing, and {} names no artifact set", self.stage, settings::ARTIFACTS),
-                format!("cargo stack artifacts build --output FILE, then set {ARTIFACTS} to that file's absolute path"),
-            )
-        })?;
-        Ok((location, read(location, self.stage, project, settings).await?))
+    pub async fn written(&self, project: &Project, settings: &Settings) -> Result<(Cow<'_, str>, ArtifactSet)> {
+        let location = self.place(&project.default_set())?;
+        let set = read(&location, self.stage, project, settings).await?;
+        Ok((location, set))
+    }
+
+    /// What is named, else, in stage ci, the set that this checkout made itself.
+    fn place(&self, default: &Path) -> Result<Cow<'_, str>> {
+        let nothing = format!("stage {} builds nothing, and {ARTIFACTS} names no artifact set", self.stage);
+        match &self.location {
+            Some(location) => Ok(location.into()),
+            None if self.stage != Stage::Ci => Err(Error::refused(
+                nothing,
+                format!("set {ARTIFACTS} to the absolute path of one, or to its https address"),
+            )),
+            None if default.is_file() => Ok(default.to_string_lossy().into_owned().into()),
+            None => Err(Error::refused(
+                format!("{nothing}; there is no {} either", default.display()),
+                format!("cargo stack artifacts build --official, or set {ARTIFACTS} to the absolute path of one"),
+            )),
+        }
     }
 
     /// Each image by its digest, in its registry, with our credentials.
@@ -119,6 +141,18 @@ impl ProvidedArtifacts {
         };
         join_all(set.builds.iter().map(check)).await.into_iter().collect()
     }
+}
+
+/// The set that nobody named is of the commits that are checked out: who moved on since would test what was.
+fn expect_of((head, whose): (&str, &str), made: &str, location: &str) -> Result<()> {
+    let commit = |sha: &str| sha.trim_end_matches(DIRTY).to_owned();
+    if commit(head) == commit(made) {
+        return Ok(());
+    }
+    Err(Error::refused(
+        format!("{location} is of the revision {made}, and {whose} is at {head}"),
+        format!("cargo stack artifacts build --official, or set {ARTIFACTS} to the set that is meant"),
+    ))
 }
 
 fn warn_if_dirty(location: &str, set: &ArtifactSet) {

@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::source::ProvisionSource;
 use crate::spec::spec;
 
-/// The answer, as JSON: the same whether `tilt up` asks by hand or `cargo stack dev` wrote it down before.
+/// The answer, as JSON, as `cargo stack dev` writes it down before it starts Tilt; by hand the Tiltfile finds the same itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Inputs {
     /// The one context, beside `kind-kind`, that Tilt may touch.

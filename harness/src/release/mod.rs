@@ -1,5 +1,6 @@
 //! Chart + values + artifacts -> manifests -> deployed and converged.
 
+mod chart_ignore;
 mod deploy;
 pub mod deployed_objects;
 mod helm;
@@ -10,6 +11,7 @@ mod sealed;
 mod skaffold;
 mod staging;
 
+pub use chart_ignore::ChartIgnore;
 pub(crate) use deploy::ensure_auth;
 pub use deploy::{Deployment, Pull, deploy, deploy_and_read};
 pub use helm::{Capabilities, History, lint, render, render_for};

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::chart_ignore::ChartIgnore;
 use crate::error::{Error, Result};
 use crate::files::{self, private_folder, replaced_once};
 use crate::hash;
@@ -111,7 +112,8 @@ pub fn stage_given_charts(checkout: &Path, charts: &Path, cache: &Path) -> Resul
     }
     copy_chart(&source, &umbrella, &mut left)?;
     copy_file(&checkout.join("skaffold.yaml"), &build.path().join("skaffold.yaml"))?;
-    let path = source.join("Chart.yaml");
+    // The copy: in the chart's own folder it may be a link that the chart's .helmignore names.
+    let path = umbrella.join("Chart.yaml");
     let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
     let chart: ChartFile = yaml::read(&text).map_err(Error::malformed(format!("read {}", path.display())))?;
     let mut names = BTreeSet::new();
@@ -162,20 +164,31 @@ fn touch(folder: &Path) -> Result<()> {
 
 /// Copies a chart without what `helm dependency build` may have left in it.
 fn copy_chart(from: &Path, to: &Path, left: &mut u64) -> Result<()> {
-    refuse_odd(from, left)?;
-    for file in hash::files(from)? {
-        let relative = file.strip_prefix(from).unwrap_or(&file);
-        if !relative.starts_with("charts") && relative != Path::new("Chart.lock") {
-            copy_file(&file, &to.join(relative))?;
-        }
-    }
-    Ok(())
+    // A link in its place is refused below, before anything behind it is read.
+    let ignore = if is_plain_folder(from) { ChartIgnore::of(from)? } else { ChartIgnore::leavings() };
+    let mut files = Vec::new();
+    plain_files(from, Path::new(""), &ignore, left, &mut files)?;
+    let made_by_helm = |file: &Path| file.starts_with("charts") || file == Path::new("Chart.lock");
+    files.iter().filter(|file| !made_by_helm(file)).try_for_each(|file| copy_file(&from.join(file), &to.join(file)))
 }
 
-/// Refuses what is no plain file or folder below a folder, two names that a file system could take for one, and more than
+fn is_plain_folder(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
+}
+
+/// The files below a folder of a chart, by their paths in the chart. Refuses what is no plain file or folder, two names that a file system could take for one, and more than
 /// `left` bytes, of which it takes what is there. A link could lead to any file of this machine, which a template could then
-/// write into a manifest; a pipe is read for ever.
-fn refuse_odd(folder: &Path, left: &mut u64) -> Result<()> {
+/// write into a manifest; a pipe is read for ever. What is none of the chart is not looked at, nor what is
+/// behind it.
+fn plain_files(
+    chart: &Path,
+    inside: &Path,
+    ignore: &ChartIgnore,
+    left: &mut u64,
+    files: &mut Vec<PathBuf>,
+) -> Result<()> {
+    // Joined with nothing it would end with a slash, and a link in its place be followed.
+    let folder = &if inside.as_os_str().is_empty() { chart.to_owned() } else { chart.join(inside) };
     let odd = |path: &Path, why: &str| {
         Err(Error::refused(format!("{} {why}", path.display()), "put plain files into the chart, and nothing else"))
     };
@@ -190,12 +203,16 @@ fn refuse_odd(folder: &Path, left: &mut u64) -> Result<()> {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
             return odd(&path, "has a name that is no UTF-8");
         };
+        let found = kind(&path)?;
+        let inside = inside.join(name);
+        if ignore.has(&inside, found.is_dir()) {
+            continue;
+        }
         if !names.insert(name.to_lowercase()) {
             return odd(&path, "has a name that another file beside it has too, but for upper and lower case");
         }
-        let found = kind(&path)?;
         if found.is_dir() {
-            refuse_odd(&path, left)?;
+            plain_files(chart, &inside, ignore, left, files)?;
             continue;
         }
         if found.is_symlink() {
@@ -208,6 +225,7 @@ fn refuse_odd(folder: &Path, left: &mut u64) -> Result<()> {
             return odd(&path, &format!("is too large: charts have {} MiB together", CHARTS_BYTES >> 20));
         };
         *left = rest;
+        files.push(inside);
     }
     Ok(())
 }
@@ -293,13 +311,34 @@ mod tests {
         assert!(error.contains("backend twice"), "{error}");
     }
 
+    #[test]
+    fn what_editors_leave_changes_nothing_and_what_helm_ignores_neither() {
+        let (root, cache) = (checkout("file://../backend"), tempfile::tempdir().unwrap());
+        let chart = root.path().join("charts/backend");
+        std::fs::write(chart.join(".helmignore"), "*.orig\n").unwrap();
+        let before = stage_charts(root.path(), cache.path()).unwrap().hash;
+        std::os::unix::fs::symlink("someone@machine.1:2", chart.join(".#values.yaml")).unwrap();
+        // Whoever goes behind these comes to no end.
+        for name in ["a~", "b~"] {
+            std::os::unix::fs::symlink(".", chart.join(name)).unwrap();
+        }
+        for left in ["values.yaml~", ".values.yaml.swp", ".DS_Store", "values.yaml.orig"] {
+            std::fs::write(chart.join(left), "left").unwrap();
+        }
+        assert_eq!(stage_charts(root.path(), cache.path()).unwrap().hash, before);
+        std::fs::write(chart.join("more.yaml"), "").unwrap();
+        assert_ne!(stage_charts(root.path(), cache.path()).unwrap().hash, before);
+    }
+
     /// Puts something odd into the charts.
     type Plant = fn(&Path) -> std::io::Result<()>;
 
     #[rstest::rstest]
     #[case::link((|charts| std::os::unix::fs::symlink("/etc/hostname", charts.join("backend/files"))) as Plant, "backend/files is a symbolic link")]
+    #[case::link_as_helmignore((|charts| std::os::unix::fs::symlink("/etc/hostname", charts.join("backend/.helmignore"))) as Plant, "backend/.helmignore is a symbolic link")]
     #[case::link_to_a_chart((|charts| { std::fs::rename(charts.join("backend"), charts.join("b"))?; std::os::unix::fs::symlink("b", charts.join("backend")) }) as Plant, "backend is no folder")]
     #[case::pipe((|charts| rustix::fs::mknodat(rustix::fs::CWD, charts.join("backend/pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).map_err(Into::into)) as Plant, "backend/pipe is no plain file")]
+    #[case::ignored_chart_file((|charts| { std::fs::write(charts.join("app/.helmignore"), "Chart.yaml\n")?; std::fs::remove_file(charts.join("app/Chart.yaml"))?; std::os::unix::fs::symlink("/etc/hostname", charts.join("app/Chart.yaml")) }) as Plant, "Chart.yaml")]
     #[case::case_twin((|charts| std::fs::write(charts.join("backend/chart.yaml"), "")) as Plant, "but for upper and lower case")]
     #[case::large((|charts| std::fs::File::create(charts.join("backend/large"))?.set_len(1 << 40)) as Plant, "backend/large is too large")]
     fn what_is_no_plain_file_is_refused(#[case] plant: Plant, #[case] says: &str) {

@@ -29,6 +29,7 @@ pub struct Account {
 
 impl Account {
     async fn sign_in(site: Site, credentials: UserCredentials) -> Result<Self> {
+        site.takes_a_token()?;
         let client = harness_http::writer(site.options().clone())?;
         let token = sign_in::sign_in(&client, &credentials).await?;
         let reader = Reader::with(site.options().clone())?.bearer(&token)?;

@@ -164,11 +164,23 @@ impl Site {
         &self.reader
     }
 
+    /// That a token can be sent: there is one field for that, and user and password of the address stand in it.
+    ///
+    /// # Errors
+    /// [`Error::NotApplicable`] for an address with an account.
+    pub fn takes_a_token(&self) -> Result<()> {
+        let has_account = self.reader.has_account();
+        let why =
+            || Error::NotApplicable("user and password of the address are sent where a token would be".to_owned());
+        (!has_account).then_some(()).ok_or_else(why)
+    }
+
     /// Tries to open the WebSocket at a path of the same origin, with a bearer's token or without.
     ///
     /// # Errors
-    /// [`harness_http::Error::Unreachable`] when there is no answer at all.
+    /// [`harness_http::Error::Unreachable`] when there is no answer at all; with a token as [`Site::takes_a_token`].
     pub async fn websocket(&self, path: &str, token: Option<&str>) -> Result<Handshake> {
+        token.map_or(Ok(()), |_| self.takes_a_token())?;
         self.reader.spend().await?;
         let options = websocket::WebSocketOptions {
             token: token.map(str::to_owned),

@@ -79,10 +79,13 @@ pub(crate) mod scratch {
     }
 }
 
-/// Whether what says that it was built from `served` was built from `revision`, which may be abbreviated; changes that nobody
-/// committed (`…-dirty`) are another revision.
+/// Whether what says that it was built from `served` was built from `revision`; either may be abbreviated, to no less than the
+/// seven digits that git writes. Changes that nobody committed (`…-dirty`) are another revision.
 pub fn is_of_revision(served: &str, revision: &str) -> bool {
-    served.strip_prefix(revision).is_some_and(|rest| rest.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    let begins = |whole: &str, part: &str| {
+        whole.strip_prefix(part).is_some_and(|rest| rest.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    };
+    begins(served, revision) || (served.len() >= 7 && begins(revision, served))
 }
 
 #[cfg(test)]
@@ -160,7 +163,10 @@ mod tests {
     #[case("abcdef0123", "abcdef0", true)]
     #[case("abcdef0123", "abcdef0123", true)]
     #[case("abcdef0123", "abcdef1", false)]
-    #[case("abcdef0123", "abcdef01234", false)]
+    #[case("abcdef0123", "abcdef01234", true)]
+    #[case("abcdef", "abcdef01234", false)]
+    #[case("", "abcdef01234", false)]
+    #[case("abcdef0123", "abcdef0123-dirty", false)]
     #[case("abcdef0123-dirty", "abcdef0123", false)]
     #[case("abcdef0123-dirty", "abcdef0123-dirty", true)]
     fn a_revision_may_be_abbreviated(#[case] served: &str, #[case] revision: &str, #[case] is: bool) {

@@ -11,6 +11,7 @@ use super::object::{Path, PathStep};
 use super::types::FIELDS;
 use crate::error::{Error, Result};
 use crate::hash;
+use crate::release::ChartIgnore;
 use crate::spec::spec;
 
 /// How deep `include` is followed.
@@ -29,7 +30,10 @@ impl TemplateSources {
         let charts = hash::files(&checkout.join(spec().charts.folder))?;
         let beside = beside.iter().map(|name| checkout.join(name)).filter(|path| path.is_file());
         let mut texts = BTreeMap::new();
-        for path in charts.into_iter().chain(beside) {
+        let leavings = ChartIgnore::leavings();
+        let charts =
+            charts.into_iter().filter(|path| !leavings.has(path.strip_prefix(checkout).unwrap_or(path), false));
+        for path in charts.chain(beside) {
             let bytes = std::fs::read(&path).map_err(Error::io(format!("read {}", path.display())))?;
             let name = path.strip_prefix(checkout).unwrap_or(&path).to_string_lossy().into_owned();
             texts.insert(name, String::from_utf8_lossy(&bytes).into_owned());

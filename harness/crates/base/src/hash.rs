@@ -42,7 +42,7 @@ pub fn folder(root: &Path) -> Result<String> {
     Ok(hex::encode(hasher.finalize()))
 }
 
-/// All files below a folder, sorted.
+/// All files below a folder, sorted. A link is one of them, wherever it leads: behind one to a folder above there would be no end.
 ///
 /// # Errors
 /// [`Error::Io`] when a folder cannot be listed.
@@ -52,8 +52,9 @@ pub fn files(root: &Path) -> Result<Vec<PathBuf>> {
     while let Some(folder) = folders.pop() {
         let say = || format!("list {}", folder.display());
         for entry in std::fs::read_dir(&folder).map_err(Error::io(say()))? {
-            let path = entry.map_err(Error::io(say()))?.path();
-            if path.is_dir() { folders.push(path) } else { found.push(path) }
+            let entry = entry.map_err(Error::io(say()))?;
+            let is_folder = entry.file_type().map_err(Error::io(say()))?.is_dir();
+            if is_folder { folders.push(entry.path()) } else { found.push(entry.path()) }
         }
     }
     found.sort();

@@ -21,11 +21,11 @@ pub enum ArtifactsTask {
     /// Without --registry they go into the registry beside stage ci's cluster of this checkout, where
     /// `STACK_STAGE=ci cargo test` finds them. With it, the engine's client pushes them (docker login).
     ///
-    /// Example: cargo stack artifacts build --output artifacts.json --registry ghcr.io/example --official
+    /// Examples: cargo stack artifacts build --official; cargo stack artifacts build --registry ghcr.io/example --official
     Build {
-        /// The file to write.
+        /// The file to write; artifacts.json in the checkout, unless it is given: that is the one that stage ci takes by itself.
         #[arg(short, long)]
-        output: PathBuf,
+        output: Option<PathBuf>,
         /// The repository to push below, such as ghcr.io/example.
         #[arg(long)]
         registry: Option<String>,
@@ -70,7 +70,7 @@ pub enum ArtifactsTask {
 pub async fn run(task: ArtifactsTask, settings: Settings) -> Result<ExitCode> {
     match task {
         ArtifactsTask::Build { output, registry, official } => {
-            build(settings, &output, registry.as_deref(), official).await
+            build(settings, output, registry.as_deref(), official).await
         }
         ArtifactsTask::Push { set, to, output } => push(settings, &set, &to, &output).await,
         ArtifactsTask::Show { set, check } => show(settings, &set, check).await,
@@ -78,10 +78,19 @@ pub async fn run(task: ArtifactsTask, settings: Settings) -> Result<ExitCode> {
     }
 }
 
-async fn build(settings: Settings, output: &Path, repository: Option<&str>, official: bool) -> Result<ExitCode> {
+async fn build(
+    settings: Settings,
+    output: Option<PathBuf>,
+    repository: Option<&str>,
+    official: bool,
+) -> Result<ExitCode> {
     let leave = Stage::Local.may_build().ok_or_else(|| Error::refused("stage local builds", "report this as a bug"))?;
     // Before minutes of building: a file that cannot be written.
-    let output = std::path::absolute(output).map_err(Error::io(format!("find {}", output.display())))?;
+    let default = Project::find(&settings)?.default_set();
+    let output = match &output {
+        Some(output) => std::path::absolute(output).map_err(Error::io(format!("find {}", output.display())))?,
+        None => default.clone(),
+    };
     let folder = output.parent().unwrap_or(Path::new("/"));
     if !folder.is_dir() {
         return Err(Error::refused(
@@ -93,7 +102,10 @@ async fn build(settings: Settings, output: &Path, repository: Option<&str>, offi
     let set = session.build_set(leave, BuildOptions { official, repository }).await?;
     write_json(&output, &set)?;
     output::print(&table(&set));
-    say!("{STAGE}=ci {ARTIFACTS}={} cargo test", output.display());
+    match output == default {
+        true => say!("{STAGE}=ci cargo test"),
+        false => say!("{STAGE}=ci {ARTIFACTS}={} cargo test", output.display()),
+    }
     Ok(ExitCode::SUCCESS)
 }
 

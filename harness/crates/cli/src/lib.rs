@@ -57,10 +57,10 @@ enum Task {
     ///
     /// Runs nextest where it is installed, else cargo test, and says which.
     ///
-    /// Example: cargo stack verify backend::docs_are_served
+    /// Examples: cargo stack verify backend::docs_are_served; cargo stack verify items:: auth::
     Verify {
-        /// Only scenarios whose names contain this.
-        filter: Option<String>,
+        /// Only scenarios whose names contain one of these.
+        filters: Vec<String>,
     },
     /// Make a repository ready for the harness: a spec of its stack, its `cargo stack`, a suite of five scenarios, a workflow.
     ///
@@ -275,7 +275,7 @@ fn of_stack(stack: &StackSpec, command: Command) -> Command {
 
 async fn run(task: Task, settings: Settings) -> Result<ExitCode> {
     match task {
-        Task::Verify { filter } => verify(settings, filter).await,
+        Task::Verify { filters } => verify(settings, filters).await,
         Task::Init(options) => init::run(&settings, options).await,
         Task::Up => up(settings).await,
         Task::Dev { ci } => dev::run(settings, ci).await,
@@ -306,7 +306,7 @@ async fn up(settings: Settings) -> Result<ExitCode> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "cargo in the foreground is the user's: his environment, his Ctrl-C")]
-async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> {
+async fn verify(settings: Settings, filters: Vec<String>) -> Result<ExitCode> {
     // Before the suite is compiled, which would say the same.
     settings.check(settings.stage.get()?.unwrap_or(Stage::Local))?;
     let project = Project::find(&settings)?;
@@ -332,11 +332,11 @@ async fn verify(settings: Settings, filter: Option<String>) -> Result<ExitCode> 
     if settings.quiet {
         args.push(if nextest.is_ok() { "--cargo-quiet" } else { "--quiet" });
     }
-    if nextest.is_err() && filter.is_some() {
+    if nextest.is_err() && !filters.is_empty() {
         args.push("--");
     }
     let mut cargo = tokio::process::Command::new("cargo");
-    cargo.args(args).args(filter).current_dir(&project.root).env(settings::RUN_DIR.name(), &runs);
+    cargo.args(args).args(filters).current_dir(&project.root).env(settings::RUN_DIR.name(), &runs);
     for name in settings.environment.of_our_package() {
         cargo.env_remove(name);
     }

@@ -50,6 +50,18 @@ impl Certificate {
         (self.not_after - i64::try_from(now).unwrap_or(i64::MAX)).div_euclid(DAY_SECS)
     }
 
+    /// How much of its lifetime is left, from 1 (it has just begun) to 0; below that once it has expired.
+    pub fn share_left(&self) -> f64 {
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
+        let lifetime = (self.not_after - self.not_before).max(1) as f64;
+        (self.not_after as f64 - now) / lifetime
+    }
+
+    /// How many days it is good for, from its first second to its last.
+    pub fn lifetime_days(&self) -> f64 {
+        (self.not_after - self.not_before) as f64 / DAY_SECS as f64
+    }
+
     /// Whether it is for this host, by name, by a wildcard for one label, or by address.
     pub fn is_for(&self, host: &str) -> bool {
         let parent = host.split_once('.').map(|(_, parent)| parent);
@@ -114,5 +126,21 @@ mod tests {
         let text = certificate.to_string();
         assert!(text.ends_with("valid from 2020-01-02 until 2020-03-04"), "{text}");
         assert!(certificate.days_left() < -2000);
+    }
+
+    #[test]
+    fn what_is_left_is_a_share_of_its_lifetime() {
+        let now = i64::try_from(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
+        let of = |lived: i64, left: i64| Certificate {
+            subject: String::new(),
+            issuer: String::new(),
+            names: Vec::new(),
+            not_before: now - lived * DAY_SECS,
+            not_after: now + left * DAY_SECS,
+            from: String::new(),
+            until: String::new(),
+        };
+        assert!((of(3, 3).share_left() - 0.5).abs() < 0.01 && (of(3, 3).lifetime_days() - 6.0).abs() < 0.01);
+        assert!(of(10, -1).share_left() < 0.0);
     }
 }

@@ -3,15 +3,41 @@
 /// The directives by which a browser decides what it runs.
 const OF_SCRIPTS: [&str; 4] = ["default-src", "script-src", "script-src-elem", "script-src-attr"];
 
-/// A Content-Security-Policy, by its directives.
+/// What a page's Content-Security-Policy says: one policy, or several, each of which a browser enforces.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContentSecurityPolicy {
+pub struct ContentSecurityPolicy(Vec<Policy>);
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Policy {
     directives: Vec<(String, Vec<String>)>,
 }
 
 impl ContentSecurityPolicy {
-    /// Reads a header's value; of a directive that stands twice the first one counts, as for a browser.
+    /// Reads a field's value; commas part policies, as where the field is sent several times.
     pub fn parse(value: &str) -> Self {
+        Self(value.split(',').map(Policy::parse).collect())
+    }
+
+    /// What lets in what is not the site's own: any host, a whole scheme for scripts, scripts that stand in the page or
+    /// are made of texts. Nothing that decides about scripts is one too. Of several policies the strictest is what counts.
+    pub fn laxities(&self) -> Vec<String> {
+        self.0.iter().map(Policy::laxities).min_by_key(Vec::len).unwrap_or_default()
+    }
+
+    /// Whether one of them lets no page frame this one.
+    pub fn forbids_frames(&self) -> bool {
+        self.allows_alone("frame-ancestors", "'none'")
+    }
+
+    /// Whether one of them allows this source for a directive, and no other: what the others say lets nothing more in.
+    pub fn allows_alone(&self, directive: &str, source: &str) -> bool {
+        self.0.iter().any(|policy| policy.sources(directive) == [source])
+    }
+}
+
+impl Policy {
+    /// Of a directive that stands twice the first one counts, as for a browser; its names and words are in any case.
+    fn parse(value: &str) -> Self {
         let mut directives: Vec<(String, Vec<String>)> = Vec::new();
         for text in value.split(';') {
             let mut words = text.split_ascii_whitespace().map(str::to_ascii_lowercase);
@@ -24,14 +50,12 @@ impl ContentSecurityPolicy {
     }
 
     /// The sources of a directive; none when it does not stand there.
-    pub fn sources(&self, directive: &str) -> Vec<&str> {
+    fn sources(&self, directive: &str) -> Vec<&str> {
         let found = self.directives.iter().find(|(name, _)| name == directive);
         found.into_iter().flat_map(|(_, sources)| sources).map(String::as_str).collect()
     }
 
-    /// What lets in what is not the site's own: any host, a whole scheme for scripts, scripts that stand in the page or
-    /// are made of texts. Nothing that decides about scripts is one too.
-    pub fn laxities(&self) -> Vec<String> {
+    fn laxities(&self) -> Vec<String> {
         let mut found = Vec::new();
         if self.sources("default-src").is_empty() && self.sources("script-src").is_empty() {
             found.push("nothing says which scripts run".to_owned());
@@ -65,6 +89,8 @@ mod tests {
     #[case::eval("default-src 'self' 'unsafe-eval'", &["default-src 'unsafe-eval'"])]
     #[case::a_scheme("default-src 'self'; script-src https:", &["script-src https:"])]
     #[case::another_host("default-src 'self' cdn.example", &["default-src cdn.example"])]
+    #[case::a_strict_one_of_two("default-src *, default-src 'self'", &[])]
+    #[case::both_of_two("default-src *, script-src 'unsafe-eval'", &["default-src *"])]
     #[case::the_first_counts("default-src 'self'; default-src *", &[])]
     fn what_is_lax_is_named(#[case] value: &str, #[case] lax: &[&str]) {
         assert_eq!(ContentSecurityPolicy::parse(value).laxities(), lax);
@@ -72,8 +98,18 @@ mod tests {
 
     #[test]
     fn sources_are_those_of_the_directive() {
-        let policy = ContentSecurityPolicy::parse(" default-src 'self' a.example ;img-src b.example");
+        let policy = Policy::parse(" default-src 'self' a.example ;img-src b.example");
         assert_eq!(policy.sources("default-src"), ["'self'", "a.example"]);
         assert!(policy.sources("script-src").is_empty());
+    }
+
+    #[rstest]
+    #[case("frame-ancestors 'none'", true)]
+    #[case("default-src 'self'; Frame-Ancestors 'NONE'", true)]
+    #[case("default-src 'self', frame-ancestors 'none'", true)]
+    #[case("frame-ancestors 'self'", false)]
+    #[case("default-src 'none'", false)]
+    fn who_may_frame_is_said_in_any_case(#[case] value: &str, #[case] none: bool) {
+        assert_eq!(ContentSecurityPolicy::parse(value).forbids_frames(), none);
     }
 }

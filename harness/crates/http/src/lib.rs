@@ -33,6 +33,7 @@ pub mod error;
 mod layer;
 mod old_tls;
 mod probe;
+mod race;
 mod reader;
 mod reply;
 mod tls;

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::HttpOptions;
 use super::tls::{self, Tls};
-use crate::{Error, Layer, Result, Trail};
+use crate::{Error, Layer, Result, Trail, race};
 
 /// Where a site is.
 #[derive(Debug, Clone)]
@@ -71,15 +71,14 @@ impl Target {
     /// # Errors
     /// [`harness_base::Error::Malformed`] when the base does not parse, [`harness_base::Error::Refused`] when it has no host or another scheme.
     pub fn of(options: &HttpOptions) -> Result<Self> {
-        let base =
-            Url::parse(&options.base).map_err(harness_base::Error::malformed(format!("the URL {:?}", options.base)))?;
+        // What does not parse may hold a password where nobody finds it.
+        let shown = options.base.rsplit('@').next().unwrap_or_default();
+        let base = Url::parse(&options.base).map_err(harness_base::Error::malformed(format!("the URL …{shown:?}")))?;
         let (Some(host), Some(port), true) =
             (base.host_str(), base.port_or_known_default(), matches!(base.scheme(), "http" | "https"))
         else {
             let next = "give one like https://app.example.com";
-            return Err(
-                harness_base::Error::refused(format!("the URL {:?} is no web address", options.base), next).into()
-            );
+            return Err(harness_base::Error::refused(format!("the URL {shown:?} is no web address"), next).into());
         };
         Ok(Self {
             host: host.trim_matches(['[', ']']).to_owned(),
@@ -147,17 +146,13 @@ impl Target {
     /// The first of the addresses that takes a connection.
     async fn connection(&self, probe: &mut Probe, addresses: &[SocketAddr]) -> Result<TcpStream> {
         let start = Instant::now();
-        let mut refusals = Vec::new();
-        for address in addresses {
-            match tokio::time::timeout(self.limit, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    probe.tcp = Some((*address, start.elapsed()));
-                    return Ok(stream);
-                }
-                Ok(Err(error)) => refusals.push(format!("{address}: {error}")),
-                Err(_) => refusals.push(format!("{address}: no answer within {:.1?}", self.limit)),
+        let refusals = match race::connect(addresses, self.limit).await {
+            Ok((address, stream)) => {
+                probe.tcp = Some((address, start.elapsed()));
+                return Ok(stream);
             }
-        }
+            Err(refusals) => refusals,
+        };
         let what = format!("{} takes no connection at port {}: {}", self.host, self.port, refusals.join("; "));
         Err(probe.failed(Layer::Tcp, what, start))
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
 use harness_base::error::innermost;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Certificate, Method, Response, Url, redirect};
@@ -52,9 +53,11 @@ impl Reader {
     /// The URL or the CA bundle does not parse.
     pub fn with(options: HttpOptions) -> Result<Self> {
         super::install_tls();
-        let what = format!("make an HTTP client for {}", options.base);
+        let what = "make an HTTP client for an address".to_owned();
         let target = Arc::new(Target::of(&options)?);
         let base = Url::parse(&options.base).map_err(harness_base::Error::malformed(what.as_str()))?;
+        // reqwest sends them by itself; here they are known, so that nothing prints them.
+        take_account(&mut base.clone());
         // A proxy cannot reach what is on this machine or found where we say.
         let direct = options.direct || is_loopback(&target.host) || options.resolve.is_some();
         let mut builder = reqwest::Client::builder()
@@ -104,6 +107,11 @@ impl Reader {
         value.set_sensitive(true);
         self.headers.insert(AUTHORIZATION, value);
         Ok(self)
+    }
+
+    /// Whether user and password stand in its address: they are sent as `Authorization`, unless a token is.
+    pub fn has_account(&self) -> bool {
+        !self.base.username().is_empty() || self.base.password().is_some()
     }
 
     /// Scheme, host and port that it asks.
@@ -347,10 +355,35 @@ async fn whole_body(mut response: Response, what: &str, start: Instant, end: Ins
 /// Where a redirect leads, if it may be followed: to the same host, and not out of TLS.
 pub(super) fn leads_to(from: &Url, reply: &Reply) -> Option<Url> {
     let location = (300..400).contains(&reply.status).then(|| reply.header(LOCATION.as_str())).flatten()?;
-    let to = from.join(location).ok()?;
+    let mut to = from.join(location).ok()?;
+    // An address is written whole there, and without the account that stands in ours.
+    if (to.host_str(), to.port_or_known_default()) == (from.host_str(), from.port_or_known_default()) {
+        let _ = to.set_username(from.username());
+        let _ = to.set_password(from.password());
+    }
     let allowed = to.host_str() == from.host_str()
         && matches!((from.scheme(), to.scheme()), ("http", "http" | "https") | ("https", "https"));
     allowed.then_some(to)
+}
+
+/// Takes user and password out of a URL: the `Authorization: Basic` that they make, and the password is known as a secret.
+pub(crate) fn take_account(url: &mut Url) -> Option<HeaderValue> {
+    let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let (user, password) = (decoded(url.username()), url.password().map(decoded));
+    if let Some(password) = &password {
+        harness_base::secrets::know(password);
+        harness_base::secrets::know(url.password().unwrap_or_default());
+    }
+    // Both fail for URLs that cannot have a user, which then have none.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    if user.is_empty() && password.is_none() {
+        return None;
+    }
+    let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{}", password.unwrap_or_default()));
+    let mut value = HeaderValue::from_str(&format!("Basic {pair}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// A URL without what may be secret in it: user, password and query.

@@ -38,22 +38,27 @@ impl Reply {
     /// The body as JSON.
     ///
     /// # Errors
-    /// [`harness_base::Error::Malformed`] when it is no JSON of that shape.
+    /// [`Error::Unmet`] with the first lines of the body when it is no JSON of that shape: a page of somebody's in between.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        Ok(serde_json::from_slice(&self.body)
-            .map_err(harness_base::Error::malformed(format!("the answer to {self}")))?)
+        serde_json::from_slice(&self.body).map_err(|why| self.unmet(&format!("with no such JSON ({why})")))
     }
 
     /// What stands in a place of the body's JSON, as RFC 6901 writes it: `/data/items/0`.
     ///
     /// # Errors
-    /// [`harness_base::Error::Malformed`] when the body is no JSON, [`Error::Unmet`] when it has no such place.
+    /// [`Error::Unmet`] when the body is no JSON, or has no such place.
     pub fn at(&self, pointer: &str) -> Result<Value> {
         let mut body: Value = self.json()?;
         body.pointer_mut(pointer).map(Value::take).ok_or_else(|| self.unmet(&format!("without {pointer}")))
     }
 
-    /// A header's value; `None` when absent or no text.
+    /// A field's value as one, if it was sent several times: RFC 9110 (5.3) joins them with commas. `None` when absent.
+    pub fn field(&self, name: &str) -> Option<String> {
+        let values: Vec<&str> = self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+        (!values.is_empty()).then(|| values.join(", "))
+    }
+
+    /// A header's value, the first of several; `None` when absent or no text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }

@@ -31,10 +31,29 @@ impl Tls {
         &self.own
     }
 
-    /// The certificate of the chain that expires first.
-    pub fn first_to_expire(&self) -> &Certificate {
-        self.chain.iter().min_by_key(|certificate| certificate.not_after).unwrap_or(&self.own)
+    /// The certificates that lead from the server's own towards a root, each signed by the next, as far as the server sent them;
+    /// what it sent beside them, in whatever order, is of no matter to whoever verifies.
+    pub fn path(&self) -> Vec<&Certificate> {
+        path(&self.own, &self.chain)
     }
+
+    /// The certificate of the path that expires first.
+    pub fn first_to_expire(&self) -> &Certificate {
+        self.path().into_iter().min_by_key(|certificate| certificate.not_after).unwrap_or(&self.own)
+    }
+}
+
+fn path<'a>(own: &'a Certificate, sent: &'a [Certificate]) -> Vec<&'a Certificate> {
+    let mut path = vec![own];
+    let signs = |last: &Certificate, path: &[&Certificate]| {
+        let next = sent.iter().filter(|next| next.subject == last.issuer && !path.contains(next));
+        // Of two for one key, as around a cross-signature, a browser takes the one that lasts.
+        next.max_by_key(|next| next.not_after)
+    };
+    while let Some(next) = path.last().copied().and_then(|last| signs(last, &path)) {
+        path.push(next);
+    }
+    path
 }
 
 /// A TLS client's configuration that trusts the system's authorities and these.

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
+use reqwest::Url;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
-use crate::{Error, Result};
+use crate::{Error, Result, race};
 
 /// How long connecting, a message each way, or closing may take: 10 s.
 pub const LIMIT: Duration = Duration::from_secs(10);
@@ -80,16 +81,21 @@ pub async fn connect_with(url: &str, options: &WebSocketOptions) -> Result<Hands
         Some(("https", rest)) => format!("wss://{rest}"),
         _ => url.to_owned(),
     };
+    let mut url = Url::parse(&url).map_err(harness_base::Error::malformed("the address of a WebSocket"))?;
+    let basic = crate::reader::take_account(&mut url);
     // A token may stand in the query.
-    let what = format!("open the WebSocket {}", url.split('?').next().unwrap_or_default());
-    deadline(&what, handshake(&what, &url, options)).await
+    let what = format!("open the WebSocket {}", url.as_str().split('?').next().unwrap_or_default());
+    deadline(&what, handshake(&what, &url, basic, options)).await
 }
 
-async fn handshake(what: &str, url: &str, options: &WebSocketOptions) -> Result<Handshake> {
-    let mut request = url.into_client_request().map_err(Error::request(what))?;
+async fn handshake(what: &str, url: &Url, basic: Option<HeaderValue>, options: &WebSocketOptions) -> Result<Handshake> {
+    let mut request = url.as_str().into_client_request().map_err(Error::request(what))?;
     for (name, value) in &options.headers {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(harness_base::Error::malformed(what))?;
         request.headers_mut().insert(name, HeaderValue::from_str(value).map_err(harness_base::Error::malformed(what))?);
+    }
+    if let Some(basic) = basic {
+        request.headers_mut().insert(AUTHORIZATION, basic);
     }
     if let Some(token) = &options.token {
         harness_base::secrets::know(token);
@@ -101,11 +107,12 @@ async fn handshake(what: &str, url: &str, options: &WebSocketOptions) -> Result<
     let secure = request.uri().scheme_str() == Some("wss");
     let host = request.uri().host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let port = request.uri().port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let stream = match options.resolve {
-        Some(address) => TcpStream::connect(address).await,
-        None => TcpStream::connect((host.as_str(), port)).await,
+    let addresses = match options.resolve {
+        Some(address) => vec![address],
+        None => tokio::net::lookup_host((host.as_str(), port)).await.map_err(Error::request(what))?.collect(),
     };
-    let stream = stream.map_err(Error::request(what))?;
+    let connected = race::connect(&addresses, LIMIT).await;
+    let (_, stream) = connected.map_err(|refusals| Error::request(what)(std::io::Error::other(refusals.join("; "))))?;
     stream.set_nodelay(true).map_err(Error::request(what))?;
     let connector = match secure {
         true => Some(Connector::Rustls(Arc::new(crate::trusting(options.ca_bundle.as_deref())?))),

@@ -88,8 +88,26 @@ impl From<FailureCause> for State {
     }
 }
 
-/// What is no init container.
-const CONTAINER: &str = "container";
+/// What a container of a pod is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It serves.
+    Container,
+    /// It ends before those begin.
+    Init,
+    /// An init container that stays beside them, and is ended once they have ended (Kubernetes' docs, "Sidecar containers").
+    Sidecar,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Container => "container",
+            Self::Init => "init container",
+            Self::Sidecar => "sidecar",
+        })
+    }
+}
 /// The reason of a pod that its node ended, in its status and in the event.
 const EVICTED: &str = "Evicted";
 
@@ -103,8 +121,8 @@ pub fn failure_cause(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
     }
     let of_containers = init_statuses(pod)
         .iter()
-        .map(|status| ("init container", status))
-        .chain(statuses(pod).iter().map(|status| (CONTAINER, status)))
+        .map(|status| (if is_sidecar(pod, &status.name) { Kind::Sidecar } else { Kind::Init }, status))
+        .chain(statuses(pod).iter().map(|status| (Kind::Container, status)))
         .filter_map(|(kind, status)| of_container(pod, kind, status, warnings));
     let found = of_containers
         .chain(of_unscheduled_pod(pod, warnings))
@@ -193,7 +211,20 @@ fn of_scheduler(message: &str) -> &str {
     message[..end.unwrap_or(message.len())].trim().trim_end_matches([',', '.'])
 }
 
-fn of_container(pod: &Pod, kind: &str, status: &ContainerStatus, warnings: &[&Event]) -> Option<FailureCause> {
+fn is_sidecar(pod: &Pod, name: &str) -> bool {
+    let init = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    init.into_iter().any(|one| one.name == name && one.restart_policy.as_deref() == Some("Always"))
+}
+
+/// Whether all of a pod's containers have ended, and none of them badly: what is beside them is ended then, however.
+fn is_done(pod: &Pod) -> bool {
+    let ended = |status: &ContainerStatus| {
+        status.state.as_ref().and_then(|state| state.terminated.as_ref()).is_some_and(|ended| ended.exit_code == 0)
+    };
+    !statuses(pod).is_empty() && statuses(pod).iter().all(ended)
+}
+
+fn of_container(pod: &Pod, kind: Kind, status: &ContainerStatus, warnings: &[&Event]) -> Option<FailureCause> {
     let state = status.state.as_ref()?;
     let who = format!("pod {}, {kind} {}", pod.name_any(), status.name);
     if let Some(waiting) = &state.waiting {
@@ -211,6 +242,9 @@ fn of_container(pod: &Pod, kind: &str, status: &ContainerStatus, warnings: &[&Ev
         return if status.ready { None } else { unready(pod, &who, status, warnings) };
     }
     let ended = state.terminated.as_ref()?;
+    if kind == Kind::Sidecar && is_done(pod) {
+        return None;
+    }
     // The end of one that is not started again is the pod's own.
     let restarts = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) != Some("Never");
     let counts = restarts && ended.exit_code != 0 || is_oom(ended);
@@ -254,7 +288,7 @@ fn of_runtime(message: &str) -> &str {
 /// Counted by starts, not by seconds: the first end is told, a second that is like it is final.
 fn crash(
     pod: &Pod,
-    (kind, who): (&str, &str),
+    (kind, who): (Kind, &str),
     status: &ContainerStatus,
     ended: &ContainerStateTerminated,
     warnings: &[&Event],
@@ -276,7 +310,7 @@ fn crash(
         found.add_evidence(&format!("its last words: {}", message.trim()));
     }
     found.since = ended.finished_at.as_ref().map(|time| time.0);
-    let served = kind == CONTAINER && by_probe.is_none() && ran_for_long(ended);
+    let served = kind != Kind::Init && by_probe.is_none() && ran_for_long(ended);
     if !served && is_final_crash(status, ended) {
         found.tolerance = Window::None.into();
     }

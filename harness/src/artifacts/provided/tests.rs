@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rstest::rstest;
 use rustls::ServerConfig;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
@@ -66,4 +67,40 @@ async fn an_address_without_a_set_says_what_it_answered() {
     std::fs::write(bundle.path(), certificate).unwrap();
     let error = text(&address, Some(bundle.path())).await.unwrap_err().report();
     assert!(error.contains("404 Not Found"), "{error}");
+}
+
+#[rstest]
+#[case::the_same("0123456789", "0123456789", true)]
+#[case::with_changes_since("0123456789-dirty", "0123456789", true)]
+#[case::made_with_changes("0123456789", "0123456789-dirty", true)]
+#[case::neither_has_a_history("unknown", "unknown", true)]
+#[case::of_another_commit("0123456789", "9876543210", false)]
+#[case::of_some_commit("unknown", "9876543210", false)]
+fn the_set_that_nobody_named_is_of_what_is_checked_out(#[case] head: &str, #[case] made: &str, #[case] taken: bool) {
+    let taken_or = expect_of((head, "this checkout"), made, "/work/artifacts.json").map_err(|error| error.report());
+    assert_eq!(taken_or.is_ok(), taken);
+    let told = taken_or.err().unwrap_or_else(|| format!("{made} {head} cargo stack artifacts build --official"));
+    assert!([made, head, "cargo stack artifacts build --official"].iter().all(|part| told.contains(part)), "{told}");
+}
+
+#[rstest]
+#[case::named(Stage::Ci, Some("/x/set.json"), true, "/x/set.json")]
+#[case::made_here(Stage::Ci, None, true, "artifacts.json")]
+#[case::none_is_made(Stage::Ci, None, false, "artifacts build --official")]
+#[case::not_for_a_preview(Stage::Preview, None, true, "names no artifact set")]
+fn stage_ci_takes_what_this_checkout_made(
+    #[case] stage: Stage,
+    #[case] named: Option<&str>,
+    #[case] made: bool,
+    #[case] says: &str,
+) {
+    let checkout = tempfile::tempdir().unwrap();
+    let default = checkout.path().join("artifacts.json");
+    if made {
+        std::fs::write(&default, "{}").unwrap();
+    }
+    let credentials = RegistryCredentials::of(&Settings::parse(&std::collections::BTreeMap::new())).unwrap();
+    let given = ProvidedArtifacts { stage, location: named.map(str::to_owned), credentials };
+    let place = given.place(&default).map_or_else(|error| error.report(), std::borrow::Cow::into_owned);
+    assert!(place.contains(says), "{place}");
 }

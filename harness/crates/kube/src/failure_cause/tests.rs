@@ -382,3 +382,41 @@ fn believes_warnings_until_containers_can_start(
             .unwrap();
     assert_eq!(of_warnings(&pod, &[&event]).map(|found| found.tolerance.window), window);
 }
+
+/// A pod with a native sidecar, and its main container in a state.
+fn with_sidecar(sidecar: &Value, last: &Value, restarts: i32, main: &Value) -> Pod {
+    let status = |name: &str, state: &Value, last: &Value, restarts: i32| {
+        json!([{ "name": name, "image": "img:1", "imageID": "", "ready": false, "restartCount": restarts, "state": state,
+                 "lastState": last }])
+    };
+    let mut pod = pod(json!({
+        "phase": "Running",
+        "initContainerStatuses": status("proxy", sidecar, last, restarts),
+        "containerStatuses": status("app", main, &json!({}), 0),
+    }));
+    let spec = json!({
+        "restartPolicy": "OnFailure",
+        "initContainers": [{ "name": "proxy", "restartPolicy": "Always" }],
+        "containers": [{ "name": "app" }],
+    });
+    pod.spec = Some(serde_json::from_value(spec).unwrap());
+    pod
+}
+
+#[rstest]
+#[case::ended_with_what_it_served(json!({ "terminated": { "exitCode": 0 } }), None)]
+#[case::ended_while_that_runs(json!({ "running": {} }), Some("pod web-1, sidecar proxy: crashes: exit code 143"))]
+fn a_sidecar_ends_when_the_others_have(#[case] main: Value, #[case] says: Option<&str>) {
+    let ended = json!({ "terminated": { "exitCode": 143 } });
+    let found = failure_cause(&with_sidecar(&ended, &json!({}), 0, &main), &[]);
+    assert_eq!(found.map(|cause| cause.first_line()).as_deref(), says);
+}
+
+#[test]
+fn a_sidecar_that_served_for_an_hour_may_end_again() {
+    let ended = |start: &str| json!({ "terminated": { "exitCode": 3, "reason": "Error", "startedAt": start, "finishedAt": "2026-01-01T02:00:00Z" } });
+    let running = json!({ "running": {} });
+    let of = |start: &str| failure_cause(&with_sidecar(&ended(start), &ended(start), 1, &running), &[]).unwrap();
+    assert_eq!(of("2026-01-01T01:00:00Z").tolerance, Window::Restarted.into());
+    assert_eq!(of("2026-01-01T01:59:59Z").tolerance, Window::None.into());
+}

@@ -1,8 +1,5 @@
 //! `cargo stack init`: examples/notes is what it makes of that example's chart, and a few lines by hand.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
-#![expect(clippy::disallowed_methods, reason = "a test starts processes as a user would, in his environment")]
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

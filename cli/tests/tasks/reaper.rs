@@ -1,8 +1,5 @@
 //! The reaper as it really runs: a process of its own that nobody waits for.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
-#![expect(clippy::disallowed_methods, reason = "a test starts processes as a user would, in his environment")]
-
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;

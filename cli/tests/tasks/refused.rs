@@ -1,11 +1,8 @@
 //! What cannot be written: a scenario of the smoke suite that changes something, a removal of what does not carry our mark,
 //! a lock in the wrong order. It does not compile, and for that reason alone.
 //!
-//! Each program of tests/refused says at a line's end which error it is to give: `//~ E0599 post` is a code and a word
+//! Each program of tests/tasks/refused says at a line's end which error it is to give: `//~ E0599 post` is a code and a word
 //! of ours that the error names. The compiler's own words are not compared: they change with it.
-
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
-#![expect(clippy::disallowed_methods, reason = "a test starts processes as a user would, in his environment")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,7 +16,7 @@ type Found = (u64, String, String);
 fn what_must_not_be_does_not_compile() {
     let compiler = Compiler::find();
     for (folder, refusals) in [("reading", 7), ("removing", 7), ("holding", 5)] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/refused").join(folder);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tasks/refused").join(folder);
         let (mut refused, mut allowed) = (0, 0);
         for program in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
             let wanted = wanted(&std::fs::read_to_string(&program).unwrap());
@@ -72,7 +69,7 @@ impl Compiler {
         for name in of_this_test() {
             cargo.env_remove(name);
         }
-        let arguments = ["test", "--workspace", "--test", "refused", "--no-run", "--message-format", "json"];
+        let arguments = ["test", "--workspace", "--test", "tasks", "--no-run", "--message-format", "json"];
         let built = cargo.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         let messages = String::from_utf8(built.stdout).unwrap();

@@ -1,8 +1,5 @@
 //! Variables that a task does not use, whatever they hold: its outcome is the same. And those that it uses are refused.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
-#![expect(clippy::disallowed_methods, reason = "a test starts processes as a user would, in his environment")]
-
 use std::path::Path;
 use std::process::{Command, Output};
 
