@@ -138,8 +138,8 @@ impl Error {
 
     /// For `map_err` on Kubernetes calls: says what was tried, on what.
     pub fn kube(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
-        let what = what.into();
-        move |source| Self::Kube { what, source: Box::new(source) }
+        let kube = harness_kube::Error::kube(what);
+        move |source| kube(source).into()
     }
 
     /// For `map_err` on HTTP and WebSocket calls: says which request.

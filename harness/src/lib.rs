@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Below the path lies the floor that every step may use: the crates [`harness_base`], [`harness_http`] and [`harness_kube`], whose
-//! modules are shown here too, [`error`], [`marks`], [`run`], [`source`], [`tools`], [`yaml`]. No module leads back to itself, and no
-//! crate to one above it (structure.rs). What draws a run from its record is the crate [`harness_report`].
+//! modules are shown here too, [`error`], [`machine_limits`], [`marks`], [`run`], [`source`], [`tools`], [`yaml`]. No module leads
+//! back to itself, and no crate to one above it (structure.rs). What draws a run from its record is the crate [`harness_report`].
 //!
 //! Beside it: [`session`] walks the path once for all scenarios of a run, [`setup`] has what it needs ahead of time,
 //! [`uninstall`] removes it, [`tidy`] what piles up, [`doctor`] looks at the machine, [`validate`] at what the charts

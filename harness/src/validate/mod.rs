@@ -4,7 +4,7 @@
 //! [`policy`]; texts are checked for the separation of stage dev from the others.
 
 mod administrators_chart;
-mod borne_out;
+mod against_spec;
 mod finding;
 mod helm_refusal;
 pub mod nginx;
@@ -21,7 +21,7 @@ pub use finding::{Finding, Place, Subject, merge};
 pub use object::{Object, Path, PathStep, Rendered};
 pub use source::TemplateSources;
 
-use borne_out::SpecText;
+use against_spec::SpecText;
 
 use crate::artifacts::ArtifactSet;
 use crate::error::{Error, Result};
@@ -40,7 +40,7 @@ pub const OF_OBJECTS: [&str; 2] = [types::TYPES, types::FIELDS];
 
 /// Rules about texts and calls.
 const OTHERS: [&str; 8] = [
-    borne_out::SPEC,
+    against_spec::SPEC,
     helm_refusal::LINT,
     helm_refusal::RENDER,
     helm_refusal::SCHEMA,
@@ -191,14 +191,14 @@ async fn against_the_spec(
 ) -> Result<Vec<Finding>> {
     let text = SpecText::read(&project.root, spec().source)?;
     let renders: Vec<_> = renders.iter().map(|(file, rendered)| (*file, rendered)).collect();
-    let mut findings = borne_out::check(spec(), &renders, &text);
+    let mut findings = against_spec::check(spec(), &renders, &text);
     let shared = &spec().values.shared;
     // Where it does not render, that is what is wrong.
     if let Some(value) = spec().own.in_its_pod.filter(|_| renders.iter().any(|(file, _)| file.file == shared.file)) {
         let plan = plan(charts.clone(), shared);
         let without = plan.clone().with(value);
         let (with, without) = tokio::try_join!(release::render(tools, &plan), release::render(tools, &without))?;
-        findings.extend((with == without).then(|| borne_out::in_its_pod(value, &text)));
+        findings.extend((with == without).then(|| against_spec::in_its_pod(value, &text)));
     }
     Ok(findings)
 }
