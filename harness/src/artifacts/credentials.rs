@@ -64,7 +64,7 @@ impl RegistryCredentials {
     }
 
     /// The account at a registry, if there is one. A credential helper that is not there, or fails, gives none, as one that
-    /// knows none: it may be left over, and most registries ask nobody who he is ([`RegistryCredentials::places`] says it).
+    /// knows none: it may be left over, and most registries ask nobody who he is; a refusal names it.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] when the client's configuration names one that cannot be used.
