@@ -108,7 +108,9 @@ async fn failed_sign_ins_are_limited(stack: Stack) -> ScenarioResult {
             expect!((1..=60).contains(&after.unwrap_or_default()), "{limited} with Retry-After {after:?}")?;
             return stack.user().await.map(drop);
         }
-        expect!(refused >= GUESSES, "after {refused} guesses, not {GUESSES}: {limited}")?;
+        // Told to come again, since the line was full or Redis late: whether that guess counts is not known.
+        let judged = limited.status != 503;
+        expect!(!judged || refused >= GUESSES, "after {refused} guesses, not {GUESSES}: {limited}")?;
         seen.push(format!("after {refused} guesses: {limited}"));
     }
     Err(Error::Unmet(format!("no login was limited after {GUESSES} guesses: {}", seen.join("; "))))
