@@ -194,11 +194,12 @@ async fn against_the_spec(
     let mut findings = against_spec::check(spec(), &renders, &text);
     let shared = &spec().values.shared;
     // Where it does not render, that is what is wrong.
-    if let Some(value) = spec().own.in_its_pod.filter(|_| renders.iter().any(|(file, _)| file.file == shared.file)) {
-        let plan = plan(charts.clone(), shared);
-        let without = plan.clone().with(value);
-        let (with, without) = tokio::try_join!(release::render(tools, &plan), release::render(tools, &without))?;
-        findings.extend((with == without).then(|| against_spec::in_its_pod(value, &text)));
+    let as_it_is = renders.iter().find(|(file, _)| file.file == shared.file);
+    if let Some((value, (_, as_it_is))) = spec().own.in_its_pod.zip(as_it_is) {
+        let with = render(tools, &plan(charts.clone(), shared).with(value), shared).await?;
+        let objects =
+            |rendered: &Rendered| rendered.objects.iter().map(|object| object.value.clone()).collect::<Vec<_>>();
+        findings.extend((objects(&with) == objects(as_it_is)).then(|| against_spec::in_its_pod(value, &text)));
     }
     Ok(findings)
 }

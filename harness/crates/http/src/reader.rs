@@ -53,9 +53,9 @@ impl Reader {
     /// The URL or the CA bundle does not parse.
     pub fn with(options: HttpOptions) -> Result<Self> {
         super::install_tls();
-        let what = "make an HTTP client for an address".to_owned();
+        let what = "make an HTTP client for an address";
         let target = Arc::new(Target::of(&options)?);
-        let base = Url::parse(&options.base).map_err(harness_base::Error::malformed(what.as_str()))?;
+        let base = Url::parse(&options.base).map_err(harness_base::Error::malformed(what))?;
         // reqwest sends them by itself; here they are known, so that nothing prints them.
         take_account(&mut base.clone());
         // A proxy cannot reach what is on this machine or found where we say.

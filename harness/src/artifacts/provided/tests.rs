@@ -77,7 +77,8 @@ async fn an_address_without_a_set_says_what_it_answered() {
 #[case::of_another_commit("0123456789", "9876543210", false)]
 #[case::of_some_commit("unknown", "9876543210", false)]
 fn the_set_that_nobody_named_is_of_what_is_checked_out(#[case] head: &str, #[case] made: &str, #[case] taken: bool) {
-    let taken_or = expect_of((head, "this checkout"), made, "/work/artifacts.json").map_err(|error| error.report());
+    let taken_or =
+        expect_of((head, "this checkout"), made, "/somewhere/artifacts.json").map_err(|error| error.report());
     assert_eq!(taken_or.is_ok(), taken);
     let told = taken_or.err().unwrap_or_else(|| format!("{made} {head} cargo stack artifacts build --official"));
     assert!([made, head, "cargo stack artifacts build --official"].iter().all(|part| told.contains(part)), "{told}");
