@@ -8,7 +8,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use super::cluster::{self, UNTIL_CLOSED};
-use super::place::{Place, has_stores, namespace_of};
+use super::place::{Place, namespace_of};
 use super::stores;
 
 impl Place {
@@ -100,9 +100,6 @@ impl Place {
     /// Nothing of a preview remains, in the cluster or in the stores.
     pub async fn is_gone(&self, number: &str) {
         assert!(!self.exists(number).await, "the namespace of pr-{number} remains");
-        if !has_stores() {
-            return;
-        }
         let left = stores::holds(self.client(), &stores::name_of(number)).await;
         assert!(left.is_empty(), "of pr-{number} there remains {left:?}");
     }

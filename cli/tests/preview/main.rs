@@ -32,29 +32,27 @@ use libtest_mimic::{Completion, Trial};
 use self::github::GitHub;
 use self::place::{Place, rehearse};
 
-/// A trial of each function's name, and whether it runs each time or waits for `--include-ignored`, as .ci/nightly gives.
+/// A trial of each function's name. All take long, and wait for `--include-ignored`, as .ci/nightly gives.
 /// The sweeper's image is made of this machine's own binary, which is to run on Linux.
 macro_rules! trials {
     ($asked:expr, $elsewhere:expr, $($name:ident: $tier:ident),+ $(,)?) => {
         vec![$(
             Trial::ignorable_test(stringify!($name), move || match (Tier::$tier, $elsewhere) {
                 (_, Some(stage)) => Ok(Completion::ignored_with(format!("it builds images, and stage {stage} builds none: it belongs to stage local"))),
-                (Tier::Nightly | Tier::Alone, None) if !$asked.runs_long() => Ok(Completion::ignored_with("it takes long: --include-ignored runs it")),
+                (_, None) if !$asked.runs_long() => Ok(Completion::ignored_with("it takes long: --include-ignored runs it")),
                 _ => Ok(Shown::from(rehearse($name(), matches!(Tier::$tier, Tier::Alone))).into()),
             })
-            .with_ignored_flag(!cfg!(target_os = "linux") || $asked.flags_long() && !matches!(Tier::$tier, Tier::Always))
+            .with_ignored_flag(!cfg!(target_os = "linux") || $asked.flags_long())
         ),+]
     };
 }
 
-/// When a trial runs.
+/// How a trial runs.
 #[derive(Clone, Copy)]
 enum Tier {
-    /// With each `cargo test`.
-    Always,
-    /// In .ci/nightly.
-    Nightly,
-    /// In .ci/nightly, with no other beside it: it stops what all use.
+    /// Beside others.
+    Beside,
+    /// With no other beside it: it stops what all use.
     Alone,
 }
 
@@ -68,38 +66,37 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let asked = flags.asked();
-    // What each `cargo test` runs needs none.
-    place::rehearse_with_stores(asked.runs_long());
     let settings = Settings::from_environment();
     // A wrong one is refused by the suites, and here by nobody.
     let elsewhere = settings.stage.get().ok().flatten().filter(|stage| *stage != Stage::Local);
     let trials = trials![
         asked,
         elsewhere,
-        a_preview_lives_and_goes: Always,
-        two_previews_share_nothing: Nightly,
-        a_preview_whose_time_is_over_is_swept: Nightly,
-        two_previews_reach_nothing_of_each_other: Nightly,
-        the_scenarios_run_against_a_preview: Nightly,
-        what_a_kill_left_is_gone_on_from: Nightly,
-        a_teardown_takes_its_turn: Nightly,
-        what_is_foreign_is_left_alone: Always,
-        a_hostile_pull_request_is_refused: Nightly,
-        a_chart_that_looks_around_finds_nothing: Nightly,
-        the_cluster_checks_again: Always,
-        only_a_closed_pull_request_is_swept: Nightly,
-        the_accounts_can_touch_nothing_but_previews: Always,
-        the_sweeper_runs_in_the_cluster: Nightly,
+        a_preview_lives_and_goes: Beside,
+        two_previews_share_nothing: Beside,
+        a_preview_whose_time_is_over_is_swept: Beside,
+        two_previews_reach_nothing_of_each_other: Beside,
+        the_scenarios_run_against_a_preview: Beside,
+        what_a_kill_left_is_gone_on_from: Beside,
+        a_teardown_takes_its_turn: Beside,
+        what_is_foreign_is_left_alone: Beside,
+        a_hostile_pull_request_is_refused: Beside,
+        a_chart_that_looks_around_finds_nothing: Beside,
+        the_cluster_checks_again: Beside,
+        only_a_closed_pull_request_is_swept: Beside,
+        the_accounts_can_touch_nothing_but_previews: Beside,
+        the_sweeper_runs_in_the_cluster: Beside,
         whatever_was_made_in_a_store_goes: Alone,
         a_store_that_stops_is_said: Alone,
         another_keeper_takes_over: Alone,
         images_come_by_the_clusters_own_account: Alone,
         a_registry_that_comes_back_is_waited_for: Alone,
         aws_makes_the_users_of_a_cache: Alone,
-        a_wrong_clock_on_the_way_ends_nothing: Nightly,
+        without_managed_stores_a_preview_has_its_own: Alone,
+        a_wrong_clock_on_the_way_ends_nothing: Beside,
         whatever_the_order_closed_ones_go_and_open_ones_stay: Alone,
-        the_api_is_reached_as_kubectl_reaches_it: Nightly,
-        a_pod_without_room_waits_for_a_node: Nightly,
+        the_api_is_reached_as_kubectl_reaches_it: Beside,
+        a_pod_without_room_waits_for_a_node: Beside,
         // Last: the second cluster stays until this process has ended.
         two_clusters_share_their_stores: Alone,
     ];
@@ -616,6 +613,23 @@ async fn aws_makes_the_users_of_a_cache() {
     for kind in ["cache-user", "user"] {
         assert!(held.contains(&format!("{kind} {name}")), "{name} has no {kind}: {held:?}");
     }
+    place.takes_down(number).await;
+    place.install(&before).await;
+}
+
+/// A cluster whose administrator named no stores: each preview runs its own, which go with its namespace.
+async fn without_managed_stores_a_preview_has_its_own() {
+    let place = Place::get().await;
+    let (number, before) = ("195", place.installed());
+    place.install(&stores::none(before.clone())).await;
+    let up = place.up(number).run().await;
+    assert!(up.passed, "{}", up.text);
+    let pods = place.pods(number).await;
+    for own in ["jetscale-postgres-0", "jetscale-redis-0"] {
+        assert!(pods.iter().any(|pod| pod == own), "{own} is none of {pods:?}");
+    }
+    let held = stores::holds(place.client(), &stores::name_of(number)).await;
+    assert!(held.is_empty(), "a preview with stores of its own has {held:?} in those of others");
     place.takes_down(number).await;
     place.install(&before).await;
 }

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use harness::cluster::edge::previews::PreviewsEdge;
@@ -43,19 +43,6 @@ static RUNTIME: LazyLock<Runtime> =
 /// Who stops what all use has nobody beside him.
 static BESIDE_OTHERS: RwLock<()> = RwLock::new(());
 static PLACE: OnceCell<Place> = OnceCell::const_new();
-/// Whether previews' stores are outside of their namespaces, on what plays AWS: to make that takes a minute, and half of the
-/// rehearsal's processor time. Without, a preview has its own stores in its namespace.
-static WITH_STORES: OnceLock<bool> = OnceLock::new();
-
-/// Whether there are such stores, and so whether a preview may leave something in them.
-pub fn has_stores() -> bool {
-    WITH_STORES.get() != Some(&false)
-}
-
-/// Says whether this process rehearses with stores; the first word counts.
-pub fn rehearse_with_stores(with: bool) {
-    let _ = WITH_STORES.set(with);
-}
 
 /// The namespace of a pull request's preview.
 pub fn namespace_of(number: &str) -> String {
@@ -94,10 +81,7 @@ impl Place {
 
     async fn make() -> Self {
         let place = Self::on(stores::CLUSTER, &[]).await;
-        let stores = match has_stores() {
-            true => stores::make(&place).await,
-            false => json!({}),
-        };
+        let stores = stores::make(&place).await;
         place.open_to_previews(stores).await;
         place
     }

@@ -18,9 +18,9 @@ pub fn scenarios() -> Vec<Scenarios> {
     vec![
         scenario(a_user_signs_in),
         each(wrong_credentials_are_refused, [("password", Wrong::Password), ("login", Wrong::Login)]),
-        scenario(failed_sign_ins_are_limited).within(240),
-        scenario(a_stranger_locks_nobody_out).within(120).not_in(Stage::Dev, "stage dev has no artifact set: Tilt builds its images"),
-        scenario(a_crowd_is_told_to_come_again).within(150).nightly(),
+        scenario(failed_sign_ins_are_limited).within(300),
+        scenario(a_stranger_locks_nobody_out).within(300).not_in(Stage::Dev, "stage dev has no artifact set: Tilt builds its images"),
+        scenario(a_crowd_is_told_to_come_again).within(300).nightly(),
         scenario(no_token_is_refused),
         each(a_token_is_refused, BAD_TOKENS),
     ]

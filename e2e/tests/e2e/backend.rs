@@ -14,7 +14,7 @@ pub fn scenarios() -> Vec<Scenarios> {
         scenario(is_live),
         scenario(is_ready_with_every_part),
         scenario(version_is_the_artifacts_revision).not_in(Stage::Dev, "stage dev has no artifact set: Tilt builds its images"),
-        scenario(ready_names_redis_while_it_is_down).within(150),
+        scenario(ready_names_redis_while_it_is_down).within(300),
     ]
 }
 

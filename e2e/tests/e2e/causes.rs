@@ -10,7 +10,7 @@ pub fn scenarios() -> Vec<Scenarios> {
     let at_once = [BROKEN_IMPORT, WRONG_TARGET_PORT];
     vec![
         // One release meets them one after another: a release of its own for each would cost more than all of them.
-        each(are_in_the_first_line, [("what_is_seen_at_once", at_once)]).within(240),
+        each(are_in_the_first_line, [("what_is_seen_at_once", at_once)]).within(300),
         each(
             is_in_the_first_line,
             [
@@ -31,7 +31,7 @@ pub fn scenarios() -> Vec<Scenarios> {
                 ("an_evicted_pod", EVICTED),
             ],
         )
-        .within(240)
+        .within(300)
         .nightly(),
     ]
 }

@@ -17,7 +17,7 @@ use kube::ResourceExt;
 
 pub fn scenarios() -> Vec<Scenarios> {
     vec![
-        scenario(one_is_answered_by_new_pods_alone).within(150),
+        scenario(one_is_answered_by_new_pods_alone).within(300),
         scenario(one_of_each_kind_is_answered_by_new_pods_alone).within(300).nightly(),
         each(
             fifty_in_a_row_are_answered_by_new_pods_alone,

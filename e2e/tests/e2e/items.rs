@@ -23,8 +23,8 @@ pub fn scenarios() -> Vec<Scenarios> {
         scenario(are_listed_by_prefix_newest_first),
         scenario(unknown_item_is_not_found),
         scenario(strangers_are_refused),
-        scenario(outlive_a_backend_restart).within(120),
-        scenario(outlive_a_postgres_restart).within(150).nightly(),
+        scenario(outlive_a_backend_restart).within(300),
+        scenario(outlive_a_postgres_restart).within(300).nightly(),
     ]
 }
 

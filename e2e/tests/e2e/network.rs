@@ -34,7 +34,7 @@ pub fn scenarios() -> Vec<Scenarios> {
         scenario(every_service_is_cluster_ip).not_in(Stage::Dev, "stage dev has NodePorts"),
         scenario(services_resolve_and_answer_by_name).not_in(Stage::Dev, "stage dev has no artifact set: Tilt builds its images"),
         scenario(stores_answer_the_backend_alone),
-        scenario(another_namespace_reaches_nothing).within(120),
+        scenario(another_namespace_reaches_nothing).within(300),
         scenario(its_agents_have_a_share_of_the_node).not_in(Stage::Preview, "a preview's cluster is somebody else's"),
     ]
 }

@@ -37,14 +37,14 @@ pub fn scenarios() -> Vec<Scenarios> {
                 ("in_a_registry_that_is_not_there", (|set| tag(set, &format!("127.0.0.1:1/backend@sha256:{ZEROS}")), "the registry 127.0.0.1:1 cannot be reached")),
             ],
         ),
-        scenario(an_image_for_another_platform_is_refused).within(120),
+        scenario(an_image_for_another_platform_is_refused).within(300),
         each(
             credentials_are_asked_before_anything_is_deployed,
             [("missing", (None, "wants credentials, and there are none")), ("wrong", (Some("wrong"), "refuses the credentials of robot"))],
         )
-        .within(120),
-        scenario(good_credentials_pull_every_image).within(240).nightly(),
-        scenario(a_wrong_pull_secret_fails_the_deploy_with_its_cause).within(180).nightly(),
+        .within(300),
+        scenario(good_credentials_pull_every_image).within(300).nightly(),
+        scenario(a_wrong_pull_secret_fails_the_deploy_with_its_cause).within(300).nightly(),
     ]
 }
 

@@ -13,9 +13,9 @@ use kube::ResourceExt;
 
 pub fn scenarios() -> Vec<Scenarios> {
     vec![
-        scenario(a_rolling_update_loses_no_request).within(240),
+        scenario(a_rolling_update_loses_no_request).within(300),
         scenario(a_rolling_update_on_a_busy_node_loses_none_either).within(480).nightly(),
-        scenario(a_bad_image_is_rolled_back).within(180).nightly(),
+        scenario(a_bad_image_is_rolled_back).within(300).nightly(),
     ]
 }
 

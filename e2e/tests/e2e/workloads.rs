@@ -19,8 +19,8 @@ pub fn scenarios() -> Vec<Scenarios> {
         scenario(have_the_promised_resources),
         scenario(have_the_promised_security_context).not_in(Stage::Dev, "live updates write into the root file system"),
         scenario(have_no_service_account_token),
-        scenario(are_left_alone_by_the_same_content).not_in(Stage::Dev, "stage dev is deployed by Tilt alone").within(120),
-        scenario(are_replaced_only_where_content_changed).within(150),
+        scenario(are_left_alone_by_the_same_content).not_in(Stage::Dev, "stage dev is deployed by Tilt alone").within(300),
+        scenario(are_replaced_only_where_content_changed).within(300),
     ]
 }
 

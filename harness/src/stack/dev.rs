@@ -22,8 +22,10 @@ use crate::tools::{Command, Tool};
 
 /// How often it is asked whether an edit is served: what is measured is a fraction of a second.
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+/// How long a task that was started by its button may take.
+const TASK: Duration = Duration::from_secs(240);
 /// How long everything may take to be as it was, after a scenario's edits are undone.
-const UNDONE: Duration = Duration::from_secs(110);
+const UNDONE: Duration = Duration::from_secs(220);
 
 /// The run's Tilt, for one scenario alone: others wait until it has undone its edits.
 #[derive(Debug)]
@@ -114,7 +116,7 @@ impl Dev {
     pub async fn press(&self, task: &str) -> Result<ResourceUpdate> {
         let pressed = Saved { at: Instant::now(), moment: SystemTime::now() };
         self.tilt("trigger").await?.arg(task).run().await?;
-        self.updated(task, pressed, Duration::from_secs(90)).await
+        self.updated(task, pressed, TASK).await
     }
 
     /// `tilt` on another context than our own: what the Tiltfile says to it. Nothing is deployed.

@@ -18,5 +18,6 @@ pub use own::{DurableStack, OwnStack};
 pub use shared::Stack;
 pub use site::Site;
 
-/// How long a workload may take to be replaced or scaled: 90 s.
-const ROLLOUT: Duration = Duration::from_secs(90);
+/// How long a workload may take to be replaced or scaled: 240 s. On a busy node a start takes its whole startup probe, and
+/// the old pod then its whole grace; what cannot come about ends a wait before, by its cause.
+const ROLLOUT: Duration = Duration::from_secs(240);

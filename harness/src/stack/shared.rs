@@ -25,7 +25,7 @@ use crate::spec::{Component, spec};
 use crate::stage::Stage;
 
 /// How long a line may take from a container to us.
-const WRITTEN: Duration = Duration::from_secs(20);
+const WRITTEN: Duration = Duration::from_secs(60);
 
 /// What a scenario knows of a release: its site, its Kubernetes objects, its account.
 #[derive(Debug)]
@@ -119,7 +119,7 @@ impl Stack {
     /// What the pods of a component that stay wrote in the last two minutes, once they wrote each of these texts.
     ///
     /// # Errors
-    /// [`harness_base::Error::Deadline`] with the texts that were not written within 20 s.
+    /// [`harness_base::Error::Deadline`] with the texts that were not written within 60 s.
     pub async fn log_with(&self, component: &Component, texts: &[String]) -> Result<String> {
         let names: Vec<String> = self.pods(component).await?.iter().map(ResourceExt::name_any).collect();
         Ok(k8s::log::holding(self.kube(), self.namespace(), (&names, component.label), texts, WRITTEN).await?)
