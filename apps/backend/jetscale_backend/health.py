@@ -18,7 +18,8 @@ from jetscale_backend.settings import Version
 
 log = logging.getLogger(__name__)
 
-CHECK_TIMEOUT_SECS = 2.0
+# Below what a probe waits (4 s): on a busy node a store is slow, and not down.
+CHECK_TIMEOUT_SECS = 3.0
 
 # Public hosts answer readiness too: fixed words, the reasons go to the log.
 State = Literal["ok", "down", "refused"]

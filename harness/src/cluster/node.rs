@@ -75,7 +75,8 @@ pub fn requested(container: &Container) -> u64 {
     requests.and_then(|requests| k8s::quantity::millis(&requests.get("cpu")?.0)).unwrap_or_default()
 }
 
-/// How many isolated releases the cluster's memory can hold at once, at least one.
+/// How many isolated releases the cluster's memory can hold at once, at least one; no more than there are processors, or
+/// starts only take time from each other (three on two processors, beside another suite: load 36, and probes fail).
 ///
 /// # Errors
 /// [`Error::Kube`] when the nodes cannot be listed.
@@ -85,12 +86,13 @@ pub async fn slots(cluster: &Cluster) -> Result<usize> {
     let nodes =
         k8s::within(what, k8s::CALL, async { api.list(&ListParams::default()).await.map_err(Error::kube(what)) })
             .await?;
-    let memory: u64 = nodes
-        .items
-        .iter()
-        .filter_map(|node| bytes(&node.status.as_ref()?.allocatable.as_ref()?.get("memory")?.0))
-        .sum();
-    let slots = usize::try_from(memory / spec().own.bytes).unwrap_or(usize::MAX);
+    let all_of = |resource: &str, read: fn(&str) -> Option<u64>| -> u64 {
+        let allocatable = |node: &Node| read(&node.status.as_ref()?.allocatable.as_ref()?.get(resource)?.0);
+        nodes.items.iter().filter_map(allocatable).sum()
+    };
+    let by_memory = all_of("memory", bytes) / spec().own.bytes;
+    let by_processors = all_of("cpu", k8s::quantity::millis) / 1000;
+    let slots = usize::try_from(by_memory.min(by_processors)).unwrap_or(usize::MAX);
     Ok(slots.clamp(1, spec().own.most))
 }
 

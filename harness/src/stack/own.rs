@@ -23,8 +23,8 @@ use crate::session::{Database, Own, Session};
 use crate::settings::Login;
 use crate::spec::Component;
 
-/// How long a pod may go on being asked after it is not ready: three readiness probes, each with its time limit.
-const LEFT_OUT: Duration = Duration::from_secs(40);
+/// How long a pod may go on being asked after it is not ready: five readiness probes, each with its time limit.
+const LEFT_OUT: Duration = Duration::from_secs(60);
 
 /// A release of the scenario's own: it may restart, break and upgrade what it likes. Its database is gone with its pod.
 #[derive(Debug)]
