@@ -275,8 +275,8 @@ pub struct OwnSpec {
 pub struct DevSpec {
     /// Where Tilt serves its page and its API.
     pub hud_port: u16,
-    /// What Tilt forwards to the api's debugger.
-    pub debugger_port: u16,
+    /// The components with a debugger, and the port that Tilt forwards to each.
+    pub debuggers: &'static [(&'static Component, u16)],
     /// The host of the names that stage dev's images have in the values, which no registry serves.
     pub image_host: &'static str,
     /// Those that Kind's port mappings own (kind/kind-config.yaml).
@@ -287,8 +287,8 @@ pub struct DevSpec {
 
 impl DevSpec {
     /// The ports that Tilt owns.
-    pub fn tilt_ports(&self) -> [u16; 2] {
-        [self.hud_port, self.debugger_port]
+    pub fn tilt_ports(&self) -> Vec<u16> {
+        std::iter::once(self.hud_port).chain(self.debuggers.iter().map(|(_, port)| *port)).collect()
     }
 }
 
@@ -388,7 +388,7 @@ impl StackSpec {
         own: OwnSpec { in_its_pod: None, bytes: 1 << 30, most: 3 },
         dev: DevSpec {
             hud_port: 10350,
-            debugger_port: 5678,
+            debuggers: &[],
             image_host: "dev.internal",
             node_ports: &[],
             reached: &["/"],

@@ -94,7 +94,7 @@ pub static STACK: StackSpec = StackSpec {
     own: OwnSpec { in_its_pod: Some("postgres.persistence.enabled=false"), bytes: 2 << 30, most: 3 },
     dev: DevSpec {
         hud_port: 10350,
-        debugger_port: 5678,
+        debuggers: &[(&components::API, 5678), (&components::WEBSOCKET, 5679)],
         image_host: "jetscale.internal",
         node_ports: &[8000, 3000],
         reached: &[READY],
@@ -161,6 +161,16 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn the_debuggers_ports_are_tilts_and_the_editors() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let [tiltfile, editor] = ["Tiltfile", ".vscode/launch.json"].map(|file| std::fs::read_to_string(root.join(file)).unwrap());
+        for (component, port) in STACK.dev.debuggers {
+            assert!(tiltfile.contains(&format!("port_forward({port}, 5678")), "the Tiltfile forwards no {port} to {}", component.suffix);
+            assert!(editor.contains(&format!("\"port\": {port}}}")), "launch.json attaches to no {port}");
+        }
+    }
 
     #[test]
     fn what_the_bench_edits_is_there() {

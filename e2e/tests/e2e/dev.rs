@@ -1,23 +1,28 @@
 //! Stage dev: what a developer does with Tilt, done to a copy of the checkout.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use harness::spec::Component;
-use jetscale::components::{API, FRONTEND, REDIS};
-use jetscale::services::{DOCS, OPENAPI};
+use jetscale::components::{API, FRONTEND, REDIS, WEBSOCKET};
+use jetscale::services::{DOCS, ITEMS, JetscaleStack, OPENAPI, WS};
 use harness::dev::{BACKEND, FRONTEND as PAGE, HUD, OtherCluster, ResourceUpdate};
-use harness::http::Reader;
+use harness::http::{HttpOptions, Reader};
 use harness::k8s::{self, State};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
-use harness::stack::Dev;
-use harness::{Error, expect, expect_eq};
+use harness::stack::{Dev, Stack};
+use harness::{Error, Result, expect, expect_eq};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use kube::Api;
+use kube::{Api, ResourceExt};
 
 /// How long a rebuild may take: an image, and a rollout.
 const REBUILD: Duration = Duration::from_secs(240);
 /// How long Tilt may take to say that an edit is in its pod.
 const UPDATE: Duration = Duration::from_secs(120);
+/// How long the debugger may take to attach to every process of a service, and then the service to answer.
+const ANSWERED: Duration = Duration::from_secs(90);
+/// How long somebody looks at what is stopped: longer than liveness allows elsewhere, and the router an answer.
+const LOOK: Duration = Duration::from_secs(120);
 /// How often a reload is measured.
 const TIMES: usize = 5;
 
@@ -46,7 +51,8 @@ pub fn scenarios() -> Vec<Scenarios> {
         .nightly(),
         scenario(a_syntax_error_is_shown_and_the_next_edit_heals_it).within(300),
         scenario(a_subchart_is_rendered_anew_when_it_changes).within(300),
-        scenario(the_debugger_accepts_a_connection),
+        scenario(a_breakpoint_stops_a_request).within(300),
+        scenario(whoever_is_at_a_breakpoint_has_time).within(600).nightly(),
         each(a_button_works, [("seed_data", "seed-data")]).within(300),
         // The gate runs these tests anyway, on the machine.
         each(a_button_works, [("backend_tests", "backend-tests")]).within(300).nightly(),
@@ -157,12 +163,85 @@ async fn a_subchart_is_rendered_anew_when_it_changes(dev: Dev) -> ScenarioResult
 }
 
 /// Not only the forward: the adapter behind it answers the first request of its protocol.
-async fn the_debugger_accepts_a_connection(dev: Dev) -> ScenarioResult {
-    if dev.log(&API).await?.contains("no debugger") {
-        return Err(Error::NotApplicable("the Python of this machine's base image has no ctypes, which debugpy needs".into()));
+/// In both services, as an editor does it: a request stops at the line that he marked, with its variables, and is answered
+/// once he lets it go on.
+async fn a_breakpoint_stops_a_request(dev: Dev) -> ScenarioResult {
+    tokio::try_join!(stops_the_api(&dev, Duration::ZERO), stops_the_websocket(&dev, Duration::ZERO)).map(drop)
+}
+
+/// Nothing restarts a pod that answers no probe, and nothing hangs up on its clients.
+async fn whoever_is_at_a_breakpoint_has_time(dev: Dev) -> ScenarioResult {
+    tokio::try_join!(stops_the_api(&dev, LOOK), stops_the_websocket(&dev, LOOK)).map(drop)
+}
+
+async fn stops_the_api(dev: &Dev, look: Duration) -> ScenarioResult {
+    let stack = dev.stack().await?;
+    has_debugger(dev, &API).await?;
+    let (user, name) = (stack.user().await?, stack.own_name("item"));
+    let options = HttpOptions { whole: look + ANSWERED, ..HttpOptions::new(PAGE) };
+    let client = harness::http::writer(options)?.bearer(&user.token)?;
+    let before = pods(&stack, &API).await?;
+    let (file, line) = ("jetscale_backend/items.py", "found = await items.list(");
+    let mut debugger = dev.breakpoint(&API, &format!("backend/{file}"), line, &format!("/app/{file}")).await?;
+    let mut stopped = pin!(debugger.stopped(ANSWERED));
+    // The process that serves is attached to a moment after the one that listens, and nobody says when: until then it answers.
+    let (stop, held) = loop {
+        let mut asked = Box::pin(client.get(&format!("{ITEMS}?prefix={name}")));
+        tokio::select! {
+            stop = &mut stopped => break (stop?, asked),
+            reply = &mut asked => drop(reply?.expect_status(200)?),
+        }
+    };
+    expect_eq!(stop.function, "list_items")?;
+    expect_eq!(stop.variables.get("prefix").map(String::as_str), Some(format!("'{name}'").as_str()))?;
+    // What is shown: that for so long nothing ends it.
+    tokio::time::sleep(look).await;
+    stop.still_there().await?;
+    expect_eq!(pods(&stack, &API).await?, before)?;
+    stop.go_on().await?;
+    held.await?.expect_status(200).map(drop)?;
+    Ok(())
+}
+
+async fn stops_the_websocket(dev: &Dev, look: Duration) -> ScenarioResult {
+    let stack = dev.stack().await?;
+    has_debugger(dev, &WEBSOCKET).await?;
+    let (user, text) = (stack.user().await?, stack.own_name("text"));
+    let mut socket = stack.websocket(WS, Some(&user.token)).await?.open()?;
+    let before = pods(&stack, &WEBSOCKET).await?;
+    let (file, line) = ("jetscale_backend/websocket.py", "text = message.get(");
+    let mut debugger = dev.breakpoint(&WEBSOCKET, &format!("backend/{file}"), line, &format!("/app/{file}")).await?;
+    let mut stopped = pin!(debugger.stopped(ANSWERED));
+    let stop = loop {
+        socket.send_text(&text).await?;
+        tokio::select! {
+            stop = &mut stopped => break stop?,
+            echo = socket.next_text() => drop(echo?),
+        }
+    };
+    expect_eq!(stop.function, "_echo")?;
+    let message = stop.variables.get("message").cloned().unwrap_or_default();
+    expect!(message.contains(&text), "of the message the debugger shows {message}")?;
+    socket.stays_open(look).await?;
+    stop.still_there().await?;
+    expect_eq!(pods(&stack, &WEBSOCKET).await?, before)?;
+    stop.go_on().await?;
+    let echo = socket.next_text().await?.unwrap_or_default();
+    expect!(echo.contains(&text), "it was answered by {echo:?}")?;
+    Ok(socket.close().await?)
+}
+
+/// The names of a component's pods, and how often their containers were restarted.
+async fn pods(stack: &Stack, component: &Component) -> Result<Vec<(String, i32)>> {
+    let pods = stack.pods(component).await?;
+    Ok(pods.iter().map(|pod| (pod.name_any(), k8s::pod::restarts(pod))).collect())
+}
+
+async fn has_debugger(dev: &Dev, component: &Component) -> ScenarioResult {
+    match dev.log(component).await?.contains("no debugger") {
+        false => Ok(()),
+        true => Err(Error::NotApplicable("the Python of this machine's base image has no ctypes, which debugpy needs".into())),
     }
-    let answer = harness::dev::ask_debugger().await?;
-    expect!(answer.contains("\"event\"") || answer.contains("\"response\""), "the debugger said {answer:?}")
 }
 
 async fn a_button_works(dev: Dev, task: &'static str) -> ScenarioResult {

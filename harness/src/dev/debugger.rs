@@ -1,38 +1,316 @@
-//! The debug adapter at the port that Tilt forwards.
+//! What an editor does that attaches to a service in its pod: a client of the Debug Adapter Protocol
+//! (<https://microsoft.github.io/debug-adapter-protocol/specification>), as debugpy speaks it.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
-use crate::spec::spec;
 
 /// How long the adapter may take to answer.
-const LIMIT: Duration = Duration::from_secs(20);
+const ANSWER: Duration = Duration::from_secs(60);
+/// No message of an adapter is longer, in bytes.
+const LONGEST: usize = 16 << 20;
 
-/// Asks the adapter to initialise (Debug Adapter Protocol), and returns its first words.
+/// A line of a source file, as the container has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breakpoint {
+    /// The file's path in the container.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+/// An editor's side of one breakpoint: a session with the process that listens, and one with each that it starts, which
+/// debugpy announces by the event `debugpyAttach`. A reloader's child is one of those.
 ///
-/// A forward accepts every connection; only an answer shows that somebody listens behind it.
-///
-/// # Errors
-/// [`harness_base::Error::Io`] when the port is closed; [`harness_base::Error::Deadline`] when nobody answers.
-pub async fn ask_debugger() -> Result<String> {
-    let what = || format!("speak to the debugger at port {}", spec().dev.debugger_port);
-    let asking = async {
-        let mut socket =
-            TcpStream::connect(("127.0.0.1", spec().dev.debugger_port)).await.map_err(Error::io(what()))?;
-        let arguments = serde_json::json!({"adapterID": "harness"});
-        let body = serde_json::json!({"seq": 1, "type": "request", "command": "initialize", "arguments": arguments});
-        let body = body.to_string();
-        let request = format!("Content-Length: {}\r\n\r\n{body}", body.len());
-        socket.write_all(request.as_bytes()).await.map_err(Error::io(what()))?;
-        let mut answer = vec![0; 4096];
-        let count = socket.read(&mut answer).await.map_err(Error::io(what()))?;
-        Ok(String::from_utf8_lossy(&answer[..count]).into_owned())
-    };
-    let last = "it accepted the connection and said nothing".to_owned();
-    let late =
-        |_| harness_base::Error::Deadline { awaited: "the debugger's first words".to_owned(), after: LIMIT, last };
-    tokio::time::timeout(LIMIT, asking).await.map_err(late)?
+/// What remains when it is dropped: nothing; the adapter lets every process go on whose client has hung up.
+#[derive(Debug)]
+pub struct Debugger {
+    port: u16,
+    breakpoint: Breakpoint,
+    told: mpsc::UnboundedReceiver<(Arc<DapSession>, Value)>,
+    tell: mpsc::UnboundedSender<(Arc<DapSession>, Value)>,
+    readers: JoinSet<()>,
+}
+
+/// A request that was stopped at the breakpoint.
+#[derive(Debug)]
+pub struct Stop {
+    session: Arc<DapSession>,
+    thread: Value,
+    /// The function that the line is in.
+    pub function: String,
+    /// The local variables and what they hold, as the debugger shows them.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Debugger {
+    /// Attaches to what listens at a port of this machine.
+    ///
+    /// # Errors
+    /// [`harness_base::Error::Io`] when the port is closed; [`harness_base::Error::Deadline`] when nobody answers within 60 s: a
+    /// forward takes every connection.
+    pub async fn attach(port: u16, breakpoint: Breakpoint) -> Result<Self> {
+        let (tell, told) = mpsc::unbounded_channel();
+        let mut debugger = Self { port, breakpoint, told, tell, readers: JoinSet::new() };
+        let session = debugger.connect().await?;
+        session.initialize().await?;
+        session.attach(attach_arguments(port, None)).await?;
+        Ok(debugger)
+    }
+
+    async fn connect(&mut self) -> Result<Arc<DapSession>> {
+        let what = format!("connect to the debugger at port {}", self.port);
+        let socket = TcpStream::connect(("127.0.0.1", self.port)).await.map_err(Error::io(what))?;
+        let (read, write) = socket.into_split();
+        let session = Arc::new(DapSession {
+            port: self.port,
+            writer: tokio::sync::Mutex::new(write),
+            sent: AtomicU64::new(0),
+            asked: Mutex::default(),
+        });
+        self.readers.spawn(listen(Arc::clone(&session), read, self.tell.clone()));
+        Ok(session)
+    }
+
+    /// Waits until a request reaches the breakpoint, and attaches meanwhile to each process that is announced.
+    ///
+    /// # Errors
+    /// [`harness_base::Error::Deadline`] after `limit`; [`Error::Unmet`] when the adapter refuses something.
+    pub async fn stopped(&mut self, limit: Duration) -> Result<Stop> {
+        let awaited = format!("a stop at {}:{}", self.breakpoint.file, self.breakpoint.line);
+        let last = "no request reached it".to_owned();
+        let late = |_| harness_base::Error::Deadline { awaited, after: limit, last };
+        tokio::time::timeout(limit, self.next_stop()).await.map_err(late)?
+    }
+
+    async fn next_stop(&mut self) -> Result<Stop> {
+        let mut work: FuturesUnordered<BoxFuture<'static, Result<()>>> = FuturesUnordered::new();
+        loop {
+            let (session, event) = tokio::select! {
+                told = self.told.recv() => told.ok_or_else(|| Error::Unmet("the debugger hung up".to_owned()))?,
+                Some(done) = work.next() => {
+                    done?;
+                    continue;
+                }
+            };
+            let body = &event["body"];
+            match event["event"].as_str().unwrap_or_default() {
+                "initialized" => work.push(Box::pin(configure(session, self.breakpoint.clone()))),
+                "debugpyAttach" => {
+                    let (child, arguments) = (self.connect().await?, attach_arguments(self.port, Some(body)));
+                    work.push(Box::pin(async move {
+                        child.initialize().await?;
+                        child.attach(arguments).await
+                    }));
+                }
+                "stopped" => {
+                    let thread = body["threadId"].clone();
+                    let (function, frame) = session.frame(&thread).await?;
+                    let variables = session.locals(&frame).await?;
+                    return Ok(Stop { session, thread, function, variables });
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Stop {
+    /// Asks where it is now: still in that function, unless the process was ended or went on.
+    ///
+    /// # Errors
+    /// [`Error::Unmet`] when it is elsewhere; as [`Debugger::stopped`] when nobody answers.
+    pub async fn still_there(&self) -> Result<()> {
+        let (function, _) = self.session.frame(&self.thread).await?;
+        match function == self.function {
+            true => Ok(()),
+            false => Err(Error::Unmet(format!("it was stopped in {}, and is in {function}", self.function))),
+        }
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// As [`Stop::still_there`].
+    pub async fn go_on(self) -> Result<()> {
+        self.session.ask("continue", json!({"threadId": self.thread})).await.map(drop)
+    }
+}
+
+/// What `attach` says; of an announced process what its announcement says of it.
+fn attach_arguments(port: u16, announced: Option<&Value>) -> Value {
+    let mut arguments = json!({"type": "python", "request": "attach", "justMyCode": true, "subProcess": true});
+    if let (Some(announced), Some(own)) = (announced.and_then(Value::as_object), arguments.as_object_mut()) {
+        own.extend(announced.clone());
+    }
+    // Where it listens in the pod is announced; here is where that is forwarded to.
+    arguments["connect"] = json!({"host": "127.0.0.1", "port": port});
+    arguments
+}
+
+async fn configure(session: Arc<DapSession>, breakpoint: Breakpoint) -> Result<()> {
+    let lines = json!({
+        "source": {"path": breakpoint.file},
+        "breakpoints": [{"line": breakpoint.line}],
+    });
+    session.ask("setBreakpoints", lines).await?;
+    session.ask("configurationDone", json!({})).await.map(drop)
+}
+
+/// One connection with the adapter.
+#[derive(Debug)]
+struct DapSession {
+    port: u16,
+    writer: tokio::sync::Mutex<OwnedWriteHalf>,
+    sent: AtomicU64,
+    /// Who waits for the answer to which request.
+    asked: Mutex<BTreeMap<u64, oneshot::Sender<Value>>>,
+}
+
+impl DapSession {
+    async fn initialize(&self) -> Result<()> {
+        let arguments = json!({
+            "clientID": "harness", "adapterID": "python", "pathFormat": "path",
+            "linesStartAt1": true, "columnsStartAt1": true,
+        });
+        self.ask("initialize", arguments).await.map(drop)
+    }
+
+    /// Sends `attach`, for whose answer nobody waits: it comes after what follows.
+    async fn attach(&self, arguments: Value) -> Result<()> {
+        self.send(self.number(), "attach", arguments).await
+    }
+
+    fn number(&self) -> u64 {
+        self.sent.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    async fn send(&self, number: u64, command: &str, arguments: Value) -> Result<()> {
+        let body = json!({"seq": number, "type": "request", "command": command, "arguments": arguments}).to_string();
+        let message = format!("Content-Length: {}\r\n\r\n{body}", body.len());
+        let what = || format!("send {command} to the debugger at port {}", self.port);
+        self.writer.lock().await.write_all(message.as_bytes()).await.map_err(Error::io(what()))
+    }
+
+    /// Sends a request; the body of its answer.
+    async fn ask(&self, command: &str, arguments: Value) -> Result<Value> {
+        let number = self.number();
+        let (answered, answer) = oneshot::channel();
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(number, answered);
+        self.send(number, command, arguments).await?;
+        let awaited = format!("the answer of the debugger at port {} to {command}", self.port);
+        let last = "it took the connection and said nothing".to_owned();
+        let late = |_| harness_base::Error::Deadline { awaited, after: ANSWER, last };
+        let answer = tokio::time::timeout(ANSWER, answer).await.map_err(late)?;
+        let mut answer = answer.map_err(|_| Error::Unmet(format!("the debugger hung up before it answered {command}")))?;
+        match answer["success"].as_bool() {
+            Some(true) => Ok(answer["body"].take()),
+            _ => Err(Error::Unmet(format!("the debugger refused {command}: {}", answer["message"]))),
+        }
+    }
+
+    /// The function that a thread is in, and its frame.
+    async fn frame(&self, thread: &Value) -> Result<(String, Value)> {
+        let stack = self.ask("stackTrace", json!({"threadId": thread, "levels": 1})).await?;
+        let top = &stack["stackFrames"][0];
+        Ok((top["name"].as_str().unwrap_or_default().to_owned(), top["id"].clone()))
+    }
+
+    /// The local variables of a frame.
+    async fn locals(&self, frame: &Value) -> Result<BTreeMap<String, String>> {
+        let scopes = self.ask("scopes", json!({"frameId": frame})).await?;
+        let reference = &scopes["scopes"][0]["variablesReference"];
+        let found = self.ask("variables", json!({"variablesReference": reference})).await?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let variables = found["variables"].as_array().into_iter().flatten();
+        Ok(variables.map(|one| (text(&one["name"]), text(&one["value"]))).collect())
+    }
+}
+
+/// Gives answers to who asked, and events to the debugger, until the adapter hangs up.
+async fn listen(
+    session: Arc<DapSession>,
+    read: OwnedReadHalf,
+    events: mpsc::UnboundedSender<(Arc<DapSession>, Value)>,
+) {
+    let mut read = BufReader::new(read);
+    while let Ok(message) = next_message(&mut read).await {
+        match message["type"].as_str() {
+            Some("response") => {
+                let number = message["request_seq"].as_u64().unwrap_or_default();
+                let asked = session.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+                // Nobody waits for the answer to `attach`, or who did has gone.
+                let _ = asked.map(|asked| asked.send(message));
+            }
+            _ => {
+                let _ = events.send((Arc::clone(&session), message));
+            }
+        }
+    }
+    // Whoever still waits hears that nothing comes.
+    session.asked.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
+/// The next message: a header with its length, and JSON.
+async fn next_message(read: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<Value> {
+    let bad = |what: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+    let mut length = None;
+    loop {
+        let mut line = String::new();
+        if read.read_line(&mut line).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        match line.trim_end().split_once(':') {
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.trim().parse().ok(),
+            Some(_) => {}
+            None if line.trim_end().is_empty() => break,
+            None => return Err(bad("no header of the protocol")),
+        }
+    }
+    let length = length.filter(|length| *length <= LONGEST).ok_or_else(|| bad("no length, or too long a one"))?;
+    let mut body = vec![0; length];
+    read.read_exact(&mut body).await?;
+    serde_json::from_slice(&body).map_err(|error| bad(&error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::one("Content-Length: 7\r\n\r\n{\"a\":1}", Some(json!({"a": 1})))]
+    #[case::another_header("Content-Type: json\r\ncontent-length: 2\r\n\r\n{}", Some(json!({})))]
+    #[case::no_length("Content-Type: json\r\n\r\n{}", None)]
+    #[case::too_long("Content-Length: 99999999999\r\n\r\n{}", None)]
+    #[case::cut_off("Content-Length: 9\r\n\r\n{}", None)]
+    #[case::no_json("Content-Length: 2\r\n\r\n{]", None)]
+    #[case::no_header("hello\r\n\r\n{}", None)]
+    #[case::nothing("", None)]
+    #[tokio::test]
+    async fn a_message_is_read(#[case] text: &str, #[case] wanted: Option<Value>) {
+        assert_eq!(next_message(&mut text.as_bytes()).await.ok(), wanted);
+    }
+
+    #[test]
+    fn an_announced_process_is_attached_to_by_the_forward() {
+        let announced = json!({"name": "Subprocess 7", "connect": {"host": "127.0.0.1", "port": 5678}, "subProcessId": 7});
+        let arguments = attach_arguments(5679, Some(&announced));
+        assert_eq!(arguments["subProcessId"], json!(7));
+        assert_eq!(arguments["connect"]["port"], json!(5679));
+    }
 }

@@ -11,7 +11,7 @@ mod tilt_session;
 mod tree;
 mod view;
 
-pub use debugger::ask_debugger;
+pub use debugger::{Breakpoint, Debugger, Stop};
 pub use dev_environment::{DevEnvironment, DevRequest, made_by_hand, prepare};
 pub use inputs::Inputs;
 pub use other_cluster::OtherCluster;

@@ -387,7 +387,7 @@ pub static STACK: StackSpec = StackSpec {
     own: OwnSpec { in_its_pod: Some("postgres.persistence.enabled=false"), bytes: 2 << 30, most: 3 },
     dev: DevSpec {
         hud_port: 10350,
-        debugger_port: 5678,
+        debuggers: &[(&API, 5678), (&WEBSOCKET, 5679)],
         image_host: "shop.internal",
         node_ports: &[8000, 3000],
         reached: &["/api/v2/system/ready"],

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 use futures::future::BoxFuture;
 use kube::ResourceExt;
 
+use super::shared::Stack;
 use crate::cluster::{Lock, Mode};
-use crate::dev::{self, OtherCluster, Resource, ResourceUpdate};
+use crate::dev::{self, Breakpoint, Debugger, OtherCluster, Resource, ResourceUpdate};
 use crate::error::{Error, Result};
 use crate::events;
 use crate::http::Reader;
@@ -163,6 +164,31 @@ impl Dev {
             kube::Api::namespaced(self.kube().clone(), self.namespace());
         let params = kube::api::LogParams { container: Some(component.label.to_owned()), ..Default::default() };
         k8s::within(&what, k8s::CALL, async { api.logs(&pod, &params).await.map_err(Error::kube(&what)) }).await
+    }
+
+    /// Sets a breakpoint in a component, as an editor that attaches to its debugger: at the line of a file of the copy
+    /// (`backend/…`) that holds a text, which the container has at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Unmet`] when no line holds the text, or the component has no debugger; as [`Debugger::attach`].
+    pub async fn breakpoint(&self, component: &Component, file: &str, text: &str, path: &str) -> Result<Debugger> {
+        let debuggers = spec().dev.debuggers.iter();
+        let port = debuggers.filter(|(one, _)| one.suffix == component.suffix).map(|(_, port)| *port).next();
+        let port = port.ok_or_else(|| Error::Unmet(format!("{} has no debugger", component.suffix)))?;
+        let file = self.dev.tilt.tree.join(file);
+        let source = std::fs::read_to_string(&file).map_err(Error::io(format!("read {}", file.display())))?;
+        let line = source.lines().position(|line| line.contains(text)).map(|index| index + 1);
+        let line = line.ok_or_else(|| Error::Unmet(format!("{} does not hold {text:?}", file.display())))?;
+        Debugger::attach(port, Breakpoint { file: path.to_owned(), line }).await
+    }
+
+    /// The release as it is deployed.
+    ///
+    /// # Errors
+    /// [`Error::Http`] when no client of it can be made.
+    pub async fn stack(&self) -> Result<Stack> {
+        let shared = &self.dev.shared;
+        Stack::of(Arc::clone(&self.session), &shared.cluster, &shared.plan, &self.scenario).await
     }
 
     /// A client of the dev cluster; for reading.

@@ -10,6 +10,8 @@ struct Window {
     probe: &'static str,
     least: u64,
     most: u64,
+    /// In stage dev, where a container may have a debugger and whoever is at a breakpoint answers no probe.
+    most_in_dev: u64,
     why: &'static str,
 }
 
@@ -18,18 +20,21 @@ const WINDOWS: [Window; 3] = [
         probe: "startupProbe",
         least: 60,
         most: 300,
+        most_in_dev: 300,
         why: "a first start on a busy node takes up to a minute, and a broken one should not take five",
     },
     Window {
         probe: "livenessProbe",
         least: 45,
         most: 180,
+        most_in_dev: 3600,
         why: "a busy process is not killed, and one that hangs is, within three minutes",
     },
     Window {
         probe: "readinessProbe",
         least: 5,
         most: 15,
+        most_in_dev: 15,
         why: "one slow answer is no outage, and requests to a pod that is gone end soon",
     },
 ];
@@ -64,8 +69,9 @@ pub fn timing(rendered: &Rendered) -> Vec<Finding> {
             let or = |key: &str, default| probe.get(key).value.as_u64().unwrap_or(default);
             let (period, timeout) = (or("periodSeconds", 10), or("timeoutSeconds", 1));
             let after = period * or("failureThreshold", 3);
-            let Window { probe: name, least, most, why } = window;
-            let late = (!(*least..=*most).contains(&after)).then(|| {
+            let Window { probe: name, least, why, .. } = window;
+            let most = if rendered.dev { window.most_in_dev } else { window.most };
+            let late = (!(*least..=most).contains(&after)).then(|| {
                 probe.finding(format!("{name} fails for good after {after} s, not within {least} to {most}: {why}"))
             });
             let slow = (!TIMEOUT_SECS.contains(&timeout)).then(|| {

@@ -50,7 +50,7 @@ pub fn namespace_of(number: &str) -> String {
 }
 
 /// What a cluster's rehearsal writes; apart from the suites' runs, which a report looks for.
-fn folder_of(cluster: &str) -> PathBuf {
+pub fn folder_of(cluster: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("preview-{cluster}"))
 }
 
@@ -61,6 +61,19 @@ pub fn rehearse<T: Send + 'static>(trial: impl Future<Output = T> + Send + 'stat
         false => (Some(BESIDE_OTHERS.read().unwrap_or_else(PoisonError::into_inner)), None),
     };
     RUNTIME.block_on(RUNTIME.spawn(trial)).unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+/// A session of stage local's with its release, on a cluster of these variables.
+pub async fn session_on(cluster: &str, variables: &[(&str, &str)]) -> (Arc<Session>, Arc<Shared>) {
+    let own = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let mut settings = Settings::parse(&std::env::vars().chain(own).collect());
+    let folder = folder_of(cluster);
+    std::fs::create_dir_all(&folder).unwrap();
+    settings.run_dir = Some(folder.join("runs")).into();
+    // What is deployed is built, and so are the doubles: stage local alone may.
+    let session = Arc::new(Session::new(settings, Stage::Local).unwrap());
+    let shared = Box::pin(session.release()).await.unwrap_or_else(|error| panic!("{}", error.report()));
+    (session, shared)
 }
 
 pub struct Place {
@@ -98,14 +111,8 @@ impl Place {
 
     /// A cluster with an edge, and a namespace for what an administrator installs.
     async fn on(cluster: &'static str, variables: &[(&str, &str)]) -> Self {
-        let own = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let mut settings = Settings::parse(&std::env::vars().chain(own).collect());
         let folder = folder_of(cluster);
-        std::fs::create_dir_all(&folder).unwrap();
-        settings.run_dir = Some(folder.join("runs")).into();
-        // Its doubles are built, which stage local alone may.
-        let session = Arc::new(Session::new(settings, Stage::Local).unwrap());
-        let shared = Box::pin(session.release()).await.unwrap_or_else(|error| panic!("{}", error.report()));
+        let (session, shared) = session_on(cluster, variables).await;
         let edge = Box::pin(session.previews_edge(&shared)).await.unwrap_or_else(|error| panic!("{}", error.report()));
         let way = edge.way().await.unwrap();
         std::fs::write(folder.join("ca.pem"), &edge.ca).unwrap();

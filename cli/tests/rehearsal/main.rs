@@ -1,5 +1,6 @@
-//! Stage preview as it is really used: `cargo stack preview` by a deployer with no other rights, on stage local's Kind
-//! cluster, which an administrator opened to previews. What differs on EKS: docs/preview.md.
+//! What is done on somebody else's cluster, rehearsed on Kind. Stage preview as it is really used: `cargo stack preview` by a
+//! deployer with no other rights, on stage local's cluster, which an administrator opened to previews (what differs on EKS:
+//! docs/preview.md). And a release to stage live, by Skaffold alone.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says where")]
 #![expect(clippy::disallowed_methods, reason = "a test starts processes as a user would, in his environment")]
@@ -11,6 +12,7 @@ mod command;
 mod github;
 mod hostile;
 mod kept;
+mod live;
 mod place;
 mod pulls;
 mod races;
@@ -97,7 +99,8 @@ fn main() -> ExitCode {
         whatever_the_order_closed_ones_go_and_open_ones_stay: Alone,
         the_api_is_reached_as_kubectl_reaches_it: Beside,
         a_pod_without_room_waits_for_a_node: Beside,
-        // Last: the second cluster stays until this process has ended.
+        // Last: their clusters stay until this process has ended.
+        a_release_to_live_by_skaffold_alone: Alone,
         two_clusters_share_their_stores: Alone,
     ];
     // More at once than there are processors only wait for each other.
@@ -632,6 +635,11 @@ async fn without_managed_stores_a_preview_has_its_own() {
     assert!(held.is_empty(), "a preview with stores of its own has {held:?} in those of others");
     place.takes_down(number).await;
     place.install(&before).await;
+}
+
+/// The lines of docs/release.md deploy values.live.yaml, with stand-ins for the managed stores.
+async fn a_release_to_live_by_skaffold_alone() {
+    live::is_released().await;
 }
 
 /// Two clusters on one Postgres and one Redis, the one's name the beginning of the other's, with a preview of the same number

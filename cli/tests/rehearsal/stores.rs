@@ -243,7 +243,7 @@ async fn raw(client: &Client, path: &str) -> Value {
 
 async fn aws_image(place: &Place) -> String {
     let (session, checkout) = (&place.session, place.checkout());
-    let own = checkout.join("cli/tests/preview/stores");
+    let own = checkout.join("cli/tests/rehearsal/stores");
     let context = place.folder.join("aws");
     std::fs::create_dir_all(&context).unwrap();
     let backend = checkout.join("apps/backend");
