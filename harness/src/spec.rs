@@ -386,13 +386,7 @@ impl StackSpec {
         edge: EdgeSpec { label: "harness.internal/edge", host: "app.stack.example" },
         recipes: "kind",
         own: OwnSpec { in_its_pod: None, bytes: 1 << 30, most: 3 },
-        dev: DevSpec {
-            hud_port: 10350,
-            debuggers: &[],
-            image_host: "dev.internal",
-            node_ports: &[],
-            reached: &["/"],
-        },
+        dev: DevSpec { hud_port: 10350, debuggers: &[], image_host: "dev.internal", node_ports: &[], reached: &["/"] },
         preview: PreviewSpec {
             reserved: "stack-preview",
             annotations: &[],

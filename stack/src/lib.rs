@@ -165,9 +165,14 @@ mod tests {
     #[test]
     fn the_debuggers_ports_are_tilts_and_the_editors() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let [tiltfile, editor] = ["Tiltfile", ".vscode/launch.json"].map(|file| std::fs::read_to_string(root.join(file)).unwrap());
+        let [tiltfile, editor] =
+            ["Tiltfile", ".vscode/launch.json"].map(|file| std::fs::read_to_string(root.join(file)).unwrap());
         for (component, port) in STACK.dev.debuggers {
-            assert!(tiltfile.contains(&format!("port_forward({port}, 5678")), "the Tiltfile forwards no {port} to {}", component.suffix);
+            assert!(
+                tiltfile.contains(&format!("port_forward({port}, 5678")),
+                "the Tiltfile forwards no {port} to {}",
+                component.suffix
+            );
             assert!(editor.contains(&format!("\"port\": {port}}}")), "launch.json attaches to no {port}");
         }
     }

@@ -12,7 +12,7 @@ use harness::k8s::verdict::deployment_converged;
 use harness::k8s::{self, Forward, Snapshot, State};
 use harness::session::{Session, Shared};
 use harness::sign_in::UserCredentials;
-use harness::tools::{ProvisionSource, Tool};
+use harness::tools::Tool;
 use jetscale::services::{Backend, User};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
@@ -56,7 +56,10 @@ pub async fn is_released() {
         assert_eq!(status.available_replicas, Some(replicas), "{name}");
     }
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &plan.namespace);
-    assert!(sets.list(&ListParams::default()).await.unwrap().items.is_empty(), "a release to live has stores of its own");
+    assert!(
+        sets.list(&ListParams::default()).await.unwrap().items.is_empty(),
+        "a release to live has stores of its own"
+    );
     serves(&shared).await;
 
     let before = pods(client, &plan.namespace).await;
@@ -77,8 +80,9 @@ async fn empty(shared: &Shared) {
 async fn make_stores(shared: &Shared) {
     let client = &shared.cluster.client;
     let node = harness::cluster::node_name(&shared.cluster.name);
-    let added = Command::new("docker").args(["exec", &node, "ip", "address", "add"]).arg(format!("{ADDRESS}/32"));
-    let added = added.args(["dev", "lo"]).output().await.unwrap();
+    let mut add = Command::new("docker");
+    add.args(["exec", &node, "ip", "address", "add"]).arg(format!("{ADDRESS}/32")).args(["dev", "lo"]);
+    let added = add.output().await.unwrap();
     assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
 
     k8s::namespace::create(client, STORES, Default::default(), Default::default()).await.unwrap();
@@ -161,7 +165,8 @@ impl Engineer<'_> {
     /// What docs/release.md asks for beforehand.
     async fn clones(&self) {
         let root = &self.session.project.root;
-        let cloned = Command::new("git").args(["clone", "--quiet"]).arg(root).arg(self.checkout).output().await.unwrap();
+        let cloned =
+            Command::new("git").args(["clone", "--quiet"]).arg(root).arg(self.checkout).output().await.unwrap();
         assert!(cloned.status.success(), "{}", String::from_utf8_lossy(&cloned.stderr));
         write_json(&self.checkout.join("artifacts.json"), &self.shared.plan.artifacts).unwrap();
         let mut config = serde_json::to_value(self.shared.cluster.kubeconfig.read().unwrap()).unwrap();
@@ -174,15 +179,11 @@ impl Engineer<'_> {
     async fn deploys(&self) {
         let text = std::fs::read_to_string(self.checkout.join("docs/release.md")).unwrap();
         let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("    ")).collect();
-        let lines = lines.into_iter().filter(|line| line.contains("helm dependency") || line.contains("skaffold deploy"));
+        let lines =
+            lines.into_iter().filter(|line| line.contains("helm dependency") || line.contains("skaffold deploy"));
         let script = lines.map(|line| line.replace("$CONTEXT", CONTEXT)).collect::<Vec<_>>();
         assert_eq!(script.len(), 2, "docs/release.md has other lines: {script:?}");
-        // Skaffold calls the `helm` of PATH.
-        let mut path = std::env::var("PATH").unwrap();
-        for tool in [Tool::Skaffold, Tool::Helm3] {
-            let found = self.session.tools.ensure(tool, ProvisionSource::Auto).await.unwrap().path;
-            path = format!("{}:{path}", found.parent().unwrap().display());
-        }
+        let path = self.session.tools.path_of_skaffold().await.unwrap();
         let mut shell = Command::new("sh");
         shell.args(["-ec", &script.join("\n")]).current_dir(self.checkout).env("PATH", path).kill_on_drop(true);
         shell.env("KUBECONFIG", self.checkout.join("kubeconfig")).env("HOME", self.checkout);
@@ -209,7 +210,7 @@ async fn serves(shared: &Shared) {
     let data = secrets.get("jetscale-auth").await.unwrap().data.unwrap();
     let text = |key: &str| String::from_utf8(data[key].0.clone()).unwrap();
     let credentials = UserCredentials { login: text("admin-email"), password: text("admin-password") };
-    let user = User::sign_in(harness::http::writer(options).unwrap(), &credentials).await.unwrap();
+    let user = User::sign_in(harness_http::writer(options).unwrap(), &credentials).await.unwrap();
     let item = user.create_item("released").await.unwrap();
     assert_eq!(user.item(&item.id).await.unwrap(), item);
 }

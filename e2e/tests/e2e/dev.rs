@@ -3,11 +3,12 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use futures::future::{Either, select, try_join};
 use harness::spec::Component;
 use jetscale::components::{API, FRONTEND, REDIS, WEBSOCKET};
 use jetscale::services::{DOCS, ITEMS, JetscaleStack, OPENAPI, WS};
 use harness::dev::{BACKEND, FRONTEND as PAGE, HUD, OtherCluster, ResourceUpdate};
-use harness::http::{HttpOptions, Reader};
+use harness::http::Reader;
 use harness::k8s::{self, State};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::stack::{Dev, Stack};
@@ -166,40 +167,36 @@ async fn a_subchart_is_rendered_anew_when_it_changes(dev: Dev) -> ScenarioResult
 /// In both services, as an editor does it: a request stops at the line that he marked, with its variables, and is answered
 /// once he lets it go on.
 async fn a_breakpoint_stops_a_request(dev: Dev) -> ScenarioResult {
-    tokio::try_join!(stops_the_api(&dev, Duration::ZERO), stops_the_websocket(&dev, Duration::ZERO)).map(drop)
+    try_join(stops_the_api(&dev, Duration::ZERO), stops_the_websocket(&dev, Duration::ZERO)).await.map(drop)
 }
 
 /// Nothing restarts a pod that answers no probe, and nothing hangs up on its clients.
 async fn whoever_is_at_a_breakpoint_has_time(dev: Dev) -> ScenarioResult {
-    tokio::try_join!(stops_the_api(&dev, LOOK), stops_the_websocket(&dev, LOOK)).map(drop)
+    try_join(stops_the_api(&dev, LOOK), stops_the_websocket(&dev, LOOK)).await.map(drop)
 }
 
 async fn stops_the_api(dev: &Dev, look: Duration) -> ScenarioResult {
     let stack = dev.stack().await?;
     has_debugger(dev, &API).await?;
     let (user, name) = (stack.user().await?, stack.own_name("item"));
-    let options = HttpOptions { whole: look + ANSWERED, ..HttpOptions::new(PAGE) };
-    let client = harness::http::writer(options)?.bearer(&user.token)?;
-    let before = pods(&stack, &API).await?;
+    let client = stack.client_within(look + ANSWERED)?.bearer(&user.token)?;
+    let (before, path) = (pods(&stack, &API).await?, format!("{ITEMS}?prefix={name}"));
     let (file, line) = ("jetscale_backend/items.py", "found = await items.list(");
     let mut debugger = dev.breakpoint(&API, &format!("backend/{file}"), line, &format!("/app/{file}")).await?;
     let mut stopped = pin!(debugger.stopped(ANSWERED));
     // The process that serves is attached to a moment after the one that listens, and nobody says when: until then it answers.
     let (stop, held) = loop {
-        let mut asked = Box::pin(client.get(&format!("{ITEMS}?prefix={name}")));
-        tokio::select! {
-            stop = &mut stopped => break (stop?, asked),
-            reply = &mut asked => drop(reply?.expect_status(200)?),
+        match select(stopped.as_mut(), Box::pin(client.get(&path))).await {
+            Either::Left((stop, asked)) => break (stop?, asked),
+            Either::Right((reply, _)) => drop(reply?.expect_status(200)?),
         }
     };
     expect_eq!(stop.function, "list_items")?;
     expect_eq!(stop.variables.get("prefix").map(String::as_str), Some(format!("'{name}'").as_str()))?;
-    // What is shown: that for so long nothing ends it.
-    tokio::time::sleep(look).await;
-    stop.still_there().await?;
+    stop.lasts(look).await?;
     expect_eq!(pods(&stack, &API).await?, before)?;
     stop.go_on().await?;
-    held.await?.expect_status(200).map(drop)?;
+    held.await?.expect_status(200)?;
     Ok(())
 }
 
@@ -207,23 +204,32 @@ async fn stops_the_websocket(dev: &Dev, look: Duration) -> ScenarioResult {
     let stack = dev.stack().await?;
     has_debugger(dev, &WEBSOCKET).await?;
     let (user, text) = (stack.user().await?, stack.own_name("text"));
-    let mut socket = stack.websocket(WS, Some(&user.token)).await?.open()?;
     let before = pods(&stack, &WEBSOCKET).await?;
     let (file, line) = ("jetscale_backend/websocket.py", "text = message.get(");
     let mut debugger = dev.breakpoint(&WEBSOCKET, &format!("backend/{file}"), line, &format!("/app/{file}")).await?;
     let mut stopped = pin!(debugger.stopped(ANSWERED));
-    let stop = loop {
+    // Opened anew for each try: debugpy stops in no function that was entered before it was attached.
+    let (stop, mut socket) = loop {
+        let mut socket = stack.websocket(WS, Some(&user.token)).await?.open()?;
         socket.send_text(&text).await?;
-        tokio::select! {
-            stop = &mut stopped => break stop?,
-            echo = socket.next_text() => drop(echo?),
+        let stopped = match select(stopped.as_mut(), pin!(socket.next_text())).await {
+            Either::Left((stop, _)) => Some(stop?),
+            Either::Right((echo, _)) => {
+                echo?;
+                None
+            }
+        };
+        match stopped {
+            Some(stop) => break (stop, socket),
+            None => socket.close().await?,
         }
     };
     expect_eq!(stop.function, "_echo")?;
     let message = stop.variables.get("message").cloned().unwrap_or_default();
     expect!(message.contains(&text), "of the message the debugger shows {message}")?;
+    // Pings are answered meanwhile.
     socket.stays_open(look).await?;
-    stop.still_there().await?;
+    stop.lasts(Duration::ZERO).await?;
     expect_eq!(pods(&stack, &WEBSOCKET).await?, before)?;
     stop.go_on().await?;
     let echo = socket.next_text().await?.unwrap_or_default();

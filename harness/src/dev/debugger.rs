@@ -129,11 +129,13 @@ impl Debugger {
 }
 
 impl Stop {
-    /// Asks where it is now: still in that function, unless the process was ended or went on.
+    /// Looks at it for so long, and sees that it is still in that function then: nobody ended the process, and it did not go on.
     ///
     /// # Errors
-    /// [`Error::Unmet`] when it is elsewhere; as [`Debugger::stopped`] when nobody answers.
-    pub async fn still_there(&self) -> Result<()> {
+    /// [`Error::Unmet`] when it is elsewhere; [`harness_base::Error::Deadline`] when nobody answers within 60 s more.
+    pub async fn lasts(&self, time: Duration) -> Result<()> {
+        // Not a wait: what is looked for is that nothing happens.
+        tokio::time::sleep(time).await;
         let (function, _) = self.session.frame(&self.thread).await?;
         match function == self.function {
             true => Ok(()),
@@ -144,7 +146,7 @@ impl Stop {
     /// Lets it go on.
     ///
     /// # Errors
-    /// As [`Stop::still_there`].
+    /// As [`Stop::lasts`].
     pub async fn go_on(self) -> Result<()> {
         self.session.ask("continue", json!({"threadId": self.thread})).await.map(drop)
     }
@@ -215,7 +217,8 @@ impl DapSession {
         let last = "it took the connection and said nothing".to_owned();
         let late = |_| harness_base::Error::Deadline { awaited, after: ANSWER, last };
         let answer = tokio::time::timeout(ANSWER, answer).await.map_err(late)?;
-        let mut answer = answer.map_err(|_| Error::Unmet(format!("the debugger hung up before it answered {command}")))?;
+        let mut answer =
+            answer.map_err(|_| Error::Unmet(format!("the debugger hung up before it answered {command}")))?;
         match answer["success"].as_bool() {
             Some(true) => Ok(answer["body"].take()),
             _ => Err(Error::Unmet(format!("the debugger refused {command}: {}", answer["message"]))),
@@ -308,7 +311,8 @@ mod tests {
 
     #[test]
     fn an_announced_process_is_attached_to_by_the_forward() {
-        let announced = json!({"name": "Subprocess 7", "connect": {"host": "127.0.0.1", "port": 5678}, "subProcessId": 7});
+        let announced =
+            json!({"name": "Subprocess 7", "connect": {"host": "127.0.0.1", "port": 5678}, "subProcessId": 7});
         let arguments = attach_arguments(5679, Some(&announced));
         assert_eq!(arguments["subProcessId"], json!(7));
         assert_eq!(arguments["connect"]["port"], json!(5679));

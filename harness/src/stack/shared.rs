@@ -13,7 +13,7 @@ use super::site::Site;
 use crate::artifacts::ArtifactSet;
 use crate::cluster::{Cluster, Lock, Mode};
 use crate::error::{Error, Result};
-use crate::http::{Client, Reader};
+use crate::http::{Client, HttpOptions, Reader};
 use crate::k8s::job::{self, JobSpec, RunningJob};
 use crate::k8s::{self, Forward, workload};
 use crate::release::{self, Plan};
@@ -161,6 +161,14 @@ impl Stack {
     /// [`Error::Http`] when no client can be made.
     pub fn client(&self) -> Result<Client> {
         Ok(harness_http::writer(self.site.options().clone())?)
+    }
+
+    /// The same, whose requests may take so long.
+    ///
+    /// # Errors
+    /// As [`Stack::client`].
+    pub fn client_within(&self, whole: Duration) -> Result<Client> {
+        Ok(harness_http::writer(HttpOptions { whole, ..self.site.options().clone() })?)
     }
 
     /// What asks one pod of a component, without the router, whether the pod is ready or not.

@@ -13,10 +13,18 @@ impl Tools {
     /// # Errors
     /// As [`Tools::ensure`].
     pub async fn skaffold_with_helm(&self) -> Result<Command> {
+        Ok(self.command(Tool::Skaffold).await?.env("PATH", self.path_of_skaffold().await?))
+    }
+
+    /// The PATH in which it is found, before any other Helm.
+    ///
+    /// # Errors
+    /// As [`Tools::ensure`].
+    pub async fn path_of_skaffold(&self) -> Result<String> {
         let helm = self.ensure(Tool::Helm3, ProvisionSource::Auto).await?.path;
+        self.ensure(Tool::Skaffold, ProvisionSource::Auto).await?;
         let folder = helm.parent().unwrap_or(Path::new("/")).display();
-        let path = format!("{folder}:{}", self.search_path());
-        Ok(self.command(Tool::Skaffold).await?.env("PATH", path))
+        Ok(format!("{folder}:{}", self.search_path()))
     }
 }
 

@@ -304,7 +304,8 @@ pub fn limits(rendered: &Rendered) -> Vec<Finding> {
             "proxy_read_timeout",
             value("proxy_read_timeout"),
             30,
-            120,
+            // An answer may wait at a breakpoint.
+            if rendered.dev { 3600 } else { 120 },
             "a slow answer is cut, or a dead one waited for",
         );
         within("proxy_send_timeout", value("proxy_send_timeout"), 10, 120, "a slow upload is cut");
