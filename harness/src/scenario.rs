@@ -20,7 +20,7 @@ pub mod reading;
 /// How long a scenario's body may take unless it says otherwise, in seconds.
 const DEADLINE_SECS: u64 = 60;
 /// How long its teardown may take.
-const TEARDOWN: Duration = Duration::from_secs(240);
+const TEARDOWN: Duration = Duration::from_secs(600);
 
 /// What a scenario's body returns.
 pub type ScenarioResult = Result<()>;

@@ -264,7 +264,7 @@ pub struct EdgeSpec {
 pub struct OwnSpec {
     /// The value with which its data is gone with its pods, if there is one.
     pub in_its_pod: Option<&'static str>,
-    /// Its memory in bytes, with room for a rolling update: what limits how many run at once.
+    /// Its memory in bytes, with room for a rolling update; no more run at once than fit, or than there are processors.
     pub bytes: u64,
     /// However much memory there is, more than this at once slow each other down.
     pub most: usize,

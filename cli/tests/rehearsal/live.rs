@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use harness::files::write_json;
 use harness::http::HttpOptions;
+use harness::k8s::job::JobSpec;
 use harness::k8s::snapshot::Watched;
 use harness::k8s::verdict::deployment_converged;
 use harness::k8s::{self, Forward, Snapshot, State};
+use harness::release::Plan;
 use harness::session::{Session, Shared};
 use harness::sign_in::UserCredentials;
 use harness::tools::Tool;
@@ -21,6 +23,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use super::cluster::UNTIL_CLOSED;
 use super::command::Ran;
 use super::place::{LIMIT, folder_of, session_on};
 
@@ -32,7 +35,7 @@ const ADDRESS: &str = "10.0.200.1";
 /// Where their pods are.
 const STORES: &str = "managed-stores";
 /// How long Skaffold may take; it waits for the pods.
-const DEPLOY: Duration = Duration::from_secs(420);
+const DEPLOY: Duration = Duration::from_secs(700);
 /// A server's block in CoreDNS' configuration, before which the private zone's names go.
 const BEFORE: &str = "    ready\n";
 
@@ -61,10 +64,11 @@ pub async fn is_released() {
         "a release to live has stores of its own"
     );
     serves(&shared).await;
+    nobody_else_reaches_the_stores(&shared).await;
 
-    let before = pods(client, &plan.namespace).await;
+    let before = pods(client, plan).await;
     engineer.deploys().await;
-    assert_eq!(pods(client, &plan.namespace).await, before, "the same artifacts restarted pods");
+    assert_eq!(pods(client, plan).await, before, "the same artifacts restarted pods");
 }
 
 /// Takes away what the harness deployed. Its Secrets stay, which an administrator makes.
@@ -81,11 +85,12 @@ async fn make_stores(shared: &Shared) {
     let client = &shared.cluster.client;
     let node = harness::cluster::node_name(&shared.cluster.name);
     let mut add = Command::new("docker");
-    add.args(["exec", &node, "ip", "address", "add"]).arg(format!("{ADDRESS}/32")).args(["dev", "lo"]);
+    add.args(["exec", &node, "ip", "address", "replace"]).arg(format!("{ADDRESS}/32")).args(["dev", "lo"]);
     let added = add.output().await.unwrap();
     assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
 
-    k8s::namespace::create(client, STORES, Default::default(), Default::default()).await.unwrap();
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": STORES}});
+    k8s::apply(client, &namespace).await.unwrap();
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &shared.plan.namespace);
     let password = secrets.get("jetscale-auth").await.unwrap().data.unwrap()["db-password"].clone();
     let metadata = json!({"name": "postgres", "namespace": STORES});
@@ -131,17 +136,24 @@ async fn by_name(client: &Client) {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "kube-system");
     let text = maps.get("coredns").await.unwrap().data.unwrap()["Corefile"].clone();
     assert!(text.contains(BEFORE), "{text}");
+    if text.contains(ADDRESS) {
+        return;
+    }
     let names = ["postgres", "redis"].map(|name| format!("        {ADDRESS} {name}.live.jetscale.internal\n")).concat();
     let text = text.replacen(BEFORE, &format!("{BEFORE}    hosts {{\n{names}        fallthrough\n    }}\n"), 1);
     let patch = json!({"data": {"Corefile": text}});
     maps.patch("coredns", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
-    // A new pod, or it would be read in half a minute; one is enough, and a release to live asks for all that a node of two
-    // processors has else.
-    let template = json!({"metadata": {"annotations": {"rehearsal": "live"}}});
-    let patch = json!({"spec": {"replicas": 1, "template": template}});
-    let deployments: Api<Deployment> = Api::namespaced(client.clone(), "kube-system");
-    deployments.patch("coredns", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
-    converge(client, "kube-system", &["coredns"]).await;
+    // A new pod, or it would be read in half a minute. A release to live asks for half of what a node of two processors has, and
+    // the cluster's own for the rest: one name server of few requests is enough here, and nothing asks for a volume.
+    let container = json!({"name": "coredns", "resources": {"requests": {"cpu": "10m"}}});
+    let template = json!({"metadata": {"annotations": {"rehearsal": "live"}}, "spec": {"containers": [container]}});
+    let servers = ("kube-system", "coredns", json!({"spec": {"replicas": 1, "template": template}}));
+    let volumes = ("local-path-storage", "local-path-provisioner", json!({"spec": {"replicas": 0}}));
+    for (namespace, name, patch) in [servers, volumes] {
+        let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+        deployments.patch(name, &PatchParams::default(), &Patch::Strategic(&patch)).await.unwrap();
+        converge(client, namespace, &[name]).await;
+    }
 }
 
 async fn converge(client: &Client, namespace: &str, names: &[&str]) {
@@ -215,9 +227,27 @@ async fn serves(shared: &Shared) {
     assert_eq!(user.item(&item.id).await.unwrap(), item);
 }
 
-async fn pods(client: &Client, namespace: &str) -> Vec<String> {
-    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let mut names: Vec<_> = api.list(&ListParams::default()).await.unwrap().iter().map(ResourceExt::name_any).collect();
+/// That the backend reaches its stores is a policy's doing: a pod of the release that none lets out does not.
+async fn nobody_else_reaches_the_stores(shared: &Shared) {
+    let (client, namespace) = (&shared.cluster.client, &shared.plan.namespace);
+    let image = shared.plan.artifacts.get("backend").unwrap().tag.by_digest();
+    let asks = async |name: &str, target: &str| {
+        let mut spec = JobSpec::new(name, &image, ["python", "-c", UNTIL_CLOSED, target]);
+        spec.labels = [("app.kubernetes.io/instance".to_owned(), shared.plan.release.clone())].into();
+        k8s::job::start(client, namespace, &spec).await.unwrap().finish().await.unwrap().logs
+    };
+    // Where not even the API server is out of reach, the cluster's network enforces no policy.
+    if asks("policies", "kubernetes.default.svc:443").await.contains("closed") {
+        let answer = asks("stranger", &format!("{ADDRESS}:5432")).await;
+        assert!(answer.contains("closed"), "a pod without a policy of its own reaches the database: {answer}");
+    }
+}
+
+/// The names of the release's pods, and not of those that only asked.
+async fn pods(client: &Client, plan: &Plan) -> Vec<String> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), &plan.namespace);
+    let serving = ListParams::default().labels("app.kubernetes.io/component");
+    let mut names: Vec<_> = api.list(&serving).await.unwrap().iter().map(ResourceExt::name_any).collect();
     names.sort();
     names
 }

@@ -163,9 +163,8 @@ async fn a_subchart_is_rendered_anew_when_it_changes(dev: Dev) -> ScenarioResult
     Ok(())
 }
 
-/// Not only the forward: the adapter behind it answers the first request of its protocol.
-/// In both services, as an editor does it: a request stops at the line that he marked, with its variables, and is answered
-/// once he lets it go on.
+/// In both services, as an editor does it: a request stops at the line that is marked, with its variables, and is answered
+/// once it may go on.
 async fn a_breakpoint_stops_a_request(dev: Dev) -> ScenarioResult {
     try_join(stops_the_api(&dev, Duration::ZERO), stops_the_websocket(&dev, Duration::ZERO)).await.map(drop)
 }
@@ -183,7 +182,7 @@ async fn stops_the_api(dev: &Dev, look: Duration) -> ScenarioResult {
     let (before, path) = (pods(&stack, &API).await?, format!("{ITEMS}?prefix={name}"));
     let (file, line) = ("jetscale_backend/items.py", "found = await items.list(");
     let mut debugger = dev.breakpoint(&API, &format!("backend/{file}"), line, &format!("/app/{file}")).await?;
-    let mut stopped = pin!(debugger.stopped(ANSWERED));
+    let mut stopped = Box::pin(debugger.stopped(ANSWERED));
     // The process that serves is attached to a moment after the one that listens, and nobody says when: until then it answers.
     let (stop, held) = loop {
         match select(stopped.as_mut(), Box::pin(client.get(&path))).await {
@@ -191,13 +190,14 @@ async fn stops_the_api(dev: &Dev, look: Duration) -> ScenarioResult {
             Either::Right((reply, _)) => drop(reply?.expect_status(200)?),
         }
     };
+    drop(stopped);
     expect_eq!(stop.function, "list_items")?;
     expect_eq!(stop.variables.get("prefix").map(String::as_str), Some(format!("'{name}'").as_str()))?;
     stop.lasts(look).await?;
     expect_eq!(pods(&stack, &API).await?, before)?;
     stop.go_on().await?;
     held.await?.expect_status(200)?;
-    Ok(())
+    debugger.detach().await
 }
 
 async fn stops_the_websocket(dev: &Dev, look: Duration) -> ScenarioResult {
@@ -207,7 +207,7 @@ async fn stops_the_websocket(dev: &Dev, look: Duration) -> ScenarioResult {
     let before = pods(&stack, &WEBSOCKET).await?;
     let (file, line) = ("jetscale_backend/websocket.py", "text = message.get(");
     let mut debugger = dev.breakpoint(&WEBSOCKET, &format!("backend/{file}"), line, &format!("/app/{file}")).await?;
-    let mut stopped = pin!(debugger.stopped(ANSWERED));
+    let mut stopped = Box::pin(debugger.stopped(ANSWERED));
     // Opened anew for each try: debugpy stops in no function that was entered before it was attached.
     let (stop, mut socket) = loop {
         let mut socket = stack.websocket(WS, Some(&user.token)).await?.open()?;
@@ -224,6 +224,7 @@ async fn stops_the_websocket(dev: &Dev, look: Duration) -> ScenarioResult {
             None => socket.close().await?,
         }
     };
+    drop(stopped);
     expect_eq!(stop.function, "_echo")?;
     let message = stop.variables.get("message").cloned().unwrap_or_default();
     expect!(message.contains(&text), "of the message the debugger shows {message}")?;
@@ -234,6 +235,7 @@ async fn stops_the_websocket(dev: &Dev, look: Duration) -> ScenarioResult {
     stop.go_on().await?;
     let echo = socket.next_text().await?.unwrap_or_default();
     expect!(echo.contains(&text), "it was answered by {echo:?}")?;
+    debugger.detach().await?;
     Ok(socket.close().await?)
 }
 

@@ -20,6 +20,8 @@ use crate::error::{Error, Result};
 
 /// How long the adapter may take to answer.
 const ANSWER: Duration = Duration::from_secs(60);
+/// What the debugger is told, in an event's place, when the first connection is over; a process that ended takes its own along.
+const HUNG_UP: &str = "hung up";
 /// No message of an adapter is longer, in bytes.
 const LONGEST: usize = 16 << 20;
 
@@ -35,13 +37,15 @@ pub struct Breakpoint {
 /// An editor's side of one breakpoint: a session with the process that listens, and one with each that it starts, which
 /// debugpy announces by the event `debugpyAttach`. A reloader's child is one of those.
 ///
-/// What remains when it is dropped: nothing; the adapter lets every process go on whose client has hung up.
+/// What remains when it is dropped: nothing; the adapter lets every process go on whose client has hung up. It takes a moment to
+/// see that, in which the next editor's breakpoints may go with the former one's: [`Debugger::detach`] waits for it.
 #[derive(Debug)]
 pub struct Debugger {
     port: u16,
     breakpoint: Breakpoint,
     told: mpsc::UnboundedReceiver<(Arc<DapSession>, Value)>,
     tell: mpsc::UnboundedSender<(Arc<DapSession>, Value)>,
+    sessions: Vec<Arc<DapSession>>,
     readers: JoinSet<()>,
 }
 
@@ -64,24 +68,26 @@ impl Debugger {
     /// forward takes every connection.
     pub async fn attach(port: u16, breakpoint: Breakpoint) -> Result<Self> {
         let (tell, told) = mpsc::unbounded_channel();
-        let mut debugger = Self { port, breakpoint, told, tell, readers: JoinSet::new() };
-        let session = debugger.connect().await?;
+        let mut debugger = Self { port, breakpoint, told, tell, sessions: Vec::new(), readers: JoinSet::new() };
+        let session = debugger.connect(true).await?;
         session.initialize().await?;
         session.attach(attach_arguments(port, None)).await?;
         Ok(debugger)
     }
 
-    async fn connect(&mut self) -> Result<Arc<DapSession>> {
+    async fn connect(&mut self, is_first: bool) -> Result<Arc<DapSession>> {
         let what = format!("connect to the debugger at port {}", self.port);
         let socket = TcpStream::connect(("127.0.0.1", self.port)).await.map_err(Error::io(what))?;
         let (read, write) = socket.into_split();
         let session = Arc::new(DapSession {
             port: self.port,
+            is_first,
             writer: tokio::sync::Mutex::new(write),
             sent: AtomicU64::new(0),
             asked: Mutex::default(),
         });
         self.readers.spawn(listen(Arc::clone(&session), read, self.tell.clone()));
+        self.sessions.push(Arc::clone(&session));
         Ok(session)
     }
 
@@ -96,21 +102,41 @@ impl Debugger {
         tokio::time::timeout(limit, self.next_stop()).await.map_err(late)?
     }
 
+    /// Takes leave of every process, and waits until the adapter has seen it.
+    ///
+    /// # Errors
+    /// [`Error::Unmet`] when the process that listens refuses it; another may have ended.
+    pub async fn detach(self) -> Result<()> {
+        let leave = json!({"restart": false, "terminateDebuggee": false});
+        // Children first: their sessions hang on those of their parents.
+        for session in self.sessions.iter().rev() {
+            let left = session.ask("disconnect", leave.clone()).await;
+            if session.is_first {
+                left?;
+            }
+        }
+        Ok(())
+    }
+
     async fn next_stop(&mut self) -> Result<Stop> {
         let mut work: FuturesUnordered<BoxFuture<'static, Result<()>>> = FuturesUnordered::new();
         loop {
             let (session, event) = tokio::select! {
-                told = self.told.recv() => told.ok_or_else(|| Error::Unmet("the debugger hung up".to_owned()))?,
+                Some(told) = self.told.recv() => told,
                 Some(done) = work.next() => {
                     done?;
                     continue;
                 }
             };
+            if event["success"] == json!(false) {
+                return Err(refused(&event));
+            }
             let body = &event["body"];
             match event["event"].as_str().unwrap_or_default() {
+                HUNG_UP => return Err(Error::Unmet(format!("the debugger at port {} hung up", self.port))),
                 "initialized" => work.push(Box::pin(configure(session, self.breakpoint.clone()))),
                 "debugpyAttach" => {
-                    let (child, arguments) = (self.connect().await?, attach_arguments(self.port, Some(body)));
+                    let (child, arguments) = (self.connect(false).await?, attach_arguments(self.port, Some(body)));
                     work.push(Box::pin(async move {
                         child.initialize().await?;
                         child.attach(arguments).await
@@ -176,6 +202,7 @@ async fn configure(session: Arc<DapSession>, breakpoint: Breakpoint) -> Result<(
 #[derive(Debug)]
 struct DapSession {
     port: u16,
+    is_first: bool,
     writer: tokio::sync::Mutex<OwnedWriteHalf>,
     sent: AtomicU64,
     /// Who waits for the answer to which request.
@@ -221,7 +248,7 @@ impl DapSession {
             answer.map_err(|_| Error::Unmet(format!("the debugger hung up before it answered {command}")))?;
         match answer["success"].as_bool() {
             Some(true) => Ok(answer["body"].take()),
-            _ => Err(Error::Unmet(format!("the debugger refused {command}: {}", answer["message"]))),
+            _ => Err(refused(&answer)),
         }
     }
 
@@ -243,7 +270,11 @@ impl DapSession {
     }
 }
 
-/// Gives answers to who asked, and events to the debugger, until the adapter hangs up.
+fn refused(answer: &Value) -> Error {
+    Error::Unmet(format!("the debugger refused {}: {}", answer["command"], answer["message"]))
+}
+
+/// Gives answers to who asked, and all else to the debugger, until the adapter hangs up.
 async fn listen(
     session: Arc<DapSession>,
     read: OwnedReadHalf,
@@ -255,8 +286,11 @@ async fn listen(
             Some("response") => {
                 let number = message["request_seq"].as_u64().unwrap_or_default();
                 let asked = session.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
-                // Nobody waits for the answer to `attach`, or who did has gone.
-                let _ = asked.map(|asked| asked.send(message));
+                let _ = match asked {
+                    Some(asked) => asked.send(message).map_err(drop),
+                    // Nobody waits for the answer to `attach`.
+                    None => events.send((Arc::clone(&session), message)).map_err(drop),
+                };
             }
             _ => {
                 let _ = events.send((Arc::clone(&session), message));
@@ -265,6 +299,9 @@ async fn listen(
     }
     // Whoever still waits hears that nothing comes.
     session.asked.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    if session.is_first {
+        let _ = events.send((Arc::clone(&session), json!({"event": HUNG_UP})));
+    }
 }
 
 /// The next message: a header with its length, and JSON.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 
@@ -48,12 +48,14 @@ impl OwnStack {
     /// # Errors
     /// [`harness_base::Error::Deadline`] or [`crate::Error::Failed`].
     pub async fn restart(&self, component: &Component) -> Result<()> {
+        let until = Instant::now() + ROLLOUT;
         self.workload(component).restart(ROLLOUT).await?;
+        let left = until.saturating_duration_since(Instant::now());
         // The rest of the release outlives a store, and its probes saw it go.
         if component.stateful {
-            release::steady(&self.own.cluster, self.plan(), ROLLOUT).await
+            release::steady(&self.own.cluster, self.plan(), left).await
         } else {
-            self.converged().await
+            release::converged(&self.own.cluster, self.plan(), left).await
         }
     }
 

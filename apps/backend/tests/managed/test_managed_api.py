@@ -52,7 +52,7 @@ async def new_item(api, owner):
 
 
 async def ready_with(api, state):
-    """Readiness waits 2 s for an answer; the first makes the SDK's client, which may take longer."""
+    """Readiness waits 3 s for an answer; the first makes the SDK's client, which may take longer."""
     deadline = time.monotonic() + 20
     while True:
         ready = await api.get("/api/v2/system/ready")
