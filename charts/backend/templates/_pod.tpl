@@ -63,7 +63,7 @@ topologySpreadConstraints:
     maxSkew: 1
     whenUnsatisfiable: ScheduleAnyway
     labelSelector:
-      matchLabels: {{- include "backend.selector" $ | nindent 8 }}
+      matchLabels: {{- include "names.selector" $ | nindent 8 }}
     matchLabelKeys: [pod-template-hash]
   {{- end }}
 {{- end }}
