@@ -148,7 +148,7 @@ const WORDS: [(&str, &str); 8] = [
         "app.kubernetes.io/name: app, app.kubernetes.io/instance: r, app.kubernetes.io/managed-by: Helm, app.kubernetes.io/part-of: r",
     ),
     ("STARTS", "{httpGet: {path: /, port: http}, periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 120}"),
-    ("SERVES", "{httpGet: {path: /, port: http}, periodSeconds: 2, timeoutSeconds: 4, failureThreshold: 3}"),
+    ("SERVES", "{httpGet: {path: /, port: http}, periodSeconds: 2, timeoutSeconds: 4, failureThreshold: 5}"),
     ("LIVES", "{httpGet: {path: /, port: http}, timeoutSeconds: 5, failureThreshold: 6}"),
     ("POD", "{runAsNonRoot: true, runAsUser: 5, runAsGroup: 5, fsGroup: 5, seccompProfile: {type: RuntimeDefault}}"),
     ("RESOURCES", "{requests: {cpu: 10m, memory: 8Mi}, limits: {memory: 16Mi}}"),
@@ -218,7 +218,9 @@ fn budget(app: &str, most: u64) -> Value {
 #[case::not_ready("probes", WEB, "C/readinessProbe", json!(null), true)]
 #[case::not_started("probes", DB, "C/startupProbe", json!(null), true)]
 #[case::not_live("probes", WEB, "C/livenessProbe", json!(null), true)]
-#[case::never_told("probe-timing", WEB, "C/livenessProbe/failureThreshold", json!(60), true)]
+#[case::told_late("probe-timing", WEB, "C/livenessProbe/failureThreshold", json!(60), false)]
+#[case::never_told("probe-timing", WEB, "C/livenessProbe/failureThreshold", json!(600), true)]
+#[case::left_out_at_once("probe-timing", WEB, "C/readinessProbe/failureThreshold", json!(null), true)]
 #[case::told_too_soon("probe-timing", DB, "C/startupProbe/failureThreshold", json!(null), true)]
 #[case::one_second("probe-timing", WEB, "C/readinessProbe/timeoutSeconds", json!(null), true)]
 #[case::fiction("resource-proportion", WEB, "C/resources/limits/memory", json!("1Gi"), true)]
