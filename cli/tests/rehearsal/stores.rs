@@ -5,13 +5,13 @@
 use std::time::Duration;
 
 use harness::artifacts;
+use harness::cluster::edge::certificate;
 use harness::k8s::snapshot::Watched;
 use harness::k8s::verdict::deployment_converged;
 use harness::k8s::{self, Snapshot, State};
 use harness::preview::{ClusterName, PullRequest};
 use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::{Api, Client};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use serde_json::{Value, json};
 
 use super::cluster::{exec, token};
@@ -62,11 +62,14 @@ pub async fn make(place: &Place) -> Value {
     let [jwks, discovery] = ["/openid/v1/jwks", "/.well-known/openid-configuration"].map(|path| raw(client, path));
     let (jwks, discovery) = (jwks.await, discovery.await);
     let issuer = discovery["issuer"].as_str().unwrap().to_owned();
-    let (ca, certificate, key) = certificate();
+    let hosts = SERVERS.map(|name| format!("{name}.{NAMESPACE}.svc"));
+    // The last two for their own probes.
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).chain(["localhost", "127.0.0.1"]).collect();
+    let issued = certificate::issue(&hosts).unwrap();
     let tls = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
         "metadata": {"name": "tls", "namespace": NAMESPACE},
-        "stringData": {"tls.crt": certificate, "tls.key": key, "ca.crt": ca},
+        "stringData": {"tls.crt": issued.chain, "tls.key": issued.key, "ca.crt": issued.ca},
     });
     let keys = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "jwks", "namespace": NAMESPACE},
@@ -105,7 +108,7 @@ pub async fn make(place: &Place) -> Value {
     };
     let waited = k8s::wait::wait_on(client, NAMESPACE, &kinds, "the stores of previews", LIMIT, ready).await;
     waited.unwrap_or_else(|error| panic!("{}", error.report()));
-    values(&ca, issuer.trim_start_matches("https://"))
+    values(&issued.ca, issuer.trim_start_matches("https://"))
 }
 
 fn values(ca: &str, issuer: &str) -> Value {
@@ -268,22 +271,4 @@ async fn aws_image(place: &Place) -> String {
     let built = session.build_on_python(leave, &own.join("Dockerfile"), &context, tag).await;
     built.unwrap_or_else(|error| panic!("{}", error.report()));
     session.push(tag, "rehearsal-aws").await.unwrap().by_digest()
-}
-
-/// A CA, and what it signs for all three.
-fn certificate() -> (String, String, String) {
-    let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    // Another name than of what it signs, which else were taken to have signed itself.
-    params.distinguished_name.push(DnType::CommonName, "stores of previews");
-    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let mut names: Vec<String> = SERVERS.map(|name| format!("{name}.{NAMESPACE}.svc")).into();
-    // For their own probes.
-    names.extend(["localhost".to_owned(), "127.0.0.1".to_owned()]);
-    let mut params = CertificateParams::new(names).unwrap();
-    params.use_authority_key_identifier_extension = true;
-    let own = params.signed_by(&key, &ca).unwrap();
-    (ca.pem(), own.pem(), key.serialize_pem())
 }

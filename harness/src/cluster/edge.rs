@@ -2,7 +2,7 @@
 //!
 //! It ends TLS, by a private CA's certificate, and leads HTTP to HTTPS; headers and routes stay the router's.
 
-mod certificate;
+pub mod certificate;
 mod image;
 pub mod previews;
 
@@ -130,7 +130,7 @@ pub async fn make(order: EdgeOptions<'_>) -> Result<Edge> {
     let step = Step::begin("making the edge");
     let (client, behind) = (&order.cluster.client, order.behind);
     let images = image::push(&order.wants, order.sources, &node_name(&order.cluster.name)).await?;
-    let issued = certificate::issue(spec().edge.host)?;
+    let issued = certificate::issue(&[spec().edge.host])?;
     let path = order.home.edge_ca();
     crate::files::write_whole(&path, &issued.ca)?;
     let ca = issued.ca.into_bytes();

@@ -1,4 +1,5 @@
-//! The edge's certificate, and the private CA that a client trusts for it.
+//! A server's certificate in a cluster of ours, and the private CA that a client trusts for it: the edge's, and those of what a
+//! rehearsal has in the place of managed stores.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,27 +16,31 @@ const VALID: Duration = Duration::from_secs(5 * 365 * 86_400);
 const BEFORE: Duration = Duration::from_secs(3600);
 
 /// What was issued. The keys of both authorities are dropped: nobody can issue another one.
-pub(super) struct Issued {
+#[derive(Debug)]
+pub struct Issued {
     /// The root's certificate, as PEM; no secret.
     pub ca: String,
-    /// The host's certificate and the intermediate's, as PEM.
+    /// The server's certificate and the intermediate's, as PEM.
     pub chain: String,
-    /// The host's key, as PEM; it goes into the cluster's Secret and nowhere else.
+    /// The server's key, as PEM; it goes into the cluster's Secret and nowhere else.
     pub key: String,
 }
 
-/// A certificate for a host, by an intermediate authority as public ones have it.
-pub(super) fn issue(host: &str) -> Result<Issued> {
-    make(host).map_err(Error::malformed(format!("make a certificate for {host}")))
+/// A certificate for these hosts, names or addresses, by an intermediate authority as public ones have it; valid for five years.
+///
+/// # Errors
+/// [`harness_base::Error::Malformed`] for what is no host.
+pub fn issue(hosts: &[&str]) -> Result<Issued> {
+    make(hosts).map_err(Error::malformed(format!("make a certificate for {}", hosts.join(", "))))
 }
 
-fn make(host: &str) -> Result<Issued, rcgen::Error> {
-    let root = CertifiedIssuer::self_signed(authority("harness edge, root")?, KeyPair::generate()?)?;
-    let params = authority("harness edge, intermediate")?;
+fn make(hosts: &[&str]) -> Result<Issued, rcgen::Error> {
+    let root = CertifiedIssuer::self_signed(authority("harness, root")?, KeyPair::generate()?)?;
+    let params = authority("harness, intermediate")?;
     let intermediate = CertifiedIssuer::signed_by(params, KeyPair::generate()?, &root)?;
     let key = KeyPair::generate()?;
-    let mut params = valid(CertificateParams::new([host.to_owned()])?);
-    params.distinguished_name.push(DnType::CommonName, host);
+    let mut params = valid(CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>())?);
+    params.distinguished_name.push(DnType::CommonName, hosts.first().copied().unwrap_or_default());
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -67,7 +72,7 @@ mod tests {
     fn the_chain_is_for_the_host_and_ends_below_the_root() {
         use rustls::pki_types::CertificateDer;
         use rustls::pki_types::pem::PemObject;
-        let issued = issue("app.example").unwrap();
+        let issued = issue(&["app.example"]).unwrap();
         let parse = |pem: &str| -> Vec<Certificate> {
             let ders = CertificateDer::pem_slice_iter(pem.as_bytes());
             ders.map(|der| Certificate::parse(&der.unwrap()).unwrap()).collect()

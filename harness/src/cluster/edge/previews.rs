@@ -44,7 +44,7 @@ pub async fn make(order: EdgeOptions<'_>) -> Result<PreviewsEdge> {
     let step = Step::begin("making the previews' edge");
     let (client, labels) = (&order.cluster.client, order.labels);
     let images = image::push(&order.wants, order.sources, &node_name(&order.cluster.name)).await?;
-    let issued = certificate::issue(&format!("*.{}", spec().preview.domain))?;
+    let issued = certificate::issue(&[&format!("*.{}", spec().preview.domain)])?;
     k8s::namespace::create(client, NAMESPACE, with_edge_label(labels), BTreeMap::new()).await?;
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
