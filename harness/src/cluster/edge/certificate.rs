@@ -36,7 +36,9 @@ pub fn issue(hosts: &[&str]) -> Result<Issued> {
 
 fn make(hosts: &[&str]) -> Result<Issued, rcgen::Error> {
     let root = CertifiedIssuer::self_signed(authority("harness, root")?, KeyPair::generate()?)?;
-    let params = authority("harness, intermediate")?;
+    let mut params = authority("harness, intermediate")?;
+    // Strict clients refuse one below the root without it (RFC 5280, 4.2.1.1; Python from 3.13 on).
+    params.use_authority_key_identifier_extension = true;
     let intermediate = CertifiedIssuer::signed_by(params, KeyPair::generate()?, &root)?;
     let key = KeyPair::generate()?;
     let mut params = valid(CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>())?);
@@ -67,6 +69,20 @@ fn valid(mut params: CertificateParams) -> CertificateParams {
 mod tests {
     use super::*;
     use crate::http::Certificate;
+
+    #[test]
+    fn whatever_is_below_the_root_names_its_authoritys_key() {
+        use rustls::pki_types::CertificateDer;
+        use rustls::pki_types::pem::PemObject;
+        // 2.5.29.35, authorityKeyIdentifier.
+        const EXTENSION: [u8; 5] = [0x06, 0x03, 0x55, 0x1d, 0x23];
+        let issued = issue(&["app.example", "127.0.0.1"]).unwrap();
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(issued.chain.as_bytes()).map(Result::unwrap).collect();
+        assert_eq!(chain.len(), 2);
+        for certificate in chain {
+            assert!(certificate.windows(EXTENSION.len()).any(|bytes| bytes == EXTENSION));
+        }
+    }
 
     #[test]
     fn the_chain_is_for_the_host_and_ends_below_the_root() {
