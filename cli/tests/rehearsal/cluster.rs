@@ -1,5 +1,8 @@
 //! What the rehearsal asks of the cluster.
 
+use harness::k8s::snapshot::Watched;
+use harness::k8s::verdict::deployment_converged;
+use harness::k8s::{self, Snapshot, State};
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, ServiceAccount};
@@ -7,6 +10,8 @@ use kube::api::{AttachParams, DeleteParams, ListParams, Patch, PatchParams, Post
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
+
+use super::place::LIMIT;
 
 /// Asks until it is refused: a policy is heard of a moment after its pod starts.
 pub const UNTIL_CLOSED: &str = r#"
@@ -94,4 +99,23 @@ pub async fn exec(client: &Client, namespace: &str, selector: &str, command: &[&
         text
     };
     tokio::time::timeout(std::time::Duration::from_secs(60), run).await.expect("it did not end")
+}
+
+/// Waits until these Deployments, which play what an administrator has elsewhere, serve.
+pub async fn converge(client: &Client, namespace: &str, names: &[&str]) {
+    let kinds = [Watched::Deployments, Watched::ReplicaSets, Watched::Pods, Watched::Warnings];
+    let ready = |seen: &Snapshot| {
+        let mut states = names.iter().map(|name| deployment_converged(seen, name));
+        states.find(|state| *state != State::Ready).unwrap_or(State::Ready)
+    };
+    let waited = k8s::wait::wait_on(
+        client,
+        namespace,
+        &kinds,
+        &format!("what plays the managed stores in {namespace}"),
+        LIMIT,
+        ready,
+    )
+    .await;
+    waited.unwrap_or_else(|error| panic!("{}", error.report()));
 }

@@ -8,9 +8,7 @@ use std::time::Duration;
 use harness::files::write_json;
 use harness::http::HttpOptions;
 use harness::k8s::job::JobSpec;
-use harness::k8s::snapshot::Watched;
-use harness::k8s::verdict::deployment_converged;
-use harness::k8s::{self, Forward, Snapshot, State};
+use harness::k8s::{self, Forward};
 use harness::release::Plan;
 use harness::session::{Session, Shared};
 use harness::sign_in::UserCredentials;
@@ -23,9 +21,9 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::cluster::UNTIL_CLOSED;
+use super::cluster::{UNTIL_CLOSED, converge};
 use super::command::Ran;
-use super::place::{LIMIT, folder_of, session_on};
+use super::place::{folder_of, session_on};
 
 const CLUSTER: &str = "rehearsal-live";
 /// What kubectl of a release engineer calls the cluster.
@@ -154,16 +152,6 @@ async fn by_name(client: &Client) {
         deployments.patch(name, &PatchParams::default(), &Patch::Strategic(&patch)).await.unwrap();
         converge(client, namespace, &[name]).await;
     }
-}
-
-async fn converge(client: &Client, namespace: &str, names: &[&str]) {
-    let kinds = [Watched::Deployments, Watched::ReplicaSets, Watched::Pods, Watched::Warnings];
-    let ready = |seen: &Snapshot| {
-        let mut states = names.iter().map(|name| deployment_converged(seen, name));
-        states.find(|state| *state != State::Ready).unwrap_or(State::Ready)
-    };
-    let waited = k8s::wait::wait_on(client, namespace, &kinds, "what plays the managed stores", LIMIT, ready).await;
-    waited.unwrap_or_else(|error| panic!("{}", error.report()));
 }
 
 /// Who releases: with a clone, an artifact set and a kubeconfig, and nothing of the harness.

@@ -2,28 +2,23 @@
 //! with TLS, and each administered as there. What a preview has of them is read past the keeper. Beside them, what plays
 //! GitHub's API for the sweeper in the cluster.
 
-use std::time::Duration;
-
 use harness::artifacts;
 use harness::cluster::edge::certificate;
-use harness::k8s::snapshot::Watched;
-use harness::k8s::verdict::deployment_converged;
-use harness::k8s::{self, Snapshot, State};
+use harness::k8s;
 use harness::preview::{ClusterName, PullRequest};
 use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::cluster::{exec, token};
+use super::cluster::{converge, exec, token};
 use super::command::docker;
-use super::place::{PREVIEWS, Place};
+use super::place::{LIMIT, PREVIEWS, Place};
 
 /// What the cluster calls itself.
 pub const CLUSTER: &str = "rehearsal";
 pub const NAMESPACE: &str = "rehearsal-stores";
 pub const ACCOUNT: &str = "123456789012";
 const SERVERS: [&str; 4] = ["postgres", "redis", "aws", "github"];
-const LIMIT: Duration = Duration::from_secs(120);
 
 /// What the account holds, as an auditor sees it who comes by a token.
 const LOOK_AT_AWS: &str = r#"
@@ -101,13 +96,7 @@ pub async fn make(place: &Place) -> Value {
     for object in harness::yaml::objects(&manifests).unwrap() {
         k8s::apply(client, &object).await.unwrap();
     }
-    let kinds = [Watched::Deployments, Watched::ReplicaSets, Watched::Pods, Watched::Warnings];
-    let ready = |seen: &Snapshot| {
-        let states = SERVERS.map(|name| deployment_converged(seen, name));
-        states.into_iter().find(|state| *state != State::Ready).unwrap_or(State::Ready)
-    };
-    let waited = k8s::wait::wait_on(client, NAMESPACE, &kinds, "the stores of previews", LIMIT, ready).await;
-    waited.unwrap_or_else(|error| panic!("{}", error.report()));
+    converge(client, NAMESPACE, &SERVERS).await;
     values(&issued.ca, issuer.trim_start_matches("https://"))
 }
 
