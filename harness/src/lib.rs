@@ -14,8 +14,6 @@
 //! [`preview`] makes and ends pull requests' namespaces on a cluster that exists, by the names in [`pull_request`];
 //! [`spec`] is what the harness is told of a stack, [`sign_in`] how somebody signs in to it.
 
-pub mod settings;
-pub mod stage;
 
 pub mod project;
 
@@ -47,15 +45,19 @@ pub mod uninstall;
 pub mod doctor;
 
 pub mod sign_in;
-pub mod spec;
 
 mod connect;
 pub mod error;
 pub mod machine_limits;
-pub mod marks;
-pub mod pull_request;
 pub mod run;
 pub mod source;
+/// The stack that this crate's tests are of.
+#[cfg(test)]
+#[ctor::ctor(unsafe)]
+fn sample() {
+    spec::of(&spec::sample::STACK);
+}
+
 #[cfg(test)]
 mod structure;
 pub mod tools;
@@ -69,6 +71,7 @@ pub use harness_base::{
     text,
 };
 pub use harness_http::websocket;
+pub use harness_settings::{marks, pull_request, settings, spec, stage};
 
 /// Kubernetes: what [`harness_kube`] does with a cluster, and the way to one.
 pub mod k8s {
@@ -80,7 +83,8 @@ pub mod k8s {
     };
 
     pub(crate) use crate::connect::exec_plugin;
-    pub use crate::connect::{KubeconfigFiles, connect, connect_with};
+    pub use crate::connect::{connect, connect_with};
+    pub use harness_kube::kubeconfig::KubeconfigFiles;
 }
 
 /// HTTP clients, as a suite may have them: nothing here makes one that writes, so that live stays read-only by type.

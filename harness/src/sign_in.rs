@@ -3,22 +3,8 @@
 use crate::error::{Error, Result};
 use crate::http::{Client, Reply};
 use crate::secrets;
+pub use crate::settings::UserCredentials;
 use crate::spec::{SignInSpec, spec};
-
-/// Login and password of an account.
-#[derive(Clone)]
-pub struct UserCredentials {
-    /// The login.
-    pub login: String,
-    /// The password; never printed.
-    pub password: String,
-}
-
-impl std::fmt::Debug for UserCredentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Credentials({}, …)", self.login)
-    }
-}
 
 /// How somebody signs in to this stack.
 ///

@@ -42,11 +42,12 @@ fn first_names(path: &str) -> Vec<String> {
 }
 
 /// The folders of the workspace's crates from the ground up: each depends on such before it alone, for its tests too.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 13] = [
     "workspace-hack",
     "harness/crates/base",
     "harness/crates/http",
     "harness/crates/kube",
+    "harness/crates/settings",
     "harness/crates/report",
     "harness",
     "harness/crates/cli",
@@ -205,7 +206,7 @@ fn in_circles(mut all: Arrows) -> Arrows {
 fn no_module_leads_back_to_itself() {
     let all = arrows();
     assert!(
-        all.len() > 30 && all["release"].contains("cluster"),
+        all.len() > 20 && all["release"].contains("cluster"),
         "the sources are read otherwise than they are written: {all:?}"
     );
     let left = in_circles(all);

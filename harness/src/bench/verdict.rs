@@ -22,30 +22,10 @@ pub struct Task {
     pub peers: &'static [Peer],
 }
 
-impl BenchEdit {
-    /// Writes it with a number that was never there before, and returns that.
-    fn apply(&self, to: &Checkout, number: u32) -> Result<String> {
-        let before = to.pristine(self.file)?;
-        // Another run of the bench, whose layers the engine may still have, began at another second. Nine digits, the first of
-        // them 1, so that it is an amount of memory as well.
-        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs() % 100_000;
-        let number = format!("1{since:05}{:03}", number % 1000);
-        let after = before.replacen(self.from, &self.to.replace("{number}", &number), 1);
-        if after == before {
-            return Err(Error::refused(
-                format!("{} does not hold {:?}, which this figure edits", self.file, self.from),
-                "correct the stack's spec (StackSpec, bench)",
-            ));
-        }
-        to.write(self.file, &after)?;
-        Ok(number)
-    }
-}
-
 impl Task {
     /// Makes its edit, if it has one; returns the number.
     pub(super) fn edited(&self, ground: &BenchEnvironment<'_>, of: &Checkout) -> Result<Option<String>> {
-        self.edit.map(|edit| edit().apply(of, ground.number())).transpose()
+        self.edit.map(|edit| apply(edit(), of, ground.number())).transpose()
     }
 
     /// Its peers, each with its namespace.
@@ -132,4 +112,22 @@ fn theirs<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, 
 /// The number, where what is served shows it.
 fn shown(task: &Task, number: Option<String>) -> Option<String> {
     number.filter(|_| task.edit.is_some_and(|edit| edit().shows))
+}
+
+/// Writes it with a number that was never there before, and returns that.
+fn apply(edit: &BenchEdit, to: &Checkout, number: u32) -> Result<String> {
+    let before = to.pristine(edit.file)?;
+    // Another run of the bench, whose layers the engine may still have, began at another second. Nine digits, the first of
+    // them 1, so that it is an amount of memory as well.
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs() % 100_000;
+    let number = format!("1{since:05}{:03}", number % 1000);
+    let after = before.replacen(edit.from, &edit.to.replace("{number}", &number), 1);
+    if after == before {
+        return Err(Error::refused(
+            format!("{} does not hold {:?}, which this figure edits", edit.file, edit.from),
+            "correct the stack's spec (StackSpec, bench)",
+        ));
+    }
+    to.write(edit.file, &after)?;
+    Ok(number)
 }

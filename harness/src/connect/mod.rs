@@ -2,7 +2,6 @@
 
 mod client;
 pub(crate) mod exec_plugin;
-mod kubeconfig;
 mod proxy;
 
 use std::path::Path;
@@ -10,11 +9,10 @@ use std::path::Path;
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
+use crate::k8s::KubeconfigFiles;
 use crate::tools::Environment;
 use crate::{Error, Result};
 use exec_plugin::ExecPlugin;
-
-pub use kubeconfig::KubeconfigFiles;
 
 /// A client for exactly this context of this file; nothing ambient is looked at.
 ///

@@ -13,7 +13,7 @@ use std::time::Duration;
 use command_fds::CommandFdExt;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 
-use super::environment::{ChildKind, Environment};
+use super::{ChildKind, Environment};
 use super::group::Group;
 use crate::error::{CommandFailure, Error, Result};
 use crate::progress::Teller;

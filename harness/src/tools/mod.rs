@@ -9,7 +9,6 @@ mod cache;
 mod command;
 mod download;
 mod entry;
-mod environment;
 mod find;
 mod git;
 mod go;
@@ -37,7 +36,8 @@ use std::sync::{Arc, Mutex};
 
 pub use build::BuildTurn;
 pub use command::{Command, Output};
-pub use environment::{ChildKind, Environment};
+pub use harness_settings::environment::{ChildKind, Environment};
+pub use harness_settings::settings::ToolOptions;
 pub use git::is_of_revision;
 #[cfg(test)]
 pub(crate) use git::scratch;
@@ -52,7 +52,6 @@ pub use version::{Range, Version};
 /// Folders of system programs, which an account's own PATH may leave out.
 pub(crate) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-use crate::setting::Setting;
 use crate::spec::variable::TOOLBOX;
 use cache::Cache;
 use entry::Entry;
@@ -206,27 +205,6 @@ pub struct Tools {
 }
 
 type Table = Arc<dyn Fn(Tool) -> Option<&'static Entry> + Send + Sync>;
-
-/// Where tools are looked for, and how they are set up.
-#[derive(Debug, Clone)]
-pub struct ToolOptions {
-    /// [`crate::settings::TOOLBOX`].
-    pub toolbox: Setting<Option<PathBuf>>,
-    /// The folders of PATH.
-    pub path: Vec<PathBuf>,
-    /// The folder of our caches; tools are set up in its `tools`.
-    pub cache_root: PathBuf,
-    /// The folder of the engine's client's configuration.
-    pub docker_config: PathBuf,
-    /// The CA file that downloads trust.
-    pub ca_bundle: Setting<Option<PathBuf>>,
-    /// The CA file that Node gets.
-    pub node_ca: Setting<Option<PathBuf>>,
-    /// Whether what is missing may be set up.
-    pub may_set_up: bool,
-    /// What children may be given of the user's environment.
-    pub environment: Environment,
-}
 
 struct Inner {
     options: ToolOptions,

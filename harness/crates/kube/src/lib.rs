@@ -8,6 +8,7 @@
 //! | what keeps it from that, for how long that may last, and who asks a probe again | [`failure_cause`], [`window`], [`probe`] |
 //! | what is gathered when it does not | [`mod@diagnose`], [`log`] |
 //! | the way to one pod | [`forward`] |
+//! | the files that hold contexts | [`kubeconfig`] |
 //! | Jobs, namespaces, Secrets, workloads, pods | [`job`], [`namespace`], [`secret`], [`workload`], [`pod`] |
 //!
 //! ```
@@ -24,6 +25,7 @@ pub mod error;
 pub mod failure_cause;
 pub mod forward;
 pub mod job;
+pub mod kubeconfig;
 mod last_words;
 pub mod log;
 pub mod namespace;

@@ -9,8 +9,7 @@ pub mod variable;
 
 use contract::{Promise, RouterContract};
 
-#[cfg(test)]
-mod sample;
+pub mod sample;
 
 /// A stack of charts, as the harness deploys it and waits for it.
 #[derive(Debug)]
@@ -502,14 +501,7 @@ pub fn of(stack: &'static StackSpec) {
 ///
 /// # Panics
 /// When `main` has not said of which: no command and no scenario can be without.
-#[cfg(not(test))]
 pub fn spec() -> &'static StackSpec {
     #[expect(clippy::expect_used, reason = "a program without its stack does not pass its first run")]
     STACK.get().expect("main says of which stack this program is: harness::spec::of")
-}
-
-/// The stack that this crate's own tests are of.
-#[cfg(test)]
-pub(crate) fn spec() -> &'static StackSpec {
-    &sample::STACK
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use harness_base::{Error, Result};
 use crate::settings::{self, Settings};
 use crate::spec::spec;
 

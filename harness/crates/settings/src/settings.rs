@@ -9,19 +9,18 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::error::Result;
-use crate::events::Show;
-use crate::k8s::KubeconfigFiles;
-use crate::k8s::window::{LONGEST_SECS, Window, Windows};
-use crate::secrets;
-use crate::setting::Refusal;
-pub use crate::setting::Setting;
-use crate::sign_in::UserCredentials;
+use harness_base::Result;
+use harness_base::events::Show;
+use harness_kube::kubeconfig::KubeconfigFiles;
+use harness_kube::window::{LONGEST_SECS, Window, Windows};
+use harness_base::secrets;
+use harness_base::setting::Refusal;
+pub use harness_base::setting::Setting;
 use crate::spec::variable::in_a_variable;
 pub use crate::spec::variable::{ARTIFACTS, KIND_NODE_IMAGE, OwnVariable, RUN_DIR, SETUP, STAGE, TOOLBOX};
 use crate::spec::{Built, spec};
 use crate::stage::Stage;
-use crate::tools::{self, Environment};
+use crate::environment::Environment;
 
 /// `skaffold|helm`: which of the two deploys the stage's release; default `skaffold`.
 pub const DEPLOYER: OwnVariable = OwnVariable("DEPLOYER");
@@ -185,6 +184,42 @@ pub enum Keep {
     OnFailure,
     /// It stays for the idle time.
     Always,
+}
+
+/// Login and password of an account.
+#[derive(Clone)]
+pub struct UserCredentials {
+    /// The login.
+    pub login: String,
+    /// The password; never printed.
+    pub password: String,
+}
+
+impl std::fmt::Debug for UserCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credentials({}, …)", self.login)
+    }
+}
+
+/// Where tools are looked for, and how they are set up.
+#[derive(Debug, Clone)]
+pub struct ToolOptions {
+    /// [`TOOLBOX`].
+    pub toolbox: Setting<Option<PathBuf>>,
+    /// The folders of PATH.
+    pub path: Vec<PathBuf>,
+    /// The folder of our caches; tools are set up in its `tools`.
+    pub cache_root: PathBuf,
+    /// The folder of the engine's client's configuration.
+    pub docker_config: PathBuf,
+    /// The CA file that downloads trust.
+    pub ca_bundle: Setting<Option<PathBuf>>,
+    /// The CA file that Node gets.
+    pub node_ca: Setting<Option<PathBuf>>,
+    /// Whether what is missing may be set up.
+    pub may_set_up: bool,
+    /// What children may be given of the user's environment.
+    pub environment: Environment,
 }
 
 /// An account at a registry.
@@ -450,8 +485,8 @@ impl Settings {
     }
 
     /// Where tools are looked for, and how they are set up.
-    pub fn tools(&self) -> tools::ToolOptions {
-        tools::ToolOptions {
+    pub fn tools(&self) -> ToolOptions {
+        ToolOptions {
             toolbox: self.toolbox.clone(),
             path: std::env::split_paths(&self.path).filter(|folder| folder.is_absolute()).collect(),
             cache_root: self.cache_root.clone(),
@@ -802,7 +837,7 @@ mod tests {
 
     #[test]
     fn the_documented_windows_are_those_that_count() {
-        let docs = crate::structure::text("docs/causes.md");
+        let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/causes.md")).unwrap();
         let rows = docs.lines().filter(|line| line.starts_with("| `"));
         let documented: Vec<_> = rows.filter_map(|row| Some(row.split_once(" s | ")?.0)).collect();
         let all = [Window::None].into_iter().chain(Window::SETTABLE);

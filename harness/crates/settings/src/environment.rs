@@ -245,7 +245,7 @@ impl Environment {
     }
 
     /// The hosts that are reached without a proxy: the user's own, loopback, and these.
-    pub(crate) fn no_proxy(&self, hosts: &[&str]) -> String {
+    pub fn no_proxy(&self, hosts: &[&str]) -> String {
         let own = ["NO_PROXY", "no_proxy"].into_iter().filter_map(|name| self.get(name));
         let own = own.flat_map(|list| list.split(',')).map(str::trim).filter(|host| !host.is_empty());
         let mut all: Vec<&str> = Vec::new();
@@ -258,7 +258,7 @@ impl Environment {
     }
 
     /// The HTTP proxy for addresses of a scheme (`http`, `https`), in the order in which curl looks for it.
-    pub(crate) fn proxy(&self, scheme: &str) -> Option<String> {
+    pub fn proxy(&self, scheme: &str) -> Option<String> {
         let names = [format!("{scheme}_proxy"), format!("{}_PROXY", scheme.to_uppercase())];
         let all = ["all_proxy".to_owned(), "ALL_PROXY".to_owned()];
         let is_http = |url: &&str| !url.contains("://") || url.starts_with("http");
@@ -271,7 +271,7 @@ impl Environment {
     }
 
     /// A variable's value; an empty one counts as not set.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 }

@@ -4,7 +4,7 @@ use super::spec;
 
 /// A variable of ours: the stack's prefix ([`StackSpec::env_prefix`](super::StackSpec)), an underscore, and this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OwnVariable(pub(crate) &'static str);
+pub struct OwnVariable(pub &'static str);
 
 impl OwnVariable {
     /// Its whole name.

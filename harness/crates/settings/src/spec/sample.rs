@@ -1,4 +1,4 @@
-//! The stack that this crate's tests are of: all that a spec can say.
+//! A stack, `shop`, whose spec says all that one can: the one that the harness's own tests are of, and one to read.
 
 use super::{
     AuthSpec, BaseImage, BenchEdit, BenchJudge, BenchSpec, Built, ChartsSpec, Component, DevSpec, EdgeSpec,
