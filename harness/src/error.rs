@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 
 use harness_kube::in_one_line;
+pub use harness_machine::CommandFailure;
 
 /// A result whose error is the harness's own.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -36,16 +37,9 @@ pub enum Error {
     /// A command ended with another exit status than 0, or could not be started.
     #[error("{0}")]
     Command(Box<CommandFailure>),
-    /// There is no room for what is to be written; another source for it would not help.
-    #[error("the disk of {} is too full ({free} free)\n{cause}\n  next: make room, or set XDG_CACHE_HOME to a larger disk; then run the same command again", folder.display())]
-    DiskFull {
-        /// What lies on the disk.
-        folder: std::path::PathBuf,
-        /// How much is left, as `12 MiB are`.
-        free: String,
-        /// What was tried.
-        cause: String,
-    },
+    /// Of the machine: a full disk.
+    #[error(transparent)]
+    Machine(harness_machine::Error),
     /// What is awaited cannot come about any more.
     #[error("{awaited} cannot come about: {cause}")]
     Failed {
@@ -84,7 +78,19 @@ impl From<harness_http::Error> for Error {
     }
 }
 
-/// The same for the layer above that.
+/// The same for the machine.
+impl From<harness_machine::Error> for Error {
+    fn from(error: harness_machine::Error) -> Self {
+        match error {
+            harness_machine::Error::Base(error) => Self::Base(error),
+            harness_machine::Error::Http(error) => error.into(),
+            harness_machine::Error::Command(failure) => Self::Command(failure),
+            other => Self::Machine(other),
+        }
+    }
+}
+
+/// And for what is asked of Kubernetes.
 impl From<harness_kube::Error> for Error {
     fn from(error: harness_kube::Error) -> Self {
         match error {
@@ -95,32 +101,6 @@ impl From<harness_kube::Error> for Error {
             harness_kube::Error::Unmet(what) => Self::Unmet(what),
             harness_kube::Error::Diagnosed { source, diagnosis } => Self::from(*source).diagnosed(diagnosis),
         }
-    }
-}
-
-/// A command that failed, as a person could paste it.
-#[derive(Debug)]
-pub struct CommandFailure {
-    /// The command line, quoted for a shell.
-    pub line: String,
-    /// Exit status or signal, or why it could not be started.
-    pub status: String,
-    /// The last lines of both streams.
-    pub tail: String,
-    /// What to do about it, where we know.
-    pub next: Option<String>,
-}
-
-impl std::fmt::Display for CommandFailure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "command failed ({}): {}", self.status, self.line)?;
-        for line in self.tail.lines() {
-            write!(f, "\n  | {line}")?;
-        }
-        if let Some(next) = &self.next {
-            write!(f, "\n  next: {next}")?;
-        }
-        Ok(())
     }
 }
 

@@ -14,11 +14,6 @@
 //! [`preview`] makes and ends pull requests' namespaces on a cluster that exists, by the names in [`pull_request`];
 //! [`spec`] is what the harness is told of a stack, [`sign_in`] how somebody signs in to it.
 
-
-pub mod project;
-
-pub mod engine;
-
 pub mod artifacts;
 pub mod cluster;
 
@@ -39,28 +34,16 @@ pub mod scenario;
 pub mod session;
 pub mod setup;
 pub mod suite;
-pub mod tidy;
 pub mod uninstall;
-
-pub mod doctor;
 
 pub mod sign_in;
 
 mod connect;
 pub mod error;
-pub mod machine_limits;
-pub mod run;
-pub mod source;
-/// The stack that this crate's tests are of.
-#[cfg(test)]
-#[ctor::ctor(unsafe)]
-fn sample() {
-    spec::of(&spec::sample::STACK);
-}
-
 #[cfg(test)]
 mod structure;
-pub mod tools;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod workflows;
 pub mod yaml;
@@ -71,6 +54,7 @@ pub use harness_base::{
     text,
 };
 pub use harness_http::websocket;
+pub use harness_machine::{doctor, engine, machine_limits, project, run, source, tidy, tools};
 pub use harness_settings::{marks, pull_request, settings, spec, stage};
 
 /// Kubernetes: what [`harness_kube`] does with a cluster, and the way to one.

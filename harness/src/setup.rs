@@ -57,7 +57,7 @@ pub async fn run(settings: &Settings, from: ProvisionSource, stage: Stage) -> Re
         found
     };
     let (all_tools, node_image, bases) = tokio::join!(all_tools, node_image::ensure(wants), bases.ensure(&wanted));
-    let found = all_tools.into_iter().collect::<Result<Vec<Found>>>()?;
+    let found = all_tools.into_iter().collect::<Result<Vec<Found>, _>>()?;
     node_image?;
     bases?;
     // What they built is kept; what they built it from is some GiB.

@@ -71,7 +71,8 @@ pub async fn build(
     let builders = sources.tools.require(&[Tool::Buildx, Tool::Skaffold]);
     // Both to their end, so that a recipe is not cut off because a tool is missing.
     let (held, builders) = tokio::join!(bases.ensure(&wanted), builders);
-    let held = builders.and(held)?;
+    builders?;
+    let held = held?;
     let (bases, others) = held.split_at(spec().images.built.iter().filter(|image| image.base.is_some()).count());
     let repository = match order.repository {
         Some(repository) => repository.trim_end_matches('/').to_owned(),

@@ -164,7 +164,6 @@ impl Revision {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::scratch;
 
     #[test]
     fn only_clean_commits_are_official() {
@@ -190,8 +189,16 @@ mod tests {
     async fn an_official_image_is_of_what_its_commit_holds() {
         let (tree, scratch, home) =
             (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let tools = scratch::tools(home.path(), &[]);
-        let git = async |folder: &Path, args: &[&str]| drop(scratch::git(&tools, folder, args).await);
+        // No configuration of the machine's or its user's reaches it.
+        let own =
+            [("PATH", crate::settings::Settings::from_environment().path), ("HOME", home.path().display().to_string())];
+        let own = own.map(|(name, value)| (name.to_owned(), value)).into();
+        let tools = Tools::new(crate::settings::Settings::parse(&own).tools());
+        let who = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.com"];
+        let git = async |folder: &Path, args: &[&str]| {
+            let git = tools.git(folder).await.unwrap().args(who).args(args.iter().copied());
+            drop(git.env("GIT_CONFIG_NOSYSTEM", "1").run().await.unwrap());
+        };
         let context = tree.path().join("apps/backend");
         std::fs::create_dir_all(&context).unwrap();
         let write = |name: &str, text: &str| std::fs::write(context.join(name), text).unwrap();

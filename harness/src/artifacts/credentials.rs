@@ -106,8 +106,10 @@ impl RegistryCredentials {
         match command.arg("get").input(server).limit(HELPER).run().await {
             Ok(output) => HelperAnswer::read(&output.stdout).map(Some),
             // A helper that knows nothing of a server says so by failing (docker-credential-helpers).
-            Err(Error::Command(failure)) if failure.tail.contains("credentials not found") => Ok(None),
-            Err(Error::Command(failure)) => Err(format!("the credential helper {program} fails ({})", failure.status)),
+            Err(harness_machine::Error::Command(failure)) if failure.tail.contains("credentials not found") => Ok(None),
+            Err(harness_machine::Error::Command(failure)) => {
+                Err(format!("the credential helper {program} fails ({})", failure.status))
+            }
             Err(error) => Err(format!("the credential helper {program} fails: {error}")),
         }
     }
@@ -225,7 +227,7 @@ mod tests {
     /// Credentials whose client's configuration names a helper, which is this script.
     fn from_helper(script: &str) -> (tempfile::TempDir, RegistryCredentials) {
         let (folder, credentials) = from_file("{\"credsStore\": \"test\"}");
-        crate::tools::install(folder.path(), "docker-credential-test", script);
+        crate::testing::install(folder.path(), "docker-credential-test", script);
         (folder, credentials)
     }
 

@@ -80,7 +80,7 @@ impl Registry {
     /// # Errors
     /// [`Error::Command`] when it does not run.
     pub async fn address(engine: &Engine, cluster: &str) -> Result<String> {
-        engine.published(&container_name(cluster), PORT).await
+        Ok(engine.published(&container_name(cluster), PORT).await?)
     }
 
     async fn run(engine: &Engine, sources: &Sources<'_>, image: &str) -> Result<()> {
@@ -97,7 +97,7 @@ impl Registry {
             volumes: &[(sources.registry_data, "/var/lib/registry")],
             envs: &[("REGISTRY_STORAGE_DELETE_ENABLED", "true")],
         };
-        engine.start(&engine.create(new).await?).await
+        Ok(engine.start(&engine.create(new).await?).await?)
     }
 
     /// Lets the cluster's node reach the registry beside it, if there is one, by its one name; nothing is to be done for the
@@ -154,5 +154,5 @@ pub async fn introduce(engine: &Engine, node: &str, registry: &str, name: &str) 
     let folder = format!("/etc/containerd/certs.d/{name}");
     let hosts = format!("server = \"http://{registry}:{PORT}\"\n[host.\"http://{registry}:{PORT}\"]\n");
     let write = format!("mkdir -p {folder} && cat > {folder}/hosts.toml");
-    engine.exec(node, &write, &hosts).await
+    Ok(engine.exec(node, &write, &hosts).await?)
 }

@@ -265,7 +265,7 @@ impl<'a> BenchEnvironment<'a> {
         let outcome = match (ended, outcome) {
             (Ok(_), outcome) => outcome?,
             (Err(_), Ok(outcome)) if outcome.failed().next().is_some() => outcome,
-            (Err(why), _) => return Err(why),
+            (Err(why), _) => return Err(why.into()),
         };
         let failed: Vec<&str> = outcome.failed().collect();
         if let Some(first) = failed.first() {
@@ -434,14 +434,14 @@ impl<'a> BenchEnvironment<'a> {
         let engine = Engine::connect(&self.tools, self.settings).await?;
         if let Some(warm) = self.warm.get() {
             // What peers built is named as ours is, and goes as ours does.
-            removed = tidy::note(&engine, &self.settings.state_root, &warm.registry).await;
+            removed = tidy::note(&engine, &self.settings.state_root, &warm.registry).await.map_err(Error::from);
         }
         for checkout in [Some(&self.copy), self.against.as_ref()].into_iter().flatten() {
             let home = ClusterState::of(self.settings, &checkout.project(), Stage::Local);
             removed = removed.and(reaper::clean(&home, self.settings, Some(END)).await.map(drop));
         }
         // Once no registry serves them any more.
-        removed = removed.and(tidy::run(&engine, self.settings).await);
+        removed = removed.and(tidy::run(&engine, self.settings).await.map_err(Error::from));
         removed.and(self.folder.close().map_err(Error::io("remove the copy of the checkout")))
     }
 }

@@ -65,7 +65,7 @@ async fn red(command: Command, cause: &str) -> Result<BenchTurn> {
     let red = started.elapsed();
     step.done();
     let printed = lines.first_with(cause).map(|at| at.saturating_duration_since(started));
-    turn(outcome.err().as_ref(), printed, red)
+    turn(outcome.err().map(Error::from).as_ref(), printed, red)
 }
 
 fn turn(outcome: Option<&Error>, printed: Option<Duration>, red: Duration) -> Result<BenchTurn> {

@@ -249,15 +249,15 @@ fn manifests(
 /// Waits until the API server serves a kind: Contour ends where it does not.
 async fn established(client: &Client, name: &str) -> Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    Ok(k8s::wait::object(api, name, &format!("the kind {name}"), ESTABLISHED, |found| {
+    k8s::wait::object(api, name, &format!("the kind {name}"), ESTABLISHED, |found| {
         let conditions = found.and_then(|found| found.status.as_ref()?.conditions.as_ref());
         match conditions.into_iter().flatten().any(|one| one.type_ == "Established" && one.status == "True") {
             true => State::Ready,
             false => State::Pending("it is not established".to_owned()),
         }
     })
-    .await
-    .map(drop)?)
+    .await?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -80,7 +80,8 @@ pub async fn ensure(
     }
     // Both to their end, so that a recipe is not cut off because kind is missing.
     let (kind, image) = tokio::join!(tools.require(&[Tool::Kind]), node_image::ensure(wants));
-    let image = kind.and(image)?;
+    kind?;
+    let image = image?;
     let step = Step::begin(format!("creating the Kind cluster {}", identity.name));
     let text = {
         let path = project.recipes().join("kind-config.yaml");
@@ -104,11 +105,11 @@ pub async fn ensure(
         let removed = async { delete_node(&change.alone().await?, record, engine, &identity).await };
         if let Err(second) = removed.await {
             tracing::warn!("removing what was half made failed too: {}", second.report());
-            return Err(error);
+            return Err(error.into());
         }
         // What a killed client had asked for, the engine may have made after we looked.
         if !was_killed {
-            return Err(error);
+            return Err(error.into());
         }
         tracing::info!("once more, since the run before was killed as it made the cluster: {}", error.report());
         record.cluster = Phase::Creating;
@@ -271,11 +272,11 @@ pub(super) async fn empty_registry(record: &ClusterRecord, engine: &Engine, home
         let image = registry.object().image.clone();
         // What serves a folder that is emptied would say that it holds what is gone.
         registry.remove().await?;
-        return engine.empty(&image, &data, &identity.name, &identity.checkout).await;
+        return Ok(engine.empty(&image, &data, &identity.name, &identity.checkout).await?);
     }
     // Its container is gone; any image of ours has a shell.
     match engine.all::<Image>(&Mark::made_here()).await?.first() {
-        Some(image) => engine.empty(&image.object().id, &data, &identity.name, &identity.checkout).await,
+        Some(image) => Ok(engine.empty(&image.object().id, &data, &identity.name, &identity.checkout).await?),
         None => Ok(()),
     }
 }

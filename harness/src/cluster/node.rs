@@ -18,7 +18,7 @@ use crate::spec::spec;
 /// Waits until a node can take pods.
 pub(super) async fn ready(client: &Client, node: &str, limit: Duration) -> Result<()> {
     let awaited = format!("the node {node}");
-    Ok(k8s::wait::object(Api::<Node>::all(client.clone()), node, &awaited, limit, |found| {
+    k8s::wait::object(Api::<Node>::all(client.clone()), node, &awaited, limit, |found| {
         let Some(found) = found else { return State::Pending("it has not registered".to_owned()) };
         let conditions = found.status.iter().flat_map(|status| status.conditions.iter().flatten());
         match conditions.into_iter().find(|condition| condition.type_ == "Ready") {
@@ -27,8 +27,8 @@ pub(super) async fn ready(client: &Client, node: &str, limit: Duration) -> Resul
             None => State::Pending("it has said nothing about itself".to_owned()),
         }
     })
-    .await
-    .map(drop)?)
+    .await?;
+    Ok(())
 }
 
 /// What each container that a node's network and volumes depend on requests of a processor, in thousandths of one, as EKS
@@ -66,7 +66,8 @@ where
     let containers: Vec<_> = poor.iter().map(|it| json!({ "name": it.name, "resources": request })).collect();
     let patch = Patch::Strategic(json!({ "spec": { "template": { "spec": { "containers": containers } } } }));
     let params = PatchParams { field_manager: Some(k8s::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    Ok(k8s::call(&format!("request processor time for {name}"), api.patch(name, &params, &patch)).await.map(drop)?)
+    k8s::call(&format!("request processor time for {name}"), api.patch(name, &params, &patch)).await?;
+    Ok(())
 }
 
 /// What a container requests of a processor, in thousandths.

@@ -225,7 +225,7 @@ async fn watch<'a>(
     let tidied = async {
         let engine = Engine::connect(tools, settings).await?;
         note_images(&before, &engine, settings).await?;
-        crate::tidy::run(&engine, settings).await
+        Ok::<_, Error>(crate::tidy::run(&engine, settings).await?)
     };
     if let Err(error) = tidied.await {
         tracing::warn!("what piles up was not removed: {}", error.report());
@@ -315,7 +315,7 @@ async fn remove(
 async fn note_images(record: &ClusterRecord, engine: &Engine, settings: &Settings) -> Result<()> {
     let Some(identity) = &record.identity else { return Ok(()) };
     match kind::registry(identity, engine).await? {
-        Some(address) => crate::tidy::note(engine, &settings.state_root, &address).await,
+        Some(address) => Ok(crate::tidy::note(engine, &settings.state_root, &address).await?),
         None => Ok(()),
     }
 }

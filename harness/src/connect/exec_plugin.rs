@@ -157,11 +157,11 @@ impl ExecPlugin {
         }
         let output = match self.command(version)?.limit(limit).run().await {
             Ok(output) => output.stdout,
-            Err(Error::Command(failure)) => {
+            Err(harness_machine::Error::Command(failure)) => {
                 let tail = if failure.tail.is_empty() { String::new() } else { format!("\n{}", failure.tail) };
                 return Err(self.refusal(&format!("{}{tail}", failure.status), None));
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         // Kubernetes' own clients read YAML too. What does not parse is not shown: it may hold a token.
         let said: ExecCredential =

@@ -37,5 +37,5 @@ fn named(found: &Holder) -> (String, String) {
 
 /// The Kind cluster whose node publishes a port of this machine.
 async fn cluster_at(engine: &Engine, port: u16) -> Result<Option<String>> {
-    engine.label_at_port(KIND_LABEL, port).await
+    Ok(engine.label_at_port(KIND_LABEL, port).await?)
 }

@@ -217,14 +217,14 @@ impl View {
         limit: Duration,
         mut judge: impl FnMut(&Resource) -> State,
     ) -> Result<()> {
-        Ok(k8s::wait::all(self.api(), awaited, limit, |all| {
+        k8s::wait::all(self.api(), awaited, limit, |all| {
             match all.iter().find(|resource| resource.name_any() == name) {
                 Some(resource) => judge(resource),
                 None => State::Pending(format!("Tilt has no resource {name}")),
             }
         })
-        .await
-        .map(drop)?)
+        .await?;
+        Ok(())
     }
 
     /// Waits for the end of the update of one resource that began at or after a moment.

@@ -286,7 +286,8 @@ async fn annotate(client: &kube::Client, namespace: &str, annotations: &[(StackL
     let patch = json!({"metadata": {"annotations": annotations}});
     let api: Api<Namespace> = Api::all(client.clone());
     let what = format!("annotate the namespace {namespace}");
-    Ok(k8s::call(&what, api.patch(namespace, &PatchParams::default(), &Patch::Merge(&patch))).await.map(drop)?)
+    k8s::call(&what, api.patch(namespace, &PatchParams::default(), &Patch::Merge(&patch))).await?;
+    Ok(())
 }
 
 /// Values on top of others: what both say, the second says.

@@ -119,7 +119,8 @@ async fn renew(cluster: &Cluster, of: PullRequest, expires: u64) -> Result<()> {
     let api: Api<Namespace> = Api::all(cluster.client.clone());
     let patch = json!({"metadata": {"labels": {identity::EXPIRES_LABEL.name(): expires.to_string()}}});
     let what = format!("give the preview {} more time", of.namespace());
-    Ok(k8s::call(&what, api.patch(&of.namespace(), &PatchParams::default(), &Patch::Merge(&patch))).await.map(drop)?)
+    k8s::call(&what, api.patch(&of.namespace(), &PatchParams::default(), &Patch::Merge(&patch))).await?;
+    Ok(())
 }
 
 /// A time in the largest whole unit.

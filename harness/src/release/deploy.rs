@@ -166,5 +166,6 @@ pub(crate) async fn ensure_auth(cluster: &Cluster, plan: &Plan, labels: &BTreeMa
     let random = auth.random.iter().map(|key| Ok(((*key).to_owned(), crate::random::hex()?)));
     let data = random.chain(fixed).collect::<Result<BTreeMap<_, _>>>()?;
     let name = plan.name(auth.suffix);
-    Ok(k8s::secret::ensure_secret(&cluster.client, &plan.namespace, &name, labels.clone(), data).await.map(drop)?)
+    k8s::secret::ensure_secret(&cluster.client, &plan.namespace, &name, labels.clone(), data).await?;
+    Ok(())
 }

@@ -127,8 +127,8 @@ pub(super) async fn upgrade(cluster: &Cluster, plan: &Plan, lock: Option<OwnedFd
         .args(content(plan)?)
         .holding(lock)
         .run()
-        .await
-        .map(drop)
+        .await?;
+    Ok(())
 }
 
 /// `helm rollback` to a revision; does not wait.
@@ -138,8 +138,8 @@ pub(super) async fn rollback(cluster: &Cluster, plan: &Plan, revision: u32, lock
         .args(["rollback", "--no-hooks", &plan.release, &revision.to_string()])
         .holding(lock)
         .run()
-        .await
-        .map(drop)
+        .await?;
+    Ok(())
 }
 
 /// `helm uninstall`, which returns once the objects are gone.
@@ -149,8 +149,8 @@ pub(super) async fn uninstall(cluster: &Cluster, plan: &Plan, lock: Option<Owned
         .args(["uninstall", "--no-hooks", "--ignore-not-found", "--wait", &plan.release])
         .holding(lock)
         .run()
-        .await
-        .map(drop)
+        .await?;
+    Ok(())
 }
 
 /// The manifests of the release as it is deployed, by whichever tool.
@@ -227,7 +227,8 @@ pub async fn render_for(tools: &Tools, plan: &Plan, cluster: &Capabilities) -> R
 pub async fn lint(tools: &Tools, plan: &Plan) -> Result<()> {
     // Lint takes no release name: the chart comes first.
     let args = content(plan)?.into_iter().skip(1);
-    tools.command(Tool::Helm).await?.args(["lint", "--strict", "--quiet"]).args(args).limit(LIMIT).run().await.map(drop)
+    tools.command(Tool::Helm).await?.args(["lint", "--strict", "--quiet"]).args(args).limit(LIMIT).run().await?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -34,8 +34,8 @@ pub(super) async fn deploy(cluster: &Cluster, plan: &Plan, scratch: &Path, lock:
         .limit(LIMIT)
         .holding(lock)
         .run()
-        .await
-        .map(drop)
+        .await?;
+    Ok(())
 }
 
 /// What skaffold.yaml's profile preview asks the environment for.

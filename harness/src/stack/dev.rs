@@ -130,7 +130,8 @@ impl Dev {
         let tree = &self.dev.tilt.tree;
         let command = self.session.tools.command(Tool::Tilt).await?.args(["alpha", "tiltfile-result", "--file"]);
         let command = command.arg(tree.join("Tiltfile")).folder(tree);
-        command.env("KUBECONFIG", file.path().to_string_lossy()).run().await.map(drop)
+        command.env("KUBECONFIG", file.path().to_string_lossy()).run().await?;
+        Ok(())
     }
 
     async fn tilt(&self, task: &str) -> Result<Command> {

@@ -79,7 +79,8 @@ impl OwnStack {
             false => State::Ready,
         };
         let kinds = [Watched::Pods, Watched::EndpointSlices];
-        Ok(k8s::wait::wait_on(self.kube(), self.namespace(), &kinds, &awaited, LEFT_OUT, judge).await.map(drop)?)
+        k8s::wait::wait_on(self.kube(), self.namespace(), &kinds, &awaited, LEFT_OUT, judge).await?;
+        Ok(())
     }
 
     /// Deploys a changed plan over this release, waits, and rolls back on failure: the harness's own way.

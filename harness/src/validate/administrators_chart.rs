@@ -55,10 +55,10 @@ pub async fn check(tools: &Tools, root: &Path) -> Result<(Vec<Finding>, usize)> 
     };
     let text = match rendered {
         Ok(output) => output.stdout,
-        Err(error) => return Ok((refused(helm_refusal::RENDER, error)?, 0)),
+        Err(error) => return Ok((refused(helm_refusal::RENDER, error.into())?, 0)),
     };
     let rendered = Rendered::parse(&text, (namespace, namespace), false);
-    let mut findings = linted.map_or_else(|error| refused(helm_refusal::LINT, error), |_| Ok(Vec::new()))?;
+    let mut findings = linted.map_or_else(|error| refused(helm_refusal::LINT, error.into()), |_| Ok(Vec::new()))?;
     findings.extend(rendered.broken.iter().cloned().chain(types::check(&rendered)));
     let rules = policy::RULES.iter().filter(|rule| !NOT_FOR_IT.contains(&rule.name));
     findings.extend(rules.flat_map(|rule| rule.check(&rendered)));

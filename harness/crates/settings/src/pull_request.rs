@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use harness_base::{Error, Result};
 use crate::settings::{self, Settings};
 use crate::spec::spec;
+use harness_base::{Error, Result};
 
 /// A pull request, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

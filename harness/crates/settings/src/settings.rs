@@ -9,18 +9,18 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use harness_base::Result;
-use harness_base::events::Show;
-use harness_kube::kubeconfig::KubeconfigFiles;
-use harness_kube::window::{LONGEST_SECS, Window, Windows};
-use harness_base::secrets;
-use harness_base::setting::Refusal;
-pub use harness_base::setting::Setting;
+use crate::environment::Environment;
 use crate::spec::variable::in_a_variable;
 pub use crate::spec::variable::{ARTIFACTS, KIND_NODE_IMAGE, OwnVariable, RUN_DIR, SETUP, STAGE, TOOLBOX};
 use crate::spec::{Built, spec};
 use crate::stage::Stage;
-use crate::environment::Environment;
+use harness_base::Result;
+use harness_base::events::Show;
+use harness_base::secrets;
+use harness_base::setting::Refusal;
+pub use harness_base::setting::Setting;
+use harness_kube::kubeconfig::KubeconfigFiles;
+use harness_kube::window::{LONGEST_SECS, Window, Windows};
 
 /// `skaffold|helm`: which of the two deploys the stage's release; default `skaffold`.
 pub const DEPLOYER: OwnVariable = OwnVariable("DEPLOYER");

@@ -1,0 +1,100 @@
+//! What can go wrong between this machine and a run.
+
+use std::error::Error as StdError;
+
+/// A result whose error is this crate's own.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong with tools, the container engine and what is fetched for them.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Of the ground: a precondition, a file, a process, a lock, a deadline.
+    #[error(transparent)]
+    Base(#[from] harness_base::Error),
+    /// A site was not asked, not reached, or stopped answering.
+    #[error(transparent)]
+    Http(harness_http::Error),
+    /// A command ended with another exit status than 0, or could not be started.
+    #[error("{0}")]
+    Command(Box<CommandFailure>),
+    /// There is no room for what is to be written; another source for it would not help.
+    #[error("the disk of {} is too full ({free} free)\n{cause}\n  next: make room, or set XDG_CACHE_HOME to a larger disk; then run the same command again", folder.display())]
+    DiskFull {
+        /// What lies on the disk.
+        folder: std::path::PathBuf,
+        /// How much is left, as `12 MiB are`.
+        free: String,
+        /// What was tried.
+        cause: String,
+    },
+}
+
+/// What the layer below says of the ground is said by one variant, whichever layer says it.
+impl From<harness_http::Error> for Error {
+    fn from(error: harness_http::Error) -> Self {
+        match error {
+            harness_http::Error::Base(error) => Self::Base(error),
+            other => Self::Http(other),
+        }
+    }
+}
+
+/// A command that failed, as a person could paste it.
+#[derive(Debug)]
+pub struct CommandFailure {
+    /// The command line, quoted for a shell.
+    pub line: String,
+    /// Exit status or signal, or why it could not be started.
+    pub status: String,
+    /// The last lines of both streams.
+    pub tail: String,
+    /// What to do about it, where we know.
+    pub next: Option<String>,
+}
+
+impl std::fmt::Display for CommandFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "command failed ({}): {}", self.status, self.line)?;
+        for line in self.tail.lines() {
+            write!(f, "\n  | {line}")?;
+        }
+        if let Some(next) = &self.next {
+            write!(f, "\n  next: {next}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error {
+    /// A precondition is not met: what is wrong, and the command or change that mends it.
+    pub fn refused(what: impl Into<String>, next: impl Into<String>) -> Self {
+        harness_base::Error::refused(what, next).into()
+    }
+
+    /// For `map_err` on I/O: says what was tried, on what.
+    pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let io = harness_base::Error::io(what);
+        move |source| io(source).into()
+    }
+
+    /// For `map_err` on parsing: says what was read, from where.
+    pub fn malformed<E: StdError + Send + Sync + 'static>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
+        let malformed = harness_base::Error::malformed(what);
+        move |source| malformed(source).into()
+    }
+
+    /// For `map_err` on HTTP calls: says which request.
+    pub fn http<E: StdError + Send + Sync + 'static>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
+        let request = harness_http::Error::request(what);
+        move |source| request(source).into()
+    }
+
+    /// The whole chain as text, without secrets, and such that showing it does nothing.
+    pub fn report(&self) -> String {
+        let chain = harness_base::error::chain(self);
+        // Whoever meets a limit of the machine says so in words that name none.
+        let limits = crate::machine_limits::named_in(&chain);
+        harness_base::error::shown(&format!("{chain}{limits}"))
+    }
+}

@@ -1,0 +1,73 @@
+//! A run: one identity and one folder that all of its processes share.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use crate::project::Project;
+use harness_base::folders::{self, Marker};
+use harness_base::process::Process;
+use harness_settings::settings::Settings;
+
+/// How the name of a process's folder begins.
+const SCRATCH: &str = "process-";
+/// The folder in it of what goes with the process.
+const TEMPORARY: &str = "tmp";
+
+/// One run of the suites.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Its identity: nextest's, else made once for this process.
+    pub id: String,
+    /// Its folder: plan, artifact set, events.
+    pub folder: PathBuf,
+    /// The process whose end is the run's: nextest, which starts one for each test, else this one.
+    pub process: Process,
+    /// When it, or this process of it, came, in milliseconds since 1970.
+    pub came: u64,
+}
+
+impl Run {
+    /// The run that this process belongs to; its folder is made.
+    ///
+    /// # Errors
+    /// [`harness_base::Error::Io`] when the folder cannot be made.
+    pub fn of(settings: &Settings, project: &Project) -> Result<Self> {
+        let process = settings.by_nextest.then(Process::parent).flatten().unwrap_or_else(Process::this);
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let came = u64::try_from(now.as_millis()).unwrap_or_default();
+        let id = settings.run_id.clone().unwrap_or_else(|| format!("{came}-{}", std::process::id()));
+        let folder = Self::all(settings)?.join(&id);
+        let marker =
+            Marker { holds: format!("the run {id}"), checkout: project.root.clone(), process: process.clone() };
+        folders::make_marked(&folder, &marker)?;
+        Ok(Self { id, folder, process, came })
+    }
+
+    /// Where the folders of runs are made.
+    ///
+    /// # Errors
+    /// [`harness_base::Error::Refused`] when [`harness_settings::settings::RUN_DIR`] is set to what is not allowed.
+    pub fn all(settings: &Settings) -> Result<PathBuf> {
+        Ok(settings.run_dir.get()?.unwrap_or_else(|| settings.state_root.join("runs")))
+    }
+}
+
+/// The folder of a process's temporary files, in that of its run.
+pub fn temporary(run: &Path, process: u32) -> PathBuf {
+    scratch(run, process).join(TEMPORARY)
+}
+
+/// The folder of a process's own files, in that of its run.
+pub fn scratch(run: &Path, process: u32) -> PathBuf {
+    run.join(format!("{SCRATCH}{process}"))
+}
+
+/// Removes the temporary files of a run's processes, which have ended.
+///
+/// # Errors
+/// [`harness_base::Error::Io`] when they cannot be removed.
+pub fn remove_temporary(run: &Path) -> Result<()> {
+    let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
+    let scratch = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(SCRATCH));
+    Ok(scratch.map(|entry| entry.path().join(TEMPORARY)).try_for_each(|folder| folders::remove(&folder))?)
+}

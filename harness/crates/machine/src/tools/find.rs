@@ -1,0 +1,229 @@
+//! Looking for a tool without changing anything: toolbox, PATH, cache; and asking programs for their versions.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::version::{Range, Version};
+use super::{ChildKind, Command, Found, Look, Origin, Tool, Tools};
+use crate::error::{Error, Result};
+use harness_base::files::{read_json, write_json};
+
+/// How long a program may take to say its version.
+const ASK: Duration = Duration::from_secs(20);
+
+/// The file, in the cache, of what programs said.
+const NOTE: &str = "versions.json";
+
+/// What a program said when it was asked, as long as it is the same file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Said {
+    size: u64,
+    changed: (i64, i64),
+    version: Option<Version>,
+}
+
+impl Tools {
+    /// Looks for a tool; the only thing it writes is what versions programs said, so that they are not asked again.
+    ///
+    /// # Errors
+    /// [`harness_base::Error::Io`] when the toolbox cannot be read.
+    pub async fn look(&self, tool: Tool) -> Result<Look> {
+        if let Some(found) = self.known(tool) {
+            return Ok(Look::Found(found));
+        }
+        let mut seen = Vec::new();
+        for (path, origin) in self.candidates(tool)? {
+            let version = match tool.supported() {
+                None => Ok(None),
+                Some(range) => self.supported_version(tool, &path, range).await,
+            };
+            match version {
+                Ok(version) => {
+                    let found = Found { path, version, origin };
+                    self.remember(tool, &found);
+                    return Ok(Look::Found(found));
+                }
+                Err(why) => seen.push(why),
+            }
+        }
+        if let Some(found) = self.plugin_by_client(tool).await {
+            self.remember(tool, &found);
+            return Ok(Look::Found(found));
+        }
+        Ok(Look::Missing { seen })
+    }
+
+    /// A call of the tool, with PATH such that it finds the others; never sets up.
+    ///
+    /// # Errors
+    /// [`harness_base::Error::Refused`] with what to do when it is nowhere.
+    pub async fn command(&self, tool: Tool) -> Result<Command> {
+        match self.look(tool).await? {
+            Look::Found(found) => Ok(self.program(found.path, tool.child())),
+            Look::Missing { seen } => Err(self.refusal(&[(tool, seen)])),
+        }
+    }
+
+    /// A call of the engine's client, of which any version will do: so nothing has to be asked, or awaited.
+    ///
+    /// # Errors
+    /// [`harness_base::Error::Refused`] with what to install when it is nowhere.
+    pub fn docker(&self) -> Result<Command> {
+        Ok(self.program(self.docker_program()?, ChildKind::Engine))
+    }
+
+    pub(super) fn docker_program(&self) -> Result<PathBuf> {
+        if let Some(found) = self.known(Tool::Docker) {
+            return Ok(found.path);
+        }
+        let first = self.candidates(Tool::Docker)?.into_iter().next();
+        let (path, origin) = first.ok_or_else(|| self.refusal(&[(Tool::Docker, Vec::new())]))?;
+        self.remember(Tool::Docker, &Found { path: path.clone(), version: None, origin });
+        Ok(path)
+    }
+
+    /// The PATH of what we call: the folders of tools that we set up, the toolbox, and PATH.
+    pub fn search_path(&self) -> String {
+        let mut folders: Vec<PathBuf> = Vec::new();
+        let known = self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // Helm 3 is for Skaffold alone, and goes first there; in PATH, the others keep their own order.
+        let set_up = known.iter().filter(|(tool, found)| **tool != Tool::Helm3 && found.origin != Origin::Path);
+        folders.extend(set_up.filter_map(|(_, found)| found.path.parent().map(Path::to_owned)));
+        folders.extend(self.toolbox_folders());
+        folders.extend(self.inner.options.path.iter().cloned());
+        let mut all: Vec<String> = Vec::new();
+        for folder in folders.iter().map(|folder| folder.to_string_lossy().into_owned()) {
+            if !all.contains(&folder) {
+                all.push(folder);
+            }
+        }
+        all.join(":")
+    }
+
+    /// Programs of the tool's name, in the order in which they are preferred.
+    fn candidates(&self, tool: Tool) -> Result<Vec<(PathBuf, Origin)>> {
+        let program = tool.program();
+        let at = |folder: PathBuf, origin| (folder.join(program), origin);
+        let mut all: Vec<(PathBuf, Origin)> =
+            self.toolbox_folders().into_iter().map(|folder| at(folder, Origin::Toolbox)).collect();
+        match tool {
+            Tool::Buildx => all.extend(self.plugin_folders().into_iter().map(|folder| at(folder, Origin::Path))),
+            _ => all.extend(self.inner.options.path.iter().cloned().map(|folder| at(folder, Origin::Path))),
+        }
+        all.extend(self.inner.cache.made(program).into_iter().map(|path| (path, Origin::Cache)));
+        all.retain(|(path, _)| is_program(path));
+        // A plugin that we linked is ours.
+        for (path, origin) in &mut all {
+            if *origin == Origin::Path && path.canonicalize().is_ok_and(|real| real.starts_with(self.cache_folder())) {
+                *origin = Origin::Cache;
+            }
+        }
+        Ok(all)
+    }
+
+    /// The version that a program says, if it is supported; else why it will not do.
+    async fn supported_version(&self, tool: Tool, path: &Path, range: Range) -> Result<Option<Version>, String> {
+        let at = || format!("at {}", path.display());
+        match self.version(tool, path).await {
+            // A build that nobody stamped, such as `go install` makes: whoever put it there knows.
+            Ok(None) => Ok(None),
+            Ok(Some(version)) if range.contains(version) => Ok(Some(version)),
+            Ok(Some(version)) => {
+                let because = (self.inner.table)(tool).and_then(|entry| entry.because);
+                let why = because.map_or_else(|| format!("{range} is supported"), str::to_owned);
+                Err(format!("{} {version} {}: {why}", tool.program(), at()))
+            }
+            Err(error) => {
+                let why = error.report();
+                Err(format!(
+                    "{} {} does not say its version: {}",
+                    tool.program(),
+                    at(),
+                    why.lines().next().unwrap_or("")
+                ))
+            }
+        }
+    }
+
+    /// Asks a program for its version, or remembers what the same file said before.
+    async fn version(&self, tool: Tool, path: &Path) -> Result<Option<Version>> {
+        let data = path.metadata().map_err(Error::io(format!("look at {}", path.display())))?;
+        let (size, changed) = (data.size(), (data.mtime(), data.mtime_nsec()));
+        let key = path.to_string_lossy().into_owned();
+        let constant = speaks_for_itself(path, tool.program());
+        if let Some(said) =
+            self.all_said().get(&key).filter(|said| constant && (said.size, said.changed) == (size, changed))
+        {
+            return Ok(said.version);
+        }
+        let asks: &[&str] = (self.inner.table)(tool).map_or(&["version"], |entry| entry.asks);
+        let command = self.program(path, tool.child()).args(asks);
+        let command = match tool {
+            // Go would name, or fetch, the version that its user's settings ask for.
+            Tool::Go => command.env("GOTOOLCHAIN", "local"),
+            Tool::Skaffold => command.env("SKAFFOLD_UPDATE_CHECK", "false"),
+            _ => command,
+        };
+        let version = Version::said(&command.folder(Path::new("/")).limit(ASK).run().await?.stdout);
+        if constant {
+            self.note(key, Said { size, changed, version });
+        }
+        Ok(version)
+    }
+
+    fn all_said(&self) -> BTreeMap<String, Said> {
+        read_json(&self.inner.cache.tools.join(NOTE), "none: it is made anew").ok().flatten().unwrap_or_default()
+    }
+
+    /// Without the note, programs are asked again: slower, no more; so a failure is none.
+    fn note(&self, key: String, said: Said) {
+        // Of two processes that write at once, one asks again the next time.
+        let _one = self.inner.noting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all_said();
+        all.retain(|path, _| Path::new(path).exists());
+        all.insert(key, said);
+        let cache = &self.inner.cache;
+        if let Err(error) =
+            cache.make_folder(&cache.tools).and_then(|()| Ok(write_json(&cache.tools.join(NOTE), &all)?))
+        {
+            tracing::debug!("versions are not remembered: {}", error.report());
+        }
+    }
+
+    fn known(&self, tool: Tool) -> Option<Found> {
+        let mut known = self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody may have removed it since.
+        if known.get(&tool).is_some_and(|found| !is_program(&found.path)) {
+            known.remove(&tool);
+        }
+        known.get(&tool).cloned()
+    }
+
+    fn remember(&self, tool: Tool, found: &Found) {
+        self.inner.known.lock().unwrap_or_else(PoisonError::into_inner).insert(tool, found.clone());
+    }
+
+    pub(super) fn forget(&self, tool: Tool) {
+        self.inner.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&tool);
+    }
+}
+
+/// Whether a file's own version is what it says: a script, or a link to a version manager, may call another tomorrow.
+fn speaks_for_itself(path: &Path, program: &str) -> bool {
+    use std::io::Read;
+    let named = path.canonicalize().is_ok_and(|real| {
+        real.file_name().is_some_and(|name| name.to_string_lossy().contains(program.trim_start_matches("docker-")))
+    });
+    let mut start = [0; 2];
+    named && std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && &start != b"#!"
+}
+
+pub(super) fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
