@@ -46,7 +46,6 @@ mod structure;
 mod testing;
 #[cfg(test)]
 mod workflows;
-pub mod yaml;
 
 pub use error::{Error, Result};
 pub use harness_base::{
@@ -55,6 +54,7 @@ pub use harness_base::{
 };
 pub use harness_http::websocket;
 pub use harness_machine::{doctor, engine, machine_limits, project, run, source, tidy, tools};
+pub use harness_manifest::yaml;
 pub use harness_settings::{marks, pull_request, settings, spec, stage};
 
 /// Kubernetes: what [`harness_kube`] does with a cluster, and the way to one.

@@ -42,12 +42,13 @@ fn first_names(path: &str) -> Vec<String> {
 }
 
 /// The folders of the workspace's crates from the ground up: each depends on such before it alone, for its tests too.
-const LAYERS: [&str; 14] = [
+const LAYERS: [&str; 15] = [
     "workspace-hack",
     "harness/crates/base",
     "harness/crates/http",
     "harness/crates/kube",
     "harness/crates/settings",
+    "harness/crates/manifest",
     "harness/crates/machine",
     "harness/crates/report",
     "harness",
@@ -176,12 +177,13 @@ fn sources(folder: &str) -> BTreeMap<String, String> {
 }
 
 /// The folders of the crates whose modules are looked at.
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 9] = [
     "src",
     "crates/base/src",
     "crates/http/src",
     "crates/kube/src",
     "crates/settings/src",
+    "crates/manifest/src",
     "crates/machine/src",
     "crates/report/src",
     "crates/cli/src",

@@ -9,9 +9,7 @@ use super::Sources;
 use super::base::{HeldImage, wanted};
 use super::build_context::{BuildContext, Origins, Revision};
 use super::distribution::is_local;
-use super::reference::Reference;
 use super::registry::Registry;
-use super::set::{Artifact, ArtifactSet, Provenance};
 use crate::artifacts::REGISTRY_IMAGE;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -20,6 +18,8 @@ use crate::spec::spec;
 use crate::spec::variable::in_a_variable;
 use crate::stage::MayBuild;
 use crate::tools::{ChildKind, Command, Look, Tool, Tools};
+use harness_manifest::Reference;
+use harness_manifest::{Artifact, ArtifactSet, Provenance};
 
 /// How long all builds may take together; the first one on a slow line downloads everything.
 const BUILD: Duration = Duration::from_secs(1200);
@@ -254,7 +254,7 @@ pub async fn push(engine: &Engine, held: &str, repository: &str) -> Result<Refer
             format!("docker push {repository}"),
         )
     })?;
-    reference.parse()
+    Ok(reference.parse()?)
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use futures::future::try_join_all;
 
 use super::Sources;
-use super::set::DIRTY;
 use crate::error::{Error, Result};
 use crate::files::private_folder;
 use crate::project::DEFAULT_SET;
 use crate::spec::{Built, spec};
 use crate::tools::{ChildKind, Tools};
+use harness_manifest::artifact_set::DIRTY;
 
 /// What is built from.
 #[derive(Debug)]

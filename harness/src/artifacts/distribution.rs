@@ -13,10 +13,10 @@ use oci_client::secrets::RegistryAuth;
 use serde_json::{Value, json};
 
 use super::credentials::RegistryCredentials;
-use super::reference::Reference;
 use crate::error::{Error, Result};
 use crate::hash;
 use crate::http::is_loopback;
+use harness_manifest::Reference;
 
 /// How long a question may take.
 const ASK: Duration = Duration::from_secs(30);

@@ -9,9 +9,7 @@ mod distribution;
 mod private;
 mod provided;
 mod pull_size;
-mod reference;
 mod registry;
-mod set;
 
 use std::path::Path;
 
@@ -22,12 +20,11 @@ pub(crate) use build::build_ca;
 pub use build::{BuildOptions, build, push};
 pub use credentials::RegistryCredentials;
 pub use distribution::copy;
+pub use harness_manifest::{Artifact, ArtifactSet, Provenance, Reference};
 pub use private::PrivateRegistry;
 pub use provided::{ProvidedArtifacts, check, read};
 pub(crate) use pull_size::pull_size;
-pub use reference::Reference;
 pub use registry::{Registry, container_name, introduce, network_of};
-pub use set::{Artifact, ArtifactSet, Provenance};
 
 use crate::engine::Engine;
 use crate::error::Result;

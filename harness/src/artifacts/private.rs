@@ -4,7 +4,6 @@ use base64::Engine as _;
 
 use super::base::third_party;
 use super::distribution::push_nothing;
-use super::reference::Reference;
 use super::registry::{ANSWER, PORT};
 use super::{RegistryCredentials, Sources};
 use crate::artifacts::REGISTRY_IMAGE;
@@ -13,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::http::Reader;
 use crate::marks;
 use crate::settings::Login;
+use harness_manifest::Reference;
 
 /// How costly a password is to check: the least that bcrypt allows, since every request of a pull is checked.
 const COST: u32 = 4;

@@ -8,8 +8,6 @@ use futures::future::join_all;
 
 use super::build_context::Origins;
 use super::distribution::{is_local, platforms};
-use super::reference::Reference;
-use super::set::{Artifact, ArtifactSet, DIRTY, in_variables};
 use super::{Registry, RegistryCredentials, Sources, serve};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -18,6 +16,9 @@ use crate::project::Project;
 use crate::settings::{self, Settings};
 use crate::spec::variable::ARTIFACTS;
 use crate::stage::Stage;
+use harness_manifest::Reference;
+use harness_manifest::artifact_set::{DIRTY, in_variables};
+use harness_manifest::{Artifact, ArtifactSet};
 
 /// What Skaffold replaces by a part of an image's reference in a profile's values (skaffold.dev, "Deploying with Helm");
 /// the longer of two that begin alike comes first.
@@ -207,7 +208,7 @@ pub(super) fn from_here(reference: &Reference, registry: Option<&Registry>) -> R
 /// [`harness_base::Error::Refused`] when it cannot be read; as [`ArtifactSet::parse`].
 pub async fn read(location: &str, stage: Stage, project: &Project, settings: &Settings) -> Result<ArtifactSet> {
     let needed = images_of(&project.skaffold()?, stage.name())?;
-    ArtifactSet::parse(&text(location, settings.ca_bundle.get()?.as_deref()).await?, location, &needed)
+    Ok(ArtifactSet::parse(&text(location, settings.ca_bundle.get()?.as_deref()).await?, location, &needed)?)
 }
 
 /// The text of a file, or of an https address.

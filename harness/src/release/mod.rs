@@ -1,19 +1,17 @@
 //! Chart + values + artifacts -> manifests -> deployed and converged.
 
-mod chart_ignore;
 mod deploy;
 pub mod deployed_objects;
 mod helm;
-pub mod parity;
 mod plan;
 mod reach;
 mod sealed;
 mod skaffold;
 mod staging;
 
-pub use chart_ignore::ChartIgnore;
 pub(crate) use deploy::ensure_auth;
 pub use deploy::{Deployment, Pull, deploy, deploy_and_read};
+pub use harness_manifest::{ChartIgnore, parity};
 pub use helm::{Capabilities, History, lint, render, render_for};
 pub use plan::Plan;
 pub use reach::{REACH, converged, steady};

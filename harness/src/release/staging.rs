@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::chart_ignore::ChartIgnore;
 use crate::error::{Error, Result};
 use crate::files::{self, private_folder, replaced_once};
 use crate::hash;
 use crate::name::Name;
 use crate::spec::spec;
 use crate::yaml;
+use harness_manifest::ChartIgnore;
 
 /// How large all charts together may be, in bytes.
 const CHARTS_BYTES: u64 = 16 << 20;

@@ -51,7 +51,7 @@ impl Charts {
     /// # Errors
     /// [`Error::Command`] when it does not render.
     pub async fn render(&self, plan: &Plan) -> Result<Vec<serde_json::Value>> {
-        yaml::objects(&release::render(&self.session.tools, plan).await?)
+        Ok(yaml::objects(&release::render(&self.session.tools, plan).await?)?)
     }
 
     /// What a stage deploys, planned as it does itself; with images that do not exist.

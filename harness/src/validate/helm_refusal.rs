@@ -1,10 +1,10 @@
 //! What Helm says when it refuses, as findings with places.
 
-use super::finding::{Finding, Place};
-use super::object::PathStep;
-use super::source::{TemplateSources, in_checkout, values_file};
 use crate::error::{Error, Result};
 use crate::spec::spec;
+use harness_manifest::PathStep;
+use harness_manifest::template_sources::{TemplateSources, in_checkout, values_file};
+use harness_manifest::{Finding, Place};
 
 /// Rule: `helm template` renders it.
 pub const RENDER: &str = "helm-template";

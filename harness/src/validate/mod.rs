@@ -4,24 +4,16 @@
 //! [`policy`]; texts are checked for the separation of stage dev from the others.
 
 mod administrators_chart;
-mod against_spec;
-mod finding;
 mod helm_refusal;
-pub mod nginx;
-mod object;
-pub mod policy;
-pub mod separation;
-mod source;
-pub mod types;
 
 use futures::future::join_all;
 
 pub use administrators_chart::check as administrators;
-pub use finding::{Finding, Place, Subject, merge};
-pub use object::{Object, Path, PathStep, Rendered};
-pub use source::TemplateSources;
-
-use against_spec::SpecText;
+use harness_manifest::against_spec::{self, SpecText};
+pub use harness_manifest::{
+    Finding, Object, Path, PathStep, Place, Rendered, Subject, TemplateSources, merge, nginx, policy, separation, types,
+};
+use harness_manifest::{object, template_sources};
 
 use crate::artifacts::ArtifactSet;
 use crate::error::{Error, Result};
@@ -229,7 +221,7 @@ pub fn beside(sources: &TemplateSources) -> Vec<Finding> {
             continue;
         }
         findings.extend(dev.map(|dev| separation::values(text, path, dev)).unwrap_or_default());
-        let listed = spec().values.all.iter().any(|file| source::values_file(file.file) == path);
+        let listed = spec().values.all.iter().any(|file| template_sources::values_file(file.file) == path);
         if name != "values.yaml" && !listed {
             let place = Place { file: path.to_owned(), line: None };
             findings.push(Finding::at(

@@ -109,7 +109,7 @@ async fn rendered(settings: &Settings, root: &Path, skaffold: &SkaffoldFound) ->
     }
     let helm =
         helm.on_failure("helm dependency build, or correct what the last lines name, and run the same command again");
-    yaml::objects(&helm.run().await?.stdout)
+    Ok(yaml::objects(&helm.run().await?.stdout)?)
 }
 
 /// The image that one is built on, where its Dockerfile takes it as an argument and a recipe makes it.
