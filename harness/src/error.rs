@@ -37,9 +37,9 @@ pub enum Error {
     /// A command ended with another exit status than 0, or could not be started.
     #[error("{0}")]
     Command(Box<CommandFailure>),
-    /// Of the machine: a full disk.
+    /// Of what is deployed, or of the machine: a full disk.
     #[error(transparent)]
-    Machine(harness_machine::Error),
+    Deploy(harness_deploy::Error),
     /// What is awaited cannot come about any more.
     #[error("{awaited} cannot come about: {cause}")]
     Failed {
@@ -78,6 +78,22 @@ impl From<harness_http::Error> for Error {
     }
 }
 
+/// And for what is deployed.
+impl From<harness_deploy::Error> for Error {
+    fn from(error: harness_deploy::Error) -> Self {
+        match error {
+            harness_deploy::Error::Base(error) => Self::Base(error),
+            harness_deploy::Error::Kube { what, source } => Self::Kube { what, source },
+            harness_deploy::Error::Http(error) => error.into(),
+            harness_deploy::Error::Command(failure) => Self::Command(failure),
+            harness_deploy::Error::Failed { awaited, cause } => Self::Failed { awaited, cause },
+            harness_deploy::Error::Unmet(what) => Self::Unmet(what),
+            harness_deploy::Error::Diagnosed { source, diagnosis } => Self::from(*source).diagnosed(diagnosis),
+            other => Self::Deploy(other),
+        }
+    }
+}
+
 /// The same for the machine.
 impl From<harness_machine::Error> for Error {
     fn from(error: harness_machine::Error) -> Self {
@@ -85,7 +101,7 @@ impl From<harness_machine::Error> for Error {
             harness_machine::Error::Base(error) => Self::Base(error),
             harness_machine::Error::Http(error) => error.into(),
             harness_machine::Error::Command(failure) => Self::Command(failure),
-            other => Self::Machine(other),
+            other => Self::Deploy(other.into()),
         }
     }
 }

@@ -42,7 +42,7 @@ fn first_names(path: &str) -> Vec<String> {
 }
 
 /// The folders of the workspace's crates from the ground up: each depends on such before it alone, for its tests too.
-const LAYERS: [&str; 15] = [
+const LAYERS: [&str; 16] = [
     "workspace-hack",
     "harness/crates/base",
     "harness/crates/http",
@@ -50,6 +50,7 @@ const LAYERS: [&str; 15] = [
     "harness/crates/settings",
     "harness/crates/manifest",
     "harness/crates/machine",
+    "harness/crates/deploy",
     "harness/crates/report",
     "harness",
     "harness/crates/cli",
@@ -125,7 +126,7 @@ fn no_file_of_the_harness_names_a_stack() {
     assert_eq!(files.iter().filter(names).collect::<Vec<_>>(), Vec::<&std::path::PathBuf>::new());
 }
 
-/// Where the files lie that a source includes at compile time, seen from the package of `folder` (`harness/src/release`, say), if that
+/// Where the files lie that a source includes at compile time, seen from the package of `folder` (`harness/crates/deploy/src/release`, say), if that
 /// is not in the package.
 fn included_from_outside(depth: usize, source: &str) -> Vec<&str> {
     let quoted = |at: usize| source[at..].split('"').nth(1).unwrap_or_default();
@@ -159,6 +160,38 @@ fn what_a_crate_includes_lies_in_its_package() {
     assert_eq!(included_from_outside(2, source), Vec::<&str>::new());
 }
 
+/// The paths of the harness that a text names.
+fn paths_of_the_harness(text: &str) -> impl Iterator<Item = &str> {
+    let begins = ["harness/src/", "harness/crates/"].into_iter().flat_map(|begin| text.match_indices(begin));
+    let is_in_path = |sign: char| sign.is_ascii_alphanumeric() || "_-/.".contains(sign);
+    begins.map(move |(at, _)| {
+        let rest = &text[at..];
+        rest[..rest.find(|sign| !is_in_path(sign)).unwrap_or(rest.len())].trim_end_matches(['.', '/'])
+    })
+}
+
+/// Whoever reads them goes there.
+#[test]
+fn paths_that_the_documentation_names_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (mut named, mut missing) = (0, BTreeSet::new());
+    let folders = ["docs", "e2e/mutants", "kind", "charts", ".ci", ".github"].map(|folder| root.join(folder));
+    let files = folders.iter().flat_map(|folder| crate::hash::files(folder).unwrap()).chain([root.join("README.md")]);
+    for file in files {
+        let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+        for path in paths_of_the_harness(&text) {
+            named += 1;
+            if !root.join(path).exists() {
+                missing.insert(format!("{}: {path}", file.display()));
+            }
+        }
+    }
+    assert!(named > 30, "the documentation is read otherwise than it is written: {named}");
+    assert_eq!(missing, BTreeSet::new());
+    let text = "in (../harness/src/a.rs#L1), harness/crates/b/src.";
+    assert_eq!(paths_of_the_harness(text).collect::<Vec<_>>(), ["harness/src/a.rs", "harness/crates/b/src"]);
+}
+
 /// What stands before a source's own tests, which are last in it.
 fn without_tests(source: &str) -> &str {
     let inline = |at: &usize| source[*at..].lines().nth(1).is_some_and(|line| line.ends_with('{'));
@@ -177,7 +210,7 @@ fn sources(folder: &str) -> BTreeMap<String, String> {
 }
 
 /// The folders of the crates whose modules are looked at.
-const CRATES: [&str; 9] = [
+const CRATES: [&str; 10] = [
     "src",
     "crates/base/src",
     "crates/http/src",
@@ -185,6 +218,7 @@ const CRATES: [&str; 9] = [
     "crates/settings/src",
     "crates/manifest/src",
     "crates/machine/src",
+    "crates/deploy/src",
     "crates/report/src",
     "crates/cli/src",
 ];
@@ -226,7 +260,7 @@ fn no_module_leads_back_to_itself() {
         let left = in_circles(all);
         assert!(left.is_empty(), "in {folder} these lead to each other, or to such: {left:#?}");
     }
-    let is_read = arrows("src")["release"].contains("cluster");
+    let is_read = arrows("crates/deploy/src")["release"].contains("cluster");
     assert!(is_read && looked_at > 100, "the sources are read otherwise than they are written: {looked_at}");
 }
 

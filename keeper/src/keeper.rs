@@ -235,7 +235,7 @@ impl Keeper {
             s3::make(aws, bucket, &name, of).await?;
         }
         tracing::info!("{name} has its stores");
-        stores::note_made(&self.client, &of.namespace(), wanted).await
+        Ok(stores::note_made(&self.client, &of.namespace(), wanted).await?)
     }
 
     /// The cache whose users AWS makes, if there is one.

@@ -69,7 +69,7 @@ async fn fit_kubernetes_types(charts: Charts, file: ValuesFile) -> ScenarioResul
     expect_none(&types::check(&rendered))
 }
 
-/// Every rule of harness/src/validate/policy; each has planted violations in its unit tests.
+/// Every rule of harness/crates/manifest/src/policy; each has planted violations in its unit tests.
 async fn obey_policy(charts: Charts, file: ValuesFile) -> ScenarioResult {
     expect_none(&policy::check(&charts.rendered(&charts.with_values(&file), &file).await?))
 }

@@ -300,7 +300,8 @@ impl<'a> BenchEnvironment<'a> {
     /// As [`reaper::clean`].
     pub async fn without_cluster(&self) -> Result<()> {
         let home = ClusterState::of(self.settings, &self.copy.project(), Stage::Local);
-        reaper::clean(&home, self.settings, Some(END)).await.map(drop)
+        reaper::clean(&home, self.settings, Some(END)).await?;
+        Ok(())
     }
 
     /// Compiles a checkout's suite, unless it is.
@@ -438,7 +439,7 @@ impl<'a> BenchEnvironment<'a> {
         }
         for checkout in [Some(&self.copy), self.against.as_ref()].into_iter().flatten() {
             let home = ClusterState::of(self.settings, &checkout.project(), Stage::Local);
-            removed = removed.and(reaper::clean(&home, self.settings, Some(END)).await.map(drop));
+            removed = removed.and(reaper::clean(&home, self.settings, Some(END)).await.map(drop).map_err(Error::from));
         }
         // Once no registry serves them any more.
         removed = removed.and(tidy::run(&engine, self.settings).await.map_err(Error::from));

@@ -103,7 +103,8 @@ impl TiltOptions<'_> {
     async fn note(&self, child: &mut Child, running: impl FnOnce(Process) -> tilt::Running) -> Result<tilt::Running> {
         let noted = process_of(child).and_then(|process| {
             let running = running(process);
-            tilt::note(self.home, &running).map(|()| running)
+            tilt::note(self.home, &running)?;
+            Ok(running)
         });
         if noted.is_err() {
             let _ = child.kill().await;

@@ -43,7 +43,7 @@ impl Charts {
     /// # Errors
     /// [`harness_base::Error::Io`] when it cannot be made.
     pub fn copy_to(&self, cache: &std::path::Path) -> Result<std::path::PathBuf> {
-        release::stage_charts(self.root(), cache).map(|staged| staged.folder)
+        Ok(release::stage_charts(self.root(), cache).map(|staged| staged.folder)?)
     }
 
     /// The objects that a plan renders to.
@@ -73,7 +73,7 @@ impl Charts {
     /// [`Error::Command`] when it does not render.
     pub async fn render_by_skaffold(&self, plan: &Plan) -> Result<String> {
         self.session.tools.require(&[Tool::Helm3, Tool::Skaffold]).await?;
-        release::render_by_skaffold(&self.session.tools, plan).await
+        Ok(release::render_by_skaffold(&self.session.tools, plan).await?)
     }
 
     /// The bytes that a plan renders to.
@@ -81,7 +81,7 @@ impl Charts {
     /// # Errors
     /// [`Error::Command`] when it does not render.
     pub async fn render_text(&self, plan: &Plan) -> Result<String> {
-        release::render(&self.session.tools, plan).await
+        Ok(release::render(&self.session.tools, plan).await?)
     }
 
     /// The plan of a values file, with what only a deployer knows.
@@ -110,7 +110,7 @@ impl Charts {
     /// # Errors
     /// [`Error::Command`] with what it found.
     pub async fn lint(&self, plan: &Plan) -> Result<()> {
-        release::lint(&self.session.tools, plan).await
+        Ok(release::lint(&self.session.tools, plan).await?)
     }
 }
 

@@ -53,9 +53,9 @@ impl OwnStack {
         let left = until.saturating_duration_since(Instant::now());
         // The rest of the release outlives a store, and its probes saw it go.
         if component.stateful {
-            release::steady(&self.own.cluster, self.plan(), left).await
+            Ok(release::steady(&self.own.cluster, self.plan(), left).await?)
         } else {
-            release::converged(&self.own.cluster, self.plan(), left).await
+            Ok(release::converged(&self.own.cluster, self.plan(), left).await?)
         }
     }
 

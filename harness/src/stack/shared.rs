@@ -188,7 +188,7 @@ impl Stack {
     /// # Errors
     /// [`harness_base::Error::Deadline`] or [`Error::Failed`].
     pub async fn converged(&self) -> Result<()> {
-        release::converged(&self.cluster, &self.plan, super::ROLLOUT).await
+        Ok(release::converged(&self.cluster, &self.plan, super::ROLLOUT).await?)
     }
 
     /// Deploys what is deployed once more, by the stage's own deployer: nothing may come of it.

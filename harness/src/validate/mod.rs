@@ -153,7 +153,7 @@ async fn values_file(
         tokio::join!(release::lint(tools, &plan), render(tools, &plan, file), render(tools, &longest, file));
     let mut findings = Vec::new();
     if let Err(error) = linted {
-        findings.extend(helm_refusal::findings(error, helm_refusal::LINT, file.file, sources)?);
+        findings.extend(helm_refusal::findings(error.into(), helm_refusal::LINT, file.file, sources)?);
     }
     let rendered = match rendered {
         Ok(rendered) => rendered,

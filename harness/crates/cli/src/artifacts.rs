@@ -143,7 +143,7 @@ async fn show(settings: Settings, location: &str, check: bool) -> Result<ExitCod
     let mut code = ExitCode::SUCCESS;
     for artifact in &set.builds {
         let checked = match session.from_here(&engine, &artifact.tag).await {
-            Ok(at) => artifacts::check(artifact, &at, &set.platform, &session.credentials).await,
+            Ok(at) => artifacts::check(artifact, &at, &set.platform, &session.credentials).await.map_err(Error::from),
             Err(error) => Err(error),
         };
         match checked {
@@ -170,7 +170,7 @@ async fn diff(settings: &Settings, old: &str, new: &str) -> Result<ExitCode> {
 
 /// A set of what stage ci deploys.
 async fn read(settings: &Settings, location: &str) -> Result<ArtifactSet> {
-    artifacts::read(location, Stage::Ci, &Project::find(settings)?, settings).await
+    Ok(artifacts::read(location, Stage::Ci, &Project::find(settings)?, settings).await?)
 }
 
 fn table(set: &ArtifactSet) -> String {

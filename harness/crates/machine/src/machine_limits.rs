@@ -40,7 +40,7 @@ impl MachineLimit {
 }
 
 /// The limits that this machine tells; none where it is no Linux: there the engine's own machine has them.
-pub fn of_this_machine() -> Vec<MachineLimit> {
+pub(crate) fn of_this_machine() -> Vec<MachineLimit> {
     let number = |name: &str| -> Option<u64> {
         let path = Path::new("/proc/sys").join(name.replace('.', "/"));
         std::fs::read_to_string(path).ok()?.trim().parse().ok()

@@ -66,7 +66,7 @@ pub fn scratch(run: &Path, process: u32) -> PathBuf {
 ///
 /// # Errors
 /// [`harness_base::Error::Io`] when they cannot be removed.
-pub fn remove_temporary(run: &Path) -> Result<()> {
+pub(crate) fn remove_temporary(run: &Path) -> Result<()> {
     let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
     let scratch = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(SCRATCH));
     Ok(scratch.map(|entry| entry.path().join(TEMPORARY)).try_for_each(|folder| folders::remove(&folder))?)

@@ -154,7 +154,7 @@ pub fn check(rendered: &Rendered) -> Vec<Finding> {
             None => {
                 let (api_version, kind) = (&object.value["apiVersion"], &object.value["kind"]);
                 let what = format!(
-                    "nobody checks apiVersion {api_version}, kind {kind}: correct it, or add it to KINDS in harness/src/validate/types.rs"
+                    "nobody checks apiVersion {api_version}, kind {kind}: correct it, or add it to KINDS in harness/crates/manifest/src/types.rs"
                 );
                 vec![(TYPES, Path::default().key("kind"), what)]
             }

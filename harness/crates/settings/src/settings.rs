@@ -470,7 +470,7 @@ impl Settings {
             KUBECONFIG => stage == Stage::Preview,
             _ => true,
         };
-        self.refusals.iter().find(uses).map_or(Ok(()), |refusal| Err(refusal.error().into()))
+        self.refusals.iter().find(uses).map_or(Ok(()), |refusal| Err(refusal.error()))
     }
 
     /// The variables of ours whose text is not allowed: each with what is wrong, and what mends it.

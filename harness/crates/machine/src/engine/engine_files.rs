@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The paths.
 #[derive(Debug, Clone)]
-pub struct EngineFiles {
+pub(crate) struct EngineFiles {
     /// Held while an engine is installed or started; in a folder that root alone can write to.
     pub lock: PathBuf,
     /// The engine's own configuration.

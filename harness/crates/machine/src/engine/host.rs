@@ -11,7 +11,7 @@ const CAP_SYS_RESOURCE: u32 = 24;
 
 /// The facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Host {
+pub(crate) struct Host {
     /// Its name, for people: `Debian GNU/Linux 12 (bookworm)`, `macOS`.
     pub name: String,
     /// Whether it is macOS, where the engine runs in a virtual machine.
@@ -32,7 +32,7 @@ pub struct Host {
 
 /// What holds the engine on macOS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum App {
+pub(crate) enum App {
     /// Docker Desktop.
     Desktop,
     /// Colima.
@@ -41,7 +41,7 @@ pub enum App {
 
 /// Linux capabilities, a bit each (capabilities(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HostCapabilities {
+pub(crate) struct HostCapabilities {
     /// Those that this process has.
     pub effective: u64,
     /// Those that anything it starts can have.
@@ -105,7 +105,7 @@ fn app(settings: &Settings) -> Option<App> {
 }
 
 /// Where a program of the system's is: in PATH, or in one of the system's own folders.
-pub fn program(name: &str, settings: &Settings) -> Option<PathBuf> {
+pub(crate) fn program(name: &str, settings: &Settings) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt;
     let runs =
         |path: &PathBuf| path.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);

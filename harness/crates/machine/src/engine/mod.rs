@@ -19,10 +19,12 @@ pub use objects::{Container, ContainerState, Image, Network};
 pub use owned::{EngineObject, KIND_LABEL, Mark, Owned, Seen};
 pub use record::uninstall_hint;
 
+pub(crate) use host::Host;
 #[cfg(test)]
-pub use host::HostCapabilities;
-pub use host::{Host, memory_gib};
-pub use unavailable::{EngineUnavailable, address, look, plan_remedy};
+pub(crate) use host::HostCapabilities;
+pub use host::memory_gib;
+pub use unavailable::EngineUnavailable;
+pub(crate) use unavailable::{address, look, plan_remedy};
 
 use base64::Engine as _;
 
@@ -36,7 +38,7 @@ use record::EngineRecord;
 use unavailable::Action;
 
 /// Free space below which nothing is provisioned, in GiB: a node, the images and a registry need about this much.
-pub const MIN_FREE_GIB: u64 = 4;
+pub(crate) const MIN_FREE_GIB: u64 = 4;
 /// How long a pull may take.
 const PULL: Duration = Duration::from_secs(600);
 /// How long to wait for another process that installs or starts the engine.
@@ -142,7 +144,7 @@ impl Engine {
     }
 
     /// An engine that nobody asked yet whether it answers.
-    pub fn unchecked(tools: &Tools) -> Self {
+    pub(crate) fn unchecked(tools: &Tools) -> Self {
         Self { tools: tools.clone(), found_id: None }
     }
 
@@ -297,7 +299,7 @@ pub fn is_local(address: &str) -> bool {
 }
 
 /// How much is free in a folder, or in the nearest one above it that is there, in GiB.
-pub fn free_gib(folder: &Path) -> Result<u64> {
+pub(crate) fn free_gib(folder: &Path) -> Result<u64> {
     let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(folder);
     let disk = rustix::fs::statvfs(there)
         .map_err(|errno| Error::io(format!("look at the free space of {}", folder.display()))(errno.into()))?;

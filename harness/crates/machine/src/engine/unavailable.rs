@@ -61,7 +61,7 @@ impl std::fmt::Display for EngineUnavailable {
 
 /// What makes an engine answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// `systemctl start docker`.
     Systemd,
     /// The engine's own program, in a session of its own.
@@ -93,7 +93,7 @@ impl Action {
 }
 
 /// The engine's version, or why it does not say it.
-pub async fn look(engine: &Engine, docker_host: &str) -> Result<String, EngineUnavailable> {
+pub(crate) async fn look(engine: &Engine, docker_host: &str) -> Result<String, EngineUnavailable> {
     let Ok(docker) = engine.docker() else { return Err(EngineUnavailable::NoClient) };
     let answer = docker.args(["version", "--format", "{{.Server.Version}}"]).limit(ANSWER);
     let said = match answer.run().await {
@@ -114,7 +114,7 @@ pub async fn look(engine: &Engine, docker_host: &str) -> Result<String, EngineUn
 }
 
 /// Where the client looks for the engine; its context may say so, not only DOCKER_HOST.
-pub async fn address(engine: &Engine, docker_host: &str) -> String {
+pub(crate) async fn address(engine: &Engine, docker_host: &str) -> String {
     let ask = async {
         let asked = engine.docker().ok()?.args(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]);
         let answer = asked.limit(Duration::from_secs(5)).run().await.ok()?;
@@ -125,7 +125,7 @@ pub async fn address(engine: &Engine, docker_host: &str) -> String {
 }
 
 /// The socket of an address on this machine.
-pub fn socket(address: &str) -> Option<&Path> {
+pub(crate) fn socket(address: &str) -> Option<&Path> {
     address.strip_prefix("unix://").map(Path::new)
 }
 
@@ -140,7 +140,7 @@ async fn listener(address: &str) -> Option<ErrorKind> {
 
 /// What is for a person to do about an engine that is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftToPerson {
+pub(crate) struct LeftToPerson {
     /// Why it is not done here, where that is not plain.
     pub why: Option<String>,
     /// The exact command, or the change to make.
@@ -163,7 +163,11 @@ impl LeftToPerson {
 ///
 /// # Errors
 /// When it is for somebody else to do.
-pub fn plan_remedy(unavailable: &EngineUnavailable, host: &Host, may_set_up: bool) -> Result<Action, LeftToPerson> {
+pub(crate) fn plan_remedy(
+    unavailable: &EngineUnavailable,
+    host: &Host,
+    may_set_up: bool,
+) -> Result<Action, LeftToPerson> {
     let left = |next: &str| Err(LeftToPerson { why: None, next: next.to_owned() });
     let action = match unavailable {
         EngineUnavailable::Denied(_) => return left("sudo usermod -aG docker $USER && newgrp docker"),

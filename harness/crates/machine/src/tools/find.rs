@@ -73,7 +73,7 @@ impl Tools {
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] with what to install when it is nowhere.
-    pub fn docker(&self) -> Result<Command> {
+    pub(crate) fn docker(&self) -> Result<Command> {
         Ok(self.program(self.docker_program()?, ChildKind::Engine))
     }
 

@@ -55,7 +55,7 @@ fn with(command: Command, configuration: &[&str]) -> Command {
 
 /// Repositories of tests, which no configuration of the machine's or its user's reaches.
 #[cfg(test)]
-pub mod scratch {
+mod scratch {
     use std::collections::BTreeMap;
     use std::path::Path;
 

@@ -27,7 +27,7 @@ mod wheel;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub use tests::install;
+pub(crate) use tests::install;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,8 +37,6 @@ use std::sync::{Arc, Mutex};
 pub use build::BuildTurn;
 pub use command::{Command, Output};
 pub use git::is_of_revision;
-#[cfg(test)]
-pub use git::scratch;
 pub use go::GoEnv;
 pub use harness_settings::environment::{ChildKind, Environment};
 pub use harness_settings::settings::ToolOptions;
@@ -50,7 +48,7 @@ pub use download::fetch_text;
 pub use version::{Range, Version};
 
 /// Folders of system programs, which an account's own PATH may leave out.
-pub const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 use cache::Cache;
 use entry::Entry;

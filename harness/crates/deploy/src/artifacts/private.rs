@@ -1,0 +1,86 @@
+//! A registry that wants credentials, for scenarios about pulling with them: a real one, in a container of its own.
+
+use base64::Engine as _;
+
+use super::base::third_party;
+use super::distribution::push_nothing;
+use super::registry::{ANSWER, PORT};
+use super::{RegistryCredentials, Sources};
+use crate::artifacts::REGISTRY_IMAGE;
+use crate::error::{Error, Result};
+use harness_http::Reader;
+use harness_machine::engine::{Engine, NewContainer};
+use harness_manifest::Reference;
+use harness_settings::marks;
+use harness_settings::settings::Login;
+
+/// How costly a password is to check: the least that bcrypt allows, since every request of a pull is checked.
+const COST: u32 = 4;
+
+/// A registry with one account.
+#[derive(Debug)]
+pub struct PrivateRegistry {
+    /// What it is called on its network, if it is on one.
+    pub alias: String,
+    /// The account, and the registry's address on this host.
+    pub login: Login,
+}
+
+impl PrivateRegistry {
+    /// Starts one whose only account is `robot`, with this password; on a network of the engine's, if one is named.
+    ///
+    /// What remains on cancel: a container with the owner's label.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when the engine does not start it; [`harness_base::Error::Deadline`] when it does not answer within 20 s.
+    pub async fn start(
+        engine: &Engine,
+        sources: &Sources<'_>,
+        owner: &str,
+        password: &str,
+        network: Option<&str>,
+    ) -> Result<Self> {
+        let image = sources.bases(engine).ensure(&[third_party(&REGISTRY_IMAGE)]).await?.remove(0).reference;
+        let container = format!("{owner}-private");
+        // Below the domain that nodes reach without a proxy: a container's name ends in nothing that a list could hold.
+        let alias = format!("{container}.{}", marks::DOMAIN);
+        engine
+            .create(NewContainer {
+                name: &container,
+                owner,
+                checkout: &sources.project.root,
+                image: &image,
+                port: PORT,
+                network,
+                alias: network.map(|_| alias.as_str()),
+                volumes: &[],
+                envs: &[
+                    ("REGISTRY_AUTH", "htpasswd"),
+                    ("REGISTRY_AUTH_HTPASSWD_REALM", "private"),
+                    ("REGISTRY_AUTH_HTPASSWD_PATH", "/accounts"),
+                ],
+            })
+            .await?;
+        let accounts = tempfile::NamedTempFile::new().map_err(Error::io("make a file of accounts"))?;
+        let hash = bcrypt::hash(password, COST).map_err(Error::malformed("hash a password"))?;
+        std::fs::write(accounts.path(), format!("robot:{hash}\n")).map_err(Error::io("write a file of accounts"))?;
+        // Copied, not mounted: the engine may be on another machine.
+        engine.copy_into(&container, accounts.path(), "/accounts").await?;
+        engine.start(&container).await?;
+        let server = engine.published(&container, PORT).await?;
+        let login = Login { server, username: "robot".to_owned(), password: password.to_owned() };
+        let basic = base64::engine::general_purpose::STANDARD.encode(format!("{}:{password}", login.username));
+        let reader = Reader::new(&format!("http://{}", login.server))?;
+        reader.with_header("authorization", &format!("Basic {basic}"))?.answers("/v2/", ANSWER).await?;
+        Ok(Self { alias, login })
+    }
+
+    /// Puts an image without layers in it, for a platform that this machine may not have.
+    ///
+    /// # Errors
+    /// [`harness_base::Error::Refused`] when the registry does not take it.
+    pub async fn put_image_for(&self, platform: &str, credentials: &RegistryCredentials) -> Result<Reference> {
+        let credentials = credentials.clone().with(self.login.clone());
+        push_nothing(&format!("{}/nothing", self.login.server), platform, &credentials).await
+    }
+}

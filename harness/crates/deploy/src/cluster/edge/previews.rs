@@ -1,0 +1,147 @@
+//! The edge as a preview cluster has one: of all namespaces, with one certificate for all previews' hosts.
+//!
+//! For rehearsals on Kind, where neither an ALB nor ACM is.
+
+use std::collections::BTreeMap;
+
+use kube::Client;
+use serde_json::{Value, json};
+
+use super::{EdgeOptions, MANIFESTS, PORTS, READY, certificate, established, image, with_edge_label};
+use crate::cluster::node_name;
+use crate::error::Result;
+use crate::k8s::snapshot::Watched;
+use crate::k8s::verdict::deployment_converged;
+use crate::k8s::{self, Forward};
+use harness_base::progress::Step;
+use harness_settings::spec::spec;
+
+/// Its namespace, and its ingress class.
+pub const NAMESPACE: &str = "harness-previews-edge";
+/// The Secret with the certificate, which previews' Ingresses name.
+const CERTIFICATE: &str = "previews";
+
+/// An edge for previews.
+pub struct PreviewsEdge {
+    client: Client,
+    /// Whom a client trusts for it, as PEM.
+    pub ca: String,
+}
+
+impl std::fmt::Debug for PreviewsEdge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PreviewsEdge")
+    }
+}
+
+/// Makes it, ready to route. Only under a lock of the caller's.
+///
+/// What remains on cancel: part of it; the next call makes it anew, and all goes with the cluster.
+///
+/// # Errors
+/// As [`super::make`].
+pub async fn make(order: EdgeOptions<'_>) -> Result<PreviewsEdge> {
+    let step = Step::begin("making the previews' edge");
+    let (client, labels) = (&order.cluster.client, order.labels);
+    let images = image::push(&order.wants, order.sources, &node_name(&order.cluster.name)).await?;
+    let issued = certificate::issue(&[&format!("*.{}", spec().preview.domain)])?;
+    k8s::namespace::create(client, NAMESPACE, with_edge_label(labels), BTreeMap::new()).await?;
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": {"name": CERTIFICATE, "namespace": NAMESPACE, "labels": labels},
+        "stringData": {"tls.crt": issued.chain, "tls.key": issued.key},
+    });
+    k8s::apply(client, &secret).await?;
+    for object in objects([&images.contour.by_digest(), &images.envoy.by_digest()], labels)? {
+        k8s::apply(client, &object).await?;
+        if object["kind"] == "CustomResourceDefinition" {
+            established(client, object["metadata"]["name"].as_str().unwrap_or_default()).await?;
+        }
+    }
+    let kinds = [Watched::Deployments, Watched::ReplicaSets, Watched::Pods, Watched::Warnings];
+    let judge = |seen: &k8s::Snapshot| deployment_converged(seen, "edge");
+    k8s::wait::wait_on(client, NAMESPACE, &kinds, "the previews' edge", READY, judge).await?;
+    step.done();
+    Ok(PreviewsEdge { client: client.clone(), ca: issued.ca })
+}
+
+impl PreviewsEdge {
+    /// Opens the way to its port for HTTPS.
+    ///
+    /// # Errors
+    /// No port can be opened.
+    pub async fn way(&self) -> Result<Forward> {
+        Ok(Forward::open(self.client.clone(), NAMESPACE, "app=edge", PORTS.0).await?)
+    }
+
+    /// The values by which a preview's Ingress is this edge's.
+    pub fn values() -> String {
+        let annotations = json!({
+            "ingress.kubernetes.io/force-ssl-redirect": "true",
+            "projectcontour.io/tls-cert-namespace": NAMESPACE,
+            "projectcontour.io/websocket-routes": "/",
+        });
+        let tls = json!({"enabled": true, "secretName": CERTIFICATE});
+        json!({"ingress": {"className": NAMESPACE, "annotations": annotations, "tls": tls}}).to_string()
+    }
+}
+
+/// The edge's own objects, but for what leads to one release; and what it needs to lead to any.
+fn objects([contour, envoy]: [&str; 2], labels: &BTreeMap<String, String>) -> Result<Vec<Value>> {
+    const OF_ONE_RELEASE: [&str; 4] = ["Role", "RoleBinding", "NetworkPolicy", "Ingress"];
+    let text = MANIFESTS.replace("$EDGE", NAMESPACE).replace("$CONTOUR", contour).replace("$ENVOY", envoy);
+    let mut objects: Vec<Value> = Vec::new();
+    for mut object in harness_manifest::yaml::objects(&text)? {
+        if object["kind"].as_str().is_some_and(|kind| OF_ONE_RELEASE.contains(&kind)) {
+            continue;
+        }
+        let containers = object.pointer_mut("/spec/template/spec/containers").and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            if let Some(command) = container["command"].as_array_mut() {
+                command.retain(|word| !word.as_str().is_some_and(|word| word.starts_with("--watch-namespaces=")));
+            }
+        }
+        object["metadata"]["labels"] = json!(labels);
+        objects.push(object);
+    }
+    let account = json!({"kind": "ServiceAccount", "name": "edge", "namespace": NAMESPACE});
+    let read = json!(["get", "list", "watch"]);
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["secrets", "services", "namespaces", "configmaps"], "verbs": read},
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": read},
+        {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses", "ingressclasses"], "verbs": read},
+        {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses/status"], "verbs": ["get", "update"]},
+        {"apiGroups": ["projectcontour.io"], "resources": ["*"], "verbs": ["get", "list", "watch", "update"]},
+    ]);
+    let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": NAMESPACE});
+    let metadata = json!({"name": NAMESPACE, "labels": labels});
+    objects.extend([
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": metadata, "rules": rules}),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": metadata,
+            "roleRef": role, "subjects": [account],
+        }),
+        json!({
+            "apiVersion": "projectcontour.io/v1", "kind": "TLSCertificateDelegation",
+            "metadata": {"name": CERTIFICATE, "namespace": NAMESPACE, "labels": labels},
+            "spec": {"delegations": [{"secretName": CERTIFICATE, "targetNamespaces": ["*"]}]},
+        }),
+    ]);
+    Ok(objects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_leads_to_every_namespace_and_to_no_one_release() {
+        let labels = BTreeMap::from([("whose".to_owned(), "ours".to_owned())]);
+        let objects = objects(["registry/edge@sha256:0", "registry/edge@sha256:1"], &labels).unwrap();
+        let text = json!(objects).to_string();
+        assert!(!text.contains('$') && !text.contains("--watch-namespaces"), "{text}");
+        assert!(objects.iter().any(|object| object["kind"] == "Deployment"), "{text}");
+        assert!(objects.iter().all(|object| object["metadata"]["labels"]["whose"] == "ours"));
+        assert!(objects.iter().all(|object| object["kind"] != "Ingress" && object["kind"] != "Role"));
+    }
+}

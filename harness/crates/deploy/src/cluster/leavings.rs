@@ -1,0 +1,85 @@
+//! What killed scenarios left: found by the owner's label, whose lock is free.
+
+use std::time::Duration;
+
+use super::Cluster;
+use super::cluster_state::ClusterState;
+use crate::error::{Error, Result};
+use crate::k8s;
+use harness_base::lock::{Lock, Mode};
+use harness_machine::engine::{Container, Engine, Mark};
+use harness_settings::marks::OWNER_LABEL;
+
+/// How long a namespace of a killed scenario may take to go.
+const NAMESPACE_GONE: Duration = Duration::from_secs(120);
+
+/// Removes what killed scenarios left: containers and namespaces whose owner's lock is free.
+///
+/// # Errors
+/// The first error; what could be removed is gone.
+pub async fn sweep_leavings(home: &ClusterState, engine: &Engine, cluster: Option<&Cluster>) -> Result<()> {
+    let owners = home.folder.join("owners");
+    let say = || format!("list {}", owners.display());
+    if !owners.is_dir() {
+        return Ok(());
+    }
+    let mut first = Ok(());
+    for entry in std::fs::read_dir(&owners).map_err(Error::io(say()))? {
+        let path = entry.map_err(Error::io(say()))?.path();
+        // Held: its owner lives. The file of a dead one goes with its leavings; nobody takes it again.
+        let Some(_dead) = Lock::try_take(&path, Mode::Exclusive)? else { continue };
+        let owner = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let outcome = remove_leavings(engine, cluster, &owner).await;
+        if outcome.is_ok() {
+            std::fs::remove_file(&path).map_err(Error::io(format!("remove {}", path.display())))?;
+        }
+        first = first.and(outcome);
+    }
+    first
+}
+
+/// Removes an owner's containers and, where a cluster is given, its namespaces.
+///
+/// # Errors
+/// [`Error::Command`] or [`Error::Kube`]; calling again goes on.
+pub async fn remove_leavings(engine: &Engine, cluster: Option<&Cluster>, owner: &str) -> Result<()> {
+    let selector = format!("{OWNER_LABEL}={owner}");
+    for container in engine.all::<Container>(&Mark::owner(owner)).await? {
+        tracing::info!("removing the container {} that {owner} left", container.object().id);
+        container.remove().await?;
+    }
+    let Some(cluster) = cluster else { return Ok(()) };
+    for namespace in k8s::namespace::list_labelled(&cluster.client, &selector).await? {
+        let name = namespace.metadata.name.unwrap_or_default();
+        tracing::info!("removing the namespace {name} that {owner} left");
+        k8s::namespace::delete(&cluster.client, &name, NAMESPACE_GONE).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On the real engine: only what carries the owner's label goes.
+    #[tokio::test]
+    #[serial_test::file_serial(engine)]
+    async fn only_the_owners_containers_are_removed() {
+        use testcontainers::runners::AsyncRunner;
+        use testcontainers::{GenericImage, ImageExt};
+
+        let settings = harness_settings::settings::Settings::from_environment();
+        let project = harness_machine::project::Project::find(&settings).unwrap();
+        let tools = harness_machine::tools::Tools::new(settings.tools());
+        let engine = Engine::ensure(&tools, &settings, &std::env::temp_dir()).await.unwrap();
+        let image = crate::artifacts::third_party_image(&engine, &project, true).await.unwrap();
+        let (name, tag) = image.rsplit_once(':').unwrap();
+        let start =
+            async |owner: &str| GenericImage::new(name, tag).with_label(OWNER_LABEL, owner).start().await.unwrap();
+        let mine = format!("test-owner-{}", std::process::id());
+        let (ours, theirs) = (start(&mine).await, start(&format!("{mine}-other")).await);
+        remove_leavings(&engine, None, &mine).await.unwrap();
+        assert_eq!(engine.container(ours.id()).await.unwrap(), None);
+        assert!(engine.container(theirs.id()).await.unwrap().is_some_and(|container| container.state.running));
+    }
+}

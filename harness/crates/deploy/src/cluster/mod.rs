@@ -1,0 +1,46 @@
+//! Which Kubernetes, and may we touch it? Today: a Kind cluster of ours, one per checkout and stage.
+
+mod cluster_state;
+pub mod edge;
+mod hold;
+mod kind;
+mod leavings;
+mod node;
+pub mod node_image;
+pub mod reaper;
+mod record;
+pub mod tilt;
+mod turns;
+
+pub use cluster_state::ClusterState;
+pub use harness_base::lock::{Lock, Mode, holders};
+pub use hold::{Alone, Change, Free, Hold, Use};
+pub use kind::{ensure, find, node_name};
+pub use leavings::{remove_leavings, sweep_leavings};
+pub use node::{SHARE, requested, slots};
+pub use record::{ClusterRecord, Identity, Keeping, Phase, ReleaseRecord};
+pub use turns::{Turn, Turns};
+
+use crate::k8s::KubeconfigFiles;
+use harness_machine::tools::Tools;
+
+/// A cluster that answers and that we may touch.
+#[derive(Clone)]
+pub struct Cluster {
+    /// Its name, which is its owner's too.
+    pub name: String,
+    /// The context that every call names.
+    pub context: String,
+    /// The files that hold the context: the one that only a cluster's owner can read, or the user's own.
+    pub kubeconfig: KubeconfigFiles,
+    /// A client of that context.
+    pub client: kube::Client,
+    /// Where the tools are.
+    pub tools: Tools,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("name", &self.name).field("context", &self.context).finish_non_exhaustive()
+    }
+}

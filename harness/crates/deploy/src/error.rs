@@ -1,0 +1,149 @@
+//! What can go wrong between images and a release that has converged.
+
+use std::error::Error as StdError;
+
+use harness_kube::in_one_line;
+pub use harness_machine::CommandFailure;
+
+/// A result whose error is this crate's own.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong with artifacts, clusters, releases and previews.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Of the ground: a precondition, a file, a process, a lock, a deadline.
+    #[error(transparent)]
+    Base(#[from] harness_base::Error),
+    /// The Kubernetes API said no, or could not be reached.
+    #[error("{what}")]
+    Kube {
+        /// What was tried, on what.
+        what: String,
+        /// What the API answered.
+        source: Box<kube::Error>,
+    },
+    /// A site was not asked, not reached, or stopped answering.
+    #[error(transparent)]
+    Http(harness_http::Error),
+    /// A command ended with another exit status than 0, or could not be started.
+    #[error("{0}")]
+    Command(Box<CommandFailure>),
+    /// Of the machine: a full disk.
+    #[error(transparent)]
+    Machine(harness_machine::Error),
+    /// What is awaited cannot come about any more.
+    #[error("{awaited} cannot come about: {cause}")]
+    Failed {
+        /// What was awaited.
+        awaited: String,
+        /// The cause, with its first evidence.
+        cause: String,
+    },
+    /// An expectation of a scenario is not met.
+    #[error("{0}")]
+    Unmet(String),
+    /// Another error, with what was gathered when it arose.
+    #[error("{source}")]
+    Diagnosed {
+        /// The first error; the one that counts.
+        source: Box<Error>,
+        /// Pods, conditions, events and last logs.
+        diagnosis: String,
+    },
+}
+
+/// What the layer below says of the ground, or of an expectation, is said by one variant, whichever layer says it.
+impl From<harness_http::Error> for Error {
+    fn from(error: harness_http::Error) -> Self {
+        match error {
+            harness_http::Error::Base(error) => Self::Base(error),
+            harness_http::Error::Unmet(what) => Self::Unmet(what),
+            other => Self::Http(other),
+        }
+    }
+}
+
+/// The same for the machine.
+impl From<harness_machine::Error> for Error {
+    fn from(error: harness_machine::Error) -> Self {
+        match error {
+            harness_machine::Error::Base(error) => Self::Base(error),
+            harness_machine::Error::Http(error) => error.into(),
+            harness_machine::Error::Command(failure) => Self::Command(failure),
+            other => Self::Machine(other),
+        }
+    }
+}
+
+/// And for what is asked of Kubernetes.
+impl From<harness_kube::Error> for Error {
+    fn from(error: harness_kube::Error) -> Self {
+        match error {
+            harness_kube::Error::Base(error) => Self::Base(error),
+            harness_kube::Error::Kube { what, source } => Self::Kube { what, source },
+            harness_kube::Error::Http(error) => Self::Http(error),
+            harness_kube::Error::Failed { awaited, cause } => Self::Failed { awaited, cause },
+            harness_kube::Error::Unmet(what) => Self::Unmet(what),
+            harness_kube::Error::Diagnosed { source, diagnosis } => Self::from(*source).diagnosed(diagnosis),
+        }
+    }
+}
+
+impl Error {
+    /// A precondition is not met: what is wrong, and the command or change that mends it.
+    pub fn refused(what: impl Into<String>, next: impl Into<String>) -> Self {
+        harness_base::Error::refused(what, next).into()
+    }
+
+    /// For `map_err` on I/O: says what was tried, on what.
+    pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let io = harness_base::Error::io(what);
+        move |source| io(source).into()
+    }
+
+    /// For `map_err` on Kubernetes calls: says what was tried, on what.
+    pub fn kube(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        let kube = harness_kube::Error::kube(what);
+        move |source| kube(source).into()
+    }
+
+    /// For `map_err` on HTTP and WebSocket calls: says which request.
+    pub fn http<E: StdError + Send + Sync + 'static>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
+        let request = harness_http::Error::request(what);
+        move |source| request(source).into()
+    }
+
+    /// For `map_err` on parsing: says what was read, from where.
+    pub fn malformed<E: StdError + Send + Sync + 'static>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
+        let malformed = harness_base::Error::malformed(what);
+        move |source| malformed(source).into()
+    }
+
+    /// The same error with what was gathered when it arose; the first diagnosis stays.
+    #[must_use]
+    pub fn diagnosed(self, diagnosis: String) -> Self {
+        match self {
+            Self::Diagnosed { .. } => self,
+            other => Self::Diagnosed { source: Box::new(other), diagnosis },
+        }
+    }
+
+    /// The whole chain as text, and then what was gathered, without secrets, and such that showing it does nothing: the one
+    /// place where errors are written out.
+    pub fn report(&self) -> String {
+        let chain = self.chain();
+        // Whoever meets a limit of the machine says so in words that name none.
+        let limits = harness_machine::machine_limits::named_in(&chain);
+        harness_base::error::shown(&format!("{chain}{limits}"))
+    }
+
+    fn chain(&self) -> String {
+        match self {
+            Self::Diagnosed { source, diagnosis } => format!("{}\n\n{diagnosis}", source.chain()),
+            // kube writes an API error out twice, and its source once more.
+            Self::Kube { source, .. } => format!("{self}\n  caused by: {}", in_one_line(source)),
+            _ => harness_base::error::chain(self),
+        }
+    }
+}

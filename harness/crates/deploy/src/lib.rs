@@ -1,0 +1,45 @@
+//! From images to a release that has converged.
+//!
+//! | what | modules |
+//! |---|---|
+//! | which images, by digest: built here, or given; the registry beside the cluster | [`artifacts`] |
+//! | a Kind cluster of ours: made, proven, shared, reaped; the edge in front of it | [`cluster`] |
+//! | the way to a cluster's API, as kubectl would take it | [`connect`], [`k8s`] |
+//! | charts staged and rendered; deployed, converged, or rolled back | [`release`] |
+//! | a namespace for each pull request on a cluster that exists | [`preview`] |
+//!
+//! They are one crate, since they are one walk and fail in the same ways (docs/decisions/0022); within it, no module leads back
+//! to itself.
+//!
+//! ```
+//! use harness_deploy::preview::{PullRequest, labels};
+//! # harness_settings::spec::of(&harness_settings::spec::sample::STACK);
+//!
+//! let of = PullRequest::parse("123").ok_or("no number")?;
+//! assert_eq!(of.namespace(), "shop-pr-123");
+//! # let _ = labels::OWNER;
+//! # Ok::<(), &str>(())
+//! ```
+
+pub mod artifacts;
+pub mod cluster;
+pub mod connect;
+pub mod error;
+pub mod preview;
+pub mod release;
+#[cfg(test)]
+mod testing;
+
+pub use error::{Error, Result};
+
+/// Kubernetes: what [`harness_kube`] does with a cluster, and the way to one.
+pub mod k8s {
+    pub use harness_kube::kubeconfig::KubeconfigFiles;
+    pub use harness_kube::{
+        Begin, CALL, FIELD_MANAGER, FailureCause, Forward, Snapshot, State, answers, apply, call, diagnose,
+        diagnose_deploy, failure_cause, forward, gone, has_code, job, log, namespace, pod, probe, quantity, secret,
+        snapshot, verdict, wait, window, within, workload,
+    };
+
+    pub use crate::connect::{connect, connect_with};
+}

@@ -1,0 +1,101 @@
+//! What a cluster that is open to previews calls itself, and the names that its previews have outside of it. Pure.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use super::PullRequest;
+use harness_settings::spec::spec;
+
+/// So long that a preview's name fits wherever it is used: a user of ElastiCache has 40 characters at most.
+const LONGEST: usize = 16;
+
+/// A cluster's name, as its administrator gave it: two clusters that share a store are told apart by it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ClusterName(String);
+
+impl ClusterName {
+    /// Words of `a-z0-9` with `-` between, 16 characters at most, the first a letter; none of them `pr`, so that no
+    /// cluster's names begin as another's.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_word = |word: &str| {
+            let plain = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+            plain && !word.is_empty() && word != "pr"
+        };
+        let begins = text.starts_with(|first: char| first.is_ascii_lowercase());
+        (begins && text.len() <= LONGEST && text.split('-').all(is_word)).then(|| Self(text.to_owned()))
+    }
+
+    /// What a preview's database, role, Redis user, IAM role and prefixes are called.
+    pub fn name_of(&self, of: PullRequest) -> String {
+        format!("{}{of}", self.prefix())
+    }
+
+    /// The one whose name this is.
+    pub fn named(&self, name: &str) -> Option<PullRequest> {
+        PullRequest::parse(name.strip_prefix(&self.prefix())?)
+    }
+
+    /// Under which name a store says whose this cluster's names are.
+    pub fn owner(&self) -> String {
+        format!("{}-{self}-owner", spec().release)
+    }
+
+    /// What all of its previews' names begin with, and no other cluster's.
+    pub fn prefix(&self) -> String {
+        format!("{}-{self}-pr-", spec().release)
+    }
+}
+
+impl TryFrom<String> for ClusterName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| format!("{text:?} is no name of a cluster"))
+    }
+}
+
+impl fmt::Display for ClusterName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::nothing("")]
+    #[case::upper("Preview")]
+    #[case::digit_first("1a")]
+    #[case::long("a-cluster-of-ours")]
+    #[case::two_dashes("a--b")]
+    #[case::dash_last("a-")]
+    #[case::anothers_previews("a-pr-1")]
+    #[case::quote("a\"b")]
+    #[case::pattern("a*")]
+    fn what_is_no_name_is_refused(#[case] text: &str) {
+        assert_eq!(ClusterName::parse(text), None);
+    }
+
+    #[test]
+    fn a_name_is_read_back_by_its_own_cluster_alone() {
+        let [one, two] = ["eu", "eu-1"].map(|name| ClusterName::parse(name).unwrap());
+        let of = PullRequest::parse("7").unwrap();
+        assert_eq!((one.name_of(of).as_str(), one.named(&one.name_of(of))), ("shop-eu-pr-7", Some(of)));
+        assert_eq!((one.named(&two.name_of(of)), two.named(&one.name_of(of))), (None, None));
+        for foreign in ["shop-pr-7", "shop-eu-pr-07", "shop-eu-pr-7-data", "my-shop-eu-pr-7"] {
+            assert_eq!(one.named(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn the_longest_name_fits_everywhere() {
+        let name = ClusterName::parse(&"a".repeat(LONGEST)).unwrap();
+        assert_eq!(name.name_of(PullRequest::parse(&u32::MAX.to_string()).unwrap()).len(), spec().release.len() + 31);
+    }
+}

@@ -1,0 +1,257 @@
+//! Helm: renders, deploys in one way, rolls back in all of them; what it recorded is read from its Secrets.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::ListParams;
+
+use super::plan::Plan;
+use crate::cluster::Cluster;
+use crate::error::{Error, Result};
+use crate::k8s;
+use harness_machine::tools::{ChildKind, Command, Output, Tool, Tools};
+use harness_settings::settings::Deployer;
+use harness_settings::spec::spec;
+
+/// How long one call may take: none of them waits for pods.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// What Helm recorded of a release, oldest first: (revision, status).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History(pub Vec<(u32, String)>);
+
+impl History {
+    /// Reads the labels of Helm's release Secrets.
+    ///
+    /// # Errors
+    /// [`Error::Kube`] when they cannot be listed.
+    pub async fn read(cluster: &Cluster, namespace: &str, release: &str) -> Result<Self> {
+        let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), namespace);
+        let filter = ListParams::default().labels(&format!("owner=helm,name={release}"));
+        let what = format!("list Helm's records of {release} in {namespace}");
+        let found = crate::k8s::within(&what, Duration::from_secs(10), async {
+            secrets.list_metadata(&filter).await.map_err(Error::kube(&what))
+        })
+        .await?;
+        let mut revisions: Vec<(u32, String)> = found
+            .items
+            .into_iter()
+            .filter_map(|secret| {
+                let labels = secret.metadata.labels?;
+                Some((labels.get("version")?.parse().ok()?, labels.get("status")?.clone()))
+            })
+            .collect();
+        revisions.sort();
+        Ok(Self(revisions))
+    }
+
+    /// Whether the newest revision is deployed.
+    pub fn is_deployed(&self) -> bool {
+        self.0.last().is_some_and(|(_, status)| status == "deployed")
+    }
+
+    /// Whether the newest revision is neither deployed nor ended: Helm refuses to go on from there.
+    pub fn is_pending(&self) -> bool {
+        self.0.last().is_some_and(|(_, status)| status.starts_with("pending-") || status == "uninstalling")
+    }
+
+    /// The newest revision that was ever deployed with success.
+    pub fn last_good(&self) -> Option<u32> {
+        let good = |status: &str| status == "deployed" || status == "superseded";
+        self.0.iter().rev().find(|(_, status)| good(status)).map(|(revision, _)| *revision)
+    }
+}
+
+/// A call of a tool that reaches the cluster: where an exec plugin says who we are, the tool starts it, within its own
+/// deadline, and hands down what the plugin needs.
+pub(super) fn reaching(cluster: &Cluster, command: Command) -> Command {
+    let command = match cluster.kubeconfig.single() {
+        Some(file) => {
+            let mut flag = OsString::from("--kubeconfig=");
+            flag.push(file);
+            command.arg(flag)
+        }
+        // Several files have no flag.
+        None => command.env("KUBECONFIG", cluster.kubeconfig.to_string()),
+    };
+    match crate::connect::exec_plugin::is_used(&cluster.kubeconfig, &cluster.context) {
+        true => command.given(cluster.tools.environment(), ChildKind::Credentials),
+        false => command,
+    }
+}
+
+/// `helm` on the release of a plan, with the cluster named.
+async fn on(cluster: &Cluster, plan: &Plan) -> Result<Command> {
+    Ok(reaching(cluster, cluster.tools.command(Tool::Helm).await?)
+        .args(["--kube-context", &cluster.context, "--namespace", &plan.namespace])
+        .limit(LIMIT))
+}
+
+/// Chart, values file and images, as `upgrade` and `template` take them.
+fn content(plan: &Plan) -> Result<Vec<String>> {
+    let umbrella = plan.charts.umbrella();
+    let mut args = vec![
+        plan.release.clone(),
+        umbrella.display().to_string(),
+        "--values".to_owned(),
+        umbrella.join(&plan.values).display().to_string(),
+    ];
+    if let Some(more) = &plan.more_values {
+        args.extend(["--values".to_owned(), more.display().to_string()]);
+    }
+    for artifact in &plan.artifacts.builds {
+        let (name, tag) = (&artifact.image_name, &artifact.tag);
+        for value in spec().charts.image.set(name, &tag.repository, &tag.digest) {
+            args.extend(["--set-string".to_owned(), value]);
+        }
+    }
+    for value in &plan.overrides {
+        args.extend(["--set".to_owned(), value.clone()]);
+    }
+    Ok(args)
+}
+
+/// `helm upgrade --install`; does not wait.
+pub(super) async fn upgrade(cluster: &Cluster, plan: &Plan, lock: Option<OwnedFd>) -> Result<()> {
+    debug_assert_eq!(plan.deployer, Deployer::Helm);
+    // The API's description of all its kinds is some MiB, which Helm reads to look for unknown fields: half a second of CPU.
+    let known = (plan.proven.as_ref() == Some(&plan.charts.hash)).then_some("--disable-openapi-validation");
+    on(cluster, plan)
+        .await?
+        .args(["upgrade", "--install", "--no-hooks", "--history-max", "5"])
+        .args(known)
+        .args(content(plan)?)
+        .holding(lock)
+        .run()
+        .await?;
+    Ok(())
+}
+
+/// `helm rollback` to a revision; does not wait.
+pub(super) async fn rollback(cluster: &Cluster, plan: &Plan, revision: u32, lock: Option<OwnedFd>) -> Result<()> {
+    on(cluster, plan)
+        .await?
+        .args(["rollback", "--no-hooks", &plan.release, &revision.to_string()])
+        .holding(lock)
+        .run()
+        .await?;
+    Ok(())
+}
+
+/// `helm uninstall`, which returns once the objects are gone.
+pub(super) async fn uninstall(cluster: &Cluster, plan: &Plan, lock: Option<OwnedFd>) -> Result<()> {
+    on(cluster, plan)
+        .await?
+        .args(["uninstall", "--no-hooks", "--ignore-not-found", "--wait", &plan.release])
+        .holding(lock)
+        .run()
+        .await?;
+    Ok(())
+}
+
+/// The manifests of the release as it is deployed, by whichever tool.
+pub(super) async fn deployed(cluster: &Cluster, plan: &Plan) -> Result<String> {
+    let Output { stdout } = on(cluster, plan).await?.args(["get", "manifest", &plan.release]).run().await?;
+    Ok(stdout)
+}
+
+/// What charts may ask of a cluster without reaching it (`.Capabilities`).
+#[derive(Debug, Clone, Default)]
+pub struct Capabilities {
+    /// The version of Kubernetes, such as `v1.34.4`; empty: the newest that Helm knows.
+    pub version: String,
+    /// What its API serves: `apps/v1`, `apps/v1/Deployment`.
+    pub api: Vec<String>,
+}
+
+impl Capabilities {
+    /// Those of a cluster.
+    ///
+    /// # Errors
+    /// [`Error::Kube`], or [`harness_base::Error::Deadline`] after 30 s.
+    pub async fn of(cluster: &Cluster) -> Result<Self> {
+        const WITHIN: Duration = Duration::from_secs(30);
+        let what = "ask the cluster which versions its API has";
+        k8s::within(what, WITHIN, async {
+            let version = cluster.client.apiserver_version().await.map_err(Error::kube(what))?.git_version;
+            let found =
+                kube::Discovery::new(cluster.client.clone()).run_aggregated().await.map_err(Error::kube(what))?;
+            let mut api = BTreeSet::new();
+            for group in found.groups() {
+                for served in group.versions() {
+                    let name = [group.name(), served].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+                    let name = name.join("/");
+                    api.extend(
+                        group.versioned_resources(served).into_iter().map(|(of, _)| format!("{name}/{}", of.kind)),
+                    );
+                    api.insert(name);
+                }
+            }
+            Ok(Self { version, api: api.into_iter().collect() })
+        })
+        .await
+    }
+}
+
+/// The manifests of a plan; needs no cluster.
+///
+/// # Errors
+/// [`Error::Command`] when the charts do not render, or a schema refuses the values.
+pub async fn render(tools: &Tools, plan: &Plan) -> Result<String> {
+    render_for(tools, plan, &Capabilities::default()).await
+}
+
+/// [`render`], as for an install into a cluster that has these.
+///
+/// # Errors
+/// As [`render`].
+pub async fn render_for(tools: &Tools, plan: &Plan, cluster: &Capabilities) -> Result<String> {
+    let mut command =
+        tools.command(Tool::Helm).await?.args(["template", "--include-crds", "--namespace", &plan.namespace]);
+    if !cluster.version.is_empty() {
+        command = command.args(["--kube-version", &cluster.version]);
+    }
+    let api = cluster.api.iter().flat_map(|api| ["--api-versions", api]);
+    let Output { stdout } = command.args(api).args(content(plan)?).limit(LIMIT).run().await?;
+    Ok(stdout)
+}
+
+/// `helm lint --strict` of a plan's charts and values.
+///
+/// # Errors
+/// [`Error::Command`] with what it found.
+pub async fn lint(tools: &Tools, plan: &Plan) -> Result<()> {
+    // Lint takes no release name: the chart comes first.
+    let args = content(plan)?.into_iter().skip(1);
+    tools.command(Tool::Helm).await?.args(["lint", "--strict", "--quiet"]).args(args).limit(LIMIT).run().await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::fresh(&[], false, false, None)]
+    #[case::deployed(&[(1, "deployed")], true, false, Some(1))]
+    #[case::upgraded(&[(1, "superseded"), (2, "deployed")], true, false, Some(2))]
+    #[case::killed_upgrade(&[(1, "deployed"), (2, "pending-upgrade")], false, true, Some(1))]
+    #[case::killed_install(&[(1, "pending-install")], false, true, None)]
+    #[case::killed_rollback(&[(1, "superseded"), (2, "failed"), (3, "pending-rollback")], false, true, Some(1))]
+    #[case::failed_first(&[(1, "failed")], false, false, None)]
+    fn history(
+        #[case] revisions: &[(u32, &str)],
+        #[case] deployed: bool,
+        #[case] pending: bool,
+        #[case] good: Option<u32>,
+    ) {
+        let history = History(revisions.iter().map(|(n, status)| (*n, (*status).to_owned())).collect());
+        assert_eq!((history.is_deployed(), history.is_pending(), history.last_good()), (deployed, pending, good));
+    }
+}
