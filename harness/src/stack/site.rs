@@ -29,7 +29,7 @@ const SHARED_MACHINE: u32 = 5;
 
 /// An address that answers: GET, HEAD, and a WebSocket handshake; nothing that writes.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0599
 /// async fn write(site: harness::stack::Site) {
 ///     site.post("/api/v2/items", &()).await;
 /// }

@@ -1,7 +1,7 @@
 //! What a background child is given of the user's environment: a list for each kind of child, and nothing else.
 //!
 //! A variable that could send a tool elsewhere (HELM_*, KUBE*, SKAFFOLD_*, TILT_*, GIT_DIR and its kin) or that is
-//! somebody's secret is on no list; what a call needs of those, it sets itself by [`super::Command::env`].
+//! somebody's secret is on no list; what a call needs of those, it sets itself (`Command::env`).
 //! Foreground children (cargo, Tilt under `cargo stack dev`) are the user's, and are not started by this.
 
 use std::collections::BTreeMap;

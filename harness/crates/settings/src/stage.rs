@@ -46,8 +46,8 @@ impl Stage {
 
 /// Leave to build images: whatever leads to a builder asks for it, and [`Stage::may_build`] alone gives it.
 ///
-/// ```compile_fail
-/// let forged = harness::stage::MayBuild(());
+/// ```compile_fail,E0423
+/// let forged = harness_settings::stage::MayBuild(());
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct MayBuild(());

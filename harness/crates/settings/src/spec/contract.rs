@@ -1,6 +1,6 @@
 //! What the services ask of the charts, from the service contract: health, environment, writable folders, who asks whom.
 //!
-//! The charts say how that is met; [`crate::validate`] compares the two, and the mutants of [`crate::mutants`]
+//! The charts say how that is met; `validate` compares the two, and the mutants of `mutants`
 //! show that it would see a difference. Nothing here repeats what a rendered object says by itself.
 
 use super::{Component, spec};
