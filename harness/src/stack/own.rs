@@ -116,6 +116,15 @@ impl OwnStack {
         Ok((plan, login))
     }
 
+    /// Has the cluster's node find the registry of [`OwnStack::private_plan`], or nothing at its address: one that is away for
+    /// a while. Whoever is on this host finds it as before.
+    ///
+    /// # Errors
+    /// [`crate::Error::Command`] when the engine refuses.
+    pub async fn lead_to_registry(&self, login: &Login, reached: bool) -> Result<()> {
+        self.own.lead_to_registry(self.stack.session(), login, reached).await
+    }
+
     /// Who we are at image registries, with one more account.
     pub fn credentials_with(&self, login: Login) -> RegistryCredentials {
         self.own.credentials.clone().with(login)

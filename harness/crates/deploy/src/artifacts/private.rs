@@ -26,6 +26,10 @@ pub struct PrivateRegistry {
     pub login: Login,
 }
 
+fn container(owner: &str) -> String {
+    format!("{owner}-private")
+}
+
 impl PrivateRegistry {
     /// Starts one whose only account is `robot`, with this password; on a network of the engine's, if one is named.
     ///
@@ -41,9 +45,8 @@ impl PrivateRegistry {
         network: Option<&str>,
     ) -> Result<Self> {
         let image = sources.bases(engine).ensure(&[third_party(&REGISTRY_IMAGE)]).await?.remove(0).reference;
-        let container = format!("{owner}-private");
-        // Below the domain that nodes reach without a proxy: a container's name ends in nothing that a list could hold.
-        let alias = format!("{container}.{}", marks::DOMAIN);
+        let container = container(owner);
+        let alias = Self::alias(owner);
         engine
             .create(NewContainer {
                 name: &container,
@@ -73,6 +76,12 @@ impl PrivateRegistry {
         let reader = Reader::new(&format!("http://{}", login.server))?;
         reader.with_header("authorization", &format!("Basic {basic}"))?.answers("/v2/", ANSWER).await?;
         Ok(Self { alias, login })
+    }
+
+    /// What an owner's is called on its network: below the domain that nodes reach without a proxy, since a container's name
+    /// ends in nothing that a list could hold.
+    pub fn alias(owner: &str) -> String {
+        format!("{}.{}", container(owner), marks::DOMAIN)
     }
 
     /// Puts an image without layers in it, for a platform that this machine may not have.
