@@ -97,7 +97,8 @@ impl Place {
         for part in ["state", "runs"] {
             std::fs::create_dir_all(folder.join(part)).unwrap();
         }
-        let seat = Seat { folder, checkout: checkout.to_owned(), variables: Vec::new(), without_root: None };
+        let (variables, under) = (Vec::new(), Vec::new());
+        let seat = Seat { folder, checkout: checkout.to_owned(), variables, under, without_root: None };
         self.seats.lock().await.push(seat.clone());
         seat
     }
@@ -192,6 +193,8 @@ pub struct Seat {
     folder: PathBuf,
     pub checkout: PathBuf,
     variables: Vec<(String, String)>,
+    /// What starts the programs instead of a shell, and is given them.
+    under: Vec<String>,
     /// The group of the engine's socket, where the programs run as nobody.
     without_root: Option<u32>,
 }
@@ -200,6 +203,12 @@ impl Seat {
     /// The same with another variable; an empty one counts as not set.
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The same, whose programs a program starts that sets them limits.
+    pub fn under(mut self, command: &[&str]) -> Self {
+        self.under = command.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
@@ -243,7 +252,7 @@ impl Seat {
     fn call(&self, program: &Path, args: &[&str], run: &str) -> Call {
         // As from a terminal: what a shell without one starts in the background is deaf to SIGINT, and so are its children.
         let mut command = Command::new("env");
-        command.arg("--default-signal=INT");
+        command.arg("--default-signal=INT").args(&self.under);
         match self.without_root {
             None => command.arg(program),
             Some(group) => {
@@ -325,7 +334,7 @@ impl Seat {
         if self.names().is_empty() {
             return;
         }
-        let plain = Self { variables: Vec::new(), ..self.clone() };
+        let plain = Self { variables: Vec::new(), under: Vec::new(), ..self.clone() };
         let _ = plain.stack(&["clean"]).run().await;
         self.end_reapers().await;
         for (id, name) in self.containers().await {

@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+use rustix::process::{Resource, getrlimit};
+
 /// A limit, and what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MachineLimit {
@@ -46,31 +48,37 @@ pub(crate) fn of_this_machine() -> Vec<MachineLimit> {
         std::fs::read_to_string(path).ok()?.trim().parse().ok()
     };
     let inotify = [WATCHES, INSTANCES].into_iter().filter_map(|name| Some(MachineLimit::new(name, number(name)?)));
-    let files = std::fs::read_to_string("/proc/self/limits").ok().and_then(|text| open_files(&text));
-    let shared = rustix::fs::statvfs("/dev/shm").ok().filter(|_| Path::new("/proc/self").exists());
+    let is_linux = Path::new("/proc/self").exists();
+    // Asked, and not read from /proc: where all of them are open, no more can be.
+    let files = is_linux.then(|| getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX));
+    let shared = rustix::fs::statvfs("/dev/shm").ok().filter(|_| is_linux);
     let shared = shared.map(|found| found.f_blocks.saturating_mul(found.f_frsize) >> 20);
     let of = |name: &'static str| move |found| MachineLimit::new(name, found);
     inotify.chain(files.map(of(FILES))).chain(shared.map(of(SHARED_MEMORY))).collect()
 }
 
-/// The soft limit, out of the text of /proc/self/limits.
-fn open_files(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    match line.split_whitespace().next()? {
-        "unlimited" => Some(u64::MAX),
-        number => number.parse().ok(),
-    }
+/// Whether no interface has an address of IPv6: the kernel has none of it, or it is turned off. `net` is /proc/net, which
+/// other systems have none of.
+pub(crate) fn lacks_ipv6(net: &Path) -> bool {
+    let addresses = std::fs::read_to_string(net.join("if_inet6"));
+    net.is_dir()
+        && match addresses {
+            Ok(text) => text.trim().is_empty(),
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        }
 }
 
 /// Which limits a failure's text is about, in the words of Linux and of Go.
 fn meant(text: &str) -> Vec<&'static str> {
-    let text = text.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let mut meant = Vec::new();
-    if says(&["inotify_init", "fsnotify watcher", "inotify instances"]) {
+    let is_full = says(&["no space left on device"]);
+    if says(&["inotify_init", "fsnotify watcher", "inotify instances", "max_user_instances"]) {
         meant.push(INSTANCES);
     }
-    if says(&["inotify_add_watch", "inotify watches"]) {
+    // The last two are Tilt's.
+    let of_a_watcher = is_full && says(&["watcher.add(", "notify.add("]);
+    if says(&["inotify_add_watch", "inotify watches"]) || of_a_watcher {
         meant.push(WATCHES);
     }
     // Ours says so with the number of the error; a pod has another limit of files, which its runtime sets.
@@ -79,20 +87,37 @@ fn meant(text: &str) -> Vec<&'static str> {
     } else if says(&["too many open files"]) && !meant.contains(&INSTANCES) {
         meant.push(INSTANCES);
     }
+    if is_full && says(&["/dev/shm"]) {
+        meant.push(SHARED_MEMORY);
+    }
     meant
 }
 
-/// A line for each limit that a failure's text is about: what it is here, and what raises it.
-pub fn named_in(text: &str) -> String {
-    named(text, of_this_machine)
+/// Whether a failure's text is about an address of IPv6 that nothing on this machine leads to.
+fn means_ipv6(text: &str) -> bool {
+    // Linux says it in several ways, by what of IPv6 there is.
+    let unable = ["os error 97)", "os error 99)", "os error 101)"].iter().any(|end| text.contains(end));
+    let bracketed = text.split('[').skip(1).filter_map(|rest| rest.split(']').next());
+    unable && bracketed.into_iter().any(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
 }
+
+/// A line for each limit that a failure's text is about: what it is here, and what raises it. And one where there is no IPv6.
+pub fn named_in(text: &str) -> String {
+    let text = text.to_lowercase();
+    let ipv6 = if means_ipv6(&text) && lacks_ipv6(Path::new("/proc/net")) { NO_IPV6 } else { "" };
+    format!("{}{ipv6}", named(&text, of_this_machine))
+}
+
+const NO_IPV6: &str = "\n  this machine has no address of IPv6";
 
 fn named(text: &str, limits: impl FnOnce() -> Vec<MachineLimit>) -> String {
     let meant = meant(text);
     if meant.is_empty() {
         return String::new();
     }
-    let named = limits().into_iter().filter(|limit| meant.contains(&limit.name));
+    // A program in Go says the same of its own files, of which it has as many as we.
+    let of_a_child = |limit: &MachineLimit| limit.name == FILES && limit.is_low() && meant.contains(&INSTANCES);
+    let named = limits().into_iter().filter(|limit| meant.contains(&limit.name) || of_a_child(limit));
     named
         .map(|MachineLimit { name, found, remedy, .. }| {
             format!("\n  this machine's {name}: {found}; {remedy} raises it")
@@ -111,24 +136,45 @@ mod tests {
     #[case::of_a_watcher("failed to create fsnotify watcher: too many open files", &[INSTANCES])]
     #[case::of_ours("open /x/record.json\n  caused by: Too many open files (os error 24)", &[FILES])]
     #[case::of_watches("inotify_add_watch /etc/kubernetes: no space left on device", &[WATCHES])]
+    #[case::of_shared_memory("write /dev/shm/cache/x: No space left on device (os error 28)", &[SHARED_MEMORY])]
+    #[case::of_tilts_watcher("filewatch init: watcher.Add(\"/shop\"): no space left on device", &[WATCHES])]
+    #[case::of_tilts_watchers("Run 'sysctl fs.inotify.max_user_instances' to check your inotify limits.", &[INSTANCES])]
     #[case::of_a_disk("write /var/lib/x: no space left on device", &[])]
     fn a_failure_names_the_limit_that_it_comes_of(#[case] text: &str, #[case] names: &[&str]) {
-        assert_eq!(meant(text), names);
-        let all = || [WATCHES, INSTANCES, FILES, SHARED_MEMORY].map(|name| MachineLimit::new(name, 7)).to_vec();
-        let told = named(text, all);
-        assert_eq!(told.lines().filter(|line| line.contains(": 7; ")).count(), names.len(), "{told}");
+        let text = text.to_lowercase();
+        assert_eq!(meant(&text), names);
+        let all = || [WATCHES, INSTANCES, FILES, SHARED_MEMORY].map(|name| MachineLimit::new(name, 7_000_000)).to_vec();
+        let told = named(&text, all);
+        assert_eq!(told.lines().filter(|line| line.contains(": 7000000; ")).count(), names.len(), "{told}");
         assert!(names.iter().all(|name| told.contains(name)), "{told}");
     }
 
     #[rstest]
-    #[case(
-        "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024                 524288               files\n",
-        Some(1024)
-    )]
-    #[case("Max open files            unlimited            unlimited            files\n", Some(u64::MAX))]
-    #[case("Max processes 1 1 processes\n", None)]
-    fn the_soft_limit_counts(#[case] text: &str, #[case] found: Option<u64>) {
-        assert_eq!(open_files(text), found);
+    #[case::as_many_as_most(20_000, 1)]
+    #[case::few(24, 2)]
+    fn a_program_in_go_may_mean_its_own_files(#[case] files: u64, #[case] names: usize) {
+        let all = || vec![MachineLimit::new(INSTANCES, 128), MachineLimit::new(FILES, files)];
+        let told = named("open /x/config.json: too many open files", all);
+        assert_eq!(told.lines().filter(|line| line.contains("raises it")).count(), names, "{told}");
+    }
+
+    #[test]
+    fn no_address_of_ipv6_is_none_of_it() {
+        let net = tempfile::tempdir().unwrap();
+        assert!(lacks_ipv6(net.path()) && !lacks_ipv6(Path::new("/nowhere")));
+        for (text, lacks) in [("", true), ("00000000000000000000000000000001 01 80 10 80       lo\n", false)] {
+            std::fs::write(net.path().join("if_inet6"), text).unwrap();
+            assert_eq!(lacks_ipv6(net.path()), lacks, "{text:?}");
+        }
+    }
+
+    #[rstest]
+    #[case::of_ipv6("read https://[2001:db8::1]/x: cannot assign requested address (os error 99)", true)]
+    #[case::of_ipv4("read https://192.0.2.1/x: network is unreachable (os error 101)", false)]
+    #[case::that_is_refused("connect [::1]:5000: connection refused (os error 111)", false)]
+    #[case::in_brackets("[ 12.40s] step: network is unreachable (os error 101)", false)]
+    fn a_way_that_is_not_there(#[case] text: &str, #[case] of_ipv6: bool) {
+        assert_eq!(means_ipv6(text), of_ipv6);
     }
 
     #[test]

@@ -8,6 +8,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use ::http::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
+
+use crate::http::is_loopback;
 use crate::spec::variable::{RUN_DIR, TOOLBOX};
 
 /// What every program may need to find its way on this machine.
@@ -265,6 +269,19 @@ impl Environment {
         names.iter().chain(&all).find_map(|name| self.get(name)).filter(is_http).map(str::to_owned)
     }
 
+    /// `through the proxy …: `, without its user and password, where an address is reached through one, else nothing: in
+    /// front of why it is not reached, which is the proxy's word or about the way to the proxy.
+    pub(crate) fn through(&self, address: &str) -> String {
+        let way = || {
+            let address: Uri = address.parse().ok()?;
+            let proxy = self.proxy(address.scheme_str()?)?;
+            let by = Matcher::builder().all(proxy.as_str()).no(self.no_proxy(&[])).build().intercept(&address);
+            by.filter(|_| !is_loopback(address.host().unwrap_or_default()))?;
+            Some(format!("through the proxy {}: ", without_account(&proxy)))
+        };
+        way().unwrap_or_default()
+    }
+
     /// The names of what `cargo run` told this program about its own package, for a cargo in the foreground to be without.
     pub fn of_our_package(&self) -> impl Iterator<Item = &str> {
         self.variables.keys().map(String::as_str).filter(|name| is_on(OF_OUR_PACKAGE, name))
@@ -274,6 +291,13 @@ impl Environment {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
+}
+
+/// A proxy as it may be shown: a password may stand in its address.
+pub(crate) fn without_account(proxy: &str) -> String {
+    let (scheme, rest) = proxy.split_once("://").map_or(("http", proxy), |(scheme, rest)| (scheme, rest));
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    format!("{scheme}://{host}")
 }
 
 #[cfg(test)]
@@ -389,6 +413,17 @@ mod tests {
         assert_eq!(tmpdir(ChildKind::Git).as_deref(), Some("/run/of/mine"));
         assert_eq!(tmpdir(ChildKind::Reaper).as_deref(), Some("/users"));
         assert_eq!(tmpdir(ChildKind::Suite).as_deref(), Some("/users"));
+    }
+
+    #[rstest]
+    #[case::none(&[], "https://site.example/x", "")]
+    #[case::with_an_account(&[("HTTPS_PROXY", "http://me:hunter2@p:3128")], "https://site.example/x", "through the proxy http://p:3128: ")]
+    #[case::without_a_scheme(&[("ALL_PROXY", "p:3128")], "https://site.example", "through the proxy http://p:3128: ")]
+    #[case::of_another_kind(&[("HTTP_PROXY", "http://p")], "https://site.example", "")]
+    #[case::not_for_this_site(&[("HTTPS_PROXY", "http://p"), ("NO_PROXY", ".example")], "https://site.example", "")]
+    #[case::not_for_loopback(&[("HTTPS_PROXY", "http://p")], "https://127.0.0.1:5000/v2/", "")]
+    fn the_way_to_an_address(#[case] pairs: &[(&str, &str)], #[case] address: &str, #[case] way: &str) {
+        assert_eq!(environment(pairs).through(address), way);
     }
 
     #[rstest]

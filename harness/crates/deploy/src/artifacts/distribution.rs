@@ -227,10 +227,15 @@ impl<'a> At<'a> {
                 format!("the registry {registry} does not hold it"),
                 "push it, or build the set anew: cargo stack artifacts build --output FILE".to_owned(),
             ),
-            (Meaning::Silent(why), _) => refuse(
-                format!("the registry {registry} cannot be reached: {why}"),
-                format!("find out whether {registry} is the right name, and up"),
-            ),
+            (Meaning::Silent(why), _) => {
+                let scheme = if is_local(registry) { "http" } else { "https" };
+                let through = self.credentials.environment().through(&format!("{scheme}://{registry}/v2/"));
+                let or_the_proxy = if through.is_empty() { "" } else { ", and what the proxy lets through" };
+                refuse(
+                    format!("the registry {registry} cannot be reached: {through}{why}"),
+                    format!("find out whether {registry} is the right name, and up{or_the_proxy}"),
+                )
+            }
             (Meaning::Other(why), _) => refuse(why, format!("ask whoever runs the registry {registry}")),
         }
     }
@@ -312,7 +317,7 @@ mod tests {
         let error = super::platforms(&reference(&empty_registry()), &credentials).await.unwrap_err().report();
         assert!(error.contains("does not hold") && !error.contains("refused"), "{error}");
         let error = super::platforms(&reference("registry.invalid"), &credentials).await.unwrap_err().report();
-        assert!(error.contains("refused"), "the proxy was not asked: {error}");
+        assert!(error.contains("through the proxy http://127.0.0.1:9: "), "the proxy was not asked: {error}");
     }
 
     #[rstest]

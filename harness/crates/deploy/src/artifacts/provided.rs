@@ -19,6 +19,7 @@ use harness_settings::marks::REGISTRY;
 use harness_settings::settings::{self, Settings};
 use harness_settings::spec::variable::ARTIFACTS;
 use harness_settings::stage::Stage;
+use harness_settings::environment::Environment;
 
 /// What Skaffold replaces by a part of an image's reference in a profile's values (skaffold.dev, "Deploying with Helm");
 /// the longer of two that begin alike comes first.
@@ -208,15 +209,16 @@ pub(super) fn from_here(reference: &Reference, registry: Option<&Registry>) -> R
 /// [`harness_base::Error::Refused`] when it cannot be read; as [`ArtifactSet::parse`].
 pub async fn read(location: &str, stage: Stage, project: &Project, settings: &Settings) -> Result<ArtifactSet> {
     let needed = images_of(&project.skaffold()?, stage.name())?;
-    Ok(ArtifactSet::parse(&text(location, settings.ca_bundle.get()?.as_deref()).await?, location, &needed)?)
+    let text = text(location, settings.ca_bundle.get()?.as_deref(), &settings.environment).await?;
+    Ok(ArtifactSet::parse(&text, location, &needed)?)
 }
 
 /// The text of a file, or of an https address.
-async fn text(location: &str, ca_bundle: Option<&Path>) -> Result<String> {
+async fn text(location: &str, ca_bundle: Option<&Path>, environment: &Environment) -> Result<String> {
     if location.starts_with("https://") {
         return harness_machine::tools::fetch_text(ca_bundle, location).await.map_err(|why| {
             Error::refused(
-                format!("the artifact set {location} cannot be read: {why}"),
+                format!("the artifact set {location} cannot be read: {}{why}", environment.through(location)),
                 format!("curl --location {location}; correct {}", settings::ARTIFACTS),
             )
         });

@@ -6,6 +6,7 @@ use super::{Check, Severity};
 use crate::engine::{Host, MIN_FREE_GIB, free_gib, memory_gib};
 use crate::machine_limits::{self, MachineLimit};
 use harness_settings::settings::Settings;
+use harness_settings::environment::without_account;
 
 const GROUP: &str = "host";
 /// Below this, in GiB, a node and the release do not fit at all.
@@ -22,7 +23,7 @@ pub(super) fn examine(settings: &Settings, host: &Host, data_root: Option<&Path>
     checks.extend(memory);
     checks.extend(machine_limits::of_this_machine().iter().map(limit));
     checks.extend(proxy(settings.environment.proxy("https").as_deref(), &settings.environment.no_proxy(&[])));
-    checks.extend(without_ipv6(Path::new("/proc/net")));
+    checks.extend(machine_limits::lacks_ipv6(Path::new("/proc/net")).then(without_ipv6));
     checks.push(disk("disk, state", &settings.state_root, Severity::Problem, "set XDG_STATE_HOME to a larger disk"));
     checks.push(disk("disk, cache", &settings.cache_root, Severity::Note, "set XDG_CACHE_HOME to a larger disk"));
     checks.extend(data_root.map(|root| disk("disk, engine", root, Severity::Problem, "docker system prune")));
@@ -43,16 +44,13 @@ fn limit(limit: &MachineLimit) -> Check {
 
 /// Where downloads, builds and the engine's client go through; without user and password.
 fn proxy(proxy: Option<&str>, without: &str) -> Option<Check> {
-    let proxy = proxy?;
-    let (scheme, rest) = proxy.split_once("://").map_or(("http", proxy), |(scheme, rest)| (scheme, rest));
-    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    Some(Check::new(GROUP, "proxy", Severity::Ok, format!("{scheme}://{host}, but for {without}")))
+    let proxy = without_account(proxy?);
+    Some(Check::new(GROUP, "proxy", Severity::Ok, format!("{proxy}, but for {without}")))
 }
 
-/// Where the kernel has no IPv6, it says nothing of its interfaces: sites that have such addresses, too, are asked by IPv4.
-fn without_ipv6(net: &Path) -> Option<Check> {
-    let none = net.is_dir() && !net.join("if_inet6").exists();
-    none.then(|| Check::new(GROUP, "IPv6", Severity::Note, "none; sites are asked by IPv4 alone"))
+/// Sites that have such addresses, too, are asked by their others.
+fn without_ipv6() -> Check {
+    Check::new(GROUP, "IPv6", Severity::Note, "none; sites are asked by IPv4 alone")
 }
 
 fn disk(name: &str, folder: &Path, low: Severity, remedy: &str) -> Check {
@@ -119,14 +117,6 @@ mod tests {
     fn a_proxy_is_told_without_its_password(#[case] set: &str, #[case] told: &str) {
         assert_eq!(proxy(Some(set), "localhost").unwrap().value, told);
         assert_eq!(proxy(None, "localhost"), None);
-    }
-
-    #[test]
-    fn a_kernel_without_ipv6_is_noted() {
-        let net = tempfile::tempdir().unwrap();
-        assert!(without_ipv6(net.path()).is_some_and(|check| check.verdict == Severity::Note));
-        std::fs::write(net.path().join("if_inet6"), "").unwrap();
-        assert!(without_ipv6(net.path()).is_none() && without_ipv6(Path::new("/nowhere")).is_none());
     }
 
     #[test]

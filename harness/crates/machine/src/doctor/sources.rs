@@ -53,7 +53,7 @@ async fn reach(
 async fn ask(settings: &Settings, source: Source) -> Check {
     let note = |value: String| Check::new(GROUP, source.name, Severity::Note, format!("{value}\n{}", source.without));
     let Some(url) = source.url else { return note("its client is not here, or set to none".to_owned()) };
-    let place = place(&url);
+    let (place, through) = (place(&url), settings.environment.through(&url));
     let mut options = HttpOptions::new(url);
     options.ca_bundle = settings.build_ca.get().ok().flatten().and_then(|path| std::fs::read(path).ok());
     (options.connect, options.whole) = (ANSWERS, ANSWERS);
@@ -66,7 +66,7 @@ async fn ask(settings: &Settings, source: Source) -> Check {
         Ok(reply) => note(format!("{place} answers with status {}", reply.status)),
         Err(error) => {
             // The first cause of all says it: no such name, refused, timed out.
-            note(format!("{place} is not reached: {}", harness_base::error::innermost(&error)))
+            note(format!("{place} is not reached: {through}{}", harness_base::error::innermost(&error)))
         }
     }
 }

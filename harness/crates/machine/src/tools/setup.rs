@@ -91,7 +91,9 @@ impl Tools {
             let url = format!("{}{}", download.base, file.name);
             match download::size(&download::client(self.inner.options.ca_bundle.get()?.as_deref(), &url)?, &url).await {
                 Ok(bytes) => return Ok(SetupPlan::Download { url, bytes }),
-                Err(reason) => why.push(format!("{url} cannot be reached: {reason}")),
+                Err(reason) => {
+                    why.push(format!("{url} cannot be reached: {}{reason}", self.environment().through(&url)));
+                }
             }
         }
         match entry.build {
@@ -187,7 +189,13 @@ impl Tools {
         let step = Step::begin(format!("downloading {} {} from {url}", entry.program, download.version));
         // Beside the workshop, which is emptied each time: so that the next run goes on where this one was stopped.
         let came = with_ending(&home, "download");
-        download::fetch(&client, &url, file.sha256, &came, &step.teller()).await?;
+        let fetched = download::fetch(&client, &url, file.sha256, &came, &step.teller()).await;
+        fetched.map_err(|fault| match fault {
+            DownloadFault::Unreachable(why) => {
+                DownloadFault::Unreachable(format!("{}{why}", self.environment().through(&url)))
+            }
+            other => other,
+        })?;
         let place = async {
             let part = cache.workshop(&home)?;
             let program = part.join("bin").join(entry.program);

@@ -21,7 +21,7 @@ fn the_images_of_a_profile_are_those_that_it_builds_and_those_that_its_values_as
 
 #[tokio::test]
 async fn a_file_that_is_not_there_is_named() {
-    let error = text("/nowhere/set.json", None).await.unwrap_err().report();
+    let error = text("/nowhere/set.json", None, &Environment::default()).await.unwrap_err().report();
     assert!(error.contains("/nowhere/set.json") && error.contains("artifacts build"), "{error}");
 }
 
@@ -55,8 +55,8 @@ async fn a_set_at_an_https_address_is_read_by_those_who_trust_it() {
     let (address, certificate) = site("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
     let bundle = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(bundle.path(), certificate).unwrap();
-    assert_eq!(text(&address, Some(bundle.path())).await.unwrap(), "{}");
-    let error = text(&address, None).await.unwrap_err().report();
+    assert_eq!(text(&address, Some(bundle.path()), &Environment::default()).await.unwrap(), "{}");
+    let error = text(&address, None, &Environment::default()).await.unwrap_err().report();
     assert!(error.contains(&address) && error.contains("certificate") && error.contains("next: curl"), "{error}");
 }
 
@@ -65,7 +65,7 @@ async fn an_address_without_a_set_says_what_it_answered() {
     let (address, certificate) = site("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
     let bundle = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(bundle.path(), certificate).unwrap();
-    let error = text(&address, Some(bundle.path())).await.unwrap_err().report();
+    let error = text(&address, Some(bundle.path()), &Environment::default()).await.unwrap_err().report();
     assert!(error.contains("404 Not Found"), "{error}");
 }
 
