@@ -26,6 +26,7 @@ mod planted;
 mod process;
 mod proxy;
 mod reaper;
+mod registries;
 mod sink;
 mod table;
 mod trial;
@@ -101,6 +102,9 @@ fn main() -> ExitCode {
         machine::no_ipv6_is_noted_and_named: rule 12, Seconds;
         machine::few_watches_are_noted: rule 12, Seconds;
         machine::a_proxy_that_is_away_is_named: rule 12, Seconds;
+        registries::an_account_is_asked_for_where_a_token_needs_one: rule 12, Minute;
+        registries::the_hub_has_one_account_under_its_three_names: rule 12, Minute;
+        registries::the_hub_takes_an_image_by_its_account: rule 12, Minute;
         kinds::a_container_in_the_place_of_our_half_made_node_stays: rule 2, Minutes;
         kinds::a_cluster_with_our_names_beginning_stays: rule 1, Cluster;
         kinds::a_running_cluster_of_another_stays: rule 1, Cluster;

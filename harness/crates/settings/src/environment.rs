@@ -294,7 +294,7 @@ impl Environment {
 }
 
 /// A proxy as it may be shown: a password may stand in its address.
-pub(crate) fn without_account(proxy: &str) -> String {
+pub fn without_account(proxy: &str) -> String {
     let (scheme, rest) = proxy.split_once("://").map_or(("http", proxy), |(scheme, rest)| (scheme, rest));
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     format!("{scheme}://{host}")

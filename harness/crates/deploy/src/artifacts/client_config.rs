@@ -57,18 +57,22 @@ impl ClientConfig {
     /// # Errors
     /// Why what stands there cannot be used.
     pub fn source(&self, server: &str) -> Result<Source, &'static str> {
-        if let Some(helper) = self.cred_helpers.get(server).filter(|helper| !helper.is_empty()) {
+        if let Some(helper) = of(&self.cred_helpers, server).filter(|helper| !helper.is_empty()) {
             return helper_of(helper);
         }
-        let exact = self.auths.get(server);
-        let by_host = || self.auths.iter().find(|(key, _)| host(key) == host(server)).map(|(_, auth)| auth);
         // `docker login` with a helper leaves an empty entry.
-        match exact.or_else(by_host).map_or(Ok(None), Auth::account)? {
+        match of(&self.auths, server).map_or(Ok(None), Auth::account)? {
             Some((name, password)) => Ok(Source::Account(name, password)),
             None if self.creds_store.is_empty() => Ok(Source::Nowhere),
             None => helper_of(&self.creds_store),
         }
     }
+}
+
+/// What is kept for a server: under its own key, else under another that names the same host.
+fn of<'a, T>(kept: &'a BTreeMap<String, T>, server: &str) -> Option<&'a T> {
+    let by_host = || kept.iter().find(|(key, _)| host(key) == host(server)).map(|(_, found)| found);
+    kept.get(server).or_else(by_host)
 }
 
 impl Auth {
@@ -166,6 +170,16 @@ mod tests {
             (Err(why), Err(says)) => assert!(why.contains(says), "{why}"),
             (found, expected) => panic!("{found:?} is not {expected:?}"),
         }
+    }
+
+    #[rstest]
+    #[case::as_docker_writes_it("https://index.docker.io/v1/")]
+    #[case::as_references_have_it("docker.io")]
+    #[case::as_people_write_it("index.docker.io")]
+    fn a_helper_for_the_hub_is_one_by_each_of_its_names(#[case] key: &str) {
+        let config = format!("{{\"credHelpers\": {{\"{key}\": \"desktop\"}}}}");
+        let source = ClientConfig::parse(&config).unwrap().source("https://index.docker.io/v1/");
+        assert_eq!(source, Ok(Source::Helper("desktop".to_owned())));
     }
 
     #[test]

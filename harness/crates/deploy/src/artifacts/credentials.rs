@@ -13,12 +13,10 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::error::{Error, Result};
 use harness_machine::tools::{ChildKind, Command, Environment};
-use harness_settings::settings::{self, Login, Settings};
+use harness_settings::settings::{self, KEY_OF_HUB, Login, Settings, is_hub, key_of_registry};
 
 /// How long a credential helper may take; some ask a cloud.
 const HELPER: Duration = Duration::from_secs(30);
-/// What Docker's own hub is called in image references, and in the client's configuration.
-const HUB: (&str, &str) = ("docker.io", "https://index.docker.io/v1/");
 
 /// Where to look for credentials; nothing is looked at yet.
 #[derive(Debug, Clone)]
@@ -69,11 +67,11 @@ impl RegistryCredentials {
     /// # Errors
     /// [`harness_base::Error::Refused`] when the client's configuration names one that cannot be used.
     pub async fn at(&self, registry: &str) -> Result<Option<Login>> {
-        if let Some(login) = self.logins.iter().find(|login| login.server == registry) {
-            return Ok(Some(login.clone()));
+        if let Some(login) = self.logins.iter().find(|login| login.is_at(registry)) {
+            return Ok(Some(Login { server: registry.to_owned(), ..login.clone() }));
         }
         let Some(path) = self.docker_config.as_ref().filter(|path| path.is_file()) else { return Ok(None) };
-        let server = if registry == HUB.0 { HUB.1 } else { registry };
+        let server = key_of_registry(registry);
         let refuse = |why: &str| {
             Error::refused(
                 format!("the credentials of {server} in {} cannot be used: {why}", path.display()),
@@ -85,7 +83,7 @@ impl RegistryCredentials {
         let account = match account {
             Source::Nowhere => return Ok(None),
             Source::Account(username, password) => Some((username, password)),
-            Source::Helper(helper) => self.ask(&helper, server).await.unwrap_or_else(|why| {
+            Source::Helper(helper) => self.ask_for(&helper, registry).await.unwrap_or_else(|why| {
                 let mut unusable = self.unusable.lock().unwrap_or_else(PoisonError::into_inner);
                 unusable.insert(registry.to_owned(), format!("{}: {why}", path.display()));
                 None
@@ -95,6 +93,15 @@ impl RegistryCredentials {
             harness_base::secrets::know(&password);
             Login { server: registry.to_owned(), username, password }
         }))
+    }
+
+    /// The account at a registry that a credential helper keeps, of the hub's by another of its names, too.
+    async fn ask_for(&self, helper: &str, registry: &str) -> Result<Option<(String, String)>, String> {
+        let server = key_of_registry(registry);
+        match self.ask(helper, server).await? {
+            None if is_hub(registry) && server != KEY_OF_HUB => self.ask(helper, KEY_OF_HUB).await,
+            found => Ok(found),
+        }
     }
 
     /// What a credential helper says of a server: a name and a password, or that it knows none.
@@ -162,8 +169,10 @@ impl RegistryCredentials {
         for registry in registries {
             if let Some(Login { username, password, .. }) = self.at(registry).await? {
                 let auth = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
-                let server = if registry == HUB.0 { HUB.1 } else { registry };
-                auths.insert(server, serde_json::json!({"username": username, "password": password, "auth": auth}));
+                auths.insert(
+                    key_of_registry(registry),
+                    serde_json::json!({"username": username, "password": password, "auth": auth}),
+                );
             }
         }
         Ok(serde_json::json!({ "auths": auths }).to_string())
@@ -222,6 +231,28 @@ mod tests {
         assert_eq!(credentials.authorities().unwrap(), [one.der().to_vec(), two.der().to_vec()]);
         credentials.ca_bundle = Some("/nowhere/ca.pem".into());
         assert!(credentials.authorities().unwrap_err().report().contains("/nowhere/ca.pem"));
+    }
+
+    #[rstest::rstest]
+    #[case::as_references_have_it("docker.io")]
+    #[case::where_it_answers("registry-1.docker.io")]
+    #[case::where_it_answered_once("index.docker.io")]
+    #[tokio::test]
+    async fn the_hub_has_one_account_by_all_its_names(#[case] set: &str) {
+        let login = Login { server: set.into(), username: "robot".into(), password: "set".into() };
+        let (_folder, credentials) = from_file("{}");
+        let credentials = credentials.with(login);
+        let key = "https://index.docker.io/v1/";
+        // The last is another registry to a kubelet.
+        for (registry, key) in
+            [("docker.io", key), ("index.docker.io", key), ("registry-1.docker.io", "registry-1.docker.io")]
+        {
+            let found = credentials.at(registry).await.unwrap().unwrap();
+            assert_eq!((found.server.as_str(), found.username.as_str()), (registry, "robot"));
+            let secret = credentials.pull_secret([registry]).await.unwrap();
+            assert!(secret.contains(&format!("{{\"{key}\":")), "{secret}");
+        }
+        assert_eq!(credentials.at("ghcr.io").await.unwrap(), None);
     }
 
     /// Credentials whose client's configuration names a helper, which is this script.

@@ -135,8 +135,10 @@ impl<'a> At<'a> {
             ..ClientConfig::default()
         })
         .map_err(Error::malformed(format!("make a client for the registry {registry}")))?;
-        client.store_auth_if_needed(registry, &auth).await;
-        Ok(Self { reference, client, credentials, user, auth })
+        let at = Self { reference, client, credentials, user, auth };
+        // By the name that it is asked by: the hub has another one there, and what is asked first may not be a manifest.
+        at.client.store_auth_if_needed(at.named(&reference.digest).resolve_registry(), &at.auth).await;
+        Ok(at)
     }
 
     fn named(&self, digest: &str) -> oci_client::Reference {

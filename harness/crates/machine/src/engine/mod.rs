@@ -33,7 +33,7 @@ use crate::tools::{Command, Tools};
 use engine_files::EngineFiles;
 use harness_base::files::private_folder;
 use harness_base::lock::{Lock, Mode};
-use harness_settings::settings::{Login, Settings};
+use harness_settings::settings::{Login, Settings, key_of_registry};
 use record::EngineRecord;
 use unavailable::Action;
 
@@ -255,7 +255,7 @@ impl Engine {
         // A configuration of the call's own: the user's is not ours to log in to.
         let folder = tempfile::tempdir().map_err(Error::io("make a folder for the engine's client's configuration"))?;
         let auth = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", login.username, login.password));
-        let config = serde_json::json!({"auths": {&login.server: {"auth": auth}}}).to_string();
+        let config = serde_json::json!({"auths": {key_of_registry(&login.server): {"auth": auth}}}).to_string();
         std::fs::write(folder.path().join("config.json"), config).map_err(Error::io("write the configuration"))?;
         self.docker_with(folder.path(), settings).await?.args(pull).limit(PULL).run().await.map(drop)
     }

@@ -74,6 +74,29 @@ pub struct Login {
     pub password: String,
 }
 
+/// What Docker Hub is called in references: as the engine shows them, as it once answered, and where it answers now.
+const HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+/// What the engine's client keeps the hub's account under, and kubelets look for it by.
+pub const KEY_OF_HUB: &str = "https://index.docker.io/v1/";
+
+impl Login {
+    /// Whether it is an account at a registry: the hub has one, by whichever of its names.
+    pub fn is_at(&self, registry: &str) -> bool {
+        self.server == registry || is_hub(&self.server) && is_hub(registry)
+    }
+}
+
+/// Whether a registry's name is one of Docker Hub's.
+pub fn is_hub(registry: &str) -> bool {
+    HUB.contains(&registry)
+}
+
+/// What the account at a registry is kept under in the configuration of the engine's client (config.json). Its third name is
+/// to that client, and to kubelets, another registry's.
+pub fn key_of_registry(registry: &str) -> &str {
+    if HUB[..2].contains(&registry) { KEY_OF_HUB } else { registry }
+}
+
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Login({} at {}, …)", self.username, self.server)
