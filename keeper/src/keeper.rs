@@ -135,22 +135,44 @@ async fn lead(client: Client, files: Files) -> Result<()> {
     }
 }
 
+/// What a namespace asks of the stores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Asked {
+    /// To make a preview's part of them, or to make it anew: by this word, which the answer repeats.
+    Make(String),
+    /// To see that what was made is still known to them.
+    Renew,
+    /// To remove it: the namespace goes, and waits for that.
+    Remove,
+}
+
+/// What a namespace asks of whom; nothing of one that is no preview's, and of one whose stores are none of ours. Pure.
+fn asked(namespace: &Namespace) -> Option<(PullRequest, Asked)> {
+    let of = Preview::of(namespace).ok()?.of;
+    let is_held = namespace.finalizers().iter().any(|name| *name == FINALIZER.name());
+    let asked = match (namespace.metadata.deletion_timestamp.is_some(), is_held, stores::wanted(namespace)) {
+        (true, true, _) => Asked::Remove,
+        // Whatever it wanted, it goes, and nothing was made.
+        (true, false, _) => return None,
+        (false, _, Some(wanted)) => Asked::Make(wanted),
+        (false, true, None) => Asked::Renew,
+        (false, false, None) => return None,
+    };
+    Some((of, asked))
+}
+
 async fn see_to(namespace: Arc<Namespace>, keeper: Arc<Keeper>) -> Result<Action, Failure> {
-    let held = namespace.finalizers().iter().any(|name| *name == FINALIZER.name());
-    let Ok(preview) = Preview::of(&namespace) else { return Ok(Action::await_change()) };
-    if !held && stores::wanted(&namespace).is_none() {
-        return Ok(Action::await_change());
-    }
+    let Some((of, asked)) = asked(&namespace) else { return Ok(Action::await_change()) };
     let api: Api<Namespace> = Api::all(keeper.client.clone());
     let _turn = keeper.turns.read().await;
+    // Held before anything is made, and let go once nothing is left.
     let name = FINALIZER.name();
     let turn = finalizer(&api, &name, Arc::clone(&namespace), |event| async {
-        match event {
-            Event::Apply(namespace) => match stores::wanted(&namespace) {
-                Some(wanted) => keeper.noted(&namespace, keeper.make(preview.of, &wanted)).await,
-                None => within(keeper.renew(preview.of)).await,
-            },
-            Event::Cleanup(namespace) => keeper.noted(&namespace, keeper.remove(preview.of)).await,
+        let (Event::Apply(namespace) | Event::Cleanup(namespace)) = event;
+        match &asked {
+            Asked::Make(wanted) => keeper.noted(&namespace, keeper.make(of, wanted)).await,
+            Asked::Renew => within(keeper.renew(of)).await,
+            Asked::Remove => keeper.noted(&namespace, keeper.remove(of)).await,
         }
         .map(|()| Action::requeue(RENEW))
         .map_err(Failure)
@@ -304,5 +326,62 @@ impl Keeper {
         let text = value.and_then(|value| String::from_utf8(value.0).ok());
         text.inspect(|text| harness::secrets::know(text))
             .ok_or_else(|| Error::refused(what, "it is not there: take the preview down, and deploy it again"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PREVIEW: &str = "jetscale-pr-7";
+
+    /// A preview's namespace, which the keeper holds or not, and which goes or not; `say` is its annotations.
+    fn namespace(name: &str, is_held: bool, goes: bool, say: &[(&str, &str)]) -> Namespace {
+        let of = PullRequest::parse("7").unwrap();
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some(name.to_owned());
+        namespace.metadata.labels = Some(preview::labels(of, "0123456789", 0, 1));
+        namespace.metadata.finalizers = is_held.then(|| vec![FINALIZER.name()]);
+        namespace.metadata.deletion_timestamp =
+            goes.then(|| serde_json::from_value(serde_json::json!("2026-01-01T00:00:00Z")).unwrap());
+        let domain = harness::spec::spec().domain;
+        let say = say.iter().map(|(key, value)| (format!("{domain}/{key}"), (*value).to_owned()));
+        namespace.metadata.annotations = Some(say.collect());
+        namespace
+    }
+
+    #[test]
+    fn what_a_namespace_asks_of_the_stores() {
+        harness::spec::of(&jetscale::STACK);
+        let (new, made) = (&[("stores-wanted", "1")][..], &[("stores-wanted", "1"), ("stores-made", "1")][..]);
+        let again = &[("stores-wanted", "2"), ("stores-made", "1")][..];
+        let make = |word: &str| Some(Asked::Make(word.to_owned()));
+        let cases = [
+            ("a preview that asks for nothing", false, false, &[][..], None),
+            ("a new one", false, false, new, make("1")),
+            ("one that was held, and whose stores were not made to the end", true, false, new, make("1")),
+            ("one that has them", true, false, made, Some(Asked::Renew)),
+            ("one that was deployed again", true, false, again, make("2")),
+            ("one that goes", true, true, made, Some(Asked::Remove)),
+            ("one that goes while it asks", true, true, new, Some(Asked::Remove)),
+            ("one that goes before anything was made", false, true, new, None),
+            ("one that has let go", false, true, made, None),
+        ];
+        for (what, is_held, goes, say, wanted) in cases {
+            let found = asked(&namespace(PREVIEW, is_held, goes, say));
+            assert_eq!(found.map(|(_, asked)| asked), wanted, "{what}");
+        }
+    }
+
+    /// Name and labels have to agree: neither alone makes a namespace ours.
+    #[test]
+    fn what_is_no_preview_asks_for_nothing() {
+        harness::spec::of(&jetscale::STACK);
+        let asks = &[("stores-wanted", "1")][..];
+        assert_eq!(asked(&namespace("jetscale", true, false, asks)), None);
+        assert_eq!(asked(&namespace("jetscale-pr-8", true, true, asks)), None);
+        let mut foreign = namespace(PREVIEW, true, true, asks);
+        foreign.metadata.labels = None;
+        assert_eq!(asked(&foreign), None);
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jetscale::services::{ME, READY};
+use rstest::rstest;
 use rustls::pki_types::CertificateDer;
 use tokio::net::TcpListener;
 
@@ -17,6 +18,65 @@ async fn plain(answer: fn(&Request) -> Answer, filter: &str) -> Ran {
     let server = start(None, answer).await;
     run(&format!("http://{}", server.address), filter, &[]).await
 }
+
+/// What a site answers, which scenario asks it, and what the failure says: the layer first.
+#[rstest]
+#[case::a_status_of_500(
+    |_: &Request| reply("500 Internal Server Error", "", "first\nsecond"),
+    PAGE,
+    &["http: GET ", "answered 500 after ", "instead of 200\n  | first\n  | second"],
+)]
+#[case::redirects_in_a_circle(
+    |_: &Request| reply("302 Found", "location: /again\r\n", ""),
+    PAGE,
+    &["http: GET ", "/ -> ", "/again: more than 5 redirects", "layers: tcp "],
+)]
+// It is not followed: whoever plays the other host is asked nothing.
+#[case::a_redirect_to_another_host(
+    |_: &Request| reply("302 Found", "location: https://elsewhere.invalid/\r\n", ""),
+    PAGE,
+    &["http: GET ", "answered 302 after ", "instead of 200, to https://elsewhere.invalid/"],
+)]
+#[case::a_body_that_stalls(
+    |_: &Request| Answer { after: Duration::ZERO, bytes: HALF.to_vec(), then: Then::Stall },
+    PAGE,
+    &["body: GET ", "stalled at byte 17 of 100: nothing more for ", "layers: tcp ", "http ", "body failed"],
+)]
+#[case::a_body_without_an_end(
+    |_: &Request| Answer {
+        after: Duration::ZERO,
+        bytes: [b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &[b'x'; 64 * 1024]].concat(),
+        then: Then::Repeat,
+    },
+    PAGE,
+    &["body: GET ", "sent more than 4194304 bytes without an end"],
+)]
+#[case::slow_answers(
+    |request: &Request| Answer { after: Duration::from_millis(850), ..healthy(request) },
+    "latency::p95_is_within_its_budget::page",
+    &["http: slow: p95 of / is ", " of 800ms: ["],
+)]
+#[case::a_policy_that_lets_in_any_script(
+    |request: &Request| match request.path.as_str() {
+        "/" => reply("200 OK", LAX, "<title>JetScale</title>"),
+        _ => healthy(request),
+    },
+    "headers::the_page",
+    &["lets in what is not the site's own: default-src *"],
+)]
+#[tokio::test]
+async fn what_a_site_does_wrong_is_told(
+    #[case] answer: fn(&Request) -> Answer,
+    #[case] filter: &str,
+    #[case] said: &[&str],
+) {
+    plain(answer, filter).await.is_red_with(said);
+}
+
+/// Half of a page.
+const HALF: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n<title>half of it";
+/// The headers of a page that any script may run in.
+const LAX: &str = "content-type: text/html\r\ncontent-security-policy: default-src *; frame-ancestors 'none'\r\n";
 
 /// All of it fails by the same cause, which is told once.
 #[tokio::test]
@@ -115,19 +175,6 @@ async fn a_page_without_files_is_told() {
     }
 }
 
-#[tokio::test]
-async fn a_policy_that_lets_in_any_script_is_told() {
-    let lax = |request: &Request| {
-        let headers = "content-type: text/html\r\ncontent-security-policy: default-src *; frame-ancestors 'none'\r\n";
-        match request.path.as_str() {
-            "/" => reply("200 OK", headers, "<title>JetScale</title>"),
-            _ => healthy(request),
-        }
-    };
-    let ran = plain(lax, "headers::the_page").await;
-    ran.is_red_with(&["lets in what is not the site's own: default-src *"]);
-}
-
 /// Whoever takes any token.
 #[tokio::test]
 async fn a_spoilt_token_that_is_taken_is_told() {
@@ -139,59 +186,6 @@ async fn a_spoilt_token_that_is_taken_is_told() {
     let account = [("JETSCALE_ACCOUNT_LOGIN", "somebody"), ("JETSCALE_ACCOUNT_PASSWORD", "hunter2")];
     let ran = run(&format!("http://{}", server.address), "account::a_spoilt", &account).await;
     ran.is_red_with(&[ME, "answered 200 after ", "instead of 401"]);
-}
-
-#[tokio::test]
-async fn a_status_of_500_is_http_with_the_bodys_first_lines() {
-    let ran = plain(|_| reply("500 Internal Server Error", "", "first\nsecond"), PAGE).await;
-    ran.is_red_with(&["http: GET ", "answered 500 after ", "instead of 200\n  | first\n  | second"]);
-}
-
-#[tokio::test]
-async fn redirects_in_a_circle_are_http() {
-    let ran = plain(|_| reply("302 Found", "location: /again\r\n", ""), PAGE).await;
-    ran.is_red_with(&["http: GET ", "/ -> ", "/again: more than 5 redirects", "layers: tcp "]);
-}
-
-/// It is not followed: whoever plays the other host is asked nothing.
-#[tokio::test]
-async fn a_redirect_to_another_host_is_http() {
-    let ran = plain(|_| reply("302 Found", "location: https://elsewhere.invalid/\r\n", ""), PAGE).await;
-    ran.is_red_with(&["http: GET ", "answered 302 after ", "instead of 200, to https://elsewhere.invalid/"]);
-}
-
-#[tokio::test]
-async fn a_body_that_stalls_is_body_with_its_byte() {
-    const HALF: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n<title>half of it";
-    let ran = plain(|_| Answer { after: Duration::ZERO, bytes: HALF.to_vec(), then: Then::Stall }, PAGE).await;
-    ran.is_red_with(&[
-        "body: GET ",
-        "stalled at byte 17 of 100: nothing more for ",
-        "layers: tcp ",
-        "http ",
-        "body failed",
-    ]);
-}
-
-#[tokio::test]
-async fn a_body_without_an_end_is_body() {
-    let ran = plain(
-        |_| Answer {
-            after: Duration::ZERO,
-            bytes: [b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &[b'x'; 64 * 1024]].concat(),
-            then: Then::Repeat,
-        },
-        PAGE,
-    )
-    .await;
-    ran.is_red_with(&["body: GET ", "sent more than 4194304 bytes without an end"]);
-}
-
-#[tokio::test]
-async fn slow_answers_are_http_with_the_whole_sample() {
-    let slow = |request: &Request| Answer { after: Duration::from_millis(850), ..healthy(request) };
-    let ran = plain(slow, "latency::p95_is_within_its_budget::page").await;
-    ran.is_red_with(&["http: slow: p95 of / is ", " of 800ms: ["]);
 }
 
 #[tokio::test]

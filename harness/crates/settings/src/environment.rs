@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use ::http::Uri;
+use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 
-use crate::http::is_loopback;
 use crate::spec::variable::{RUN_DIR, TOOLBOX};
+use harness_http::is_loopback;
 
 /// What every program may need to find its way on this machine.
 const SYSTEM: &[&str] = &[
@@ -271,7 +271,7 @@ impl Environment {
 
     /// `through the proxy …: `, without its user and password, where an address is reached through one, else nothing: in
     /// front of why it is not reached, which is the proxy's word or about the way to the proxy.
-    pub(crate) fn through(&self, address: &str) -> String {
+    pub fn through(&self, address: &str) -> String {
         let way = || {
             let address: Uri = address.parse().ok()?;
             let proxy = self.proxy(address.scheme_str()?)?;

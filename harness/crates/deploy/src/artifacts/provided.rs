@@ -15,11 +15,11 @@ use harness_machine::project::Project;
 use harness_manifest::Reference;
 use harness_manifest::artifact_set::{DIRTY, in_variables};
 use harness_manifest::{Artifact, ArtifactSet};
+use harness_settings::environment::Environment;
 use harness_settings::marks::REGISTRY;
 use harness_settings::settings::{self, Settings};
 use harness_settings::spec::variable::ARTIFACTS;
 use harness_settings::stage::Stage;
-use harness_settings::environment::Environment;
 
 /// What Skaffold replaces by a part of an image's reference in a profile's values (skaffold.dev, "Deploying with Helm");
 /// the longer of two that begin alike comes first.

@@ -146,3 +146,77 @@ impl Plan {
         format!("{}-{suffix}", self.release)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn plan() -> Plan {
+        let charts = Staged { folder: "/cache/charts/1".into(), hash: "1".to_owned() };
+        Plan::shared(charts, ArtifactSet::placeholder(), Deployer::Skaffold, Stage::Local)
+    }
+
+    /// A place that another run may have otherwise, and a word for people, count for nothing.
+    #[rstest]
+    #[case::the_same(|_: &mut Plan| {}, true)]
+    #[case::charts_elsewhere(|plan: &mut Plan| plan.charts.folder = "/cache/charts/2".into(), true)]
+    #[case::revision(|plan: &mut Plan| plan.artifacts.revision = "0123456789".to_owned(), true)]
+    #[case::provenance(|plan: &mut Plan| plan.artifacts.provenance.run = Some("https://ci".to_owned()), true)]
+    #[case::tag_beside_the_digest(|plan: &mut Plan| plan.artifacts.builds[0].tag.tag = Some("v1".to_owned()), true)]
+    #[case::proven(|plan: &mut Plan| plan.proven = Some("1".to_owned()), true)]
+    #[case::namespace(|plan: &mut Plan| plan.namespace = "other".to_owned(), false)]
+    #[case::release(|plan: &mut Plan| plan.release = "other".to_owned(), false)]
+    #[case::values(|plan: &mut Plan| plan.values = "values.live.yaml".to_owned(), false)]
+    #[case::a_value(|plan: &mut Plan| plan.overrides.push("a=1".to_owned()), false)]
+    #[case::charts(|plan: &mut Plan| plan.charts.hash = "2".to_owned(), false)]
+    #[case::digest(|plan: &mut Plan| plan.artifacts.builds[0].tag.digest = format!("sha256:{}", "0".repeat(64)), false)]
+    #[case::repository(|plan: &mut Plan| plan.artifacts.builds[0].tag.repository = "elsewhere/backend".to_owned(), false)]
+    #[case::an_image_less(|plan: &mut Plan| drop(plan.artifacts.builds.pop()), false)]
+    #[case::deployer(|plan: &mut Plan| plan.deployer = Deployer::Helm, false)]
+    #[case::profile(|plan: &mut Plan| plan.profile = "ci".to_owned(), false)]
+    fn a_hash_is_of_what_the_manifests_depend_on(#[case] change: fn(&mut Plan), #[case] is_the_same: bool) {
+        let mut changed = plan();
+        change(&mut changed);
+        assert_eq!(changed.hash() == plan().hash(), is_the_same);
+    }
+
+    #[test]
+    fn a_further_values_file_counts_by_its_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, two] = ["one.yaml", "two.yaml"].map(|name| folder.path().join(name));
+        let of = |path: &PathBuf, text: &str| {
+            std::fs::write(path, text).unwrap();
+            Plan { more_values: Some(path.clone()), ..plan() }.hash()
+        };
+        assert_eq!(of(&one, "a: 1"), of(&two, "a: 1"));
+        assert_ne!(of(&one, "a: 1"), of(&two, "a: 2"));
+        assert_ne!(of(&one, ""), plan().hash());
+    }
+
+    /// The order counts: the last of two values of one path is the one that Helm takes.
+    #[test]
+    fn values_are_taken_in_their_order() {
+        let both = |first: &str, second: &str| plan().with(first).with(second);
+        assert_eq!(both("a=1", "a=2").overrides, ["a=1", "a=2"]);
+        assert_ne!(both("a=1", "a=2").hash(), both("a=2", "a=1").hash());
+    }
+
+    #[test]
+    fn an_own_release_is_the_same_content_elsewhere_by_helm() {
+        let own = plan().with("a=1").own("shop-own-1");
+        assert_eq!((own.namespace.as_str(), own.release.as_str()), ("shop-own-1", plan().release.as_str()));
+        assert_eq!((own.deployer, own.proven.as_deref()), (Deployer::Helm, Some("1")));
+        assert_eq!((own.overrides, own.artifacts), (vec!["a=1".to_owned()], plan().artifacts));
+    }
+
+    #[test]
+    fn a_preview_has_its_own_namespace_and_host() {
+        let of = PullRequest::parse("7").unwrap();
+        let Plan { charts, artifacts, .. } = plan();
+        let preview = Plan::preview(charts, artifacts, Deployer::Helm, of, None);
+        assert_eq!((preview.namespace.as_str(), preview.profile.as_str()), ("shop-pr-7", "preview"));
+        assert_eq!(preview.overrides, ["ingress.host=pr-7.app.shop.ai"]);
+    }
+}
