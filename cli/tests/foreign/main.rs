@@ -102,6 +102,7 @@ fn main() -> ExitCode {
         machine::no_ipv6_is_noted_and_named: rule 12, Seconds;
         machine::few_watches_are_noted: rule 12, Seconds;
         machine::a_proxy_that_is_away_is_named: rule 12, Seconds;
+        registries::a_left_over_helper_keeps_no_image_from_being_built: rule 12, Minute;
         registries::an_account_is_asked_for_where_a_token_needs_one: rule 12, Minute;
         registries::the_hub_has_one_account_under_its_three_names: rule 12, Minute;
         registries::the_hub_takes_an_image_by_its_account: rule 12, Minute;

@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use super::binaries;
 use super::docker::{docker, run, tool};
 use super::environment::script;
-use super::place::{Place, Seat};
+use super::place::{IMAGES, Place, Seat};
 use super::planted::Thing;
 use super::process::Ran;
 use super::trial::Shown;
@@ -223,6 +223,20 @@ fn knows(server: &str) -> String {
 
 fn in_a_file(server: &str, password: &str) -> Value {
     json!({"auths": {server: {"auth": STANDARD.encode(format!("{}:{password}", ACCOUNT.0))}}})
+}
+
+/// Images are built, pushed and held where the client's configuration names a helper that is gone, or that fails.
+pub async fn a_left_over_helper_keeps_no_image_from_being_built(place: &Place) -> Shown {
+    let seat = place.seat("one").await;
+    let format = "{{range .ClientInfo.Plugins}}{{if eq .Name \"buildx\"}}{{.Path}}{{end}}{{end}}";
+    let plugin = docker(&["info", "--format", format]).await;
+    std::fs::create_dir_all(place.path("docker/cli-plugins")).unwrap();
+    std::os::unix::fs::symlink(plugin, place.path("docker/cli-plugins/docker-buildx")).unwrap();
+    for helper in [None, Some("echo the keychain is locked >&2; exit 1")] {
+        let seat = with_client(place, &seat, &json!({"credsStore": "foreign"}), helper);
+        seat.suite(&IMAGES).run().await.passes(&format!("a scenario about images with the helper {helper:?}"));
+    }
+    "images were built, pushed and pulled with a helper that is gone, and with one that fails".into()
 }
 
 /// Whoever may pull without an account needs none; else the account counts, wherever it is kept, and what kept it away is said.

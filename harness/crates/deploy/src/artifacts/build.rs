@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::Sources;
 use super::base::{HeldImage, wanted};
 use super::build_context::{BuildContext, Origins, Revision};
+use super::client_config::without_helper;
 use super::distribution::is_local;
 use super::registry::Registry;
 use crate::artifacts::REGISTRY_IMAGE;
@@ -17,6 +18,7 @@ use harness_machine::tools::{ChildKind, Command, Look, Tool, Tools};
 use harness_manifest::Reference;
 use harness_manifest::{Artifact, ArtifactSet, Provenance};
 use harness_settings::marks;
+use harness_settings::settings::DOCKER_CONFIG;
 use harness_settings::spec::spec;
 use harness_settings::spec::variable::in_a_variable;
 use harness_settings::stage::MayBuild;
@@ -124,6 +126,12 @@ async fn skaffold_build(
     let output = sources.scratch.join("skaffold-build.json");
     let config = harness_machine::tools::skaffold_config(sources.scratch)?;
     let definition = definition(sources, origins, &build_ca(sources)?)?;
+    let registry = repository.split('/').next().unwrap_or_default();
+    // The registry beside the cluster has no accounts.
+    let client = match is_local(registry) {
+        true => without_helper(&sources.settings.docker_config, registry, sources.scratch)?,
+        false => None,
+    };
     let mut command = pushing_to(repository, sources.tools.command(Tool::Skaffold).await?, sources.tools)
         // No profile: its deployer would be asked for, and nothing is deployed here.
         .args(["build", "--filename"])
@@ -143,6 +151,9 @@ async fn skaffold_build(
     let arguments = spec().images.built.iter().filter_map(|image| image.base);
     for (argument, base) in arguments.map(|base| base.argument).zip(bases) {
         command = command.env(argument, &base.reference);
+    }
+    if let Some(folder) = &client {
+        command = command.env(DOCKER_CONFIG, folder.path().to_string_lossy());
     }
     for image in spec().images.built {
         command = command.envs(origins.own(image.name).into_iter().flat_map(|own| told(own, Some(image.name))));

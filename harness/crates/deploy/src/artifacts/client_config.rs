@@ -1,11 +1,14 @@
 //! The configuration of the engine's client (config.json): where it says that an account at a registry is.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 
+/// What it is called in its folder.
+pub(super) const FILE: &str = "config.json";
 /// Docker's own tools write padding, others do not.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
@@ -67,6 +70,32 @@ impl ClientConfig {
             None => helper_of(&self.creds_store),
         }
     }
+}
+
+/// The folder of the client's configuration as it is, but for a registry's helper: a folder that goes with what is returned,
+/// with links to all else that is in the user's. For calls to a registry that asks nobody who he is, whose client asks the
+/// helper all the same, and fails where that is left over. `None` where the client asks none.
+///
+/// # Errors
+/// [`harness_base::Error::Io`] when it cannot be made.
+pub(super) fn without_helper(folder: &Path, registry: &str, beside: &Path) -> crate::Result<Option<tempfile::TempDir>> {
+    // What cannot be read is the client's matter.
+    let Ok(text) = std::fs::read_to_string(folder.join(FILE)) else { return Ok(None) };
+    let source = ClientConfig::parse(&text).and_then(|config| config.source(registry));
+    let (Ok(Source::Helper(_)), Ok(mut config)) = (source, serde_json::from_str::<serde_json::Value>(&text)) else {
+        return Ok(None);
+    };
+    // A helper of no name is the file itself.
+    config["credHelpers"][registry] = "".into();
+    let say = || crate::Error::io("copy the configuration of the engine's client");
+    // Its owner's alone: there may be accounts in the file.
+    let copy = tempfile::TempDir::new_in(beside).map_err(say())?;
+    for entry in std::fs::read_dir(folder).map_err(say())?.flatten().filter(|entry| entry.file_name() != FILE) {
+        let target = std::path::absolute(entry.path()).map_err(say())?;
+        std::os::unix::fs::symlink(target, copy.path().join(entry.file_name())).map_err(say())?;
+    }
+    std::fs::write(copy.path().join(FILE), config.to_string()).map_err(say())?;
+    Ok(Some(copy))
 }
 
 /// What is kept for a server: under its own key, else under another that names the same host.
@@ -180,6 +209,32 @@ mod tests {
         let config = format!("{{\"credHelpers\": {{\"{key}\": \"desktop\"}}}}");
         let source = ClientConfig::parse(&config).unwrap().source("https://index.docker.io/v1/");
         assert_eq!(source, Ok(Source::Helper("desktop".to_owned())));
+    }
+
+    #[rstest]
+    #[case::one_for_all(r#"{"credsStore": "desktop", "auths": {"a.example": {}}}"#, true)]
+    #[case::one_of_its_own(r#"{"credHelpers": {"127.0.0.1:5000": "desktop", "a.example": "own"}}"#, true)]
+    #[case::one_of_anothers(r#"{"credHelpers": {"a.example": "own"}}"#, false)]
+    #[case::an_account_in_the_file(
+        r#"{"credsStore": "desktop", "auths": {"127.0.0.1:5000": {"auth": "Y2Fyb2w6d29yZA=="}}}"#,
+        false
+    )]
+    #[case::nothing("{}", false)]
+    fn a_registrys_helper_is_left_out(#[case] config: &str, #[case] copies: bool) {
+        let (folder, beside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(folder.path().join(FILE), config).unwrap();
+        std::fs::create_dir(folder.path().join("contexts")).unwrap();
+        let copy = without_helper(folder.path(), "127.0.0.1:5000", beside.path()).unwrap();
+        assert_eq!(copy.is_some(), copies);
+        let Some(copy) = copy else { return };
+        assert!(copy.path().join("contexts").is_dir());
+        let source = |server: &str, folder: &Path| {
+            ClientConfig::parse(&std::fs::read_to_string(folder.join(FILE)).unwrap()).unwrap().source(server)
+        };
+        let copied: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(copy.path().join(FILE)).unwrap()).unwrap();
+        assert_eq!(copied["credHelpers"]["127.0.0.1:5000"], "");
+        assert_eq!(source("a.example", copy.path()), source("a.example", folder.path()));
     }
 
     #[test]
