@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use harness_manifest::{Finding, Place};
+
 use super::{Rendered, helm_refusal, policy, types};
 use crate::error::{Error, Result};
 use crate::spec::spec;
 use crate::tools::{Tool, Tools};
-use harness_manifest::{Finding, Place};
 
 const CHART: &str = "charts/preview-sweeper";
 const EXAMPLE: &str = "docs/preview-sweeper.yaml";

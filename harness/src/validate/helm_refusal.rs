@@ -1,10 +1,11 @@
 //! What Helm says when it refuses, as findings with places.
 
-use crate::error::{Error, Result};
-use crate::spec::spec;
 use harness_manifest::PathStep;
 use harness_manifest::template_sources::{TemplateSources, in_checkout, values_file};
 use harness_manifest::{Finding, Place};
+
+use crate::error::{Error, Result};
+use crate::spec::spec;
 
 /// Rule: `helm template` renders it.
 pub const RENDER: &str = "helm-template";

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use harness_base::files::{read_json, write_json};
+use harness_base::lock::{Lock, Mode};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use crate::Result;
-use harness_base::files::{read_json, write_json};
-use harness_base::lock::{Lock, Mode};
 
 /// The most requests that one run sends to the live site.
 pub const MOST_REQUESTS: u64 = 250;

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
+use harness_base::secrets::redact;
 use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{Error, Result};
-use harness_base::secrets::redact;
 
 /// A whole answer, whatever its status.
 #[derive(Clone)]

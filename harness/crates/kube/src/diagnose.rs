@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use harness_base::secrets;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, PersistentVolumeClaim, Pod};
 use k8s_openapi::jiff::Timestamp;
@@ -19,7 +20,6 @@ use super::pod::{doing, init_statuses, is_ready, phase, ready_count, restarts, s
 use super::secret;
 use super::snapshot::{Snapshot, event_time, is_controlled_by, warnings_of};
 use crate::in_one_line;
-use harness_base::secrets;
 
 /// How long the whole look may take.
 const LIMIT: Duration = Duration::from_secs(10);

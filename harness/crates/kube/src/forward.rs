@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use harness_http::{Carrier, HttpOptions};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Portforwarder;
 use kube::{Api, Client, ResourceExt};
@@ -18,7 +19,6 @@ use super::pod::{is_ready, summary};
 use super::{CALL, within, workload};
 use crate::in_one_line;
 use crate::{Error, Result};
-use harness_http::{Carrier, HttpOptions};
 
 /// How long a whole request through a forward may take: longer than both tries to reach a pod ([`CALL`] each), which say why
 /// they fail, on a machine that builds and tests beside.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use harness_http::Reader;
 use k8s_openapi::api::core::v1::{Container, Pod, Probe as Described};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{Api, Client, ResourceExt};
@@ -12,7 +13,6 @@ use super::last_words::brief;
 use super::pod::statuses;
 use super::{Forward, workload};
 use crate::{Error, Result};
-use harness_http::Reader;
 
 /// How long a command may take that a probe runs.
 const LIMIT: Duration = Duration::from_secs(15);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use harness_base::secrets;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
@@ -10,7 +11,6 @@ use kube::{Api, Client};
 
 use super::{FIELD_MANAGER, call, has_code};
 use crate::in_one_line;
-use harness_base::secrets;
 
 use crate::Result;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{StreamExt, select_all};
+use harness_base::events;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -17,7 +18,6 @@ use super::secret;
 use super::snapshot::{Snapshot, Watched};
 use super::watch_stream::{Trouble, WatchStream, WatchUpdate, feed};
 use super::window::{Window, Windows, windows};
-use harness_base::events;
 
 use crate::{Error, Result};
 

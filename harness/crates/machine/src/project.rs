@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
-use crate::tools::Tools;
 use harness_base::files::remove_file;
 use harness_settings::settings::{self, Setting, Settings};
 use harness_settings::spec::{Built, spec};
+
+use crate::error::{Error, Result};
+use crate::tools::Tools;
 
 /// The file of [`Project::default_set`].
 pub const DEFAULT_SET: &str = "artifacts.json";

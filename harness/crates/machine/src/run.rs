@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::Result;
-use crate::project::Project;
 use harness_base::folders::{self, Marker};
 use harness_base::process::Process;
 use harness_settings::settings::Settings;
+
+use crate::error::Result;
+use crate::project::Project;
 
 /// How the name of a process's folder begins.
 const SCRATCH: &str = "process-";

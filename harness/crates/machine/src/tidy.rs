@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::engine::{Engine, Image, Mark, Owned};
-use crate::error::Result;
-use crate::run::Run;
 use harness_base::files::{read_json, write_json};
 use harness_base::folders;
 use harness_base::lock::{Lock, Mode};
 use harness_settings::marks::{DOMAIN, OWNER_LABEL};
 use harness_settings::settings::Settings;
 use harness_settings::spec::spec;
+
+use crate::engine::{Engine, Image, Mark, Owned};
+use crate::error::Result;
+use crate::run::Run;
 
 /// The file, in the folder of state, with the IDs of images that were built here.
 pub const BUILT_HERE: &str = "images.json";

@@ -3,14 +3,14 @@
 
 use std::path::Path;
 
+use harness_base::hash;
+use harness_base::{Error, Result};
+use harness_settings::spec::{AuthSpec, Component, ImageValues, StackSpec, ValuesFile};
 use serde_json::Value;
 
 use crate::ArtifactSet;
 use crate::finding::{Finding, Place};
 use crate::object::{Object, Rendered};
-use harness_base::hash;
-use harness_base::{Error, Result};
-use harness_settings::spec::{AuthSpec, Component, ImageValues, StackSpec, ValuesFile};
 
 /// Rule: what the spec says of the charts is so.
 pub const SPEC: &str = "spec";

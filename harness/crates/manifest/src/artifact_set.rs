@@ -5,14 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
-
-use crate::reference::Reference;
 use harness_base::hash;
 use harness_base::name::Name;
 use harness_base::{Error, Result};
 use harness_settings::marks::REGISTRY;
 use harness_settings::spec::spec;
+use serde::{Deserialize, Serialize};
+
+use crate::reference::Reference;
 
 /// Every image of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

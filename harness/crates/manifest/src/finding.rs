@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use crate::path::Path;
 use harness_settings::spec::spec;
+
+use crate::path::Path;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path as Folder;
 
+use harness_base::hash;
+use harness_base::{Error, Result};
+use harness_settings::spec::spec;
+
 use crate::chart_ignore::ChartIgnore;
 use crate::finding::{Finding, Place, Subject};
 use crate::path::{Path, PathStep};
 use crate::types::FIELDS;
-use harness_base::hash;
-use harness_base::{Error, Result};
-use harness_settings::spec::spec;
 
 /// How deep `include` is followed.
 const DEPTH: usize = 4;

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use harness_http::is_loopback;
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 
 use crate::spec::variable::{RUN_DIR, TOOLBOX};
-use harness_http::is_loopback;
 
 /// What every program may need to find its way on this machine.
 const SYSTEM: &[&str] = &[

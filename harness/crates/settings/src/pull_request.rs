@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use harness_base::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::settings::{self, Settings};
 use crate::spec::spec;
-use harness_base::{Error, Result};
 
 /// A pull request, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

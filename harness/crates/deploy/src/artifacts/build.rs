@@ -3,6 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use harness_machine::engine::Engine;
+use harness_machine::tools::{ChildKind, Command, Look, Tool, Tools};
+use harness_manifest::Reference;
+use harness_manifest::{Artifact, ArtifactSet, Provenance};
+use harness_settings::marks;
+use harness_settings::settings::DOCKER_CONFIG;
+use harness_settings::spec::spec;
+use harness_settings::spec::variable::in_a_variable;
+use harness_settings::stage::MayBuild;
 use serde::Deserialize;
 
 use super::Sources;
@@ -13,15 +22,6 @@ use super::distribution::is_local;
 use super::registry::Registry;
 use crate::artifacts::REGISTRY_IMAGE;
 use crate::error::{Error, Result};
-use harness_machine::engine::Engine;
-use harness_machine::tools::{ChildKind, Command, Look, Tool, Tools};
-use harness_manifest::Reference;
-use harness_manifest::{Artifact, ArtifactSet, Provenance};
-use harness_settings::marks;
-use harness_settings::settings::DOCKER_CONFIG;
-use harness_settings::spec::spec;
-use harness_settings::spec::variable::in_a_variable;
-use harness_settings::stage::MayBuild;
 
 /// How long all builds may take together; the first one on a slow line downloads everything.
 const BUILD: Duration = Duration::from_secs(1200);

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use futures::future::try_join_all;
-
-use super::Sources;
-use crate::error::{Error, Result};
 use harness_base::files::private_folder;
 use harness_machine::project::DEFAULT_SET;
 use harness_machine::tools::{ChildKind, Tools};
 use harness_manifest::artifact_set::DIRTY;
 use harness_settings::spec::{Built, spec};
+
+use super::Sources;
+use crate::error::{Error, Result};
 
 /// What is built from.
 #[derive(Debug)]

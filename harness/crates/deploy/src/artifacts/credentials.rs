@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use harness_machine::tools::{ChildKind, Command, Environment};
+use harness_settings::settings::{self, KEY_OF_HUB, Login, Settings, is_hub, key_of_registry};
+
 use super::client_config::{ClientConfig, HelperAnswer, Source};
 use base64::Engine as _;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::error::{Error, Result};
-use harness_machine::tools::{ChildKind, Command, Environment};
-use harness_settings::settings::{self, KEY_OF_HUB, Login, Settings, is_hub, key_of_registry};
 
 /// How long a credential helper may take; some ask a cloud.
 const HELPER: Duration = Duration::from_secs(30);

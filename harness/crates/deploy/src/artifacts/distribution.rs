@@ -6,6 +6,9 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt};
 use harness_base::error::innermost;
+use harness_base::hash;
+use harness_http::is_loopback;
+use harness_manifest::Reference;
 use oci_client::Client;
 use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError as Oci, OciErrorCode};
@@ -14,9 +17,6 @@ use serde_json::{Value, json};
 
 use super::credentials::RegistryCredentials;
 use crate::error::{Error, Result};
-use harness_base::hash;
-use harness_http::is_loopback;
-use harness_manifest::Reference;
 
 /// How long a question may take.
 const ASK: Duration = Duration::from_secs(30);

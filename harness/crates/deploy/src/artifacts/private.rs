@@ -1,6 +1,11 @@
 //! A registry that wants credentials, for scenarios about pulling with them: a real one, in a container of its own.
 
 use base64::Engine as _;
+use harness_http::Reader;
+use harness_machine::engine::{Engine, NewContainer};
+use harness_manifest::Reference;
+use harness_settings::marks;
+use harness_settings::settings::Login;
 
 use super::base::third_party;
 use super::distribution::push_nothing;
@@ -8,11 +13,6 @@ use super::registry::{ANSWER, PORT};
 use super::{RegistryCredentials, Sources};
 use crate::artifacts::REGISTRY_IMAGE;
 use crate::error::{Error, Result};
-use harness_http::Reader;
-use harness_machine::engine::{Engine, NewContainer};
-use harness_manifest::Reference;
-use harness_settings::marks;
-use harness_settings::settings::Login;
 
 /// How costly a password is to check: the least that bcrypt allows, since every request of a pull is checked.
 const COST: u32 = 4;

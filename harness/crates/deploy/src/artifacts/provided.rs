@@ -5,11 +5,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use futures::future::join_all;
-
-use super::build_context::Origins;
-use super::distribution::{is_local, platforms};
-use super::{Registry, RegistryCredentials, Sources, serve};
-use crate::error::{Error, Result};
 use harness_machine::engine::Engine;
 use harness_machine::project::Project;
 use harness_manifest::Reference;
@@ -20,6 +15,11 @@ use harness_settings::marks::REGISTRY;
 use harness_settings::settings::{self, Settings};
 use harness_settings::spec::variable::ARTIFACTS;
 use harness_settings::stage::Stage;
+
+use super::build_context::Origins;
+use super::distribution::{is_local, platforms};
+use super::{Registry, RegistryCredentials, Sources, serve};
+use crate::error::{Error, Result};
 
 /// What Skaffold replaces by a part of an image's reference in a profile's values (skaffold.dev, "Deploying with Helm");
 /// the longer of two that begin alike comes first.

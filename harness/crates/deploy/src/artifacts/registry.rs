@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use harness_http::Reader;
+use harness_machine::engine::{Container, Engine, Mark, NewContainer, Seen};
+use harness_settings::marks;
+
 use super::Sources;
 use super::base::third_party;
 use crate::artifacts::REGISTRY_IMAGE;
 use crate::error::{Error, Result};
-use harness_http::Reader;
-use harness_machine::engine::{Container, Engine, Mark, NewContainer, Seen};
-use harness_settings::marks;
 
 /// The port that the registry listens on in its container.
 pub(super) const PORT: u16 = 5000;

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::record::ClusterRecord;
-use crate::error::{Error, Result};
 use harness_base::files::{private_folder, read_json, write_json};
 use harness_base::lock::holders;
 use harness_base::{folders, hash};
@@ -11,6 +9,9 @@ use harness_machine::project::Project;
 use harness_settings::settings::Settings;
 use harness_settings::spec::spec;
 use harness_settings::stage::Stage;
+
+use super::record::ClusterRecord;
+use crate::error::{Error, Result};
 
 /// The state folder of one cluster.
 #[derive(Debug, Clone)]

@@ -11,6 +11,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use harness_base::hash;
+use harness_base::progress::Step;
+use harness_http::{HttpOptions, Reader};
+use harness_machine::project::Project;
+use harness_settings::marks::EDGE_NAMESPACE;
+use harness_settings::spec::spec;
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client, ResourceExt};
@@ -24,12 +30,6 @@ use crate::error::{Error, Result};
 use crate::k8s::snapshot::Watched;
 use crate::k8s::verdict::deployment_converged;
 use crate::k8s::{self, Forward, State};
-use harness_base::hash;
-use harness_base::progress::Step;
-use harness_http::{HttpOptions, Reader};
-use harness_machine::project::Project;
-use harness_settings::marks::EDGE_NAMESPACE;
-use harness_settings::spec::spec;
 
 /// How long its pod may take to be ready: the image is pulled.
 const READY: Duration = Duration::from_secs(180);

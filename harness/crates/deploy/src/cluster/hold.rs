@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
+use harness_base::lock::{Lock, Mode, holders};
+
 use super::cluster_state::ClusterState;
 use super::record::ClusterRecord;
 use crate::error::{Error, Result};
-use harness_base::lock::{Lock, Mode, holders};
 
 /// How long provisioning by somebody else may take, at most: all tools and the node image may have to be compiled.
 const CHANGE: Duration = Duration::from_secs(5400);

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use harness_base::progress::Step;
+use harness_machine::engine::{Container, Engine, Image, Mark, Network, Seen};
+use harness_machine::tools::{Tool, Tools};
+use harness_settings::marks::DOMAIN;
+
 use super::Cluster;
 use super::cluster_state::ClusterState;
 use super::hold::{Alone, Change};
@@ -10,10 +15,6 @@ use super::record::{ClusterRecord, Identity, Phase, ReleaseRecord};
 use crate::artifacts;
 use crate::error::{Error, Result};
 use crate::k8s;
-use harness_base::progress::Step;
-use harness_machine::engine::{Container, Engine, Image, Mark, Network, Seen};
-use harness_machine::tools::{Tool, Tools};
-use harness_settings::marks::DOMAIN;
 
 /// How long `kind create cluster` may take; it pulls the node image that a setting names.
 const CREATE: Duration = Duration::from_secs(600);

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use harness_base::lock::{Lock, Mode};
+use harness_machine::engine::{Container, Engine, Mark};
+use harness_settings::marks::OWNER_LABEL;
+
 use super::Cluster;
 use super::cluster_state::ClusterState;
 use crate::error::{Error, Result};
 use crate::k8s;
-use harness_base::lock::{Lock, Mode};
-use harness_machine::engine::{Container, Engine, Mark};
-use harness_settings::marks::OWNER_LABEL;
 
 /// How long a namespace of a killed scenario may take to go.
 const NAMESPACE_GONE: Duration = Duration::from_secs(120);

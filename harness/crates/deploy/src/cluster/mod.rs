@@ -14,6 +14,7 @@ mod turns;
 
 pub use cluster_state::ClusterState;
 pub use harness_base::lock::{Lock, Mode, holders};
+use harness_machine::tools::Tools;
 pub use hold::{Alone, Change, Free, Hold, Use};
 pub use kind::{ensure, find, node_name};
 pub use leavings::{remove_leavings, sweep_leavings};
@@ -22,7 +23,6 @@ pub use record::{ClusterRecord, Identity, Keeping, Phase, ReleaseRecord};
 pub use turns::{Turn, Turns};
 
 use crate::k8s::KubeconfigFiles;
-use harness_machine::tools::Tools;
 
 /// A cluster that answers and that we may touch.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use harness_settings::spec::spec;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Container, Node, PodSpec};
 use kube::api::{ListParams, Patch, PatchParams};
@@ -13,7 +14,6 @@ use serde_json::json;
 use super::Cluster;
 use crate::error::{Error, Result};
 use crate::k8s::{self, State};
-use harness_settings::spec::spec;
 
 /// Waits until a node can take pods.
 pub(super) async fn ready(client: &Client, node: &str, limit: Duration) -> Result<()> {

@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::artifacts::pull_size;
-use crate::error::{Error, Result};
 use harness_base::hash;
 use harness_base::progress::Step;
 use harness_machine::engine::Engine;
@@ -14,6 +12,9 @@ use harness_machine::tools::{ChildKind, Tools};
 use harness_settings::marks::DOMAIN;
 use harness_settings::settings::Settings;
 use harness_settings::spec::variable::{KIND_NODE_IMAGE, SETUP, TOOLBOX};
+
+use crate::artifacts::pull_size;
+use crate::error::{Error, Result};
 
 /// How long a pull may take; a hub that cannot be reached says so much sooner.
 const PULL: Duration = Duration::from_secs(900);

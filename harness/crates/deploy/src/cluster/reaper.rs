@@ -8,6 +8,12 @@ use std::process::{ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use harness_base::files::{read_json, write_json};
+use harness_base::lock::{Lock, Mode};
+use harness_base::process::Process;
+use harness_machine::engine::Engine;
+use harness_machine::tools::{ChildKind, Environment, Tools};
+use harness_settings::settings::Settings;
 use rustix::process::{Signal, setsid};
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{Signal as Woken, SignalKind, signal};
@@ -17,12 +23,6 @@ use super::hold::{Alone, Change, everyone_out, in_use};
 use super::record::{ClusterRecord, GAP};
 use super::{kind, tilt};
 use crate::error::{Error, Result};
-use harness_base::files::{read_json, write_json};
-use harness_base::lock::{Lock, Mode};
-use harness_base::process::Process;
-use harness_machine::engine::Engine;
-use harness_machine::tools::{ChildKind, Environment, Tools};
-use harness_settings::settings::Settings;
 
 /// The hidden first argument; the cluster's name follows.
 const ARGUMENT: &str = "__reaper";

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use harness_settings::settings::{Keep, Settings};
 use serde::{Deserialize, Serialize};
 
 use super::cluster_state::ClusterState;
 use super::turns::Turns;
 use crate::error::{Error, Result};
-use harness_settings::settings::{Keep, Settings};
 
 /// How long a cluster that is not kept stays after its last user, so that the gap between two runs is no end; and a run's
 /// Tilt, in one that is kept.

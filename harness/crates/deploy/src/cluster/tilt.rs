@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use harness_base::files::{read_json, write_json};
+use harness_base::lock::{Lock, Mode, holders, kept_by};
+use harness_base::process::Process;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::cluster_state::ClusterState;
 use crate::error::{Error, Result};
-use harness_base::files::{read_json, write_json};
-use harness_base::lock::{Lock, Mode, holders, kept_by};
-use harness_base::process::Process;
 
 /// What stands for a run where a developer works: nobody ends that Tilt but the developer.
 pub const BY_HAND: &str = "cargo stack dev";

@@ -11,6 +11,7 @@ use ::http::header::AUTHORIZATION;
 use ::http::{HeaderValue, Request, Response, StatusCode};
 use base64::Engine as _;
 use futures::future::BoxFuture;
+use harness_machine::tools::{ChildKind, Command, Environment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::client::Body;
 use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
@@ -20,7 +21,6 @@ use tower::{BoxError, Layer, Service, ServiceExt};
 
 use super::KubeconfigFiles;
 use crate::error::{Error, Result};
-use harness_machine::tools::{ChildKind, Command, Environment};
 
 /// How long a plugin may take to say who we are, as we connect.
 const FIRST: Duration = Duration::from_secs(20);

@@ -6,13 +6,13 @@ mod proxy;
 
 use std::path::Path;
 
+use harness_machine::tools::Environment;
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use crate::k8s::KubeconfigFiles;
 use crate::{Error, Result};
 use exec_plugin::ExecPlugin;
-use harness_machine::tools::Environment;
 
 /// A client for exactly this context of this file; nothing ambient is looked at.
 ///

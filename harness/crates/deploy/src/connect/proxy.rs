@@ -4,11 +4,11 @@
 
 use ::http::Uri;
 use ::http::uri::Scheme;
+use harness_http::is_loopback;
+use harness_machine::tools::Environment;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 
 use crate::error::{Error, Result};
-use harness_http::is_loopback;
-use harness_machine::tools::Environment;
 
 /// The schemes of a cluster's `proxy-url`, as client-go has them.
 const SCHEMES: [&str; 3] = ["http", "https", "socks5"];

@@ -1,5 +1,6 @@
 //! The API server's clock, by which a preview's time is over: whoever deploys and whoever sweeps have other ones.
 
+use harness_settings::spec::spec;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
@@ -7,7 +8,6 @@ use kube::api::{ObjectMeta, PostParams};
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::k8s;
-use harness_settings::spec::spec;
 
 /// Seconds since 1970, as the API server writes them into an object that it is asked to make without keeping it. No header
 /// of its answer is looked at: any proxy may write that.

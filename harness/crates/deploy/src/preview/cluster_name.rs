@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use harness_settings::spec::spec;
 use serde::Deserialize;
 
 use super::PullRequest;
-use harness_settings::spec::spec;
 
 /// So long that a preview's name fits wherever it is used: a user of ElastiCache has 40 characters at most.
 const LONGEST: usize = 16;

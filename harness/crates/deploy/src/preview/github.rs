@@ -1,11 +1,11 @@
 //! What GitHub says of a pull request: open, closed, or nothing that counts.
 
+use harness_http::{HttpOptions, Reader};
+use harness_settings::settings::{GITHUB_REPOSITORY, GITHUB_TOKEN, Settings};
 use serde_json::Value;
 
 use super::PullRequest;
 use crate::error::{Error, Result};
-use harness_http::{HttpOptions, Reader};
-use harness_settings::settings::{GITHUB_REPOSITORY, GITHUB_TOKEN, Settings};
 
 /// The label of a pull request that is to have a preview.
 pub const LABEL: &str = "preview";

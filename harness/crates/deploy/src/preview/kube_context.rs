@@ -1,6 +1,9 @@
 //! Which existing cluster: its context must be named, allowed by the pattern, reachable, open to previews, and the one that
 //! it says it is.
 
+use harness_machine::tools::Tools;
+use harness_settings::settings::{KUBE_CONTEXT, KUBE_CONTEXT_ALLOW, PREVIEW_CLUSTER, Settings};
+use harness_settings::spec::spec;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::config::Kubeconfig;
@@ -9,9 +12,6 @@ use super::ClusterName;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::k8s;
-use harness_machine::tools::Tools;
-use harness_settings::settings::{KUBE_CONTEXT, KUBE_CONTEXT_ALLOW, PREVIEW_CLUSTER, Settings};
-use harness_settings::spec::spec;
 
 /// Words of a context's name that no pattern allows: a preview has no business there.
 const PRODUCTION: [&str; 4] = ["prod", "production", "prd", "live"];

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use harness_settings::spec;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
@@ -16,7 +17,6 @@ use super::PullRequest;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::k8s::{self, State};
-use harness_settings::spec;
 
 /// How long a holder that renews no more is believed to live.
 const DURATION: Duration = Duration::from_secs(30);

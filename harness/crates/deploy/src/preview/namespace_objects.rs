@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use harness_settings::spec::spec;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
@@ -12,7 +13,6 @@ use super::PullRequest;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::k8s;
-use harness_settings::spec::spec;
 
 /// The name of each of them.
 fn name() -> &'static str {

@@ -6,6 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use harness_base::hash;
+use harness_base::progress::Step;
+use harness_settings::spec::spec;
+use harness_settings::spec::variable::StackLabel;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
@@ -16,10 +20,6 @@ use super::{ClusterName, PullRequest};
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::k8s::{self, State};
-use harness_base::hash;
-use harness_base::progress::Step;
-use harness_settings::spec::spec;
-use harness_settings::spec::variable::StackLabel;
 
 /// The finalizer by which the keeper has its turn before a preview's namespace is gone.
 pub const FINALIZER: StackLabel = StackLabel("stores");

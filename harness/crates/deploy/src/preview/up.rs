@@ -4,6 +4,11 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use harness_http::{HttpOptions, Reader};
+use harness_machine::tools::is_of_revision;
+use harness_manifest::yaml;
+use harness_settings::settings::{PREVIEW_URL, Settings};
+use harness_settings::spec::{Told, spec};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::ListParams;
@@ -19,11 +24,6 @@ use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::k8s::{self, State};
 use crate::release::{self, Capabilities, Deployment, Plan, Pull};
-use harness_http::{HttpOptions, Reader};
-use harness_machine::tools::is_of_revision;
-use harness_manifest::yaml;
-use harness_settings::settings::{PREVIEW_URL, Settings};
-use harness_settings::spec::{Told, spec};
 
 /// How long to wait for another deploy or teardown of the same preview.
 const TURN: Duration = Duration::from_secs(900);

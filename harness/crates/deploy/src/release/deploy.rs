@@ -5,6 +5,10 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use harness_base::events;
+use harness_settings::settings::Deployer;
+use harness_settings::spec::spec;
+
 use super::deployed_objects::DeployedObjects;
 use super::helm::{self, History};
 use super::plan::Plan;
@@ -13,9 +17,6 @@ use crate::artifacts::RegistryCredentials;
 use crate::cluster::{Cluster, Lock};
 use crate::error::Result;
 use crate::k8s;
-use harness_base::events;
-use harness_settings::settings::Deployer;
-use harness_settings::spec::spec;
 
 /// How long a release may take to converge: images are pulled and a database is initialised on a small node.
 const CONVERGE: Duration = Duration::from_secs(240);

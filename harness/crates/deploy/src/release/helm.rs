@@ -5,6 +5,9 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use harness_machine::tools::{ChildKind, Command, Output, Tool, Tools};
+use harness_settings::settings::Deployer;
+use harness_settings::spec::spec;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::ListParams;
@@ -13,9 +16,6 @@ use super::plan::Plan;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::k8s;
-use harness_machine::tools::{ChildKind, Command, Output, Tool, Tools};
-use harness_settings::settings::Deployer;
-use harness_settings::spec::spec;
 
 /// How long one call may take: none of them waits for pods.
 const LIMIT: Duration = Duration::from_secs(180);

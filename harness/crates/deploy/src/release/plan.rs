@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
-use super::staging::Staged;
-use crate::artifacts::ArtifactSet;
-use crate::k8s::verdict::Instance;
 use harness_base::hash;
 use harness_settings::pull_request::PullRequest;
 use harness_settings::settings::Deployer;
 use harness_settings::spec::{Component, spec};
 use harness_settings::stage::Stage;
+use serde::{Deserialize, Serialize};
+
+use super::staging::Staged;
+use crate::artifacts::ArtifactSet;
+use crate::k8s::verdict::Instance;
 
 /// Everything that a release's manifests depend on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

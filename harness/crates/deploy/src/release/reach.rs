@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use harness_base::events;
+use harness_http::{HttpOptions, Reader, Reply};
+use harness_settings::spec::{Component, spec};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
@@ -13,9 +16,6 @@ use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::k8s::verdict::{self, Instance};
 use crate::k8s::{self, Forward, Snapshot, State};
-use harness_base::events;
-use harness_http::{HttpOptions, Reader, Reply};
-use harness_settings::spec::{Component, spec};
 
 /// How long the routes may take once everything is ready.
 pub const REACH: Duration = Duration::from_secs(30);

@@ -6,14 +6,14 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use harness_base::files::{self, private_folder};
+use harness_manifest::yaml;
+use harness_settings::spec::spec;
 use serde_json::Value;
 
 use super::parity;
 use super::staging::{Staged, keep};
 use crate::error::{Error, Result};
-use harness_base::files::{self, private_folder};
-use harness_manifest::yaml;
-use harness_settings::spec::spec;
 
 /// How large the objects may be, in bytes: Helm's record of a release holds them twice, in a Secret of 1 MiB at most.
 const LARGEST: usize = 350 << 10;

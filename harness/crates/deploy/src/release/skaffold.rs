@@ -4,13 +4,14 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
+use harness_base::files::write_json;
+use harness_machine::tools::{Tools, skaffold_config};
+use harness_settings::settings;
+
 use super::helm::reaching;
 use super::plan::Plan;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
-use harness_base::files::write_json;
-use harness_machine::tools::{Tools, skaffold_config};
-use harness_settings::settings;
 
 /// What stands on everything that Skaffold deploys: constant, since its own random one restarts every pod (measured).
 const RUN_ID: &str = "skaffold.dev/run-id=stack";

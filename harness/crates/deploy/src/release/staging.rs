@@ -6,15 +6,15 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use crate::error::{Error, Result};
 use harness_base::files::{self, private_folder, replaced_once};
 use harness_base::hash;
 use harness_base::name::Name;
 use harness_manifest::ChartIgnore;
 use harness_manifest::yaml;
 use harness_settings::spec::spec;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
 
 /// How large all charts together may be, in bytes.
 const CHARTS_BYTES: u64 = 16 << 20;

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use harness_settings::settings::Settings;
 use serde::Deserialize;
 
 use super::{Check, LIMIT, Severity};
 use crate::engine::{Engine, EngineUnavailable, Host, address, is_local, look, plan_remedy};
 use crate::tools::Tools;
-use harness_settings::settings::Settings;
 
 const GROUP: &str = "engine";
 /// The first version that gives a privileged container no more than the host has.

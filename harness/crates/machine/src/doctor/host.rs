@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use harness_settings::environment::without_account;
+use harness_settings::settings::Settings;
+
 use super::{Check, Severity};
 use crate::engine::{Host, MIN_FREE_GIB, free_gib, memory_gib};
 use crate::machine_limits::{self, MachineLimit};
-use harness_settings::environment::without_account;
-use harness_settings::settings::Settings;
 
 const GROUP: &str = "host";
 /// Below this, in GiB, a node and the release do not fit at all.

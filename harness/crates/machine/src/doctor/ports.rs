@@ -3,8 +3,9 @@
 use std::fmt;
 use std::net::{Ipv4Addr, TcpListener};
 
-use super::{Check, Severity};
 use harness_settings::spec::spec;
+
+use super::{Check, Severity};
 
 const GROUP: &str = "ports";
 /// A socket that listens, in /proc/net/tcp.

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use harness_http::{HttpOptions, Reader};
+use harness_settings::settings::Settings;
 use reqwest::Url;
 
 use super::{Check, Severity};
 use crate::engine::Host;
 use crate::tools::{ChildKind, Command};
-use harness_http::{HttpOptions, Reader};
-use harness_settings::settings::Settings;
 
 const GROUP: &str = "sources";
 /// How long a tool may take to say where it is set to look; then its default counts.

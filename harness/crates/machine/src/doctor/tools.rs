@@ -1,10 +1,11 @@
 //! The tools: version, and where each is from.
 
+use harness_settings::settings::Settings;
+use harness_settings::spec::variable::SETUP;
+
 use super::{Check, Severity};
 use crate::engine::{EngineUnavailable, Host, plan_remedy};
 use crate::tools::{Look, Tool, Tools};
-use harness_settings::settings::Settings;
-use harness_settings::spec::variable::SETUP;
 
 const GROUP: &str = "tools";
 

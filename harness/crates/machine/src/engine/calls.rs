@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use harness_settings::marks;
+
 use super::{Engine, Mark, Network, Seen};
 use crate::error::{Error, Result};
 use crate::tools::Command;
-use harness_settings::marks;
 
 /// How long a short question may take.
 const ASK: Duration = Duration::from_secs(20);

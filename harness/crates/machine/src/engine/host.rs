@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::tools::SYSTEM_PATH;
 use harness_settings::settings::Settings;
+
+use crate::tools::SYSTEM_PATH;
 
 const CAP_NET_ADMIN: u32 = 12;
 const CAP_SYS_ADMIN: u32 = 21;

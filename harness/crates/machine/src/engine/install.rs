@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use harness_base::progress::{Step, Teller};
+use harness_settings::settings::Settings;
+
 use super::engine_files::EngineFiles;
 use super::host::{Host, program};
 use super::record::EngineRecord;
 use super::runtime;
 use crate::error::{Error, Result};
 use crate::tools::{ChildKind, Command, Environment};
-use harness_base::progress::{Step, Teller};
-use harness_settings::settings::Settings;
 
 /// How long the packages may take to arrive and to be set up.
 const INSTALLED: Duration = Duration::from_secs(900);

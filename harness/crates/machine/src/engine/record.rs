@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use harness_base::files::{read_json, write_json};
+use harness_settings::settings::Settings;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use harness_base::files::{read_json, write_json};
-use harness_settings::settings::Settings;
 
 /// What we did to the machine; each part is written down before it is done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

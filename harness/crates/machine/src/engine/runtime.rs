@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use harness_base::files;
 use serde_json::{Map, Value, json};
 
 use super::engine_files::EngineFiles;
 use super::record::EngineRecord;
 use crate::error::{Error, Result};
-use harness_base::files;
 
 const SCRIPT: &str = include_str!("capfilter.sh");
 const NAME: &str = "harness";

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use harness_base::progress::{Step, Teller};
+use harness_settings::settings::Settings;
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::engine_files::EngineFiles;
@@ -17,8 +19,6 @@ use super::unavailable;
 use super::{Engine, unavailable::EngineUnavailable};
 use crate::error::{Error, Result};
 use crate::tools::{ChildKind, Command, SYSTEM_PATH};
-use harness_base::progress::{Step, Teller};
-use harness_settings::settings::Settings;
 
 /// How long an engine of this machine may take to answer.
 const ANSWERS: Duration = Duration::from_secs(60);

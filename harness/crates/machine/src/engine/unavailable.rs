@@ -4,10 +4,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use harness_settings::spec::variable::SETUP;
+
 use super::Engine;
 use super::host::{App, Host};
 use crate::error::Error;
-use harness_settings::spec::variable::SETUP;
 
 /// Where an engine listens unless told otherwise.
 const DEFAULT: &str = "unix:///var/run/docker.sock";

@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use harness_base::folders::remove;
+use harness_base::lock::{Lock, Mode};
+use harness_base::progress::{Step, Teller};
+
 use super::Tools;
 use super::cache::{Cache, with_ending};
 use super::entry::{Build, Entry};
 use super::go_build::{BUILD, GoJob};
 use crate::error::{Error, Result};
-use harness_base::folders::remove;
-use harness_base::lock::{Lock, Mode};
-use harness_base::progress::{Step, Teller};
 
 /// How long one may wait for the builds before it.
 const QUEUE: Duration = Duration::from_secs(2 * 3600);

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::version::Version;
-use crate::error::{Error, Result};
 use harness_base::folders::remove;
 use harness_base::lock::{Lock, Mode};
+
+use super::version::Version;
+use crate::error::{Error, Result};
 
 /// How long one may wait for another process that sets up the same tool.
 const OTHER_MAKES_IT: Duration = Duration::from_secs(3600);

@@ -11,12 +11,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use command_fds::CommandFdExt;
+use harness_base::progress::Teller;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 
 use super::group::Group;
 use super::{ChildKind, Environment};
 use crate::error::{CommandFailure, Error, Result};
-use harness_base::progress::Teller;
 
 /// How often a program that is busy is tried again: for about a second.
 const BUSY: usize = 50;

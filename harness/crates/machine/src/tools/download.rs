@@ -5,14 +5,14 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use harness_base::folders::remove;
+use harness_base::progress::Teller;
+use harness_http::{install_tls, is_loopback};
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Certificate, Response, StatusCode, Url};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use harness_base::folders::remove;
-use harness_base::progress::Teller;
-use harness_http::{install_tls, is_loopback};
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);

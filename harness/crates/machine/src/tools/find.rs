@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use harness_base::files::{read_json, write_json};
 use serde::{Deserialize, Serialize};
 
 use super::version::{Range, Version};
 use super::{ChildKind, Command, Found, Look, Origin, Tool, Tools};
 use crate::error::{Error, Result};
-use harness_base::files::{read_json, write_json};
 
 /// How long a program may take to say its version.
 const ASK: Duration = Duration::from_secs(20);

@@ -4,10 +4,11 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use super::{BuildTurn, ChildKind, Command, Environment, Found, Look, Origin, Tool, Tools, table};
-use crate::error::{Error, Result};
 use harness_base::folders::remove;
 use harness_base::progress::Step;
+
+use super::{BuildTurn, ChildKind, Command, Environment, Found, Look, Origin, Tool, Tools, table};
+use crate::error::{Error, Result};
 
 /// What the names of Go's caches start with while they are being removed.
 const FORGOTTEN: &str = "go-forgotten-";

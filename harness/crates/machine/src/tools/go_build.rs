@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use harness_base::files::copy_folder;
+use harness_base::progress::Teller;
+
 use super::entry::{Copied, GoBuild};
 use super::find::is_program;
 use super::{BuildTurn, Command, GoEnv, Tools};
 use crate::error::{Error, Result};
-use harness_base::files::copy_folder;
-use harness_base::progress::Teller;
 
 /// How long a build may take; the longest needs six minutes of two cores.
 pub(super) const BUILD: Duration = Duration::from_secs(3600);

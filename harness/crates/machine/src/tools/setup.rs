@@ -1,15 +1,15 @@
 //! Setting up what is missing: unpacked, downloaded, or built; one process at a time for each tool.
 
 use futures::future::try_join_all;
+use harness_base::folders::remove;
+use harness_base::progress::Step;
+use harness_settings::spec::variable::{SETUP, TOOLBOX};
 
 use super::cache::with_ending;
 use super::download::{self, DownloadFault};
 use super::entry::{Build, Download, Entry, File};
 use super::{ChildKind, Found, Look, ProvisionSource, SetupPlan, Tool, Tools};
 use crate::error::{Error, Result};
-use harness_base::folders::remove;
-use harness_base::progress::Step;
-use harness_settings::spec::variable::{SETUP, TOOLBOX};
 
 /// The platform, as Go names it.
 pub(super) fn platform() -> (&'static str, &'static str) {

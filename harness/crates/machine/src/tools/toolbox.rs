@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use harness_base::hash;
+use harness_base::progress::Step;
+
 use super::cache::{Cache, with_ending};
 use super::{ChildKind, Tools};
 use crate::error::{Error, Result};
-use harness_base::hash;
-use harness_base::progress::Step;
 
 /// How long unpacking may take: seconds, on any disk.
 const UNPACK: Duration = Duration::from_secs(300);

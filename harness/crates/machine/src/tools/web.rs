@@ -5,13 +5,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use harness_base::files::copy_folder;
+use harness_base::folders::remove;
+use harness_base::progress::{Step, Teller};
+
 use super::entry::Web;
 use super::go_build::{BUILD, GoJob};
 use super::{ChildKind, Command, Tools, Version, table};
 use crate::error::Result;
-use harness_base::files::copy_folder;
-use harness_base::folders::remove;
-use harness_base::progress::{Step, Teller};
 
 /// How long a program may take to say its version, or its settings.
 const ASK: Duration = Duration::from_secs(20);

@@ -1,8 +1,8 @@
+use harness_settings::spec::spec;
 use rstest::rstest;
 use serde_json::json;
 
 use super::*;
-use harness_settings::spec::spec;
 
 const SOURCE: &str = r#"
 /// Not this one: "backend".

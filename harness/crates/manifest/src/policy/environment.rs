@@ -1,10 +1,11 @@
 //! The rule about environments: each container is told what it reads, and that is true.
 
+use harness_settings::spec::contract::{Meaning, Variable};
+use harness_settings::spec::{Component, spec};
+
 use super::{all_containers, network, pod, promise};
 use crate::finding::Finding;
 use crate::object::{Node, Object, Rendered};
-use harness_settings::spec::contract::{Meaning, Variable};
-use harness_settings::spec::{Component, spec};
 
 /// Each variable that the contract asks for is there and means what it says; none is there that nobody reads.
 pub fn told(rendered: &Rendered) -> Vec<Finding> {

@@ -1,10 +1,11 @@
 //! Rules about what a release touches outside of itself: hosts, ports of nodes, hooks, namespaces.
 
+use harness_settings::spec::spec;
+
 use super::{all_containers, pods};
 use crate::finding::Finding;
 use crate::object::{Node, Rendered};
 use crate::types::is_cluster_scoped;
-use harness_settings::spec::spec;
 
 /// Each rule of an Ingress is for one host: without, it takes every host's requests.
 pub fn ingress_host(rendered: &Rendered) -> Vec<Finding> {

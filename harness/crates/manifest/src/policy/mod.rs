@@ -18,10 +18,11 @@ mod services;
 mod tests;
 mod volumes;
 
-use super::finding::Finding;
-use super::object::{Node, Object, Rendered};
 use harness_settings::spec::contract::{self, Promise};
 use harness_settings::spec::spec;
+
+use super::finding::Finding;
+use super::object::{Node, Object, Rendered};
 
 /// The label of the chart that an object is of (kubernetes.io, "Recommended Labels").
 const NAME: &str = "app.kubernetes.io/name";

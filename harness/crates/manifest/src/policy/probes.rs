@@ -1,9 +1,10 @@
 //! Rules about probes: each container is asked, in the way that the contract says, in time and not too soon.
 
+use harness_settings::spec::contract::Health;
+
 use super::{pod, promise, runs_for_ever};
 use crate::finding::Finding;
 use crate::object::{Node, Rendered};
-use harness_settings::spec::contract::Health;
 
 /// What a probe's time must be within, in seconds: from its first failure to what follows.
 struct Window {

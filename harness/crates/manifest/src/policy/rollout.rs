@@ -1,10 +1,11 @@
 //! Rules about updates and outages: nobody notices an update, the loss of a node, or a changed configuration.
 
+use harness_base::hash;
+
 use super::selectors::selected;
 use super::{pod, promise};
 use crate::finding::Finding;
 use crate::object::{Node, Object, Rendered};
-use harness_base::hash;
 
 /// How long a pod serves on after its end was asked for, at least: a busy node's proxy is seconds late to leave it out.
 const SERVES_ON_SECS: u64 = 5;

@@ -1,13 +1,13 @@
 //! Rules about the router's configuration: where it leads, what it tells, how long it waits.
 
+use harness_http::ContentSecurityPolicy;
+use harness_settings::spec::spec;
 use regex_lite::Regex;
 
 use super::pod;
 use crate::finding::Finding;
 use crate::nginx::{self, Directive};
 use crate::object::{Node, Rendered};
-use harness_http::ContentSecurityPolicy;
-use harness_settings::spec::spec;
 
 /// Folders that nginx writes to by itself (nginx.org, "http core": *_temp_path).
 const TEMP: [&str; 5] =

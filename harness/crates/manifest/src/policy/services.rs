@@ -1,10 +1,11 @@
 //! The rule about names and ports: a component is found where everybody looks for it.
 
+use harness_settings::spec::{contract, spec};
+
 use super::selectors::selected;
 use super::{NAME, pod};
 use crate::finding::Finding;
 use crate::object::{Node, Object, Rendered};
-use harness_settings::spec::{contract, spec};
 
 /// What belongs to a component is named after it, and all names begin with the release's, so that two releases do not
 /// meet; its ports are the contract's.

@@ -4,14 +4,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::artifacts::{self, Reference, Registry, Sources};
-use crate::cluster::node_image::NodeImageRequest;
-use crate::error::{Error, Result};
 use harness_base::hash;
 use harness_base::progress::Step;
 use harness_machine::project::Project;
 use harness_settings::marks::{self, DOMAIN};
 use harness_settings::spec::variable::SETUP;
+
+use crate::artifacts::{self, Reference, Registry, Sources};
+use crate::cluster::node_image::NodeImageRequest;
+use crate::error::{Error, Result};
 
 /// The official images, by tag: no digest of theirs could be verified where this was written.
 const CONTOUR: &str = "ghcr.io/projectcontour/contour:v1.33.8";

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use harness_base::progress::Step;
+use harness_settings::spec::spec;
 use kube::Client;
 use serde_json::{Value, json};
 
@@ -13,8 +15,6 @@ use crate::error::Result;
 use crate::k8s::snapshot::Watched;
 use crate::k8s::verdict::deployment_converged;
 use crate::k8s::{self, Forward};
-use harness_base::progress::Step;
-use harness_settings::spec::spec;
 
 /// Its namespace, and its ingress class.
 pub const NAMESPACE: &str = "harness-previews-edge";

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use harness_machine::tools::Environment;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use rstest::rstest;
@@ -16,7 +17,6 @@ use super::is_used;
 use crate::error::Result;
 use crate::k8s;
 use crate::testing::install;
-use harness_machine::tools::Environment;
 
 /// Answers every request with a namespace, if it carries this token; else 401.
 fn server(token: &'static str) -> String {

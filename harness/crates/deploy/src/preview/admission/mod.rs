@@ -7,12 +7,12 @@ mod pods;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use harness_settings::spec::spec;
 use serde_json::Value;
 
 use super::PullRequest;
 use crate::artifacts::ArtifactSet;
 use crate::error::{Error, Result};
-use harness_settings::spec::spec;
 
 /// The kinds that a preview is made of, all of a namespace; no other is applied, so none of the cluster's. With each the
 /// members that it has beside `apiVersion`, `kind` and `metadata`.

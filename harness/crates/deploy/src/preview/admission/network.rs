@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
+use harness_settings::spec::spec;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::{Limits, fields};
-use harness_settings::spec::spec;
 
 /// Where clouds hand out the node's own credentials: IPv4's link-local addresses, and AWS's of IPv6.
 const CREDENTIALS: [&str; 3] = ["169.254.0.0/16", "fe80::/10", "fd00:ec2::/32"];

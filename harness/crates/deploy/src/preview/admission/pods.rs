@@ -1,9 +1,9 @@
 //! What a pod of a preview may be: a list of the fields that are known and harmless, with a look at some values.
 
+use harness_settings::spec::spec;
 use serde_json::Value;
 
 use super::{Limits, fields, texts};
-use harness_settings::spec::spec;
 
 /// The fields of a pod that decide nothing outside of it. Not among them, each for itself: the node's network, processes and
 /// name, priority, another scheduler or runtime, tolerations, ephemeral containers.

@@ -1,6 +1,7 @@
+use harness_base::progress::Step;
+
 use super::*;
 use crate::tools::tests::site::{Manner, Site};
-use harness_base::progress::Step;
 
 fn body() -> Vec<u8> {
     (0..200_000_u32).flat_map(u32::to_le_bytes).collect()

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use harness_base::lock::{Lock, Mode};
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncWriteExt;
 
 use crate::tools::{ChildKind, Command, Environment};
-use harness_base::lock::{Lock, Mode};
 
 /// How long what is killed may take: 2 s of grace, and a machine that is busy.
 const SOON: Duration = Duration::from_secs(20);

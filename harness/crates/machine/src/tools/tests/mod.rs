@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use harness_settings::settings::Settings;
+
 use super::Tools;
 use super::entry::{Download, Entry, File};
 use super::version::{Range, Version};
-use harness_settings::settings::Settings;
 
 /// A program that says this version.
 pub fn script(version: &str) -> String {

@@ -5,13 +5,13 @@ mod policies;
 
 use std::collections::BTreeMap;
 
+use harness_settings::spec::contract::{self, AskedBy, Promise};
+use harness_settings::spec::spec;
 use policies::{Direction, End, Labels, Policies, Port};
 
 use super::{all_containers, pod};
 use crate::finding::Finding;
 use crate::object::{Node, Object, Rendered};
-use harness_settings::spec::contract::{self, AskedBy, Promise};
-use harness_settings::spec::spec;
 
 /// Somebody who may ask or be asked.
 struct Peer {
