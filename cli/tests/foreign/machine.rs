@@ -27,6 +27,8 @@ pub async fn few_open_files_are_noted_and_named(place: &Place) -> Shown {
     }
     let note = doctor(&seat.clone().under(&["prlimit", "--nofile=64:64"]), "open files").await;
     assert!(note.contains("64; below 1024 a run may fail") && note.contains("ulimit -n"), "{note}");
+    let engine = doctor(&seat.clone().under(&["prlimit", "--nofile=12:12"]), "engine").await;
+    assert!(engine.contains("too many open files") || engine.contains("Too many open files"), "{engine}");
     // Where it stands on the way that a file is missing is each time another: with 10 none is left to read the limit by.
     for files in [4, 8, 10, 12, 16] {
         let limit = format!("--nofile={files}:{files}");

@@ -71,15 +71,16 @@ pub(super) async fn examine(tools: &Tools, settings: &Settings, host: &Host) -> 
 }
 
 fn absent(absence: &EngineUnavailable, host: &Host, may_set_up: bool) -> Check {
-    // What the client said is the same once more.
-    let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+    // What the client said is the same once more, but where it alone knows why.
+    let lines = if matches!(absence, EngineUnavailable::Unusable { .. }) { 2 } else { 1 };
+    let what = absence.to_string().lines().take(lines).collect::<Vec<_>>().join("\n");
     match plan_remedy(absence, host, may_set_up) {
         Ok(action) => {
-            let value = format!("{}\na run does: {}", first(&absence.to_string()), action.command());
+            let value = format!("{what}\na run does: {}", action.command());
             Check::new(GROUP, "engine", Severity::Note, value)
         }
         Err(left) => {
-            let value = left.explain(&first(&absence.to_string()));
+            let value = left.explain(&what);
             Check::new(GROUP, "engine", Severity::Problem, value).remedy(left.next)
         }
     }
@@ -170,5 +171,13 @@ mod tests {
         assert!(never.verdict == Severity::Problem && never.value.contains("SHOP_SETUP=never"), "{never:?}");
         let user = absent(&absence, &host(true, false), true);
         assert!(user.remedy.unwrap().starts_with("sudo apt-get install"));
+    }
+
+    #[test]
+    fn an_engine_of_no_use_is_told_in_its_clients_words() {
+        let said = "command failed (Too many open files (os error 24)): docker version\nmore".to_owned();
+        let absence = EngineUnavailable::Unusable { address: "unix:///var/run/docker.sock".to_owned(), said };
+        let value = absent(&absence, &host(true, true), true).value;
+        assert!(value.contains("of no use\ncommand failed (Too many open files") && !value.contains("more"), "{value}");
     }
 }
