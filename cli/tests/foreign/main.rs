@@ -97,11 +97,11 @@ fn main() -> ExitCode {
         environment::a_proxy_is_not_asked_for_the_registry: rule 11, Minute;
         environment::a_cluster_comes_up_behind_a_proxy: rule 11, Cluster;
         environment::a_rollback_goes_to_our_cluster: rule 7, Cluster;
-        machine::few_open_files_are_noted_and_named: rule 12, Seconds;
-        machine::a_small_shared_memory_is_noted_and_named: rule 12, Seconds;
-        machine::no_ipv6_is_noted_and_named: rule 12, Seconds;
-        machine::few_watches_are_noted: rule 12, Seconds;
-        machine::a_proxy_that_is_away_is_named: rule 12, Seconds;
+        machine::few_open_files_are_noted_and_named: rule 12, Minute;
+        machine::a_small_shared_memory_is_noted_and_named: rule 12, Minute;
+        machine::no_ipv6_is_noted_and_named: rule 12, Minute;
+        machine::few_watches_are_noted: rule 12, Minute;
+        machine::a_proxy_that_is_away_is_named: rule 12, Minute;
         registries::a_left_over_helper_keeps_no_image_from_being_built: rule 12, Minute;
         registries::an_account_is_asked_for_where_a_token_needs_one: rule 12, Minute;
         registries::the_hub_has_one_account_under_its_three_names: rule 12, Minute;

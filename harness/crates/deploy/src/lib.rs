@@ -32,6 +32,12 @@ mod testing;
 
 pub use error::{Error, Result};
 
+/// What a process holds of a cluster as it begins: nothing. A process has one, its session's; `harness` does not show this function, so
+/// that no suite makes a second.
+pub fn hold() -> cluster::Hold {
+    cluster::Hold::nothing()
+}
+
 /// Kubernetes: what [`harness_kube`] does with a cluster, and the way to one.
 pub mod k8s {
     pub use harness_kube::kubeconfig::KubeconfigFiles;

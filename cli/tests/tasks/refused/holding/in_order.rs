@@ -3,7 +3,7 @@ use harness::cluster::{Hold, ClusterState, Use};
 async fn provision(hold: &mut Hold, home: &ClusterState) -> harness::Result<Use> {
     let change = hold.free()?.change(home, "deploying").await?;
     let _ = change.alone().await?;
-    change.begin_use().await
+    Ok(change.begin_use().await?)
 }
 
 fn main() {}

@@ -49,8 +49,8 @@ pub struct Alone<'a> {
 }
 
 impl Hold {
-    /// The one of a process, as it begins; the session has it.
-    pub fn nothing() -> Self {
+    /// The one of a process, as it begins.
+    pub(crate) fn nothing() -> Self {
         Self::Free(Free(()))
     }
 
