@@ -121,6 +121,8 @@ async fn a_run() {
 
 #[expect(clippy::disallowed_methods, reason = "a run as a user starts it, which the test ends")]
 fn start_a_run() -> tokio::process::Child {
+    // Whoever ignores SIGINT, as a script's job in the background does, has its children ignore it; a handler is not handed on.
+    drop(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).unwrap());
     let mut run = tokio::process::Command::new(std::env::current_exe().unwrap());
     run.args(["--exact", "tools::tests::group::a_run", "--ignored", "--nocapture"]);
     run.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
