@@ -12,12 +12,11 @@
 //! to itself.
 //!
 //! ```
-//! use harness_deploy::preview::{PullRequest, labels};
+//! use harness_deploy::preview::PullRequest;
 //! # harness_settings::spec::of(&harness_settings::spec::sample::STACK);
 //!
 //! let of = PullRequest::parse("123").ok_or("no number")?;
 //! assert_eq!(of.namespace(), "shop-pr-123");
-//! # let _ = labels::OWNER;
 //! # Ok::<(), &str>(())
 //! ```
 
