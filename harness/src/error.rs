@@ -168,10 +168,7 @@ impl Error {
     /// The whole chain as text, and then what was gathered, without secrets, and such that showing it does nothing: the one
     /// place where errors are written out.
     pub fn report(&self) -> String {
-        let chain = self.chain();
-        // Whoever meets a limit of the machine says so in words that name none.
-        let limits = crate::machine_limits::named_in(&chain);
-        harness_base::error::shown(&format!("{chain}{limits}"))
+        harness_machine::error::shown(&self.chain())
     }
 
     fn chain(&self) -> String {

@@ -92,9 +92,12 @@ impl Error {
 
     /// The whole chain as text, without secrets, and such that showing it does nothing.
     pub fn report(&self) -> String {
-        let chain = harness_base::error::chain(self);
-        // Whoever meets a limit of the machine says so in words that name none.
-        let limits = crate::machine_limits::named_in(&chain);
-        harness_base::error::shown(&format!("{chain}{limits}"))
+        shown(&harness_base::error::chain(self))
     }
+}
+
+/// An error's chain as text, of this crate or of one above, with the limits of the machine that it is about: whoever meets one says so in
+/// words that name none. Without secrets, and such that showing it does nothing.
+pub fn shown(chain: &str) -> String {
+    harness_base::error::shown(&format!("{chain}{}", crate::machine_limits::named_in(chain)))
 }

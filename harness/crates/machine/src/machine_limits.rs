@@ -102,7 +102,7 @@ fn means_ipv6(text: &str) -> bool {
 }
 
 /// A line for each limit that a failure's text is about: what it is here, and what raises it. And one where there is no IPv6.
-pub fn named_in(text: &str) -> String {
+pub(crate) fn named_in(text: &str) -> String {
     let text = text.to_lowercase();
     let ipv6 = if means_ipv6(&text) && lacks_ipv6(Path::new("/proc/net")) { NO_IPV6 } else { "" };
     format!("{}{ipv6}", named(&text, of_this_machine))
