@@ -67,24 +67,13 @@ pub enum Error {
     Shared(std::sync::Arc<Error>),
 }
 
-/// What the layer below says of the ground, or of an expectation, is said by one variant, whichever layer says it.
-impl From<harness_http::Error> for Error {
-    fn from(error: harness_http::Error) -> Self {
-        match error {
-            harness_http::Error::Base(error) => Self::Base(error),
-            harness_http::Error::Unmet(what) => Self::Unmet(what),
-            other => Self::Http(other),
-        }
-    }
-}
-
-/// And for what is deployed.
+/// What a layer below says is said by one variant, whichever layer says it.
 impl From<harness_deploy::Error> for Error {
     fn from(error: harness_deploy::Error) -> Self {
         match error {
             harness_deploy::Error::Base(error) => Self::Base(error),
             harness_deploy::Error::Kube { what, source } => Self::Kube { what, source },
-            harness_deploy::Error::Http(error) => error.into(),
+            harness_deploy::Error::Http(error) => Self::Http(error),
             harness_deploy::Error::Command(failure) => Self::Command(failure),
             harness_deploy::Error::Failed { awaited, cause } => Self::Failed { awaited, cause },
             harness_deploy::Error::Unmet(what) => Self::Unmet(what),
@@ -94,29 +83,22 @@ impl From<harness_deploy::Error> for Error {
     }
 }
 
-/// The same for the machine.
-impl From<harness_machine::Error> for Error {
-    fn from(error: harness_machine::Error) -> Self {
-        match error {
-            harness_machine::Error::Base(error) => Self::Base(error),
-            harness_machine::Error::Http(error) => error.into(),
-            harness_machine::Error::Command(failure) => Self::Command(failure),
-            other => Self::Deploy(other.into()),
-        }
+// The layers below that one say it there.
+impl From<harness_http::Error> for Error {
+    fn from(error: harness_http::Error) -> Self {
+        harness_deploy::Error::from(error).into()
     }
 }
 
-/// And for what is asked of Kubernetes.
+impl From<harness_machine::Error> for Error {
+    fn from(error: harness_machine::Error) -> Self {
+        harness_deploy::Error::from(error).into()
+    }
+}
+
 impl From<harness_kube::Error> for Error {
     fn from(error: harness_kube::Error) -> Self {
-        match error {
-            harness_kube::Error::Base(error) => Self::Base(error),
-            harness_kube::Error::Kube { what, source } => Self::Kube { what, source },
-            harness_kube::Error::Http(error) => Self::Http(error),
-            harness_kube::Error::Failed { awaited, cause } => Self::Failed { awaited, cause },
-            harness_kube::Error::Unmet(what) => Self::Unmet(what),
-            harness_kube::Error::Diagnosed { source, diagnosis } => Self::from(*source).diagnosed(diagnosis),
-        }
+        harness_deploy::Error::from(error).into()
     }
 }
 
