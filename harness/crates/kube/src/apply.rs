@@ -1,4 +1,4 @@
-//! Objects of any kind, applied as they are written down.
+//! Server-side apply of objects of any kind.
 
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::{Api, Client};
@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::{FIELD_MANAGER, call};
 use crate::Result;
 
-/// Brings an object to what is written; one without a namespace in it is the cluster's.
+/// Applies an object by server-side apply, forced, with [`FIELD_MANAGER`]; one without a namespace is taken as
+/// cluster-scoped. On cancel the server may still carry it out.
 ///
 /// # Errors
 /// The API's error, or [`harness_base::Error::Deadline`] after 10 s.

@@ -1,4 +1,4 @@
-//! What a person would look at first in a namespace where something failed, as text.
+//! A text about a namespace in which something failed, with what a person would look at first.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,35 +21,35 @@ use super::secret;
 use super::snapshot::{Snapshot, event_time, is_controlled_by, warnings_of};
 use crate::in_one_line;
 
-/// How long the whole look may take.
+/// The limit for the whole diagnosis.
 const LIMIT: Duration = Duration::from_secs(10);
-/// How long one part of it may take, so that one silent part leaves time for the others.
+/// The limit for one part of it, so that one silent part leaves time for the others.
 const PART: Duration = Duration::from_secs(4);
 const EVENTS: usize = 15;
 const LINES: i64 = 20;
 
-/// Doomed pods first, then pods, conditions, container states, warnings and last log lines.
+/// A diagnosis of a namespace: failing pods first, then all pods, conditions, container states, warnings and last log lines.
 ///
-/// Takes at most 10 s and never fails: its own problems are lines of the text. Values of the
-/// namespace's Secrets are taken out, also where a log repeats them.
+/// Takes at most 10 s and never fails: its own problems are lines of the text. Values of the namespace's Secrets are
+/// redacted, also where a log repeats them.
 pub async fn diagnose(client: &Client, namespace: &str) -> String {
     within_limit(client, namespace, None).await
 }
 
-/// [`diagnose`] of a deploy that failed: of warnings those alone that came after its begin, and none about pods of former
-/// revisions, so that what was wrong minutes ago does not bury what is wrong now.
+/// [`diagnose`] for a deploy that failed: warnings from before `begin`, and about pods of former revisions, are left out, so
+/// that old problems do not bury the present one.
 pub async fn diagnose_deploy(client: &Client, namespace: &str, begin: Begin) -> String {
     within_limit(client, namespace, Some(begin)).await
 }
 
-/// A moment of a namespace, by the API server's own count of changes: no clock has to agree with another.
+/// A moment of a namespace by the API server's own resource version, so that no clocks need to agree.
 ///
 /// Resource versions are compared as numbers, which Kubernetes promises (KEP-5504) and etcd has always given.
 #[derive(Debug, Clone, Copy)]
 pub struct Begin(Option<u64>);
 
 impl Begin {
-    /// Now. Where the API does not say, every warning counts as a later one.
+    /// The present moment. Where the API does not tell it within 4 s, every warning counts as a later one.
     pub async fn now(client: &Client, namespace: &str) -> Self {
         let api: Api<Event> = Api::namespaced(client.clone(), namespace);
         let found = tokio::time::timeout(PART, api.list_metadata(&ListParams::default().limit(1))).await;
@@ -134,11 +134,11 @@ async fn look(client: &Client, namespace: &str, begin: Option<Begin>) -> String 
     if let Some(problem) = unknown {
         let _ = writeln!(text, "(the Secrets cannot be read, so that their values are not known: {problem})");
     }
-    // Here too, and not in the report alone: who asks for a diagnosis may show it.
+    // Redacted here too: a caller may show a diagnosis without a report.
     secrets::redact(&text).into_owned()
 }
 
-/// Whether a warning is a deploy's own: later than its begin, and not about a pod that it replaces or that is gone.
+/// Whether a warning belongs to a deploy: later than its begin, and not about a pod that it replaces or that is gone.
 fn is_of_deploy(event: &Event, begin: Begin, seen: &Snapshot) -> bool {
     let object = &event.involved_object;
     let name = object.name.as_deref().unwrap_or_default();
@@ -211,7 +211,7 @@ fn table(text: &mut String, pods: &[Pod]) {
     }
 }
 
-/// The image's name and the first digits of the digest that really runs.
+/// An image's name, and the first 12 digits of the digest that really runs.
 fn short_image(status: &ContainerStatus) -> String {
     let name = status.image.split('@').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
     match status.image_id.split_once("sha256:") {
@@ -241,7 +241,7 @@ fn details(text: &mut String, pod: &Pod) {
     }
     let name = pod.name_any();
     for condition in pod.status.iter().flat_map(|status| status.conditions.iter().flatten()) {
-        // `Ready` says the same in one line less.
+        // `Ready` says the same as `ContainersReady`.
         if condition.status != "True" && condition.type_ != "ContainersReady" {
             let reason = condition.reason.as_deref().unwrap_or("no reason");
             let message = condition.message.as_deref().unwrap_or_default();
@@ -270,7 +270,7 @@ fn warnings(text: &mut String, events: Vec<Event>) {
             event.series.as_ref().and_then(|it| it.count).or(event.count).unwrap_or(1);
         warnings.push(event);
     }
-    // Of one reason about one object the newest speaks for all: its text differs in names alone.
+    // Of the warnings with one reason about one object only the newest is shown: the texts differ in names alone.
     warnings.sort_by_key(|event| Reverse(event_time(event)));
     let mut seen = BTreeSet::new();
     warnings.retain(|event| seen.insert(about(event)));
@@ -296,7 +296,7 @@ fn about(event: &Event) -> String {
     format!("{kind}/{} {reason}", object.name.as_deref().unwrap_or_default())
 }
 
-/// One log worth reading: of a container that is not ready, or of its crashed predecessor.
+/// A log to read: of a container that is not ready, or of its crashed predecessor.
 struct LogRequest {
     pod: String,
     container: String,
@@ -359,7 +359,7 @@ mod tests {
         Arc::new(serde_json::from_value(value).unwrap())
     }
 
-    /// A deployment at its second revision, of which one pod of each is there, and a database.
+    /// A deployment at its second revision with one pod of each revision, and a database.
     fn seen() -> Snapshot {
         let revision = |name: &str, number: &str| {
             let owner = json!([{ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "web", "controller": true }]);
@@ -399,7 +399,7 @@ mod tests {
             "involvedObject": { "kind": kind, "name": name, "uid": uid } }))
         .unwrap();
         assert_eq!(is_of_deploy(&event, Begin(Some(7)), &seen()), own);
-        // Where the begin is unknown, what is former stays former.
+        // Where the begin is unknown, former revisions are still left out.
         assert_eq!(is_of_deploy(&event, Begin(None), &seen()), own || version == "7");
     }
 }

@@ -13,40 +13,41 @@ use super::snapshot::event_time;
 use super::wait::State;
 use super::window::{self, Tolerance, Window};
 
-/// A cause that keeps something from coming about. As text its first line names it, and further lines are evidence.
+/// A cause that keeps something from coming about. As text its first line names it; further lines are evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureCause {
-    /// What stays the same while the cause does, in one line: who, and what of it.
+    /// The identity of the cause, in one line: the object and what is wrong. It stays the same while the cause lasts.
     pub key: String,
-    /// Somebody's words for it, in one line, which may change from one look to the next; empty where nobody says any.
+    /// A short quote of another program about it, in one line; it may change from one look to the next. Empty where there is
+    /// none.
     pub gist: String,
-    /// What else was seen of it, a line each.
+    /// Further observations, one line each.
     pub evidence: Vec<String>,
-    /// How long it may last before it counts as final.
+    /// How long it may last before it is final.
     pub tolerance: Tolerance,
-    /// The container whose probe can be asked for more words.
+    /// The container whose probe can be asked for more, if any.
     pub asked: Option<AskedProbe>,
-    /// When the cluster itself first saw it, in whole seconds of its clock, where it says so.
+    /// When the cluster first saw it, in whole seconds of the cluster's clock, where it says so.
     pub since: Option<Timestamp>,
 }
 
-/// A container that runs and is not ready.
+/// A running container that is not ready, and whose probe can be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskedProbe {
-    /// Its pod.
+    /// The pod's name.
     pub pod: String,
-    /// Its name.
+    /// The container's name.
     pub container: String,
 }
 
 impl FailureCause {
-    /// A cause without anybody's words for it.
+    /// A cause without a quote.
     pub fn new(key: impl Into<String>, tolerance: impl Into<Tolerance>) -> Self {
         let (key, tolerance) = (key.into(), tolerance.into());
         Self { key, gist: String::new(), evidence: Vec::new(), tolerance, asked: None, since: None }
     }
 
-    /// A cause in the words of another program, which name it in their first line.
+    /// A cause in the words of another program, whose first line names it; the other lines are its evidence.
     pub fn quoted(text: &str, tolerance: impl Into<Tolerance>) -> Self {
         let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
         let mut quoted = Self::new(first, tolerance);
@@ -54,7 +55,7 @@ impl FailureCause {
         quoted
     }
 
-    /// A cause with somebody's own words for it: their gist in the first line, all of them below if there are more.
+    /// A cause with a quote: its gist in the first line, and all of it as evidence where that is more.
     fn said(key: String, gist: &str, all: &str, tolerance: impl Into<Tolerance>) -> Self {
         let gist = brief(gist);
         let mut said = Self::new(key, tolerance);
@@ -68,7 +69,7 @@ impl FailureCause {
         self.evidence.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
     }
 
-    /// The line that names it.
+    /// The line that names the cause: its key, and its gist if there is one.
     pub fn first_line(&self) -> String {
         let Self { key, gist, .. } = self;
         if gist.is_empty() { key.clone() } else { format!("{key}: {gist}") }
@@ -88,14 +89,15 @@ impl From<FailureCause> for State {
     }
 }
 
-/// What a container of a pod is.
+/// The role of a container in its pod.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// It serves.
+    /// A main container.
     Container,
-    /// It ends before those begin.
+    /// An init container, which ends before the main ones begin.
     Init,
-    /// An init container that stays beside them, and is ended once they have ended (Kubernetes' docs, "Sidecar containers").
+    /// An init container that runs beside the main ones, and is ended after them (Kubernetes' documentation, "Sidecar
+    /// containers").
     Sidecar,
 }
 
@@ -108,14 +110,14 @@ impl fmt::Display for Kind {
         })
     }
 }
-/// The reason of a pod that its node ended, in its status and in the event.
+/// The reason in the status and the event of a pod that its node evicted.
 const EVICTED: &str = "Evicted";
 
-/// Why a pod does not start, the least tolerable cause first; `None` for one that starts, runs or ends.
+/// Why a pod does not start, the least tolerable cause first; `None` for a pod that starts, runs or ends.
 ///
-/// `warnings` are those about the pod and its volume claims, oldest first.
+/// `warnings` are the warnings about the pod and its volume claims, oldest first.
 pub fn failure_cause(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
-    // The ends of its containers are told with it.
+    // The ends of its containers are evidence of the pod's own end.
     if let Some(found) = of_ended_pod(pod, warnings) {
         return Some(found);
     }
@@ -130,8 +132,8 @@ pub fn failure_cause(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
     found.or_else(|| of_warnings(pod, warnings))
 }
 
-/// Why a pod was evicted, if it was. Of one whose containers ended with 0 when they were asked to, the kubelet writes
-/// `Succeeded`, and the event alone says it (seen with Kubernetes 1.34).
+/// The message of a pod's eviction, if it was evicted. Where its containers ended with 0 when asked to, the kubelet writes
+/// `Succeeded`, and the event alone tells (seen with Kubernetes 1.34).
 pub(super) fn eviction<'a>(pod: &'a Pod, warnings: &[&'a Event]) -> Option<&'a str> {
     let status = pod.status.as_ref()?;
     match phase(pod) {
@@ -144,7 +146,7 @@ pub(super) fn eviction<'a>(pod: &'a Pod, warnings: &[&'a Event]) -> Option<&'a s
     }
 }
 
-/// Of one that failed as a whole.
+/// The cause of a pod that failed or was evicted as a whole.
 fn of_ended_pod(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
     let status = pod.status.as_ref()?;
     let evicted = eviction(pod, warnings);
@@ -155,7 +157,7 @@ fn of_ended_pod(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
     let ended: Vec<_> = statuses(pod).iter().chain(init_statuses(pod)).filter_map(ended_badly).collect();
     let words = ended.iter().find_map(|(_, ended)| telling_line(ended.message.as_deref()?));
     let message = evicted.or(status.message.as_deref()).unwrap_or_default();
-    // What ended the pod says why. The words of a container that was ended with it are about something else.
+    // The pod's own message says why it ended; the words of a container that was ended with it are about something else.
     let gist = if message.is_empty() { words.as_deref().unwrap_or_default() } else { message };
     let mut found = FailureCause::said(format!("pod {}: {reason}", pod.name_any()), gist, message, Window::Replaced);
     for (container, ended) in ended {
@@ -181,9 +183,10 @@ fn of_unscheduled_pod(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
     Some(found)
 }
 
-/// A volume claim that nobody makes a volume for, which the scheduler calls unbound.
+/// The cause of an unbound volume claim: the provisioner fails to make its volume.
 fn of_claims(pod: &str, created: Option<Timestamp>, scheduler: &str, warnings: &[&Event]) -> Option<FailureCause> {
-    // A claim is known by its name, and events live for an hour: one of before the pod is about another of that name.
+    // A claim's event has its name alone and lives for an hour: one from before the pod is about an earlier claim of that
+    // name.
     let now = |event: &Event| {
         let made = created.map(|made| made.as_second() - window::AHEAD_SECS);
         made.is_none_or(|made| event_time(event).is_some_and(|time| time.as_second() >= made))
@@ -205,7 +208,7 @@ pub(super) fn is_about_claim(event: &Event) -> bool {
     event.involved_object.kind.as_deref() == Some("PersistentVolumeClaim")
 }
 
-/// Without what the scheduler tried beyond the nodes' own answers.
+/// The scheduler's message without what it tried after the nodes' own answers.
 fn of_scheduler(message: &str) -> &str {
     let end = ["preemption:", "no new claims to deallocate"].iter().filter_map(|more| message.find(more)).min();
     message[..end.unwrap_or(message.len())].trim().trim_end_matches([',', '.'])
@@ -216,7 +219,7 @@ fn is_sidecar(pod: &Pod, name: &str) -> bool {
     init.into_iter().any(|one| one.name == name && one.restart_policy.as_deref() == Some("Always"))
 }
 
-/// Whether all of a pod's containers have ended, and none of them badly: what is beside them is ended then, however.
+/// Whether all main containers have ended with 0: sidecars are ended then, with whatever exit code.
 fn is_done(pod: &Pod) -> bool {
     let ended = |status: &ContainerStatus| {
         status.state.as_ref().and_then(|state| state.terminated.as_ref()).is_some_and(|ended| ended.exit_code == 0)
@@ -245,7 +248,7 @@ fn of_container(pod: &Pod, kind: Kind, status: &ContainerStatus, warnings: &[&Ev
     if kind == Kind::Sidecar && is_done(pod) {
         return None;
     }
-    // The end of one that is not started again is the pod's own.
+    // Without restarts, the container's end is the pod's own.
     let restarts = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) != Some("Never");
     let counts = restarts && ended.exit_code != 0 || is_oom(ended);
     counts.then(|| crash(pod, (kind, &who), status, ended, warnings))
@@ -258,7 +261,7 @@ fn of_waiting(who: &str, status: &ContainerStatus, reason: &str, message: &str) 
         "ErrImageNeverPull" => {
             (format!("the image {image} is not on the node, and may not be pulled"), "", Window::None)
         }
-        // The kubelet alternates between the two: one cause.
+        // The kubelet alternates between these reasons: one cause.
         "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" | "ImageInspectError" => {
             let window = if is_final_answer(message) { Window::Answered } else { Window::Pulled };
             (format!("cannot pull the image {image}"), of_registry(message, image), window)
@@ -272,20 +275,20 @@ fn of_waiting(who: &str, status: &ContainerStatus, reason: &str, message: &str) 
     Some(FailureCause::said(format!("{who}: {what}"), gist, message, window))
 }
 
-/// The registry's answer, without the way to it, which repeats the image's name.
+/// The registry's answer without its prefix, which repeats the image's name.
 fn of_registry<'a>(message: &'a str, image: &str) -> &'a str {
     let answer = message.rsplit_once("\": ").map_or(message, |(_, answer)| answer);
     let answer = answer.strip_prefix(image).map_or(answer, |rest| rest.trim_start_matches([':', ' ']));
-    // Of a back-off that names the image alone nothing is left to say.
+    // A back-off that names the image alone adds nothing.
     if answer.starts_with("Back-off pulling image") { "" } else { answer }
 }
 
-/// The runtime's last word, without the layers that it went through.
+/// The last part of the runtime's message, without the layers before it.
 fn of_runtime(message: &str) -> &str {
     message.find("exec: ").or_else(|| message.find("error mounting")).map_or(message, |start| &message[start..])
 }
 
-/// Counted by starts, not by seconds: the first end is told, a second that is like it is final.
+/// The cause of a container that ended. It is final by restarts, not by seconds: a second end like the first one.
 fn crash(
     pod: &Pod,
     (kind, who): (Kind, &str),
@@ -317,9 +320,9 @@ fn crash(
     found
 }
 
-/// Whether this end is one too many: the second like the first, or the third of any kind.
+/// Whether this end is one too many: the second of the same kind, or the third of any kind.
 fn is_final_crash(status: &ContainerStatus, ended: &ContainerStateTerminated) -> bool {
-    // In the back-off only the last end is shown; between an end and the back-off the one before it too.
+    // In the back-off the status shows the last end alone; between an end and the back-off also the one before.
     let shows_both = status.state.as_ref().is_some_and(|state| state.terminated.is_some());
     let before = status.last_state.as_ref().and_then(|last| last.terminated.as_ref()).filter(|_| shows_both);
     match status.restart_count {
@@ -329,8 +332,8 @@ fn is_final_crash(status: &ContainerStatus, ended: &ContainerStateTerminated) ->
     }
 }
 
-/// Whether an instance did its work for a while before its end: that end is a first one again. Nothing that a probe killed
-/// did, and no init container, which gives up after a while of its own.
+/// Whether an instance ran long enough (60 s) that its end counts as a first one again. It does not where a probe killed it,
+/// nor for an init container, which gives up after a time of its own.
 fn ran_for_long(ended: &ContainerStateTerminated) -> bool {
     ran_secs(ended).is_some_and(|ran| ran >= window::SERVED_SECS)
 }
@@ -340,7 +343,7 @@ fn ran_secs(ended: &ContainerStateTerminated) -> Option<i64> {
     Some(end.0.duration_since(start.0).as_secs())
 }
 
-/// How an end is told from another.
+/// The kind of an end, by which two ends are compared.
 fn way(ended: &ContainerStateTerminated) -> (i32, Option<&str>, Option<String>) {
     (ended.exit_code, ended.reason.as_deref(), ended.message.as_deref().and_then(telling_line))
 }
@@ -354,7 +357,7 @@ fn limit_of_memory(pod: &Pod, container: &str) -> Option<String> {
     Some(found.resources.as_ref()?.limits.as_ref()?.get("memory")?.0.clone())
 }
 
-/// What a probe said that made the kubelet end the container: one that failed while this instance ran.
+/// The message of the probe for which the kubelet ended the container: one that failed while this instance ran.
 fn killed_by_probe<'a>(
     pod: &Pod,
     status: &ContainerStatus,
@@ -365,13 +368,13 @@ fn killed_by_probe<'a>(
     let event = probe_failure(&status.name, &["Liveness", "Startup"], warnings)?;
     let started = ended.started_at.as_ref().map(|time| time.0.as_second());
     let while_it_ran = started.is_none_or(|start| event_time(event).is_some_and(|time| time.as_second() >= start));
-    // The first failures of a start are nothing: a startup probe kills when its budget is spent.
+    // The first failures during a start kill nothing: a startup probe kills once its budget is spent.
     let at_start = event.message.as_deref().is_some_and(|said| said.starts_with("Startup"));
     let patient = at_start && !spent_its_budget(pod, &status.name, ended);
     (while_it_ran && !patient && BY_SIGNAL.contains(&ended.exit_code)).then_some(event.message.as_deref()?)
 }
 
-/// The newest failure of a container's probe of one of these kinds, in the kubelet's words.
+/// The newest failure event of a container's probe of one of these kinds.
 fn probe_failure<'a>(container: &str, kinds: &[&str], warnings: &[&'a Event]) -> Option<&'a Event> {
     let field = format!("{{{container}}}");
     let fits = |event: &&&Event| {
@@ -384,18 +387,18 @@ fn probe_failure<'a>(container: &str, kinds: &[&str], warnings: &[&'a Event]) ->
     warnings.iter().rev().find(fits).copied()
 }
 
-/// A container that runs, and whose probes say that it is not ready: a start takes its time, an answer tells a cause.
+/// The cause of a running container whose probe says that it is not ready; `None` while a start may just take its time.
 fn unready(pod: &Pod, who: &str, status: &ContainerStatus, warnings: &[&Event]) -> Option<FailureCause> {
     let started = status.started == Some(true);
-    // Of the probe that is asked now: beside it, liveness may fail as well.
+    // The event of the probe that counts now: liveness may fail beside it.
     let event = probe_failure(&status.name, &[if started { "Readiness" } else { "Startup" }], warnings)?;
     let (kind, said) = event.message.as_deref()?.split_once(" probe failed: ")?;
     let budget = startup_budget(pod, &status.name);
     let tolerance = match started {
-        // Nobody says how long its start may take.
+        // Without a startup probe nothing says how long a start may take.
         true if budget.is_none() => Window::Unbounded.into(),
         true => Window::Ready.into(),
-        // While it starts, nobody listens yet; an answer is one all the same.
+        // A failed connection is no cause during a start, since nothing listens yet; an HTTP status is one.
         false if said.contains("statuscode") => {
             Tolerance { window: Window::Ready, at_least: budget.unwrap_or_default() }
         }
@@ -410,20 +413,20 @@ fn unready(pod: &Pod, who: &str, status: &ContainerStatus, warnings: &[&Event]) 
     Some(found)
 }
 
-/// How long the startup probe itself lets a start take; `None` without one.
+/// How long the startup probe lets a start take: period times failure threshold; `None` without one.
 fn startup_budget(pod: &Pod, container: &str) -> Option<Duration> {
     let (period, failures) = startup_probe(pod, container)?;
     Some(Duration::from_secs(u64::try_from(period.saturating_mul(failures)).unwrap_or_default()))
 }
 
-/// Whether an instance ran until its startup probe had failed as often as it may: the first time at its start, and once
-/// in each period.
+/// Whether an instance ran until its startup probe had failed as often as it may: the first time at its start, then once in
+/// each period.
 fn spent_its_budget(pod: &Pod, container: &str, ended: &ContainerStateTerminated) -> bool {
     let last = startup_probe(pod, container).map_or(0, |(period, failures)| period.saturating_mul(failures - 1));
     ran_secs(ended).is_some_and(|ran| ran >= i64::from(last))
 }
 
-/// The period of a container's startup probe, in seconds, and how often it may fail; the API's defaults are 10 and 3.
+/// The startup probe's period in seconds and its failure threshold; the API's defaults are 10 and 3.
 fn startup_probe(pod: &Pod, container: &str) -> Option<(i32, i32)> {
     let found = containers(pod).into_iter().find(|one| one.name == container)?;
     let probe = found.startup_probe.as_ref()?;
@@ -446,7 +449,7 @@ fn ending(ended: &ContainerStateTerminated) -> String {
     }
 }
 
-/// Whether a registry's answer is one that the next try will get as well.
+/// Whether the next try will get the same answer from the registry.
 fn is_final_answer(message: &str) -> bool {
     const FINAL: [&str; 7] = [
         "not found",
@@ -461,14 +464,14 @@ fn is_final_answer(message: &str) -> bool {
     FINAL.iter().any(|answer| message.contains(answer))
 }
 
-/// What a warning says about a pod whose sandbox or volumes cannot be made; the pod's own status
-/// shows nothing but `ContainerCreating` then.
+/// The cause in the warnings about a pod whose sandbox or volumes cannot be made; its status shows nothing but
+/// `ContainerCreating` then.
 fn of_warnings(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
-    // From here on the volumes are mounted and the warnings history.
+    // The volumes are mounted from here on, and older warnings are history.
     if condition(pod, "PodReadyToStartContainers") == Some("True") || phase(pod) != "Pending" {
         return None;
     }
-    // The kubelet has not heard of the objects yet that the pod came with: its next try finds them, a moment later.
+    // The kubelet may not know the pod's new ConfigMaps and Secrets yet: its next try finds them a moment later.
     let is_early = |event: &Event| event.message.as_deref().is_some_and(|said| said.contains("failed to sync"));
     let newest = warnings.iter().rev().filter(|event| !is_early(event)).find_map(|event| {
         let window = match event.reason.as_deref()? {
@@ -480,26 +483,26 @@ fn of_warnings(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
     });
     let (event, window) = newest?;
     let message = event.message.as_deref().unwrap_or_default();
-    // A driver registers itself some seconds after a node has come.
+    // A CSI driver registers itself some seconds after its node has joined.
     let is_missing = message.contains("not found") && !message.contains("registered CSI drivers");
     let window = if is_missing { Window::Retried } else { window };
     let key = format!("pod {}: {}", pod.name_any(), event.reason.as_deref().unwrap_or_default());
     Some(FailureCause::said(key, message, message, window))
 }
 
-/// What a controller says that is not allowed to create its pods (quota, admission, account).
+/// The cause of a controller that may not create its pods (quota, admission, ServiceAccount).
 pub(super) fn cannot_create_pods(workload: &str, message: &str) -> FailureCause {
-    // What stands before it repeats a pod's name, which changes with every try.
+    // The part before it repeats a pod's name, which changes with every try.
     let gist = message.split_once(" is forbidden: ").map_or(message, |(_, gist)| gist);
     FailureCause::said(format!("{workload}: its pods cannot be created"), gist, message, Window::Retried)
 }
 
-/// A rollout whose own progress deadline passed.
+/// The cause of a rollout whose own progress deadline passed.
 pub(super) fn no_progress(workload: &str, message: &str) -> FailureCause {
     FailureCause::said(format!("{workload}: its progress deadline passed"), message, message, Window::Retried)
 }
 
-/// A Service that leads to a port which no container of its workload opens: nobody will ever answer there.
+/// The cause of a Service whose target port no container of its workload opens: no answer can come.
 pub(super) fn wrong_target_port(
     service: &str,
     port: &str,
@@ -515,7 +518,7 @@ pub(super) fn wrong_target_port(
     FailureCause::new(cause, Window::Answered)
 }
 
-/// A broken pod of an old revision, which a stateful set neither mends nor replaces.
+/// The cause of a broken pod of an old revision, which its StatefulSet neither repairs nor replaces.
 pub(super) fn blocked_by_old(workload: &str, old: FailureCause) -> FailureCause {
     let key = format!("{workload}: a broken pod of the old revision blocks the rollout; delete that pod");
     let mut blocked = FailureCause::new(key, old.tolerance.or_longer(Window::Replaced));

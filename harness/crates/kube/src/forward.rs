@@ -1,4 +1,4 @@
-//! A local port that leads into the cluster: each connection to a ready pod, chosen anew.
+//! A local port that forwards into the cluster: each connection to a ready pod, chosen anew.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,18 +20,18 @@ use super::{CALL, within, workload};
 use crate::in_one_line;
 use crate::{Error, Result};
 
-/// How long a whole request through a forward may take: longer than both tries to reach a pod ([`CALL`] each), which say why
-/// they fail, on a machine that builds and tests beside.
+/// The limit for a whole request through a forward: 30 s, longer than two tries to reach a pod ([`CALL`] each), whose errors
+/// say why, on a machine that builds and tests beside.
 const ANSWER: Duration = Duration::from_secs(30);
-/// After the client's end of stream: how long its pod may be silent while it owes an answer.
+/// How long a pod that owes an answer may be silent after the client's end of stream.
 const OWED: Duration = Duration::from_secs(30);
-/// The same when the pod spoke last, so that the client has most likely just hung up.
+/// How long it may be silent when the pod spoke last, so that the client has most likely hung up.
 const SETTLED: Duration = Duration::from_millis(500);
 
 /// A listener on 127.0.0.1 that forwards to one port of the pods of a selector.
 ///
-/// For functional requests: each connection goes to one pod, not through the Service. Dropping it
-/// closes the port and every connection.
+/// Meant for functional requests: each connection goes to one pod, not through the Service. Dropping the forward closes the
+/// port and every connection.
 #[derive(Debug)]
 pub struct Forward {
     address: SocketAddr,
@@ -40,19 +40,19 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// Listens on a free port of 127.0.0.1; pods are looked for with each connection, so none
-    /// need be there yet. `port` is the container's, not the Service's.
+    /// Listens on a free port of 127.0.0.1. Pods are looked up for each connection, so that none need exist yet. `port` is
+    /// the container's, not the Service's.
     ///
     /// # Errors
-    /// The port cannot be opened.
+    /// [`harness_base::Error::Io`] when no port can be opened.
     pub async fn open(client: Client, namespace: &str, selector: &str, port: u16) -> Result<Self> {
         Self::listen(client, namespace, selector, None, port).await
     }
 
-    /// The same to one pod, whether it is ready or not.
+    /// [`Forward::open`] for one pod, whether it is ready or not.
     ///
     /// # Errors
-    /// The port cannot be opened.
+    /// [`harness_base::Error::Io`] when no port can be opened.
     pub async fn to_pod(client: Client, namespace: &str, pod: &str, port: u16) -> Result<Self> {
         Self::listen(client, namespace, "", Some(pod.to_owned()), port).await
     }
@@ -76,12 +76,12 @@ impl Forward {
         Ok(Self { address, owed, accepting: tokio::spawn(accept(listener, target)) })
     }
 
-    /// `127.0.0.1:<port>`.
+    /// The local address, `127.0.0.1:<port>`.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How a client asks through it, and keeps it open.
+    /// The options of a client that sends through the forward, and keeps it open; a whole request may take 30 s.
     pub fn options(self) -> HttpOptions {
         let base = format!("http://{}", self.address);
         HttpOptions { whole: ANSWER, carrier: Some(Arc::new(self)), ..HttpOptions::new(base) }
@@ -110,7 +110,7 @@ async fn accept(listener: TcpListener, target: Arc<Target>) {
                     let target = Arc::clone(&target);
                     connections.spawn(harness_base::events::untold(async move { target.serve(stream).await }));
                 }
-                // Out of descriptors, most likely: the next try comes when one was given back.
+                // Most likely no descriptors are left: the next try comes after 50 ms.
                 Err(error) => {
                     target.owed.failed(format!("cannot accept a connection: {error}"));
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -121,12 +121,12 @@ async fn accept(listener: TcpListener, target: Arc<Target>) {
     }
 }
 
-/// Where connections go.
+/// The destination of a forward's connections.
 struct Target {
     client: Client,
     namespace: String,
     selector: String,
-    /// The one pod, whatever the selector says.
+    /// The one pod to forward to, instead of the selector's.
     pod: Option<String>,
     port: u16,
     turn: AtomicUsize,
@@ -162,7 +162,7 @@ impl Target {
         tokio::pin!(said);
         answer.came(Progress::Carried(pod.clone()));
         let copied = copy(local, &mut remote, answer).await;
-        // The pod's side says why it closed on a channel of its own, at about the same time.
+        // The pod's side reports why it closed on a separate channel, at about the same time.
         let reason = match copied {
             Ok(Ended { answered: true }) => None,
             Ok(Ended { answered: false }) | Err(_) => {
@@ -176,7 +176,7 @@ impl Target {
         }
     }
 
-    /// Tries up to two ready pods: a listed one may have gone since.
+    /// A stream to a ready pod; tries up to two, since a listed pod may be gone by now.
     async fn connect(&self, answer: &OwedAnswer) -> Result<(String, Portforwarder), String> {
         let mut problem = String::new();
         for _ in 0..2 {
@@ -192,8 +192,8 @@ impl Target {
         Err(problem)
     }
 
-    /// A pod of a list that was asked for after this call, so that one which was replaced before
-    /// is never chosen; the lock lets calls that come together share it.
+    /// The next ready pod, from a list that was requested after this call, so that a pod replaced before is never chosen; the
+    /// lock lets simultaneous calls share one list.
     async fn next_pod(&self) -> Result<String, String> {
         if let Some(pod) = &self.pod {
             return Ok(pod.clone());
@@ -223,7 +223,7 @@ impl Target {
     }
 }
 
-/// The connections whose answers are owed, and what became of the last that failed.
+/// The connections without an answer yet, and the error of the last one that failed.
 #[derive(Debug, Default)]
 struct OwedAnswers(Mutex<OwedAnswersState>);
 
@@ -234,14 +234,14 @@ struct OwedAnswersState {
     problem: Option<String>,
 }
 
-/// How far a connection came.
+/// The progress of a connection.
 #[derive(Debug)]
 enum Progress {
-    /// A ready pod is looked for.
+    /// Accepted; a ready pod is looked for.
     Taken,
-    /// A stream to this pod is asked for.
+    /// A stream to this pod is requested.
     Chosen(String),
-    /// This pod has what the client sends.
+    /// The client's bytes go to this pod.
     Carried(String),
 }
 
@@ -262,7 +262,7 @@ impl OwedAnswers {
         self.state().problem = Some(problem);
     }
 
-    /// The newest is what whoever asks this has most likely just given up.
+    /// The progress of the newest connection: most likely the one that the caller has just given up.
     fn progress(&self, now: Instant) -> Option<String> {
         let state = self.state();
         let newest = state.connections.values().next_back().map(|(since, progress)| {
@@ -279,7 +279,7 @@ impl OwedAnswers {
     }
 }
 
-/// An answer that a connection is owed, until this is dropped.
+/// One connection's owed answer, until this is dropped.
 struct OwedAnswer {
     owed: Arc<OwedAnswers>,
     number: u64,
@@ -292,7 +292,7 @@ impl OwedAnswer {
         }
     }
 
-    /// It came: what failed before is over.
+    /// Marks the answer as begun, and forgets an earlier failure.
     fn answered(self) {
         self.owed.state().problem = None;
     }
@@ -304,7 +304,7 @@ impl Drop for OwedAnswer {
     }
 }
 
-/// kube's forwarder runs in a task of its own, which would outlive an aborted connection.
+/// Aborts kube's forwarder on drop: it runs in a task of its own, which would outlive its connection.
 struct AbortOnDrop<'a>(&'a mut Portforwarder);
 
 impl Drop for AbortOnDrop<'_> {
@@ -321,9 +321,8 @@ struct Ended {
 
 /// Copies both ways until the pod's side ends.
 ///
-/// The forward protocol cannot close one direction: to tell the pod "no more from here" is to hang
-/// up on its answer. So a client that stops sending is given the rest of the answer first, and
-/// its end is passed on once the pod has been silent for a while.
+/// The forward protocol cannot close one direction: an end towards the pod would cut off its answer. So a client that stops
+/// sending gets the rest of the answer first, and its end is passed on once the pod has been silent for a while.
 ///
 /// With the pod's first byte nothing is owed any more.
 async fn copy(
@@ -340,7 +339,7 @@ async fn copy(
     loop {
         tokio::select! {
             read = from_client.read(&mut upload), if hang_up.is_none() => match read? {
-                // Who asked nothing is owed nothing: a look whether the port is taken.
+                // A client that sent nothing is owed nothing: it looked whether the port is open.
                 0 if !asked => {
                     drop(owed.take());
                     hang_up = Some(Instant::now() + SETTLED);

@@ -1,4 +1,4 @@
-//! A Job that asks something from inside the cluster and ends.
+//! Jobs that check something from inside the cluster and end.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,34 +17,34 @@ use super::wait::{State, wait_on};
 use super::{CALL, call, within};
 use crate::{Error, Result};
 
-/// A script in Python that tries each host:port in front of `--` until it is open, since each target's policies learn of a
-/// new client in their own time, and then asks each of the others once. It prints a line for each: open, closed, unknown.
+/// A Python script. It tries each host:port in front of `--` until it is open, since each target's policies learn of a new
+/// client in their own time, and then each of the others once. It prints one line for each: open, closed, unknown.
 pub const CONNECT: &str = include_str!("connect.py");
 
 const CONTAINER: &str = "job";
 const JOB_LABEL: &str = "batch.kubernetes.io/job-name";
 
-/// What to run: one pod, no second try, allowed nothing that Pod Security `restricted` forbids.
+/// A Job to run: one pod, one try, within Pod Security `restricted`.
 #[derive(Debug, Clone)]
 pub struct JobSpec {
     /// The Job's name, unique in its namespace.
     pub name: String,
-    /// The image, as the node knows it.
+    /// The image as the node knows it; pulled if the node lacks it.
     pub image: String,
-    /// Program and arguments; empty runs what the image says.
+    /// Program and arguments; empty runs the image's own.
     pub command: Vec<String>,
-    /// Environment variables; they stand in the pod, so no secrets.
+    /// Environment variables; they are readable in the pod's spec, so no secrets.
     pub env: BTreeMap<String, String>,
     /// Labels of the Job and its pod.
     pub labels: BTreeMap<String, String>,
-    /// Names of the Secrets to pull the image with.
+    /// Names of the Secrets to pull the image with, in the Job's namespace.
     pub pull_secrets: Vec<String>,
-    /// How long it may take from its creation to its end.
+    /// The limit from its creation to its end. Default: 60 s.
     pub limit: Duration,
 }
 
 impl JobSpec {
-    /// A Job with no environment, labels or pull secrets, and 60 s to end.
+    /// A Job with no environment, labels or pull secrets, and a limit of 60 s.
     pub fn new(
         name: impl Into<String>,
         image: impl Into<String>,
@@ -64,7 +64,7 @@ impl JobSpec {
     fn manifest(&self) -> serde_json::Value {
         let env: Vec<_> = self.env.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
         let pull_secrets: Vec<_> = self.pull_secrets.iter().map(|name| json!({ "name": name })).collect();
-        // A little longer than the harness waits: with the deadline of the Job go its pod and logs.
+        // The server's limit is 15 s longer: when the server ends the Job, its pod and logs go too.
         let server_limit = self.limit.as_secs() + 15;
         json!({
             "apiVersion": "batch/v1",
@@ -109,18 +109,18 @@ impl JobSpec {
     }
 }
 
-/// How a Job ended.
+/// The end of a Job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobOutcome {
-    /// Whether its program ended with 0.
+    /// Whether the pod succeeded: all its containers ended with 0.
     pub succeeded: bool,
-    /// The program's exit code; `None` when the pod was taken away before it could tell.
+    /// The exit code of the container; `None` when the pod was removed before it could tell.
     pub exit_code: Option<i32>,
-    /// Both streams of the program, as the node kept them.
+    /// The log of the container, both streams together.
     pub logs: String,
 }
 
-/// A Job that was started. Dropping it leaves it to run; the server removes it 300 s after its end.
+/// A started Job. Dropping the handle does not stop it; the server removes it 300 s after its end.
 pub struct RunningJob {
     client: Client,
     namespace: String,
@@ -130,10 +130,10 @@ pub struct RunningJob {
     limit: Duration,
 }
 
-/// Creates the Job and returns at once.
+/// Creates the Job and returns at once. On cancel the Job may be there.
 ///
 /// # Errors
-/// The API's error, also when there is a Job of that name; [`harness_base::Error::Deadline`] after 10 s.
+/// The API's error, also when the Job exists already; [`harness_base::Error::Deadline`] after 10 s.
 pub async fn start(client: &Client, namespace: &str, spec: &JobSpec) -> Result<RunningJob> {
     let what = format!("create the job {} in the namespace {namespace}", spec.name);
     let job: Job = serde_json::from_value(spec.manifest()).map_err(Error::malformed(what.as_str()))?;
@@ -149,7 +149,7 @@ pub async fn start(client: &Client, namespace: &str, spec: &JobSpec) -> Result<R
     })
 }
 
-/// Waits for the end of a Job that somebody else created, and reads what one of its containers wrote.
+/// Waits for the end of a Job that another program created, and reads the log of one of its containers.
 ///
 /// # Errors
 /// As [`RunningJob::finish`].
@@ -167,11 +167,11 @@ pub async fn ended(
 }
 
 impl RunningJob {
-    /// Waits for the Job's end; a program that fails is an outcome, one that cannot start an error.
+    /// Waits for the Job's end; a failed program is an outcome, one that cannot start an error. On cancel the Job runs on.
     ///
     /// # Errors
-    /// [`Error::Failed`] when its pod cannot start, [`harness_base::Error::Deadline`] when it has not ended
-    /// within the spec's limit; both carry the logs so far.
+    /// [`Error::Failed`] when the pod cannot start, [`harness_base::Error::Deadline`] when it has not ended within the limit;
+    /// both with the logs so far. The API's error when the logs cannot be read.
     pub async fn finish(self) -> Result<JobOutcome> {
         const KINDS: &[Watched] = &[Watched::Jobs, Watched::Pods, Watched::Warnings];
         let awaited = format!("the end of job/{} in the namespace {}", self.name, self.namespace);
@@ -192,7 +192,7 @@ impl RunningJob {
             }
         };
         let pod = pod_of(&snapshot, &self.name);
-        let exit_code = pod.and_then(|pod| Some(statuses(pod).first()?.state.as_ref()?.terminated.as_ref()?.exit_code));
+        let exit_code = pod.and_then(|pod| exit_code(pod, &self.container));
         let logs = match pod {
             Some(pod) => self.logs_of(&pod.name_any()).await?,
             None => String::new(),
@@ -200,10 +200,10 @@ impl RunningJob {
         Ok(JobOutcome { succeeded: pod.is_some_and(|pod| phase(pod) == "Succeeded"), exit_code, logs })
     }
 
-    /// Waits until the program runs and is past its start: until its first line, which follows the log as it is written.
+    /// Waits for the program's first line of output, by following the log: so the program runs and is past its start.
     ///
     /// # Errors
-    /// [`Error::Failed`] when its pod cannot start, [`harness_base::Error::Deadline`] when nothing was written in time.
+    /// [`Error::Failed`] when the pod cannot start, [`harness_base::Error::Deadline`] when no line came in time.
     pub async fn first_line(&self) -> Result<String> {
         use futures::{AsyncBufReadExt, TryStreamExt};
         const KINDS: &[Watched] = &[Watched::Jobs, Watched::Pods, Watched::Warnings];
@@ -225,24 +225,27 @@ impl RunningJob {
         .await
     }
 
-    /// Runs a Python program beside the one that runs, in its pod, to tell it something.
+    /// Runs a Python program in the Job's container, to signal something to the program that runs there. On
+    /// cancel it may run on.
     ///
     /// # Errors
-    /// [`Error::Unmet`] when there is no pod or the program fails; [`harness_base::Error::Deadline`] after 10 s.
+    /// [`Error::Unmet`] when there is no pod or the program fails; the API's error; [`harness_base::Error::Deadline`] after
+    /// 10 s.
     pub async fn tell(&self, program: &str) -> Result<()> {
         let selector = format!("{JOB_LABEL}={}", self.name);
         let pods = super::workload::pods(&self.client, &self.namespace, &selector).await?;
         let none = || Error::Unmet(format!("job/{} has no pod", self.name));
         let pod = pods.first().map(ResourceExt::name_any).ok_or_else(none)?;
         let command = ["python", "-c", program];
-        let ended = super::workload::exec(&self.client, &self.namespace, &pod, &command, CALL).await?;
+        let ended =
+            super::workload::exec(&self.client, &self.namespace, (&pod, Some(&self.container)), &command, CALL).await?;
         if ended.succeeded {
             return Ok(());
         }
         Err(Error::Unmet(format!("job/{} cannot be told: {} {}", self.name, ended.reason, ended.stderr.trim())))
     }
 
-    /// What the program has written so far; empty before it runs.
+    /// The program's log so far; empty before it runs.
     ///
     /// # Errors
     /// The API's error, or [`harness_base::Error::Deadline`] after 10 s.
@@ -264,12 +267,19 @@ impl RunningJob {
     }
 }
 
+/// The youngest pod of a Job: a Job that tries again has one for each try.
 fn pod_of<'a>(snapshot: &'a Snapshot, job: &str) -> Option<&'a Pod> {
     let is_of_job = |pod: &&Pod| pod.labels().get(JOB_LABEL).is_some_and(|owner| owner == job);
-    snapshot.pods.iter().map(AsRef::as_ref).find(is_of_job)
+    snapshot.pods.iter().map(AsRef::as_ref).filter(is_of_job).max_by_key(|pod| pod.creation_timestamp())
 }
 
-/// The pod's phase tells the end sooner than the Job's own conditions.
+/// The exit code of a pod's container; `None` while that has not ended.
+fn exit_code(pod: &Pod, container: &str) -> Option<i32> {
+    let status = statuses(pod).iter().find(|status| status.name == container)?;
+    Some(status.state.as_ref()?.terminated.as_ref()?.exit_code)
+}
+
+/// The state of the Job; the pod's phase tells the end sooner than the Job's own conditions.
 fn judge(snapshot: &Snapshot, name: &str) -> State {
     let Some(job) = snapshot.job(name) else { return State::Pending(format!("there is no job/{name}")) };
     let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
@@ -286,11 +296,78 @@ fn judge(snapshot: &Snapshot, name: &str) -> State {
             None => State::Pending("its pod is not created yet".to_owned()),
         };
     };
-    if ended || is_over(pod) {
-        return State::Ready;
+    // Of a Job that tries again, a pod that failed is not the end.
+    let is_last = job.spec.as_ref().and_then(|spec| spec.backoff_limit) == Some(0);
+    match is_over(pod) {
+        true if is_last || phase(pod) == "Succeeded" => return State::Ready,
+        _ if ended => return State::Ready,
+        true => return State::Pending(format!("{}; the Job has tries left", summary(pod))),
+        false => {}
     }
     match failure_cause(pod, &snapshot.warnings_of(pod)) {
         Some(failure_cause) => failure_cause.into(),
         None => State::Pending(summary(pod)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(name: &str, made: &str, phase: &str) -> Value {
+        json!({"metadata": {"name": name, "labels": {JOB_LABEL: "j"}, "creationTimestamp": made}, "status": {"phase": phase}})
+    }
+
+    fn snapshot(tries: i32, condition: Option<&str>, pods: &[Value]) -> Snapshot {
+        let conditions: Vec<_> = condition.iter().map(|kind| json!({"type": kind, "status": "True"})).collect();
+        let job = json!({
+            "metadata": {"name": "j"}, "spec": {"backoffLimit": tries, "template": {}}, "status": {"conditions": conditions},
+        });
+        let pods = pods.iter().map(|pod| Arc::new(serde_json::from_value(pod.clone()).unwrap())).collect();
+        Snapshot { jobs: vec![Arc::new(serde_json::from_value(job).unwrap())], pods, ..Snapshot::default() }
+    }
+
+    #[rstest]
+    #[case::runs(0, None, &["Running"], false)]
+    #[case::succeeded(6, None, &["Succeeded"], true)]
+    #[case::failed_without_another_try(0, None, &["Failed"], true)]
+    #[case::failed_and_tries_again(6, None, &["Failed"], false)]
+    #[case::the_second_try_runs(6, None, &["Failed", "Running"], false)]
+    #[case::the_second_try_succeeded(6, None, &["Failed", "Succeeded"], true)]
+    #[case::failed_for_good(1, Some("Failed"), &["Failed", "Failed"], true)]
+    #[case::failed_for_good_and_its_pods_are_gone(1, Some("Failed"), &[], true)]
+    fn a_job_has_ended_with_its_last_try(
+        #[case] tries: i32,
+        #[case] condition: Option<&str>,
+        #[case] phases: &[&str],
+        #[case] over: bool,
+    ) {
+        let made = |(number, phase): (usize, &&str)| {
+            pod(&format!("j-{number}"), &format!("2026-01-01T00:00:0{number}Z"), phase)
+        };
+        let pods: Vec<_> = phases.iter().enumerate().map(made).collect();
+        let state = judge(&snapshot(tries, condition, &pods), "j");
+        assert_eq!(matches!(state, State::Ready), over, "{state:?}");
+    }
+
+    #[test]
+    fn the_exit_code_is_the_containers_own() {
+        let ended = |name: &str, code: i32| {
+            json!({
+                "name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"terminated": {"exitCode": code}},
+            })
+        };
+        let pod = json!({"status": {"containerStatuses": [ended("proxy", 0), ended("program", 3)]}});
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        assert_eq!(
+            (exit_code(&pod, "program"), exit_code(&pod, "proxy"), exit_code(&pod, "other")),
+            (Some(3), Some(0), None)
+        );
     }
 }

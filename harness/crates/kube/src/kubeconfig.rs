@@ -1,4 +1,4 @@
-//! The files that hold contexts, as kubectl takes them together.
+//! Kubeconfig files, merged as kubectl does.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -8,17 +8,17 @@ use kube::config::{Kubeconfig, KubeconfigError};
 
 use crate::error::{Error, Result};
 
-/// One or several kubeconfigs, such as KUBECONFIG names them; shown as that variable's value.
+/// One or several kubeconfig files, as KUBECONFIG lists them; shown as that variable's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KubeconfigFiles(Vec<PathBuf>);
 
 impl KubeconfigFiles {
-    /// These; an entry is taken from the first of them that has one of its name.
+    /// A list of files; of entries with the same name the first file's counts.
     pub const fn new(files: Vec<PathBuf>) -> Self {
         Self(files)
     }
 
-    /// The file, if it is one: named to a tool by a flag, it may have a colon in its path.
+    /// The file, if there is just one: a tool gets it by a flag, since its path may have a colon.
     pub fn single(&self) -> Option<&Path> {
         match self.0.as_slice() {
             [file] => Some(file),
@@ -26,10 +26,11 @@ impl KubeconfigFiles {
         }
     }
 
-    /// What they say together. Relative paths in a file are by its own folder; files that are not there are left out.
+    /// The merged kubeconfig. Relative paths in a file are relative to its folder; absent files are skipped.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] when none is there; [`harness_base::Error::Malformed`] for one that cannot be read or is no kubeconfig.
+    /// [`harness_base::Error::Refused`] when no file exists; [`harness_base::Error::Malformed`] for one that cannot be read
+    /// or parsed.
     pub fn read(&self) -> Result<Kubeconfig> {
         let mut found: Option<Kubeconfig> = None;
         for file in &self.0 {

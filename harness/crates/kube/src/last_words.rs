@@ -1,22 +1,22 @@
-//! The line of a program's last words that says why it ended: pure, by the shapes that Python, nginx, Postgres and
-//! structured logs have.
+//! Finds the line of a program's last output that says why it ended, by the formats of Python, nginx, Postgres and structured
+//! logs.
 
 use serde_json::Value;
 
-/// Longer lines are cut: they stand in the middle of one that a person reads.
+/// The longest line, in characters; longer ones are cut, since they stand inside a line that a person reads.
 const LONGEST: usize = 300;
 
-/// How many bytes of a log's end the kubelet puts into a status, less what a cut at a character's boundary takes.
+/// How many bytes of a log's end the kubelet puts into a status (2048), less those lost by a cut at a character's boundary.
 const KUBELETS_MOST: usize = 2048 - 3;
 
-/// Lines that follow a cause and say nothing of it.
+/// Lines that follow a cause and say nothing about it.
 const EMPTY_WORDS: [&str; 3] =
     ["Application startup failed. Exiting.", "Traceback (most recent call last):", "Exiting."];
 
-/// The line that tells most: of a Python traceback the exception's, else the last of the gravest severity, else the last.
+/// The line that tells most: the exception of a Python traceback, else the last line of the gravest severity, else the last
+/// line.
 ///
-/// `None` for text without a word. What a log's tail was cut off at the front is no trouble: a traceback is known by its
-/// frames.
+/// `None` for text without a word. A tail whose start was cut off is no problem: a traceback is known by its frames.
 pub fn telling_line(text: &str) -> Option<String> {
     let lines: Vec<&str> = text.lines().map(unboxed).filter(|line| !line.trim().is_empty()).collect();
     let found = exception(&lines)
@@ -26,7 +26,8 @@ pub fn telling_line(text: &str) -> Option<String> {
     Some(brief(&found))
 }
 
-/// One line, with single spaces, of at most 300 characters; cut between words, since half a secret is not known for one.
+/// The text as one line with single spaces, of at most 300 characters; cut between words, since redaction would not find half
+/// a secret.
 pub fn brief(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match words.char_indices().nth(LONGEST) {
@@ -39,7 +40,7 @@ pub fn brief(text: &str) -> String {
     }
 }
 
-/// A container's words without a line that the kubelet cut off at the front, of which a secret's rest may be left.
+/// A container's message without its first line where the kubelet cut that off: the rest of a secret may be in it.
 pub fn whole_lines(message: &str) -> &str {
     match message.len() >= KUBELETS_MOST {
         true => message.split_once('\n').map_or("", |(_, rest)| rest),
@@ -47,7 +48,7 @@ pub fn whole_lines(message: &str) -> &str {
     }
 }
 
-/// Without the frame that Python draws around the tracebacks of an exception group.
+/// A line without the frame that Python draws around the tracebacks of an exception group.
 fn unboxed(line: &str) -> &str {
     let bare = line.trim_start();
     bare.strip_prefix("| ").or_else(|| bare.strip_prefix("+ ")).unwrap_or(line).trim_end()
@@ -57,7 +58,8 @@ fn is_frame(line: &str) -> bool {
     line.trim_start().strip_prefix("File \"").is_some_and(|rest| rest.contains("\", line "))
 }
 
-/// The line after the last frame of a traceback that is not indented; without any frame one that looks like an exception.
+/// The exception's line: the first not indented one after a traceback's last frame; without frames, one that looks like an
+/// exception.
 fn exception(lines: &[&str]) -> Option<String> {
     let after = lines.iter().rposition(|line| is_frame(line)).map(|frame| frame + 1);
     let named = |line: &&str| !line.starts_with(char::is_whitespace) && exception_name(line).is_some();
@@ -66,7 +68,7 @@ fn exception(lines: &[&str]) -> Option<String> {
         None => lines.iter().rposition(|line| exception_name(line).is_some_and(is_error_name))?,
     };
     let mut found = lines[index].to_owned();
-    // Which field, and what of it, are lines of their own.
+    // A validation error's field and reason are on the lines after it.
     if found.contains("validation error") {
         for detail in lines[index + 1..].iter().take(2) {
             found = format!("{found}: {}", detail.trim());
@@ -75,7 +77,7 @@ fn exception(lines: &[&str]) -> Option<String> {
     Some(found)
 }
 
-/// What stands before the colon, if that is a class's name: `ValueError`, `sqlalchemy.exc.ProgrammingError`.
+/// The text before the colon, if it is a class's name: `ValueError`, `sqlalchemy.exc.ProgrammingError`.
 fn exception_name(line: &str) -> Option<&str> {
     let name = line.split_once(": ").map_or(line, |(name, _)| name);
     let class = name.rsplit('.').next()?;
@@ -93,7 +95,7 @@ fn is_empty_words(line: &str) -> bool {
     EMPTY_WORDS.iter().any(|words| line.ends_with(words))
 }
 
-/// The last line of the gravest severity, from its severity on: what stands before it is a time and a process.
+/// The last line of the gravest severity, from its severity on: a time and a process stand before it.
 fn gravest(lines: &[&str]) -> Option<String> {
     const GRAVE: [&[&str]; 2] = [
         &["PANIC:", "FATAL:", "CRITICAL", "[emerg]", "[alert]", "[crit]", "panic:", "FATAL ERROR:"],
@@ -113,7 +115,7 @@ fn gravest(lines: &[&str]) -> Option<String> {
     })
 }
 
-/// nginx writes `1#1:` between the severity and the message.
+/// The line without the `1#1:` that nginx writes between the severity and the message.
 fn without_process(line: &str) -> String {
     match line.split_once("] ") {
         Some((severity, rest)) => match rest.split_once(": ") {
@@ -124,7 +126,7 @@ fn without_process(line: &str) -> String {
     }
 }
 
-/// Rank and message of a JSON log line.
+/// Severity rank and message of a JSON log line.
 fn structured(line: &str) -> Option<(usize, String)> {
     let value: Value = serde_json::from_str(line.trim()).ok()?;
     let text = |names: &[&str]| names.iter().find_map(|name| value.get(name)?.as_str().map(str::to_owned));

@@ -1,14 +1,14 @@
-//! What is asked of Kubernetes, by a client that somebody else made: nothing here connects, and nothing knows how a cluster, a
-//! release or a test came about.
+//! Waits, diagnoses and forwards on Kubernetes, with a given client: nothing here connects, or knows how a cluster, a release
+//! or a test is made.
 //!
 //! | what | modules |
 //! |---|---|
 //! | one waiting loop, driven by watch events | [`mod@wait`], [`snapshot`] |
 //! | whether what was deployed has converged | [`verdict`] |
-//! | what keeps it from that, for how long that may last, and who asks a probe again | [`failure_cause`], [`window`], [`probe`] |
-//! | what is gathered when it does not | [`mod@diagnose`], [`log`] |
-//! | the way to one pod | [`forward`] |
-//! | the files that hold contexts | [`kubeconfig`] |
+//! | failure causes, how long each may last, and pods' probes | [`failure_cause`], [`window`], [`probe`] |
+//! | evidence of a failure | [`mod@diagnose`], [`log`] |
+//! | forwards to pods | [`forward`] |
+//! | kubeconfig files | [`kubeconfig`] |
 //! | Jobs, namespaces, Secrets, workloads, pods | [`job`], [`namespace`], [`secret`], [`workload`], [`pod`] |
 //!
 //! ```
@@ -53,26 +53,26 @@ pub use forward::Forward;
 pub use snapshot::Snapshot;
 pub use wait::{State, gone, wait};
 
-/// How long one call to the Kubernetes API may take, unless the caller says otherwise: 10 s.
+/// The limit for one call to the Kubernetes API, unless the caller sets another: 10 s.
 pub const CALL: Duration = Duration::from_secs(10);
 
 /// The field manager of everything that the harness applies.
 pub const FIELD_MANAGER: &str = "harness";
 
-/// Makes sure that the API answers, and that what it stores does.
+/// Checks that the API server answers, its store included.
 ///
 /// # Errors
 /// [`Error::Kube`], or [`harness_base::Error::Deadline`] after [`CALL`].
 pub async fn answers(client: &kube::Client) -> Result<()> {
     let what = "ask the API server whether it is ready";
-    // It stands in every cluster, and is read from the store.
+    // The namespace kube-system exists in every cluster, and is read from the store.
     let api: kube::Api<Namespace> = kube::Api::all(client.clone());
     within(what, CALL, async { api.get("kube-system").await.map(drop).map_err(Error::kube(what)) }).await
 }
 
-/// Bounds a call that has no deadline of its own; `what` says what was tried, on what.
+/// Bounds a call that has no deadline of its own; `what` says what is tried, on what.
 ///
-/// On cancel nothing remains here; the server may still carry out the request.
+/// On cancel nothing remains in this process; the server may still carry out the request.
 ///
 /// # Errors
 /// The call's own error, or [`harness_base::Error::Deadline`] after `limit`.
@@ -92,9 +92,9 @@ pub async fn within<T, E: From<harness_base::Error>>(
     }
 }
 
-/// One call within [`CALL`], its error saying what was tried.
+/// Bounds one call by [`CALL`], and adds to its error what was tried.
 ///
-/// On cancel nothing remains here; the server may still carry out the request.
+/// On cancel nothing remains in this process; the server may still carry out the request.
 ///
 /// # Errors
 /// [`Error::Kube`], or [`harness_base::Error::Deadline`] after [`CALL`].

@@ -1,4 +1,4 @@
-//! What containers write, followed as they write it.
+//! Container logs, followed as they are written.
 
 use std::time::Duration;
 
@@ -11,14 +11,15 @@ use kube::{Api, Client};
 use super::{CALL, within};
 use crate::{Error, Result};
 
-/// How far back is read: what is awaited was just caused.
+/// How many seconds back a log is read: what is awaited was caused just before.
 const SINCE_SECS: i64 = 120;
 
-/// Follows one container of each of these pods until each of the texts was written by one of them; gives all that was
-/// written until then. Looks back 120 s.
+/// Follows one container's log in each of these pods until each text was written by one of them; returns all lines until
+/// then. Begins 120 s back.
 ///
 /// # Errors
-/// The API's error when a log cannot be read; [`harness_base::Error::Deadline`] after `limit`, with the texts that were not written.
+/// The API's error when a log cannot be read; [`harness_base::Error::Deadline`] after `limit`, with the texts that were not
+/// written.
 pub async fn holding(
     client: &Client,
     namespace: &str,
@@ -39,7 +40,7 @@ pub async fn holding(
         let log = within(&what, CALL, async { api.log_stream(pod, &params).await.map_err(Error::kube(&what)) }).await?;
         logs.push(log.lines().map_err(move |error| Error::io(what.as_str())(error)).boxed());
     }
-    // A pod that ends while others write on ends its own part alone.
+    // A pod that ends while others write on ends its own stream alone.
     let mut written = String::new();
     let outcome = tokio::time::timeout(limit, until(select_all(logs), texts, &mut written)).await;
     let missing = missing(&written, texts);

@@ -1,4 +1,4 @@
-//! Namespaces: make, delete, list by label. Whose they are is the caller's to prove.
+//! Namespaces: create, delete, list by label. Whether a namespace may be changed is the caller's to prove.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,17 +12,16 @@ use super::wait::{State, gone, object};
 use super::{FIELD_MANAGER, call, has_code};
 use crate::{Error, Result};
 
-/// How long the controllers may take to give a new namespace its ServiceAccount: 30 s.
+/// The limit for the controllers to give a new namespace its ServiceAccount: 30 s.
 const ACCOUNT_LIMIT: Duration = Duration::from_secs(30);
 
-/// Makes a namespace, or brings an existing one's labels and annotations to these; returns once
-/// pods can be created in it.
+/// Creates a namespace, or brings an existing one's labels and annotations to these; returns once pods can be created in it.
 ///
 /// On cancel the namespace may remain.
 ///
 /// # Errors
-/// [`harness_base::Error::Refused`] when it is being deleted; the API's error; [`harness_base::Error::Deadline`] after 30 s
-/// without the ServiceAccount `default`.
+/// [`harness_base::Error::Refused`] when the namespace is being deleted; the API's error; [`harness_base::Error::Deadline`]
+/// after 30 s without the ServiceAccount `default`.
 pub async fn create(
     client: &Client,
     name: &str,
@@ -36,7 +35,7 @@ pub async fn create(
             format!("wait until it is gone: kubectl wait --for=delete namespace/{name}"),
         ));
     }
-    // A pod created before the account exists is refused.
+    // The API refuses a pod before the account exists.
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), name);
     let awaited = format!("the ServiceAccount default in the namespace {name}");
     object(accounts, "default", &awaited, ACCOUNT_LIMIT, |found| match found {
@@ -47,7 +46,8 @@ pub async fn create(
     .map(|_| ())
 }
 
-/// Makes a namespace, or brings an existing one's labels to these; does not wait until pods can be created in it.
+/// Creates a namespace, or brings an existing one's labels to these, without waiting until pods can be created in it. On
+/// cancel the namespace may remain.
 ///
 /// # Errors
 /// The API's error, or [`harness_base::Error::Deadline`] after 10 s.
@@ -75,69 +75,71 @@ async fn applied(
     call(&format!("create the namespace {name}"), api.patch(name, &params, &Patch::Apply(&wanted))).await
 }
 
-/// Waits until a namespace that is being deleted is gone; absent is fine.
+/// Waits until a namespace that is being deleted is gone; an absent one is no error.
 ///
 /// # Errors
-/// [`harness_base::Error::Deadline`] after `limit`, which names what holds it.
+/// [`harness_base::Error::Deadline`] after `limit`, with what holds the namespace.
 pub async fn gone_by(client: &Client, name: &str, limit: Duration) -> Result<()> {
     gone(Api::<Namespace>::all(client.clone()), name, &format!("the end of the namespace {name}"), limit, holds).await
 }
 
-/// Deletes the very namespace that was looked at, and waits until it is gone; another one of its name is left alone.
+/// Deletes the namespace that was looked at, by its uid, and waits until it is gone; a later one of the same name is left
+/// alone.
 ///
-/// Its pods are killed where we may do so. On cancel the deletion goes on in the cluster.
+/// Its pods are killed without a grace period where that is allowed. On cancel the deletion goes on in the cluster.
 ///
 /// # Errors
-/// The API's error, or [`harness_base::Error::Deadline`] after `limit`, which names what holds it.
+/// The API's error, or [`harness_base::Error::Deadline`] after `limit`, with what holds the namespace.
 pub async fn delete_exactly(client: &Client, found: &Namespace, limit: Duration) -> Result<()> {
     let (api, name) = (Api::<Namespace>::all(client.clone()), found.name_any());
     let preconditions = Preconditions { uid: found.uid(), ..Preconditions::default() };
     let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
     match call(&format!("delete the namespace {name}"), api.delete(&name, &params)).await {
         Err(error) if has_code(&error, 404) => return Ok(()),
-        // Deleted already, or another one of that name: then the one that was meant is gone.
+        // A conflict: it is being deleted already, or another one has its name, so that the meant one is gone.
         Err(error) if has_code(&error, 409) => {}
         Err(error) => return Err(error),
         Ok(_) => {}
     }
-    // Only a matter of seconds: who may delete the namespace need not be allowed to.
+    // The kill saves seconds alone: permission to delete the namespace need not include it.
     if let Err(error) = kill_pods(client, &name).await {
         tracing::debug!("the pods of {name} end in their own time: {}", error.report());
     }
     gone_by(client, &name, limit).await
 }
 
-/// Deletes a namespace with all that is in it, and waits until it is gone; absent is fine.
+/// Deletes a namespace with its content, and waits until it is gone; an absent one is no error.
 ///
 /// On cancel the deletion goes on in the cluster.
 ///
 /// # Errors
-/// As [`begin_deletion`]; [`harness_base::Error::Deadline`] after `limit`, which names what holds it.
+/// As [`begin_deletion`]; [`harness_base::Error::Deadline`] after `limit`, with what holds the namespace.
 pub async fn delete(client: &Client, name: &str, limit: Duration) -> Result<()> {
     begin_deletion(client, name).await?;
     gone_by(client, name, limit).await
 }
 
-/// Asks for the deletion of a namespace with all that is in it, and kills its pods; absent is fine.
+/// Requests the deletion of a namespace with its content, and kills its pods; an absent one is no error. On cancel the
+/// deletion may have begun.
 ///
-/// A grace period of each pod would be waited out otherwise (measured: 17 s for a release of five, against 5 s).
+/// Without the kill each pod's grace period would be waited out (measured: 17 s for a release of five pods, against 5 s).
 ///
 /// # Errors
-/// The API's error.
+/// The API's error, or [`harness_base::Error::Deadline`] after 10 s for a call.
 pub async fn begin_deletion(client: &Client, name: &str) -> Result<()> {
     let api: Api<Namespace> = Api::all(client.clone());
     let what = format!("delete the namespace {name}");
     match call(&what, api.delete(name, &DeleteParams::default())).await {
         Ok(_) => {}
         Err(error) if has_code(&error, 404) => return Ok(()),
-        // Deleted already: somebody else's deletion is as good.
+        // A conflict: it is being deleted already.
         Err(error) if has_code(&error, 409) => {}
         Err(error) => return Err(error),
     }
     kill_pods(client, name).await
 }
 
-/// What is thrown away need not finish what it does.
+/// Deletes the pods without a grace period: thrown-away pods need not finish their work.
 async fn kill_pods(client: &Client, namespace: &str) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let at_once = DeleteParams::default().grace_period(0);
@@ -158,8 +160,8 @@ pub async fn list_labelled(client: &Client, selector: &str) -> Result<Vec<Namesp
     Ok(call(&format!("list the namespaces with {selector}"), api.list(&params)).await?.items)
 }
 
-/// What keeps a namespace from going: what the owner of a finalizer says in an annotation called as it is and `-failed`,
-/// else what the namespace controller says.
+/// What keeps a namespace from going: the text that a finalizer's owner wrote into an annotation named like the finalizer
+/// with `-failed`, else the namespace controller's conditions.
 fn holds(namespace: &Namespace) -> String {
     let said = |finalizer: &String| namespace.annotations().get(&format!("{finalizer}-failed"));
     if let Some(why) = namespace.finalizers().iter().find_map(said) {

@@ -1,9 +1,9 @@
-//! Small questions to a pod, answered as `kubectl get pods` answers them.
+//! Facts about a pod, as `kubectl get pods` shows them.
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 use kube::ResourceExt;
 
-/// Whether the pod is on its way out; it may still serve, but counts for nothing.
+/// Whether the pod is being deleted; it may still serve, but does not count.
 pub fn is_terminating(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some()
 }
@@ -13,7 +13,7 @@ pub fn is_ready(pod: &Pod) -> bool {
     !is_terminating(pod) && condition(pod, "Ready") == Some("True")
 }
 
-/// The status of one of the pod's conditions.
+/// The status of a condition of the pod, such as `True`; `None` when absent.
 pub fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a str> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     conditions.iter().find(|condition| condition.type_ == kind).map(|condition| condition.status.as_str())
@@ -24,40 +24,40 @@ pub fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Unknown")
 }
 
-/// Whether it has ended as a whole: no container of it runs, or will.
+/// Whether the pod has ended: no container of it runs, or will.
 pub fn is_over(pod: &Pod) -> bool {
     matches!(phase(pod), "Failed" | "Succeeded")
 }
 
-/// Every container, init containers too.
+/// The pod's containers, then its init containers.
 pub fn containers(pod: &Pod) -> Vec<&Container> {
     let spec = pod.spec.as_ref();
     let init = spec.and_then(|spec| spec.init_containers.as_ref()).into_iter().flatten();
     spec.into_iter().flat_map(|spec| &spec.containers).chain(init).collect()
 }
 
-/// The statuses of init containers, in order.
+/// The statuses of the init containers, in order.
 pub fn init_statuses(pod: &Pod) -> &[ContainerStatus] {
     pod.status.as_ref().and_then(|status| status.init_container_statuses.as_deref()).unwrap_or_default()
 }
 
-/// The statuses of containers, in the API's order.
+/// The statuses of the main containers, in the API's order.
 pub fn statuses(pod: &Pod) -> &[ContainerStatus] {
     pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default()
 }
 
-/// How many of the containers are ready, and of how many.
+/// How many of the main containers are ready, and how many there are.
 pub fn ready_count(pod: &Pod) -> (usize, usize) {
     let total = pod.spec.as_ref().map_or(0, |spec| spec.containers.len());
     (statuses(pod).iter().filter(|status| status.ready).count(), total)
 }
 
-/// Restarts of all containers together.
+/// The restarts of all containers, init containers included.
 pub fn restarts(pod: &Pod) -> i32 {
     statuses(pod).iter().chain(init_statuses(pod)).map(|status| status.restart_count).sum()
 }
 
-/// What the container is doing, in a word: a reason where there is one.
+/// A container's state in a word or two: its reason where there is one.
 pub fn doing(status: &ContainerStatus) -> String {
     let Some(state) = &status.state else { return "unknown".to_owned() };
     if let Some(waiting) = &state.waiting {
@@ -73,7 +73,7 @@ pub fn doing(status: &ContainerStatus) -> String {
     if status.ready { "running".to_owned() } else { "running, not ready".to_owned() }
 }
 
-/// The column STATUS of `kubectl get pods`.
+/// The text of the column STATUS of `kubectl get pods`.
 pub fn status(pod: &Pod) -> String {
     if is_terminating(pod) {
         return "Terminating".to_owned();
@@ -82,7 +82,7 @@ pub fn status(pod: &Pod) -> String {
     for (index, init) in init_statuses(pod).iter().enumerate() {
         let state = init.state.as_ref();
         let done = state.and_then(|state| state.terminated.as_ref()).is_some_and(|ended| ended.exit_code == 0);
-        // A sidecar is an init container that stays: started is as far as it gets.
+        // A sidecar is an init container that stays: it gets no further than started.
         if done || init.started == Some(true) {
             continue;
         }

@@ -1,4 +1,4 @@
-//! A pod's probes, asked as the kubelet asks them: what it is told a minute later is known now.
+//! A pod's probes, asked directly: their answers are known without waiting for the kubelet.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,34 +14,34 @@ use super::pod::statuses;
 use super::{Forward, workload};
 use crate::{Error, Result};
 
-/// How long a command may take that a probe runs.
+/// The limit for a probe's command.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// How long a pod that is not ready may take to say why.
+/// The limit for the answer of a pod that is not ready.
 const WORDS: Duration = Duration::from_secs(3);
 
-/// How the kubelet asks.
+/// How a probe is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeMethod {
-    /// GET of a path at a port of the pod.
+    /// GET of a path at a port of the pod, by HTTP.
     Http {
-        /// The port, by number.
+        /// The port's number.
         port: u16,
-        /// The path.
+        /// The path, such as `/health`.
         path: String,
     },
     /// A command in the container.
     Exec(Vec<String>),
 }
 
-/// One probe of one container.
+/// A probe of one container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KubeletProbe {
-    /// The container.
+    /// The container's name.
     pub container: String,
     /// `startup`, `liveness` or `readiness`.
     pub kind: &'static str,
-    /// How it is asked.
+    /// How the probe is asked.
     pub way: ProbeMethod,
 }
 
@@ -55,12 +55,17 @@ impl fmt::Display for KubeletProbe {
     }
 }
 
-/// Every probe of a pod's containers.
+/// The probes of a pod's main containers and of its sidecars (init containers that restart always).
 ///
 /// # Errors
-/// [`Error::Unmet`] for one that asks in another way, or at a port that its container does not name.
+/// [`Error::Unmet`] for a probe that cannot be asked from here: over TLS, of another method, or at a port name that its
+/// container lacks.
 pub fn probes(pod: &Pod) -> Result<Vec<KubeletProbe>> {
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let is_sidecar = |init: &&Container| init.restart_policy.as_deref() == Some("Always");
+    let containers = pod
+        .spec
+        .iter()
+        .flat_map(|spec| spec.init_containers.iter().flatten().filter(is_sidecar).chain(&spec.containers));
     let described = containers.flat_map(|container| {
         let kinds = [
             ("startup", &container.startup_probe),
@@ -83,6 +88,9 @@ fn way(container: &Container, probe: &Described) -> Option<ProbeMethod> {
         return Some(ProbeMethod::Exec(command));
     }
     let get = probe.http_get.as_ref()?;
+    if get.scheme.as_deref() == Some("HTTPS") {
+        return None;
+    }
     let port = match &get.port {
         IntOrString::Int(number) => *number,
         IntOrString::String(name) => {
@@ -93,10 +101,18 @@ fn way(container: &Container, probe: &Described) -> Option<ProbeMethod> {
     Some(ProbeMethod::Http { port: port.try_into().ok()?, path: get.path.clone().unwrap_or_else(|| "/".to_owned()) })
 }
 
-/// Asks one once.
+/// Whether the kubelet takes an answer as a probe's success (Kubernetes, "Configure Liveness, Readiness and Startup Probes": 200
+/// and more, less than 400).
+fn is_success(status: u16) -> bool {
+    (200..400).contains(&status)
+}
+
+/// Asks a probe once: by a GET without following redirects, or by its command in its container. On cancel the command may run
+/// on.
 ///
 /// # Errors
-/// [`Error::Unmet`] when the answer is no success (200 to 299, or exit code 0), or there is none.
+/// [`Error::Unmet`] when the answer is no success (200 to 399, or exit code 0), or there is none; the API's error, or
+/// [`harness_base::Error::Deadline`] after 15 s, when a command cannot be run.
 pub async fn ask(client: &Client, namespace: &str, pod: &str, probe: &KubeletProbe) -> Result<()> {
     let unmet = |what: String| Error::Unmet(format!("{pod}: {probe}: {what}"));
     match &probe.way {
@@ -104,21 +120,21 @@ pub async fn ask(client: &Client, namespace: &str, pod: &str, probe: &KubeletPro
             let forward = Forward::to_pod(client.clone(), namespace, pod, *port).await?;
             let reply = Reader::with(forward.options())?.first_answer(path).await;
             let reply = reply.map_err(|error| unmet(error.report()))?;
-            if (200..300).contains(&reply.status) { Ok(()) } else { Err(unmet(format!("answered {}", reply.status))) }
+            if is_success(reply.status) { Ok(()) } else { Err(unmet(format!("answered {}", reply.status))) }
         }
         ProbeMethod::Exec(command) => {
             let command: Vec<&str> = command.iter().map(String::as_str).collect();
-            let ended = workload::exec(client, namespace, pod, &command, LIMIT).await?;
+            let container = Some(probe.container.as_str());
+            let ended = workload::exec(client, namespace, (pod, container), &command, LIMIT).await?;
             if ended.succeeded { Ok(()) } else { Err(unmet(format!("{} {}", ended.reason, ended.stderr.trim()))) }
         }
     }
 }
 
-/// What a container that is not ready answers to its own readiness probe, or to its startup probe while it starts; in one
+/// The answer of a container that is not ready to its own readiness probe, or to its startup probe during its start; in one
 /// line.
 ///
-/// `None` when it says nothing within 3 s, says that all is well, or cannot be asked as the kubelet asks it: over TLS, or by
-/// a command in another container than the pod's first.
+/// `None` when it does not answer within 3 s, its probe succeeds, or it cannot be asked from here, over TLS.
 pub(super) async fn words(client: &Client, namespace: &str, asked: &AskedProbe) -> Option<String> {
     tokio::time::timeout(WORDS, said(client, namespace, asked)).await.ok().flatten()
 }
@@ -129,18 +145,14 @@ async fn said(client: &Client, namespace: &str, AskedProbe { pod: name, containe
     let status = statuses(&pod).iter().find(|status| !status.ready && status.name == *container)?;
     let containers = &pod.spec.as_ref()?.containers;
     let container = containers.iter().find(|container| container.name == status.name)?;
-    let is_first = containers.first().is_some_and(|first| first.name == container.name);
     let starting = status.started != Some(true) && container.startup_probe.is_some();
     let described = if starting { &container.startup_probe } else { &container.readiness_probe };
     let described = described.as_ref()?;
-    let is_tls = described.http_get.as_ref().and_then(|get| get.scheme.as_deref()) == Some("HTTPS");
     let text = match way(container, described)? {
-        ProbeMethod::Http { .. } if is_tls => return None,
-        ProbeMethod::Exec(_) if !is_first => return None,
         ProbeMethod::Http { port, path } => {
             let forward = Forward::to_pod(client.clone(), namespace, name, port).await.ok()?;
             let reply = Reader::with(forward.options()).ok()?.first_answer(&path).await.ok()?;
-            if (200..300).contains(&reply.status) {
+            if is_success(reply.status) {
                 return None;
             }
             let body = String::from_utf8_lossy(&reply.body).into_owned();
@@ -148,7 +160,7 @@ async fn said(client: &Client, namespace: &str, AskedProbe { pod: name, containe
         }
         ProbeMethod::Exec(command) => {
             let command: Vec<&str> = command.iter().map(String::as_str).collect();
-            let ended = workload::exec(client, namespace, name, &command, WORDS).await.ok()?;
+            let ended = workload::exec(client, namespace, (name, Some(&container.name)), &command, WORDS).await.ok()?;
             let said = [ended.stdout, ended.stderr].concat();
             if said.trim().is_empty() {
                 return None;
@@ -181,6 +193,8 @@ mod tests {
     #[case::a_command(json!({"exec": {"command": ["a", "b"]}}), Some("a b"))]
     #[case::a_port_that_is_not_named(json!({"httpGet": {"path": "/live", "port": "other"}}), None)]
     #[case::another_way(json!({"tcpSocket": {"port": 9}}), None)]
+    #[case::over_tls(json!({"httpGet": {"port": 9, "scheme": "HTTPS"}}), None)]
+    #[case::without_tls(json!({"httpGet": {"port": 9, "scheme": "HTTP"}}), Some("GET / at port 9"))]
     fn each_way_is_read_or_refused(#[case] probe: Value, #[case] way: Option<&str>) {
         let found = probes(&pod(probe)).ok().map(|all| all.iter().map(KubeletProbe::to_string).collect::<Vec<_>>());
         let wanted = way.map(|way| {
@@ -190,6 +204,28 @@ mod tests {
             ]
         });
         assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn a_sidecar_is_asked_and_a_container_that_ends_is_not() {
+        let probe = json!({"exec": {"command": ["check"]}});
+        let pod = json!({"spec": {"containers": [], "initContainers": [
+            {"name": "ends", "readinessProbe": probe},
+            {"name": "sidecar", "restartPolicy": "Always", "readinessProbe": probe},
+        ]}});
+        let found = probes(&serde_json::from_value(pod).unwrap()).unwrap();
+        assert_eq!(found.iter().map(|probe| probe.container.as_str()).collect::<Vec<_>>(), ["sidecar"]);
+    }
+
+    #[rstest]
+    #[case(199, false)]
+    #[case(200, true)]
+    #[case(302, true)]
+    #[case(399, true)]
+    #[case(400, false)]
+    #[case(503, false)]
+    fn an_answer_is_judged_as_by_the_kubelet(#[case] status: u16, #[case] success: bool) {
+        assert_eq!(is_success(status), success);
     }
 
     #[test]

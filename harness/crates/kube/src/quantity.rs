@@ -1,6 +1,6 @@
-//! Quantities as Kubernetes writes them.
+//! Kubernetes quantities (kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity).
 
-/// Processors, in thousandths of one: `100m`, `2`.
+/// A CPU quantity in thousandths of a processor: `100m` is 100, `2` is 2000. `None` for other forms, such as `0.5`.
 pub fn millis(quantity: &str) -> Option<u64> {
     match quantity.strip_suffix('m') {
         Some(number) => number.parse().ok(),

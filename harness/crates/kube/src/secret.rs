@@ -1,4 +1,4 @@
-//! Secrets: made once and never changed, or kept as they should be; their values are never printed, and known as secrets.
+//! Secrets: created once and kept, or applied. Their values are never printed: redaction knows them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use crate::in_one_line;
 
 use crate::Result;
 
-/// The one key of a Secret by which images are pulled.
+/// The key of a pull secret's accounts.
 const ACCOUNTS: &str = ".dockerconfigjson";
-/// The type of the Secrets in which Helm keeps what it deployed.
+/// The type of the Secrets in which Helm stores releases.
 const HELM: &str = "helm.sh/release.v1";
-/// How long reading the Secrets by [`know_all`] may take.
+/// The limit for reading the Secrets in [`know_all`].
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// Creates a Secret unless there is one of that name; says whether it did.
+/// Creates a Secret unless one of that name exists; returns whether it did. On cancel the Secret may remain.
 ///
-/// An existing one is kept as it is, since a kept volume keeps its password.
+/// An existing Secret stays as it is, since a kept volume keeps its password.
 ///
 /// # Errors
 /// The API's error, or [`harness_base::Error::Deadline`] after 10 s.
@@ -50,10 +50,11 @@ pub async fn ensure_secret(
     }
 }
 
-/// The type of a Secret by which the kubelet pulls images.
+/// The type of a pull secret.
 const PULL: &str = "kubernetes.io/dockerconfigjson";
 
-/// Brings the Secret by which images are pulled to these accounts, as the engine's client's configuration writes them.
+/// Applies a pull secret with these accounts, which are the JSON of a Docker client's configuration. On cancel the server may
+/// still carry it out.
 ///
 /// # Errors
 /// The API's error, or [`harness_base::Error::Deadline`] after 10 s.
@@ -76,8 +77,8 @@ pub async fn apply_pull_secret(
     call(&what, api.patch(name, &how, &Patch::Apply(&secret))).await.map(drop)
 }
 
-/// Has the values of a namespace's Secrets known, so that no text shows them, also where a pod's log repeats them. Takes at
-/// most 3 s and never fails: returns why they are not known, if so.
+/// Makes the values of a namespace's Secrets known to redaction, so that no text shows them, also where a pod's log repeats
+/// them. Takes at most 3 s and never fails: returns why the values are not known, if so.
 pub(super) async fn know_all(client: &Client, namespace: &str) -> Option<String> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     match tokio::time::timeout(LIMIT, api.list(&ListParams::default())).await {
@@ -91,12 +92,12 @@ pub(super) async fn know_all(client: &Client, namespace: &str) -> Option<String>
 }
 
 fn know(secret: &Secret) {
-    // Helm keeps its manifests in Secrets, which hold none.
+    // Helm's Secrets hold manifests, and no values to hide.
     if secret.type_.as_deref() == Some(HELM) {
         return;
     }
     for (key, bytes) in secret.data.iter().flatten() {
-        // Registries' names stand in accounts too, and are what an error must show.
+        // A pull secret's registry names are no secrets, and an error must show them.
         match key == ACCOUNTS {
             true => passwords(&bytes.0).iter().for_each(secrets::know),
             false => secrets::know_unless_public(key, &bytes.0),
@@ -104,7 +105,7 @@ fn know(secret: &Secret) {
     }
 }
 
-/// What is secret in the accounts of a pull secret.
+/// The secret parts of a pull secret's accounts.
 fn passwords(accounts: &[u8]) -> Vec<String> {
     let accounts: serde_json::Value = serde_json::from_slice(accounts).unwrap_or_default();
     let all = accounts["auths"].as_object().into_iter().flat_map(|auths| auths.values());

@@ -1,4 +1,4 @@
-//! What is known about one namespace at one moment; what a wait's judge looks at.
+//! The known objects of one namespace at one moment, by which a wait's judge decides.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use serde::de::DeserializeOwned;
 
 use super::failure_cause::is_about_claim;
 use super::pod::is_terminating;
-use super::watch_stream::{WatchStream, feed};
+use super::watch_stream::{WatchStream, updates};
 
-/// Every object of ONE namespace that the harness judges by; `events` holds warnings alone.
+/// The objects of ONE namespace that a wait watches; `events` holds warnings alone.
 #[derive(Debug, Default, Clone)]
 #[expect(missing_docs, reason = "each field is the list of what its name says")]
 pub struct Snapshot {
@@ -28,7 +28,7 @@ pub struct Snapshot {
     pub events: Vec<Arc<Event>>,
 }
 
-/// A kind of object that a wait watches; fewer kinds cost fewer connections.
+/// A kind of object to watch; fewer kinds need fewer connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant is the Kubernetes kind of its name")]
 pub enum Watched {
@@ -39,7 +39,7 @@ pub enum Watched {
     Jobs,
     Services,
     EndpointSlices,
-    /// Warning events; not being allowed to read them is no error.
+    /// Warning events; a client that may not read them goes on without.
     Warnings,
 }
 
@@ -56,7 +56,7 @@ impl Watched {
         Self::Warnings,
     ];
 
-    pub(super) fn feed(self, client: &Client, namespace: &str) -> WatchStream<Snapshot> {
+    pub(super) fn stream(self, client: &Client, namespace: &str) -> WatchStream<Snapshot> {
         let client = client.clone();
         match self {
             Self::Pods => of("pods", Api::namespaced(client, namespace), |all| &mut all.pods),
@@ -69,7 +69,7 @@ impl Watched {
                 of("endpoint slices", Api::namespaced(client, namespace), |all| &mut all.endpoint_slices)
             }
             Self::Warnings => {
-                let stream = feed(
+                let stream = updates(
                     Api::namespaced(client, namespace),
                     "type=Warning",
                     |all: &mut Snapshot| -> &mut Vec<Arc<Event>> { &mut all.events },
@@ -84,26 +84,26 @@ fn of<K>(name: &'static str, api: Api<K>, part: fn(&mut Snapshot) -> &mut Vec<Ar
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    WatchStream { name, optional: false, stream: feed(api, "", part) }
+    WatchStream { name, optional: false, stream: updates(api, "", part) }
 }
 
 impl Snapshot {
-    /// The deployment of this name.
+    /// The deployment with this name.
     pub fn deployment(&self, name: &str) -> Option<&Deployment> {
         self.deployments.iter().find(|one| one.name_any() == name).map(AsRef::as_ref)
     }
 
-    /// The stateful set of this name.
+    /// The stateful set with this name.
     pub fn stateful_set(&self, name: &str) -> Option<&StatefulSet> {
         self.stateful_sets.iter().find(|one| one.name_any() == name).map(AsRef::as_ref)
     }
 
-    /// The job of this name.
+    /// The job with this name.
     pub fn job(&self, name: &str) -> Option<&Job> {
         self.jobs.iter().find(|one| one.name_any() == name).map(AsRef::as_ref)
     }
 
-    /// The pod of this name.
+    /// The pod with this name.
     pub fn pod(&self, name: &str) -> Option<&Pod> {
         self.pods.iter().find(|one| one.name_any() == name).map(AsRef::as_ref)
     }
@@ -116,10 +116,10 @@ impl Snapshot {
         pods
     }
 
-    /// The replica set that carries the deployment's current revision; none until the controller made it.
+    /// The replica set of the deployment's current revision; `None` until the controller has made it.
     ///
-    /// The deployment's own revision annotation decides, not the highest number in sight: the two
-    /// kinds arrive by different watches, and an old set must never be taken for the new one.
+    /// The deployment's own revision annotation decides, not the highest number in sight: the two kinds arrive by different
+    /// watches, and an old set must never be taken for the new one.
     pub fn current_replica_set(&self, deployment: &Deployment) -> Option<&ReplicaSet> {
         const REVISION: &str = "deployment.kubernetes.io/revision";
         let uid = deployment.uid()?;
@@ -130,16 +130,16 @@ impl Snapshot {
             .map(AsRef::as_ref)
     }
 
-    /// Whether a Service leads to a pod that is ready and stays.
+    /// Whether a Service has a ready endpoint whose pod is not terminating.
     pub fn has_ready_endpoint(&self, service: &str) -> bool {
         self.ready_endpoints(service).any(|endpoint| match pod_of(endpoint) {
-            // Slices lag behind pods: one that names a pod which is gone proves nothing.
+            // Slices lag behind pods: one with a pod that is gone proves nothing.
             Some(name) => self.pod(name).is_some_and(|pod| !is_terminating(pod)),
             None => true,
         })
     }
 
-    /// The names of the pods that a Service leads to while it has ready ones.
+    /// The names of the pods behind a Service's ready endpoints.
     pub fn pods_behind<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a str> {
         self.ready_endpoints(service).filter_map(pod_of)
     }
@@ -170,7 +170,7 @@ impl Snapshot {
     }
 }
 
-/// The warnings about a pod and its volume claims, oldest first; a claim is known by its name, which its pod says.
+/// The warnings about a pod and its volume claims, oldest first; events know a claim by the name that the pod gives it.
 pub(super) fn warnings_of<'a>(events: impl Iterator<Item = &'a Event>, pod: &Pod) -> Vec<&'a Event> {
     let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
     let claims: Vec<&str> =
@@ -191,7 +191,7 @@ fn pod_of(endpoint: &Endpoint) -> Option<&str> {
     Some(target.name.as_deref().unwrap_or_default())
 }
 
-/// When an event was last seen; its three time fields are filled by different reporters.
+/// When an event was last seen; different reporters fill different time fields.
 pub(super) fn event_time(event: &Event) -> Option<k8s_openapi::jiff::Timestamp> {
     let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0);
     series

@@ -1,4 +1,4 @@
-//! Whether what was deployed has converged: pure, from a snapshot.
+//! Whether a deployed release has converged, judged from a snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use super::snapshot::Snapshot;
 use super::wait::State;
 use super::window::{SAME_DEPLOY_SECS, Window};
 
-/// The objects of one release, by the label that they have; shown as a selector.
+/// A release's objects, by the label that they share; shown as a selector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
     label: String,
@@ -21,7 +21,7 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Those whose label of this key is the release's name.
+    /// The objects whose label `label` is `name`.
     pub fn new(label: impl Into<String>, name: impl Into<String>) -> Self {
         Self { label: label.into(), name: name.into() }
     }
@@ -39,9 +39,9 @@ impl std::fmt::Display for Instance {
 
 /// Whether every workload and Service of a release has converged.
 ///
-/// Ready means: at least one Deployment or StatefulSet is of the instance, all that are have been rolled out on their current
-/// generation with no old replica left, and each Service of the instance whose workload wants replicas has a
-/// ready endpoint. Pods of former revisions are never blamed.
+/// [`State::Ready`] means: the instance has at least one Deployment or StatefulSet, all of them are rolled out on their
+/// current generation with no old replica left, and each Service of the instance whose workload wants replicas has a ready
+/// endpoint. Pods of former revisions are never blamed.
 pub fn converged(snapshot: &Snapshot, instance: &Instance) -> State {
     let is_ours = |labels: &BTreeMap<String, String>| instance.has(labels);
     let rollouts = rollouts(snapshot, instance);
@@ -52,7 +52,7 @@ pub fn converged(snapshot: &Snapshot, instance: &Instance) -> State {
     judge(snapshot, &rollouts, services)
 }
 
-/// The names of an instance's workloads that are rolled out, whatever its Services do.
+/// The names of an instance's workloads that are rolled out, whatever the state of its Services.
 pub fn rolled_out(snapshot: &Snapshot, instance: &Instance) -> Vec<String> {
     rollouts(snapshot, instance).into_iter().filter(|it| it.lag.is_none()).map(|it| it.name).collect()
 }
@@ -66,9 +66,9 @@ fn rollouts<'a>(snapshot: &'a Snapshot, instance: &Instance) -> Vec<Rollout<'a>>
         .collect()
 }
 
-/// [`converged`], and each Service of the instance leads to pods of the current revision alone.
+/// Whether an instance has [`converged`], and each of its Services leads to pods of the current revision alone.
 ///
-/// What it replaced may still be there, and may still be asked for a moment: the nodes' routes follow the Services.
+/// Replaced pods may still exist, and may get requests for a moment: the nodes' routes follow the Services.
 pub fn handed_over(snapshot: &Snapshot, instance: &Instance) -> State {
     match converged(snapshot, instance) {
         State::Ready => {}
@@ -85,12 +85,12 @@ pub fn handed_over(snapshot: &Snapshot, instance: &Instance) -> State {
     if behind.is_empty() { State::Ready } else { State::Pending(behind.join("; ")) }
 }
 
-/// The pods of an instance that are leaving, or that its workloads made from a former revision.
+/// The pods of an instance that are terminating, or belong to a former revision of their workload.
 pub fn former_pods<'a>(snapshot: &'a Snapshot, instance: &Instance) -> Vec<&'a Pod> {
     let sets = snapshot.deployments.iter().filter(|it| instance.has(it.labels()));
     let sets = sets.filter_map(|deployment| snapshot.current_replica_set(deployment)?.uid());
     let stateful = snapshot.stateful_sets.iter().filter(|it| instance.has(it.labels()));
-    // Where updates wait for somebody who deletes the pods, the pods that are there count.
+    // With updates on delete alone, the existing pods count as current.
     let stateful = stateful.filter(|set| rolls(set));
     let stateful = stateful.filter_map(|set| Some((set.uid()?, set.status.as_ref()?.update_revision.clone())));
     let (sets, stateful): (BTreeSet<String>, BTreeMap<String, Option<String>>) = (sets.collect(), stateful.collect());
@@ -98,7 +98,7 @@ pub fn former_pods<'a>(snapshot: &'a Snapshot, instance: &Instance) -> Vec<&'a P
         let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
         match owner {
             _ if is_terminating(pod) => true,
-            // One that ended as a whole answers nobody, and stays as long as its set.
+            // A pod that has ended serves nobody, and stays as long as its set.
             _ if is_over(pod) => false,
             Some(owner) if owner.kind == "ReplicaSet" => !sets.contains(&owner.uid),
             Some(owner) if owner.kind == "StatefulSet" => {
@@ -112,8 +112,8 @@ pub fn former_pods<'a>(snapshot: &'a Snapshot, instance: &Instance) -> Vec<&'a P
     ours.filter(|pod| is_former(pod)).collect()
 }
 
-/// The pods of an instance's StatefulSets that are of a former revision and not ready: a set replaces none of its pods before
-/// that one is ready, so one that cannot become so keeps what was broken for ever
+/// The pods of an instance's StatefulSets that are of a former revision and not ready. A set replaces none of its pods before
+/// that pod is ready, so a pod that cannot become ready blocks it for ever
 /// (kubernetes.io/docs/concepts/workloads/controllers/statefulset, "Forced rollback").
 pub fn stuck_pods<'a>(snapshot: &'a Snapshot, instance: &Instance) -> Vec<&'a Pod> {
     let of_a_set = |pod: &&Pod| pod.owner_references().iter().any(|owner| owner.kind == "StatefulSet");
@@ -121,7 +121,7 @@ pub fn stuck_pods<'a>(snapshot: &'a Snapshot, instance: &Instance) -> Vec<&'a Po
     former_pods(snapshot, instance).into_iter().filter(stuck).collect()
 }
 
-/// Whether every StatefulSet of an instance says which revision is the current one of what it is told now.
+/// Whether the controller has observed the current generation of every StatefulSet of an instance.
 pub fn stateful_sets_observed(snapshot: &Snapshot, instance: &Instance) -> State {
     let behind = snapshot.stateful_sets.iter().filter(|it| instance.has(it.labels())).find(|set| {
         let observed = set.status.as_ref().and_then(|status| status.observed_generation);
@@ -130,7 +130,7 @@ pub fn stateful_sets_observed(snapshot: &Snapshot, instance: &Instance) -> State
     behind.map_or(State::Ready, |set| State::Pending(format!("statefulset/{} has not seen its change", set.name_any())))
 }
 
-/// Whether one Deployment has converged, and each Service that selects its pods has an endpoint.
+/// Whether a Deployment has converged, and each Service that selects its pods has a ready endpoint.
 pub fn deployment_converged(snapshot: &Snapshot, name: &str) -> State {
     match snapshot.deployment(name) {
         Some(found) => {
@@ -140,7 +140,7 @@ pub fn deployment_converged(snapshot: &Snapshot, name: &str) -> State {
     }
 }
 
-/// Whether one StatefulSet has converged, and each Service that selects its pods has an endpoint.
+/// Whether a StatefulSet has converged, and each Service that selects its pods has a ready endpoint.
 pub fn stateful_set_converged(snapshot: &Snapshot, name: &str) -> State {
     match snapshot.stateful_set(name) {
         Some(found) => {
@@ -166,8 +166,8 @@ fn judge<'a>(snapshot: &Snapshot, rollouts: &[Rollout<'_>], services: impl Itera
     if missing.is_empty() { State::Ready } else { State::Pending(missing.join("; ")) }
 }
 
-/// What runs and is not ready, where nothing else is to blame: what others wait for comes first, and while anything else
-/// is still starting it may be what they wait for.
+/// The cause of a workload that runs and is not ready; `None` while another one is starting, which it may wait for. Stateful
+/// sets come first, since the others wait for them.
 fn unready(rollouts: &[Rollout<'_>]) -> Option<FailureCause> {
     if rollouts.iter().any(|rollout| rollout.starting) {
         return None;
@@ -176,20 +176,20 @@ fn unready(rollouts: &[Rollout<'_>]) -> Option<FailureCause> {
     found.min_by_key(|rollout| !rollout.is_store).and_then(|rollout| rollout.unready.clone())
 }
 
-/// How far one workload is.
+/// The progress of one workload.
 struct Rollout<'a> {
-    /// Its kind and name.
+    /// The workload's kind and name.
     name: String,
     is_store: bool,
     template: Option<&'a PodTemplateSpec>,
     desired: i32,
-    /// What is missing, with numbers; `None` when it has converged.
+    /// The missing part, with numbers; `None` when it has converged.
     lag: Option<String>,
-    /// Why it will not converge by itself, asked of one that lags alone.
+    /// Why it will not converge by itself; looked for only while it lags.
     failure_cause: Option<FailureCause>,
-    /// What of it runs and says that it is not ready.
+    /// The cause of a pod of it that runs and is not ready.
     unready: Option<FailureCause>,
-    /// Whether a pod of it is not there, or not so far that it could say whether it is ready.
+    /// Whether a pod of it is missing, or not far enough to be ready or not.
     starting: bool,
 }
 
@@ -204,24 +204,24 @@ impl<'a> Rollout<'a> {
         self.starting = true;
     }
 
-    /// Blames pods of the current revision.
+    /// Looks for causes in the pods of the current revision.
     fn look_at(&mut self, snapshot: &Snapshot, pods: &[&Pod]) {
-        // One that ended as a whole stays where it is when its controller has replaced it.
+        // A pod that ended stays when its controller has replaced it.
         let mut alive: Vec<&Pod> = pods.iter().copied().filter(|pod| !is_over(pod)).collect();
         let replaced = i32::try_from(alive.len()).is_ok_and(|alive| alive >= self.desired);
         let again = evicted_again(snapshot, pods, self.desired);
         alive.extend(again);
-        // The same one is blamed while the next of a row comes and goes.
+        // The first evicted pod stays the blamed one while its successors come and go.
         let pods = if replaced || again.is_some() { alive.as_slice() } else { pods };
         let mut found: Vec<Option<FailureCause>> =
             pods.iter().map(|pod| failure_cause(pod, &snapshot.warnings_of(pod))).collect();
         if let (Some(_), Some(Some(evicted))) = (again, found.last_mut()) {
-            // The next one may be on another node already, and starting.
+            // The next pod may be starting already, on another node.
             evicted.tolerance = evicted.tolerance.or_longer(Window::Ready);
         }
         let waits = |(pod, found): (&&Pod, &Option<FailureCause>)| found.is_none() && !is_ready(pod);
         let there = i32::try_from(pods.len()).unwrap_or(i32::MAX);
-        // Of several, an update makes one new pod at a time: the others are not begun before it is ready.
+        // An update of several replicas makes one new pod at a time: the others are created once it is ready.
         let to_come = there < self.desired && found.iter().all(Option::is_none);
         self.starting = to_come || pods.iter().zip(&found).any(waits);
         let (unready, broken): (Vec<FailureCause>, Vec<FailureCause>) =
@@ -234,7 +234,7 @@ impl<'a> Rollout<'a> {
         self.template?.metadata.as_ref()?.labels.as_ref()
     }
 
-    /// The ports that its containers say they open.
+    /// The ports that its containers declare.
     fn ports(&self) -> impl Iterator<Item = &'a ContainerPort> {
         let containers = self
             .template
@@ -337,7 +337,7 @@ impl<'a> Rollout<'a> {
     }
 }
 
-/// Whether a new revision takes the old one's place by itself.
+/// Whether a StatefulSet replaces the pods of an old revision by itself.
 fn rolls(set: &StatefulSet) -> bool {
     set.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref()?.type_.as_deref()) != Some("OnDelete")
 }
@@ -351,7 +351,7 @@ fn current(mut pods: Vec<&Pod>) -> Vec<&Pod> {
     pods
 }
 
-/// The first of the pods that were evicted in this deploy, where those in their place were evicted, too.
+/// The first evicted pod of this deploy, where its successors were evicted too.
 fn evicted_again<'a>(snapshot: &Snapshot, pods: &[&'a Pod], desired: i32) -> Option<&'a Pod> {
     let made = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0.as_second());
     let newest = pods.iter().filter_map(|pod| made(pod)).max()?;
@@ -376,7 +376,7 @@ fn worst(snapshot: &Snapshot, pods: &[&Pod]) -> Option<FailureCause> {
     found.min_by_key(|failure_cause| failure_cause.tolerance.rank())
 }
 
-/// A Service whose target port none of its workloads has, of those that say which ports they have.
+/// The cause of a Service with a target port that its workloads do not declare; `None` where one of them declares no ports.
 fn leads_nowhere(rollouts: &[Rollout<'_>], service: &Service) -> Option<FailureCause> {
     let behind: Vec<&Rollout<'_>> = rollouts.iter().filter(|rollout| rollout.serves(service)).collect();
     let first = behind.first()?;
@@ -410,7 +410,7 @@ fn leads_nowhere(rollouts: &[Rollout<'_>], service: &Service) -> Option<FailureC
     ))
 }
 
-/// What a Service lacks whose workload wants replicas.
+/// What a Service lacks for its workload that wants replicas: a ready endpoint.
 fn lacks_endpoint(snapshot: &Snapshot, rollouts: &[Rollout<'_>], service: &Service) -> Option<String> {
     if !rollouts.iter().any(|rollout| rollout.desired > 0 && rollout.serves(service)) {
         return None;

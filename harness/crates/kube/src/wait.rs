@@ -1,4 +1,4 @@
-//! The one waiting loop: driven by watch events, bounded by a deadline, ended by a verdict.
+//! The waiting loop: driven by watch events, bounded by a deadline, ended by a judge's verdict.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -16,42 +16,42 @@ use super::failure_cause::FailureCause;
 use super::probe;
 use super::secret;
 use super::snapshot::{Snapshot, Watched};
-use super::watch_stream::{Trouble, WatchStream, WatchUpdate, feed};
+use super::watch_stream::{Trouble, WatchStream, WatchUpdate, updates};
 use super::window::{Window, Windows, windows};
 
 use crate::{Error, Result};
 
-/// How long the API may deny access to what was not readable yet in this wait. Not zero: a server
-/// that has just started denies everyone until it knows the roles.
+/// How long the API may deny access to a kind that was not readable yet in this wait. Not zero: a server that has just
+/// started denies everyone until it knows the roles.
 const DENIED_FIRST: Duration = Duration::from_secs(2);
-/// How long it may deny access to what was readable before.
+/// How long the API may deny access to a kind that was readable before.
 const DENIED_LATER: Duration = Duration::from_secs(15);
-/// How many lines of causes one wait tells, so that one whose words change with each look fills no screen.
+/// How many lines about causes one wait logs at most, since a cause's words may change with each look.
 const TOLD: usize = 8;
 
-/// What a judge says about the present state.
+/// A judge's verdict on the present state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// What was awaited is there.
+    /// The awaited state is reached.
     Ready,
-    /// Not yet, and why that is not yet enough.
+    /// The awaited state is not reached yet, and why.
     Pending(String),
-    /// A cause that may heal by itself; after its tolerance it counts as doomed, unless it changed its key.
+    /// A cause that may heal by itself; it is final once it lasts longer than its tolerance under the same key.
     Degraded(FailureCause),
-    /// It cannot come about any more.
+    /// The awaited state cannot come about any more, and why.
     Failed(String),
 }
 
-/// Waits until `judge` calls the namespace ready; it sees every change of every kind.
+/// Waits until `judge` calls the namespace ready; the judge sees every change of every kind in [`Watched`].
 ///
-/// The judge runs once all first lists are in and then at each change. A watch that closes is
-/// opened again; each list is also read again every 5 s. Nothing remains on cancel. Values of the
-/// namespace's Secrets are blotted out of the error, which reads them for at most 3 s.
+/// The judge runs once all first lists are in, and then at each change. A closed watch is opened again, and each list is read
+/// again every 5 s. Nothing remains on cancel. On an error the values of the namespace's Secrets are read, for at most 3 s,
+/// so that its text is shown without them.
 ///
 /// # Errors
-/// [`Error::Failed`] when the judge says so, [`harness_base::Error::Deadline`] after `limit` with the last state,
-/// [`Error::Kube`] when the API denies access (401, 403) for 2 s, or for 15 s what it allowed before;
-/// its other errors are waited out.
+/// [`Error::Failed`] when the judge says so or a cause outlasts its tolerance; [`harness_base::Error::Deadline`] after
+/// `limit` with the last state; [`Error::Kube`] when the API denies access (401, 403) for 2 s, or for 15 s to what it allowed
+/// before. The API's other errors are waited out.
 pub async fn wait(
     client: &Client,
     namespace: &str,
@@ -62,7 +62,7 @@ pub async fn wait(
     wait_on(client, namespace, Watched::ALL, awaited, limit, judge).await
 }
 
-/// [`wait`] that looks at some kinds alone; the others' lists stay empty.
+/// [`wait`] for some kinds alone; the snapshot's other lists stay empty.
 ///
 /// # Errors
 /// As [`wait`].
@@ -74,9 +74,9 @@ pub async fn wait_on(
     limit: Duration,
     judge: impl FnMut(&Snapshot) -> State,
 ) -> Result<Snapshot> {
-    let feeds = kinds.iter().map(|kind| kind.feed(client, namespace)).collect();
+    let watches = kinds.iter().map(|kind| kind.stream(client, namespace)).collect();
     let telling = Telling { client, namespace, told: BTreeSet::new() };
-    match until(feeds, awaited, limit, Some(telling), judge).await {
+    match until(watches, awaited, limit, Some(telling), judge).await {
         Ok(snapshot) => Ok(snapshot),
         // A cause quotes a container's last words, which may hold a password.
         Err(error) => {
@@ -86,7 +86,7 @@ pub async fn wait_on(
     }
 }
 
-/// Waits for one object, which the judge gets as it is now, or `None` while it is absent.
+/// Waits for one object; the judge gets its present version, or `None` while it is absent. Returns that version.
 ///
 /// # Errors
 /// As [`wait`].
@@ -101,13 +101,13 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let fields = format!("metadata.name={name}");
-    let stream = feed(api, &fields, |found: &mut Vec<Arc<K>>| found);
-    let feeds = vec![WatchStream { name: "the object", optional: false, stream }];
-    let found = until(feeds, awaited, limit, None, |found| judge(found.first().map(AsRef::as_ref))).await?;
+    let stream = updates(api, &fields, |found: &mut Vec<Arc<K>>| found);
+    let watches = vec![WatchStream { name: "the object", optional: false, stream }];
+    let found = until(watches, awaited, limit, None, |found| judge(found.first().map(AsRef::as_ref))).await?;
     Ok(found.into_iter().next())
 }
 
-/// Waits for the objects of one kind, which the judge gets as they are now.
+/// Waits for the objects of one kind; the judge gets all of them.
 ///
 /// # Errors
 /// As [`wait`].
@@ -120,15 +120,15 @@ pub async fn all<K>(
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let stream = feed(api, "", |found: &mut Vec<Arc<K>>| found);
-    let feeds = vec![WatchStream { name: "the objects", optional: false, stream }];
-    until(feeds, awaited, limit, None, |found| judge(found)).await
+    let stream = updates(api, "", |found: &mut Vec<Arc<K>>| found);
+    let watches = vec![WatchStream { name: "the objects", optional: false, stream }];
+    until(watches, awaited, limit, None, |found| judge(found)).await
 }
 
-/// Waits until an object is gone, or another one has its name; `holds` says what keeps it.
+/// Waits until an object is gone, or another one has its name; `holds` returns what keeps it.
 ///
 /// # Errors
-/// As [`wait`]; the deadline's error names the finalizers and what `holds` said last.
+/// As [`wait`]; the deadline's error has the finalizers and the last text of `holds`.
 pub async fn gone<K>(api: Api<K>, name: &str, awaited: &str, limit: Duration, holds: fn(&K) -> String) -> Result<()>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
@@ -159,17 +159,17 @@ where
 
 /// The loop itself. Dropping it ends every watch, since none runs in a task of its own.
 async fn until<T: Default>(
-    feeds: Vec<WatchStream<T>>,
+    watches: Vec<WatchStream<T>>,
     awaited: &str,
     limit: Duration,
     telling: Option<Telling<'_>>,
     judge: impl FnMut(&T) -> State,
 ) -> Result<T> {
-    events::step(format!("waiting for {awaited}"), watching(feeds, awaited, limit, windows(), telling, judge)).await
+    events::step(format!("waiting for {awaited}"), watching(watches, awaited, limit, windows(), telling, judge)).await
 }
 
 async fn watching<T: Default>(
-    feeds: Vec<WatchStream<T>>,
+    watches: Vec<WatchStream<T>>,
     awaited: &str,
     limit: Duration,
     windows: &Windows,
@@ -178,12 +178,12 @@ async fn watching<T: Default>(
 ) -> Result<T> {
     let start = Instant::now();
     let deadline = start + limit;
-    let mut sources: Vec<Source> = feeds.iter().map(|feed| Source::new(feed.name, feed.optional)).collect();
-    let streams = feeds.into_iter().enumerate();
-    let mut updates = select_all(streams.map(|(index, feed)| feed.stream.map(move |update| (index, update)).boxed()));
+    let mut sources: Vec<Source> = watches.iter().map(|watch| Source::new(watch.name, watch.optional)).collect();
+    let streams = watches.into_iter().enumerate();
+    let mut updates = select_all(streams.map(|(index, watch)| watch.stream.map(move |update| (index, update)).boxed()));
     let mut known = T::default();
     let mut last = "nothing heard from the Kubernetes API yet".to_owned();
-    let mut ailing: Option<(String, Instant)> = None;
+    let mut degraded: Option<(String, Instant)> = None;
     let mut seen = None;
     let mut wake = deadline;
     loop {
@@ -202,15 +202,15 @@ async fn watching<T: Default>(
                 State::Ready => return Ok(known),
                 State::Failed(cause) => return Err(Error::Failed { awaited: awaited.to_owned(), cause }),
                 State::Pending(why) => {
-                    ailing = None;
+                    degraded = None;
                     last = why;
                 }
                 State::Degraded(found) => {
-                    let since = match &ailing {
+                    let since = match &degraded {
                         Some((same, since)) if *same == found.key => *since,
                         _ => {
                             let now = Instant::now();
-                            ailing = Some((found.key.clone(), now));
+                            degraded = Some((found.key.clone(), now));
                             now
                         }
                     };
@@ -242,7 +242,7 @@ async fn watching<T: Default>(
     }
 }
 
-/// What is so now, and the cause that was seen last: it may come back with each restart.
+/// The present state, and the last cause that was seen: it may come back with each restart.
 fn with_seen(last: String, seen: Option<String>) -> String {
     match seen.filter(|seen| !last.starts_with(seen.as_str())) {
         Some(seen) => format!("{last}; seen before: {seen}"),
@@ -250,7 +250,7 @@ fn with_seen(last: String, seen: Option<String>) -> String {
     }
 }
 
-/// Tells of causes while they are seen, and asks for more words of one that is final.
+/// Reports causes while they are seen, and asks the pod about one that is final.
 struct Telling<'a> {
     client: &'a Client,
     namespace: &'a str,
@@ -258,16 +258,16 @@ struct Telling<'a> {
 }
 
 impl Telling<'_> {
-    /// Says at once what is seen, once for each line, and no more than [`TOLD`] of them.
+    /// Logs a cause at once, each first line once, and at most [`TOLD`] of them.
     async fn tell(&mut self, found: &FailureCause) {
         if self.told.len() < TOLD && self.told.insert(found.first_line()) {
             let words = match found.tolerance.window {
-                // The scheduler's own.
+                // The scheduler's own words hold no secret.
                 Window::Room => found.first_line(),
                 // A cause quotes a container's last words, which may hold a password.
                 _ => match secret::know_all(self.client, self.namespace).await {
                     None => found.first_line(),
-                    // Nobody can say which of the words are secret.
+                    // Without the Secrets' values the words cannot be redacted.
                     Some(_) => found.key.clone(),
                 },
             };
@@ -276,7 +276,7 @@ impl Telling<'_> {
         }
     }
 
-    /// The cause, in its first line also what the pod itself says, if it can be asked.
+    /// The final cause as text; its first line has the pod's own answer too, if the pod can be asked.
     async fn in_the_end(&self, mut found: FailureCause) -> String {
         if found.tolerance.by_default().is_zero() {
             measure("a cause that nothing heals, from its sign in the cluster to the error", &found);
@@ -290,7 +290,7 @@ impl Telling<'_> {
     }
 }
 
-/// Writes down how long after the cluster's own sign of a cause we say it; the cluster's times are whole seconds.
+/// Records the time from the cluster's first sign of a cause until now; the cluster's times are whole seconds.
 fn measure(what: &str, found: &FailureCause) {
     let took = found.since.and_then(|since| Duration::try_from(Timestamp::now().duration_since(since)).ok());
     if let Some(took) = took {
@@ -298,7 +298,7 @@ fn measure(what: &str, found: &FailureCause) {
     }
 }
 
-/// What the loop remembers about one feed.
+/// The loop's state of one watched kind.
 struct Source {
     name: &'static str,
     optional: bool,
@@ -324,7 +324,7 @@ impl Source {
                 (self.trouble, self.denied) = (None, None);
             }
             WatchUpdate::Trouble(Trouble { denied: None, text }) => self.trouble = Some(text),
-            // Known from now on as empty.
+            // The kind counts as listed and empty from now on.
             WatchUpdate::Trouble(_) if self.optional => self.listed = true,
             WatchUpdate::Trouble(Trouble { denied: Some(source), text }) => {
                 let patience = if self.listed { DENIED_LATER } else { DENIED_FIRST };
@@ -345,7 +345,7 @@ fn with_trouble(last: &str, sources: &[Source]) -> String {
     if !missing.is_empty() {
         text = format!("{text}; not listed yet: {}", missing.join(", "));
     }
-    // All feeds share one server, so one trouble speaks for the others.
+    // All watches share one server, so one error speaks for the others.
     if let Some((name, trouble)) = sources.iter().find_map(|source| Some((source.name, source.trouble.as_deref()?))) {
         text = format!("{text}; reading {name} fails now: {trouble}");
     }

@@ -1,7 +1,7 @@
-//! Changes of one kind of object, as a stream: a watch, and a slow re-read beside it.
+//! A stream of the changes of one kind of object: a watch, with a slow re-read beside it.
 //!
-//! Watches miss an event now and then, or go silent while their connection stays open; the
-//! re-read heals that. No task is spawned: who drops the stream has ended everything.
+//! Watches miss an event now and then, or go silent while their connection stays open; the re-read makes up for that. No task
+//! is spawned: dropping the stream ends everything.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -16,41 +16,41 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
-/// How often the whole list is read again beside the watch.
+/// The time between two re-reads of the whole list.
 const REREAD: Duration = Duration::from_secs(5);
-/// How long one re-read may take.
+/// The limit for one re-read.
 const REREAD_LIMIT: Duration = Duration::from_secs(4);
 
 type Change<T> = Box<dyn FnOnce(&mut T) + Send>;
 
-/// One thing heard about one kind.
+/// An update about one kind.
 pub(super) enum WatchUpdate<T> {
-    /// The whole list was read: from now on the kind is known.
+    /// The whole list was read; the kind counts as listed from now on.
     Listed(Change<T>),
     /// One object changed.
     Changed(Change<T>),
-    /// The API could not be asked; the feed goes on by itself.
+    /// The API could not be asked; the stream goes on by itself.
     Trouble(Trouble),
 }
 
 /// Why the API could not be asked.
 pub(super) struct Trouble {
-    /// In one line.
+    /// The error, in one line.
     pub text: String,
-    /// The API's own no (401, 403), which time does not mend.
+    /// The error when the API denies access (401, 403), which time does not change.
     pub denied: Option<Box<kube::Error>>,
 }
 
-/// The stream of one kind and what to call it.
+/// The stream of one kind, and its name in messages.
 pub(super) struct WatchStream<T> {
     pub name: &'static str,
-    /// Whether a wait may go on without it when the API denies it.
+    /// Whether a wait goes on without the kind when the API denies it.
     pub optional: bool,
     pub stream: BoxStream<'static, WatchUpdate<T>>,
 }
 
-/// Follows all objects that match `fields`, keeping `part` of a `T` up to date.
-pub(super) fn feed<K, T>(
+/// Watches all objects that match the field selector, and keeps `part` of a `T` up to date.
+pub(super) fn updates<K, T>(
     api: Api<K>,
     fields: &str,
     part: fn(&mut T) -> &mut Vec<Arc<K>>,
@@ -59,9 +59,9 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     T: 'static,
 {
-    // Counts watch events, so that a re-read that was overtaken by one is thrown away.
+    // The count of watch events: a re-read that an event overtook is thrown away.
     let heard = Arc::new(AtomicU64::new(0));
-    // Most recent, not "any" version: a wait right after an apply must never see what was before it.
+    // The most recent version, not "any": a wait right after an apply must never see an older state.
     let config = watcher::Config::default().fields(fields).timeout(60);
     let mut listing: Vec<Arc<K>> = Vec::new();
     let counter = Arc::clone(&heard);
@@ -117,7 +117,7 @@ fn is_same<K: Resource>(one: &K, other: &K) -> bool {
     one.name_any() == other.name_any() && one.namespace() == other.namespace()
 }
 
-/// Replaces or adds an object, unless a re-read already knew a later version of it.
+/// Replaces or adds an object, unless a re-read already brought a later version of it.
 fn put<K: Resource>(list: &mut Vec<Arc<K>>, object: K) {
     match list.iter_mut().find(|known| is_same(known.as_ref(), &object)) {
         Some(known) => {
@@ -131,7 +131,7 @@ fn put<K: Resource>(list: &mut Vec<Arc<K>>, object: K) {
     }
 }
 
-/// Versions of one kind are comparable numbers on every server that stores in etcd.
+/// An object's version as a number, as every server with etcd gives it; versions of one kind are comparable.
 fn version<K: Resource>(object: &K) -> Option<u64> {
     object.resource_version()?.parse().ok()
 }
@@ -157,7 +157,8 @@ fn denied_or_not(error: kube::Error) -> Trouble {
     Trouble { text, denied }
 }
 
-/// 50 ms, doubling up to 2 s: a wait is for a person, and the API server one of few clients.
+/// The pauses between restarts of a watch: 50 ms, doubling up to 2 s. They are short since a person waits, and the server has
+/// few clients.
 #[derive(Default)]
 struct Restart {
     failures: u32,

@@ -1,53 +1,53 @@
-//! How long each kind of cause may heal by itself before it is final: the table of docs/causes.md, and what the user sets
-//! instead.
+//! How long each kind of cause may last before it is final: the defaults of docs/causes.md, and the user's settings.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// The longest that a window can be set to, in seconds.
+/// The longest window that can be set, in seconds.
 pub const LONGEST_SECS: u64 = 3600;
 
-/// By how many seconds an event about a pod's claim may be older than the pod: both are made by one deploy.
+/// By how many seconds an event about a pod's claim may be older than the pod: one deploy makes both.
 pub const AHEAD_SECS: i64 = 5;
-/// A container that ran for as long did its work for a while: its end is a first one again.
+/// How many seconds a container must have run for its end to count as a first one again.
 pub const SERVED_SECS: i64 = 60;
-/// Pods of one revision that were made further apart are of two deploys: a rollback uses a former revision's again.
+/// Pods of one revision made further apart than this, in seconds, are of two deploys: a rollback uses a former revision
+/// again.
 pub const SAME_DEPLOY_SECS: i64 = 300;
 
-/// A kind of cause, by what may heal it.
+/// A kind of cause, by what may heal it; [`Window::default_secs`] is how long that may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Window {
-    /// For what nothing heals; no setting.
+    /// A cause that nothing heals; its window cannot be set.
     None,
-    /// For an answer that another try rarely changes, such as a tag that the registry does not know.
+    /// An answer that another try rarely changes, such as an unknown tag.
     Answered,
-    /// For what a later object or one more try may heal.
+    /// A cause that a later object or one more try may heal.
     Retried,
-    /// For a pod that its controller replaces.
+    /// A pod that its controller replaces.
     Replaced,
-    /// For room on a node, which another pod's end may make; in stage preview a node that an autoscaler makes, for which
-    /// nobody knows a time.
+    /// Missing room on a node, which another pod's end may make. In stage preview an autoscaler makes a node, for which there
+    /// is no known time.
     Room,
-    /// From a container's first end to its next start; the kubelet's back-off is 10 s at first, if there is one.
+    /// A container's end, until its next start: the kubelet's back-off is 10 s at first, if there is one.
     Restarted,
-    /// For a volume: the kubelet tries again 10 to 15 s after a failure, and its first try may come before the API server
-    /// lets the node see the claim of a pod that was just bound (seen: "no relationship found between node and this
-    /// object").
+    /// A volume that is not mounted: the kubelet tries again 10 to 15 s after a failure, and its first try may come before
+    /// the API server lets the node see the claim of a pod that was just bound (seen: "no relationship found between node and
+    /// this object").
     Mount,
-    /// For an image that its registry does not give now: until a second try has failed, too. The kubelet's first back-off is
-    /// 10 s, and it looks 10 to 15 s after whatever it did last: its second try begins 10 to 25 s after the first one
-    /// failed, and takes its time.
+    /// An image that its registry does not give now, until a second try has failed: the kubelet's first back-off is 10 s, and
+    /// it looks 10 to 15 s after its last action, so that its second try begins 10 to 25 s after the first one failed, and
+    /// takes its time.
     Pulled,
-    /// For a container that runs and says that it is not ready, once nothing else of the release is still starting: a
-    /// database that is slow to start is no cause before it runs itself.
+    /// A container that runs and is not ready, once nothing else of the release is starting: a database that is slow to start
+    /// is no cause before it runs.
     Ready,
-    /// The same for one without a startup probe: nobody says how long its start may take.
+    /// A container as in [`Window::Ready`] without a startup probe, so that nothing says how long its start may take.
     Unbounded,
 }
 
 impl Window {
-    /// Those that can be set.
+    /// The windows that can be set.
     pub const SETTABLE: [Self; 9] = [
         Self::Answered,
         Self::Retried,
@@ -60,7 +60,7 @@ impl Window {
         Self::Unbounded,
     ];
 
-    /// Its name in docs/causes.md, and where it is set.
+    /// The window's name in docs/causes.md, and in the setting.
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -76,7 +76,7 @@ impl Window {
         }
     }
 
-    /// How long it is, in seconds, unless it is set.
+    /// The window's default, in seconds.
     pub const fn default_secs(self) -> u64 {
         match self {
             Self::None => 0,
@@ -92,28 +92,28 @@ impl Window {
     }
 }
 
-/// How long one cause may last before it is final: its window, and no less than it asks for itself.
+/// How long one cause may last before it is final: its window, and at least `at_least`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tolerance {
-    /// Its kind.
+    /// The kind of cause.
     pub window: Window,
-    /// Zero but where an object says so itself: the budget of a startup probe, the duration of a Lease.
+    /// A minimum that an object gives itself: a startup probe's budget, a Lease's duration. Otherwise zero.
     pub at_least: Duration,
 }
 
 impl Tolerance {
-    /// How long it is where no window is set.
+    /// The tolerance where no window is set.
     pub fn by_default(self) -> Duration {
         Duration::from_secs(self.window.default_secs()).max(self.at_least)
     }
 
-    /// The order of causes, of which the first is told: the least tolerable first, which no setting changes; after all others
-    /// one that only a deadline ends, or it would hide what is final.
+    /// The order in which causes are told: the least tolerable first, by the defaults; one that only a deadline ends comes
+    /// last, since it would hide a final one.
     pub fn rank(self) -> (bool, Duration) {
         (windows().of(self).is_none(), self.by_default())
     }
 
-    /// This one, or a window if that is longer by default.
+    /// The longer one of this tolerance and a window, by the defaults.
     #[must_use]
     pub fn or_longer(self, window: Window) -> Self {
         let other = Self::from(window);
@@ -133,27 +133,27 @@ impl From<Duration> for Tolerance {
     }
 }
 
-/// How long the windows are: those that are set, and the defaults of the others.
+/// The windows of a process: those that are set, and the defaults of the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Windows {
     set: BTreeMap<Window, Duration>,
-    /// Whether the cluster has as many nodes as its pods want, in time.
+    /// Whether the cluster adds nodes for pods that find no room.
     grows: bool,
 }
 
 impl Windows {
-    /// The defaults, with these instead.
+    /// The defaults, with the windows of `set` instead.
     pub const fn new(set: BTreeMap<Window, Duration>) -> Self {
         Self { set, grows: false }
     }
 
-    /// The same, in a cluster that makes nodes where pods ask for room, or in one that does not.
+    /// The same windows, for a cluster that adds nodes for pods that find no room, or one that does not.
     #[must_use]
     pub fn where_nodes_come(self, grows: bool) -> Self {
         Self { grows, ..self }
     }
 
-    /// How long a cause may last; `None` for one that only the deadline of who waits ends.
+    /// How long a cause may last; `None` for one that only the wait's deadline ends.
     pub fn of(&self, tolerance: Tolerance) -> Option<Duration> {
         match self.set.get(&tolerance.window) {
             Some(set) => Some((*set).max(tolerance.at_least)),
@@ -166,15 +166,15 @@ impl Windows {
 static DEFAULTS: Windows = Windows::new(BTreeMap::new());
 static SET: OnceLock<Windows> = OnceLock::new();
 
-/// Sets the windows of this process; the first call counts.
+/// Sets the windows of this process; only the first call counts.
 ///
-/// Process-wide, like the secrets that are known: every wait of a process uses the same, a process has one environment,
-/// and what waits (a handle on a workload, a Job, a release) knows a client and no settings.
+/// Process-wide, like the known secrets: every wait of a process uses the same windows, a process has one environment, and
+/// what waits (a handle on a workload, a Job, a release) has a client and no settings.
 pub fn set(windows: Windows) {
     let _ = SET.set(windows);
 }
 
-/// The windows of this process: the defaults, until they are [`set`].
+/// The windows of this process: the defaults until [`set`] is called.
 pub(crate) fn windows() -> &'static Windows {
     SET.get().unwrap_or(&DEFAULTS)
 }

@@ -1,4 +1,4 @@
-//! Handles on a Deployment or StatefulSet for scenarios that restart, scale or look into one.
+//! Handles on a Deployment or StatefulSet, for scenarios that restart, scale or inspect one.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::wait::{State, wait, wait_on};
 use super::{FIELD_MANAGER, call, has_code, within};
 use crate::{Error, Result};
 
-/// The two kinds that a release is made of.
+/// The kinds of workload that a release is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant is the Kubernetes kind of its name")]
 pub enum Kind {
@@ -25,10 +25,12 @@ pub enum Kind {
     StatefulSet,
 }
 
-/// Deletes the pods that keep an instance's StatefulSets from what they are told now ([`stuck_pods`]).
+/// Deletes the pods that keep an instance's StatefulSets from their current revision ([`stuck_pods`]). On cancel some may be
+/// deleted.
 ///
 /// # Errors
-/// The API's error, or [`harness_base::Error::Deadline`] when the sets do not take notice within 30 s.
+/// The API's error, or [`harness_base::Error::Deadline`] when the controller has not observed the sets' generation within
+/// 30 s.
 pub async fn free_stateful_sets(client: &Client, namespace: &str, instance: &Instance) -> Result<()> {
     let kinds = [Watched::StatefulSets, Watched::Deployments, Watched::ReplicaSets, Watched::Pods];
     let judge = |seen: &Snapshot| stateful_sets_observed(seen, instance);
@@ -40,7 +42,7 @@ pub async fn free_stateful_sets(client: &Client, namespace: &str, instance: &Ins
         let preconditions = Preconditions { uid: pod.uid(), ..Preconditions::default() };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
         match call(&format!("delete the pod {name}"), api.delete(&name, &params)).await {
-            // Gone, or another one of its name.
+            // The pod is gone, or another one has its name.
             Err(error) if has_code(&error, 404) || has_code(&error, 409) => {}
             outcome => drop(outcome?),
         }
@@ -48,10 +50,10 @@ pub async fn free_stateful_sets(client: &Client, namespace: &str, instance: &Ins
     Ok(())
 }
 
-/// How long a StatefulSet may take to say that it has seen a change.
+/// The limit for a StatefulSet's controller to observe a change.
 const NOTICE: Duration = Duration::from_secs(30);
 
-/// One Deployment or StatefulSet.
+/// A handle on one Deployment or StatefulSet.
 #[derive(Clone)]
 pub struct Workload {
     client: Client,
@@ -61,7 +63,7 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// The handle; whether there is such a workload shows with its first use.
+    /// A handle; nothing is asked, so an absent workload shows at its first use.
     pub fn new(client: Client, namespace: impl Into<String>, kind: Kind, name: impl Into<String>) -> Self {
         Self { client, namespace: namespace.into(), kind, name: name.into() }
     }
@@ -72,7 +74,7 @@ impl Workload {
     /// # Errors
     /// As [`wait`]; the API's error when there is no such workload.
     pub async fn restart(&self, limit: Duration) -> Result<()> {
-        // The annotation that kubectl sets, so that both count as the same thing.
+        // The annotation is kubectl's own, so that both restarts are the same.
         let stamp = json!({ "kubectl.kubernetes.io/restartedAt": Timestamp::now().to_string() });
         self.patch("restart", json!({ "spec": { "template": { "metadata": { "annotations": stamp } } } })).await?;
         self.wait_for("the new revision", limit, |pods| match pods.iter().find(|pod| is_terminating(pod)) {
@@ -82,13 +84,13 @@ impl Workload {
         .await
     }
 
-    /// Sets the number of replicas; returns once so many serve and the surplus pods are gone.
+    /// Sets the number of replicas; returns once so many serve and the surplus pods are gone. On cancel the scaling goes on.
     ///
     /// # Errors
     /// As [`wait`]; the API's error when there is no such workload.
     pub async fn scale(&self, replicas: u16, limit: Duration) -> Result<()> {
         self.patch("scale", json!({ "spec": { "replicas": replicas } })).await?;
-        // A terminating pod may still serve what it was asked before.
+        // A terminating pod may still serve earlier requests.
         self.wait_for(&format!("{replicas} replicas"), limit, |pods| match pods.len() {
             count if count == usize::from(replicas) => State::Ready,
             count => State::Pending(format!("{count} pods are still there")),
@@ -96,7 +98,7 @@ impl Workload {
         .await
     }
 
-    /// Waits until it has converged, and its pods are as wanted.
+    /// Waits until the workload has converged, and `wanted` calls its pods ready.
     async fn wait_for(&self, what: &str, limit: Duration, wanted: impl Fn(&[&Pod]) -> State) -> Result<()> {
         let awaited = format!("{what} of {self}");
         let judge = |snapshot: &Snapshot| match self.judge(snapshot) {
@@ -113,7 +115,7 @@ impl Workload {
         }
     }
 
-    /// Its pods, terminating ones and those of former revisions included.
+    /// The workload's pods, terminating ones and those of former revisions included.
     fn pods_in<'a>(&self, snapshot: &'a Snapshot) -> Vec<&'a Pod> {
         let owners: Vec<String> = match self.kind {
             Kind::StatefulSet => snapshot.stateful_set(&self.name).and_then(ResourceExt::uid).into_iter().collect(),
@@ -166,33 +168,35 @@ pub async fn pods(client: &Client, namespace: &str, selector: &str) -> Result<Ve
     Ok(pods)
 }
 
-/// How a command in a container ended.
+/// The outcome of a command in a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecOutcome {
-    /// Whether it ended with 0.
+    /// Whether the command's exit code is 0.
     pub succeeded: bool,
-    /// What the API says about its end when it failed.
+    /// The API's message about a failed end; empty otherwise.
     pub reason: String,
-    /// What it wrote.
+    /// The command's standard output.
     pub stdout: String,
-    /// What it complained about.
+    /// The command's standard error.
     pub stderr: String,
 }
 
-/// Runs a command in a pod's first container. On cancel the command may run on in the container.
+/// Runs a command in a container of a pod: the one that is named, else the pod's first. On cancel the command may run on there.
 ///
 /// # Errors
-/// The API's error when it cannot be started, [`harness_base::Error::Deadline`] after `limit`.
+/// The API's error when the command cannot be started, [`harness_base::Error::Deadline`] after `limit`; a failed command is
+/// an outcome.
 pub async fn exec(
     client: &Client,
     namespace: &str,
-    pod: &str,
+    (pod, container): (&str, Option<&str>),
     command: &[&str],
     limit: Duration,
 ) -> Result<ExecOutcome> {
     let what = format!("run {} in the pod {pod} of the namespace {namespace}", command.join(" "));
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let params = AttachParams::default().stdout(true).stderr(true);
+    let params =
+        AttachParams { container: container.map(str::to_owned), ..AttachParams::default().stdout(true).stderr(true) };
     within(&what, limit, async {
         let mut process = api.exec(pod, command.iter().copied(), &params).await.map_err(Error::kube(what.as_str()))?;
         let status = process.take_status();

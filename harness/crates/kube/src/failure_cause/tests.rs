@@ -113,7 +113,7 @@ fn names_what_a_container_waits_for(
     assert_eq!(found, Some((cause.to_owned(), Duration::from_secs(tolerance))));
 }
 
-/// What the kubelet shows between an end and its back-off, and in it.
+/// The kubelet's status between an end and its back-off, and in the back-off.
 fn ended(now: &Value, before: &Value, restarts: i32) -> Value {
     json!({ "phase": "Running", "containerStatuses": container(now, before, restarts) })
 }
@@ -215,7 +215,7 @@ fn a_kill_by_a_probe_is_told_by_the_probe() {
     assert_eq!(found.first_line(), format!("pod web-1, container app: {says}"));
 }
 
-/// A startup probe that may fail twice, a second apart.
+/// A startup probe that may fail twice, at a period of 1 s.
 #[rstest]
 #[case::once_it_failed_so_often("2026-01-01T00:00:01Z", "killed by the kubelet: Startup probe failed: refused")]
 #[case::before("2026-01-01T00:00:00Z", "crashes: no database")]
@@ -230,7 +230,7 @@ fn a_startup_probe_kills_when_its_budget_is_spent(#[case] finished: &str, #[case
     assert_eq!(failure_cause(&pod, &[&event]).unwrap().first_line(), format!("pod web-1, container app: {says}"));
 }
 
-/// Beside a readiness probe that says why, liveness may fail later, and the startup probe failed before.
+/// Beside a failing readiness probe, liveness may fail later, and the startup probe failed before.
 #[test]
 fn other_probes_do_not_hide_what_readiness_says() {
     let mut pod = pod(running(true));
@@ -249,7 +249,7 @@ fn other_probes_do_not_hide_what_readiness_says() {
     assert_eq!((found.tolerance, unbounded.tolerance), (Window::Ready.into(), Window::Unbounded.into()));
 }
 
-/// An init container gives up after two minutes, and a probe kills after its budget: neither has done its work till then.
+/// An init container gives up after two minutes, and a probe kills after its budget: neither end is that of one that served.
 #[rstest]
 #[case::served("containerStatuses", None, false)]
 #[case::gave_up("initContainerStatuses", None, true)]
@@ -324,7 +324,7 @@ fn a_claim_without_a_volume_is_named_before_the_scheduler() {
     assert_eq!(found.tolerance, Window::Retried.into());
 }
 
-/// A claim is known by its name: an hour ago there may have been another one.
+/// Events know a claim by its name: an hour ago there may have been another one of that name.
 #[rstest]
 #[case::of_before_the_pod("2026-01-01T00:00:00Z", "not found", Window::Room)]
 #[case::of_now("2026-01-01T01:00:00Z", "not found", Window::Retried)]
@@ -344,7 +344,7 @@ fn an_evicted_pod_says_why() {
     assert_eq!(found.to_string(), "pod web-1: Evicted: low on disk");
 }
 
-/// What a container said that was ended with its pod is not why; where nobody else says anything, it is all there is.
+/// The words of a container that was ended with its pod are not the reason; they are shown where there is no other.
 #[rstest]
 #[case::the_kubelet_says_why("low on disk", "pod web-1: Evicted: low on disk")]
 #[case::nobody_else_says_why("", "pod web-1: Evicted: no database")]
@@ -383,7 +383,7 @@ fn believes_warnings_until_containers_can_start(
     assert_eq!(of_warnings(&pod, &[&event]).map(|found| found.tolerance.window), window);
 }
 
-/// A pod with a native sidecar, and its main container in a state.
+/// A pod with a native sidecar, and its main container in the given state.
 fn with_sidecar(sidecar: &Value, last: &Value, restarts: i32, main: &Value) -> Pod {
     let status = |name: &str, state: &Value, last: &Value, restarts: i32| {
         json!([{ "name": name, "image": "img:1", "imageID": "", "ready": false, "restartCount": restarts, "state": state,

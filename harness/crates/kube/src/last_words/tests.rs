@@ -2,7 +2,7 @@ use rstest::rstest;
 
 use super::*;
 
-/// As uvicorn ends when a module that it imports does not compile; the kubelet keeps the last 2,048 bytes alone.
+/// The output of uvicorn when a module that it imports does not compile; the kubelet keeps the last 2,048 bytes alone.
 const SYNTAX: &str = r#"
   File "<frozen importlib._bootstrap>", line 935, in _load_unlocked
   File "<frozen importlib._bootstrap_external>", line 1022, in exec_module
@@ -140,7 +140,7 @@ fn a_long_line_is_cut_between_characters() {
     assert_eq!(found, format!("{}…", "é".repeat(300)));
 }
 
-/// Half a secret is not known for one, and would be printed.
+/// Redaction would not find half a secret, which would be printed.
 #[test]
 fn a_long_line_is_cut_between_words() {
     let secret = "s".repeat(64);

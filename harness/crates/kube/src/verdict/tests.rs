@@ -20,7 +20,7 @@ fn owner(uid: &str) -> Value {
     json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "x", "uid": uid, "controller": true }])
 }
 
-/// A converged deployment of two replicas at revision 2, its Service and pods.
+/// A converged deployment of two replicas at revision 2, with its Service and pods.
 fn snapshot() -> Snapshot {
     let template = json!({ "metadata": { "labels": labels() }, "spec": { "containers": [] } });
     let set = |name: &str, revision: &str| -> Arc<ReplicaSet> {
@@ -80,7 +80,7 @@ fn pending(state: State) -> String {
     }
 }
 
-/// The release of that name.
+/// The release of that deployment.
 fn rel(name: &str) -> Instance {
     Instance::new("app.kubernetes.io/instance", name)
 }
@@ -133,7 +133,7 @@ fn only_pods_of_the_current_revision_are_blamed(#[case] set: &str, #[case] blame
 fn nobody_is_blamed_before_the_new_revision_is_known() {
     let mut snapshot = snapshot();
     status(&mut snapshot, json!({ "updatedReplicas": 1 }));
-    // The deployment is at revision 3 already, its replica set has not arrived.
+    // The deployment is at revision 3 already, but its replica set has not arrived.
     let annotations = Arc::make_mut(&mut snapshot.deployments[0]).metadata.annotations.as_mut().unwrap();
     annotations.insert("deployment.kubernetes.io/revision".to_owned(), "3".to_owned());
     snapshot.pods.push(broken_pod("broken", "new"));
@@ -257,7 +257,7 @@ fn a_service_that_leads_nowhere_is_told_although_all_is_ready(
     assert_eq!(found, wanted);
 }
 
-/// A pod whose one container runs, and whose readiness probe fails.
+/// A pod with one running container whose readiness probe fails.
 fn unready_pod(snapshot: &mut Snapshot, name: &str, owner: &str) -> Arc<Pod> {
     let mut pod = Arc::unwrap_or_clone(pod(name, owner, "Running"));
     let status = json!({ "phase": "Running", "conditions": [{ "type": "Ready", "status": "False" }],
@@ -297,7 +297,7 @@ fn what_is_not_ready_is_blamed_once_nothing_else_starts(#[case] store: Option<&s
     assert_eq!(found.as_deref(), blamed);
 }
 
-/// An update makes one new pod of several at a time, and waits for it.
+/// An update makes one new pod at a time, and waits for it.
 #[test]
 fn one_of_several_that_is_not_ready_is_blamed() {
     let mut snapshot = snapshot();
@@ -308,7 +308,7 @@ fn one_of_several_that_is_not_ready_is_blamed() {
     assert!(found.to_string().starts_with("pod new-a, container app: runs and is not ready"), "{}", found);
 }
 
-/// Its controller has replaced it, and leaves it for whoever looks.
+/// The controller has replaced an ended pod, and keeps it for people to look at.
 #[test]
 fn a_failed_pod_that_was_replaced_is_not_blamed() {
     let mut snapshot = snapshot();
@@ -317,7 +317,7 @@ fn a_failed_pod_that_was_replaced_is_not_blamed() {
     assert!(matches!(converged(&snapshot, &rel("rel")), State::Pending(_)));
 }
 
-/// It is replaced at once: blamed is the first of a row, and none that a former deploy of the same revision left.
+/// An evicted pod is replaced at once: the first of this deploy is blamed, and none of a former deploy of the same revision.
 #[rstest]
 #[case::as_many_as_are_wanted(&["09:59:00", "10:00:00"], None)]
 #[case::one_more(&["09:59:00", "09:59:30", "10:00:00"], Some("pod new-09:59:00: Evicted: low on disk"))]
@@ -341,7 +341,7 @@ fn evicted_again_and_again_is_blamed(
         let (reason, message) = ("Evicted", "low on disk");
         let status = match phase {
             "Failed" => json!({ "phase": phase, "reason": reason, "message": message }),
-            // Its containers ended with 0.
+            // The containers of an evicted pod ended with 0.
             _ => {
                 let event = json!({
                     "metadata": {}, "type": "Warning", "reason": reason, "message": message,
@@ -438,7 +438,7 @@ fn a_stateful_sets_pod_that_keeps_it_from_going_on(#[case] revision: &str, #[cas
     assert!(matches!(stateful_sets_observed(&seen, &rel("rel")), State::Pending(_)));
 }
 
-/// It answers nobody, and stays as long as the set that made it.
+/// An ended pod serves nobody, and stays as long as its set.
 #[rstest]
 #[case::failed("Failed", false)]
 #[case::succeeded("Succeeded", false)]

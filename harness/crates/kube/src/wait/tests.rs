@@ -1,4 +1,4 @@
-//! On a clock that stands still until everybody waits for it: a busy machine changes no outcome.
+//! Tests on a paused clock, which moves only when every task waits: a busy machine changes no outcome.
 
 use futures::stream;
 use rstest::rstest;
@@ -17,7 +17,7 @@ fn listed() -> WatchUpdate<Numbers> {
     WatchUpdate::Listed(Box::new(|_| {}))
 }
 
-/// A feed that says these things, each after its pause in milliseconds, and then nothing.
+/// A stream of these updates, each after its pause in milliseconds, that then stays silent.
 fn says(updates: Vec<(u64, WatchUpdate<Numbers>)>) -> WatchStream<Numbers> {
     let stream = stream::iter(updates).then(|(pause, update)| async move {
         tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -26,8 +26,8 @@ fn says(updates: Vec<(u64, WatchUpdate<Numbers>)>) -> WatchStream<Numbers> {
     WatchStream { name: "numbers", optional: false, stream: stream.chain(stream::pending()).boxed() }
 }
 
-async fn run(feeds: Vec<WatchStream<Numbers>>, limit: u64, judge: impl FnMut(&Numbers) -> State) -> Result<Numbers> {
-    until(feeds, "three", Duration::from_millis(limit), None, judge).await
+async fn run(watches: Vec<WatchStream<Numbers>>, limit: u64, judge: impl FnMut(&Numbers) -> State) -> Result<Numbers> {
+    until(watches, "three", Duration::from_millis(limit), None, judge).await
 }
 
 fn has_three(all: &Numbers) -> State {
@@ -42,8 +42,8 @@ async fn ends_with_the_change_that_makes_it_ready() {
 
 #[tokio::test(start_paused = true)]
 async fn judges_nothing_before_every_first_list_is_in() {
-    let feeds = vec![says(vec![(0, add(3)), (0, listed())]), says(vec![])];
-    let error = run(feeds, 30, |_| panic!("judged too soon")).await.unwrap_err().to_string();
+    let watches = vec![says(vec![(0, add(3)), (0, listed())]), says(vec![])];
+    let error = run(watches, 30, |_| panic!("judged too soon")).await.unwrap_err().to_string();
     assert!(error.contains("not listed yet: numbers"), "{error}");
 }
 
@@ -59,14 +59,14 @@ async fn a_deadline_tells_the_last_state_and_the_trouble() {
 
 #[tokio::test(start_paused = true)]
 async fn the_same_cause_is_tolerated_for_its_time_and_no_longer() {
-    let ailing = |evidence: usize| {
+    let degraded = |evidence: usize| {
         let cause = format!("broken\n  evidence {evidence}");
         State::Degraded(FailureCause::quoted(&cause, Duration::from_millis(40)))
     };
     let start = Instant::now();
-    // The evidence changes and nothing happens in the end: neither keeps the cause from ending it.
-    let feed = says(vec![(0, listed()), (10, add(1)), (10, add(2))]);
-    let error = run(vec![feed], 5000, |all| ailing(all.len())).await.unwrap_err();
+    // Changing evidence, and silence at the end, do not keep the cause from becoming final.
+    let watch = says(vec![(0, listed()), (10, add(1)), (10, add(2))]);
+    let error = run(vec![watch], 5000, |all| degraded(all.len())).await.unwrap_err();
     assert!(matches!(&error, Error::Failed { cause, .. } if cause == "broken\n  evidence 2"), "{error:?}");
     assert!(start.elapsed() >= Duration::from_millis(40) && start.elapsed() < Duration::from_secs(1));
 }
@@ -91,8 +91,8 @@ async fn a_pod_without_room_waits_for_a_node_until_the_deadline_and_says_so() {
     };
     let windows = Windows::default().where_nodes_come(true);
     let wait = |pause| {
-        let feed = says(vec![(0, listed()), (pause, add(1))]);
-        watching(vec![feed], "three", Duration::from_secs(240), &windows, None, judge)
+        let watch = says(vec![(0, listed()), (pause, add(1))]);
+        watching(vec![watch], "three", Duration::from_secs(240), &windows, None, judge)
     };
     assert_eq!(wait(230_000).await.unwrap(), [1]);
     let error = wait(250_000).await.unwrap_err();
@@ -109,8 +109,8 @@ async fn a_cause_that_heals_starts_anew() {
         Some(2) => State::Pending("better".to_owned()),
         _ => State::Degraded(FailureCause::new("broken", Duration::from_millis(60))),
     };
-    let feed = says(vec![(0, listed()), (40, add(2)), (0, add(1)), (40, add(3))]);
-    assert!(run(vec![feed], 5000, judge).await.is_ok());
+    let watch = says(vec![(0, listed()), (40, add(2)), (0, add(1)), (40, add(3))]);
+    assert!(run(vec![watch], 5000, judge).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
