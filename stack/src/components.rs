@@ -1,10 +1,10 @@
-//! The workloads of a release.
+//! The components of a JetScale release: its workloads.
 
-use harness::spec::{Component, Told};
+use harness::spec::{Component, DevPort, Told};
 
 use crate::services::{VERSION, WS_READY};
 
-/// Where both services of the backend say which pod answers.
+/// The JSON pointer (RFC 6901) in answers of both backend services to the name of the answering pod.
 const INSTANCE: &str = "/data/instance";
 
 /// The api.
@@ -14,7 +14,7 @@ pub const API: Component = Component {
     stateful: false,
     container_port: 8000,
     service_port: 8000,
-    dev_node_port: Some(30800),
+    dev_port: Some(DevPort { node: 30800, host: 8000 }),
     artifact: "backend",
     instance: Some(Told { path: VERSION, pointer: INSTANCE }),
 };
@@ -25,18 +25,18 @@ pub const WEBSOCKET: Component = Component {
     stateful: false,
     container_port: 8001,
     service_port: 8001,
-    dev_node_port: None,
+    dev_port: None,
     artifact: "backend",
     instance: Some(Told { path: WS_READY, pointer: INSTANCE }),
 };
-/// The page and the one router.
+/// The frontend: the page, and the router in front of everything.
 pub const FRONTEND: Component = Component {
     suffix: "frontend",
     label: "frontend",
     stateful: false,
     container_port: 8080,
     service_port: 80,
-    dev_node_port: Some(30300),
+    dev_port: Some(DevPort { node: 30300, host: 3000 }),
     artifact: "frontend",
     instance: None,
 };
@@ -47,7 +47,7 @@ pub const POSTGRES: Component = Component {
     stateful: true,
     container_port: 5432,
     service_port: 5432,
-    dev_node_port: None,
+    dev_port: None,
     artifact: "postgres",
     instance: None,
 };
@@ -58,9 +58,9 @@ pub const REDIS: Component = Component {
     stateful: true,
     container_port: 6379,
     service_port: 6379,
-    dev_node_port: None,
+    dev_port: None,
     artifact: "redis",
     instance: None,
 };
-/// All of them.
+/// All components.
 pub static COMPONENTS: [Component; 5] = [API, WEBSOCKET, FRONTEND, POSTGRES, REDIS];

@@ -1,4 +1,4 @@
-//! What JetScale's services ask of its charts, from the service contract.
+//! The service contract: what JetScale's services require of its charts.
 
 use harness::spec::Component;
 use harness::spec::contract::{AskedBy, ContainerContract, Health, Meaning, Promise, RouterContract, Variable};
@@ -6,7 +6,7 @@ use harness::spec::contract::{AskedBy, ContainerContract, Health, Meaning, Promi
 use crate::components::{API, FRONTEND, POSTGRES, REDIS, WEBSOCKET};
 use crate::services::{LIVE, READY, WS_READY};
 
-/// Which part of the backend's image runs.
+/// The variable that names the part of the backend's image to run.
 const fn part(name: &'static [&'static str]) -> Variable {
     Variable::needed("JETSCALE_COMPONENT", Meaning::OneOf(name))
 }
@@ -23,7 +23,7 @@ const JWT_KEY: Variable = Variable::needed("JETSCALE_JWT_SECRET_KEY", Meaning::S
 const ADMIN_EMAIL: Variable = Variable::needed("JETSCALE_DEFAULT_ADMIN_EMAIL", Meaning::Secret("admin-email"));
 const ADMIN_PASSWORD: Variable = Variable::needed("JETSCALE_DEFAULT_ADMIN_PASSWORD", Meaning::Secret("admin-password"));
 
-/// What each component asks for.
+/// The contract of each component.
 pub const PROMISES: [Promise; 5] = [
     Promise {
         component: &API,
@@ -128,7 +128,7 @@ pub const PROMISES: [Promise; 5] = [
             writes: &["/tmp", "/var/run/postgresql", "/var/lib/postgresql/data"],
             configuration: None,
         }],
-        // Over TCP: the server of the first start, while the database is made, listens on the socket alone.
+        // Over TCP: during the first start, while the database is made, the server listens on its Unix socket only.
         health: Health::Command {
             words: &["pg_isready", "--host=127.0.0.1", "--username=$POSTGRES_USER", "--dbname=$POSTGRES_DB"],
             may: &["--quiet"],
@@ -141,7 +141,7 @@ pub const PROMISES: [Promise; 5] = [
     Promise {
         component: &REDIS,
         containers: &[ContainerContract { name: "redis", reads: &[], writes: &["/tmp", "/data"], configuration: None }],
-        // -e: an answer that is an error is a failure.
+        // With -e, an error as an answer fails the command.
         health: Health::Command { words: &["redis-cli", "-e", "-h", "127.0.0.1", "ping"], may: &[] },
         asks: &[],
         resolves_names: false,
@@ -150,7 +150,7 @@ pub const PROMISES: [Promise; 5] = [
     },
 ];
 
-/// Where the router leads.
+/// The routes: paths, each with the component that the router sends it to; `None`: the router answers itself.
 pub const ROUTES: &[(&str, Option<&Component>)] = &[
     ("/", None),
     ("/styles.css", None),
@@ -169,12 +169,16 @@ pub const ROUTES: &[(&str, Option<&Component>)] = &[
     ("/api/v2/system/ws/ready", Some(&WEBSOCKET)),
 ];
 
-/// A path where attachments go.
+/// A path of an attachment.
 const ATTACHMENT: &str = "/api/v2/items/1/attachments/plan.json";
 
-/// What the router's configuration must do.
+/// The contract of the router's configuration: routes, and limits of request bodies in bytes.
 pub const ROUTING: RouterContract = RouterContract {
     routes: ROUTES,
+    websocket: Some("/api/v1/ws"),
+    // FastAPI's page loads Swagger UI from its CDN.
+    scripts_from: Some(("/docs", "https://cdn.jsdelivr.net")),
+    no_store: Some("~^:[0-9]+:/(api/|docs|openapi\\.json)"),
     attachment: ATTACHMENT,
     // apps/backend: ATTACHMENT_MAX_BYTES, DRAIN_MAX_BYTES.
     attachment_bytes: (5 << 20, 8 << 20),

@@ -1,4 +1,4 @@
-//! JetScale's own: what its stack is called, made of, and asks for. Nothing else knows it.
+//! The spec of the JetScale stack: names, components, images, values and contract. No file of the harness names the stack.
 //!
 //! ```
 //! harness::spec::of(&jetscale::STACK);
@@ -7,6 +7,7 @@
 
 pub mod components;
 pub mod contract;
+pub mod dev;
 pub mod images;
 pub mod services;
 pub mod values;
@@ -18,12 +19,12 @@ use harness::spec::{
 
 use services::{DOCS, READY, SIGN_IN, VERSION, WS_READY};
 
-/// The Secret for pulling images, beside each release.
+/// The name of the Secret for pulling images, beside each release.
 pub const PULL_SECRET: &str = "jetscale-pull";
-/// What follows the release's name in the name of the Secret that the charts never make.
+/// The suffix of the Secret `<release>-auth`, which the charts name and do not make.
 pub const AUTH: &str = "auth";
 
-/// The stack that this repository takes through its stages.
+/// The spec of this repository's stack.
 pub static STACK: StackSpec = StackSpec {
     name: "jetscale",
     source: file!(),
@@ -77,7 +78,7 @@ pub static STACK: StackSpec = StackSpec {
     reached: &["/", READY, WS_READY],
     auth: Some(AuthSpec {
         suffix: AUTH,
-        // redis-password is of a Redis that asks for one: the release's own does not.
+        // redis-password is for a shared Redis; the release's own has no password.
         random: &["db-password", "redis-password", "jwt-secret-key", "admin-password"],
         fixed: &[("admin-email", "admin@jetscale.example")],
     }),
@@ -96,7 +97,6 @@ pub static STACK: StackSpec = StackSpec {
         hud_port: 10350,
         debuggers: &[(&components::API, 5678), (&components::WEBSOCKET, 5679)],
         image_host: "jetscale.internal",
-        node_ports: &[8000, 3000],
         reached: &[READY],
     },
     preview: PreviewSpec {

@@ -1,4 +1,4 @@
-//! The services as a scenario talks to them: typed requests to the contract's paths, beside what every stack's handles have.
+//! Typed API clients of JetScale's services for scenarios, as extensions of the harness's handles.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,43 +15,43 @@ use serde_json::json;
 
 use crate::components::API;
 
-/// The api's interactive documentation.
+/// The path of the api's interactive documentation.
 pub const DOCS: &str = "/docs";
-/// The api's description.
+/// The path of the api's OpenAPI description.
 pub const OPENAPI: &str = "/openapi.json";
-/// Liveness of the api.
+/// The path of the api's liveness.
 pub const LIVE: &str = "/api/v2/system/live";
-/// Readiness of the api.
+/// The path of the api's readiness.
 pub const READY: &str = "/api/v2/system/ready";
-/// Version of the api.
+/// The path of the api's version.
 pub const VERSION: &str = "/api/v2/system/version";
-/// Readiness of the WebSocket service.
+/// The path of the WebSocket service's readiness.
 pub const WS_READY: &str = "/api/v2/system/ws/ready";
-/// The WebSocket.
+/// The path of the WebSocket.
 pub const WS: &str = "/api/v1/ws";
-/// Sign-in.
+/// The path of the sign-in.
 pub const SIGN_IN: &str = "/api/v2/auth/sign-in";
-/// Who is signed in.
+/// The path of the signed-in account.
 pub const ME: &str = "/api/v2/auth/me";
-/// The stored resource.
+/// The path of the stored items.
 pub const ITEMS: &str = "/api/v2/items";
 
-/// How long readiness may take to be well again, beside a suite that takes all of the machine: 60 s.
+/// The deadline for readiness to be 200, beside a suite that takes all of the machine: 60 s.
 const WELL: Duration = Duration::from_secs(60);
 
-/// What readiness says.
+/// The answer of the readiness endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Readiness {
-    /// `ok` or `down` for each part.
+    /// The state of each part by its name: `ok` or `down`.
     pub components: BTreeMap<String, String>,
 }
 
-/// What the version endpoint says.
+/// The answer of the version endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ServiceVersion {
     /// The version.
     pub version: String,
-    /// The revision; ends in `-dirty` when the tree had changes.
+    /// The git revision; ends in `-dirty` when the working tree had changes.
     pub git_sha: String,
     /// The branch or tag.
     pub git_ref: String,
@@ -60,7 +60,7 @@ pub struct ServiceVersion {
 }
 
 impl ServiceVersion {
-    /// Whether this was built from that revision, which may be abbreviated; changes that nobody committed are another.
+    /// Whether this was built from a revision, which may be abbreviated; with uncommitted changes it was not.
     pub fn is(&self, revision: &str) -> bool {
         is_of_revision(&self.git_sha, revision)
     }
@@ -71,18 +71,18 @@ impl ServiceVersion {
 pub struct Item {
     /// Its identity.
     pub id: String,
-    /// What it was named.
+    /// The name that it was stored with.
     pub name: String,
-    /// When, as the api writes it.
+    /// When it was stored, as the api writes it.
     pub created_at: String,
 }
 
-/// The services' envelope.
+/// The envelope of the services' answers.
 pub trait Envelope {
-    /// What its member `data` says.
+    /// Parses the envelope's member `data`.
     ///
     /// # Errors
-    /// [`harness::Error::Unmet`] when there is none, a malformed body when it is something else.
+    /// [`harness::Error::Unmet`] when there is none; [`harness::Error::Base`] (malformed) when it is of another shape.
     fn data<T: DeserializeOwned>(&self) -> Result<T>;
 }
 
@@ -92,7 +92,7 @@ impl Envelope for Reply {
     }
 }
 
-/// What a [`Site`] of JetScale has.
+/// The JetScale clients of a [`Site`].
 pub trait JetscaleSite {
     /// The api behind the site's origin.
     fn backend(&self) -> Backend;
@@ -104,28 +104,28 @@ impl JetscaleSite for Site {
     }
 }
 
-/// What a [`Stack`] of JetScale has.
+/// The JetScale clients of a [`Stack`].
 #[expect(async_fn_in_trait, reason = "called by scenarios alone, by the type's name")]
 pub trait JetscaleStack {
-    /// The api as the release's first account.
+    /// Signs in with the release's first account, and returns its client.
     ///
     /// # Errors
     /// [`harness::Error::Unmet`] when signing in fails.
     async fn user(&self) -> Result<User>;
 
-    /// The api of one pod, without the router, whether the pod is ready or not.
+    /// The api of one pod, past the router and whether the pod is ready or not.
     ///
     /// # Errors
     /// [`harness::Error::Unmet`] when there is no pod.
     async fn api_of_one_pod(&self) -> Result<Backend>;
 
-    /// Starts a Job with the backend's image that runs this Python program with these arguments ([`Stack::start_job`]).
+    /// Starts a Job that runs a Python program in the backend's image ([`Stack::start_job`]).
     ///
     /// # Errors
     /// As [`Stack::start_job`].
     async fn start_python(&self, name: &str, program: &str, args: &[&str], limit: Duration) -> Result<RunningJob>;
 
-    /// The same as a description, for another namespace or with other labels ([`Stack::job`]).
+    /// The description of such a Job, to start in another namespace or with other labels ([`Stack::job`]).
     ///
     /// # Errors
     /// As [`Stack::job`].
@@ -168,14 +168,14 @@ fn command<'a>(program: &'a str, args: &[&'a str]) -> Vec<&'a str> {
     [&["python", "-c", program], args].concat()
 }
 
-/// The api as anybody may read it.
+/// A client of the api without an account, which only reads.
 #[derive(Debug, Clone)]
 pub struct Backend {
     reader: Reader,
 }
 
 impl Backend {
-    /// The api behind this reader's address.
+    /// A client of the api at a reader's address.
     pub fn new(reader: Reader) -> Self {
         Self { reader }
     }
@@ -188,24 +188,24 @@ impl Backend {
         Ok(self.reader.get(path).await?)
     }
 
-    /// What readiness says at this moment, and by which status.
+    /// The status and the body of the readiness endpoint now.
     ///
     /// # Errors
-    /// [`harness::Error::Http`], or a malformed body.
+    /// [`harness::Error::Http`] when there is no answer; as [`Envelope::data`].
     pub async fn ready(&self) -> Result<(u16, Readiness)> {
         let reply = self.reader.get(READY).await?;
         Ok((reply.status, reply.data()?))
     }
 
-    /// What readiness says once its status is 200, within 60 s: a store may be slow for a moment.
+    /// Waits until the readiness endpoint answers 200, and returns its body: a store may be slow for a moment.
     ///
     /// # Errors
-    /// The deadline, with the last answer.
+    /// A deadline after 60 s, with the last answer; as [`Envelope::data`].
     pub async fn becomes_ready(&self) -> Result<Readiness> {
         self.reader.answers(READY, WELL).await?.data()
     }
 
-    /// What is served.
+    /// The version that is served.
     ///
     /// # Errors
     /// [`harness::Error::Unmet`] for another status than 200.
@@ -214,7 +214,7 @@ impl Backend {
     }
 }
 
-/// The api as a signed-in user.
+/// A client of the api with a signed-in account.
 #[derive(Debug, Clone)]
 pub struct User {
     client: Client,
@@ -232,12 +232,12 @@ impl User {
         Ok(Self { client: client.bearer(&token)?, token })
     }
 
-    /// The client that carries the token.
+    /// The HTTP client that sends the token.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Stores an item.
+    /// Stores an item. It remains until it is deleted.
     ///
     /// # Errors
     /// [`harness::Error::Unmet`] for another status than 201.
@@ -253,7 +253,7 @@ impl User {
         self.client.get(&format!("{ITEMS}/{id}")).await?.expect_status(200)?.data()
     }
 
-    /// The items whose names start so.
+    /// The items whose names begin with `prefix`.
     ///
     /// # Errors
     /// [`harness::Error::Unmet`] for another status than 200.

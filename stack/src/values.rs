@@ -1,4 +1,4 @@
-//! The values of each stage, in charts/app.
+//! The values files of each stage, in charts/app.
 
 use harness::spec::ValuesFile;
 
@@ -6,18 +6,18 @@ use harness::spec::ValuesFile;
 pub const DEV: ValuesFile = ValuesFile { name: "dev", file: "values.local.dev.yaml", set: &[], dev: true };
 /// The values of stages local and ci.
 pub const E2E: ValuesFile = ValuesFile { name: "e2e", file: "values.local.e2e.yaml", set: &[], dev: false };
-/// The values of stage preview, its stores in the cluster.
+/// The values of stage preview with its stores in the cluster.
 pub const PREVIEW: ValuesFile =
     ValuesFile { name: "preview", file: VALUES_PREVIEW, set: &["ingress.host=pr-1.app.jetscale.ai"], dev: false };
-/// The values of stage preview, every store outside of the cluster.
+/// The values of stage preview with all stores outside of the cluster.
 pub const MANAGED: ValuesFile = ValuesFile { name: "managed", file: VALUES_PREVIEW, set: &MANAGED_STORES, dev: false };
 /// The values of stage live.
 pub const LIVE: ValuesFile = ValuesFile { name: "live", file: "values.live.yaml", set: &[], dev: false };
-/// Every way in which a stage renders the charts, with what only a deployer knows.
+/// All ways in which stages render the charts, each with examples of the values that a deployer adds.
 pub const VALUES_FILES: [ValuesFile; 5] = [DEV, E2E, PREVIEW, MANAGED, LIVE];
 
 const VALUES_PREVIEW: &str = "values.preview.yaml";
-/// What a deployer sets where a preview's stores are managed ones: an example of each key.
+/// An example of each value that a deployer sets where a preview's stores are managed ones.
 const MANAGED_STORES: [&str; 27] = [
     "ingress.host=pr-1.app.jetscale.ai",
     "postgres.enabled=false",

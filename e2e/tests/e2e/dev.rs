@@ -1,4 +1,4 @@
-//! Stage dev: what a developer does with Tilt, done to a copy of the checkout.
+//! Stage dev: a developer's edits, through Tilt, on a copy of the checkout.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use futures::future::{Either, select, try_join};
 use harness::spec::Component;
 use jetscale::components::{API, FRONTEND, REDIS, WEBSOCKET};
 use jetscale::services::{DOCS, ITEMS, JetscaleStack, OPENAPI, WS};
-use harness::dev::{BACKEND, FRONTEND as PAGE, HUD, OtherCluster, ResourceUpdate};
+use harness::dev::{OtherCluster, ResourceUpdate};
+use jetscale::dev::{BACKEND, HUD, PAGE};
 use harness::http::Reader;
 use harness::k8s::{self, State};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};

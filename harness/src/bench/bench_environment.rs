@@ -1,4 +1,4 @@
-//! What contenders stand on: a copy of the checkout that may be edited, the cluster that the suite makes of it, and what
+//! The environment that contenders share: a copy of the checkout to edit, the cluster that the suite makes for it, and what
 //! peers need of that cluster.
 
 use crate::spec::{Built, spec};
@@ -30,29 +30,27 @@ use crate::tell;
 use crate::tidy;
 use crate::tools::{ChildKind, Command, Look, Tool, Tools, Version};
 
-/// How long a run of one scenario may take; the first makes the cluster.
+/// The deadline of a run of one scenario; the first run makes the cluster.
 const SCENARIO: Duration = Duration::from_secs(900);
-/// How long the whole suite may take.
+/// The deadline of the whole suite.
 const SUITE: Duration = Duration::from_secs(2400);
-/// The scenario by which the cluster is made.
-const WARMING: &str = "backend::docs_are_served";
-/// How long compiling another revision's suite may take, with all that it depends on.
+/// The deadline for compiling another revision's suite, with its dependencies.
 const COMPILE: Duration = Duration::from_secs(3600);
-/// How long a clean-up waits for what was cut off to end.
+/// How long a clean-up waits for interrupted processes to end.
 const END: Duration = Duration::from_secs(300);
-/// How long the cluster stays when this process is killed: longer than any turn of a peer.
+/// How long the cluster stays unused when this process is killed, in seconds: longer than any turn of a peer.
 const IDLE_SECS: &str = "900";
 
-/// How a figure is measured.
+/// The options of a benchmark.
 #[derive(Debug, Clone, Default)]
 pub struct BenchOptions {
-    /// How many rounds; `None`: the figure's own number.
+    /// The number of rounds; `None`: the figure's own number.
     pub rounds: Option<usize>,
     /// A revision whose charts, harness and suite take part as another contender, on a cluster of their own.
     pub against: Option<String>,
 }
 
-/// What runs a suite.
+/// A runner of a suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Runner {
     /// `cargo nextest run`.
@@ -62,7 +60,7 @@ pub enum Runner {
 }
 
 impl Runner {
-    /// What ours is called when it runs the suite.
+    /// The name of the harness's row with this runner.
     pub fn title(self) -> &'static str {
         match self {
             Self::Nextest => "ours",
@@ -70,7 +68,7 @@ impl Runner {
         }
     }
 
-    /// What a user types for one scenario.
+    /// The command that a user types for one scenario.
     pub fn command(self, scenario: &str) -> String {
         match self {
             Self::Nextest => format!("cargo nextest run -p e2e {scenario}"),
@@ -83,7 +81,7 @@ impl Runner {
 pub(super) struct Checkout {
     /// Its folder.
     pub root: PathBuf,
-    /// Where cargo compiles its suite; `None`: the suite is the original's, compiled already.
+    /// The target folder in which cargo compiles its suite; `None`: it uses the original's suite, compiled already.
     target: Option<PathBuf>,
     /// The files that were edited, as they were before.
     pristine: Mutex<BTreeMap<PathBuf, String>>,
@@ -113,7 +111,7 @@ impl Checkout {
         Ok(text)
     }
 
-    /// Writes a file of it.
+    /// Writes a file of the checkout.
     ///
     /// # Errors
     /// [`harness_base::Error::Io`] when it cannot be written.
@@ -123,18 +121,18 @@ impl Checkout {
     }
 }
 
-/// The cluster of a checkout, and what is in it once the suite ran.
+/// The cluster of a checkout, with the release that the suite deployed.
 pub(super) struct Warm {
     pub cluster: Cluster,
     /// The address on this host of the registry beside it.
     pub registry: String,
-    /// What ours deployed.
+    /// The plan that the suite deployed.
     pub plan: Plan,
-    /// The variables that name the base images of builds.
+    /// The build arguments that name base images, with their references.
     pub bases: Vec<(String, String)>,
 }
 
-/// What contenders stand on.
+/// The environment that contenders share.
 pub(super) struct BenchEnvironment<'a> {
     pub settings: &'a Settings,
     pub options: &'a BenchOptions,
@@ -154,7 +152,7 @@ pub(super) struct BenchEnvironment<'a> {
 }
 
 impl<'a> BenchEnvironment<'a> {
-    /// Copies the checkout; nothing is provisioned yet.
+    /// Copies the checkout, and with `against` clones it at that revision; nothing is provisioned yet.
     ///
     /// # Errors
     /// [`Error::Command`] when git refuses, or there is no such revision.
@@ -186,7 +184,7 @@ impl<'a> BenchEnvironment<'a> {
         })
     }
 
-    /// A folder of the bench's own, made.
+    /// Makes a folder of that name in the bench's temporary folder.
     ///
     /// # Errors
     /// [`harness_base::Error::Io`] when it cannot be made.
@@ -196,12 +194,12 @@ impl<'a> BenchEnvironment<'a> {
         Ok(path)
     }
 
-    /// A number that no turn had before.
+    /// A number that no turn of this bench had before.
     pub fn number(&self) -> u32 {
         self.turns.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The call by which a user has one scenario judged, about a checkout of the bench's; its events are below `runs`.
+    /// The command by which a user runs one scenario, for a checkout of the bench's; its run's folder is below `runs`.
     pub fn suite(&self, of: &Checkout, runner: Runner, scenario: &str, runs: &Path) -> Command {
         let args: &[&str] = match runner {
             Runner::Nextest => &["nextest", "run", "--package", "e2e"],
@@ -210,8 +208,8 @@ impl<'a> BenchEnvironment<'a> {
         settled(self.cargo(of).args(args.iter().copied()).arg(scenario), runs).limit(SCENARIO)
     }
 
-    /// cargo, such that what it starts is about a checkout of the bench's. The suite of the copy is the original's, which is
-    /// compiled: cargo looks whether it still is, as it does for a user.
+    /// The command `cargo`, such that a suite that it starts uses a checkout of the bench's. For the copy, the suite is the
+    /// original's, which is compiled: cargo checks that it is up to date, as it does for a user.
     fn cargo(&self, of: &Checkout) -> Command {
         let cargo = self.tools.program("cargo", ChildKind::Suite);
         let cargo = match &of.target {
@@ -222,12 +220,12 @@ impl<'a> BenchEnvironment<'a> {
                 cargo.folder(&self.original.root).env(&self.runner, start)
             }
         };
-        // What is built is the copy's, whatever the user's own runs build.
+        // Images are built from the checkout of the bench, whatever the user's own settings name.
         let place = |image: &Built| (settings::image_dir(image), of.root.join(image.context).display().to_string());
         cargo.envs(spec().images.built.iter().map(place))
     }
 
-    /// Has a scenario judged once and says where its run is.
+    /// Runs a scenario once, and returns its run's folder.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] unless it passed.
@@ -244,7 +242,7 @@ impl<'a> BenchEnvironment<'a> {
         }
     }
 
-    /// Has scenarios judged: those named by nextest, which takes several names; without any all of them, by `cargo test`.
+    /// Runs scenarios: named ones by nextest, which takes several names; with no names, all of them by `cargo test`.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] with the failed ones' names and the first one's reason, or the one that did not run;
@@ -261,7 +259,7 @@ impl<'a> BenchEnvironment<'a> {
         };
         let ended = settled(command, &runs).limit(SUITE).run().await;
         let outcome = harness_report::latest(&runs).and_then(|run| Outcome::read(&run));
-        // What a runner says last is seldom why: each scenario's own words are.
+        // The end of a runner's output is seldom the cause; a scenario's own error is.
         let outcome = match (ended, outcome) {
             (Ok(_), outcome) => outcome?,
             (Err(_), Ok(outcome)) if outcome.failed().next().is_some() => outcome,
@@ -282,7 +280,7 @@ impl<'a> BenchEnvironment<'a> {
         }
     }
 
-    /// Runs bench/growth with these variables, and returns what it prints.
+    /// Runs the example bench/growth with these variables, and returns its output.
     ///
     /// # Errors
     /// [`Error::Command`] unless all passed.
@@ -304,7 +302,7 @@ impl<'a> BenchEnvironment<'a> {
         Ok(())
     }
 
-    /// Compiles a checkout's suite, unless it is.
+    /// Compiles a checkout's suite; cargo does nothing where it is compiled already.
     ///
     /// # Errors
     /// [`Error::Command`] when it does not compile.
@@ -318,8 +316,8 @@ impl<'a> BenchEnvironment<'a> {
         Ok(())
     }
 
-    /// Copies what cargo compiled for the original, unless there is something already: dependencies are the same for the most
-    /// part, and take minutes.
+    /// Copies cargo's output for the original into an empty target folder: most dependencies are the same, and to compile them
+    /// takes minutes.
     async fn seed(&self, target: &Path) -> Result<()> {
         #[derive(Deserialize)]
         struct Metadata {
@@ -334,7 +332,7 @@ impl<'a> BenchEnvironment<'a> {
         let said = cargo.folder(&self.original.root).run().await?.stdout;
         let from: Metadata = serde_json::from_str(&said).map_err(Error::malformed("read what cargo metadata says"))?;
         private_folder(target)?;
-        // Complete or not at all: what a kill leaves is no seed.
+        // Copied beside and then renamed, so that a kill leaves no partial copy.
         let part = tempfile::tempdir_in(target).map_err(Error::io(format!("make a folder in {}", target.display())))?;
         for folder in ["deps", "build", ".fingerprint"] {
             let from = from.target_directory.join("debug").join(folder);
@@ -358,7 +356,7 @@ impl<'a> BenchEnvironment<'a> {
         let of = &self.copy;
         tell!("compiling the suite, and making the cluster by it");
         self.compiled(of).await?;
-        let run = self.passes(of, Runner::Nextest, WARMING).await?;
+        let run = self.passes(of, Runner::Nextest, spec().bench.backend.scenario).await?;
         let plan: Option<Plan> = read_json(&run.join("plan.json"), MENDS)?;
         let plan = plan.ok_or_else(|| Error::refused("the run wrote down no plan", "run the same command again"))?;
         let (project, engine) = (of.project(), Engine::connect(&self.tools, self.settings).await?);
@@ -374,13 +372,14 @@ impl<'a> BenchEnvironment<'a> {
         let held = from.ensure(&wanted()).await?;
         let arguments = spec().images.built.iter().filter_map(|image| image.base).map(|base| base.argument.to_owned());
         let bases = arguments.zip(held.into_iter().map(|held| held.reference)).collect();
-        // Its peers deploy the same charts from the copy, where Helm wants the subcharts inside.
-        let helm = self.tools.command(Tool::Helm).await?.args(["dependency", "build", "charts/app"]);
+        // Peers deploy the same charts from the copy, where Helm wants the subcharts inside.
+        let chart = format!("{}/{}", spec().charts.folder, spec().charts.umbrella);
+        let helm = self.tools.command(Tool::Helm).await?.args(["dependency", "build", &chart]);
         helm.folder(&of.root).run().await?;
         Ok(Warm { cluster, registry, plan, bases })
     }
 
-    /// A report of this ground.
+    /// A report of a figure that was measured in this environment.
     ///
     /// # Errors
     /// [`Error::Command`] when git does not say the commit.
@@ -396,7 +395,7 @@ impl<'a> BenchEnvironment<'a> {
         for tool in tools {
             if let Look::Found(found) = self.tools.look(*tool).await? {
                 let version = match found.version {
-                    // Any is supported, so nobody asked yet.
+                    // Any version of this tool is supported, so it was not asked for yet.
                     None => self.tools.command(*tool).await?.arg("version").run().await.ok(),
                     Some(_) => None,
                 };
@@ -409,7 +408,7 @@ impl<'a> BenchEnvironment<'a> {
             Ok::<_, Error>(git.run().await?.stdout.trim().to_owned())
         };
         let mut commit = git(&["rev-parse", "--short=12", "HEAD"]).await?;
-        // What the figures before this one wrote is no change of what is measured.
+        // Figures that were written before this one do not make the measured tree dirty.
         let measured = ["status", "--porcelain", "--", ".", ":!docs/bench.md", ":!docs/bench"];
         if !git(&measured).await?.is_empty() {
             commit.push_str("-dirty");
@@ -426,7 +425,7 @@ impl<'a> BenchEnvironment<'a> {
         })
     }
 
-    /// Removes the clusters, and the copy; what was compiled of another revision stays.
+    /// Removes the clusters and the copy; another revision's checkout and its compiled suite stay in the cache.
     ///
     /// # Errors
     /// The first error; what could be removed is gone.
@@ -434,27 +433,27 @@ impl<'a> BenchEnvironment<'a> {
         let mut removed = Ok(());
         let engine = Engine::connect(&self.tools, self.settings).await?;
         if let Some(warm) = self.warm.get() {
-            // What peers built is named as ours is, and goes as ours does.
+            // Images that peers built have names as ours have, and are removed in the same way.
             removed = tidy::note(&engine, &self.settings.state_root, &warm.registry).await.map_err(Error::from);
         }
         for checkout in [Some(&self.copy), self.against.as_ref()].into_iter().flatten() {
             let home = ClusterState::of(self.settings, &checkout.project(), Stage::Local);
             removed = removed.and(reaper::clean(&home, self.settings, Some(END)).await.map(drop).map_err(Error::from));
         }
-        // Once no registry serves them any more.
+        // After the registries are gone: images that one serves are kept.
         removed = removed.and(tidy::run(&engine, self.settings).await.map_err(Error::from));
         removed.and(self.folder.close().map_err(Error::io("remove the copy of the checkout")))
     }
 }
 
-/// The folder of what is kept from one bench to the next, made.
+/// Makes the folder in the cache that is kept from one bench to the next.
 pub(super) fn kept(settings: &Settings) -> Result<PathBuf> {
     let folder = settings.cache_root.join("bench");
     private_folder(&folder)?;
     Ok(folder)
 }
 
-/// With the settings of every run of the bench.
+/// A command with the settings of every run of the bench.
 fn settled(command: Command, runs: &Path) -> Command {
     command
         .env(settings::RUN_DIR.name(), runs.to_string_lossy())
@@ -463,7 +462,8 @@ fn settled(command: Command, runs: &Path) -> Command {
         .env(settings::IDLE_TTL_SECS, IDLE_SECS)
 }
 
-/// The checkout at another revision. It stays, as does what cargo compiles of it: that takes minutes.
+/// The checkout at another revision, with the lock on it. The clone and cargo's output stay in the cache: to compile it again
+/// takes minutes.
 async fn at(settings: &Settings, tools: &Tools, original: &Project, revision: &str) -> Result<(Checkout, Lock)> {
     let cache = kept(settings)?;
     let lock = Lock::try_take(&cache.join("against.lock"), Mode::Exclusive)?.ok_or_else(|| {
@@ -479,7 +479,7 @@ async fn at(settings: &Settings, tools: &Tools, original: &Project, revision: &s
         std::fs::rename(part.path(), &root).map_err(Error::io(format!("make {}", root.display())))?;
         drop(part.keep());
     }
-    // Of what is there it writes only what a killed bench left edited, so that cargo compiles nothing anew.
+    // Writes only files that a killed bench left edited, so that cargo compiles nothing anew.
     tools.git(&root).await?.args(["checkout", "--quiet", "--force", "--detach", commit.trim()]).run().await?;
     Ok((Checkout::new(root, Some(cache.join("target"))), lock))
 }

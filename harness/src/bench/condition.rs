@@ -1,7 +1,8 @@
-//! A condition becomes true in the cluster, and whoever waits for it goes on: ours by a watch, peers by asking again.
+//! The figure about waits: the time from a condition becoming true in the cluster until the waiter goes on. The harness waits by
+//! a watch, peers by polling.
 //!
-//! The condition is an annotation of a Deployment without pods. Writer and waiter are one process, and read one clock: the
-//! time is taken before the write is sent, so that its way to the API counts for all of them alike.
+//! The condition is an annotation of a Deployment without pods. The time is taken before the write is sent, so that the request
+//! to the API counts for all contenders alike.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,11 +25,11 @@ use crate::tools::ChildKind;
 const NAMESPACE: &str = "bench-condition";
 pub(super) const NAME: &str = "condition";
 const ANNOTATION: &str = "harness.internal/bench";
-/// How long one wait may take.
+/// The deadline of one wait.
 const WAIT: Duration = Duration::from_secs(60);
-/// How long a peer may take to start, ask and end.
+/// The deadline of a peer's turn: to start, wait and end.
 const TURN: Duration = Duration::from_secs(120);
-/// How long a program of Go may take to build, with its modules.
+/// The deadline for building a Go program, with its modules.
 const BUILD: Duration = Duration::from_secs(3600);
 /// The version of e2e-framework that bench/e2e-framework/go.mod names.
 pub const E2E_FRAMEWORK: &str = "0.7.0";
@@ -37,12 +38,12 @@ pub const CHAINSAW: &str = "0.2.12";
 
 const MILLISECONDS: &[(&str, Unit)] = &[("", Unit::Milliseconds)];
 
-/// Lets ours and the peers take turns at waiting.
+/// Lets the harness and the peers take turns at waiting.
 ///
 /// # Errors
-/// The first wait that did not end, or a program of Go that cannot be had.
+/// The first wait that did not end, or a Go program that cannot be built.
 pub(super) async fn measure(ground: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
-    // First of all: what the suite provisions ends with Go's caches removed.
+    // Built first: the suite's provisioning ends with Go's caches removed.
     let (framework, chainsaw) = (program(ground, "e2e-framework").await?, program(ground, "chainsaw").await?);
     let warm = ground.warm().await?;
     let client = &warm.cluster.client;
@@ -87,7 +88,7 @@ pub(super) async fn measure(ground: &BenchEnvironment<'_>, rounds: usize) -> Res
     interleaved(rounds, &lanes).await
 }
 
-/// A Deployment without pods: paused, so that nothing is made of it.
+/// Makes a Deployment without pods: paused, so that the cluster makes nothing of it.
 pub(super) async fn make(client: &Client, namespace: &str, name: &str) -> Result<()> {
     let labels = json!({"app": name});
     let container = json!({"name": "none", "image": "none"});
@@ -98,12 +99,12 @@ pub(super) async fn make(client: &Client, namespace: &str, name: &str) -> Result
         .await?)
 }
 
-/// A value that was never there before.
+/// A new value of the annotation: the time in nanoseconds.
 fn value() -> String {
     SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos().to_string()
 }
 
-/// Writes the condition after a while, any moment of 300 ms being as likely as another; returns when the write was sent.
+/// Writes the condition after `after` and a random delay of up to 300 ms; returns the time at which the write was sent.
 async fn write(api: &Api<Deployment>, value: &str, after: Duration) -> Result<Instant> {
     let jitter = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().subsec_nanos() % 300_000_000;
     tokio::time::sleep(after + Duration::from_nanos(u64::from(jitter))).await;
@@ -121,7 +122,7 @@ fn state(found: Option<&Deployment>, value: &str) -> State {
     }
 }
 
-/// A wait that ends before its condition is written has waited for something else.
+/// The turn from a write to the end of a wait; an error if the wait ended first, since it then waited for something else.
 fn turn(from: Instant, to: Instant) -> Result<BenchTurn> {
     let took = to
         .checked_duration_since(from)
@@ -164,13 +165,13 @@ async fn by_chainsaw(
     std::fs::write(&expected, text).map_err(Error::io(format!("write {}", expected.display())))?;
     let command = ground.tools.program(program, ChildKind::Helm).args(["--no-color", "--timeout", "60s"]);
     let command = command.args(["--namespace", NAMESPACE, "--kube-context", &warm.cluster.context, "--file"]);
-    // The file that it reads the context from has no flag.
+    // chainsaw has no flag for the kubeconfig file.
     let command = command.arg(&expected).env("KUBECONFIG", warm.cluster.kubeconfig.to_string()).limit(TURN);
     let waiting = async {
         command.run().await?;
         Ok(Instant::now())
     };
-    // Until then it has begun to ask.
+    // Chainsaw has begun to poll by then.
     let (from, to) = tokio::try_join!(write(api, &value, Duration::from_millis(1500)), waiting)?;
     turn(from, to)
 }
@@ -184,19 +185,19 @@ async fn by_framework(ground: &BenchEnvironment<'_>, warm: &Warm, program: &Path
     millis(&command.args(["--times", "1", "--interval", interval]).limit(TURN).run().await?.stdout)
 }
 
-/// The milliseconds that bench/e2e-framework says.
+/// Reads the milliseconds that bench/e2e-framework prints.
 fn millis(text: &str) -> Result<BenchTurn> {
     let value = text.trim().parse().map_err(Error::malformed("read what bench/e2e-framework says"))?;
     Ok(BenchTurn::of(value))
 }
 
-/// The program of a folder of bench/, built by Go unless it is.
+/// The Go program of a folder of bench/, built unless it is already.
 async fn program(ground: &BenchEnvironment<'_>, name: &str) -> Result<PathBuf> {
     let source = ground.copy.root.join("bench").join(name);
     let program = kept(ground.settings)?.join(format!("{name}-{}", hash::short(&hash::folder(&source)?)));
     if !program.is_file() {
         tell!("building bench/{name}");
-        // In a turn: whoever ends a run removes Go's caches, unless somebody builds.
+        // In a turn to build: the end of a run removes Go's caches, unless a build holds one.
         let turn = ground.tools.turn_to_build(&format!("building bench/{name}")).await?;
         let go = ground.tools.go().await?.command().args(["build", "-ldflags=-s -w", "-o"]).arg(&program).arg(".");
         go.folder(&source).limit(BUILD).holding(Some(turn.descriptor()?)).run().await?;

@@ -1,4 +1,4 @@
-//! The figures: what is compared, from what to what.
+//! The figures: what is compared, and between which two events time is taken.
 
 use super::bench_environment::{BenchEnvironment, Runner};
 use super::peer::{self, Peer};
@@ -9,11 +9,11 @@ use crate::error::Result;
 use crate::spec::spec;
 use crate::tools::Tool;
 
-/// How often what takes less than half a minute is measured.
+/// Rounds of a figure whose turns take less than half a minute.
 const SHORT: usize = 7;
-/// How often the suite is.
+/// Rounds of the figure about the whole suite.
 const SUITE: usize = 3;
-/// How often a condition is waited for.
+/// Rounds of the figure about waits for a condition.
 const TRANSITIONS: usize = 200;
 
 /// A figure.
@@ -23,7 +23,7 @@ pub struct Figure {
     pub name: &'static str,
     /// From what to what is measured.
     pub title: &'static str,
-    /// How many rounds it takes unless somebody says another number.
+    /// The number of rounds, unless the options set another.
     pub rounds: usize,
     kind: Kind,
 }
@@ -55,7 +55,7 @@ const PAGE_EDIT: Task = Task { edit: Some(|| &spec().bench.page_edit), judge: ||
 const VALUES_EDIT: Task = Task { edit: Some(|| &spec().bench.values_edit), ..UNCHANGED };
 const BROKEN_IMPORT: Task = Task { edit: Some(|| &spec().bench.broken_import), ..UNCHANGED };
 
-/// All of them, in the order in which they are measured: the first has no cluster yet.
+/// All figures, in the order in which they are measured: `cold` comes first, since it starts without a cluster.
 pub const FIGURES: &[Figure] = &[
     Figure {
         name: "cold",

@@ -1,6 +1,6 @@
-//! What more scenarios, and more objects in the namespace that is waited in, cost: in time, and in memory of the harness.
+//! The figure about growth: time and memory with more scenarios, and with more objects in the namespace of a wait.
 //!
-//! The suite is bench/growth: light scenarios, each one request; and one wait that sees all objects of a namespace.
+//! The suite is the example bench/growth: light scenarios of one request each, and one wait that sees all objects of a namespace.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -17,13 +17,13 @@ use crate::error::{Error, Result};
 use crate::k8s;
 
 const COUNTS: [usize; 3] = [10, 100, 1000];
-/// How many objects are made at once.
+/// How many objects are created at once.
 const AT_ONCE: usize = 16;
 
 const SCENARIOS: &[(&str, Unit)] = &[("", Unit::Seconds), ("memory", Unit::Mebibytes)];
 const OBJECTS: &[(&str, Unit)] = &[("", Unit::Milliseconds), ("memory", Unit::Mebibytes)];
 
-/// Lets sizes take turns.
+/// Lets the sizes take turns.
 ///
 /// # Errors
 /// The first run that was not green, or wait that did not end.
@@ -59,7 +59,7 @@ fn namespace(count: usize) -> String {
     format!("bench-growth-{count}")
 }
 
-/// A namespace of so many Deployments without pods: paused, so that the cluster makes nothing of them.
+/// Makes a namespace of `count` Deployments without pods: paused, so that the cluster makes nothing of them.
 async fn objects(warm: &Warm, count: usize) -> Result<()> {
     let (client, namespace) = (&warm.cluster.client, namespace(count));
     k8s::namespace::create(client, &namespace, BTreeMap::new(), BTreeMap::new()).await?;
@@ -86,7 +86,7 @@ async fn beside(ground: &BenchEnvironment<'_>, warm: &Warm, count: usize) -> Res
     Ok(BenchTurn { values: vec![waited, peak], was_old: None })
 }
 
-/// Runs bench/growth, and returns how much memory it took at most, in MiB.
+/// Runs bench/growth, and returns its peak memory, in MiB.
 async fn suite(ground: &BenchEnvironment<'_>, count: usize, watched: &str) -> Result<f64> {
     let said = ground.growth(&[("GROWTH", &count.to_string()), ("GROWTH_WATCHED", watched)]).await?;
     peak(&said)

@@ -1,4 +1,5 @@
-//! A changed image comes to the node: ours by the registry, layer by layer; Kind's own way by an archive of the whole.
+//! The figure about loading a changed image into the node: by the registry, layer by layer, and by `kind load`, as an archive of
+//! the whole image.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use crate::marks;
 use crate::spec::spec;
 use crate::tools::Tool;
 
-/// How long one build, or one load, may take.
+/// The deadline of one build, or of one load.
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// Lets both ways take turns; each image is built before the time is taken.
@@ -40,11 +41,11 @@ pub(super) async fn measure(ground: &BenchEnvironment<'_>, task: &Task, rounds: 
     Ok(rows)
 }
 
-/// Builds the backend after an edit; returns what it is called.
+/// Builds the first of the stack's images after an edit; returns its name.
 async fn built(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<String> {
     let number = task.edited(ground, &ground.copy)?.unwrap_or_default();
     let image = &spec().images.built[0];
-    // Named below the registry, so that it goes with all that was built for it.
+    // Named below the registry, so that it is removed with the other images of that registry.
     let name = format!("{}/{}:bench-{number}", warm.registry, image.name);
     let base = warm.bases.iter().find(|(name, _)| image.base.is_some_and(|base| base.argument == name));
     let base = base.map(|(name, value)| format!("{name}={value}")).unwrap_or_default();
@@ -59,7 +60,7 @@ async fn by_registry(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine
     let started = Instant::now();
     let repository = format!("{}/{}", warm.registry, spec().images.built[0].name);
     let pushed = artifacts::push(engine, &name, &repository).await?.at_registry(marks::REGISTRY);
-    // By what every node image has; the folder is containerd's own, which says where that registry is.
+    // `ctr` is in every node image; the folder is containerd's, with the address of the registry.
     let pull = "ctr --namespace=k8s.io images pull --hosts-dir /etc/containerd/certs.d";
     engine.exec(&node_name(&warm.cluster.name), &format!("{pull} {}", pushed.by_digest()), "").await?;
     Ok(BenchTurn::since(started))

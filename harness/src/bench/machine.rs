@@ -7,18 +7,18 @@ use crate::engine::memory_gib;
 /// The machine that a benchmark ran on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
-    /// How many cores this process may use.
+    /// The number of cores that this process may use.
     pub cores: usize,
     /// Memory, in GiB; 0 where the system does not say.
     pub memory: f64,
     /// The kernel: its name and release.
     pub kernel: String,
-    /// How many processes wanted to run while it was idle for us: the load average of the last minute, before the first round.
+    /// The load average of the last minute, before the first round: how busy the machine was with other work.
     pub load: f64,
 }
 
 impl Machine {
-    /// This one.
+    /// The machine of this process.
     pub(super) fn this() -> Self {
         let system = rustix::system::uname();
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
@@ -31,7 +31,7 @@ impl Machine {
     }
 }
 
-/// Out of the text of /proc/meminfo, in GiB.
+/// The total memory in GiB, from the text of /proc/meminfo (proc(5)); 0 where it does not say.
 fn memory(text: &str) -> f64 {
     memory_gib(text, "MemTotal:").unwrap_or_default()
 }

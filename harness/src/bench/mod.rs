@@ -1,9 +1,8 @@
-//! Benchmarks: ours and the tools below and beside it, in turn, on one cluster, with the same charts, values, bases and
-//! checks.
+//! Benchmarks: the harness and other tools, in turn, on one cluster, with the same charts, values, base images and checks.
 //!
-//! [`figure`] names what is compared; `rounds` lets the contenders take turns; `bench_environment` is what they stand on: a
-//! copy of the checkout, its cluster, a namespace for each peer. `stats`, `table`, `svg` and [`page`] are pure: from seconds
-//! to docs/bench.md.
+//! [`figure`] names the comparisons; `rounds` lets the contenders take turns; `bench_environment` is what they share: a copy of
+//! the checkout, its cluster, a namespace for each peer. `stats`, `table`, `svg` and [`page`] do no I/O: they turn seconds into
+//! docs/bench.md.
 
 mod bench_environment;
 mod condition;
@@ -32,13 +31,13 @@ use crate::settings::Settings;
 use crate::tell;
 use bench_environment::BenchEnvironment;
 
-/// Measures figures on one ground, and keeps in the state folder what it finds, as JSON; `done` is called for each.
+/// Measures figures in one environment, and keeps each report as JSON in the state folder; `done` is called for each.
 ///
-/// What remains on a kill: a copy of the checkout in the folder for temporary files, and its cluster until nobody used it for
-/// a quarter of an hour. On Ctrl-C nothing does.
+/// What remains on a kill: a copy of the checkout in the folder for temporary files, and its cluster until it has been unused
+/// for 900 s. On Ctrl-C nothing remains.
 ///
 /// # Errors
-/// The first thing that could not be measured: ours that failed, or gave a wrong verdict, is no figure.
+/// The first figure that could not be measured: a run of the harness that fails, or gives a wrong verdict, is no figure.
 pub async fn run(
     settings: &Settings,
     project: &Project,

@@ -1,4 +1,4 @@
-//! docs/bench.md, as `cargo stack bench --write` keeps it: each figure between two markers, all else as it was.
+//! The page docs/bench.md, as `cargo stack bench --write` writes it: each figure between two markers; all else stays.
 
 use super::report::BenchReport;
 
@@ -7,10 +7,10 @@ pub use super::table::table;
 
 /// The page, in the checkout.
 pub const FILE: &str = "docs/bench.md";
-/// The folder of the bars.
+/// The folder of the bar charts, in the checkout.
 pub const BARS: &str = "docs/bench";
 
-/// The page with a figure anew, where its markers are, else at the end.
+/// Replaces a figure between its markers in the page, or adds it at the end.
 pub fn with(page: &str, report: &BenchReport) -> String {
     let (begin, end) = (format!("<!-- bench {} -->", report.figure), format!("<!-- /bench {} -->", report.figure));
     let part = format!(

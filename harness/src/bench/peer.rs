@@ -1,4 +1,5 @@
-//! Peers: each is a folder in bench/ with its configuration, and a script `run` that does what a user of it would.
+//! Peers, the other tools of a comparison: each has a folder in bench/ with its configuration and a script `run`, which does
+//! what a user of the tool would.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,23 +17,23 @@ use crate::source::ProvisionSource;
 use crate::spec::spec;
 use crate::tools::{ChildKind, Command, Tool, skaffold_config};
 
-/// How long a turn of a peer may take.
+/// The deadline of a peer's turn.
 const TURN: Duration = Duration::from_secs(600);
 
-/// A tool beside ours, in a namespace of its own on the same cluster.
+/// Another tool than the harness, in a namespace of its own on the same cluster.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer {
     /// Its folder in bench/.
     pub folder: &'static str,
-    /// What its row is called.
+    /// The name of its row.
     pub name: &'static str,
-    /// How it is set up.
+    /// Its setup, for readers of the table.
     pub about: &'static str,
-    /// The tools whose versions count.
+    /// The tools whose versions the report shows.
     pub tools: &'static [Tool],
 }
 
-/// `skaffold run` as one who knows it sets it up.
+/// `skaffold run`, set up for speed.
 pub const SKAFFOLD: Peer = Peer {
     folder: "skaffold",
     name: "skaffold run",
@@ -41,7 +42,7 @@ pub const SKAFFOLD: Peer = Peer {
     tools: &[Tool::Skaffold, Tool::Helm3],
 };
 
-/// `skaffold run` as its documentation begins.
+/// `skaffold run` with its defaults.
 pub const SKAFFOLD_DEFAULTS: Peer = Peer {
     folder: "skaffold-defaults",
     name: "skaffold, defaults",
@@ -57,7 +58,7 @@ pub const HELM: Peer = Peer {
             new connection",
     tools: &[Tool::Buildx, Tool::Helm3],
 };
-/// Tilt, in the way of CI.
+/// Tilt in its CI mode.
 pub const TILT: Peer = Peer {
     folder: "tilt",
     name: "tilt ci",
@@ -65,7 +66,7 @@ pub const TILT: Peer = Peer {
     tools: &[Tool::Tilt, Tool::Helm3],
 };
 
-/// A peer that has its namespace.
+/// A peer with its namespace and its script's variables.
 pub(super) struct Placed {
     peer: Peer,
     namespace: String,
@@ -75,10 +76,11 @@ pub(super) struct Placed {
 }
 
 impl Peer {
-    /// Gives it a namespace with what the charts name and never make, and the variables that its script reads.
+    /// Makes the peer's namespace, with the Secrets that the charts name and do not make, and its script's variables. They remain
+    /// as long as the cluster.
     ///
     /// # Errors
-    /// The cluster's error.
+    /// [`Error::Kube`] when the cluster refuses.
     pub(super) async fn place(self, ground: &BenchEnvironment<'_>, warm: &Warm) -> Result<Placed> {
         let (client, namespace) = (&warm.cluster.client, format!("bench-{}", self.folder));
         k8s::namespace::create(client, &namespace, BTreeMap::new(), BTreeMap::new()).await?;
@@ -110,7 +112,7 @@ impl Peer {
     }
 }
 
-/// A values file with the images that nobody builds here.
+/// Writes a values file with the third-party images.
 fn images(set: &ArtifactSet, folder: &Path) -> Result<PathBuf> {
     let mut values = serde_json::Map::new();
     for image in spec().images.third_party {
@@ -124,18 +126,18 @@ fn images(set: &ArtifactSet, folder: &Path) -> Result<PathBuf> {
 }
 
 impl Placed {
-    /// Its own word for what it is.
+    /// The peer.
     pub fn peer(&self) -> Peer {
         self.peer
     }
 
-    /// Its script.
+    /// The command that runs the peer's script.
     pub fn command(&self, ground: &BenchEnvironment<'_>) -> Command {
         let command = ground.tools.program(&self.run, ChildKind::Engine).folder(&self.root);
         command.envs(self.envs.iter().map(|(name, value)| (name.as_str(), value.clone()))).limit(TURN)
     }
 
-    /// What its router answers to a GET by a new connection.
+    /// The answer of its release's router to a GET by a new connection.
     ///
     /// # Errors
     /// As [`answer`].
@@ -144,7 +146,7 @@ impl Placed {
     }
 }
 
-/// What a release's router answers to a GET by a new connection.
+/// The answer of a release's router to a GET by a new connection.
 ///
 /// # Errors
 /// [`Error::Unmet`] for another status than 200.

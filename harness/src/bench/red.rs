@@ -1,4 +1,4 @@
-//! From a fault to its cause being printed, and to the run being red.
+//! The figure from a fault to its cause being printed, and to the run being red.
 
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,14 @@ use crate::tools::Command;
 
 const MEASURES: &[(&str, Unit)] = &[("red", Unit::Seconds), ("cause printed", Unit::Seconds)];
 
-/// Lets ours and the peers take turns at a fault, which each of them must call one.
+/// Lets the harness and the peers take turns at a fault, at which each must fail.
 ///
 /// # Errors
-/// The first turn that was green.
+/// The first turn that did not fail.
 pub(super) async fn measure(ground: &BenchEnvironment<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
     let warm = ground.warm().await?;
     let placed = task.placed(ground, warm).await?;
-    // What a fault takes the place of is what works.
+    // A fault is deployed over a release that works.
     for placed in &placed {
         placed.command(ground).run().await?;
     }
@@ -45,7 +45,7 @@ fn theirs<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, 
     let turn = move || async move {
         let cause = task.edited(ground, &ground.copy)?.unwrap_or_default();
         let turn = red(placed.command(ground), &cause).await?;
-        // Ours brings back what worked; here somebody has to, and it is not counted.
+        // The harness rolls back by itself; for a peer, the working state is deployed again, and its time is not counted.
         task.restore(&ground.copy)?;
         placed.command(ground).run().await?;
         placed.answer(warm, (task.judge)().path).await?;

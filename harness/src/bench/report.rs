@@ -1,4 +1,4 @@
-//! What a benchmark found, as it is kept.
+//! The report of a benchmark, as it is kept in the state folder.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,11 +10,11 @@ use crate::error::Result;
 use crate::files::{private_folder, write_json};
 use crate::settings::Settings;
 
-/// What the values of a figure are.
+/// The unit of a row's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
-    /// Seconds, to the tenth.
+    /// Seconds, shown to the tenth; below 10 s to the hundredth.
     Seconds,
     /// Milliseconds, to the tenth.
     Milliseconds,
@@ -32,7 +32,7 @@ impl Unit {
         }
     }
 
-    /// A value, as it is printed.
+    /// A value as text, without the symbol.
     pub fn shown(self, value: f64) -> String {
         match self {
             Self::Seconds if value < 10.0 => format!("{value:.2}"),
@@ -42,52 +42,52 @@ impl Unit {
     }
 }
 
-/// What one contender took, round by round.
+/// The values of one contender's measure, round by round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// The contender, and what of it was measured where that is more than one thing.
+    /// The contender's name; with several measures, `<contender>: <measure>`.
     pub name: String,
-    /// What it ran, and how it was set up.
+    /// What the contender ran, and its setup.
     pub about: String,
-    /// What is measured.
+    /// The unit of the values.
     pub unit: Unit,
-    /// In the order of the rounds.
+    /// The measured values, in the order of the rounds.
     pub values: Vec<f64>,
-    /// How many of its answers came from what ran before the edit; `None` where nobody looked.
+    /// How many answers were still from before the edit; `None` where that was not checked.
     pub old_answers: Option<usize>,
-    /// How many of its turns failed after the round that is not counted, and are no values; of ours none may.
+    /// How many counted turns failed, and gave no value; always 0 for the harness itself.
     #[serde(default)]
     pub failed: usize,
 }
 
-/// What a benchmark found.
+/// The report of one figure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BenchReport {
     /// The figure's name.
     pub figure: String,
     /// From what to what it is measured.
     pub title: String,
-    /// The values of ratio 1: the first row of each unit.
+    /// The rows; the first of each measure and unit has the ratio 1.
     pub rows: Vec<Row>,
-    /// What a reader has to know besides.
+    /// Further notes for the reader.
     pub notes: Vec<String>,
-    /// When, as HTTP writes a time.
+    /// The time of the report, as an HTTP date (RFC 9110).
     pub at: String,
     /// The commit, `-dirty` when the working tree had changes.
     pub commit: String,
-    /// Where.
+    /// The machine that it was measured on.
     pub machine: Machine,
     /// The version of each tool that took part.
     pub versions: BTreeMap<String, String>,
 }
 
 impl BenchReport {
-    /// The file that it is kept in.
+    /// The file in the state folder that the report is kept in.
     pub fn path(&self, settings: &Settings) -> PathBuf {
         folder(settings).join(format!("{}.json", self.figure))
     }
 
-    /// Keeps it, in the place of the one before.
+    /// Writes the report to its file, over the one before.
     pub(super) fn keep(&self, settings: &Settings) -> Result<()> {
         private_folder(&folder(settings))?;
         Ok(write_json(&self.path(settings), self)?)

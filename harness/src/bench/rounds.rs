@@ -1,4 +1,4 @@
-//! Contenders take turns: a round is one turn of each, in one order, so that what else the machine does meets them all.
+//! Rounds of a benchmark: a round is one turn of each contender, in one order, so that other load on the machine meets all alike.
 
 use std::time::Instant;
 
@@ -8,45 +8,45 @@ use super::report::{Row, Unit};
 use crate::error::{Error, Result};
 use crate::tell;
 
-/// What one turn gave.
+/// The result of one turn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BenchTurn {
     /// A value for each of the lane's measures.
     pub values: Vec<f64>,
-    /// Whether what answered afterwards was what ran before the edit; `None` where nobody looked.
+    /// Whether the answer afterwards was still from before the edit; `None` where it was not checked.
     pub was_old: Option<bool>,
 }
 
-/// A contender, and how it takes a turn.
+/// A contender, and its turn.
 pub struct Lane<'a> {
     /// Its name.
     pub name: String,
     /// What it runs, and how it is set up.
     pub about: String,
-    /// What of it is measured, if that is more than one thing, and in what.
+    /// The names and units of its measures; the only measure has the empty name.
     pub measures: &'static [(&'static str, Unit)],
-    /// Whether it is another's tool: a turn of it that fails is told, and counted as such.
+    /// Whether it is another tool than the harness: its failed turns are reported and counted, and are no error.
     pub is_peer: bool,
-    /// In which rounds it takes a turn: each (1), or each of so many, for what takes long.
+    /// It takes a turn in every `every`-th round; 1 is each round, more is for turns that take long.
     pub every: usize,
     /// Takes one turn.
     pub turn: Box<dyn Fn() -> BoxFuture<'a, Result<BenchTurn>> + 'a>,
 }
 
 impl BenchTurn {
-    /// A turn with one value, after which nobody looked.
+    /// A turn with one value; the answer afterwards was not checked.
     pub fn of(value: f64) -> Self {
         Self { values: vec![value], was_old: None }
     }
 
-    /// The same of the seconds since then.
+    /// A turn with one value: the seconds since `started`.
     pub fn since(started: Instant) -> Self {
         Self::of(started.elapsed().as_secs_f64())
     }
 }
 
 impl<'a> Lane<'a> {
-    /// One of ours that takes a turn in each round, of which one thing is measured, in seconds.
+    /// A contender of the harness's own, with a turn in each round and one measure, in seconds.
     pub fn new<Doing>(name: impl Into<String>, about: impl Into<String>, turn: impl Fn() -> Doing + 'a) -> Self
     where
         Doing: Future<Output = Result<BenchTurn>> + Send + 'a,
@@ -56,20 +56,20 @@ impl<'a> Lane<'a> {
     }
 }
 
-/// More rounds than this are too many to say each.
+/// With more rounds than this, only every such round is printed.
 const MANY: usize = 20;
 
-/// One measure, which needs no name.
+/// One measure, in seconds.
 const SECONDS: &[(&str, Unit)] = &[("", Unit::Seconds)];
 
-/// Lets each contender take a turn in each round, after one round that is not counted: what is installed, compiled and
-/// cached once is so then.
+/// Lets each contender take its turn in each round, after one round that is not counted, in which all is installed, compiled
+/// and cached.
 ///
-/// Where there are many rounds, it says each twentieth.
+/// Prints each turn; with more than 20 rounds, those of every 20th round.
 ///
 /// # Errors
-/// The first turn of ours that failed, or of a peer in the round that is not counted, with the contender's name. Later ones of
-/// peers are counted.
+/// The first failed turn of the harness, or of a peer in the round that is not counted, with the contender's name. Later
+/// failures of peers are counted.
 pub async fn interleaved(rounds: usize, lanes: &[Lane<'_>]) -> Result<Vec<Row>> {
     let mut taken: Vec<(Vec<BenchTurn>, usize)> = vec![(Vec::new(), 0); lanes.len()];
     for round in 0..=rounds {

@@ -1,4 +1,4 @@
-//! What a few measured values come to.
+//! Order statistics of a few measured values.
 
 /// Order statistics of measured values.
 #[derive(Debug, Clone, Copy, PartialEq)]

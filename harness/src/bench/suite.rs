@@ -1,4 +1,4 @@
-//! Ours alone: from no cluster, isolated releases, the whole suite.
+//! Figures of the harness alone: from no cluster, isolated releases, the whole suite.
 
 use std::time::Instant;
 
@@ -7,14 +7,14 @@ use super::report::Row;
 use super::rounds::{BenchTurn, Lane, interleaved};
 use crate::error::Result;
 
-/// Scenarios with a release of their own whose bodies take little.
+/// Scenarios with an isolated release, whose bodies take little time.
 const ISOLATED: [&str; 3] = [
     "config::secrets_differ_between_releases",
     "network::stores_answer_the_backend_alone",
     "network::another_namespace_reaches_nothing",
 ];
 
-/// No cluster, caches there, to the verdict of one scenario. The first turn, which is not counted, fills the caches.
+/// From no cluster, with full caches, to the verdict of one scenario. The first turn, which is not counted, fills the caches.
 ///
 /// # Errors
 /// The first run that was not green.

@@ -1,14 +1,14 @@
-//! A report as bars: a small SVG by hand, readable on a light page and on a dark one.
+//! A report as a bar chart: a small SVG, readable on a light page and on a dark one.
 
 use std::fmt::Write as _;
 
 use super::report::{BenchReport, Row, Unit};
 use super::stats::{Summary, summary};
 
-/// Where bars begin, and how long the longest is, in pixels.
+/// The left edge of the bars, and the length of the longest, in pixels.
 const LEFT: f64 = 210.0;
 const LENGTH: f64 = 380.0;
-/// How much a row takes, and its bar of it.
+/// The height of a row, and of its bar.
 const ROW: f64 = 30.0;
 const BAR: f64 = 16.0;
 /// The room above the first row.
@@ -63,7 +63,7 @@ pub fn svg(report: &BenchReport) -> String {
     text
 }
 
-/// A text as XML has it.
+/// A text escaped for XML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

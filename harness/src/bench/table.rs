@@ -1,11 +1,11 @@
-//! A report as a table of Markdown, which a terminal shows as well.
+//! A report as a Markdown table, which is readable in a terminal too.
 
 use std::fmt::Write as _;
 
 use super::report::{BenchReport, Row, Unit};
 use super::stats::summary;
 
-/// The report, with what it was measured by and on.
+/// The report as a table, with the contenders' setups, the tools' versions and the machine.
 pub fn table(report: &BenchReport) -> String {
     let has_tail = report.rows.iter().any(|row| row.unit == Unit::Milliseconds);
     let looked = report.rows.iter().any(|row| row.old_answers.is_some());
@@ -24,7 +24,7 @@ pub fn table(report: &BenchReport) -> String {
     let mut cells = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     for row in &report.rows {
         let Some(of) = summary(&row.values) else {
-            // Each of its turns failed.
+            // No values: each turn failed.
             if row.failed > 0 {
                 let mut line = vec!["-".to_owned(); cells[0].len()];
                 line[0] = row.name.clone();
@@ -52,7 +52,7 @@ pub fn table(report: &BenchReport) -> String {
     let mut told = "";
     for row in &report.rows {
         let (contender, _) = parts(row);
-        // Once for all that is measured of it.
+        // Once for all measures of a contender.
         if contender != told {
             let _ = writeln!(text, "- {contender}: {}", row.about);
         }
@@ -76,19 +76,19 @@ pub fn table(report: &BenchReport) -> String {
     text
 }
 
-/// A row's median over that of the first row of the same measure: more than 1 is more than ours.
+/// A row's median divided by that of the first row of the same measure and unit, which is the harness's.
 pub(super) fn ratio(report: &BenchReport, row: &Row) -> Option<f64> {
     let first = report.rows.iter().find(|first| (parts(first).1, first.unit) == (parts(row).1, row.unit))?;
     let (ours, its) = (summary(&first.values)?.median, summary(&row.values)?.median);
     (ours > 0.0).then_some(its / ours)
 }
 
-/// The contender, and what of it was measured where that is more than one thing.
+/// A row's contender, and its measure if it has several.
 fn parts(row: &Row) -> (&str, Option<&str>) {
     row.name.rsplit_once(": ").map_or((&row.name, None), |(contender, measure)| (contender, Some(measure)))
 }
 
-/// Columns of one width each; names to the left, figures to the right.
+/// The table with aligned columns: names to the left, figures to the right.
 fn aligned(cells: &[Vec<String>]) -> String {
     let columns = cells.first().map_or(0, Vec::len);
     let width = |column: usize| cells.iter().map(|line| line[column].chars().count()).max().unwrap_or_default().max(3);

@@ -1,4 +1,4 @@
-//! From an edit, or from none, to a verdict: ours by a scenario, peers by their own word and one request.
+//! The figure from an edit, or from none, to a verdict: the harness's by a scenario, a peer's by its exit status and one request.
 
 use std::time::{Instant, SystemTime};
 
@@ -9,26 +9,26 @@ use super::rounds::{BenchTurn, Lane, interleaved};
 use crate::error::{Error, Result};
 use crate::spec::{BenchEdit, BenchJudge};
 
-/// What contenders do in a turn.
+/// The task of a turn: an edit, and what is judged afterwards.
 #[derive(Debug, Clone, Copy)]
 pub struct Task {
-    /// What is edited before each turn; `None`: nothing.
+    /// The edit before each turn; `None`: nothing is changed.
     pub edit: Option<fn() -> &'static BenchEdit>,
-    /// What judges it afterwards.
+    /// The scenario and the path that judge the result.
     pub judge: fn() -> &'static BenchJudge,
-    /// How ours is run.
+    /// The runners of the harness's suite; each is a contender.
     pub runners: &'static [Runner],
-    /// Who else takes part.
+    /// The other tools that take part.
     pub peers: &'static [Peer],
 }
 
 impl Task {
-    /// Makes its edit, if it has one; returns the number.
+    /// Makes the task's edit, if it has one; returns the number that it wrote.
     pub(super) fn edited(&self, ground: &BenchEnvironment<'_>, of: &Checkout) -> Result<Option<String>> {
         self.edit.map(|edit| apply(edit(), of, ground.number())).transpose()
     }
 
-    /// Its peers, each with its namespace.
+    /// Makes each peer's namespace.
     pub(super) async fn placed(&self, ground: &BenchEnvironment<'_>, warm: &Warm) -> Result<Vec<Placed>> {
         let mut placed = Vec::new();
         for peer in self.peers {
@@ -37,13 +37,13 @@ impl Task {
         Ok(placed)
     }
 
-    /// Takes the edit back, for the next figure.
+    /// Undoes the edit, for the next figure.
     pub(super) fn restore(&self, of: &Checkout) -> Result<()> {
         self.edit.map_or(Ok(()), |edit| of.write(edit().file, &of.pristine(edit().file)?))
     }
 }
 
-/// Lets ours and the peers take turns at a task.
+/// Lets the harness and the peers take turns at a task.
 ///
 /// # Errors
 /// The first turn without the right verdict.
@@ -70,7 +70,7 @@ fn ours<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, ru
         let started = Instant::now();
         ground.passes(&ground.copy, runner, (task.judge)().scenario).await?;
         let took = started.elapsed();
-        // Asked as the peers are, after the time was taken.
+        // The same request as the peers', after the time was taken.
         let was_old = match shown(task, number) {
             Some(number) => Some(!answer(warm, &warm.plan, (task.judge)().path).await?.text().contains(&number)),
             None => None,
@@ -81,7 +81,7 @@ fn ours<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, ru
     Lane::new(runner.title(), about, turn)
 }
 
-/// Ours as it was at another revision: its charts, its harness, its suite, and, since a checkout has one, its cluster.
+/// The harness at another revision: with its charts, its suite, and a cluster of its own, as each checkout has one.
 fn other<'a>(ground: &'a BenchEnvironment<'_>, against: &'a Checkout, task: &'a Task) -> Lane<'a> {
     let revision = ground.options.against.as_deref().unwrap_or_default();
     let turn = move || async move {
@@ -109,16 +109,16 @@ fn theirs<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, 
     Lane { is_peer: true, ..Lane::new(name, about, turn) }
 }
 
-/// The number, where what is served shows it.
+/// The edit's number, if the served answer shows it.
 fn shown(task: &Task, number: Option<String>) -> Option<String> {
     number.filter(|_| task.edit.is_some_and(|edit| edit().shows))
 }
 
-/// Writes it with a number that was never there before, and returns that.
+/// Makes an edit with a number that was not used before, and returns the number.
 fn apply(edit: &BenchEdit, to: &Checkout, number: u32) -> Result<String> {
     let before = to.pristine(edit.file)?;
-    // Another run of the bench, whose layers the engine may still have, began at another second. Nine digits, the first of
-    // them 1, so that it is an amount of memory as well.
+    // By the second, since the engine may still have layers of another run of the bench. Nine digits, the first of them 1, so
+    // that the number is a valid amount of memory as well.
     let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs() % 100_000;
     let number = format!("1{since:05}{:03}", number % 1000);
     let after = before.replacen(edit.from, &edit.to.replace("{number}", &number), 1);

@@ -1,5 +1,5 @@
-//! What an editor does that attaches to a service in its pod: a client of the Debug Adapter Protocol
-//! (<https://microsoft.github.io/debug-adapter-protocol/specification>), as debugpy speaks it.
+//! A client of the Debug Adapter Protocol (<https://microsoft.github.io/debug-adapter-protocol/specification>), as debugpy
+//! speaks it: attaches to a service in its pod, as an editor does.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,14 +18,15 @@ use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
 
-/// How long the adapter may take to answer.
+/// The deadline for an answer of the adapter: 60 s.
 const ANSWER: Duration = Duration::from_secs(60);
-/// What the debugger is told, in an event's place, when the first connection is over; a process that ended takes its own along.
+/// The name of an event of our own, sent when the first connection is over. Further connections end with their processes, which
+/// is no error.
 const HUNG_UP: &str = "hung up";
-/// No message of an adapter is longer, in bytes.
+/// The longest message that is accepted, in bytes: 16 MiB.
 const LONGEST: usize = 16 << 20;
 
-/// A line of a source file, as the container has it.
+/// A breakpoint: a line of a source file in the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Breakpoint {
     /// The file's path in the container.
@@ -34,11 +35,11 @@ pub struct Breakpoint {
     pub line: usize,
 }
 
-/// An editor's side of one breakpoint: a session with the process that listens, and one with each that it starts, which
+/// A debugger with one breakpoint: a session with the process that listens, and one with each process that it starts, which
 /// debugpy announces by the event `debugpyAttach`. A reloader's child is one of those.
 ///
-/// What remains when it is dropped: nothing; the adapter lets every process go on whose client has hung up. It takes a moment to
-/// see that, in which the next editor's breakpoints may go with the former one's: [`Debugger::detach`] waits for it.
+/// What remains when it is dropped: nothing; the adapter lets every process go on whose client has hung up. Until it has noticed,
+/// it may remove a next client's breakpoints with those of this one: [`Debugger::detach`] waits for it.
 #[derive(Debug)]
 pub struct Debugger {
     port: u16,
@@ -61,11 +62,11 @@ pub struct Stop {
 }
 
 impl Debugger {
-    /// Attaches to what listens at a port of this machine.
+    /// Attaches to the debugger that listens at a port of this machine.
     ///
     /// # Errors
-    /// [`harness_base::Error::Io`] when the port is closed; [`harness_base::Error::Deadline`] when nobody answers within 60 s: a
-    /// forward takes every connection.
+    /// [`harness_base::Error::Io`] when the port is closed; [`harness_base::Error::Deadline`] when no debugger answers within
+    /// 60 s: a forward accepts every connection, also where nothing listens behind it.
     pub async fn attach(port: u16, breakpoint: Breakpoint) -> Result<Self> {
         let (tell, told) = mpsc::unbounded_channel();
         let mut debugger = Self { port, breakpoint, told, tell, sessions: Vec::new(), readers: JoinSet::new() };
@@ -91,7 +92,7 @@ impl Debugger {
         Ok(session)
     }
 
-    /// Waits until a request reaches the breakpoint, and attaches meanwhile to each process that is announced.
+    /// Waits until a request reaches the breakpoint; attaches meanwhile to each process that the adapter announces.
     ///
     /// # Errors
     /// [`harness_base::Error::Deadline`] after `limit`; [`Error::Unmet`] when the adapter refuses something.
@@ -102,10 +103,10 @@ impl Debugger {
         tokio::time::timeout(limit, self.next_stop()).await.map_err(late)?
     }
 
-    /// Takes leave of every process, and waits until the adapter has seen it.
+    /// Disconnects from every process, and waits until the adapter has confirmed it; the processes go on.
     ///
     /// # Errors
-    /// [`Error::Unmet`] when the process that listens refuses it; another may have ended.
+    /// [`Error::Unmet`] when the process that listens refuses. Errors of other processes, which may have ended, are ignored.
     pub async fn detach(self) -> Result<()> {
         let leave = json!({"restart": false, "terminateDebuggee": false});
         // Children first: their sessions hang on those of their parents.
@@ -155,12 +156,13 @@ impl Debugger {
 }
 
 impl Stop {
-    /// Looks at it for so long, and sees that it is still in that function then: nobody ended the process, and it did not go on.
+    /// Expects that the thread is still stopped in that function after `time`: the process was not ended, and did not go on.
     ///
     /// # Errors
-    /// [`Error::Unmet`] when it is elsewhere; [`harness_base::Error::Deadline`] when nobody answers within 60 s more.
+    /// [`Error::Unmet`] when it is elsewhere; [`harness_base::Error::Deadline`] when the adapter does not answer within 60 s
+    /// more.
     pub async fn lasts(&self, time: Duration) -> Result<()> {
-        // Not a wait: what is looked for is that nothing happens.
+        // A sleep and not a wait for a condition: the expectation is that nothing happens.
         tokio::time::sleep(time).await;
         let (function, _) = self.session.frame(&self.thread).await?;
         match function == self.function {
@@ -169,7 +171,7 @@ impl Stop {
         }
     }
 
-    /// Lets it go on.
+    /// Lets the stopped thread go on.
     ///
     /// # Errors
     /// As [`Stop::lasts`].
@@ -178,13 +180,13 @@ impl Stop {
     }
 }
 
-/// What `attach` says; of an announced process what its announcement says of it.
+/// The arguments of the request `attach`; for an announced process, with those of its announcement.
 fn attach_arguments(port: u16, announced: Option<&Value>) -> Value {
     let mut arguments = json!({"type": "python", "request": "attach", "justMyCode": true, "subProcess": true});
     if let (Some(announced), Some(own)) = (announced.and_then(Value::as_object), arguments.as_object_mut()) {
         own.extend(announced.clone());
     }
-    // Where it listens in the pod is announced; here is where that is forwarded to.
+    // The announced address is the pod's; here it is the forward's.
     arguments["connect"] = json!({"host": "127.0.0.1", "port": port});
     arguments
 }
@@ -198,14 +200,14 @@ async fn configure(session: Arc<DapSession>, breakpoint: Breakpoint) -> Result<(
     session.ask("configurationDone", json!({})).await.map(drop)
 }
 
-/// One connection with the adapter.
+/// One connection to the adapter.
 #[derive(Debug)]
 struct DapSession {
     port: u16,
     is_first: bool,
     writer: tokio::sync::Mutex<OwnedWriteHalf>,
     sent: AtomicU64,
-    /// Who waits for the answer to which request.
+    /// The channels of those who wait for an answer, by the request's number.
     asked: Mutex<BTreeMap<u64, oneshot::Sender<Value>>>,
 }
 
@@ -218,7 +220,7 @@ impl DapSession {
         self.ask("initialize", arguments).await.map(drop)
     }
 
-    /// Sends `attach`, for whose answer nobody waits: it comes after what follows.
+    /// Sends `attach` without waiting for its answer, which comes only after the configuration that follows.
     async fn attach(&self, arguments: Value) -> Result<()> {
         self.send(self.number(), "attach", arguments).await
     }
@@ -234,7 +236,7 @@ impl DapSession {
         self.writer.lock().await.write_all(message.as_bytes()).await.map_err(Error::io(what()))
     }
 
-    /// Sends a request; the body of its answer.
+    /// Sends a request, and returns the body of its answer.
     async fn ask(&self, command: &str, arguments: Value) -> Result<Value> {
         let number = self.number();
         let (answered, answer) = oneshot::channel();
@@ -274,7 +276,7 @@ fn refused(answer: &Value) -> Error {
     Error::Unmet(format!("the debugger refused {}: {}", answer["command"], answer["message"]))
 }
 
-/// Gives answers to who asked, and all else to the debugger, until the adapter hangs up.
+/// Reads messages until the adapter hangs up: answers go to those who wait for them, all others to the debugger.
 async fn listen(
     session: Arc<DapSession>,
     read: OwnedReadHalf,
@@ -297,7 +299,7 @@ async fn listen(
             }
         }
     }
-    // Whoever still waits hears that nothing comes.
+    // Ends the waits for answers that will not come.
     session.asked.lock().unwrap_or_else(PoisonError::into_inner).clear();
     if session.is_first {
         let _ = events.send((Arc::clone(&session), json!({"event": HUNG_UP})));

@@ -1,4 +1,4 @@
-//! What Tilt stands on: the dev cluster, the registry beside it, announced there, and the images that it builds from.
+//! The environment that Tilt needs: the dev cluster, the registry beside it, announced in the cluster, and base images.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,26 +22,26 @@ use crate::source::ProvisionSource;
 use crate::spec::spec;
 use crate::tools::{Tool, Tools};
 
-/// How a cluster tells tools like Tilt of the registry beside it (KEP 1755).
+/// The ConfigMap that tells tools like Tilt of the registry beside a cluster (Kubernetes' KEP 1755).
 const ANNOUNCEMENT: &str = "local-registry-hosting";
-/// The cluster of the quick start by hand, which is never ours.
+/// The name of the kind cluster of the quick start by hand, which the harness never touches.
 const BY_HAND: &str = "kind";
 
-/// What Tilt is started on.
+/// The environment that Tilt is started in.
 #[derive(Debug, Clone)]
 pub struct DevEnvironment {
     /// The dev cluster.
     pub cluster: Cluster,
-    /// What the Tiltfile asks for.
+    /// The Tiltfile's inputs.
     pub inputs: Inputs,
 }
 
-/// What preparing needs to know.
+/// The arguments of [`prepare`].
 #[derive(Debug, Clone, Copy)]
 pub struct DevRequest<'a> {
-    /// What the environment asks for.
+    /// The settings.
     pub settings: &'a Settings,
-    /// Where the tools are.
+    /// The tools; kind, Helm and Tilt are called.
     pub tools: &'a Tools,
     /// The checkout.
     pub project: &'a Project,
@@ -53,9 +53,11 @@ pub struct DevRequest<'a> {
     pub change: &'a Change<'a>,
 }
 
-/// Makes sure of all of it: ports and tools first, since what a person has to mend needs no cluster.
+/// Makes sure of the dev cluster, its registry and the base images. Ports and tools are checked first: what a person has to mend
+/// there needs no cluster.
 ///
-/// Only under the lock `change`, and where no Tilt of ours runs. What remains on cancel: as for a cluster of stage local.
+/// Only under the lock `change`, and while no Tilt of the harness runs. What remains on cancel: what was made so far; the next
+/// call goes on, or the reaper removes it.
 ///
 /// # Errors
 /// [`harness_base::Error::Refused`] when a port is taken, naming its holder; as [`cluster::ensure`] and [`Inputs::of`].
@@ -67,7 +69,7 @@ pub async fn prepare(wanted: DevRequest<'_>, record: &mut ClusterRecord) -> Resu
     let node = engine.container(&cluster::node_name(&identity.name)).await?;
     let runs = node.is_some_and(|container| container.state.running);
     let ports: Vec<u16> =
-        spec().dev.tilt_ports().into_iter().chain(spec().dev.node_ports.iter().copied().filter(|_| !runs)).collect();
+        spec().dev.tilt_ports().into_iter().chain(spec().dev_host_ports().filter(|_| !runs)).collect();
     expect_free(&engine, &ports).await?;
     tools.require(&[Tool::Kind, Tool::Helm, Tool::Tilt]).await?;
     let wants = NodeImageRequest { engine: &engine, tools, project, settings, from: ProvisionSource::Auto };
@@ -79,12 +81,12 @@ pub async fn prepare(wanted: DevRequest<'_>, record: &mut ClusterRecord) -> Resu
     let sources = Sources { project, settings, tools, cluster: &identity.name, registry_data: &data, scratch };
     Registry::beside(&engine, &sources).await?;
     Registry::join(&engine, &identity.name, &cluster::node_name(&identity.name), None).await?;
-    // Only now: the engine gives a container that joins a network another free port.
+    // Only after the registry has joined the network: the engine then gives its container another free port.
     announce(&cluster, &Registry::address(&engine, &identity.name).await?).await?;
     Ok(DevEnvironment { cluster, inputs })
 }
 
-/// Says in the cluster where the registry is: Tilt pushes there by itself, and names images as the node finds them.
+/// Announces the registry in the cluster: Tilt then pushes to it, and names images as the node finds them.
 async fn announce(cluster: &Cluster, address: &str) -> Result<()> {
     let what = format!("announce the registry in {}", cluster.name);
     let hosting = format!(
@@ -105,7 +107,8 @@ async fn announce(cluster: &Cluster, address: &str) -> Result<()> {
     .await
 }
 
-/// The cluster of the quick start by hand, if there is one, with the command that removes it: we never do.
+/// A line about the cluster of the quick start by hand, if there is one, with the command that removes it; the harness never
+/// does.
 ///
 /// # Errors
 /// [`Error::Command`] when the engine does not answer.

@@ -1,4 +1,4 @@
-//! What the Tiltfile asks of this machine: base images, the services' folders, how builds reach the network.
+//! The inputs of the Tiltfile from this machine: base images, the services' folders, certificate authorities for builds.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,23 +14,24 @@ use crate::settings::Settings;
 use crate::source::ProvisionSource;
 use crate::spec::spec;
 
-/// The answer, as JSON, as `cargo stack dev` writes it down before it starts Tilt; by hand the Tiltfile finds the same itself.
+/// The Tiltfile's inputs, which `cargo stack dev` writes as JSON before it starts Tilt. A Tilt started by hand finds the same
+/// itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Inputs {
-    /// The one context, beside `kind-kind`, that Tilt may touch.
+    /// The kubeconfig context that Tilt may deploy to, beside `kind-kind`.
     pub context: String,
-    /// Base and third-party images by their recipes' names, as the engine holds them.
+    /// The references of base and third-party images in the engine, by their recipes' names.
     pub images: BTreeMap<String, String>,
-    /// The folders that the services are built from.
+    /// The build context of each built image, by its name.
     pub contexts: BTreeMap<String, PathBuf>,
-    /// Further certificate authorities for builds, or the empty string.
+    /// The file of further certificate authorities for builds; empty if there is none.
     pub ca: PathBuf,
-    /// Where the values of `<release>-auth` are kept; git ignores it.
+    /// The file that keeps the values of the Secret `<release>-auth`; ignored by git.
     pub auth: PathBuf,
 }
 
 impl Inputs {
-    /// Makes sure that the engine holds the images, and says what Tilt has to know.
+    /// Makes sure that the engine holds the images, and returns the inputs.
     ///
     /// # Errors
     /// As [`Bases::ensure`] and [`Project::context`].
@@ -51,7 +52,7 @@ impl Inputs {
         Ok(Self { context: format!("kind-{cluster}"), images, contexts, ca, auth })
     }
 
-    /// It as JSON.
+    /// The inputs as JSON.
     ///
     /// # Errors
     /// [`harness_base::Error::Malformed`], never in practice.
@@ -59,7 +60,7 @@ impl Inputs {
         serde_json::to_string_pretty(self).map_err(Error::malformed("write the answer to the Tiltfile as JSON"))
     }
 
-    /// The same, built from copies of the services' folders.
+    /// The same inputs, with copies of the services' folders, each below `copies` by its image's name.
     #[must_use]
     pub fn from_copies(mut self, copies: &Path) -> Self {
         for (name, folder) in &mut self.contexts {

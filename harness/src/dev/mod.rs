@@ -1,6 +1,7 @@
-//! Stage dev: Tilt on a Kind cluster, on what it asks of this machine, and what it says of itself.
+//! Stage dev: Tilt on a kind cluster.
 //!
-//! Tilt builds and deploys here; the harness gives it a cluster with its registry, and looks on.
+//! Tilt builds and deploys; the harness gives it a cluster with a registry and the inputs of its Tiltfile, and watches its
+//! resources.
 
 mod debugger;
 mod dev_environment;
@@ -19,9 +20,14 @@ pub use ports::expect_free;
 pub use tilt_session::{TiltOptions, TiltSession};
 pub use view::{Resource, ResourceUpdate, TILTFILE, View};
 
-/// The page of what the developer sees of Tilt.
-pub const HUD: &str = "http://localhost:10350";
-/// The api, by Kind's port mapping.
-pub const BACKEND: &str = "http://localhost:8000";
-/// The page, and the router in front of everything, by Kind's port mapping.
-pub const FRONTEND: &str = "http://localhost:3000";
+use crate::spec::{Component, spec};
+
+/// The address of Tilt's own page (its heads-up display, HUD).
+pub fn hud() -> String {
+    format!("http://localhost:{}", spec().dev.hud_port)
+}
+
+/// The address of a component on this host in stage dev, by Kind's port mapping; `None` when there is none.
+pub fn address(of: &Component) -> Option<String> {
+    of.dev_port.map(|port| format!("http://localhost:{}", port.host))
+}

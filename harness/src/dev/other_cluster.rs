@@ -1,4 +1,4 @@
-//! What another stage's cluster on this machine holds, so that a scenario can tell that dev mode did not leak.
+//! The images and repositories in another stage's cluster on this machine: a scenario checks that none are stage dev's.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,19 +12,19 @@ use crate::error::{Error, Result};
 use crate::k8s;
 use crate::tools::Tools;
 
-/// What another stage's cluster and the registry beside it hold.
+/// The contents of another stage's cluster and of the registry beside it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OtherCluster {
     /// The cluster's name.
     pub cluster: String,
-    /// The images that its pods run; none where there is no cluster.
+    /// The image references of its pods' containers; none where there is no cluster.
     pub images: BTreeSet<String>,
     /// The repositories in its registry's data.
     pub repositories: BTreeSet<String>,
 }
 
 impl OtherCluster {
-    /// Looks, and changes nothing.
+    /// Reads the contents; changes nothing.
     ///
     /// # Errors
     /// [`Error::Kube`] when the cluster is there and does not answer.
@@ -46,7 +46,7 @@ impl OtherCluster {
         Ok(Self { cluster: home.name.clone(), images, repositories })
     }
 
-    /// Whether there is anything of it that could be looked at.
+    /// Whether the cluster runs any pods, or its registry has any repositories.
     pub fn is_there(&self) -> bool {
         !self.images.is_empty() || !self.repositories.is_empty()
     }

@@ -1,13 +1,13 @@
-//! The fixed ports of stage dev are free, or whoever holds one is named.
+//! Checks that the fixed ports of stage dev are free, and names the holders of those that are not.
 
 use crate::doctor::ports::{Holder, holder};
 use crate::engine::{Engine, KIND_LABEL};
 use crate::error::{Error, Result};
 
-/// Makes sure that nobody listens at these ports.
+/// Expects that no process of this machine listens at these ports.
 ///
 /// # Errors
-/// [`harness_base::Error::Refused`] with who holds each of them, and how to end that.
+/// [`harness_base::Error::Refused`] with the holder of each taken port, and how to end it.
 pub async fn expect_free(engine: &Engine, ports: &[u16]) -> Result<()> {
     let mut taken = Vec::new();
     let mut next = Vec::new();
@@ -35,7 +35,7 @@ fn named(found: &Holder) -> (String, String) {
     }
 }
 
-/// The Kind cluster whose node publishes a port of this machine.
+/// The kind cluster whose node publishes a port of this machine.
 async fn cluster_at(engine: &Engine, port: u16) -> Result<Option<String>> {
     Ok(engine.label_at_port(KIND_LABEL, port).await?)
 }

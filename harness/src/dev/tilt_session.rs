@@ -1,4 +1,4 @@
-//! A Tilt: started for a run's scenarios, or in the foreground for a developer.
+//! A Tilt process: in the background for a run's scenarios, or in the foreground for a developer.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;
@@ -11,8 +11,8 @@ use rustix::process::Signal;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::HUD;
 use super::dev_environment::DevEnvironment;
+use super::hud;
 use super::tree;
 use super::view::View;
 use crate::cluster::{Change, ClusterState, Lock, Mode, tilt};
@@ -27,39 +27,39 @@ use crate::settings::DEV_INPUTS;
 use crate::spec::spec;
 use crate::tools::{ChildKind, Look, Tool, Tools};
 
-/// How long Tilt may take to answer.
+/// The deadline for Tilt's page to answer.
 const ANSWER: Duration = Duration::from_secs(60);
-/// How long it may take until every resource is green for the first time: all images are built.
+/// The deadline for every resource to be green for the first time; all images are built meanwhile.
 const GREEN: Duration = Duration::from_secs(900);
-/// How many lines of its log a failure shows.
+/// How many lines of Tilt's log a failure shows.
 const TAIL: usize = 40;
 
-/// A Tilt whose resources were all green.
+/// A running Tilt, whose resources have all been green once.
 #[derive(Debug, Clone)]
 pub struct TiltSession {
-    /// What it says of itself.
+    /// The client of its API.
     pub view: View,
     /// The copy of the checkout that it watches: `Tiltfile`, `charts`, `backend`, `frontend`.
     pub tree: PathBuf,
-    /// What it writes.
+    /// The file that its output goes to.
     pub log: PathBuf,
 }
 
-/// What a Tilt is started with.
+/// The options that a Tilt is started with.
 #[derive(Debug, Clone, Copy)]
 pub struct TiltOptions<'a> {
-    /// Where the tools are.
+    /// The tools; Tilt is one of them, and calls others by PATH.
     pub tools: &'a Tools,
     /// The dev cluster's state folder.
     pub home: &'a ClusterState,
     /// The checkout.
     pub project: &'a Project,
-    /// What it stands on.
+    /// The cluster and the Tiltfile's inputs.
     pub ground: &'a DevEnvironment,
 }
 
 impl TiltOptions<'_> {
-    /// `tilt`, with the cluster, its page's address and the answer to the Tiltfile's question.
+    /// The command `tilt <task>`, with the cluster, the address of its page, and the Tiltfile's inputs. It inherits the locks.
     #[expect(
         clippy::disallowed_methods,
         reason = "Tilt is the user's in the foreground, and outlives us in the background"
@@ -99,7 +99,8 @@ impl TiltOptions<'_> {
         Ok(lock)
     }
 
-    /// Notes a Tilt that was just started; one that cannot be noted is ended, since nobody would know of it.
+    /// Notes a Tilt that was just started in the cluster's state. If that fails, Tilt is killed, since no other process would
+    /// know of it.
     async fn note(&self, child: &mut Child, running: impl FnOnce(Process) -> tilt::Running) -> Result<tilt::Running> {
         let noted = process_of(child).and_then(|process| {
             let running = running(process);
@@ -112,9 +113,10 @@ impl TiltOptions<'_> {
         noted
     }
 
-    /// Starts a Tilt of a run's own on a copy of the checkout, and waits until all of it is green.
+    /// Starts a run's Tilt in the background, on a copy of the checkout, and waits until all of its resources are green.
     ///
-    /// It outlives this process, for the run's others; the reaper ends it. Only under the lock `change`.
+    /// Only under the lock `change`. Tilt outlives this process, also when this call is cancelled or fails, since the run's other
+    /// processes use it; the reaper ends it.
     ///
     /// # Errors
     /// [`Error::Failed`] or [`harness_base::Error::Deadline`], with the end of its log.
@@ -129,12 +131,12 @@ impl TiltOptions<'_> {
         let output = File::create(&log).map_err(Error::io(say()))?;
         let both = output.try_clone().map_err(Error::io(say()))?;
         let mut command = self.command("up", &inputs, &tree, vec![&lock]).await?;
-        // The foreground's is the user's own; this one is given what it needs.
+        // A Tilt in the foreground has the user's whole environment; this one gets only the variables that it needs.
         let (given, own) = (self.tools.environment().of(ChildKind::Engine), command.as_std().get_envs());
         let own: Vec<_> = own.filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
         command.env_clear().envs(given).envs(own);
         command.arg("--stream").env("TILT_CONFIG", &config).stdin(Stdio::null()).stdout(output).stderr(both);
-        // Not the runner's group, which a test's time-out kills.
+        // Not in the test runner's process group, which is killed when a test times out.
         command.as_std_mut().process_group(0);
         let mut child = command.spawn().map_err(Error::io("start tilt"))?;
         drop((command, lock));
@@ -144,7 +146,7 @@ impl TiltOptions<'_> {
         };
         self.note(&mut child, running).await?;
         let work = async {
-            Reader::new(HUD)?.answers("/", ANSWER).await?;
+            Reader::new(&hud())?.answers("/", ANSWER).await?;
             let view = View::open(&config).await?;
             view.all_green(GREEN).await?;
             Ok(TiltSession { view, tree, log: log.clone() })
@@ -164,8 +166,8 @@ impl TiltOptions<'_> {
 
     /// Runs Tilt in the foreground with this process's own terminal, and returns when it has ended.
     ///
-    /// Ctrl-C reaches Tilt by the terminal; where there is none, SIGINT and SIGTERM are handed on. The locks last as
-    /// long as it does. `started` is called once it is noted whose it is.
+    /// Ctrl-C reaches Tilt by the terminal; SIGTERM, and SIGINT where there is no terminal, are passed on to it. Tilt inherits
+    /// `use` and its own lock, and holds them until it ends.
     ///
     /// # Errors
     /// [`harness_base::Error::Io`] when it cannot be started.
@@ -202,7 +204,7 @@ impl TiltOptions<'_> {
 }
 
 impl TiltSession {
-    /// The Tilt of this run, that another process of it started.
+    /// Connects to the Tilt of this run that another of its processes started.
     ///
     /// # Errors
     /// As [`View::open`].
@@ -211,7 +213,7 @@ impl TiltSession {
         Ok(Self { view, tree: running.tree, log: running.log })
     }
 
-    /// The last lines that Tilt wrote.
+    /// The last 40 lines of Tilt's log.
     pub fn tail(&self) -> String {
         tail(&self.log)
     }

@@ -1,4 +1,4 @@
-//! What Tilt says of its resources: its own API, which is one of Kubernetes' kind, watched like one.
+//! The state of Tilt's resources, by Tilt's own API, which is watched like Kubernetes' API.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -14,15 +14,15 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::k8s::{self, State};
 
-/// How long Tilt's API may take to answer once its page does.
+/// The deadline for Tilt's API to answer once its page does.
 const OPEN: Duration = Duration::from_secs(30);
-/// How long to wait between two tries of it.
+/// The time between two tries to reach the API.
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
-/// The resource that stands for the Tiltfile itself.
+/// The name of the resource that stands for the Tiltfile itself.
 pub const TILTFILE: &str = "(Tiltfile)";
 
-/// One of Tilt's resources, as far as we read it (tilt.dev/v1alpha1, UIResource).
+/// A resource of Tilt's (`UIResource` of tilt.dev/v1alpha1), as far as it is read here.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Resource {
     metadata: ObjectMeta,
@@ -35,7 +35,7 @@ pub struct Resource {
 struct Status {
     update_status: String,
     runtime_status: String,
-    /// The newest first.
+    /// The finished builds, the newest first.
     build_history: Vec<Build>,
     current_build: Option<Running>,
 }
@@ -62,17 +62,17 @@ pub enum ResourceUpdate {
     Live,
     /// An image was built, or objects were applied.
     Whole,
-    /// It failed.
+    /// The update failed; the error.
     Failed(String),
 }
 
 impl Resource {
-    /// Its name.
+    /// The resource's name.
     pub fn name(&self) -> String {
         self.metadata.name.clone().unwrap_or_default()
     }
 
-    /// The newest update that began at or after a moment, and is over.
+    /// The newest update, if it began at or after `moment` and has ended, and none is running.
     pub fn update_since(&self, moment: SystemTime) -> Option<ResourceUpdate> {
         if self.status.current_build.as_ref().is_some_and(|build| build.start_time.is_some()) {
             return None;
@@ -88,11 +88,11 @@ impl Resource {
         })
     }
 
-    /// What is not well with it yet; `None`: nothing.
+    /// Why the resource is not green yet; `None` if it is.
     fn problem(&self) -> Option<String> {
         let Status { update_status, runtime_status, build_history, .. } = &self.status;
         let name = self.name();
-        // "none": of a task that runs when somebody asks for it.
+        // "none" is the status of a task that runs on request only.
         let well = |status: &str| matches!(status, "ok" | "not_applicable" | "none");
         match (well(update_status), well(runtime_status)) {
             (true, true) => None,
@@ -138,7 +138,7 @@ impl kube::Resource for Resource {
     }
 }
 
-/// A Tilt that answers.
+/// A client of a running Tilt's API.
 #[derive(Clone)]
 pub struct View {
     client: Client,
@@ -151,12 +151,13 @@ impl std::fmt::Debug for View {
 }
 
 impl View {
-    /// By the configuration that Tilt writes once its API is up.
+    /// Connects by the kubeconfig that Tilt writes once its API is up.
     ///
-    /// It writes it in several steps, after its page answers, and nothing tells when it is whole: so it is tried.
+    /// Tilt writes the file in several steps, after its page answers, and nothing tells when it is complete; so it is tried until
+    /// the API answers.
     ///
     /// # Errors
-    /// [`harness_base::Error::Deadline`] after 30 s, with what kept it from answering.
+    /// [`harness_base::Error::Deadline`] after 30 s, with the last error.
     pub async fn open(config: &Path) -> Result<Self> {
         let mut last = String::new();
         let opening = async {
@@ -174,7 +175,7 @@ impl View {
     }
 
     async fn try_open(config: &Path) -> Result<Self> {
-        // Tilt names the context by its port, and the standard one "default".
+        // Tilt names the context by its port; at the default port it is "default".
         let view = Self { client: k8s::connect(config, "tilt-default").await? };
         let what = "list Tilt's resources";
         let listing = async { view.api().list_metadata(&ListParams::default()).await.map_err(Error::kube(what)) };
@@ -189,10 +190,10 @@ impl View {
     /// Waits until the Tiltfile is read and every resource is updated and runs.
     ///
     /// # Errors
-    /// [`Error::Failed`] when an update fails and stays so for 5 s; [`harness_base::Error::Deadline`].
+    /// [`Error::Failed`] when an update fails and stays so for 5 s; [`harness_base::Error::Deadline`] after `limit`.
     pub async fn all_green(&self, limit: Duration) -> Result<Vec<Arc<Resource>>> {
         Ok(k8s::wait::all(self.api(), "all of Tilt's resources", limit, |all| {
-            // Without one beside the Tiltfile's own, it has not been read.
+            // While the Tiltfile's own resource is the only one, the Tiltfile has not been read.
             if all.len() < 2 && !all.iter().any(|resource| resource.failed()) {
                 return State::Pending("the Tiltfile is not read yet".to_owned());
             }
@@ -206,7 +207,7 @@ impl View {
         .await?)
     }
 
-    /// Waits for one resource.
+    /// Waits until one resource is ready by `judge`.
     ///
     /// # Errors
     /// [`Error::Failed`] when the judge says so; [`harness_base::Error::Deadline`] after `limit`.
@@ -227,7 +228,7 @@ impl View {
         Ok(())
     }
 
-    /// Waits for the end of the update of one resource that began at or after a moment.
+    /// Waits for the end of an update of one resource that began at or after `since`.
     ///
     /// # Errors
     /// [`harness_base::Error::Deadline`] after `limit`.

@@ -1,4 +1,4 @@
-//! `Site`: an address that answers, in every stage.
+//! `Site`: the address of a release or of the live site, to read from, in every stage.
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -24,10 +24,10 @@ use crate::spec::spec;
 use crate::stage::Stage;
 use crate::websocket::{self, Handshake};
 
-/// How many times slower a release beside its tests may be: it shares the machine with builds and with them.
+/// How many times slower than the live site a release may be that shares the machine with its tests and with builds.
 const SHARED_MACHINE: u32 = 5;
 
-/// An address that answers: GET, HEAD, and a WebSocket handshake; nothing that writes.
+/// A site to read from: GET, HEAD, and WebSocket handshakes; nothing that writes.
 ///
 /// ```compile_fail,E0599
 /// async fn write(site: harness::stack::Site) {
@@ -38,18 +38,18 @@ const SHARED_MACHINE: u32 = 5;
 pub struct Site {
     reader: Reader,
     options: HttpOptions,
-    /// Where the same host answers without TLS, if that is not its port 80.
+    /// The forward by which the same host answers without TLS, if that is not its port 80.
     plain: Option<Arc<Forward>>,
-    /// The revision that is meant to be served, where one is known.
+    /// The git revision that is expected to be served, where one is known.
     meant: Option<String>,
-    /// How many times slower than the live site it may be.
+    /// How many times slower than the live site it may be; 1 for the live site itself.
     slack: u32,
-    /// Who asks.
+    /// The scenario's name, for what it measures.
     scenario: String,
 }
 
 impl Site {
-    /// The site at this address, for this scenario.
+    /// A site at an address, for a scenario; without an expected revision, and as fast as the live site.
     ///
     /// # Errors
     /// The URL or the CA bundle does not parse.
@@ -58,13 +58,13 @@ impl Site {
         Ok(Self { reader, options, plain: None, meant: None, slack: 1, scenario: scenario.to_owned() })
     }
 
-    /// The same site, which is meant to serve this revision.
+    /// Sets the git revision that the site is expected to serve.
     #[must_use]
     pub fn meant_to_serve(self, revision: Option<String>) -> Self {
         Self { meant: revision, ..self }
     }
 
-    /// The same site, which may be so many times slower than the live one.
+    /// Sets how many times slower than the live site it may be ([`Site::allows`]); 1 by default.
     #[must_use]
     pub fn slower(self, times: u32) -> Self {
         Self { slack: times, ..self }
@@ -72,7 +72,8 @@ impl Site {
 
     /// The site of stage dev: its router, by Kind's port mapping, as the developer's browser reaches it.
     pub(super) fn dev(scenario: &str) -> Result<Self> {
-        Self::new(HttpOptions::new(dev::FRONTEND), scenario)
+        let none = || Error::NotApplicable("no port of this host leads to the router in stage dev".to_owned());
+        Self::new(HttpOptions::new(&dev::address(spec().router).ok_or_else(none)?), scenario)
     }
 
     /// The site of a release: its one router, the frontend, through a forward to a ready pod.
@@ -107,7 +108,7 @@ impl Site {
         Ok(Self { plain: Some(way.plain), ..Self::new(way.secure, scenario)? })
     }
 
-    /// How it is asked.
+    /// The HTTP options of its clients.
     pub(super) fn options(&self) -> &HttpOptions {
         &self.options
     }
@@ -122,12 +123,12 @@ impl Site {
         &self.reader.target().host
     }
 
-    /// Writes down what the scenario measured: a report shows it beside the verdict.
+    /// Writes a measured value into the run's events; a report shows it beside the verdict.
     pub fn measured(&self, name: &str, value: impl Display) {
         events::measured(&self.scenario, name, &value.to_string());
     }
 
-    /// GET of a path of the page.
+    /// GET of a path; redirects are followed.
     ///
     /// # Errors
     /// [`harness_http::Error::Unreachable`] when there is no whole answer.
@@ -135,7 +136,7 @@ impl Site {
         Ok(self.reader.get(path).await?)
     }
 
-    /// GET of a path with one more header.
+    /// GET of a path with one more request header.
     ///
     /// # Errors
     /// [`harness_http::Error::Unreachable`] when there is no whole answer.
@@ -143,7 +144,7 @@ impl Site {
         Ok(self.reader.clone().with_header(header, value)?.get(path).await?)
     }
 
-    /// GET whose answer is taken as it is: a redirect is not followed.
+    /// GET of a path; a redirect is returned, not followed.
     ///
     /// # Errors
     /// [`harness_http::Error::Unreachable`] when there is no whole answer.
@@ -159,12 +160,12 @@ impl Site {
         Ok(self.reader.head(path).await?)
     }
 
-    /// What asks it: for clients of a stack's own.
+    /// The HTTP client of this site, which only reads: for API clients that a stack has of its own.
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
 
-    /// That a token can be sent: there is one field for that, and user and password of the address stand in it.
+    /// Checks that a bearer token can be sent: an address with user and password needs the `Authorization` header for those.
     ///
     /// # Errors
     /// [`Error::NotApplicable`] for an address with an account.
@@ -175,7 +176,7 @@ impl Site {
         (!has_account).then_some(()).ok_or_else(why)
     }
 
-    /// Tries to open the WebSocket at a path of the same origin, with a bearer's token or without.
+    /// Tries to open the WebSocket at a path of the same origin, with a bearer token or without.
     ///
     /// # Errors
     /// [`harness_http::Error::Unreachable`] when there is no answer at all; with a token as [`Site::takes_a_token`].
@@ -196,12 +197,12 @@ impl Site {
         }
     }
 
-    /// What is allowed here where the live site is allowed this.
+    /// A time limit of the live site, as it is for this site: a release beside its tests may be five times slower.
     pub fn allows(&self, live: Duration) -> Duration {
         live * self.slack
     }
 
-    /// The revision that is meant to be served.
+    /// The git revision that is expected to be served.
     ///
     /// # Errors
     /// [`Error::NotApplicable`] in stage live without GIT_SHA.
@@ -211,7 +212,7 @@ impl Site {
             .ok_or_else(|| Error::NotApplicable("no revision is named (GIT_SHA): any is the right one".to_owned()))
     }
 
-    /// Goes the way to the site once more, up to TLS.
+    /// Connects to the site once more, layer by layer: DNS, TCP, TLS.
     ///
     /// # Errors
     /// [`harness_http::Error::Unreachable`] with the layer that does not carry.
@@ -220,27 +221,27 @@ impl Site {
         Ok(self.reader.target().probe().await?)
     }
 
-    /// What DNS says of the host's name.
+    /// The IP addresses that DNS has for the host's name.
     ///
     /// # Errors
-    /// [`Error::NotApplicable`] where no name is asked for.
+    /// [`Error::NotApplicable`] where the host is not resolved by DNS; as [`Site::probe`].
     pub async fn addresses(&self) -> Result<Vec<IpAddr>> {
         let none = || Error::NotApplicable(format!("{} is no name that DNS is asked for here", self.host()));
         self.reader.target().name().ok_or_else(none)?;
         Ok(self.probe().await?.dns.map(|(addresses, _)| addresses).unwrap_or_default())
     }
 
-    /// The same site at one of its addresses.
+    /// The same site, asked at one of its IP addresses.
     ///
     /// # Errors
-    /// No client can be made.
+    /// [`Error::Http`] when no client can be made.
     pub fn at(&self, address: IpAddr) -> Result<Self> {
         let resolve = Some((address, self.reader.target().port).into());
         let site = Self::new(HttpOptions { resolve, ..self.options.clone() }, &self.scenario)?;
         Ok(site.meant_to_serve(self.meant.clone()).slower(self.slack))
     }
 
-    /// That TLS is spoken here.
+    /// Checks that the site speaks TLS.
     ///
     /// # Errors
     /// [`Error::NotApplicable`] for a plain http address.
@@ -249,20 +250,20 @@ impl Site {
         self.reader.target().secure.then_some(()).ok_or_else(why)
     }
 
-    /// What a TLS handshake shows.
+    /// The result of a TLS handshake: version and certificates.
     ///
     /// # Errors
-    /// [`Error::NotApplicable`] for a plain http address.
+    /// [`Error::NotApplicable`] for a plain http address; as [`Site::probe`].
     pub async fn tls(&self) -> Result<Tls> {
         self.speaks_tls()?;
         let shown = self.probe().await?.tls.map(|(tls, _)| tls);
         shown.ok_or_else(|| Error::Unmet("tls: there was no handshake".to_owned()))
     }
 
-    /// Whether TLS 1.1 is refused, and how.
+    /// Offers TLS 1.1 at most, and returns how the site refused it.
     ///
     /// # Errors
-    /// [`Error::NotApplicable`] for a plain http address, [`Error::Unmet`] when it is spoken.
+    /// [`Error::NotApplicable`] for a plain http address, [`Error::Unmet`] when TLS 1.1 is spoken.
     pub async fn refuses_old_tls(&self) -> Result<String> {
         self.speaks_tls()?;
         let probe = self.probe().await?;
@@ -271,10 +272,10 @@ impl Site {
         Ok(old_tls_is_refused(address, self.host(), self.options.connect).await?)
     }
 
-    /// The same host without TLS.
+    /// The same host without TLS: at port 80, or by the edge's plain forward.
     ///
     /// # Errors
-    /// [`Error::NotApplicable`] for a plain http address, and where it is not known where that would be.
+    /// [`Error::NotApplicable`] for a plain http address, and where the port without TLS is not known.
     pub fn plain(&self) -> Result<Self> {
         self.speaks_tls()?;
         let target = self.reader.target();

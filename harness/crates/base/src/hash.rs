@@ -1,4 +1,4 @@
-//! Content hashes: what decides whether something must be made again.
+//! SHA-256 hashes of content, which decide whether something must be made again.
 
 use std::path::{Path, PathBuf};
 
@@ -6,34 +6,47 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 
-/// The sha256 of a text, in hex.
+/// The SHA-256 of a text, in hex.
 pub fn text(text: &str) -> String {
     hex::encode(Sha256::digest(text.as_bytes()))
 }
 
-/// The sha256 of a file, in hex.
+/// The SHA-256 of a file's content, in hex.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read.
+/// [`Error::Io`] when the file cannot be read.
 pub fn file(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).map_err(Error::io(format!("read {}", path.display())))?;
     Ok(hex::encode(Sha256::digest(&bytes)))
 }
 
-/// The first twelve hex digits: enough for names.
+/// A hash's first twelve hex digits: enough for names.
 pub fn short(hash: &str) -> &str {
     &hash[..hash.len().min(12)]
 }
 
-/// The sha256 over the relative paths and bytes of all files below a folder, in the order of their paths.
+/// The SHA-256 over the relative paths and bytes of all files below a folder, in the order of their paths, in hex.
 ///
 /// # Errors
-/// [`Error::Io`] when a file cannot be read.
+/// [`Error::Io`] when a folder cannot be listed, or a file not be read.
 pub fn folder(root: &Path) -> Result<String> {
+    of_files(root, &files(root)?)
+}
+
+/// The hash of a folder without its documentation (`*.md`), which changes nothing that is made of the folder.
+///
+/// # Errors
+/// As [`folder`].
+pub fn recipe(root: &Path) -> Result<String> {
+    let is_documentation = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "md");
+    of_files(root, &files(root)?.into_iter().filter(|path| !is_documentation(path)).collect::<Vec<_>>())
+}
+
+fn of_files(root: &Path, files: &[PathBuf]) -> Result<String> {
     let mut hasher = Sha256::new();
-    for path in files(root)? {
-        let bytes = std::fs::read(&path).map_err(Error::io(format!("read {}", path.display())))?;
-        let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+    for path in files {
+        let bytes = std::fs::read(path).map_err(Error::io(format!("read {}", path.display())))?;
+        let name = path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
         for part in [name.as_bytes(), &bytes] {
             hasher.update((part.len() as u64).to_le_bytes());
             hasher.update(part);
@@ -42,7 +55,7 @@ pub fn folder(root: &Path) -> Result<String> {
     Ok(hex::encode(hasher.finalize()))
 }
 
-/// All files below a folder, sorted. A link is one of them, wherever it leads: behind one to a folder above there would be no end.
+/// All files below a folder, sorted by path. Links are listed and not followed: a link to a folder above would have no end.
 ///
 /// # Errors
 /// [`Error::Io`] when a folder cannot be listed.

@@ -1,5 +1,5 @@
-//! Whether the charts bear out what the stack's spec says of them: a workload that was renamed in one of the two is a finding
-//! that names the spec's line, before anything is deployed.
+//! Compares the charts with the stack's spec: a workload that was renamed in one of the two is a finding with the spec's
+//! line, before anything is deployed.
 
 use std::path::Path;
 
@@ -12,18 +12,18 @@ use crate::ArtifactSet;
 use crate::finding::{Finding, Place};
 use crate::object::{Object, Rendered};
 
-/// Rule: what the spec says of the charts is so.
+/// Rule: the charts bear out what the spec says of them.
 pub const SPEC: &str = "spec";
 
-/// The texts that a spec is written in, by their path in the checkout.
+/// The source texts of a spec, by their path in the checkout.
 #[derive(Debug, Default)]
 pub struct SpecText(Vec<(String, String)>);
 
 impl SpecText {
-    /// Reads the Rust files of the folder that [`StackSpec::source`] lies in; none where it is not in this checkout.
+    /// Reads the Rust files of the folder of [`StackSpec::source`]; none where that folder is not in this checkout.
     ///
     /// # Errors
-    /// [`harness_base::Error::Io`] when one cannot be read.
+    /// [`harness_base::Error::Io`] when a file cannot be read.
     pub fn read(checkout: &Path, source: &str) -> Result<Self> {
         let folder = Path::new(source).parent().filter(|_| !source.is_empty()).map(|folder| checkout.join(folder));
         let Some(folder) = folder.filter(|folder| folder.is_dir()) else { return Ok(Self::default()) };
@@ -34,14 +34,15 @@ impl SpecText {
                 texts.push((path.strip_prefix(checkout).unwrap_or(&path).to_string_lossy().into_owned(), text));
             }
         }
-        // A field is rather found where the spec itself stands.
+        // The spec's own file is searched first.
         texts.sort_by_key(|(file, _)| file != source);
         Ok(Self(texts))
     }
 
-    /// The line on which a field has this value, else one with the value, else the spec's first file.
+    /// The line on which a field has this value, a text or a number, else a line with the value, else the first file.
     fn place(&self, field: &str, value: &str) -> Option<Place> {
-        let value = format!("\"{value}\"");
+        let is_number = value.bytes().all(|digit| digit.is_ascii_digit());
+        let value = if is_number { value.to_owned() } else { format!("\"{value}\"") };
         let line = |wanted: &dyn Fn(&str) -> bool| {
             self.0.iter().find_map(|(file, text)| {
                 let line = text.lines().position(|line| !line.trim_start().starts_with("//") && wanted(line))?;
@@ -53,14 +54,15 @@ impl SpecText {
             .or_else(|| self.0.first().map(|(file, _)| Place { file: file.clone(), line: None }))
     }
 
-    /// A finding about a field.
+    /// A finding about a field of the spec, with the line of its value.
     pub fn finding(&self, (field, value): (&str, &str), message: String) -> Finding {
         let place = self.place(field, value);
         Finding { place, ..Finding::at(SPEC, Place { file: String::new(), line: None }, message) }
     }
 }
 
-/// What the charts do not bear out. `renders` are those of all values files that render, with [`ArtifactSet::placeholder`].
+/// The findings where charts and spec differ. `renders` are the renders of all values files, with
+/// [`ArtifactSet::placeholder`].
 pub fn check(spec: &StackSpec, renders: &[(&'static ValuesFile, &Rendered)], text: &SpecText) -> Vec<Finding> {
     let Some((_, shared)) = renders.iter().find(|(file, _)| file.file == spec.values.shared.file) else {
         return Vec::new();
@@ -96,7 +98,7 @@ fn pulls(secret: &str) -> impl Fn(&Value) -> bool {
     move |value| value["imagePullSecrets"].as_array().into_iter().flatten().any(|item| item["name"] == *secret)
 }
 
-/// The value with which an isolated release's data is gone with its pods changes nothing.
+/// The finding that the value for an isolated release's data (`OwnSpec::in_its_pod`) changes nothing.
 pub fn in_its_pod(value: &'static str, text: &SpecText) -> Finding {
     text.finding(
         ("in_its_pod", value),
@@ -104,7 +106,7 @@ pub fn in_its_pod(value: &'static str, text: &SpecText) -> Finding {
     )
 }
 
-/// A workload, its pods' label, its Service and its image.
+/// The findings about one component: its workload, its pods' label, its Service and its image.
 fn component(spec: &StackSpec, one: &Component, shared: &Rendered, text: &SpecText) -> Vec<Finding> {
     let name = format!("{}-{}", shared.release, one.suffix);
     let kind = if one.stateful { "StatefulSet" } else { "Deployment" };
@@ -133,10 +135,10 @@ fn component(spec: &StackSpec, one: &Component, shared: &Rendered, text: &SpecTe
     let containers = template["spec"]["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
     let opened: Vec<u64> =
         containers.iter().flat_map(|container| numbers(&container["ports"], "containerPort")).collect();
-    // A container need not say what it listens on.
+    // A container need not declare the ports that it listens on.
     if !opened.is_empty() && !opened.contains(&u64::from(one.container_port)) {
         let what = format!("no container of {name} opens {}: {opened:?}", one.container_port);
-        findings.push(about("suffix", one.suffix, what));
+        findings.push(about("container_port", &one.container_port.to_string(), what));
     }
     match named(shared, "Service", &name) {
         None => findings.push(about("suffix", one.suffix, format!("no Service is called {name}, as the workload is"))),
@@ -144,7 +146,7 @@ fn component(spec: &StackSpec, one: &Component, shared: &Rendered, text: &SpecTe
             let ports = numbers(&service.value["spec"]["ports"], "port");
             if !ports.contains(&u64::from(one.service_port)) {
                 let what = format!("the Service {name} has no port {}: {ports:?}", one.service_port);
-                findings.push(about("suffix", one.suffix, what));
+                findings.push(about("service_port", &one.service_port.to_string(), what));
             }
         }
     }
@@ -163,17 +165,17 @@ fn component(spec: &StackSpec, one: &Component, shared: &Rendered, text: &SpecTe
     findings
 }
 
-/// The port of the node by which stage dev's host reaches a component.
+/// The finding about the node's port by which stage dev's host reaches a component.
 fn node_port(one: &Component, dev: &Rendered, text: &SpecText) -> Option<Finding> {
-    let port = one.dev_node_port?;
+    let port = one.dev_port?.node;
     let name = format!("{}-{}", dev.release, one.suffix);
     let service = named(dev, "Service", &name)?;
     let has = numbers(&service.value["spec"]["ports"], "nodePort");
     let what = || format!("in stage dev the Service {name} has no port {port} on its node: {has:?}");
-    (!has.contains(&u64::from(port))).then(|| text.finding(("suffix", one.suffix), what()))
+    (!has.contains(&u64::from(port))).then(|| text.finding(("node", &port.to_string()), what()))
 }
 
-/// An image that no container has: the values that name it are called otherwise.
+/// The findings about images that no container has: the charts use other values to name them.
 fn images(spec: &StackSpec, shared: &Rendered, text: &SpecText) -> Vec<Finding> {
     let set = ArtifactSet::placeholder();
     let unset = set.builds.iter().filter(|artifact| {
@@ -194,7 +196,8 @@ fn images(spec: &StackSpec, shared: &Rendered, text: &SpecText) -> Vec<Finding> 
         .collect()
 }
 
-/// The Secret beside a release: that it is asked for, and each key with it. Where it is used whole, so is each key.
+/// The findings about the Secret beside a release: nothing uses it, or one of its keys. A use of the whole Secret uses each
+/// key.
 fn auth(of: &AuthSpec, renders: &[&Rendered], text: &SpecText) -> Vec<Finding> {
     let keys = of.random.iter().chain(of.fixed.iter().map(|(key, _)| key));
     let mut asked = Vec::new();
@@ -218,14 +221,14 @@ fn auth(of: &AuthSpec, renders: &[&Rendered], text: &SpecText) -> Vec<Finding> {
         .collect()
 }
 
-/// What is asked of a Secret.
+/// A use of a Secret.
 #[derive(Debug, PartialEq, Eq)]
 enum Asked {
     Key(String),
     Whole,
 }
 
-/// Finds where a Secret is named, by a reference to one key of it, or as a whole.
+/// Collects the uses of a Secret below a value: references to a key of it, or to the whole.
 fn asked_of(value: &Value, secret: &str, asked: &mut Vec<Asked>) {
     match value {
         Value::Object(map) => {
@@ -254,7 +257,7 @@ fn numbers(list: &Value, key: &str) -> Vec<u64> {
     list.as_array().into_iter().flatten().filter_map(|item| item[key].as_u64()).collect()
 }
 
-/// Whether a part of what is rendered is so.
+/// Whether any value in a render fulfils a condition.
 fn any(rendered: &Rendered, is: &dyn Fn(&Value) -> bool) -> bool {
     fn within(value: &Value, is: &dyn Fn(&Value) -> bool) -> bool {
         is(value)

@@ -1,7 +1,7 @@
 //! The artifact set: every image of a release, by digest, as one JSON file (docs/artifacts.md).
 //!
-//! `builds` is what `skaffold build --file-output` writes and `--build-artifacts` reads, so the
-//! file serves Skaffold as it is; the other members are ours.
+//! `builds` is what `skaffold build --file-output` writes and `--build-artifacts` reads, so that Skaffold takes the file as
+//! it is; the other members are the harness's.
 
 use std::collections::BTreeSet;
 
@@ -14,58 +14,59 @@ use serde::{Deserialize, Serialize};
 
 use crate::reference::Reference;
 
-/// Every image of a release.
+/// The images of a release, by digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArtifactSet {
     /// The images, sorted by name.
     pub builds: Vec<Artifact>,
-    /// The stack's revision that they were built from; ends in `-dirty` when the working tree had changes.
+    /// The stack's revision that the images were built from: 7 to 40 hex digits or `unknown`, with `-dirty` when the working
+    /// tree had changes.
     pub revision: String,
-    /// `os/architecture` of all of them.
+    /// The platform of all images, as `os/architecture`.
     pub platform: String,
-    /// Where they come from, for people; nothing is decided by it.
+    /// The origin of the images, for people alone: nothing depends on it.
     #[serde(default)]
     pub provenance: Provenance,
 }
 
-/// Where a set comes from. Nothing in it is a moment or a machine: building twice gives the same.
+/// The origin of a set. It names no time of the build and no machine, so that two builds give the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Provenance {
-    /// The version that the images say.
+    /// The version in the images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The branch or tag.
+    /// The branch or tag of the revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
-    /// When the revision was committed.
+    /// The time of the revision's commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub committed: Option<String>,
-    /// What built them, such as `skaffold 2.16.1`.
+    /// The tool that built the images, such as `skaffold 2.16.1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub builder: Option<String>,
-    /// The page of the CI run that built them.
+    /// The URL of the CI run that built the images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
 }
 
-/// One image.
+/// An image of a set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Artifact {
-    /// Its name in skaffold.yaml and in the charts' values.
+    /// The image's name in skaffold.yaml and in the charts' values.
     pub image_name: String,
-    /// Where it is: `repository[:tag]@sha256:…`.
+    /// The image's reference, `repository[:tag]@sha256:…`.
     pub tag: Reference,
-    /// The image it stands in for, when it is not the official one.
+    /// The official image that this one stands in for; `None` when it is the official one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stands_in_for: Option<String>,
-    /// The revision of its own repository, when it was not built from the stack's.
+    /// The revision of the image's own repository, when it was not built from the stack's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
 }
 
-/// A set as somebody wrote it: nothing in it is believed yet, so that each fault can be named with its artifact.
+/// A set before its checks: every member may be missing, so that each fault can be named with its artifact.
 #[derive(Deserialize)]
 struct Written {
     builds: Option<Vec<WrittenArtifact>>,
@@ -85,12 +86,12 @@ struct WrittenArtifact {
 }
 
 impl ArtifactSet {
-    /// Reads a set, and refuses it unless it is whole: each image by digest, each of `needed` among them, none twice,
-    /// no other, a revision and a platform. `from` says in errors where the text is from; `needed` are names of images, or the
-    /// forms of them that Skaffold's variables have.
+    /// Parses a set, and refuses it unless it is whole: each image by digest, each of `needed` among them, none twice and no
+    /// other, a revision and a platform. `from` is the text's origin, for errors; `needed` are names of images, or their
+    /// forms in Skaffold's variables.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] naming the artifact, and what to do about it.
+    /// [`harness_base::Error::Refused`] with the artifact, and the command that writes a whole set.
     pub fn parse(text: &str, from: &str, needed: &BTreeSet<String>) -> Result<Self> {
         let remake = || "cargo stack artifacts build --output FILE writes a whole set (docs/artifacts.md)".to_owned();
         let refuse = |what: String| Error::refused(format!("the artifact set {from} {what}"), remake());
@@ -107,7 +108,7 @@ impl ArtifactSet {
             let image_name = image_name.filter(|name| !name.is_empty());
             let image_name =
                 image_name.ok_or_else(|| refuse(format!("has an image without imageName, number {index}")))?;
-            // It becomes a part of references and of arguments.
+            // The name becomes a part of references and of arguments.
             for part in image_name.split('/') {
                 part.parse::<Name>().map_err(|why| refuse(format!("names an image badly: {why}")))?;
             }
@@ -132,7 +133,7 @@ impl ArtifactSet {
         let missing: Vec<&str> =
             needed.iter().filter(|name| !there.contains(&in_variables(name))).map(String::as_str).collect();
         if !missing.is_empty() {
-            // Skaffold would render `<no value>` for them, without an error.
+            // Skaffold would render `<no value>` for them without an error.
             return Err(refuse(format!("has no {}, which skaffold.yaml names", missing.join(", "))));
         }
         let wanted: BTreeSet<String> = needed.iter().map(|name| in_variables(name)).collect();
@@ -154,19 +155,20 @@ impl ArtifactSet {
         Ok(Self { builds, revision, platform, provenance: written.provenance })
     }
 
-    /// The revision that an image was built from: of its own repository, else the stack's.
+    /// The revision that an image was built from: its own repository's, else the stack's.
     pub fn revision_of(&self, image: &str) -> &str {
         let own = self.builds.iter().find(|artifact| artifact.image_name == image);
         own.and_then(|artifact| artifact.revision.as_deref()).unwrap_or(&self.revision)
     }
 
-    /// Whether a working tree that it was built from had changes that no commit holds.
+    /// Whether the stack's working tree, or that of an image's own repository, had uncommitted changes.
     pub fn is_dirty(&self) -> bool {
         let own = self.builds.iter().filter_map(|artifact| artifact.revision.as_ref());
         [&self.revision].into_iter().chain(own).any(|revision| revision.ends_with(DIRTY))
     }
 
-    /// How the images of another set differ, a line each; empty when they are the same, wherever they are.
+    /// The differences of another set's images, one line each; empty when digests and platform are the same, whatever the
+    /// repositories.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let find = |set: &Self, name: &str| set.builds.iter().find(|artifact| artifact.image_name == name).cloned();
         let names: BTreeSet<&str> =
@@ -182,7 +184,7 @@ impl ArtifactSet {
         platform.into_iter().chain(lines).collect()
     }
 
-    /// A set with every image of the release and digests of nothing, for rendering what is never deployed.
+    /// A set with every image of the release and made-up digests, for renders that are never deployed.
     pub fn placeholder() -> Self {
         let names = spec()
             .images
@@ -205,10 +207,10 @@ impl ArtifactSet {
         Self { builds, revision: none(), platform: none(), provenance: Provenance::default() }
     }
 
-    /// The artifact of that name.
+    /// The artifact of this name.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] naming what the set holds instead.
+    /// [`harness_base::Error::Refused`] with the names that the set has.
     pub fn get(&self, name: &str) -> Result<&Artifact> {
         self.builds.iter().find(|artifact| artifact.image_name == name).ok_or_else(|| {
             let names: Vec<_> = self.builds.iter().map(|artifact| artifact.image_name.as_str()).collect();
@@ -220,21 +222,22 @@ impl ArtifactSet {
     }
 }
 
-/// What a revision ends in when the working tree had changes.
+/// The end of a revision whose working tree had changes.
 pub const DIRTY: &str = "-dirty";
 
-/// An image's name as Skaffold's variables have it: a template takes no other signs (its `SanitizeHelmTemplateValue`).
+/// An image's name in Skaffold's variables, whose templates take letters, digits and `_` alone (its
+/// `SanitizeHelmTemplateValue`).
 pub fn in_variables(image: &str) -> String {
     image.replace(|sign: char| !sign.is_ascii_alphanumeric(), "_")
 }
 
-/// 7 to 40 hex digits, `unknown` for an exported tree, or either with `-dirty`.
+/// Whether a text is 7 to 40 hex digits, or `unknown` for an exported tree, with or without `-dirty`.
 fn is_revision(text: &str) -> bool {
     let sha = text.strip_suffix(DIRTY).unwrap_or(text);
     sha == "unknown" || (7..=40).contains(&sha.len()) && sha.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// `os/architecture`.
+/// Whether a text is `os/architecture`.
 fn is_platform(text: &str) -> bool {
     let word =
         |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());

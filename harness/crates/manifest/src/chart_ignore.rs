@@ -1,52 +1,53 @@
-//! Which files in a chart's folder are none of it: what its .helmignore names, as Helm reads that (pkg/ignore of helm.sh/helm), and
-//! what editors and desktops leave beside what is edited.
+//! The files in a chart's folder that are not part of the chart: those that .helmignore names, by Helm's rules (pkg/ignore of
+//! helm.sh/helm), and those that editors and desktops leave.
 
 use std::path::Path;
 
 use harness_base::{Error, Result};
 
-/// Lock links and backups of editors, and what desktops write; in .helmignore's own words.
+/// Lock links and backups of editors, and files of desktops, in the syntax of .helmignore.
 const LEAVINGS: &str = ".#*\n\\#*#\n*~\n*.swp\n*.swo\n*.swx\n4913\n.DS_Store\n._*\nThumbs.db\n";
 
 /// The largest .helmignore, in bytes.
 const MOST_BYTES: u64 = 64 << 10;
 
-/// What is no part of a chart.
+/// The rules for what is not part of a chart.
 #[derive(Debug)]
 pub struct ChartIgnore(Vec<Rule>);
 
 #[derive(Debug)]
 struct Rule {
-    /// One for each part of a path.
+    /// The tokens of each part of a path.
     pattern: Vec<Vec<Token>>,
-    /// What does not match is none of the chart.
+    /// Whether everything that does not match is ignored.
     negated: bool,
     folders_alone: bool,
-    /// The whole path is matched, from the chart's folder on, and not the name alone.
+    /// Whether the whole path in the chart's folder is matched, instead of the name alone.
     whole: bool,
 }
 
-/// A part of a pattern, as Go's path.Match has them; none stands for a slash.
+/// A token of a pattern, as in Go's path.Match; none matches a slash.
 #[derive(Debug, PartialEq, Eq)]
 enum Token {
-    /// Itself.
+    /// The character itself.
     Letter(char),
-    /// `?`.
+    /// `?`: any one character.
     Any,
-    /// `*`.
+    /// `*`: any characters.
     Many,
-    /// `[a-z]`, or `[^a-z]`: ranges, and whether it is what is in none of them.
+    /// `[a-z]` or `[^a-z]`: the ranges, and whether it matches what is in none of them.
     Class(Vec<(char, char)>, bool),
 }
 
 impl ChartIgnore {
-    /// What a chart's .helmignore says, if it has one.
+    /// The rules of a chart's .helmignore, if it has one, and those of [`ChartIgnore::leavings`].
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] for a line that Helm refuses; [`harness_base::Error::Io`] when it cannot be read.
+    /// [`harness_base::Error::Refused`] for a line that Helm refuses, or a file above 64 KiB; [`harness_base::Error::Io`]
+    /// when the file cannot be read.
     pub fn of(chart: &Path) -> Result<Self> {
         let path = chart.join(".helmignore");
-        // What is no plain file is refused with the chart's other files, unread: it may lead anywhere.
+        // Anything but a plain file is refused with the chart's other files, unread: a link may lead anywhere.
         let text = match std::fs::symlink_metadata(&path) {
             Ok(found) if found.is_file() && found.len() > MOST_BYTES => {
                 return Err(Error::refused(format!("{} is too large", path.display()), "keep it below 64 KiB"));
@@ -61,7 +62,7 @@ impl ChartIgnore {
         })
     }
 
-    /// The leavings of editors alone.
+    /// The rules for the leavings of editors and desktops alone.
     pub fn leavings() -> Self {
         Self::parse("").unwrap_or(Self(Vec::new()))
     }
@@ -72,7 +73,7 @@ impl ChartIgnore {
         rules.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether a path in the chart's folder is none of the chart, by itself or as part of a folder that is none.
+    /// Whether a path in the chart's folder is ignored, by itself or in an ignored folder.
     pub fn has(&self, path: &Path, is_folder: bool) -> bool {
         let above = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
         self.has_itself(path, is_folder) || above.into_iter().any(|above| self.has_itself(above, true))
@@ -107,7 +108,7 @@ impl Rule {
     }
 }
 
-/// The tokens of one part of a path; none where a class or an escape has no end.
+/// The tokens of one part of a path; `None` where a class or an escape has no end.
 fn tokens(text: &str) -> Option<Vec<Token>> {
     let mut letters = text.chars();
     let mut found = Vec::new();
@@ -148,8 +149,8 @@ fn class(letters: &mut std::str::Chars<'_>) -> Option<Token> {
     Some(Token::Class(ranges, negated))
 }
 
-/// Whether a text is one that a pattern stands for. A star that turns out too short is tried again from the last one alone, so that
-/// no pattern takes longer than its length times the text's.
+/// Whether a text matches a pattern. On a mismatch only the last star is extended, so that the time is at most the pattern's
+/// length times the text's.
 fn fits(pattern: &[Token], text: &[char]) -> bool {
     let is = |token: &Token, letter: char| match token {
         Token::Letter(one) => *one == letter,
@@ -222,7 +223,7 @@ mod tests {
         assert!(error.contains(&format!(".helmignore: {line}: ")) && error.contains(why), "{error}");
     }
 
-    /// A chart may be a stranger's, and so is what it ignores.
+    /// A chart, and its .helmignore, may come from a stranger.
     #[test]
     fn many_stars_take_no_longer_than_one() {
         let ignore = ChartIgnore::parse(&format!("{}b/x", "*a".repeat(40))).unwrap();

@@ -1,4 +1,4 @@
-//! What is wrong, where, and in which values files.
+//! Findings: what is wrong, where, and in which values files.
 
 use std::fmt;
 
@@ -6,18 +6,18 @@ use harness_settings::spec::spec;
 
 use crate::path::Path;
 
-/// One thing that is wrong.
+/// One fault in a chart or another file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The rule that it breaks.
+    /// The name of the broken rule.
     pub rule: &'static str,
-    /// What is wrong.
+    /// The fault in words.
     pub message: String,
-    /// The rendered object, if it is about one.
+    /// The rendered object, if the finding is about one.
     pub subject: Option<Subject>,
-    /// Where in the object; empty for the object itself.
+    /// The place in the object; empty for the object itself.
     pub path: Path,
-    /// The values files that show it; none: it stands in a file that every stage reads.
+    /// The values files whose renders show it; empty for a fault in a file that every stage reads.
     pub values: Vec<&'static str>,
     /// The file, and its line where that is known.
     pub place: Option<Place>,
@@ -26,9 +26,9 @@ pub struct Finding {
 /// A rendered object, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
-    /// Its kind.
+    /// The object's kind.
     pub kind: String,
-    /// Its name.
+    /// The object's name.
     pub name: String,
 }
 
@@ -61,7 +61,7 @@ impl Finding {
         format!("::error {}::{}", properties.join(","), data(&self.what()))
     }
 
-    /// Message, object, path and values files.
+    /// The message with object, path and values files.
     fn what(&self) -> String {
         let mut about: Vec<String> =
             self.subject.iter().map(|Subject { kind, name }| format!("{kind} {name}")).collect();
@@ -93,7 +93,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Makes one finding of those that differ in their values files alone; sorted by place.
+/// Merges findings that differ in their values files alone, and sorts them by place and rule.
 pub fn merge(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
     let mut merged: Vec<Finding> = Vec::new();
     for finding in findings {

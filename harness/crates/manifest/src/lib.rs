@@ -1,12 +1,12 @@
-//! What a release is made of, as values, and what is wrong with it: nothing here starts a program or asks a cluster.
+//! The parts of a release as values, and checks of them: nothing here starts a program or asks a cluster.
 //!
 //! | what | modules |
 //! |---|---|
-//! | images by digest, and the set of a release's | [`Reference`], [`ArtifactSet`] |
-//! | YAML as Kubernetes reads it; rendered objects, and a way to their fields | [`yaml`], [`Rendered`], [`Path`] |
-//! | what is wrong: a rule, an object, a line | [`Finding`], [`types`], [`policy`], [`separation`], [`against_spec`] |
-//! | which line of a chart a field comes from; which files of a folder are a chart's | [`TemplateSources`], [`ChartIgnore`] |
-//! | what differs between two deployments | [`parity`] |
+//! | images by digest, and a release's set of them | [`Reference`], [`ArtifactSet`] |
+//! | YAML as Kubernetes reads it; rendered objects, and paths to their fields | [`yaml`], [`Rendered`], [`Path`] |
+//! | findings and their rules | [`Finding`], [`types`], [`policy`], [`separation`], [`against_spec`] |
+//! | the template's line of a field; the files of a chart | [`TemplateSources`], [`ChartIgnore`] |
+//! | differences between two deployments | [`parity`] |
 //!
 //! ```
 //! use harness_manifest::{Rendered, types};
@@ -39,7 +39,7 @@ pub use path::{Path, PathStep};
 pub use reference::Reference;
 pub use template_sources::TemplateSources;
 
-/// The stack that this crate's tests are of.
+/// The stack of this crate's tests.
 #[cfg(test)]
 #[ctor::ctor(unsafe)]
 fn sample() {

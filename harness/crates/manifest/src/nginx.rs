@@ -1,36 +1,36 @@
-//! nginx's configuration as a tree of directives (nginx.org, "Beginner's Guide", "Configuration File's Structure").
+//! nginx configurations as a tree of directives (nginx.org, "Beginner's Guide", "Configuration File's Structure").
 
 use std::ops::Range;
 
-/// One directive: `name args;`, or `name args { … }`.
+/// A directive: `name args;`, or `name args { … }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directive {
-    /// Its name; in a block of `map` or `types`, what is mapped.
+    /// The directive's name; in a block of `map` or `types` the mapped key.
     pub name: String,
-    /// Its arguments, without quotes.
+    /// The directive's arguments, without quotes.
     pub args: Vec<DirectiveArgument>,
-    /// The directives of its block.
+    /// The directives of its block; empty without one.
     pub block: Vec<Directive>,
-    /// Where it is in the text, with its end or its block.
+    /// The bytes of the directive in the text, its end or block included.
     pub span: Range<usize>,
 }
 
-/// One argument of a directive.
+/// An argument of a directive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirectiveArgument {
-    /// Its text, without quotes.
+    /// The argument without quotes.
     pub text: String,
-    /// Where that is in the text.
+    /// The bytes of that in the text.
     pub span: Range<usize>,
 }
 
 impl Directive {
-    /// An argument, or the empty text.
+    /// The argument at an index; empty when absent.
     pub fn arg(&self, at: usize) -> &str {
         self.args.get(at).map_or("", |argument| argument.text.as_str())
     }
 
-    /// Name and arguments, as they would be written.
+    /// Name and arguments, separated by spaces.
     pub fn head(&self) -> String {
         let words = std::iter::once(self.name.as_str()).chain(self.args.iter().map(|argument| argument.text.as_str()));
         words.collect::<Vec<_>>().join(" ")
@@ -42,7 +42,7 @@ pub fn all(directives: &[Directive]) -> Vec<&Directive> {
     directives.iter().flat_map(|directive| std::iter::once(directive).chain(all(&directive.block))).collect()
 }
 
-/// The first directive of that name, in the order of the text.
+/// The first directive of a name among these, not in their blocks.
 pub fn find<'a>(directives: &'a [Directive], name: &str) -> Option<&'a Directive> {
     directives.iter().find(|directive| directive.name == name)
 }
@@ -54,10 +54,10 @@ enum Token {
     Close(usize),
 }
 
-/// Reads a configuration.
+/// Parses a configuration.
 ///
 /// # Errors
-/// What is wrong with it, with the line.
+/// The fault, with its line where that is known.
 pub fn parse(text: &str) -> Result<Vec<Directive>, String> {
     let mut tokens = tokens(text)?.into_iter();
     let (directives, end) = block(&mut tokens, text, 0)?;
@@ -71,7 +71,7 @@ fn line(text: &str, at: usize) -> usize {
     text[..at].matches('\n').count() + 1
 }
 
-/// Directives up to the end of their block, and where that was closed.
+/// The directives up to the end of their block, and the place of its closing brace.
 fn block(
     tokens: &mut impl Iterator<Item = Token>,
     text: &str,
@@ -140,7 +140,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
             }
             letter if letter.is_whitespace() => at += letter.len_utf8(),
             _ => {
-                // `${name}` has braces of its own.
+                // `${name}` has its own braces.
                 let mut before = ' ';
                 let mut in_variable = false;
                 let end = text[at..].find(|letter: char| {

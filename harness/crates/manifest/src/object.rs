@@ -1,4 +1,4 @@
-//! Rendered objects, and a walk through one that knows where it is.
+//! Rendered objects, and walks through them that keep their path.
 
 use std::rc::Rc;
 
@@ -8,46 +8,45 @@ use crate::finding::{Finding, Place, Subject};
 use crate::path::{Path, PathStep};
 use crate::yaml;
 
-/// Rule: every document of a render is one object, and no key stands twice.
+/// Rule: every document of a render is one object, without a repeated key.
 pub const WELL_FORMED: &str = "well-formed";
 
-/// What one values file renders to.
+/// The render of one values file.
 #[derive(Debug, Clone, Default)]
 pub struct Rendered {
-    /// Whether it is stage dev's.
+    /// Whether the values file is stage dev's.
     pub dev: bool,
-    /// Whether it is stage live's.
+    /// Whether the values file is stage live's.
     pub live: bool,
-    /// The namespace it was rendered for.
+    /// The namespace of the render.
     pub namespace: String,
-    /// The release it was rendered for.
+    /// The release of the render.
     pub release: String,
-    /// The objects.
+    /// The rendered objects.
     pub objects: Vec<Object>,
-    /// Documents that are no objects.
+    /// The findings about documents that are no objects.
     pub broken: Vec<Finding>,
 }
 
-/// One rendered object.
+/// A rendered object.
 #[derive(Debug, Clone)]
 pub struct Object {
-    /// The object itself.
+    /// The object as JSON.
     pub value: Value,
-    /// Its template, as Helm names it: `app/charts/backend/templates/api.yaml`; empty if it names none.
+    /// The template's path, as Helm names it: `app/charts/backend/templates/api.yaml`; empty if Helm names none.
     pub template: String,
 }
 
-/// A part of an object, which may be absent.
+/// A part of an object, and the path to it; the part may be absent.
 #[derive(Debug, Clone)]
 pub struct Node<'a> {
     object: &'a Object,
-    /// Null where it is absent.
+    /// The part's value; null where it is absent.
     pub value: &'a Value,
     trail: Option<Rc<Trail<'a>>>,
 }
 
-/// How a walk came to a node, from its end: a path is made of it where something is wrong alone, since rules take many
-/// steps and find little.
+/// The steps to a node, last one first. They become a path for a finding alone, since rules take many steps and find little.
 #[derive(Debug)]
 struct Trail<'a> {
     before: Option<Rc<Trail<'a>>>,
@@ -61,13 +60,13 @@ enum Footstep<'a> {
 }
 
 impl Rendered {
-    /// The same release, of which nothing is rendered.
+    /// The same render without objects.
     pub fn without_objects(&self) -> Self {
         let (namespace, release) = (self.namespace.clone(), self.release.clone());
         Self { dev: self.dev, live: self.live, namespace, release, ..Self::default() }
     }
 
-    /// Reads what `helm template` printed.
+    /// Parses the output of `helm template`; a document that is no YAML becomes a finding.
     pub fn parse(text: &str, (namespace, release): (&str, &str), dev: bool) -> Self {
         let (namespace, release) = (namespace.to_owned(), release.to_owned());
         let mut rendered = Self { dev, namespace, release, ..Self::default() };
@@ -86,7 +85,7 @@ impl Rendered {
     }
 }
 
-/// The YAML documents of a text.
+/// The YAML documents of a text, split at `---`.
 fn documents(text: &str) -> Vec<String> {
     let mut all = vec![String::new()];
     for line in text.lines() {
@@ -99,22 +98,22 @@ fn documents(text: &str) -> Vec<String> {
 }
 
 impl Object {
-    /// The whole object, to walk through.
+    /// The whole object as a node, to walk through.
     pub fn root(&self) -> Node<'_> {
         Node { object: self, value: &self.value, trail: None }
     }
 
-    /// Its kind, or the empty string.
+    /// The object's kind; empty when absent.
     pub fn kind(&self) -> &str {
         self.value["kind"].as_str().unwrap_or_default()
     }
 
-    /// Its name, or the empty string.
+    /// The object's name; empty when absent.
     pub fn name(&self) -> &str {
         self.value["metadata"]["name"].as_str().unwrap_or_default()
     }
 
-    /// Something wrong at a path, which is shortened to what is there. The rule is named by who runs it.
+    /// A finding at a path, which is shortened to what exists. Its rule is empty: the caller names it.
     pub fn finding(&self, path: &Path, message: impl Into<String>) -> Finding {
         let mut value = &self.value;
         let mut present = Path::default();
@@ -152,7 +151,7 @@ impl<'a> Node<'a> {
         self.step(&self.value[key], Footstep::Key(key))
     }
 
-    /// The part under several keys.
+    /// The part under several keys, one in the other.
     #[must_use]
     pub fn at(&self, keys: &[&'a str]) -> Self {
         keys.iter().fold(self.clone(), |node, key| node.get(key))
@@ -165,24 +164,24 @@ impl<'a> Node<'a> {
         list.iter().enumerate().map(move |(at, value)| node.step(value, Footstep::Item(at, value)))
     }
 
-    /// Keys and values of a map; none where it is absent.
+    /// The keys and values of a map; none where it is absent.
     pub fn entries(&self) -> impl Iterator<Item = (&'a str, Self)> + use<'a> {
         let node = self.clone();
         let keys = self.value.as_object().into_iter().flat_map(|map| map.keys());
         keys.map(move |key| (key.as_str(), node.get(key)))
     }
 
-    /// The text, or the empty string.
+    /// The part as text; empty when it is none.
     pub fn text(&self) -> &'a str {
         self.value.as_str().unwrap_or_default()
     }
 
-    /// Whether it is there.
+    /// Whether the part exists and is not null.
     pub fn is_set(&self) -> bool {
         !self.value.is_null()
     }
 
-    /// Where it is, or would be.
+    /// The part's path, also where it is absent.
     pub fn path(&self) -> Path {
         let steps = std::iter::successors(self.trail.as_deref(), |trail| trail.before.as_deref());
         let mut steps: Vec<PathStep> = steps
@@ -195,7 +194,7 @@ impl<'a> Node<'a> {
         Path(steps)
     }
 
-    /// Something wrong here.
+    /// A finding about this part.
     pub fn finding(&self, message: impl Into<String>) -> Finding {
         self.object.finding(&self.path(), message)
     }

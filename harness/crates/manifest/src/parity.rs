@@ -1,11 +1,11 @@
-//! Stages local and ci are the same deployment: what differs between two sets of Kubernetes objects, and where.
+//! The differences between two sets of Kubernetes objects: stages local and ci must be the same deployment.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
 
-/// What an API server gives to each object anew: who it is, when it was made, how often changed, where it is reached.
+/// The fields that an API server assigns to each object: identity, times, versions, addresses, status.
 const ASSIGNED: [&str; 9] = [
     "/metadata/uid",
     "/metadata/resourceVersion",
@@ -17,24 +17,24 @@ const ASSIGNED: [&str; 9] = [
     "/spec/clusterIPs",
     "/status",
 ];
-/// The label that Skaffold puts on what it renders, and Helm does not.
+/// The label that Skaffold adds to what it renders, and Helm does not.
 pub const RUN_ID: &str = "skaffold.dev/run-id";
 
-/// One field that differs.
+/// A field that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Kind and name.
+    /// The object's kind and name.
     pub object: String,
-    /// The path of the field in it, such as `spec.replicas`; empty when one side lacks the object.
+    /// The field's path in the object, such as `spec.replicas`; empty when one side lacks the object.
     pub path: String,
-    /// The one side's value.
+    /// The value on the left side; `None` when absent.
     pub left: Option<Value>,
-    /// The other's.
+    /// The value on the right side; `None` when absent.
     pub right: Option<Value>,
 }
 
 impl Difference {
-    /// Whether both sides name an image by its digest, which is all that two artifact sets may change.
+    /// Whether both sides are images by digest, the one difference that two artifact sets may make.
     pub fn is_image_reference(&self) -> bool {
         let reference = |value: &Option<Value>| {
             let text = value.as_ref().and_then(Value::as_str);
@@ -56,7 +56,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Every field by which two sets of objects differ; lists are compared place by place.
+/// The fields in which two sets of objects differ; lists are compared by index.
 pub fn differences(left: &[Value], right: &[Value]) -> Vec<Difference> {
     let (left, right) = (by_name(left), by_name(right));
     let mut found = Vec::new();
@@ -71,7 +71,7 @@ pub fn differences(left: &[Value], right: &[Value]) -> Vec<Difference> {
         };
         match (left.get(name), right.get(name)) {
             (Some(left), Some(right)) => compare("", left, right, &mut at),
-            // Whole objects would fill the page.
+            // The objects themselves would be too long to show.
             (Some(_), None) => at("", Some(&Value::from("there")), None),
             _ => at("", None, Some(&Value::from("there"))),
         }
@@ -79,7 +79,7 @@ pub fn differences(left: &[Value], right: &[Value]) -> Vec<Difference> {
     found
 }
 
-/// `Kind name`, with its namespace where it says one.
+/// The text `Kind name`, or `Kind namespace/name` where the object names its namespace.
 pub fn title(object: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
     match object["metadata"]["namespace"].as_str() {
@@ -117,7 +117,7 @@ fn compare(path: &str, left: &Value, right: &Value, at: &mut impl FnMut(&str, Op
     }
 }
 
-/// An object without the label that Skaffold alone puts on it and on its pods.
+/// The object without the label that Skaffold adds to it and to its pods.
 #[must_use]
 pub fn without_run_id(mut object: Value) -> Value {
     for labels in ["/metadata/labels", "/spec/template/metadata/labels"] {
@@ -128,7 +128,7 @@ pub fn without_run_id(mut object: Value) -> Value {
     object
 }
 
-/// A live object without what its API server alone decides; a Service's address stays where it has none (`None`).
+/// A live object without the fields that its API server assigns; the `None` of a headless Service's address stays.
 #[must_use]
 pub fn without_assigned(mut live: Value) -> Value {
     let headless = live["spec"]["clusterIP"] == "None";
@@ -141,7 +141,7 @@ pub fn without_assigned(mut live: Value) -> Value {
     live
 }
 
-/// Of a live object only what its manifest says something about: the rest are the API server's defaults and notes.
+/// The fields of a live object that its manifest has too: the others are the API server's defaults and notes.
 #[must_use]
 pub fn as_declared(live: &Value, manifest: &Value) -> Value {
     match (live, manifest) {
@@ -156,7 +156,7 @@ pub fn as_declared(live: &Value, manifest: &Value) -> Value {
     }
 }
 
-/// How many fields an object has that hold no others.
+/// The number of an object's fields that hold no others.
 pub fn fields(value: &Value) -> usize {
     match value {
         Value::Object(map) => map.values().map(fields).sum(),

@@ -1,41 +1,41 @@
-//! Where in an object something is.
+//! Paths in objects.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// Where in an object: keys, and places in lists.
+/// A path in an object: keys, and indices of lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Path(pub Vec<PathStep>);
 
-/// One step of a path.
+/// A step of a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PathStep {
     /// A key of a map.
     Key(String),
-    /// A place in a list, from 0, and the `name` of what is there.
+    /// An index of a list, from 0, and the `name` of the item there, if it has one.
     Item(usize, Option<String>),
 }
 
 impl Path {
-    /// One key further.
+    /// The path with one more key.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
         self.with(PathStep::Key(key.to_owned()))
     }
 
-    /// One place in a list further.
+    /// The path with one more list index.
     #[must_use]
     pub fn item(&self, index: usize, name: Option<&str>) -> Self {
         self.with(PathStep::Item(index, name.map(str::to_owned)))
     }
 
-    /// Whether it is the object itself.
+    /// Whether the path is that of the object itself.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The path with every place in a list as `[]`: the same for all items.
+    /// The path as text with `[]` for every index, the same for all items of a list.
     pub fn pattern(&self) -> String {
         let anywhere = |step: &PathStep| match step {
             PathStep::Item(..) => "[]".to_owned(),
@@ -49,7 +49,7 @@ impl Path {
         pattern
     }
 
-    /// The key that the last step is, or that the list is under whose item it is.
+    /// The last key of the path; list indices after it are skipped.
     pub fn last_key(&self) -> Option<&str> {
         self.0.iter().rev().find_map(|step| match step {
             PathStep::Key(key) => Some(key.as_str()),
@@ -57,7 +57,7 @@ impl Path {
         })
     }
 
-    /// What is there in an object.
+    /// The value at this path in an object; `None` when absent.
     pub fn find<'a>(&self, object: &'a Value) -> Option<&'a Value> {
         self.0.iter().try_fold(object, |value, step| match step {
             PathStep::Key(key) => value.get(key),
@@ -72,7 +72,7 @@ impl Path {
         })
     }
 
-    /// Takes what is there out of an object.
+    /// Removes the value at this path from an object, if it exists.
     pub fn remove_from(&self, object: &mut Value) {
         let Some((last, steps)) = self.0.split_last() else { return };
         match (Self::find_mut(steps, object), last) {
@@ -82,7 +82,7 @@ impl Path {
         }
     }
 
-    /// Puts a value there, into a map or in the place of what is in a list.
+    /// Sets the value at this path: under a key, or in place of a list's item. A path whose parent is absent changes nothing.
     pub fn set_in(&self, object: &mut Value, value: Value) {
         let Some((last, steps)) = self.0.split_last() else { return };
         match (Self::find_mut(steps, object), last) {

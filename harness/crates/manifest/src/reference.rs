@@ -1,4 +1,4 @@
-//! A reference to an image by its digest.
+//! References to images by digest.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,30 +7,30 @@ use serde::{Deserialize, Serialize};
 
 use harness_base::{Error, Result};
 
-/// `repository[:tag]@digest`: an image that cannot become another one.
+/// An image's reference `repository[:tag]@digest`: by its digest it cannot become another image.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Reference {
-    /// Registry and path.
+    /// Registry and path, such as `ghcr.io/shop/backend`.
     pub repository: String,
-    /// The tag, which is for people alone.
+    /// The tag, for people alone.
     pub tag: Option<String>,
-    /// `sha256:` and 64 hex digits.
+    /// The digest: `sha256:` and 64 lower-case hex digits.
     pub digest: String,
 }
 
 impl Reference {
-    /// The registry that holds it: what is before the first slash.
+    /// The registry: the repository's part before the first slash; empty without a slash.
     pub fn registry(&self) -> &str {
         self.repository.split_once('/').map_or("", |(registry, _)| registry)
     }
 
-    /// `repository@digest`: what a manifest says.
+    /// The reference without its tag, `repository@digest`, as manifests have it.
     pub fn by_digest(&self) -> String {
         format!("{}@{}", self.repository, self.digest)
     }
 
-    /// The same image under another registry's name.
+    /// The same image at another registry.
     #[must_use]
     pub fn at_registry(&self, registry: &str) -> Self {
         let path = self.repository.split_once('/').map_or(self.repository.as_str(), |(_, path)| path);
@@ -76,7 +76,7 @@ impl FromStr for Reference {
         if hex.len() != 64 || !hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(refuse("its digest is not 64 lower-case hex digits"));
         }
-        // A colon after the last slash starts a tag; before it, a port.
+        // A colon after the last slash begins a tag; before it, a port.
         let path = name.rfind('/').map_or(0, |slash| slash + 1);
         let (repository, tag) = match name[path..].find(':') {
             Some(colon) => (&name[..path + colon], Some(name[path + colon + 1..].to_owned())),
@@ -85,7 +85,8 @@ impl FromStr for Reference {
         if repository.is_empty() {
             return Err(refuse("it has no repository"));
         }
-        // Lower case and a few signs (OCI distribution spec, "Pulling manifests"); it becomes an argument and a value.
+        // Lower case and a few other characters (OCI distribution spec, "Pulling manifests"); it becomes an argument and a
+        // value.
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-/:".contains(&byte);
         if !repository.bytes().all(allowed) || repository.split('/').any(str::is_empty) {
             return Err(refuse("its repository has signs that no repository has"));

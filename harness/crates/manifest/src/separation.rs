@@ -1,24 +1,24 @@
-//! Stage dev is Tilt's, every other stage is Skaffold's or Helm's: neither names what is the other's. Pure checks of texts.
+//! Checks that stage dev (Tilt's) and the other stages (Skaffold's or Helm's) do not name each other's parts. Pure.
 
 use crate::finding::{Finding, Place};
 
 /// Rule: the Tiltfile never runs Skaffold.
 pub const TILT: &str = "tilt-without-skaffold";
-/// Rule: what other stages read names no image, target, values file or mode of stage dev.
+/// Rule: files of other stages name no image, target, values file or mode of stage dev.
 pub const DEV: &str = "no-dev-outside-dev";
 
-/// The Tiltfile, in the checkout.
+/// The Tiltfile's path in the checkout.
 pub const TILTFILE: &str = "Tiltfile";
-/// Skaffold's configuration, in the checkout.
+/// The path of Skaffold's configuration in the checkout.
 pub const SKAFFOLD_YAML: &str = "skaffold.yaml";
 
-/// Calls that run another file of Starlark (docs.tilt.dev, "API reference").
+/// Calls that run another Starlark file (docs.tilt.dev, "API reference").
 const LOADS: [&str; 3] = ["load(", "load_dynamic(", "include("];
-/// Tasks of ours that run Skaffold.
+/// The harness's tasks that run Skaffold.
 const RUNS_SKAFFOLD: [&str; 3] = ["cargo stack up", "cargo stack verify", "cargo stack artifacts"];
 
-/// Where a Tiltfile runs Skaffold: in a text, since that is how a program is named; comments may speak of it. A file that it
-/// loads could, and is not looked into.
+/// The findings about a Tiltfile that runs Skaffold in a text literal; comments may name it. A loaded file could run it too:
+/// since it is not read, loading one is a finding.
 pub fn tiltfile(text: &str) -> Vec<Finding> {
     let finding = |literal: &Literal| {
         let place = Place { file: TILTFILE.to_owned(), line: Some(literal.line) };
@@ -36,14 +36,14 @@ pub fn tiltfile(text: &str) -> Vec<Finding> {
 
 /// A text literal of a Starlark file.
 struct Literal {
-    /// The line that it starts on.
+    /// The line on which it starts, from 1.
     line: usize,
     text: String,
-    /// Whether it names a file of Starlark that is run.
+    /// Whether it names a Starlark file that is run.
     is_loaded: bool,
 }
 
-/// The program, or a task that calls it.
+/// `skaffold`, or the task that runs it; `None` where the literal names neither.
 fn runs_skaffold(literal: &str) -> Option<&'static str> {
     let words: Vec<_> = literal.split(|letter: char| !letter.is_alphanumeric() && !"-_.".contains(letter)).collect();
     if words.contains(&"skaffold") {
@@ -53,7 +53,7 @@ fn runs_skaffold(literal: &str) -> Option<&'static str> {
     RUNS_SKAFFOLD.into_iter().find(|task| line.contains(task))
 }
 
-/// The text literals of a Starlark file; those of a list are one, as a command is.
+/// The text literals of a Starlark file; those of a list are joined, as a command's words are.
 fn literals(text: &str) -> Vec<Literal> {
     let mut found: Vec<Literal> = Vec::new();
     let mut rest = text;
@@ -81,7 +81,7 @@ fn literals(text: &str) -> Vec<Literal> {
     found
 }
 
-/// Where a literal ends: at its quote, unless a backslash stands before it.
+/// The end of a literal: its quote, unless a backslash stands before it.
 fn closing(inner: &str, quote: &str) -> Option<usize> {
     let mut at = 0;
     while let Some(letter) = inner[at..].chars().next() {
@@ -94,12 +94,12 @@ fn closing(inner: &str, quote: &str) -> Option<usize> {
     None
 }
 
-/// Where Skaffold's configuration names what is stage dev's.
+/// The findings about names of stage dev in Skaffold's configuration.
 pub fn skaffold(text: &str, dev_values: &str) -> Vec<Finding> {
     named_dev(text, SKAFFOLD_YAML, dev_values, |_| true)
 }
 
-/// Where a values file that other stages read names an image or the mode of stage dev; `devMode: false` is none.
+/// The findings about images or the mode of stage dev in a values file of other stages; `devMode: false` is none.
 pub fn values(text: &str, file: &str, dev_values: &str) -> Vec<Finding> {
     named_dev(text, file, dev_values, |line| {
         let value = line.split_once("devMode").map(|(_, rest)| rest.trim_start_matches(['"', '\'', ':', ' ']));
@@ -129,7 +129,7 @@ fn named_dev(text: &str, file: &str, dev_values: &str, dev_mode: impl Fn(&str) -
     findings
 }
 
-/// `dev`, `backend-dev`, `registry/backend-dev:tag`, `backend:dev`.
+/// Whether a word names an image or target of stage dev: `dev`, `backend-dev`, `registry/backend-dev:tag`, `backend:dev`.
 fn is_dev(word: &str) -> bool {
     let name = word.split_once('@').map_or(word, |(name, _)| name);
     let last = name.rsplit('/').next().unwrap_or_default();

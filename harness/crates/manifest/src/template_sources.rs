@@ -1,6 +1,7 @@
-//! From a rendered object to the line that it comes from: template, `define` block or values file.
+//! The source line of a rendered object's field: in a template, a `define` block or a values file.
 //!
-//! Templates are no YAML: lines are read by their indentation, and what is not found leaves the nearest line above it.
+//! Templates are no YAML: lines are read by their indentation, and for a field that is not found the nearest line above
+//! counts.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -15,15 +16,15 @@ use crate::finding::{Finding, Place, Subject};
 use crate::path::{Path, PathStep};
 use crate::types::FIELDS;
 
-/// How deep `include` is followed.
+/// The most levels of `include` that are followed.
 const DEPTH: usize = 4;
 
-/// The texts that findings point into, by their path in the checkout.
+/// The source texts of findings, by their path in the checkout.
 #[derive(Debug, Default)]
 pub struct TemplateSources(BTreeMap<String, String>);
 
 impl TemplateSources {
-    /// Reads all charts, and what lies beside them.
+    /// Reads all files of the charts' folder, and the files `beside` them, named by their path in the checkout.
     ///
     /// # Errors
     /// [`harness_base::Error::Io`] when a file cannot be read.
@@ -42,17 +43,17 @@ impl TemplateSources {
         Ok(Self(texts))
     }
 
-    /// The text of a file of the checkout.
+    /// The text of a file, by its path in the checkout; `None` when it was not read.
     pub fn text(&self, file: &str) -> Option<&str> {
         self.0.get(file).map(String::as_str)
     }
 
-    /// The files and their texts.
+    /// The files' paths and texts.
     pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
-    /// Turns the template that Helm names into a place in the checkout; `values` is the stage's values file.
+    /// The finding with a place in the checkout instead of Helm's template name; `values` is the stage's values file.
     #[must_use]
     pub fn locate(&self, finding: Finding, values: &str) -> Finding {
         let Some(Place { file: template, line: None }) = &finding.place else { return finding };
@@ -69,7 +70,7 @@ impl TemplateSources {
         let (found, file) = self.follow(&lines, document(&lines, subject), &file, &path.0, DEPTH);
         let line = self.text(&file).and_then(|text| text.lines().nth(found.line)).unwrap_or_default();
         let rest = &path.0[found.matched..];
-        // A field's name stands in the template even where what it holds is a value.
+        // A field's name is in the template, even where its content comes from a value.
         let of_name = finding.rule == FIELDS && rest.is_empty();
         let of_values = value_path(line).filter(|_| found.matched > 0 && !of_name);
         of_values
@@ -77,7 +78,7 @@ impl TemplateSources {
             .or(Some(Place { file, line: Some(found.line + 1) }))
     }
 
-    /// The deepest line of a path, in a template or in the `define` blocks that it includes.
+    /// The line of the deepest step of a path that is found, in a template or in the `define` blocks that it includes.
     fn follow(
         &self,
         lines: &[&str],
@@ -114,7 +115,7 @@ impl TemplateSources {
         })
     }
 
-    /// Where a value that a template reads is set: in the stage's values file, else in the chart's own.
+    /// The place of a value that a template reads: in the stage's values file, else in the chart's own.
     fn value(&self, template: &str, keys: &[&str], rest: &[PathStep], values: &str) -> Option<Place> {
         let chart = template.split('/').nth(1)?;
         let key = |key: &&str| PathStep::Key((*key).to_owned());
@@ -131,7 +132,7 @@ impl TemplateSources {
         })
     }
 
-    /// Where a value of a chart is set, for a message of its schema; `chart` as Helm names it.
+    /// The place of a chart's value, for an error of its schema; `chart` is the name that Helm uses.
     pub fn schema_place(&self, chart: &str, steps: &[PathStep], values: &str) -> Option<Place> {
         let prefix = (chart != spec().charts.umbrella).then(|| PathStep::Key(chart.to_owned()));
         let whole: Vec<PathStep> = prefix.into_iter().chain(steps.iter().cloned()).collect();
@@ -142,12 +143,13 @@ impl TemplateSources {
     }
 }
 
-/// A stage's values file, in the checkout.
+/// The path of a stage's values file in the checkout.
 pub fn values_file(name: &str) -> String {
     format!("{}/{}/{name}", spec().charts.folder, spec().charts.umbrella)
 }
 
-/// `app/charts/backend/templates/api.yaml`, as Helm names it, in the checkout: `charts/backend/templates/api.yaml`.
+/// The path in the checkout of a template that Helm names: `charts/backend/templates/api.yaml` for
+/// `app/charts/backend/templates/api.yaml`.
 pub fn in_checkout(template: &str) -> Option<String> {
     let rest = template.strip_prefix(spec().charts.umbrella)?.strip_prefix('/')?;
     Some(match rest.strip_prefix("charts/") {
@@ -156,30 +158,30 @@ pub fn in_checkout(template: &str) -> Option<String> {
     })
 }
 
-/// The line of a path in plain YAML, from 1, and how many steps were found.
+/// The line of a path in plain YAML, from 1, and how many of its steps were found; `None` when none was.
 pub fn line_in_yaml(text: &str, steps: &[PathStep]) -> Option<(usize, usize)> {
     let lines: Vec<&str> = text.lines().collect();
     let found = deepest(&lines, 0..lines.len(), steps);
     (found.matched > 0).then_some((found.line + 1, found.matched))
 }
 
-/// What a search came to.
+/// The result of a search for a path.
 #[derive(Debug)]
 struct Found {
-    /// The deepest line found, from 0.
+    /// The line of the deepest found step, from 0.
     line: usize,
-    /// How many steps of the path it stands for.
+    /// How many steps of the path were found.
     matched: usize,
-    /// The lines that belong to it.
+    /// The lines below that step.
     below: Range<usize>,
 }
 
-/// Walks a path down by indentation.
+/// Searches a path step by step, by indentation.
 fn deepest(lines: &[&str], range: Range<usize>, steps: &[PathStep]) -> Found {
     let first = range.clone().find(|at| !is_empty(lines[*at])).unwrap_or(range.start);
     let mut found = Found { line: first, matched: 0, below: range };
     for (at, step) in steps.iter().enumerate() {
-        // Below a key of a flow map, `{type: RuntimeDefault}`, everything is on its line.
+        // The content of a flow map, `{type: RuntimeDefault}`, is on its key's line.
         if at > 0 && has_inline(lines, found.line, step) {
             found = Found { matched: at + 1, ..found };
             continue;
@@ -203,7 +205,7 @@ fn has_inline(lines: &[&str], line: usize, step: &PathStep) -> bool {
     }
 }
 
-/// How far a line's content stands from the margin, dashes of list items included, and the content.
+/// The indentation of a line's content, with the dashes of list items, and the content.
 fn content(line: &str) -> (usize, &str) {
     let mut rest = line.trim_start();
     while let Some(inner) = rest.strip_prefix("- ") {
@@ -218,7 +220,7 @@ fn is_empty(line: &str) -> bool {
     text.is_empty() || text.starts_with('#') || text.starts_with("{{") || text == "---"
 }
 
-/// The line of a key, among those nearest to the margin: what stands deeper belongs to another.
+/// The line of a key, among the least indented lines: deeper ones belong to other keys.
 fn key_line(lines: &[&str], range: Range<usize>, key: &str) -> Option<usize> {
     let full = || range.clone().filter(|at| !is_empty(lines[*at]));
     let margin = full().map(|at| content(lines[at]).0).min()?;
@@ -230,7 +232,7 @@ fn key_line(lines: &[&str], range: Range<usize>, key: &str) -> Option<usize> {
     full().filter(|at| content(lines[*at]).0 == margin).find(is_key)
 }
 
-/// The line of a list item: the one of that name, else the one at that place.
+/// The line of a list's item: the one with this name, else the one at this index.
 fn item_line(lines: &[&str], range: Range<usize>, index: usize, name: Option<&str>) -> Option<usize> {
     let dashes: Vec<usize> = range.clone().filter(|at| lines[*at].trim_start().starts_with("- ")).collect();
     let margin = dashes.iter().map(|at| lines[*at].len() - lines[*at].trim_start().len()).min()?;
@@ -243,7 +245,7 @@ fn item_line(lines: &[&str], range: Range<usize>, index: usize, name: Option<&st
     items.into_iter().find(|at| names(lines[*at]))
 }
 
-/// The lines that belong to the key or item that starts on a line.
+/// The lines of the key or item that starts on a line.
 fn extent(lines: &[&str], line: usize, end: usize, step: &PathStep) -> Range<usize> {
     let indent = match step {
         PathStep::Key(_) => content(lines[line]).0,
@@ -258,7 +260,7 @@ fn extent(lines: &[&str], line: usize, end: usize, step: &PathStep) -> Range<usi
     start..(line + 1..end).find(outside).unwrap_or(end)
 }
 
-/// The document of a template that renders an object: by kind, then by the part of its name that is no action.
+/// The document of a template that renders an object: by kind, then by the literal end of its name.
 fn document(lines: &[&str], subject: &Subject) -> Range<usize> {
     let mut starts: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].trim() == "---").map(|at| at + 1).collect();
     starts.insert(0, 0);
@@ -271,7 +273,7 @@ fn document(lines: &[&str], subject: &Subject) -> Range<usize> {
         let text = lines[found.line].rsplit(['}', ' ']).next().filter(|_| found.matched == 2).unwrap_or_default();
         if subject.name.ends_with(text) { text.len() } else { 0 }
     };
-    // Of equal ones the first.
+    // The first of equal ones.
     of_kind.reduce(|best, other| if literal(&other) > literal(&best) { other } else { best }).unwrap_or(0..lines.len())
 }
 
@@ -281,7 +283,7 @@ fn includes(line: &str) -> impl Iterator<Item = &str> {
     after.filter_map(|rest| rest.strip_prefix('"').or_else(|| rest.strip_prefix('\''))?.split(['"', '\'']).next())
 }
 
-/// The one value that a line is made of: `resources: {{- toYaml .Values.api.resources | nindent 12 }}`.
+/// The path of the one value that a line renders: `resources: {{- toYaml .Values.api.resources | nindent 12 }}`.
 fn value_path(line: &str) -> Option<Vec<&str>> {
     let (_, action) = line.split_once(": {{")?;
     let (_, rest) = action.split_once(".Values.")?;

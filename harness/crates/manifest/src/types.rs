@@ -1,6 +1,6 @@
-//! Rendered objects against Kubernetes' own types: an unknown field is named, and so is an unknown kind.
+//! Checks rendered objects against Kubernetes' own types: unknown fields and kinds are findings.
 //!
-//! The version is the one whose types k8s-openapi is built with (Cargo.toml).
+//! The Kubernetes version is the one of k8s-openapi's types (Cargo.toml).
 
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
@@ -24,15 +24,15 @@ use crate::finding::Finding;
 use crate::object::{Object, Rendered};
 use crate::path::{Path, PathStep};
 
-/// Rule: every object is one of Kubernetes' own, and its values are of the types that Kubernetes reads.
+/// Rule: every object is of a known kind of Kubernetes, and its values have the types that Kubernetes reads.
 pub const TYPES: &str = "kubernetes-types";
 /// Rule: no object has a field that Kubernetes does not know.
 pub const FIELDS: &str = "kubernetes-fields";
 
-/// What is wrong in an object: the rule, where, and what.
+/// A fault in an object: the rule, the place, and the fault in words.
 type Wrong = (&'static str, Path, String);
 
-/// Every kind that a chart may render.
+/// The kinds that a chart may render.
 const KINDS: &[Kind] = &[
     kind::<ConfigMap>(),
     kind::<CronJob>(),
@@ -54,7 +54,7 @@ const KINDS: &[Kind] = &[
     kind::<Service>(),
     kind::<ServiceAccount>(),
     kind::<StatefulSet>(),
-    // Known, and refused by the rule that a release stays in its namespace.
+    // Known, but refused by the rule that a release stays in its namespace.
     kind::<ClusterRole>(),
     kind::<ClusterRoleBinding>(),
     kind::<CustomResourceDefinition>(),
@@ -67,7 +67,7 @@ const KINDS: &[Kind] = &[
     kind::<ValidatingAdmissionPolicyBinding>(),
 ];
 
-/// A kind, and how an object is read as one.
+/// A kind, and the function that reads an object as one.
 struct Kind {
     api_version: &'static str,
     name: &'static str,
@@ -95,11 +95,11 @@ where
     Kind { api_version: T::API_VERSION, name: T::KIND, cluster_scoped: T::Scope::CLUSTER, read: read::<T> }
 }
 
-/// What does not fit the type: fields that it does not know, or the first value that it cannot read.
+/// The faults of a value as a type: fields that the type lacks, and the first value that it cannot read.
 fn read<T: DeserializeOwned>(value: &Value) -> Vec<Wrong> {
     let mut wrong = Vec::new();
-    // One type of callback for all kinds: with a closure's own, the compiler makes the code that reads a pod's template anew
-    // for each kind that has one.
+    // One type of callback for all kinds: with each closure's own type the compiler would make the code for a pod's template
+    // anew for each kind that has one.
     let unknown: &mut dyn FnMut(serde_ignored::Path<'_>) = &mut |path| {
         let path = steps(&path);
         let field = path.0.last().map(|step| Path(vec![step.clone()]).to_string()).unwrap_or_default();
@@ -141,12 +141,12 @@ fn find(object: &Object) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == object.kind() && kind.api_version == api_version)
 }
 
-/// Whether Kubernetes keeps objects of this kind outside of namespaces.
+/// Whether objects of this kind are cluster-scoped; `false` for an unknown kind.
 pub fn is_cluster_scoped(object: &Object) -> bool {
     find(object).is_some_and(|kind| kind.cluster_scoped)
 }
 
-/// What of the objects does not fit Kubernetes' types.
+/// The findings about objects that do not fit Kubernetes' types.
 pub fn check(rendered: &Rendered) -> Vec<Finding> {
     let object = |object: &Object| {
         let wrong = match find(object) {

@@ -1,9 +1,9 @@
-//! YAML as Kubernetes reads it, into JSON. Pure.
+//! Reads YAML as Kubernetes does, into JSON. Pure.
 //!
-//! kubectl, Helm and the API server read by sigs.k8s.io/yaml, which resolves plain scalars by YAML 1.1 and makes JSON of the
-//! result: `0444` is 292, `on` is true, `1_000` is 1000, `<<` merges. Whoever reads by YAML 1.2 sees another object than
-//! the cluster gets. Stricter than there: a key that stands twice is an error, since the last one would win without a word,
-//! and so are tags but YAML's own.
+//! kubectl, Helm and the API server use sigs.k8s.io/yaml, which resolves plain scalars by YAML 1.1 and turns the result into
+//! JSON: `0444` is 292, `on` is true, `1_000` is 1000, `<<` merges. A reader by YAML 1.2 would see another object than the
+//! cluster gets. Stricter than there: a repeated key is an error, since the last one would win silently, and so is a tag that
+//! is not YAML's own.
 
 use std::collections::BTreeMap;
 
@@ -11,22 +11,22 @@ use granit_parser::{Event, Options, Parser, ScalarStyle, Span, Tag};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 
-/// How deep a document may be.
+/// The deepest nesting of a document.
 const DEPTH: usize = 100;
-/// How many nodes a text may hold, each alias counted as what it stands for: a few lines of aliases are billions of nodes.
+/// The most nodes of a text, where an alias counts as what it stands for: a few lines of aliases can be billions of nodes.
 const NODES: usize = 500_000;
 
-/// What is wrong with a text, and in which line.
+/// A fault in a text, with its line where that is known.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Problem(String);
 
 type Result<T> = std::result::Result<T, Problem>;
 
-/// Reads the one document of a text; nothing at all is null.
+/// Parses a text of at most one document; an empty text is null.
 ///
 /// # Errors
-/// What is wrong, and in which line.
+/// The fault, with its line; also more than one document.
 pub fn value(text: &str) -> Result<Value> {
     let mut all = documents(text)?;
     match all.len() {
@@ -36,15 +36,15 @@ pub fn value(text: &str) -> Result<Value> {
     }
 }
 
-/// Reads the one document of a text as a type.
+/// Parses a text of at most one document as a type.
 ///
 /// # Errors
-/// As [`value`], or what does not fit the type.
+/// As [`value`]; a value that does not fit the type.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_value(value(text)?).map_err(|error| Problem(error.to_string()))
 }
 
-/// The objects of rendered manifests, of which there is at least one: whatever is claimed of all of none holds.
+/// The objects of rendered manifests, at least one: a check of no object would always hold.
 ///
 /// # Errors
 /// [`harness_base::Error::Malformed`] when the text is no YAML, [`harness_base::Error::Refused`] when it holds no object.
@@ -60,10 +60,10 @@ pub fn objects(text: &str) -> harness_base::Result<Vec<Value>> {
     }
 }
 
-/// Reads the documents of a text.
+/// Parses the documents of a text.
 ///
 /// # Errors
-/// What is wrong, and in which line.
+/// The fault, with its line.
 pub fn documents(text: &str) -> Result<Vec<Value>> {
     let mut options = Options::default();
     options.emit_comments = false;
@@ -93,9 +93,9 @@ struct Reading<'a> {
 #[derive(Clone)]
 struct Node {
     value: Value,
-    /// How many nodes it is made of.
+    /// How many nodes it consists of.
     size: usize,
-    /// Whether it is the key that merges.
+    /// Whether it is the merge key, `<<`.
     merges: bool,
 }
 
@@ -117,7 +117,7 @@ impl<'a> Reading<'a> {
         let mut merges = false;
         let (value, anchor) = match event {
             Event::Alias(anchor) => {
-                // Not known within itself.
+                // An anchor is not known inside itself.
                 let found =
                     self.anchors.get(&anchor).cloned().ok_or_else(|| said(at, "an alias of nothing before it"))?;
                 self.count(found.size, at)?;
@@ -179,7 +179,7 @@ impl<'a> Reading<'a> {
             }
             entries.insert(name, value);
         }
-        // What stands here goes before what is merged, wherever it stands.
+        // A map's own keys win over merged ones, wherever these stand.
         for (name, value) in merged {
             entries.entry(name).or_insert(value);
         }
@@ -187,7 +187,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Of several that are merged the first has it.
+/// Merges a map, or a list of maps, of which the first one with a key wins.
 fn merge(into: &mut Map<String, Value>, value: Value) -> std::result::Result<(), String> {
     match value {
         Value::Object(map) => {
@@ -204,7 +204,7 @@ fn merge(into: &mut Map<String, Value>, value: Value) -> std::result::Result<(),
     }
 }
 
-/// JSON's keys are texts.
+/// A key as JSON's, which must be text.
 fn key_name(key: Value) -> std::result::Result<String, String> {
     match key {
         Value::String(text) => Ok(text),
@@ -242,7 +242,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> std::result::Res
     if fits { Ok(resolved) } else { Err(format!("{text:?} is no {tag}")) }
 }
 
-/// A scalar without quotes, by the rules of go-yaml 2 (resolve.go), by which sigs.k8s.io/yaml reads.
+/// The value of a scalar without quotes, by the rules of go-yaml 2 (resolve.go), which sigs.k8s.io/yaml uses.
 fn plain(text: &str) -> std::result::Result<Value, String> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
@@ -265,7 +265,7 @@ fn plain(text: &str) -> std::result::Result<Value, String> {
     }
 }
 
-/// A whole number, of which a zero in front says that it is octal; `08` is none, and so a float.
+/// A whole number; a leading zero makes it octal. `None` for `08`, which is a float then.
 fn integer(text: &str) -> Option<Value> {
     let (minus, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -279,7 +279,7 @@ fn integer(text: &str) -> Option<Value> {
         rest if rest.len() > 1 && rest.starts_with('0') => (8, &rest[1..]),
         rest => (10, rest),
     };
-    // from_str_radix takes a sign of its own.
+    // from_str_radix would take a second sign.
     if !digits.starts_with(|first: char| first.is_ascii_hexdigit()) {
         return None;
     }
@@ -288,7 +288,7 @@ fn integer(text: &str) -> Option<Value> {
     i64::try_from(number).map(Value::from).or_else(|_| u64::try_from(number).map(Value::from)).ok()
 }
 
-/// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
+/// Whether a text is a float: `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
 fn is_float(text: &str) -> bool {
     let unsigned = |text: &str| text.strip_prefix(['-', '+']).map(str::to_owned).unwrap_or(text.to_owned());
     let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -302,7 +302,7 @@ fn is_float(text: &str) -> bool {
         && exponent.is_none_or(|exponent| !exponent.is_empty() && are_digits(&exponent))
 }
 
-/// Go writes a float that is whole as a whole number.
+/// A float as JSON; a whole one becomes a whole number, as Go writes it. `None` for one that JSON lacks.
 fn float(number: f64) -> Option<Value> {
     #[expect(clippy::cast_possible_truncation, reason = "it is whole, and below 2^53")]
     let whole = (number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0).then_some(number as i64);

@@ -1,8 +1,8 @@
-//! What a background child is given of the user's environment: a list for each kind of child, and nothing else.
+//! The environment of background children: for each kind of child a list of the user's variables, and nothing else.
 //!
-//! A variable that could send a tool elsewhere (HELM_*, KUBE*, SKAFFOLD_*, TILT_*, GIT_DIR and its kin) or that is
-//! somebody's secret is on no list; what a call needs of those, it sets itself (`Command::env`).
-//! Foreground children (cargo, Tilt under `cargo stack dev`) are the user's, and are not started by this.
+//! A variable that could point a tool elsewhere (HELM_*, KUBE*, SKAFFOLD_*, TILT_*, GIT_DIR and the like) or that holds a
+//! secret is on no list; a call that needs one sets it itself (`Command::env`). Foreground children (cargo, Tilt under
+//! `cargo stack dev`) have the user's whole environment, and are not started by this.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 
 use crate::spec::variable::{RUN_DIR, TOOLBOX};
 
-/// What every program may need to find its way on this machine.
+/// Variables that every program may need to find its way on this machine.
 const SYSTEM: &[&str] = &[
     "PATH",
     "HOME",
@@ -30,7 +30,7 @@ const SYSTEM: &[&str] = &[
     "XDG_DATA_HOME",
     "XDG_STATE_HOME",
     "XDG_RUNTIME_DIR",
-    // Where a version manager, whose shims may stand in PATH for any tool, has its programs.
+    // The folders of version managers, whose shims may stand in PATH for any tool.
     "ASDF_DIR",
     "ASDF_DATA_DIR",
     "MISE_CONFIG_DIR",
@@ -38,9 +38,9 @@ const SYSTEM: &[&str] = &[
     "PYENV_ROOT",
     "PYENV_VERSION",
 ];
-/// The folder of temporary files.
+/// The variable that names the folder of temporary files.
 const TMPDIR: &str = "TMPDIR";
-/// Proxies, and certificate authorities.
+/// Variables of proxies and certificate authorities.
 const NETWORK: &[&str] = &[
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -55,7 +55,7 @@ const NETWORK: &[&str] = &[
     "CURL_CA_BUNDLE",
     "REQUESTS_CA_BUNDLE",
 ];
-/// Which engine, and how it is reached: the one that the user's own client would use. The agent is for `ssh://`.
+/// Variables that select and reach the container engine, as the user's own client reads them. The agent is for `ssh://`.
 const ENGINE: &[&str] = &[
     "DOCKER_HOST",
     "DOCKER_CONTEXT",
@@ -67,21 +67,21 @@ const ENGINE: &[&str] = &[
     "BUILDX_CONFIG",
     "SSH_AUTH_SOCK",
 ];
-/// Where the credential helpers of a desktop find their store; docker asks them, and so do we.
+/// Variables by which a desktop's credential helpers find their store; docker and the harness call them.
 const KEYRING: &[&str] = &["DBUS_SESSION_BUS_ADDRESS", "GNUPGHOME", "PASSWORD_STORE_DIR"];
-/// Who the user is at a cloud.
+/// Variables of the user's cloud accounts.
 const CLOUD: &[&str] = &["AWS_*", "AZURE_*", "AAD_*", "GOOGLE_*", "CLOUDSDK_*"];
-/// Where Go's modules come from.
+/// Variables that say where Go's modules come from.
 const GO: &[&str] =
     &["GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GONOPROXY", "GOINSECURE", "GOVCS", "GOAUTH", "GOENV", "NETRC"];
-/// Where pip's packages come from.
+/// Variables that say where pip's packages come from.
 const PYTHON: &[&str] = &["PIP_*", "NETRC"];
-/// Where npm's packages come from.
+/// Variables that say where npm's packages come from.
 const NODE: &[&str] = &["npm_config_*", "NPM_CONFIG_*", "YARN_*", "NODE_EXTRA_CA_CERTS"];
-/// Where the recipes of images find Debian's packages.
+/// Variables that tell image recipes where Debian's packages are.
 const RECIPE: &[&str] = &["DEBIAN_MIRROR"];
 
-/// The toolchain that the user chose, C's too, which some crates are built with; crates' own scripts see all of it.
+/// Variables of the user's Rust toolchain, and of C's, which some crates are built with; crates' build scripts see them all.
 const CARGO: &[&str] = &[
     "CARGO_*",
     "RUST*",
@@ -101,14 +101,15 @@ const CARGO: &[&str] = &[
     "MACOSX_DEPLOYMENT_TARGET",
     "SSH_AUTH_SOCK",
 ];
-/// What only somebody who publishes needs.
+/// Variables for publishing alone, which no child gets.
 const OF_A_PUBLISHER: &[&str] = &["CARGO_REGISTRY_TOKEN"];
 
-/// What `cargo run` tells a program about the package that it is of: a build script that looks at it (ring's does) would see
-/// a change, and all that stands on it would be compiled anew.
+/// Variables by which `cargo run` tells a program about its package. No child gets them: a build script that reads one
+/// (ring's does) would see a change, and everything above it would be compiled anew.
 const OF_OUR_PACKAGE: &[&str] = &["CARGO_PKG_*", "CARGO_MANIFEST_*"];
 
-/// What points git at another repository or configuration, as a git hook sets it (`git rev-parse --local-env-vars`).
+/// Variables that point git at another repository or configuration, as a git hook sets them
+/// (`git rev-parse --local-env-vars`).
 const OF_A_REPOSITORY: &[&str] = &[
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -128,60 +129,59 @@ const OF_A_REPOSITORY: &[&str] = &[
     "GIT_CONFIG*",
 ];
 
-/// The variables that name a proxy.
+/// Variables that name a proxy.
 const PROXIES: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
-/// This machine, as requests name it.
+/// The loopback hosts, as requests name them.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// A kind of background child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChildKind {
-    /// A program of the system that reaches nothing: tar, sh.
+    /// A system program without network: tar, sh.
     Program,
-    /// A program of the system that downloads: apt-get.
+    /// A system program that downloads: apt-get.
     Downloader,
-    /// git, on repositories of this machine alone.
+    /// git, on this machine's repositories alone.
     Git,
-    /// Helm: reaches the cluster that its arguments name.
+    /// Helm, which reaches the cluster that its arguments name.
     Helm,
-    /// The engine's client, and what calls it: docker, kind, skaffold, tilt.
+    /// The engine's client and programs that call it: docker, kind, skaffold, tilt.
     Engine,
-    /// Go, and the recipes of images, which call it, pip and the engine's client.
+    /// Go, and image recipes, which call Go, pip and the engine's client.
     Build,
     /// pip.
     Python,
     /// Node, npm and yarn.
     Node,
-    /// What says who the user is: an exec plugin of a kubeconfig, a credential helper of the engine's client.
+    /// A program that supplies credentials: an exec plugin of a kubeconfig, a credential helper of the engine's client.
     Credentials,
     /// cargo, where it compiles in the background.
     Cargo,
-    /// Our own suite, run by us: it reads its settings from all of it.
+    /// A suite that the harness runs: it gets the whole environment, which its settings are read from.
     Suite,
-    /// The process that removes a cluster that nobody uses: the engine, and where our tools and folders are.
+    /// The process that removes an unused cluster: it needs the engine, and the places of tools and folders.
     Reaper,
 }
 
 impl ChildKind {
-    /// The names that it is given; `*` at the end stands for any text.
+    /// The lists of names for this kind; `*` at the end of a name stands for any text.
     fn lists(self) -> &'static [&'static [&'static str]] {
         match self {
             Self::Program | Self::Git => &[SYSTEM],
             Self::Downloader | Self::Helm => &[SYSTEM, NETWORK],
-            Self::Engine => &[SYSTEM, NETWORK, ENGINE, KEYRING],
+            Self::Engine | Self::Reaper => &[SYSTEM, NETWORK, ENGINE, KEYRING],
             Self::Build => &[SYSTEM, NETWORK, ENGINE, KEYRING, GO, PYTHON, RECIPE],
             Self::Python => &[SYSTEM, NETWORK, PYTHON],
             Self::Node => &[SYSTEM, NETWORK, NODE],
             Self::Credentials => &[SYSTEM, NETWORK, KEYRING, CLOUD, &["SSH_AUTH_SOCK"]],
             Self::Cargo => &[SYSTEM, NETWORK, CARGO],
             Self::Suite => &[&["*"]],
-            Self::Reaper => &[SYSTEM, NETWORK, ENGINE, KEYRING],
         }
     }
 
     fn is_given(self, name: &str) -> bool {
         let is_kept = [OF_A_REPOSITORY, OF_A_PUBLISHER, OF_OUR_PACKAGE].into_iter().any(|list| is_on(list, name));
-        // It looks for tools where the run did, and writes into its folder.
+        // The reaper looks for tools where the run did, and writes into the run's folder.
         let is_ours = self == Self::Reaper && [TOOLBOX, RUN_DIR].iter().any(|own| own.name() == name);
         !is_kept && (is_ours || self.lists().iter().any(|list| is_on(list, name)))
     }
@@ -194,11 +194,11 @@ fn is_on(list: &[&str], name: &str) -> bool {
     })
 }
 
-/// The user's environment, as it was read once; children are given parts of it.
+/// The user's environment, read once; children get parts of it.
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: Arc<BTreeMap<String, String>>,
-    /// Where children make their temporary files, instead of where the user's TMPDIR says.
+    /// The folder for children's temporary files, instead of the user's TMPDIR.
     temporary: Option<Arc<Path>>,
 }
 
@@ -209,18 +209,18 @@ impl std::fmt::Debug for Environment {
 }
 
 impl Environment {
-    /// These variables.
+    /// An environment of these variables.
     pub fn new(variables: &BTreeMap<String, String>) -> Self {
         Self { variables: Arc::new(variables.clone()), temporary: None }
     }
 
-    /// The same, whose background children make their temporary files in this folder: killed, they leave them there.
+    /// The same environment with a folder for background children's temporary files, which a killed child leaves behind.
     #[must_use]
     pub fn with_temporary(self, folder: &Path) -> Self {
         Self { temporary: Some(folder.into()), ..self }
     }
 
-    /// What such a child is given; loopback is never reached through a proxy.
+    /// The variables for a child of this kind; loopback is never reached through a proxy.
     pub fn of(&self, child: ChildKind) -> Vec<(String, String)> {
         let given = self.variables.iter().filter(|(name, _)| child.is_given(name));
         let mut given: Vec<(String, String)> = given.map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -229,7 +229,7 @@ impl Environment {
             given.retain(|(name, _)| without.iter().all(|(other, _)| other != name));
             given.extend(without);
         }
-        // The two that outlive this process, or are a run of their own, choose for themselves.
+        // These two outlive this process, or are a run of their own: they choose their folder themselves.
         if let Some(folder) = &self.temporary
             && !matches!(child, ChildKind::Reaper | ChildKind::Suite)
         {
@@ -239,7 +239,7 @@ impl Environment {
         given
     }
 
-    /// NO_PROXY, in both spellings, with loopback and these hosts added to the user's own; nothing where no proxy is set.
+    /// NO_PROXY in both spellings: the user's own hosts, loopback, and these. Empty where no proxy is set.
     pub fn without_proxy(&self, hosts: &[&str]) -> Vec<(String, String)> {
         if PROXIES.iter().all(|name| self.get(name).is_none()) {
             return Vec::new();
@@ -248,7 +248,7 @@ impl Environment {
         ["NO_PROXY", "no_proxy"].map(|name| (name.to_owned(), list.clone())).to_vec()
     }
 
-    /// The hosts that are reached without a proxy: the user's own, loopback, and these.
+    /// The hosts to reach without a proxy: the user's own, loopback, and these; separated by commas.
     pub fn no_proxy(&self, hosts: &[&str]) -> String {
         let own = ["NO_PROXY", "no_proxy"].into_iter().filter_map(|name| self.get(name));
         let own = own.flat_map(|list| list.split(',')).map(str::trim).filter(|host| !host.is_empty());
@@ -261,7 +261,7 @@ impl Environment {
         all.join(",")
     }
 
-    /// The HTTP proxy for addresses of a scheme (`http`, `https`), in the order in which curl looks for it.
+    /// The HTTP proxy for URLs of a scheme (`http`, `https`), by curl's order of variables; `None` where there is none.
     pub fn proxy(&self, scheme: &str) -> Option<String> {
         let names = [format!("{scheme}_proxy"), format!("{}_PROXY", scheme.to_uppercase())];
         let all = ["all_proxy".to_owned(), "ALL_PROXY".to_owned()];
@@ -269,8 +269,8 @@ impl Environment {
         names.iter().chain(&all).find_map(|name| self.get(name)).filter(is_http).map(str::to_owned)
     }
 
-    /// `through the proxy …: `, without its user and password, where an address is reached through one, else nothing: in
-    /// front of why it is not reached, which is the proxy's word or about the way to the proxy.
+    /// A prefix for the error of an unreachable address: `through the proxy …: ` without the proxy's user and password, where
+    /// the address is reached through one; else empty. The error is then the proxy's, or about the way to the proxy.
     pub fn through(&self, address: &str) -> String {
         let way = || {
             let address: Uri = address.parse().ok()?;
@@ -282,18 +282,19 @@ impl Environment {
         way().unwrap_or_default()
     }
 
-    /// The names of what `cargo run` told this program about its own package, for a cargo in the foreground to be without.
+    /// The names of the variables by which `cargo run` told this program about its own package, for removal from a foreground
+    /// cargo's environment.
     pub fn of_our_package(&self) -> impl Iterator<Item = &str> {
         self.variables.keys().map(String::as_str).filter(|name| is_on(OF_OUR_PACKAGE, name))
     }
 
-    /// A variable's value; an empty one counts as not set.
+    /// A variable's value; `None` when it is unset or empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 }
 
-/// A proxy as it may be shown: a password may stand in its address.
+/// A proxy's address as it may be shown, without user and password.
 pub fn without_account(proxy: &str) -> String {
     let (scheme, rest) = proxy.split_once("://").map_or(("http", proxy), |(scheme, rest)| (scheme, rest));
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);

@@ -1,13 +1,13 @@
-//! What a program of the harness is told: by its `main`, which stack it is of; by the environment, what is asked for. Nothing here
-//! looks at the machine or at a cluster.
+//! The inputs of a harness program: the stack's spec, which its `main` sets, and the settings, which the environment gives.
+//! Nothing here looks at the machine or at a cluster.
 //!
 //! | what | modules |
 //! |---|---|
-//! | the stack: charts, images, workloads, stages | [`spec`], and [`spec::sample`], which says all that a spec can |
-//! | one of the five stages, and what it may do | [`stage`] |
-//! | the variables, their defaults, and what is wrong with a text that is not allowed | [`settings`] |
-//! | what a background program is given of them | [`environment`] |
-//! | names that the harness itself gives; those of a pull request | [`marks`], [`pull_request`] |
+//! | the stack: charts, images, workloads, stages | [`spec`], with a full example in [`spec::sample`] |
+//! | the five stages, and what each may do | [`stage`] |
+//! | variables, their defaults, and the refusal of values that are not allowed | [`settings`] |
+//! | the environment of background programs | [`environment`] |
+//! | names that the harness gives, and those of a pull request's preview | [`marks`], [`pull_request`] |
 //!
 //! ```
 //! use harness_settings::settings::Settings;
@@ -25,7 +25,7 @@ pub mod settings;
 pub mod spec;
 pub mod stage;
 
-/// The stack that this crate's tests are of.
+/// The stack of this crate's tests.
 #[cfg(test)]
 #[ctor::ctor(unsafe)]
 fn sample() {

@@ -1,4 +1,4 @@
-//! A pull request, and what its preview is called by it.
+//! A pull request, and the names of its preview.
 
 use std::fmt;
 
@@ -8,15 +8,18 @@ use serde::{Deserialize, Serialize};
 use crate::settings::{self, Settings};
 use crate::spec::spec;
 
-/// A pull request, by its number.
+/// What the number follows in a preview's host.
+const HOST: &str = "pr-";
+
+/// A pull request's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PullRequest(u32);
 
 impl PullRequest {
-    /// The one that [`settings::PR_NUMBER`] names.
+    /// The pull request that [`settings::PR_NUMBER`] names.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] when it names none.
+    /// [`harness_base::Error::Refused`] when the variable is unset, or no number of a pull request.
     pub fn of(settings: &Settings) -> Result<Self> {
         let text = settings.pr_number.as_deref().unwrap_or_default();
         Self::parse(text).ok_or_else(|| {
@@ -27,25 +30,31 @@ impl PullRequest {
         })
     }
 
-    /// A positive whole number as GitHub writes it: decimal digits, no sign, no zero in front.
+    /// A number as GitHub writes it: a positive whole one in decimal digits, without a sign or a leading zero; else `None`.
     pub fn parse(text: &str) -> Option<Self> {
         let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
         plain.then(|| text.parse().ok().map(Self)).flatten()
     }
 
-    /// The one whose namespace has this name.
+    /// The pull request whose preview has this namespace; `None` for other names.
     pub fn of_namespace(name: &str) -> Option<Self> {
         Self::parse(name.strip_prefix(spec().preview.prefix)?)
     }
 
-    /// Its namespace.
+    /// The namespace of its preview.
     pub fn namespace(self) -> String {
         format!("{}{self}", spec().preview.prefix)
     }
 
-    /// Its host.
+    /// The pull request whose preview has this host; `None` for other hosts.
+    pub fn of_host(host: &str) -> Option<Self> {
+        let first = host.strip_suffix(spec().preview.domain)?.strip_suffix('.')?;
+        Self::parse(first.strip_prefix(HOST)?)
+    }
+
+    /// The host of its preview.
     pub fn host(self) -> String {
-        format!("pr-{self}.{}", spec().preview.domain)
+        format!("{HOST}{self}.{}", spec().preview.domain)
     }
 }
 

@@ -1,8 +1,8 @@
-//! What the environment asks for: the only reader of environment variables.
+//! The settings, read from the environment: the only reader of environment variables.
 //!
-//! Every variable is a documented constant (names.rs); [`Settings::parse`] is pure, and never fails: a value that is not allowed is
-//! refused where it is asked for ([`Setting::get`]), so that a variable of somebody else's keeps nobody from a task that
-//! does not use it. A run refuses all of ours before it begins ([`Settings::check`]).
+//! Every variable is a documented constant (names.rs). [`Settings::parse`] is pure and never fails: a value that is not
+//! allowed is refused when it is asked for ([`Setting::get`]), so that a variable of another program stops no task that does
+//! not use it. A run refuses all wrong values before it begins ([`Settings::check`]).
 
 mod names;
 mod reading;
@@ -29,10 +29,10 @@ pub use names::*;
 use reading::*;
 pub use values::*;
 
-/// How alike two names must be (0 to 1, Jaro-Winkler) for one to be taken for a slip of the other.
+/// How alike two names must be (0 to 1, Jaro-Winkler) for one to count as a misspelling of the other.
 const ALIKE: f64 = 0.93;
 
-/// What the environment asks for.
+/// The settings of a process.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// [`STAGE`], if set.
@@ -41,11 +41,11 @@ pub struct Settings {
     pub deployer: Setting<Deployer>,
     /// [`KEEP`].
     pub keep: Setting<Keep>,
-    /// [`IDLE_TTL_SECS`]; `None`: a kept cluster stays until it is cleaned.
+    /// [`IDLE_TTL_SECS`]; `None` means no limit: a kept cluster stays until it is cleaned.
     pub idle_ttl: Setting<Option<Duration>>,
     /// [`ARTIFACTS`].
     pub artifacts: Setting<Option<String>>,
-    /// [`REGISTRY_SERVER`], with its account.
+    /// The account of [`REGISTRY_SERVER`], [`REGISTRY_USERNAME`] and [`REGISTRY_PASSWORD`].
     pub registry_login: Setting<Option<Login>>,
     /// [`LIVE_URL`].
     pub live_url: String,
@@ -55,54 +55,54 @@ pub struct Settings {
     pub git_sha: Setting<Option<String>>,
     /// [`CA_BUNDLE`].
     pub ca_bundle: Setting<Option<PathBuf>>,
-    /// The CA file that builds get: [`CA_BUNDLE`], else [`SSL_CERT_FILE`].
+    /// The CA file for builds: [`CA_BUNDLE`], else [`SSL_CERT_FILE`].
     pub build_ca: Setting<Option<PathBuf>>,
-    /// The CA file that Node gets: [`CA_BUNDLE`], else [`NODE_EXTRA_CA_CERTS`], else [`SSL_CERT_FILE`].
+    /// The CA file for Node: [`CA_BUNDLE`], else [`NODE_EXTRA_CA_CERTS`], else [`SSL_CERT_FILE`].
     pub node_ca: Setting<Option<PathBuf>>,
     /// [`KIND_NODE_IMAGE`].
     pub node_image: Option<String>,
     /// [`TOOLBOX`].
     pub toolbox: Setting<Option<PathBuf>>,
-    /// [`SETUP`]: whether what is missing may be installed, started and made here.
+    /// [`SETUP`]: whether missing tools and images may be installed, started and made here.
     pub setup: Setting<bool>,
-    /// `<PREFIX>_<IMAGE>_DIR` of each image that is built here, in the spec's order: its folder, an absolute path; default: a
-    /// sibling of the checkout that is named as the image is (any letter case), else the one that the spec names.
+    /// `<PREFIX>_<IMAGE>_DIR` of each image that is built here, in the spec's order: the image's folder, an absolute path.
+    /// Default: a sibling of the checkout with the image's name (any letter case), else the folder that the spec names.
     pub image_dirs: Vec<Setting<Option<PathBuf>>>,
     /// [`RUN_DIR`].
     pub run_dir: Setting<Option<PathBuf>>,
     /// [`WINDOWS`].
     pub windows: Setting<Windows>,
-    /// [`RUST_TEST_THREADS`], as it stands there.
+    /// [`RUST_TEST_THREADS`], as text.
     pub rust_test_threads: Option<String>,
     /// [`NEXTEST_RUN_ID`].
     pub run_id: Option<String>,
-    /// Whether nextest started this process: then it is the run, and this one a part of it.
+    /// Whether nextest started this process, which is then a part of nextest's run.
     pub by_nextest: bool,
-    /// The page of the CI run that we are in, out of [`GITHUB_SERVER_URL`], [`GITHUB_REPOSITORY`] and [`GITHUB_RUN_ID`].
+    /// The URL of the current CI run, from [`GITHUB_SERVER_URL`], [`GITHUB_REPOSITORY`] and [`GITHUB_RUN_ID`].
     pub run_url: Option<String>,
-    /// [`NO_COLOR`].
+    /// Whether colours are allowed: [`NO_COLOR`] is unset.
     pub colour: bool,
-    /// [`QUIET`].
+    /// [`QUIET`]: whether warnings and errors alone are shown.
     pub quiet: bool,
-    /// [`GITHUB_ACTIONS`].
+    /// [`GITHUB_ACTIONS`]: whether this is a run of GitHub Actions.
     pub github_actions: bool,
-    /// [`XDG_STATE_HOME`] or its default, with our folder.
+    /// The folder `<stack>-stack` in [`XDG_STATE_HOME`]; default: in `.local/state` of [`HOME`].
     pub state_root: PathBuf,
-    /// [`XDG_CACHE_HOME`] or its default, with our folder.
+    /// The folder `<stack>-stack` in [`XDG_CACHE_HOME`]; default: in `.cache` of [`HOME`].
     pub cache_root: PathBuf,
-    /// [`PATH`].
+    /// [`PATH`]; empty when unset.
     pub path: String,
-    /// [`DOCKER_HOST`], or the empty string for the client's default.
+    /// [`DOCKER_HOST`]; empty for the client's default.
     pub docker_host: String,
-    /// [`DOCKER_CONFIG`] or its default.
+    /// [`DOCKER_CONFIG`]; default: `.docker` in [`HOME`].
     pub docker_config: PathBuf,
-    /// Those of [`FOR_ENGINE`] that are set.
+    /// The variables of [`FOR_ENGINE`] that are set, with their values.
     pub for_engine: Vec<(String, String)>,
     /// [`PIP_INDEX_URL`].
     pub pip_index: Option<String>,
-    /// The package folder that cargo names, if it runs us.
+    /// [`CARGO_MANIFEST_DIR`], when cargo runs this process.
     pub manifest_dir: Option<PathBuf>,
-    /// [`PR_NUMBER`], as it is written.
+    /// [`PR_NUMBER`], as text.
     pub pr_number: Option<String>,
     /// [`KUBE_CONTEXT`].
     pub kube_context: Option<String>,
@@ -110,7 +110,7 @@ pub struct Settings {
     pub kube_context_allow: Option<String>,
     /// [`PREVIEW_CLUSTER`].
     pub preview_cluster: Option<String>,
-    /// [`KUBECONFIG`] or its default.
+    /// [`KUBECONFIG`]; default: `.kube/config` in [`HOME`].
     pub kubeconfig: Setting<KubeconfigFiles>,
     /// [`PREVIEW_URL`].
     pub preview_url: Option<String>,
@@ -120,33 +120,33 @@ pub struct Settings {
     pub preview_values: Setting<Option<PathBuf>>,
     /// [`CHARTS_DIR`].
     pub charts_dir: Setting<Option<PathBuf>>,
-    /// [`GITHUB_API_URL`].
+    /// [`GITHUB_API_URL`]; default `https://api.github.com`.
     pub github_api: String,
     /// [`GITHUB_REPOSITORY`].
     pub github_repository: Option<String>,
     /// [`GITHUB_TOKEN`].
     pub github_token: Option<Token>,
-    /// All of it, of which children are given what their list names.
+    /// The whole environment, of which children get what their list names.
     pub environment: Environment,
-    /// Set names that start with our prefix and mean nothing to us; worth a warning, no more.
+    /// Variables with the stack's prefix that are no settings; worth a warning.
     pub unknown: Setting<Vec<String>>,
     refusals: Vec<Refusal>,
 }
 
 impl Settings {
-    /// Reads this process's environment; the values of variables that are named like secrets are known as such from now on.
+    /// Reads this process's environment; redaction knows the values of variables that are named like secrets from now on.
     #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
     pub fn from_environment() -> Self {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect::<BTreeMap<_, _>>();
-        // Also what is no setting of ours: what we start may print it.
+        // This includes variables that are no settings: a child may print them.
         let secret = variables.iter().filter(|(name, _)| secrets::is_named_like_one(name));
         secret.for_each(|(_, value)| secrets::know(value));
         Self::parse(&variables)
     }
 
-    /// What a person at this process's standard error wants to see of the events.
+    /// Which events to show on standard error, and how.
     pub fn shown(&self) -> Show {
         #[expect(clippy::disallowed_methods, reason = "asked what it is, not written to")]
         let is_terminal = std::io::stderr().is_terminal();
@@ -157,7 +157,7 @@ impl Settings {
         }
     }
 
-    /// Makes settings of variables; an empty value counts as not set.
+    /// The settings of these variables; an empty value counts as unset.
     pub fn parse(variables: &BTreeMap<String, String>) -> Self {
         let own = |name: OwnVariable| variables.get(&name.name()).map(String::as_str).filter(|value| !value.is_empty());
         let get = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
@@ -168,7 +168,7 @@ impl Settings {
         let ci = yes(get(CI));
         let home = path(HOME).unwrap_or_else(|| PathBuf::from("/"));
         let xdg = |name: &str, default: &str| {
-            // The XDG base directory specification: a relative path is to be ignored.
+            // The XDG base directory specification says that a relative path is ignored.
             path(name)
                 .filter(|path| path.is_absolute())
                 .unwrap_or_else(|| home.join(default))
@@ -242,8 +242,8 @@ impl Settings {
         settings
     }
 
-    /// Refuses before a run of a stage what it would meet later: any value of ours that is not allowed, a name close to a
-    /// setting's, and of the variables that others set too those that the stage uses.
+    /// Checks the variables before a run of a stage: refuses a setting with a value that is not allowed, a name close to a
+    /// setting's, and of [`GIT_SHA`] and [`KUBECONFIG`] those that the stage uses.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] for the first of them.
@@ -256,18 +256,18 @@ impl Settings {
         self.refusals.iter().find(uses).map_or(Ok(()), |refusal| Err(refusal.error()))
     }
 
-    /// The variables of ours whose text is not allowed: each with what is wrong, and what mends it.
+    /// The stack's own variables with values that are not allowed: each name, what is wrong, and what to set instead.
     pub fn refused(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         let ours = self.refusals.iter().filter(|refusal| refusal.name.starts_with(&prefix()));
         ours.map(|refusal| (refusal.name.as_str(), refusal.what.as_str(), refusal.next.as_str()))
     }
 
-    /// [`SETUP`], for who only looks: a value that is not allowed allows nothing.
+    /// [`SETUP`] for code that only looks: `false` where its value is not allowed.
     pub fn may_set_up(&self) -> bool {
         self.setup.get().unwrap_or(false)
     }
 
-    /// Where tools are looked for, and how they are set up.
+    /// The options for finding and installing tools.
     pub fn tools(&self) -> ToolOptions {
         ToolOptions {
             toolbox: self.toolbox.clone(),
@@ -282,7 +282,7 @@ impl Settings {
     }
 }
 
-/// What was refused while variables were read.
+/// The refusals that came up while variables were read.
 #[derive(Default)]
 struct Refusals(Vec<Refusal>);
 
@@ -295,17 +295,17 @@ impl Refusals {
     }
 }
 
-/// What the names of our variables begin with.
+/// The prefix of the stack's variables, with its underscore.
 fn prefix() -> String {
     format!("{}_", spec().env_prefix)
 }
 
-/// The variable that names the folder of an image that is built here.
+/// The name of the variable for the folder of an image that is built here.
 pub fn image_dir(image: &Built) -> String {
     format!("{}{}_DIR", prefix(), in_a_variable(image.name).to_ascii_uppercase())
 }
 
-/// Names that start with our prefix and are neither ours nor the services'.
+/// Variables with the stack's prefix that are neither settings nor the services' own.
 fn unknown_names(variables: &BTreeMap<String, String>) -> Result<Vec<String>, Refusal> {
     let prefix = prefix();
     let dirs = spec().images.built.iter().map(image_dir);

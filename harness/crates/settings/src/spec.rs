@@ -1,6 +1,6 @@
-//! What the harness is told of a stack. What the rendered charts say (kinds, ports of containers, labels, probes) is read there.
+//! The spec of a stack: what the rendered charts do not say by themselves (as they do of kinds, ports, labels, probes).
 //!
-//! A program is of one stack: its `main` says of which ([`of`]), before anything else, and [`spec`] is that stack's from then on.
+//! A program is for one stack: its `main` sets the stack first ([`of`]), and [`spec`] returns it from then on.
 
 use std::sync::OnceLock;
 
@@ -14,50 +14,51 @@ pub mod sample;
 /// A stack of charts, as the harness deploys it and waits for it.
 #[derive(Debug)]
 pub struct StackSpec {
-    /// Begins the names of clusters and namespaces that are made for it.
+    /// The stack's name, with which the names of its clusters and namespaces begin.
     pub name: &'static str,
-    /// The file that it is written in (`file!()`): where `validate` points when the charts do not bear it out.
+    /// The source file of the spec (`file!()`), at which `validate` points when the charts differ from the spec.
     pub source: &'static str,
-    /// The domain of its labels and annotations: `<domain>/owner` and the like.
+    /// The domain of the stack's labels and annotations: `<domain>/owner` and the like.
     pub domain: &'static str,
-    /// What the names of its variables begin with, but for the underscore.
+    /// The prefix of the stack's variables, without the underscore.
     pub env_prefix: &'static str,
-    /// What follows it in the names of the services' own variables: known, and left alone.
+    /// The services' own variables with that prefix, named without it: known, and left alone.
     pub services_variables: &'static [&'static str],
-    /// The address that stage live looks at unless it is told another.
+    /// The default URL of stage live.
     pub live_url: &'static str,
-    /// Its charts.
+    /// The stack's charts.
     pub charts: ChartsSpec,
-    /// The values of each stage.
+    /// The values files of the stages.
     pub values: ValuesSpec,
-    /// Namespace of the shared release of stages local and ci.
+    /// The namespace of the shared release of stages local and ci.
     pub namespace: &'static str,
-    /// Helm release of stages local and ci.
+    /// The Helm release of stages local and ci.
     pub release: &'static str,
-    /// Its images.
+    /// The stack's images.
     pub images: ImagesSpec,
-    /// Its workloads.
+    /// The stack's workloads.
     pub components: &'static [Component],
-    /// The workload whose revision is the release's, and whose image scenarios' Jobs run.
+    /// The workload whose revision is the release's, and whose image runs in scenarios' Jobs.
     pub api: &'static Component,
-    /// The workload behind which everything is reached.
+    /// The workload through which all others are reached.
     pub router: &'static Component,
-    /// Paths that answer 200 through the router once every service is reached.
+    /// Paths that answer 200 through the router once every service is up.
     pub reached: &'static [&'static str],
-    /// The Secret that the charts name and never make, if there is one.
+    /// The Secret that the charts use and do not make, if there is one.
     pub auth: Option<AuthSpec>,
-    /// How somebody signs in, if anybody does: what an `Account` is.
+    /// How a user signs in, if the stack has accounts: an `Account` signs in by it.
     pub sign_in: Option<SignInSpec>,
-    /// Where the api says which revision it was built from; `None` where it does not: then a preview that answers is taken for
-    /// the one that was deployed.
+    /// The api's answer with the revision that it was built from. `None` where there is none: a preview that answers then
+    /// counts as the deployed one.
     pub revision: Option<Told>,
-    /// The Secret that the charts name for pulling images, if they do: made beside each release, empty where nobody asks.
+    /// The pull secret that the charts name, if they do: the harness makes it beside each release, empty where no registry
+    /// needs one.
     pub pull_secret: Option<&'static str>,
-    /// The label by which a test's pod may reach the release's services (the charts' NetworkPolicies).
+    /// The label of a test's pod that may reach the release's services (by the charts' NetworkPolicies).
     pub client_label: &'static str,
     /// The edge of stages local, ci and dev.
     pub edge: EdgeSpec,
-    /// The folder, below the checkout, of Kind's configuration and of the recipes that make images from package registries.
+    /// The folder in the checkout with Kind's configuration and the recipes that make images from package registries.
     pub recipes: &'static str,
     /// Isolated releases.
     pub own: OwnSpec,
@@ -65,52 +66,51 @@ pub struct StackSpec {
     pub dev: DevSpec,
     /// Stage preview.
     pub preview: PreviewSpec,
-    /// What is measured.
+    /// The edits that `cargo stack bench` measures.
     pub bench: BenchSpec,
-    /// Variables of containers that are of use together alone: with one, its others are there.
+    /// Variables of containers that need others: with the first one, the others must be set.
     pub together: &'static [(&'static str, &'static [&'static str])],
-    /// The variable of a container by which it looks at the certificate of a store: with it, the store may be anywhere on the
-    /// internet.
+    /// The variable by which a container verifies a store's certificate: with it, the store may be anywhere on the internet.
     pub stores_verified_by: Option<&'static str>,
-    /// What the services ask of the charts.
+    /// What the services require of the charts.
     pub contract: &'static [Promise],
     /// What the router's configuration must do.
     pub routing: RouterContract,
 }
 
-/// Where the charts lie.
+/// The charts' place, labels and values.
 #[derive(Debug)]
 pub struct ChartsSpec {
-    /// The folder of all charts, below the checkout.
+    /// The folder of all charts, in the checkout.
     pub folder: &'static str,
-    /// The umbrella's folder in it.
+    /// The umbrella chart's folder in it.
     pub umbrella: &'static str,
-    /// The longest release name that they take, in characters.
+    /// The longest release name that the charts take, in characters.
     pub release_max: usize,
-    /// The label of workloads, Services and pods whose value is the release's name.
+    /// The label of workloads, Services and pods with the release's name.
     pub release_label: &'static str,
-    /// The label by which the pods of a workload are known ([`Component::label`]).
+    /// The label of a workload's pods with the component's name ([`Component::label`]).
     pub component_label: &'static str,
-    /// The values that name an image.
+    /// The values that set an image.
     pub image: ImageValues,
 }
 
-/// The values that name an image; `{image}` stands for its name in artifact sets.
+/// The values that set an image; `{image}` stands for the image's name in artifact sets.
 #[derive(Debug)]
 pub enum ImageValues {
-    /// Its repository, and its digest.
+    /// Two values, for the repository and the digest.
     Split {
-        /// The repository.
+        /// The path of the repository's value.
         repository: &'static str,
-        /// The digest.
+        /// The path of the digest's value.
         digest: &'static str,
     },
-    /// Both as one reference, `repository@digest`.
+    /// The path of one value for both, as `repository@digest`.
     Combined(&'static str),
 }
 
 impl ImageValues {
-    /// What sets them for one image, as `path=value`.
+    /// The settings of these values for one image, as `path=value`.
     pub fn set(&self, image: &str, repository: &str, digest: &str) -> Vec<String> {
         let named = |path: &str| path.replace("{image}", image);
         match self {
@@ -122,217 +122,231 @@ impl ImageValues {
     }
 }
 
-/// The values files.
+/// The values files of the stages.
 #[derive(Debug)]
 pub struct ValuesSpec {
-    /// Stage dev's, if the stack has that stage.
+    /// The file of stage dev, if the stack has that stage.
     pub dev: Option<ValuesFile>,
-    /// Of stages local and ci.
+    /// The file of stages local and ci.
     pub shared: ValuesFile,
-    /// Of stage preview, if the stack has that stage.
+    /// The file of stage preview, if the stack has that stage.
     pub preview: Option<ValuesFile>,
-    /// Of stage live, if somebody deploys that.
+    /// The file of stage live, if the stack is deployed there.
     pub live: Option<ValuesFile>,
-    /// Every way in which a stage renders the charts, with what only a deployer knows.
+    /// Every way in which a stage renders the charts, including values that only a deployer knows.
     pub all: &'static [ValuesFile],
 }
 
 /// A stage's values file.
 #[derive(Debug, Clone, Copy)]
 pub struct ValuesFile {
-    /// What scenarios call it.
+    /// The name of the file in scenarios.
     pub name: &'static str,
-    /// The file, in the umbrella's folder.
+    /// The file's name in the umbrella chart's folder.
     pub file: &'static str,
-    /// What only a deployer knows, as `path=value`.
+    /// The values that only a deployer knows, as `path=value`.
     pub set: &'static [&'static str],
-    /// Whether it is stage dev's: images by tag, dev mode, NodePorts.
+    /// Whether this is the file of stage dev: images by tag, dev mode, NodePorts.
     pub dev: bool,
 }
 
-/// One workload of the release, as scenarios name it.
+/// A workload of the release.
 #[derive(Debug, Clone, Copy)]
 pub struct Component {
-    /// What follows the release's name in the workload's and the Service's name.
+    /// The part after the release's name in the workload's and the Service's name.
     pub suffix: &'static str,
     /// The value of the label [`ChartsSpec::component_label`] on its pods.
     pub label: &'static str,
-    /// Whether a StatefulSet runs it (else a Deployment).
+    /// Whether a StatefulSet runs it, instead of a Deployment.
     pub stateful: bool,
-    /// The port its container listens on.
+    /// The port that its container listens on.
     pub container_port: u16,
     /// The port of its Service.
     pub service_port: u16,
-    /// The port of the node by which stage dev's host reaches it (kind/kind-config.yaml).
-    pub dev_node_port: Option<u16>,
-    /// The artifact that its main container runs.
+    /// The ports by which stage dev's host reaches it; `None` when the host does not.
+    pub dev_port: Option<DevPort>,
+    /// The artifact of its main container.
     pub artifact: &'static str,
-    /// Where, through the router, an answer says which pod it is from; `None` where no answer does: then a deploy waits until
-    /// the former pods are gone.
+    /// The answer, through the router, with the name of the pod that gave it. `None` where there is none: a deploy then waits
+    /// until the former pods are gone.
     pub instance: Option<Told>,
 }
 
-/// What a service says of itself.
+/// A fact in a service's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Told {
-    /// The path that is asked, through the router.
+    /// The path to request, through the router.
     pub path: &'static str,
-    /// The place in its JSON, as RFC 6901 writes it: `/data/instance`.
+    /// The place in the answer's JSON, as RFC 6901 writes it: `/data/instance`.
     pub pointer: &'static str,
 }
 
-/// How somebody signs in.
+/// How a user signs in.
 #[derive(Debug)]
 pub struct SignInSpec {
-    /// The path that a POST with login and password goes to, through the router.
+    /// The path of the POST with login and password, through the router.
     pub path: &'static str,
-    /// The members of that POST: login, then password.
+    /// The names of the members in the POST's JSON: login, then password.
     pub members: [&'static str; 2],
-    /// The place of the token in its answer's JSON (RFC 6901), which later requests carry as `Authorization: Bearer`.
+    /// The place of the token in the answer's JSON (RFC 6901); later requests carry it as `Authorization: Bearer`.
     pub token: &'static str,
-    /// The keys of the Secret beside a release ([`AuthSpec`]) that hold its first account: login, then password.
+    /// The keys of the first account in the Secret beside a release ([`AuthSpec`]): login, then password.
     pub keys: [&'static str; 2],
 }
 
 /// The images of a release.
 #[derive(Debug)]
 pub struct ImagesSpec {
-    /// Those that Skaffold builds.
+    /// The images that Skaffold builds.
     pub built: &'static [Built],
-    /// Those that are taken from others.
+    /// The third-party images.
     pub third_party: &'static [ThirdParty],
 }
 
 /// An image that Skaffold builds here.
 #[derive(Debug, Clone, Copy)]
 pub struct Built {
-    /// Its name in skaffold.yaml and in artifact sets.
+    /// The image's name in skaffold.yaml and in artifact sets.
     pub name: &'static str,
-    /// Its folder below the checkout, when no sibling repository takes its place.
+    /// The image's folder in the checkout, used when no sibling repository takes its place.
     pub context: &'static str,
-    /// Whether a folder beside the checkout that is named as the image is (in any letter case) and holds a Dockerfile is such a
-    /// repository.
+    /// Whether a folder beside the checkout counts as a sibling repository: one with the image's name (in any letter case)
+    /// and a Dockerfile.
     pub sibling: bool,
-    /// The image that it is built on, where a build argument names it: then it can be made where no hub is reached. `None`:
-    /// the Dockerfile alone knows.
+    /// The base image, where a build argument names it, so that it can be made where no hub is reached. `None`: only the
+    /// Dockerfile knows it.
     pub base: Option<BaseImage>,
 }
 
-/// An image that others are built on.
+/// A base image of built images.
 #[derive(Debug, Clone, Copy)]
 pub struct BaseImage {
-    /// The build argument that names it.
+    /// The build argument that names the base image.
     pub argument: &'static str,
-    /// Its recipe in base-images ([`StackSpec::recipes`]).
+    /// The recipe of the base image in base-images ([`StackSpec::recipes`]).
     pub recipe: &'static str,
-    /// The official image, by the digest of its index, so that it is the same on every platform.
+    /// The official image by the digest of its index, so that it is the same on every platform.
     pub official: &'static str,
 }
 
-/// An image that is somebody else's.
+/// A third-party image.
 #[derive(Debug, Clone, Copy)]
 pub struct ThirdParty {
-    /// Its name in artifact sets, and its recipe in kind/base-images.
+    /// The image's name in artifact sets, and of its recipe in kind/base-images.
     pub name: &'static str,
-    /// The official image, by the digest of its index.
+    /// The official image by the digest of its index.
     pub official: &'static str,
 }
 
 /// The Secret `<release>-<suffix>`, made once per namespace and release.
 #[derive(Debug)]
 pub struct AuthSpec {
-    /// What follows the release's name.
+    /// The part of the Secret's name after the release's.
     pub suffix: &'static str,
-    /// The keys whose values nobody can guess.
+    /// The keys with random values.
     pub random: &'static [&'static str],
-    /// The keys whose values are these.
+    /// The keys with fixed values, and these.
     pub fixed: &'static [(&'static str, &'static str)],
 }
 
-/// What stands in for a load balancer.
+/// The edge, which stands in for a load balancer.
 #[derive(Debug)]
 pub struct EdgeSpec {
-    /// The label of its namespace, by which the charts let it reach the router.
+    /// The label of the edge's namespace, by which the charts let it reach the router.
     pub label: &'static str,
-    /// The host that it serves: a name that no DNS knows, so that nobody asks another site by mistake.
+    /// The host that the edge serves: a name that DNS does not know, so that no request goes to another site by mistake.
     pub host: &'static str,
 }
 
-/// What an isolated release takes.
+/// The resources of an isolated release.
 #[derive(Debug)]
 pub struct OwnSpec {
-    /// The value with which its data is gone with its pods, if there is one.
+    /// The value, as `path=value`, with which the release's data is gone with its pods, if there is one.
     pub in_its_pod: Option<&'static str>,
-    /// Its memory in bytes, with room for a rolling update; no more run at once than fit, or than there are processors.
+    /// The release's memory in bytes, with room for a rolling update; as many run at once as fit, at most one per processor.
     pub bytes: u64,
-    /// However much memory there is, more than this at once slow each other down.
+    /// The most isolated releases at once, whatever the memory: more slow each other down.
     pub most: usize,
 }
 
-/// The ports of stage dev, on this machine.
+/// The ports and names of stage dev on this machine.
 #[derive(Debug)]
 pub struct DevSpec {
-    /// Where Tilt serves its page and its API.
+    /// The port of Tilt's page and API.
     pub hud_port: u16,
-    /// The components with a debugger, and the port that Tilt forwards to each.
+    /// The components with a debugger, each with the port that Tilt forwards to it.
     pub debuggers: &'static [(&'static Component, u16)],
-    /// The host of the names that stage dev's images have in the values, which no registry serves.
+    /// The registry host of stage dev's images in the values, which no registry serves.
     pub image_host: &'static str,
-    /// Those that Kind's port mappings own (kind/kind-config.yaml).
-    pub node_ports: &'static [u16],
-    /// Paths that answer 200 at the api's own port once it is reached.
+    /// Paths that answer 200 at the api's own port once it is up.
     pub reached: &'static [&'static str],
 }
 
 impl DevSpec {
-    /// The ports that Tilt owns.
+    /// The ports that Tilt listens on.
     pub fn tilt_ports(&self) -> Vec<u16> {
         std::iter::once(self.hud_port).chain(self.debuggers.iter().map(|(_, port)| *port)).collect()
+    }
+}
+
+/// One of Kind's port mappings in stage dev (kind/kind-config.yaml).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DevPort {
+    /// The port of the component's Service on the node.
+    pub node: u16,
+    /// The port of this host that leads there.
+    pub host: u16,
+}
+
+impl StackSpec {
+    /// The ports of this host that lead to components in stage dev.
+    pub fn dev_host_ports(&self) -> impl Iterator<Item = u16> {
+        self.components.iter().filter_map(|component| component.dev_port).map(|port| port.host)
     }
 }
 
 /// Names in a cluster of previews.
 #[derive(Debug)]
 pub struct PreviewSpec {
-    /// The owner of every preview, as the label `<domain>/owner` says it; what stands beside a release in its namespace is named
-    /// so, and no object of a release may begin with it.
+    /// The owner of every preview, in the label `<domain>/owner`, and the prefix of what the harness makes beside a release
+    /// in its namespace; no object of a release may begin with it.
     pub reserved: &'static str,
-    /// Annotations that the charts' own objects have, beside Kubernetes' and Helm's.
+    /// Annotations of the charts' own objects, beside Kubernetes' and Helm's.
     pub annotations: &'static [&'static str],
-    /// What the names of the Secrets with the stores' certificate authorities begin with.
+    /// The prefix of the Secrets with the stores' certificate authorities.
     pub stores_ca: &'static str,
-    /// The path of the roles that AWS gives previews.
+    /// The path of the AWS roles for previews.
     pub role_path: &'static str,
-    /// What a preview's namespace is called, but for the pull request's number.
+    /// The prefix of a preview's namespace, before the pull request's number.
     pub prefix: &'static str,
-    /// Below which domain previews are served: `pr-<number>.` in front of it.
+    /// The domain of previews: a preview's host is `pr-<number>.` and this.
     pub domain: &'static str,
     /// The namespace that opens a cluster to previews, and holds their Leases (charts/preview-sweeper).
     pub namespace: &'static str,
     /// The ClusterRole that a deployer has in a preview's namespace, and nowhere else (charts/preview-sweeper).
     pub role: &'static str,
-    /// The ConfigMap in the namespace whose `name` is what the cluster calls itself.
+    /// The ConfigMap in that namespace whose `name` is the cluster's name for itself.
     pub cluster: &'static str,
-    /// The Secret in the namespace by which previews pull their images, where nodes need one: an administrator's, which may
-    /// read alone. Each preview gets a copy.
+    /// The pull secret in that namespace that previews' images need on some nodes: an administrator makes it, with read
+    /// access alone, and each preview gets a copy.
     pub pull: &'static str,
-    /// The keeper of previews' stores: its ServiceAccount in the namespace, its ConfigMap there, and its RoleBinding in a
-    /// preview's namespace.
+    /// The keeper of previews' stores: the name of its ServiceAccount and ConfigMap in that namespace, and of its RoleBinding
+    /// in a preview's namespace.
     pub stores: &'static str,
-    /// The ClusterRole that the keeper has in a preview's namespace (charts/preview-sweeper).
+    /// The keeper's ClusterRole in a preview's namespace (charts/preview-sweeper).
     pub stores_role: &'static str,
-    /// The workload whose place a Postgres outside of the cluster takes.
+    /// The workload that an external Postgres replaces.
     pub postgres: &'static Component,
-    /// The workload whose place a Redis outside of the cluster takes.
+    /// The workload that an external Redis replaces.
     pub redis: &'static Component,
 }
 
-/// A workload of a stack that names none.
+/// The workload of a stack that names none.
 static NO_COMPONENT: Component = Component::deployment("none", 0);
 
 impl Component {
-    /// A Deployment `<release>-<suffix>` and its Service of the same name, whose pods carry that suffix as their component's
-    /// label and answer at this port, for the container and the Service; it runs the image of that name.
+    /// A Deployment `<release>-<suffix>` with a Service of the same name. The suffix is also the component's label on its
+    /// pods and the name of its image, and the port is both the container's and the Service's.
     pub const fn deployment(suffix: &'static str, port: u16) -> Self {
         Self {
             suffix,
@@ -340,18 +354,18 @@ impl Component {
             stateful: false,
             container_port: port,
             service_port: port,
-            dev_node_port: None,
+            dev_port: None,
             artifact: suffix,
             instance: None,
         }
     }
 
-    /// The same as a StatefulSet.
+    /// A StatefulSet instead of a Deployment, otherwise as [`Component::deployment`].
     pub const fn stateful_set(suffix: &'static str, port: u16) -> Self {
         Self { stateful: true, ..Self::deployment(suffix, port) }
     }
 
-    /// The same, which runs the image of this name.
+    /// The same component with the image of another name.
     #[must_use]
     pub const fn running(self, artifact: &'static str) -> Self {
         Self { artifact, ..self }
@@ -359,8 +373,8 @@ impl Component {
 }
 
 impl StackSpec {
-    /// What most stacks have: recommended labels, an image by repository and digest in its subchart's values, no stage but
-    /// local and ci. A spec names the rest: `StackSpec { name: "shop", ..StackSpec::DEFAULT }`.
+    /// The spec of a common stack: recommended labels, an image by repository and digest in its subchart's values, no stages
+    /// but local and ci. A spec sets the rest: `StackSpec { name: "shop", ..StackSpec::DEFAULT }`.
     pub const DEFAULT: Self = Self {
         name: "stack",
         source: "",
@@ -385,7 +399,7 @@ impl StackSpec {
         edge: EdgeSpec { label: "harness.internal/edge", host: "app.stack.example" },
         recipes: "kind",
         own: OwnSpec { in_its_pod: None, bytes: 1 << 30, most: 3 },
-        dev: DevSpec { hud_port: 10350, debuggers: &[], image_host: "dev.internal", node_ports: &[], reached: &["/"] },
+        dev: DevSpec { hud_port: 10350, debuggers: &[], image_host: "dev.internal", reached: &["/"] },
         preview: PreviewSpec {
             reserved: "stack-preview",
             annotations: &[],
@@ -411,7 +425,8 @@ impl StackSpec {
 }
 
 impl ChartsSpec {
-    /// `charts/app`, with the labels that Kubernetes recommends, and each image as `<image>.image.repository` and `.digest`.
+    /// The umbrella chart `charts/app`, the labels that Kubernetes recommends, and each image as `<image>.image.repository`
+    /// and `.digest`.
     pub const DEFAULT: Self = Self {
         folder: "charts",
         umbrella: "app",
@@ -424,31 +439,31 @@ impl ChartsSpec {
 }
 
 impl ValuesSpec {
-    /// The chart's own values.yaml, for stages local and ci.
+    /// The umbrella chart's values.yaml, for stages local and ci.
     pub const DEFAULT: Self = Self { dev: None, shared: SHARED, preview: None, live: None, all: &[SHARED] };
 }
 
 const SHARED: ValuesFile = ValuesFile { name: "local", file: "values.yaml", set: &[], dev: false };
 
-/// What `cargo stack bench` edits, and asks afterwards.
+/// The edits that `cargo stack bench` makes, and how it sees that they are served.
 #[derive(Debug)]
 pub struct BenchSpec {
-    /// What judges an edit of the api, of values, and none.
+    /// The check after an edit of the api or of values, and after none.
     pub backend: BenchJudge,
-    /// What judges an edit of the page.
+    /// The check after an edit of the page.
     pub page: BenchJudge,
     /// An edit of the api that its answer shows.
     pub backend_edit: BenchEdit,
-    /// An edit of the page that it shows.
+    /// An edit of the page that its answer shows.
     pub page_edit: BenchEdit,
     /// An edit of the values of stages local and ci that replaces pods.
     pub values_edit: BenchEdit,
-    /// An edit of the api with which it does not start.
+    /// An edit with which the api does not start.
     pub broken_import: BenchEdit,
 }
 
 impl BenchSpec {
-    /// Nothing to edit: the figures of edits refuse to be measured.
+    /// No edits: measurements of edits are refused.
     const NONE: Self = Self {
         backend: BenchJudge::NONE,
         page: BenchJudge::NONE,
@@ -468,39 +483,39 @@ impl BenchEdit {
         Self { file: "skaffold.yaml", from: "an edit that the stack's spec names", to: "", shows: false };
 }
 
-/// What judges an edit.
+/// The check that an edit is served.
 #[derive(Debug)]
 pub struct BenchJudge {
-    /// The scenario that judges ours.
+    /// The scenario that checks the harness's own release.
     pub scenario: &'static str,
-    /// What is asked of a peer's release.
+    /// The path that is requested of a peer's release.
     pub path: &'static str,
 }
 
-/// A one-line edit.
+/// A one-line edit of a file.
 #[derive(Debug)]
 pub struct BenchEdit {
     /// The file, in the checkout.
     pub file: &'static str,
-    /// What stands there.
+    /// The text that the edit replaces.
     pub from: &'static str,
-    /// What stands there afterwards; `{number}` is another number each time.
+    /// The new text; `{number}` is another number each time.
     pub to: &'static str,
-    /// Whether what is served at the path asked for shows the number.
+    /// Whether the answer at the checked path shows the number.
     pub shows: bool,
 }
 
 static STACK: OnceLock<&'static StackSpec> = OnceLock::new();
 
-/// This program is of that stack: said once, by `main`; what is said later counts for nothing.
+/// Sets this program's stack; `main` calls it once, and later calls change nothing.
 pub fn of(stack: &'static StackSpec) {
     let _ = STACK.set(stack);
 }
 
-/// The stack that this program is of.
+/// The stack of this program.
 ///
 /// # Panics
-/// When `main` has not said of which: no command and no scenario can be without.
+/// When `main` has not called [`of`]: no command and no scenario works without a stack.
 pub fn spec() -> &'static StackSpec {
     #[expect(clippy::expect_used, reason = "a program without its stack does not pass its first run")]
     STACK.get().expect("main says of which stack this program is: harness::spec::of")

@@ -1,28 +1,28 @@
-//! Which of the five stages this is, and what it may build, deploy, mutate and delete.
+//! The five stages, and what each may build and change.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// One of the five stages between a laptop and production.
+/// A stage between a laptop and production.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// Tilt with hot reload on Kind.
+    /// Tilt with hot reload, on Kind.
     Dev,
-    /// Skaffold on Kind, production-like images built here.
+    /// Skaffold on Kind, with production-like images built here.
     Local,
-    /// Skaffold on Kind, official artifacts by digest.
+    /// Skaffold on Kind, with official artifacts by digest.
     Ci,
-    /// A namespace for each pull request on an existing cluster.
+    /// A namespace for each pull request, on an existing cluster.
     Preview,
     /// Production, read-only.
     Live,
 }
 
 impl Stage {
-    /// All of them, in the order of the path to production.
+    /// All stages, in the order from laptop to production.
     pub const ALL: [Self; 5] = [Self::Dev, Self::Local, Self::Ci, Self::Preview, Self::Live];
 
-    /// The name as settings and profiles spell it.
+    /// The name in settings and profiles.
     pub fn name(self) -> &'static str {
         match self {
             Self::Dev => "dev",
@@ -33,18 +33,18 @@ impl Stage {
         }
     }
 
-    /// Whether a Kind cluster of ours carries this stage (its scenarios may make namespaces there).
+    /// Whether a Kind cluster of the harness runs this stage, so that scenarios may make namespaces there.
     pub fn has_own_cluster(self) -> bool {
         matches!(self, Self::Dev | Self::Local | Self::Ci)
     }
 
-    /// Leave to build images; only stage local has it, the others are given theirs.
+    /// The permission to build images: stage local alone has it, other stages get theirs.
     pub fn may_build(self) -> Option<MayBuild> {
         (self == Self::Local).then_some(MayBuild(()))
     }
 }
 
-/// Leave to build images: whatever leads to a builder asks for it, and [`Stage::may_build`] alone gives it.
+/// The permission to build images: every way to a builder requires it, and [`Stage::may_build`] alone gives it.
 ///
 /// ```compile_fail,E0423
 /// let forged = harness_settings::stage::MayBuild(());

@@ -1,4 +1,4 @@
-//! Base and third-party images: official ones where the hub is reached, else made from package registries.
+//! Base and third-party images: official ones where their registry is reached, else made from package registries.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,17 +16,17 @@ use harness_settings::spec::{BaseImage, ThirdParty, spec};
 use super::pull_size::pull_size;
 use crate::error::{Error, Result};
 
-/// How long a pull may take; a hub that cannot be reached says so much sooner.
+/// The deadline of a pull; a registry that cannot be reached fails much sooner.
 const PULL: Duration = Duration::from_secs(300);
-/// How long the recipes may take, all together.
+/// The deadline of all recipes together.
 const MAKE: Duration = Duration::from_secs(900);
 
 /// An image that the engine holds.
 #[derive(Debug, Clone)]
 pub struct HeldImage {
-    /// What to call it in a build argument, a `docker run`, or a push.
+    /// Its reference for a build argument, a `docker run`, or a push.
     pub reference: String,
-    /// What the engine says of it.
+    /// The image, as the engine describes it.
     pub image: Image,
 }
 
@@ -39,14 +39,14 @@ pub struct BaseImageRequest {
     pub official: &'static str,
 }
 
-/// All base and third-party images: our builds' bases, what the release takes from others, the registry's.
+/// All base and third-party images: the bases of built images, the release's third-party images, the registry's.
 pub fn wanted() -> Vec<BaseImageRequest> {
     let ours = spec().images.built.iter().filter_map(|image| image.base);
     let ours = ours.map(|BaseImage { recipe, official, .. }| BaseImageRequest { recipe, official });
     ours.chain(spec().images.third_party.iter().chain([&REGISTRY_IMAGE]).map(third_party)).collect()
 }
 
-/// The registry beside a cluster.
+/// The image of the registry beside a cluster.
 pub const REGISTRY_IMAGE: ThirdParty = ThirdParty {
     name: "registry",
     official: "registry:2.8.3@sha256:a3d8aaa63ed8681a604f1dea0aa03f100d5895b6a58ace528858a7b332415373",
@@ -64,7 +64,7 @@ pub(crate) async fn third_party_image(engine: &Engine, project: &Project, may_se
     Ok(held[0].reference.clone())
 }
 
-/// Where base images are looked for.
+/// The arguments for having base and third-party images.
 #[derive(Debug, Clone, Copy)]
 pub struct Bases<'a> {
     /// The engine that is to hold them.
@@ -73,7 +73,7 @@ pub struct Bases<'a> {
     pub project: &'a Project,
     /// Whether missing ones may be pulled or made ([`harness_settings::settings::SETUP`]).
     pub may_set_up: bool,
-    /// Where they may come from.
+    /// The allowed sources.
     pub from: ProvisionSource,
 }
 
@@ -82,17 +82,17 @@ impl Bases<'_> {
         self.project.recipes().join("base-images")
     }
 
-    /// The tags of what the recipes, as they are now, make; `None` in a checkout without recipes.
+    /// The tags of the images that the current recipes make; `None` in a checkout without recipes.
     fn tags(&self, wanted: &[BaseImageRequest]) -> Result<Option<Vec<String>>> {
         if !self.recipes().is_dir() {
             return Ok(None);
         }
-        let version = hash::folder(&self.recipes())?;
+        let version = hash::recipe(&self.recipes())?;
         let tag = |want: &BaseImageRequest| format!("{DOMAIN}/base/{}:{}", want.recipe, hash::short(&version));
         Ok(Some(wanted.iter().map(tag).collect()))
     }
 
-    /// Makes sure that the engine holds all of these, in the order given.
+    /// Makes sure that the engine holds all of these images; returns them in the same order.
     ///
     /// Looked for in this order: all held under their official digests, all made by the recipes as they are now (a tag is
     /// its recipe's content hash); else each held under either, pulled, made. What remains on cancel: images that are whole.
@@ -132,7 +132,7 @@ impl Bases<'_> {
         Ok(all)
     }
 
-    /// What [`Bases::ensure`] would do about one.
+    /// What [`Bases::ensure`] would do about one image; provides nothing.
     ///
     /// # Errors
     /// [`Error::Command`] when the engine does not answer.
@@ -174,11 +174,11 @@ impl Bases<'_> {
     }
 
     async fn find(&self, want: &BaseImageRequest) -> Result<Option<HeldImage>> {
-        // The official one can do all that its stand-in can.
+        // The official image is preferred to its stand-in.
         Ok(self.find_all(std::slice::from_ref(want)).await?.and_then(|held| held.into_iter().next()))
     }
 
-    /// Pulls an official image, unless one before it could not be: a hub that is not reached stays so.
+    /// Pulls an official image, unless a pull before failed: a registry that is not reached stays so.
     async fn pull(&self, official: &str, gave_up: bool) -> Result<()> {
         if gave_up || !self.may_set_up || !self.from.downloads() {
             return Err(Error::Unmet(format!("{official} was not pulled")));

@@ -1,4 +1,4 @@
-//! Builds an artifact set from the working tree, by `skaffold build`: stage local's, and those for other stages.
+//! Builds artifact sets from the working tree by `skaffold build`, for stage local and for other stages.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -23,18 +23,18 @@ use super::registry::Registry;
 use crate::artifacts::REGISTRY_IMAGE;
 use crate::error::{Error, Result};
 
-/// How long all builds may take together; the first one on a slow line downloads everything.
+/// The deadline of all builds together; the first one on a slow line downloads everything.
 const BUILD: Duration = Duration::from_secs(1200);
 
-/// The build arguments that say an image's revision; skaffold.yaml fills them from variables of the same names.
+/// The build arguments for an image's revision; skaffold.yaml fills them from variables of the same names.
 fn revision_arguments() -> [String; 3] {
     ["GIT_SHA", "GIT_REF", "BUILD_TIME"].map(|name| format!("{}_{name}", spec().env_prefix))
 }
 
-/// What is asked of a build.
+/// The options of a build.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BuildOptions<'a> {
-    /// Whether the set is for others: then it is of what clean commits hold, or refused before anything is built.
+    /// Whether to build from commits; uncommitted changes are refused before anything is built. Default: from the working tree.
     pub official: bool,
     /// The repository that images are pushed below, such as `ghcr.io/example`; `None`: the registry beside the cluster.
     pub repository: Option<&'a str>,
@@ -45,14 +45,14 @@ struct SkaffoldOutput {
     builds: Vec<Artifact>,
 }
 
-/// Makes the artifact set: base images, our builds, and the third-party images, all pushed.
+/// Builds an artifact set: base images, built images and third-party images; all but the bases are pushed.
 ///
-/// To another registry than our own it is the engine's client that pushes, with the accounts of its own configuration.
-/// What remains on cancel: the registry's container (it carries the owner label) and whole images.
+/// Another registry than the one beside the cluster is pushed to by the engine's client, with the accounts of its configuration.
+/// What remains on cancel: the registry's container, which has the owner label, and complete images.
 ///
 /// # Errors
-/// [`Error::Command`] when something does not build; [`harness_base::Error::Refused`] when a tool or an image cannot be had, or an
-/// official set is asked of a tree that no commit holds.
+/// [`Error::Command`] when something does not build; [`harness_base::Error::Refused`] when a tool or an image cannot be had, or
+/// an official set is asked of a tree that no commit holds.
 pub async fn build(
     _: MayBuild,
     engine: &Engine,
@@ -65,20 +65,20 @@ pub async fn build(
         origins.expect_official()?;
         origins = origins.committed(sources.tools, sources.scratch).await?;
     }
-    // Skaffold and buildx are needed once the bases are there; having either may take minutes.
+    // Skaffold and buildx are needed after the bases; to have either may take minutes.
     let (mut wanted, bases) = (wanted(), sources.bases(engine));
     if order.repository.is_some() {
         wanted.retain(|want| want.recipe != REGISTRY_IMAGE.name);
     }
     let builders = sources.tools.require(&[Tool::Buildx, Tool::Skaffold]);
-    // Both to their end, so that a recipe is not cut off because a tool is missing.
+    // Both run to their end, so that a recipe is not cut off because a tool is missing.
     let (held, builders) = tokio::join!(bases.ensure(&wanted), builders);
     builders?;
     let held = held?;
     let (bases, others) = held.split_at(spec().images.built.iter().filter(|image| image.base.is_some()).count());
     let repository = match order.repository {
         Some(repository) => repository.trim_end_matches('/').to_owned(),
-        // Its image is wanted after the third-party ones.
+        // The registry's image is the one after the third-party images.
         None => Registry::start(engine, sources, &others[spec().images.third_party.len()].reference).await?.address,
     };
     let (built, pushed) = tokio::join!(
@@ -133,7 +133,7 @@ async fn skaffold_build(
         false => None,
     };
     let mut command = pushing_to(repository, sources.tools.command(Tool::Skaffold).await?, sources.tools)
-        // No profile: its deployer would be asked for, and nothing is deployed here.
+        // Without a profile: Skaffold would check the profile's deployer, and nothing is deployed here.
         .args(["build", "--filename"])
         .arg(&definition)
         .args(["--default-repo", repository, "--cache-file"])
@@ -173,19 +173,19 @@ async fn skaffold_build(
     Ok(found.builds)
 }
 
-/// What images are told of their revision; of a repository of its own, one image alone.
+/// The variables for the revision of all images, or of one image from a repository of its own.
 fn told(revision: &Revision, image: Option<&str>) -> [(String, String); 3] {
     let Revision { sha, reference, time, .. } = revision;
     let (told, values) = (revision_arguments(), [sha, reference, time]);
     std::array::from_fn(|at| (variable(&told[at], image), values[at].clone()))
 }
 
-/// The variable that fills a build argument.
+/// The name of the variable that fills a build argument.
 fn variable(argument: &str, image: Option<&str>) -> String {
     image.map_or_else(|| argument.to_owned(), |image| format!("{argument}_{}", in_a_variable(image)))
 }
 
-/// skaffold.yaml as this build needs it, beside the build's other files.
+/// Writes skaffold.yaml, adapted for this build, into the scratch folder.
 fn definition(sources: &Sources<'_>, origins: &Origins, ca: &Path) -> Result<PathBuf> {
     let copy = sources.scratch.join("skaffold-build.yaml");
     let text = adapted(&sources.project.skaffold()?, &origins.images, ca)?;
@@ -193,8 +193,8 @@ fn definition(sources: &Sources<'_>, origins: &Origins, ca: &Path) -> Result<Pat
     Ok(copy)
 }
 
-/// The definition with what the images are really built from, and the CA file as their secret: Skaffold expands no
-/// variable in a folder or a secret's path, and a variable's value is too short for a whole bundle.
+/// The text of skaffold.yaml with the images' real contexts, and the CA file as their secret: Skaffold expands no variables in a
+/// context or a secret's path, and a variable's value is too short for a whole bundle.
 fn adapted(text: &str, origins: &[BuildContext], ca: &Path) -> Result<String> {
     let problem = || Error::malformed("read skaffold.yaml");
     let mut root: serde_yaml::Value = serde_yaml::from_str(text).map_err(problem())?;
@@ -204,7 +204,7 @@ fn adapted(text: &str, origins: &[BuildContext], ca: &Path) -> Result<String> {
         if let Some(origin) = origins.iter().find(|origin| origin.image.name == name) {
             artifact["context"] = origin.folder.to_string_lossy().into_owned().into();
             for argument in origin.revision.iter().flat_map(|_| revision_arguments()) {
-                // A variable, not its value: a branch's name in braces would be an action of Skaffold's templates.
+                // A variable, not its value: Skaffold would evaluate a branch's name with braces as a template.
                 artifact["docker"]["buildArgs"][argument.as_str()] =
                     format!("{{{{.{}}}}}", variable(&argument, Some(&name))).into();
             }
@@ -219,7 +219,10 @@ fn adapted(text: &str, origins: &[BuildContext], ca: &Path) -> Result<String> {
     serde_yaml::to_string(&root).map_err(problem())
 }
 
-/// The CA file that builds get as a secret: the host's, where it has one of its own; else an empty one.
+/// The CA file that builds get as a secret: the one that the settings name, else an empty one, which is written.
+///
+/// # Errors
+/// [`harness_base::Error::Refused`] when the setting is not allowed; [`harness_base::Error::Io`].
 pub fn build_ca(sources: &Sources<'_>) -> Result<PathBuf> {
     if let Some(path) = sources.settings.build_ca.get()?.filter(|path| path.is_file()) {
         return Ok(path);
@@ -229,7 +232,7 @@ pub fn build_ca(sources: &Sources<'_>) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A call that pushes; to a registry elsewhere, the client's credential helper may have to ask a cloud.
+/// Adds to a pushing command the environment that a credential helper needs to ask a cloud, for registries elsewhere.
 fn pushing_to(repository: &str, command: Command, tools: &Tools) -> Command {
     match is_local(repository.split('/').next().unwrap_or_default()) {
         true => command,
@@ -237,7 +240,7 @@ fn pushing_to(repository: &str, command: Command, tools: &Tools) -> Command {
     }
 }
 
-/// Pushes images that are not ours, one after another: each is a few layers that are mostly there.
+/// Pushes the third-party images, one after another: most of their few layers are there already.
 async fn push_all(engine: &Engine, prefix: &str, held: &[HeldImage]) -> Result<Vec<Artifact>> {
     let mut artifacts = Vec::new();
     for (image, held) in spec().images.third_party.iter().zip(held) {
@@ -252,7 +255,7 @@ async fn push_all(engine: &Engine, prefix: &str, held: &[HeldImage]) -> Result<V
     Ok(artifacts)
 }
 
-/// Pushes an image that the engine holds to a repository, and says what it is called there.
+/// Pushes an image that the engine holds to a repository, and returns its reference there, with the digest.
 ///
 /// # Errors
 /// [`Error::Command`] when the engine does not push it.

@@ -1,4 +1,4 @@
-//! What the images are built from: their folders, and the revisions that images and the set record.
+//! Build contexts of images: their folders, and the revisions that images and the set record.
 
 use std::path::{Path, PathBuf};
 
@@ -12,16 +12,16 @@ use harness_settings::spec::{Built, spec};
 use super::Sources;
 use crate::error::{Error, Result};
 
-/// What is built from.
+/// The build contexts of all images, with the stack's revision.
 #[derive(Debug)]
 pub(super) struct Origins {
-    /// The checkout's own revision.
+    /// The checkout's revision.
     pub stack: Revision,
-    /// Each image's.
+    /// The build context of each image.
     pub images: Vec<BuildContext>,
 }
 
-/// What one image is built from.
+/// The build context of one image.
 #[derive(Debug)]
 pub(super) struct BuildContext {
     pub image: &'static Built,
@@ -32,7 +32,7 @@ pub(super) struct BuildContext {
 }
 
 impl Origins {
-    /// Looks at the working trees.
+    /// Reads contexts and revisions of the working trees.
     ///
     /// # Errors
     /// As [`harness_machine::project::Project::context`]; [`harness_base::Error::Refused`] for a context without a .dockerignore.
@@ -57,14 +57,14 @@ impl Origins {
         self.images.iter().find(|origin| origin.image.name == image)?.revision.as_ref()
     }
 
-    /// Refuses what nobody could build again: changes that no commit holds, or no history at all.
+    /// Refuses revisions that could not be built again: with uncommitted changes, or without a history.
     pub fn expect_official(&self) -> Result<()> {
         let elsewhere = self.images.iter().filter_map(|origin| origin.revision.as_ref());
         [&self.stack].into_iter().chain(elsewhere).try_for_each(Revision::expect_official)
     }
 
-    /// The same images from what their commits hold, written below a folder: a working tree may have files that git
-    /// ignores and a .dockerignore lets in. Their times are the commit's, so that their layers are the same each time.
+    /// Replaces the contexts by archives of their commits, unpacked below a folder: a working tree may have files that git
+    /// ignores and a .dockerignore does not. File times are the commit's, so that layers are the same each time.
     ///
     /// # Errors
     /// [`Error::Command`] when git or tar fails; [`harness_base::Error::Refused`] when a .dockerignore is not committed.
@@ -90,7 +90,7 @@ impl Origins {
     }
 }
 
-/// Each context names what goes into its image; without, whatever lies about in the folder would.
+/// Refuses a context without a .dockerignore: any file in the folder would get into the image.
 fn expect_dockerignore(folder: &Path) -> Result<()> {
     if folder.join(".dockerignore").is_file() {
         return Ok(());
@@ -108,13 +108,13 @@ pub(super) struct Revision {
     pub sha: String,
     /// The branch or tag.
     pub reference: String,
-    /// When it was committed. No other time is recorded, so that building twice gives the same image.
+    /// The time of the commit. No other time is recorded, so that building twice gives the same image.
     pub time: String,
     folder: PathBuf,
 }
 
 impl Revision {
-    /// That of the repository around a folder. An artifact set of ours in it is no change.
+    /// The revision of the repository around a folder. The default artifact set in it does not count as a change.
     async fn of(tools: &Tools, folder: &Path) -> Result<Self> {
         let git = async |args: &[&str]| {
             let command = tools.git(folder).await?.args(args.iter().copied());

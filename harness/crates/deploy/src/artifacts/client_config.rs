@@ -1,4 +1,4 @@
-//! The configuration of the engine's client (config.json): where it says that an account at a registry is.
+//! The configuration of the engine's client (config.json): where the account at a registry is found.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,30 +7,30 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 
-/// What it is called in its folder.
+/// The file's name in the configuration's folder.
 pub(super) const FILE: &str = "config.json";
-/// Docker's own tools write padding, others do not.
+/// Base64 with optional padding: Docker's own tools write it, others do not.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
 );
-/// What stands for a name where a helper gives an identity token (docker-credential-helpers).
+/// The name that a helper gives with an identity token (docker-credential-helpers).
 const TOKEN: &str = "<token>";
-/// Why one cannot be used: a cluster's pull secret holds a name and a password.
+/// Why identity tokens are refused: a cluster's pull secret holds a name and a password.
 const IDENTITY_TOKEN: &str = "an identity token cannot be handed to a cluster";
 
-/// Where an account is.
+/// The place of an account.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Source {
     /// In the file: name and password.
     Account(String, String),
-    /// A helper, `docker-credential-…`, knows it.
+    /// With the credential helper `docker-credential-…` of this name.
     Helper(String),
-    /// The file says nothing of it.
+    /// Not named by the file.
     Nowhere,
 }
 
-/// What of the file is about accounts.
+/// The part of the file that is about accounts.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct ClientConfig {
@@ -49,16 +49,18 @@ struct Auth {
 }
 
 impl ClientConfig {
+    /// Parses the file's text.
+    ///
     /// # Errors
-    /// That it does not parse; never what it holds.
+    /// A message that it does not parse, without its content.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         serde_json::from_str(text).map_err(|_| "it is not the JSON of a client's configuration")
     }
 
-    /// Where the account at a server is: a helper for this server, the file, the helper for all.
+    /// The place of the account at a server: the helper for this server, else the file, else the helper for all.
     ///
     /// # Errors
-    /// Why what stands there cannot be used.
+    /// The reason why the account or helper cannot be used.
     pub fn source(&self, server: &str) -> Result<Source, &'static str> {
         if let Some(helper) = of(&self.cred_helpers, server).filter(|helper| !helper.is_empty()) {
             return helper_of(helper);
@@ -72,23 +74,23 @@ impl ClientConfig {
     }
 }
 
-/// The folder of the client's configuration as it is, but for a registry's helper: a folder that goes with what is returned,
-/// with links to all else that is in the user's. For calls to a registry that asks nobody who he is, whose client asks the
-/// helper all the same, and fails where that is left over. `None` where the client asks none.
+/// A copy of the client's configuration folder without the helper for one registry, with links to all else in the user's folder;
+/// removed when dropped. For a registry without accounts: the client calls a helper all the same, and fails if that is broken.
+/// `None` where the client calls none.
 ///
 /// # Errors
 /// [`harness_base::Error::Io`] when it cannot be made.
 pub(super) fn without_helper(folder: &Path, registry: &str, beside: &Path) -> crate::Result<Option<tempfile::TempDir>> {
-    // What cannot be read is the client's matter.
+    // A file that cannot be read is left to the client.
     let Ok(text) = std::fs::read_to_string(folder.join(FILE)) else { return Ok(None) };
     let source = ClientConfig::parse(&text).and_then(|config| config.source(registry));
     let (Ok(Source::Helper(_)), Ok(mut config)) = (source, serde_json::from_str::<serde_json::Value>(&text)) else {
         return Ok(None);
     };
-    // A helper of no name is the file itself.
+    // An empty helper name stands for the file itself.
     config["credHelpers"][registry] = "".into();
     let say = || crate::Error::io("copy the configuration of the engine's client");
-    // Its owner's alone: there may be accounts in the file.
+    // Readable by its owner only: there may be accounts in the file.
     let copy = tempfile::TempDir::new_in(beside).map_err(say())?;
     for entry in std::fs::read_dir(folder).map_err(say())?.flatten().filter(|entry| entry.file_name() != FILE) {
         let target = std::path::absolute(entry.path()).map_err(say())?;
@@ -98,7 +100,7 @@ pub(super) fn without_helper(folder: &Path, registry: &str, beside: &Path) -> cr
     Ok(Some(copy))
 }
 
-/// What is kept for a server: under its own key, else under another that names the same host.
+/// The entry for a server: under its own key, else under another key of the same host.
 fn of<'a, T>(kept: &'a BTreeMap<String, T>, server: &str) -> Option<&'a T> {
     let by_host = || kept.iter().find(|(key, _)| host(key) == host(server)).map(|(_, found)| found);
     kept.get(server).or_else(by_host)
@@ -120,7 +122,7 @@ impl Auth {
     }
 }
 
-/// It becomes a part of a program's name, never a path.
+/// The helper of a name, which becomes part of a program's name and must not be a path.
 fn helper_of(name: &str) -> Result<Source, &'static str> {
     if name.contains('/') {
         return Err("the name of its credential helper is a path");
@@ -128,7 +130,7 @@ fn helper_of(name: &str) -> Result<Source, &'static str> {
     Ok(Source::Helper(name.to_owned()))
 }
 
-/// The host of a key, which may be an address, as older clients wrote it; the hub's has several names.
+/// The host of a key, which may be a URL, as older clients wrote it; Docker Hub's several names count as one.
 fn host(key: &str) -> &str {
     let after_scheme = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://"));
     let host = after_scheme.map_or(key, |rest| rest.split('/').next().unwrap_or_default());
@@ -138,7 +140,7 @@ fn host(key: &str) -> &str {
     }
 }
 
-/// What a helper prints (docker-credential-helpers, "get").
+/// The output of a helper's command `get` (docker-credential-helpers).
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct HelperAnswer {
@@ -147,10 +149,10 @@ pub(super) struct HelperAnswer {
 }
 
 impl HelperAnswer {
-    /// Name and password.
+    /// Reads name and password from a helper's output.
     ///
     /// # Errors
-    /// Why it cannot be used; never what it holds.
+    /// The reason why it cannot be used, without its content.
     pub fn read(text: &str) -> Result<(String, String), String> {
         let Self { username, secret } =
             serde_json::from_str(text).map_err(|_| "its helper's answer cannot be read".to_owned())?;

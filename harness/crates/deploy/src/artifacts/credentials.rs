@@ -1,5 +1,4 @@
-//! Who we are at an image registry: by the settings, else by the engine's client's own configuration. And whom we trust
-//! to be one.
+//! Registry credentials and trusted CAs: by the settings, else by the configuration of the engine's client.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,25 +15,26 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::error::{Error, Result};
 
-/// How long a credential helper may take; some ask a cloud.
+/// The deadline of a credential helper; some ask a cloud.
 const HELPER: Duration = Duration::from_secs(30);
 
-/// Where to look for credentials; nothing is looked at yet.
+/// Registry credentials; each account is looked up when it is needed.
 #[derive(Debug, Clone)]
 pub struct RegistryCredentials {
     logins: Vec<Login>,
     docker_config: Option<PathBuf>,
     ca_bundle: Option<PathBuf>,
     environment: Environment,
-    /// Why a helper gave no account, by registry: told where it turns out that one is needed.
+    /// By registry, why a helper gave no account: part of the error if the registry then wants one.
     unusable: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl RegistryCredentials {
-    /// [`settings::REGISTRY_SERVER`] and its account, else the engine's client's configuration.
+    /// The credentials of the settings ([`settings::REGISTRY_SERVER`] and its account), else of the engine's client's
+    /// configuration.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] when they are set to what is not allowed.
+    /// [`harness_base::Error::Refused`] when a setting is not allowed.
     pub fn of(settings: &Settings) -> Result<Self> {
         let logins = settings.registry_login.get()?.into_iter().collect();
         let docker_config = Some(settings.docker_config.join("config.json"));
@@ -47,14 +47,14 @@ impl RegistryCredentials {
         })
     }
 
-    /// What the engine's client's configuration in a folder says, and nothing else.
+    /// The credentials of the client's configuration in a folder only.
     pub fn of_client(docker_config: &Path, environment: &Environment) -> Self {
         let docker_config = Some(docker_config.join("config.json"));
         let (environment, unusable) = (environment.clone(), Arc::default());
         Self { logins: Vec::new(), docker_config, ca_bundle: None, environment, unusable }
     }
 
-    /// The same with one more account, which comes before all others.
+    /// Adds an account, which comes before all others; its password is redacted in all output from here on.
     #[must_use]
     pub fn with(mut self, login: Login) -> Self {
         harness_base::secrets::know(&login.password);
@@ -62,11 +62,11 @@ impl RegistryCredentials {
         self
     }
 
-    /// The account at a registry, if there is one. A credential helper that is not there, or fails, gives none, as one that
-    /// knows none: it may be left over, and most registries ask nobody who he is; a refusal names it.
+    /// The account at a registry, if there is one. A credential helper that is missing or fails counts as one that knows no
+    /// account: it may be left over, and most registries need none. If this one does, its refusal names the helper.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] when the client's configuration names one that cannot be used.
+    /// [`harness_base::Error::Refused`] when the client's configuration names an account that cannot be used.
     pub async fn at(&self, registry: &str) -> Result<Option<Login>> {
         if let Some(login) = self.logins.iter().find(|login| login.is_at(registry)) {
             return Ok(Some(Login { server: registry.to_owned(), ..login.clone() }));
@@ -96,7 +96,7 @@ impl RegistryCredentials {
         }))
     }
 
-    /// The account at a registry that a credential helper keeps, of the hub's by another of its names, too.
+    /// The account at a registry that a credential helper keeps; Docker Hub's also under its other name.
     async fn ask_for(&self, helper: &str, registry: &str) -> Result<Option<(String, String)>, String> {
         let server = key_of_registry(registry);
         match self.ask(helper, server).await? {
@@ -105,15 +105,15 @@ impl RegistryCredentials {
         }
     }
 
-    /// What a credential helper says of a server: a name and a password, or that it knows none.
+    /// Asks a credential helper for the name and password at a server; `None` if it knows none.
     ///
-    /// What it prints may hold a secret, and is not shown.
+    /// Its output may hold a secret, and is not shown.
     async fn ask(&self, helper: &str, server: &str) -> Result<Option<(String, String)>, String> {
         let program = format!("docker-credential-{helper}");
         let command = Command::new(&program).given(&self.environment, ChildKind::Credentials);
         match command.arg("get").input(server).limit(HELPER).run().await {
             Ok(output) => HelperAnswer::read(&output.stdout).map(Some),
-            // A helper that knows nothing of a server says so by failing (docker-credential-helpers).
+            // A helper without an account for the server fails with this text (docker-credential-helpers).
             Err(harness_machine::Error::Command(failure)) if failure.tail.contains("credentials not found") => Ok(None),
             Err(harness_machine::Error::Command(failure)) => {
                 Err(format!("the credential helper {program} fails ({})", failure.status))
@@ -139,7 +139,7 @@ impl RegistryCredentials {
         &self.environment
     }
 
-    /// Where an account at a registry was looked for, for an error, and why none came of it.
+    /// The places where an account at a registry was looked for, and why there is none; for an error.
     pub(super) fn places(&self, registry: &str) -> String {
         let unusable = self.unusable.lock().unwrap_or_else(PoisonError::into_inner);
         match unusable.get(registry) {
@@ -161,7 +161,7 @@ impl RegistryCredentials {
         }
     }
 
-    /// The accounts at these registries as a cluster's pull secret holds them (`.dockerconfigjson`): no others go there.
+    /// The accounts at these registries, and no others, as the content of a pull secret (`.dockerconfigjson`).
     ///
     /// # Errors
     /// As [`RegistryCredentials::at`].

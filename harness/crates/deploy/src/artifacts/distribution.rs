@@ -1,4 +1,4 @@
-//! Image registries, by the OCI distribution API: is a digest there, for which platforms, and a copy of it elsewhere.
+//! Calls of image registries, by the OCI distribution API: an image's platforms, and copies to another registry.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,12 +18,12 @@ use serde_json::{Value, json};
 use super::credentials::RegistryCredentials;
 use crate::error::{Error, Result};
 
-/// How long a question may take.
+/// The deadline of a question to a registry.
 const ASK: Duration = Duration::from_secs(30);
-/// How long an image may take to be copied.
+/// The deadline for copying an image.
 const COPY: Duration = Duration::from_secs(900);
 
-/// Manifests of images and of indexes, as OCI and as Docker name them.
+/// The media types of manifests of images and of indexes, by OCI and by Docker.
 const MANIFESTS: [&str; 4] = [
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.oci.image.index.v1+json",
@@ -31,7 +31,7 @@ const MANIFESTS: [&str; 4] = [
     "application/vnd.docker.distribution.manifest.list.v2+json",
 ];
 
-/// An image's configuration.
+/// The media type of an image's configuration (OCI).
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 
 /// One image in its registry.
@@ -66,18 +66,18 @@ fn platform(value: &Value) -> String {
     format!("{}/{}", value["os"].as_str().unwrap_or("?"), value["architecture"].as_str().unwrap_or("?"))
 }
 
-/// Copies an image, byte for byte, so that its digest stays; what is there already is not sent again.
+/// Copies an image byte for byte, so that its digest stays the same; layers that are there already are not sent again.
 ///
-/// What remains on cancel: layers without a manifest, which the registry's own garbage collection removes.
+/// What remains on cancel: layers without a manifest, which the registry's garbage collection removes.
 ///
 /// # Errors
-/// [`harness_base::Error::Refused`] saying which of both registries said no.
+/// [`harness_base::Error::Refused`], naming the registry that refused; [`harness_base::Error::Deadline`] after 900 s.
 pub async fn copy(from: &Reference, to: &Reference, credentials: &RegistryCredentials) -> Result<()> {
     let (source, target) = (At::new(from, credentials).await?, At::new(to, credentials).await?);
     source.within(COPY, source.copy(&target, from.digest.clone())).await
 }
 
-/// Pushes an image without layers, for a platform that this machine may not have; `repository` is all of its name.
+/// Pushes an image without layers for any platform; `repository` is its whole name.
 ///
 /// # Errors
 /// [`harness_base::Error::Refused`] when the registry does not take it.
@@ -117,9 +117,9 @@ impl<'a> At<'a> {
         let auth = login.map_or(RegistryAuth::Anonymous, |login| RegistryAuth::Basic(login.username, login.password));
         let authority = |data| Certificate { encoding: CertificateEncoding::Der, data };
         let extra_root_certificates = credentials.authorities()?.into_iter().map(authority).collect();
-        // As the engine's client does: on this machine itself a registry needs no certificate.
+        // As in the engine's client, a registry on this machine needs no TLS.
         let plain = if is_local(registry) { vec![registry.to_owned()] } else { Vec::new() };
-        // Named here, the proxies of this process's environment are not looked at: with them, loopback would be.
+        // Given here, so that the client does not read the environment's proxies, which it would use for loopback too.
         let environment = credentials.environment();
         let client = Client::try_from(ClientConfig {
             http_proxy: environment.proxy("http"),
@@ -127,7 +127,7 @@ impl<'a> At<'a> {
             no_proxy: Some(environment.no_proxy(&[])),
             protocol: ClientProtocol::HttpsExcept(plain),
             extra_root_certificates,
-            // Else a request for each piece that comes in.
+            // Else each received piece would be a request.
             use_monolithic_push: true,
             connect_timeout: Some(Duration::from_secs(5)),
             read_timeout: Some(ASK),
@@ -136,7 +136,7 @@ impl<'a> At<'a> {
         })
         .map_err(Error::malformed(format!("make a client for the registry {registry}")))?;
         let at = Self { reference, client, credentials, user, auth };
-        // By the name that it is asked by: the hub has another one there, and what is asked first may not be a manifest.
+        // Stored for the name that requests go to, which is another one for Docker Hub; the first request may not be a manifest.
         at.client.store_auth_if_needed(at.named(&reference.digest).resolve_registry(), &at.auth).await;
         Ok(at)
     }
@@ -164,7 +164,7 @@ impl<'a> At<'a> {
         Ok(parts.concat())
     }
 
-    /// A manifest and all that it names, the manifest last: a registry takes none with parts missing.
+    /// Copies all that a manifest names, and the manifest last: a registry refuses one with missing parts.
     async fn copy(&self, target: &At<'_>, digest: String) -> Result<()> {
         let (manifest, bytes) = self.manifest(&digest).await?;
         for entry in manifest["manifests"].as_array().into_iter().flatten() {
@@ -206,7 +206,7 @@ impl<'a> At<'a> {
         })
     }
 
-    /// What a registry said, in words that lead on.
+    /// A registry's error as a refusal, with a remedy.
     fn refusal(&self, error: &Oci) -> Error {
         let (registry, image) = (self.reference.registry(), self.reference.by_digest());
         let refuse = |what: String, next: String| Error::refused(format!("{image}: {what}"), next);
@@ -243,7 +243,7 @@ impl<'a> At<'a> {
     }
 }
 
-/// What an error of the client's means to us.
+/// The meaning of an error of the registry client.
 enum Meaning {
     Denied,
     Absent,

@@ -1,4 +1,5 @@
-//! Which images, by digest? Stage local builds the set, the others are given it; the registry beside the cluster holds it.
+//! Artifact sets: the images of a release, by digest. Stage local builds its set, other stages are provided with one; the
+//! registry beside the cluster holds built images.
 
 mod base;
 mod build;
@@ -35,41 +36,41 @@ use harness_settings::marks::REGISTRY;
 use harness_settings::settings::Settings;
 use harness_settings::stage::{MayBuild, Stage};
 
-/// What making a set, or taking a given one, needs to know.
+/// The arguments for building an artifact set, or reading a provided one.
 #[derive(Debug)]
 pub struct Sources<'a> {
     /// The checkout.
     pub project: &'a Project,
-    /// What the environment asks for.
+    /// The settings.
     pub settings: &'a Settings,
-    /// Where the tools are.
+    /// The tools: Skaffold, buildx.
     pub tools: &'a Tools,
-    /// The cluster that the registry stands beside.
+    /// The name of the cluster that the registry is beside.
     pub cluster: &'a str,
-    /// Where the registry's data lies.
+    /// The folder of the registry's data.
     pub registry_data: &'a Path,
     /// A folder for the build's own files.
     pub scratch: &'a Path,
 }
 
 impl Sources<'_> {
-    /// The images that others are made from, as these sources have them.
+    /// The base and third-party images, from these sources.
     pub fn bases<'b>(&'b self, engine: &'b Engine) -> Bases<'b> {
         Bases { engine, project: self.project, may_set_up: self.settings.may_set_up(), from: ProvisionSource::Auto }
     }
 }
 
-/// Where a stage's artifact set is from. A stage that is given its set holds nothing that leads to a builder.
+/// The source of a stage's artifact set. Only `Built` holds the [`MayBuild`] that a build needs.
 #[derive(Debug)]
 pub enum ArtifactSource {
     /// Built here, from the working tree.
     Built(MayBuild),
-    /// Built by somebody else.
+    /// Built elsewhere, and read from a file or an https address.
     ProvidedArtifacts(ProvidedArtifacts),
 }
 
 impl ArtifactSource {
-    /// The stage's own.
+    /// The source of a stage's set.
     ///
     /// # Errors
     /// As [`ProvidedArtifacts::of`].
@@ -80,7 +81,7 @@ impl ArtifactSource {
         })
     }
 
-    /// The set, each of whose images is in its registry.
+    /// Builds or reads the set; each of its images is in its registry then.
     ///
     /// # Errors
     /// As [`build`] or [`ProvidedArtifacts::obtain`].
@@ -92,7 +93,7 @@ impl ArtifactSource {
     }
 }
 
-/// Makes sure that the registry beside the cluster is up, if anything of the set is there.
+/// Starts the registry beside the cluster, if the set has an image in it. Its container remains until the cluster is deleted.
 ///
 /// # Errors
 /// As [`Registry::beside`].

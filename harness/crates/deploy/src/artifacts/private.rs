@@ -1,4 +1,4 @@
-//! A registry that wants credentials, for scenarios about pulling with them: a real one, in a container of its own.
+//! A registry that wants credentials, in a container of its own, for scenarios about pulling with credentials.
 
 use base64::Engine as _;
 use harness_http::Reader;
@@ -14,13 +14,13 @@ use super::{RegistryCredentials, Sources};
 use crate::artifacts::REGISTRY_IMAGE;
 use crate::error::{Error, Result};
 
-/// How costly a password is to check: the least that bcrypt allows, since every request of a pull is checked.
+/// The bcrypt cost: the least that is allowed, since the password is checked for every request of a pull.
 const COST: u32 = 4;
 
 /// A registry with one account.
 #[derive(Debug)]
 pub struct PrivateRegistry {
-    /// What it is called on its network, if it is on one.
+    /// Its name on the engine's network, if it is on one.
     pub alias: String,
     /// The account, and the registry's address on this host.
     pub login: Login,
@@ -31,12 +31,13 @@ fn container(owner: &str) -> String {
 }
 
 impl PrivateRegistry {
-    /// Starts one whose only account is `robot`, with this password; on a network of the engine's, if one is named.
+    /// Starts a registry whose only account is `robot` with this password; on a network of the engine's, if one is given.
     ///
     /// What remains on cancel: a container with the owner's label.
     ///
     /// # Errors
-    /// [`Error::Command`] when the engine does not start it; [`harness_base::Error::Deadline`] when it does not answer within 20 s.
+    /// [`Error::Command`] when the engine does not start it; [`harness_base::Error::Deadline`] when it does not answer within
+    /// 20 s.
     pub async fn start(
         engine: &Engine,
         sources: &Sources<'_>,
@@ -67,7 +68,7 @@ impl PrivateRegistry {
         let accounts = tempfile::NamedTempFile::new().map_err(Error::io("make a file of accounts"))?;
         let hash = bcrypt::hash(password, COST).map_err(Error::malformed("hash a password"))?;
         std::fs::write(accounts.path(), format!("robot:{hash}\n")).map_err(Error::io("write a file of accounts"))?;
-        // Copied, not mounted: the engine may be on another machine.
+        // Copied and not mounted, since the engine may be on another machine.
         engine.copy_into(&container, accounts.path(), "/accounts").await?;
         engine.start(&container).await?;
         let server = engine.published(&container, PORT).await?;
@@ -78,13 +79,13 @@ impl PrivateRegistry {
         Ok(Self { alias, login })
     }
 
-    /// What an owner's is called on its network: below the domain that nodes reach without a proxy, since a container's name
-    /// ends in nothing that a list could hold.
+    /// The name of an owner's registry on its network: below the domain that nodes reach without a proxy, since a bare container
+    /// name has no suffix that NO_PROXY could list.
     pub fn alias(owner: &str) -> String {
         format!("{}.{}", container(owner), marks::DOMAIN)
     }
 
-    /// Puts an image without layers in it, for a platform that this machine may not have.
+    /// Pushes an image without layers, for any platform, and returns its reference.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] when the registry does not take it.

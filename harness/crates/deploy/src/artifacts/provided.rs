@@ -1,4 +1,4 @@
-//! An artifact set that somebody else built: read, and checked against its registry before anything is deployed.
+//! A provided artifact set, built elsewhere: read, and checked against its registries before anything is deployed.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -21,8 +21,8 @@ use super::distribution::{is_local, platforms};
 use super::{Registry, RegistryCredentials, Sources, serve};
 use crate::error::{Error, Result};
 
-/// What Skaffold replaces by a part of an image's reference in a profile's values (skaffold.dev, "Deploying with Helm");
-/// the longer of two that begin alike comes first.
+/// The prefixes of variables that Skaffold replaces by a part of an image's reference in a profile's values (skaffold.dev,
+/// "Deploying with Helm"); a longer prefix comes before a shorter one.
 const VARIABLES: [&str; 7] = [
     "IMAGE_FULLY_QUALIFIED_",
     "IMAGE_REPO_NO_DOMAIN_",
@@ -33,7 +33,7 @@ const VARIABLES: [&str; 7] = [
     "IMAGE_TAG_",
 ];
 
-/// Where a given set is to be read from.
+/// The location of a provided set, and the credentials to check it with.
 #[derive(Debug, Clone)]
 pub struct ProvidedArtifacts {
     stage: Stage,
@@ -42,21 +42,21 @@ pub struct ProvidedArtifacts {
 }
 
 impl ProvidedArtifacts {
-    /// What [`settings::ARTIFACTS`] names, for a stage; nothing is read yet.
+    /// The set that [`settings::ARTIFACTS`] names, for a stage; reads nothing yet.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] when that, or who we are at registries, is set to what is not allowed.
+    /// [`harness_base::Error::Refused`] when that setting, or one of the registry credentials, is not allowed.
     pub fn of(stage: Stage, settings: &Settings) -> Result<Self> {
         Ok(Self { stage, location: settings.artifacts.get()?, credentials: RegistryCredentials::of(settings)? })
     }
 
-    /// A set at another place, read with other accounts.
+    /// A set in another file, checked with other credentials.
     #[must_use]
     pub fn at(stage: Stage, location: &Path, credentials: RegistryCredentials) -> Self {
         Self { stage, location: Some(location.to_string_lossy().into_owned()), credentials }
     }
 
-    /// The set; each image is in its registry, for this engine's platform, and we may pull it.
+    /// Reads the set, and checks that each image is in its registry, is for this engine's platform, and may be pulled.
     ///
     /// What remains on cancel: the registry's container, if the set is in the one beside the cluster.
     ///
@@ -91,8 +91,8 @@ impl ProvidedArtifacts {
         Ok(set)
     }
 
-    /// The set, where there is no engine, only a cluster: each image is in its registry, for the set's platform, and we
-    /// may pull it. Of a registry that clusters alone know, the cluster has to tell.
+    /// Reads the set without an engine, and checks that each image is in its registry, is for the set's platform, and may be
+    /// pulled. Images in a registry that only clusters reach are not checked.
     ///
     /// # Errors
     /// As [`ProvidedArtifacts::obtain`].
@@ -108,7 +108,7 @@ impl ProvidedArtifacts {
         Ok(set)
     }
 
-    /// The set as it is written, whole, and where it is from; no registry is asked.
+    /// Reads the set and its location, without asking any registry.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] when none is named; as [`read`].
@@ -118,7 +118,7 @@ impl ProvidedArtifacts {
         Ok((location, set))
     }
 
-    /// What is named, else, in stage ci, the set that this checkout made itself.
+    /// The location that the setting names; else, in stage ci, the checkout's default set.
     fn place(&self, default: &Path) -> Result<Cow<'_, str>> {
         let nothing = format!("stage {} builds nothing, and {ARTIFACTS} names no artifact set", self.stage);
         match &self.location {
@@ -135,9 +135,9 @@ impl ProvidedArtifacts {
         }
     }
 
-    /// Each image by its digest, in its registry, with our credentials.
+    /// Checks each image in its registry, by its digest.
     async fn check(&self, set: &ArtifactSet, registry: Option<&Registry>) -> Result<()> {
-        // All to their end, and the first in the set's order is the one that is told.
+        // All checks run to their end; the first error in the set's order is reported.
         let check = async |artifact: &Artifact| {
             check(artifact, &from_here(&artifact.tag, registry), &set.platform, &self.credentials).await
         };
@@ -145,7 +145,7 @@ impl ProvidedArtifacts {
     }
 }
 
-/// The set that nobody named is of the commits that are checked out: who moved on since would test what was.
+/// Refuses a default set of another commit than the checkout's: the scenarios would test an old revision.
 fn expect_of((head, whose): (&str, &str), made: &str, location: &str) -> Result<()> {
     let commit = |sha: &str| sha.trim_end_matches(DIRTY).to_owned();
     if commit(head) == commit(made) {
@@ -163,7 +163,8 @@ fn warn_if_dirty(location: &str, set: &ArtifactSet) {
     }
 }
 
-/// Whether an artifact is in its registry, which this host reaches by the name in `at`, for a platform, and we may pull it.
+/// Checks that an artifact is in its registry, which this host reaches by the reference `at`, is for a platform, and may be
+/// pulled.
 ///
 /// # Errors
 /// [`harness_base::Error::Refused`] naming the artifact.
@@ -194,7 +195,7 @@ pub async fn check(
     ))
 }
 
-/// The same image as this host reaches it: the registry beside the cluster has another name in there.
+/// The reference by which this host reaches an image: the registry beside the cluster has another name in the cluster.
 pub(super) fn from_here(reference: &Reference, registry: Option<&Registry>) -> Reference {
     match registry {
         Some(registry) if reference.registry() == REGISTRY => reference.at_registry(&registry.address),
@@ -202,8 +203,7 @@ pub(super) fn from_here(reference: &Reference, registry: Option<&Registry>) -> R
     }
 }
 
-/// A set as it is written in a file or at an https address, whole for a stage; whether its images are anywhere is not
-/// looked at.
+/// Reads a set from a file or an https address, and checks that it has all images of a stage; asks no registry.
 ///
 /// # Errors
 /// [`harness_base::Error::Refused`] when it cannot be read; as [`ArtifactSet::parse`].
@@ -231,8 +231,8 @@ async fn text(location: &str, ca_bundle: Option<&Path>, environment: &Environmen
     })
 }
 
-/// The images that skaffold.yaml names: those that it builds, and those that a profile's values ask for, which have the
-/// form of their variables where it does not build them.
+/// The images that skaffold.yaml names: those that it builds, and those that a profile's values use; the latter by the spelling
+/// of their variables, unless they are built.
 ///
 /// # Errors
 /// [`harness_base::Error::Malformed`] when the text does not parse; [`harness_base::Error::Refused`] when it has no such profile.

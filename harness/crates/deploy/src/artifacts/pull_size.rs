@@ -1,4 +1,4 @@
-//! How much a pull would download, by the image's registry.
+//! The size of a pull, by the image's registry.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use indicatif::BinaryBytes;
 
 use harness_machine::tools::Command;
 
-/// How long a registry may take to say how large an image is.
+/// The deadline for a registry to return a manifest.
 const ASK: Duration = Duration::from_secs(10);
 
-/// `pull <reference> (12.3 MiB)`, as its registry says now; the size is left out when the registry is not reached.
+/// The text `pull <reference> (12.3 MiB)`; the size is `unknown` when the registry is not reached.
 pub async fn pull_size(manifest: Command, reference: &str) -> String {
     let asked = manifest.limit(ASK).run().await;
     let size = asked.ok().and_then(|output| layers_size(&output.stdout, std::env::consts::ARCH));

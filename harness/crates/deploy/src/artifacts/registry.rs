@@ -13,23 +13,24 @@ use crate::error::{Error, Result};
 
 /// The port that the registry listens on in its container.
 pub(super) const PORT: u16 = 5000;
-/// How long it may take to answer once its container runs.
+/// The deadline for a registry to answer once its container runs.
 pub(super) const ANSWER: Duration = Duration::from_secs(20);
 
 /// A registry that runs.
 #[derive(Debug, Clone)]
 pub struct Registry {
-    /// Its address on this host: `127.0.0.1:<whatever port was free>`.
+    /// Its address on this host: `127.0.0.1:<port>`, with a port that was free.
     pub address: String,
 }
 
-/// The registry's container, and its name on the cluster's network.
+/// The name of a cluster's registry: of its container, and on the cluster's network.
 pub fn container_name(cluster: &str) -> String {
     format!("{cluster}-registry")
 }
 
 impl Registry {
-    /// The registry beside the cluster, made if it is not there: with it, every set that was pushed to it is served.
+    /// Makes sure that the registry beside the cluster runs, with all images that were pushed to it before. It remains until the
+    /// cluster is deleted.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] when its image cannot be had; [`Error::Command`] when the engine does not start it.
@@ -38,18 +39,19 @@ impl Registry {
         Self::start(engine, sources, &held[0].reference).await
     }
 
-    /// Starts the registry of a cluster unless it runs; its data lies in the state folder, so that a new one pushes
-    /// nothing twice.
+    /// Starts the registry of a cluster unless it runs. Its data is in the state folder, so that nothing is pushed again to a new
+    /// container.
     ///
-    /// What remains on cancel is a container that carries the cluster's owner label.
+    /// What remains on cancel: a container with the cluster's owner label.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] when a container of its name is not ours; [`Error::Command`] when the engine does not start it.
+    /// [`harness_base::Error::Refused`] when a container of its name is not ours; [`Error::Command`] when the engine does not
+    /// start it.
     pub(super) async fn start(engine: &Engine, sources: &Sources<'_>, image: &str) -> Result<Self> {
         let name = container_name(sources.cluster);
         match engine.look::<Container>(&name, &Mark::owner(sources.cluster)).await? {
             Seen::Ours(container) if container.object().state.running => {}
-            // A port that was free when the container was made may be taken by now.
+            // Made anew, since the port that was free for the stopped container may be taken by now.
             Seen::Ours(container) => {
                 container.remove().await?;
                 Self::run(engine, sources, image).await?;
@@ -62,7 +64,7 @@ impl Registry {
             }
             Seen::Gone => {
                 if let Err(error) = Self::run(engine, sources, image).await {
-                    // A client that was killed a moment ago may have asked for it, and the engine made it since.
+                    // A process that was killed a moment ago may have asked for the container, and the engine made it since.
                     let late = engine.look::<Container>(&name, &Mark::owner(sources.cluster)).await?;
                     let Seen::Ours(late) = late else { return Err(error) };
                     late.remove().await?;
@@ -76,7 +78,7 @@ impl Registry {
         Ok(registry)
     }
 
-    /// The address on this host of a cluster's registry, which runs.
+    /// The address on this host of a cluster's registry, which has to run.
     ///
     /// # Errors
     /// [`Error::Command`] when it does not run.
@@ -101,8 +103,8 @@ impl Registry {
         Ok(engine.start(&engine.create(new).await?).await?)
     }
 
-    /// Lets the cluster's node reach the registry beside it, if there is one, by its one name; nothing is to be done for the
-    /// one that it was `introduced` to a moment ago.
+    /// Lets the cluster's node reach the registry beside it, if there is one, by [`marks::REGISTRY`]. Does nothing for the
+    /// container with the ID `introduced`, which [`Registry::introduce_early`] returned.
     ///
     /// # Errors
     /// [`Error::Command`] when the engine refuses.
@@ -114,13 +116,13 @@ impl Registry {
                 engine.connect_to(&network_of(engine, node).await?, &registry).await?;
                 introduce(engine, node, &registry, marks::REGISTRY).await
             }
-            // Every image is in a registry that the node reaches by itself.
+            // Without that registry, every image is in one that the node reaches by itself.
             Seen::Foreign(_) | Seen::Gone => Ok(()),
         }
     }
 
-    /// The part of [`Registry::join`] that may be done while images are pushed, for a registry that runs on the node's network
-    /// already: one that joins it now could get another published port. Says which it is; what fails is left to `join`.
+    /// Does the part of [`Registry::join`] that may run while images are pushed: for a registry that is on the node's network
+    /// already, since joining could change its published port. Returns the container's ID; errors are left to `join`.
     pub async fn introduce_early(engine: &Engine, cluster: &str, node: &str) -> Option<String> {
         let registry = container_name(cluster);
         let mark = Mark::owner(cluster);
@@ -147,7 +149,7 @@ pub async fn network_of(engine: &Engine, node: &str) -> Result<String> {
         .ok_or_else(|| Error::refused(format!("the node {node} is on no network"), "cargo stack clean, and run again"))
 }
 
-/// Lets a node find a registry, whose container is on the clusters' network, by a name of its own.
+/// Configures a node's containerd to reach a registry's container, on the cluster's network, by the registry name `name`.
 ///
 /// # Errors
 /// [`Error::Command`] when the engine refuses.

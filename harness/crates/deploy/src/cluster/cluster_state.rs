@@ -16,18 +16,18 @@ use crate::error::{Error, Result};
 /// The state folder of one cluster.
 #[derive(Debug, Clone)]
 pub struct ClusterState {
-    /// Its name: stage, and a hash of engine, user and checkout. The cluster's own name begins with it.
+    /// Its name: stack, stage, and a hash of engine, user and checkout. The cluster's own name begins with it.
     pub name: String,
-    /// The folder.
+    /// The folder's path: `clusters/<name>` in the state folder.
     pub folder: PathBuf,
 }
 
 impl ClusterState {
-    /// The state folder of the cluster of a checkout and stage, whether it is there or not.
+    /// The state folder of the cluster of a checkout and stage; makes nothing.
     pub fn of(settings: &Settings, project: &Project, stage: Stage) -> Self {
         let user = rustix::process::getuid().as_raw();
         let mut identity = format!("{}\n{user}\n{}", settings.docker_host, project.root.display());
-        // Each preview is changed by itself.
+        // Each preview has a state of its own.
         if stage == Stage::Preview {
             identity = format!("{identity}\n{}", settings.pr_number.as_deref().unwrap_or_default());
         }
@@ -35,7 +35,7 @@ impl ClusterState {
         Self { folder: settings.state_root.join("clusters").join(&name), name }
     }
 
-    /// Makes it, unless it is there.
+    /// Makes the folder, unless it is there.
     ///
     /// # Errors
     /// [`harness_base::Error::Io`] when it cannot be made.
@@ -43,7 +43,7 @@ impl ClusterState {
         Ok(["slots", "owners"].iter().try_for_each(|folder| private_folder(&self.folder.join(folder)))?)
     }
 
-    /// The homes of all clusters of this user's, whatever checkout they belong to.
+    /// The state folders of all of this user's clusters, of all checkouts, by name.
     ///
     /// # Errors
     /// [`harness_base::Error::Io`] when the state folder cannot be listed.
@@ -71,12 +71,12 @@ impl ClusterState {
         self.path("change.lock")
     }
 
-    /// The path of the lock `use`: shared while a process runs scenarios, exclusive to want everyone out.
+    /// The path of the lock `use`: shared while a process runs scenarios, exclusive for changes while no process does.
     pub(super) fn use_lock(&self) -> PathBuf {
         self.path("use.lock")
     }
 
-    /// Who uses it now, for people to read.
+    /// The processes that hold the lock `use` now, as text for people.
     pub fn users(&self) -> String {
         holders(&self.use_lock())
     }
@@ -96,22 +96,22 @@ impl ClusterState {
         self.path("tilt.lock")
     }
 
-    /// Where it is noted whose Tilt that is.
+    /// The path of the note about that Tilt: process, run, files.
     pub fn tilt(&self) -> PathBuf {
         self.path("tilt.json")
     }
 
-    /// The path of the lock on what Tilt watches: exclusive to edit it, shared to look at what it serves.
+    /// The path of the lock on the files that Tilt watches: exclusive to edit them, shared to read what they lead to.
     pub fn edit_lock(&self) -> PathBuf {
         self.path("edit.lock")
     }
 
-    /// Whether the cluster has the fixed host ports of kind/kind-config.yaml: the dev cluster alone.
+    /// Whether the cluster gets the fixed host ports of kind/kind-config.yaml: only the dev cluster does.
     pub fn has_host_ports(&self) -> bool {
         self.name.starts_with(&format!("{}-{}-", spec().name, Stage::Dev))
     }
 
-    /// Where the reaper says which process it is.
+    /// The path of the reaper's note: its process and build.
     pub fn reaper(&self) -> PathBuf {
         self.path("reaper.json")
     }
@@ -131,35 +131,35 @@ impl ClusterState {
         (0..count).map(|slot| self.folder.join("slots").join(slot.to_string())).collect()
     }
 
-    /// The kubeconfig.
+    /// The path of the kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.path("kubeconfig")
     }
 
-    /// Where the registry keeps its data.
+    /// The folder of the registry's data.
     pub fn registry_data(&self) -> PathBuf {
         self.path("registry")
     }
 
-    /// The certificate of the edge's CA, which clients trust; made with the edge, and no secret.
+    /// The path of the certificate of the edge's CA, which clients trust; made with the edge, and no secret.
     pub fn edge_ca(&self) -> PathBuf {
         self.path("edge-ca.pem")
     }
 
-    /// What the cluster held of the shared release when it had converged; stays when the cluster goes.
+    /// The path of the shared release's objects as the cluster held them; the file stays when the cluster is deleted.
     pub fn held(&self) -> PathBuf {
         self.path("held.json")
     }
 
-    /// Where the reaper writes what it does.
+    /// The path of the reaper's log.
     pub fn reaper_log(&self) -> PathBuf {
         self.path("reaper.log")
     }
 
-    /// Reads the record.
+    /// Reads the record; the default one if there is none.
     ///
     /// # Errors
-    /// [`harness_base::Error::Damaged`] when somebody else wrote it.
+    /// [`harness_base::Error::Damaged`] when it does not parse.
     pub fn record(&self) -> Result<ClusterRecord> {
         Ok(read_json(&self.path("record.json"), &format!("cargo stack clean --forget {}", self.name))?
             .unwrap_or_default())
@@ -173,21 +173,21 @@ impl ClusterState {
         Ok(write_json(&self.path("record.json"), record)?)
     }
 
-    /// Notes that a scenario failed; needs no lock, since whoever waits until all are out holds `change`.
+    /// Notes that a scenario failed. Needs no lock: the note is read only once no process runs scenarios.
     ///
     /// # Errors
-    /// [`harness_base::Error::Io`] when it cannot be noted.
+    /// [`harness_base::Error::Io`] when the note cannot be written.
     pub fn note_failure(&self) -> Result<()> {
         let path = self.path("failed");
         std::fs::write(&path, "").map_err(Error::io(format!("write {}", path.display())))
     }
 
-    /// Whether a scenario failed since the release was made.
+    /// Whether a scenario failed since the last deploy of the shared release.
     pub fn has_failed(&self) -> bool {
         self.path("failed").exists()
     }
 
-    /// Forgets failures, since the release is made anew.
+    /// Removes the note about failed scenarios, before the shared release is deployed.
     ///
     /// # Errors
     /// [`harness_base::Error::Io`] when the note cannot be removed.
@@ -195,7 +195,7 @@ impl ClusterState {
         Ok(folders::remove(&self.path("failed"))?)
     }
 
-    /// Removes everything but the lock files, which are never unlinked.
+    /// Removes all files but the lock files, which are never unlinked; the registry's data only if `registry_data_too`.
     ///
     /// # Errors
     /// [`harness_base::Error::Io`] when something cannot be removed.

@@ -1,6 +1,6 @@
 //! The edge in front of a release: Contour and Envoy in a namespace of their own, outside the release.
 //!
-//! It ends TLS, by a private CA's certificate, and leads HTTP to HTTPS; headers and routes stay the router's.
+//! The edge terminates TLS, with a certificate by a private CA, and redirects HTTP to HTTPS; headers and routes are the router's.
 
 pub mod certificate;
 mod image;
@@ -31,16 +31,16 @@ use crate::k8s::snapshot::Watched;
 use crate::k8s::verdict::deployment_converged;
 use crate::k8s::{self, Forward, State};
 
-/// How long its pod may take to be ready: the image is pulled.
+/// The deadline for the edge's pod to be ready; its image is pulled.
 const READY: Duration = Duration::from_secs(180);
-/// How long the route may take once the pod is ready.
+/// The deadline for the route to the release once the pod is ready.
 const ROUTED: Duration = Duration::from_secs(60);
-/// How long the API server may take to serve a new kind.
+/// The deadline for the API server to serve a new kind.
 const ESTABLISHED: Duration = Duration::from_secs(30);
 
 /// Envoy's port for HTTPS, and the one for HTTP.
 const PORTS: (u16, u16) = (8443, 8080);
-/// The name of the objects that lie in the release's namespace.
+/// The name of the edge's objects in the release's namespace.
 const NAME: &str = "harness-edge";
 const SPEC_HASH: &str = "harness.internal/edge-mark";
 const MANIFESTS: &str = include_str!("edge/manifests.yaml");
@@ -58,16 +58,16 @@ impl std::fmt::Debug for Edge {
     }
 }
 
-/// The way to the edge.
+/// Forwards to the edge.
 #[derive(Debug)]
 pub struct EdgeForward {
-    /// How a client goes to Envoy's port for HTTPS: the host, where it is found, whom to trust.
+    /// HTTP options for Envoy's HTTPS port: host, forwarded address, CA.
     pub secure: HttpOptions,
-    /// To Envoy's port for HTTP.
+    /// The forward to Envoy's HTTP port.
     pub plain: Arc<Forward>,
 }
 
-/// Which release the edge leads to.
+/// The release behind an edge.
 #[derive(Debug, Clone, Copy)]
 pub struct Behind<'a> {
     /// Its namespace.
@@ -76,24 +76,24 @@ pub struct Behind<'a> {
     pub release: &'a str,
 }
 
-/// What making an edge needs to know.
+/// The arguments of [`make`].
 #[derive(Debug, Clone, Copy)]
 pub struct EdgeOptions<'a> {
-    /// Where.
+    /// The cluster to make the edge in.
     pub cluster: &'a Cluster,
     /// The cluster's state folder.
     pub home: &'a ClusterState,
-    /// How its image is had.
+    /// Engine, tools and sources for the edge's images.
     pub wants: NodeImageRequest<'a>,
-    /// Where the registry beside the cluster is.
+    /// The registry beside the cluster, which the images are pushed to.
     pub sources: &'a Sources<'a>,
-    /// What it leads to.
+    /// The release that the edge leads to.
     pub behind: Behind<'a>,
-    /// Labels of all its objects, which say whose they are.
+    /// The labels of all of the edge's objects: owner, stage.
     pub labels: &'a BTreeMap<String, String>,
 }
 
-/// Makes sure that the engine holds the edge's image, so that this need not wait for the cluster.
+/// Makes sure that the engine holds the edge's images; can run before there is a cluster.
 ///
 /// # Errors
 /// [`harness_base::Error::Refused`] when none may be made, [`Error::Command`] when the recipe fails.
@@ -101,7 +101,7 @@ pub async fn ensure_image(wants: &NodeImageRequest<'_>) -> Result<()> {
     image::ensure(wants).await.map(drop)
 }
 
-/// The edge, if it was made as it would be made now; whether it answers is not asked.
+/// The edge, if it was made with the same content as it would be made now; does not check whether it answers.
 ///
 /// # Errors
 /// [`Error::Kube`] when the cluster does not answer.
@@ -120,9 +120,9 @@ pub async fn find(
     Ok(made.then(|| Edge { client: cluster.client.clone(), ca }))
 }
 
-/// Makes the edge, with a CA of its own. Only under the lock `change`.
+/// Makes the edge, with a new CA. Only under the lock `change`.
 ///
-/// What remains on cancel: objects without the mark, which the next call makes anew; all goes with the cluster.
+/// What remains on cancel: a part of the objects, which the next call applies again; all are removed with the cluster.
 ///
 /// # Errors
 /// As [`ensure_image`]; [`Error::Kube`] when the API refuses an object.
@@ -155,10 +155,10 @@ pub async fn make(order: EdgeOptions<'_>) -> Result<Edge> {
 }
 
 impl Edge {
-    /// Waits until it is ready and answers 200 through the release.
+    /// Waits until the edge is ready (180 s) and answers 200 from the release (60 s).
     ///
     /// # Errors
-    /// [`Error::Failed`] or [`harness_base::Error::Deadline`], with what its namespace shows.
+    /// [`Error::Failed`] or [`harness_base::Error::Deadline`], with a diagnosis of the edge's namespace.
     pub async fn answers(&self) -> Result<()> {
         let kinds = [Watched::Deployments, Watched::ReplicaSets, Watched::Pods, Watched::Warnings];
         let work = async {
@@ -174,10 +174,10 @@ impl Edge {
         }
     }
 
-    /// Opens the way to it.
+    /// Opens forwards to the edge's ports; they last as long as the returned value.
     ///
     /// # Errors
-    /// No port can be opened.
+    /// As [`Forward::open`].
     pub async fn way(&self) -> Result<EdgeForward> {
         let open = |port| Forward::open(self.client.clone(), EDGE_NAMESPACE, "app=edge", port);
         let (secure, plain) = (open(PORTS.0).await?, Arc::new(open(PORTS.1).await?));
@@ -205,14 +205,14 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// What tells one edge from another: what it is made of, what it leads to, and who vouches for it.
+/// A hash of all that an edge is made from: images, manifests, release, host and CA.
 fn spec_hash(image: &str, behind: Behind<'_>, ca: &[u8]) -> String {
     let parts =
         json!([image, MANIFESTS, behind.namespace, behind.release, spec().edge.host, String::from_utf8_lossy(ca)]);
     hash::short(&hash::text(&parts.to_string())).to_owned()
 }
 
-/// The objects, in the order in which they are made.
+/// The edge's objects, in the order in which they are applied.
 fn manifests(
     [contour, envoy]: [&str; 2],
     behind: Behind<'_>,
@@ -246,7 +246,7 @@ fn manifests(
     objects.collect()
 }
 
-/// Waits until the API server serves a kind: Contour ends where it does not.
+/// Waits until the API server serves a new kind: Contour exits where it does not.
 async fn established(client: &Client, name: &str) -> Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     k8s::wait::object(api, name, &format!("the kind {name}"), ESTABLISHED, |found| {

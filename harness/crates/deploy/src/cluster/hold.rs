@@ -1,7 +1,8 @@
-//! The two locks of a cluster in their one order: first `change`, then `use`; who waits for `change` holds no `use`.
+//! The two locks of a cluster, always taken in one order: first `change`, then `use`. A process that waits for `change` does not
+//! hold `use`.
 //!
-//! A process has one [`Hold`]. `change` is had from [`Hold::Free`] alone; from [`Hold::Using`] no
-//! way leads back, since another scenario of the process may need what it uses.
+//! A process has one [`Hold`]. `change` can be taken from [`Hold::Free`] only; [`Hold::Using`] lasts until the process ends,
+//! since another scenario of the process may need what it uses.
 
 use std::time::Duration;
 
@@ -11,36 +12,36 @@ use super::cluster_state::ClusterState;
 use super::record::ClusterRecord;
 use crate::error::{Error, Result};
 
-/// How long provisioning by somebody else may take, at most: all tools and the node image may have to be compiled.
+/// How long to wait for `change`, 5400 s: another process may have to compile all tools and the node image.
 const CHANGE: Duration = Duration::from_secs(5400);
-/// How long to wait until everybody is out, before what is in use is changed.
+/// How long to wait until no process uses the cluster: 1800 s.
 const EVERYONE_OUT: Duration = Duration::from_secs(1800);
 
-/// What a process holds.
+/// The locks that a process holds.
 #[derive(Debug)]
 pub enum Hold {
-    /// Nothing, so that it may take `change`.
+    /// None, so that the process may take `change`.
     Free(Free),
-    /// `use`, until it ends.
+    /// `use`, until the process ends.
     Using(Use),
 }
 
-/// Holds nothing.
+/// Proof that the process holds no lock.
 #[derive(Debug)]
 pub struct Free(());
 
-/// Holds `use`: nobody changes or deletes what this process, or a command that it started, uses.
+/// The lock `use`, held: no process changes or deletes what this process, or a command that it started, uses.
 #[derive(Debug)]
 pub struct Use(Lock);
 
-/// Holds `change`: looks, makes, upgrades, deletes.
+/// The lock `change`, held: needed to make, upgrade or delete the cluster or its release.
 #[derive(Debug)]
 pub struct Change<'a> {
     home: &'a ClusterState,
     lock: Lock,
 }
 
-/// Holds `change`, and `use` alone: nobody is there who could use what is changed.
+/// The locks `change` and, exclusively, `use`, held: no process uses the cluster.
 #[derive(Debug)]
 pub struct Alone<'a> {
     /// The lock `change`.
@@ -49,15 +50,15 @@ pub struct Alone<'a> {
 }
 
 impl Hold {
-    /// The one of a process, as it begins.
+    /// The hold of a process as it begins: no lock.
     pub(crate) fn nothing() -> Self {
         Self::Free(Free(()))
     }
 
-    /// What `change` is had from.
+    /// The proof that no lock is held, from which `change` can be taken.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] when this process uses a release: from there no way leads back.
+    /// [`harness_base::Error::Refused`] when this process uses a release already.
     pub fn free(&mut self) -> Result<&mut Free> {
         match self {
             Self::Free(free) => Ok(free),
@@ -67,30 +68,30 @@ impl Hold {
 }
 
 impl Free {
-    /// Waits for `change`; `what` tells others what for.
+    /// Waits for `change`; `what` is shown to processes that wait for it meanwhile.
     ///
     /// # Errors
-    /// [`harness_base::Error::Deadline`] after an hour and a half, saying who holds it.
+    /// [`harness_base::Error::Deadline`] after 5400 s, naming the holder.
     pub async fn change<'a>(&'a mut self, home: &'a ClusterState, what: &str) -> Result<Change<'a>> {
         Change::take(home, what, CHANGE).await
     }
 }
 
 impl<'a> Change<'a> {
-    /// Waits for `change`, of a process that never uses what it changes: the reaper, and those who clean.
+    /// Waits for `change`, for processes that never use the cluster: the reaper, and clean-ups.
     ///
     /// # Errors
-    /// [`harness_base::Error::Deadline`] after `limit`, saying who holds it.
+    /// [`harness_base::Error::Deadline`] after `limit`, naming the holder.
     pub(super) async fn take(home: &'a ClusterState, what: &str, limit: Duration) -> Result<Self> {
         let mut lock = Lock::take(&home.change_lock(), Mode::Exclusive, limit).await?;
         lock.label(what);
         Ok(Self { home, lock })
     }
 
-    /// The same, if nobody has it.
+    /// Takes `change` without waiting.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`], saying who has it.
+    /// [`harness_base::Error::Refused`], naming the holder, when it is held.
     pub(super) fn try_take(home: &'a ClusterState, what: &str) -> Result<Self> {
         match Lock::try_take(&home.change_lock(), Mode::Exclusive)? {
             Some(mut lock) => {
@@ -101,10 +102,10 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// What is on record.
+    /// Reads the record.
     ///
     /// # Errors
-    /// [`harness_base::Error::Malformed`] when it cannot be read.
+    /// As [`ClusterState::record`].
     pub fn record(&self) -> Result<ClusterRecord> {
         self.home.record()
     }
@@ -122,10 +123,10 @@ impl<'a> Change<'a> {
         &self.lock
     }
 
-    /// Waits until nobody uses what is there.
+    /// Waits until no process uses the cluster.
     ///
     /// # Errors
-    /// [`harness_base::Error::Deadline`] after half an hour, saying who does.
+    /// [`harness_base::Error::Deadline`] after 1800 s, naming the users.
     pub async fn alone(&self) -> Result<Alone<'_>> {
         self.alone_within(EVERYONE_OUT).await
     }
@@ -135,25 +136,25 @@ impl<'a> Change<'a> {
         Ok(Alone { change: self, _everyone_out: out })
     }
 
-    /// The same, if nobody does.
+    /// [`Change::alone`] without waiting; `None` when a process uses the cluster.
     pub(super) fn try_alone(&self) -> Result<Option<Alone<'_>>> {
         let out = Lock::try_take(&self.home.use_lock(), Mode::Exclusive)?;
         Ok(out.map(|out| Alone { change: self, _everyone_out: out }))
     }
 
-    /// Takes `use`, before `change` is let go.
+    /// Takes `use`, while `change` is still held.
     ///
     /// # Errors
-    /// [`harness_base::Error::Deadline`] when somebody holds it alone, who holds `change` no more: a command of a killed process.
+    /// [`harness_base::Error::Deadline`] after 1800 s, when a command of a killed process still holds `use` exclusively.
     pub async fn begin_use(&self) -> Result<Use> {
         Ok(Use(Lock::take(&self.home.use_lock(), Mode::Shared, EVERYONE_OUT).await?))
     }
 }
 
 impl Use {
-    /// Takes `use` at once, of what is there already; `None` when somebody is changing it.
+    /// Takes `use` without waiting and without `change`; `None` when another process holds it exclusively.
     ///
-    /// What was read before has to be read again.
+    /// The record has to be read again afterwards.
     ///
     /// # Errors
     /// [`harness_base::Error::Io`] when the lock cannot be opened.
@@ -167,7 +168,7 @@ impl Use {
     }
 }
 
-/// Waits until nobody uses what is there, and lets others use it again at once.
+/// Waits until no process uses the cluster, and releases the lock at once.
 pub(super) async fn everyone_out(home: &ClusterState, limit: Duration) -> Result<()> {
     drop(Lock::take(&home.use_lock(), Mode::Exclusive, limit).await?);
     Ok(())

@@ -1,4 +1,4 @@
-//! A Kind cluster of ours: made, found again, deleted.
+//! A kind cluster of ours: made, found again, deleted.
 
 use std::time::Duration;
 
@@ -16,32 +16,32 @@ use crate::artifacts;
 use crate::error::{Error, Result};
 use crate::k8s;
 
-/// How long `kind create cluster` may take; it pulls the node image that a setting names.
+/// The deadline of `kind create cluster`, which pulls the node image that a setting names.
 const CREATE: Duration = Duration::from_secs(600);
-/// How long the node may take to be ready after that.
+/// The deadline for the node to be ready after that.
 const NODE_READY: Duration = Duration::from_secs(120);
-/// How long a cluster whose node is there may take to answer: it may be frozen, or the machine busy.
+/// The deadline for a cluster whose node exists to answer: it may be frozen, or the machine busy.
 const ANSWER: Duration = Duration::from_secs(90);
-/// How long to wait between two questions to a cluster that does not answer: nothing tells when it does.
+/// The time between two calls of a cluster that does not answer: nothing tells when it does.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// How long the engine may take to do what a client asked that was killed.
+/// How long the engine may go on with the request of a client that was killed.
 const LATE: Duration = Duration::from_secs(2);
 /// The network that kind puts its nodes on (kind's own variable; it takes one that is there as it is).
 const NETWORK: &str = "KIND_EXPERIMENTAL_DOCKER_NETWORK";
 
-/// The name of the one node's container.
+/// The name of the container of a cluster's (first) node.
 pub fn node_name(cluster: &str) -> String {
     format!("{cluster}-control-plane")
 }
 
-/// The cluster, made when it is absent; made anew, once nobody uses it, when its node is gone or has stopped.
+/// Makes sure of the cluster: made when it is absent; made anew, once no process uses it, when its node is gone or has stopped.
 ///
 /// kind inherits the lock. What remains on cancel or kill: a record that says `creating`, with the cluster's name; the
 /// next call deletes what is there by that name, and begins again.
 ///
 /// # Errors
-/// [`harness_base::Error::Refused`] when a cluster of that name exists that is not ours; [`harness_base::Error::Deadline`] when its node is there and
-/// it does not answer: nothing of it is touched.
+/// [`harness_base::Error::Refused`] when a cluster of that name exists that is not ours; [`harness_base::Error::Deadline`] when
+/// its node is there and it does not answer: nothing of it is touched.
 pub async fn ensure(
     change: &Change<'_>,
     home: &ClusterState,
@@ -60,17 +60,17 @@ pub async fn ensure(
                 delete_node(&change.alone().await?, record, engine, &identity).await?;
             }
         },
-        // Whoever made it was killed, and so was whoever used it.
+        // The process that made the cluster was killed.
         Phase::Creating => {
             delete_node(&change.alone().await?, record, engine, &identity).await?;
-            // kind's, which held `change` and has ended: it waits for its file in vain, whoever left it.
+            // kind's lock file on the kubeconfig, which a killed kind leaves: the next one would wait for it in vain.
             harness_base::files::remove_file(&home.kubeconfig().with_extension("lock"))?;
         }
         Phase::Absent => {}
     }
     match engine.look::<Container>(&node, &Mark::kind(&identity.name)).await? {
         Seen::Gone => {}
-        // Of a run that was killed: the engine made it after we looked.
+        // Made for a run that was killed, after the check above.
         Seen::Ours(late) if identity.has_nonce() => late.remove().await?,
         Seen::Ours(_) | Seen::Foreign(_) => {
             return Err(Error::refused(
@@ -79,7 +79,7 @@ pub async fn ensure(
             ));
         }
     }
-    // Both to their end, so that a recipe is not cut off because kind is missing.
+    // Both run to their end, so that a recipe is not cut off because kind is missing.
     let (kind, image) = tokio::join!(tools.require(&[Tool::Kind]), node_image::ensure(wants));
     kind?;
     let image = image?;
@@ -91,7 +91,7 @@ pub async fn ensure(
     let config = config(&text, &image, home.has_host_ports())?;
     let create = async || {
         engine.network(&identity.name, &project.root).await?;
-        // kind hands proxies on to the node, and names there neither the registry beside the cluster nor Services.
+        // kind passes proxies on to the node, without exceptions for the registry beside the cluster and for Services.
         let registry = artifacts::container_name(&identity.name);
         let near = [&format!(".{DOMAIN}"), &registry, &node, ".svc", ".cluster.local"];
         let kind = tools.command(Tool::Kind).await?.args(["create", "cluster", "--name", &identity.name]);
@@ -102,13 +102,13 @@ pub async fn ensure(
     record.cluster = Phase::Creating;
     change.write(record)?;
     if let Err(error) = create().await {
-        // kind removes its node when it fails; ours is the rest. The first error counts.
+        // kind removes its node when it fails; the rest is removed here. The first error counts.
         let removed = async { delete_node(&change.alone().await?, record, engine, &identity).await };
         if let Err(second) = removed.await {
             tracing::warn!("removing what was half made failed too: {}", second.report());
             return Err(error.into());
         }
-        // What a killed client had asked for, the engine may have made after we looked.
+        // The engine may have made the node for a killed client after the check above; then it is tried once more.
         if !was_killed {
             return Err(error.into());
         }
@@ -128,12 +128,10 @@ pub async fn ensure(
     Ok(cluster)
 }
 
-/// The cluster that the record says is ready, if it answers.
-///
-/// Its API vouches for itself: the kubeconfig holds its CA, and its key.
+/// Connects to the recorded cluster, if it answers. That it is ours is proven by the kubeconfig's CA and key.
 ///
 /// # Errors
-/// Whatever keeps it from answering; then nothing is known of it.
+/// The error that keeps it from answering; nothing else is known of it then.
 pub async fn find(home: &ClusterState, record: &ClusterRecord, tools: &Tools) -> Result<Cluster> {
     let name = record.identity.as_ref().map_or(&home.name, |identity| &identity.name);
     answering(home, name, tools).await
@@ -144,8 +142,7 @@ async fn answering(home: &ClusterState, name: &str, tools: &Tools) -> Result<Clu
     Ok(k8s::answers(&cluster.client).await.map(|()| cluster)?)
 }
 
-/// The cluster, asked until it answers for as long as its node runs; `None` when the engine says that the node is gone,
-/// or has stopped.
+/// Waits until the cluster answers, as long as its node runs; `None` when the engine says that the node is gone, or has stopped.
 async fn still_there(
     home: &ClusterState,
     identity: &Identity,
@@ -166,7 +163,7 @@ async fn still_there(
                 Ok(Seen::Ours(node)) if node.object().state.paused => last = format!("{container} is paused"),
                 Ok(Seen::Ours(node)) if node.object().state.running => {}
                 Ok(Seen::Ours(_)) => return Ok(None),
-                // Of the engine that has it, before and after.
+                // Only if the engine is the one that the cluster is in.
                 Ok(Seen::Gone) if engine.id().await.is_ok_and(|id| id == identity.engine) => return Ok(None),
                 Ok(Seen::Gone) => last = "the engine is another one by now".to_owned(),
                 Ok(Seen::Foreign(_)) => {
@@ -197,14 +194,13 @@ async fn connect(home: &ClusterState, name: &str, tools: &Tools) -> Result<Clust
     Ok(Cluster { name: name.to_owned(), context, kubeconfig: kubeconfig.into(), client, tools: tools.clone() })
 }
 
-/// Deletes what is ours of a cluster: its nodes, the registry beside it, the network that both are on; returns what there
-/// was.
+/// Deletes a cluster's nodes, the registry beside it, and the network that both are on; returns what was removed.
 ///
-/// Nothing is written: what is deleted can be so on a full disk, and is found gone by whoever reads the record. Calling again
-/// goes on. A network that somebody else's container is on stays, and is named.
+/// Does not write the record, so that it works on a full disk. Calling again goes on. A network with another's container on it
+/// stays, and is logged.
 ///
 /// # Errors
-/// [`harness_base::Error::Refused`] when it is in another engine, or a container that stands in its place is not ours;
+/// [`harness_base::Error::Refused`] when the cluster is in another engine, or nothing proves that a node is ours;
 /// [`Error::Command`] when the engine refuses, or does not answer.
 pub(super) async fn delete(
     alone: &Alone<'_>,
@@ -216,11 +212,11 @@ pub(super) async fn delete(
     let was_killed = record.cluster == Phase::Creating;
     let mut removed = delete_all(alone, record, engine, &identity).await?;
     if was_killed || removed.is_empty() {
-        // What a killed client had asked for, the engine may make after we looked; nothing tells when it will not any more.
+        // The engine may still make something for a killed client; nothing tells when it will not any more.
         tokio::time::sleep(LATE).await;
         removed.extend(delete_all(alone, record, engine, &identity).await?);
     }
-    // Asked again: what was gone is gone only if it was this engine that said so.
+    // Checked again: the objects are gone only if the answers came from this engine.
     identity.expect_engine(&engine.id().await?, home)?;
     if let Seen::Ours(_) = engine.look::<Network>(&identity.name, &Mark::owner(&identity.name)).await? {
         tracing::warn!("the network {0} stays, since a container that is not ours is on it", identity.name);
@@ -248,7 +244,7 @@ async fn delete_all(
     identity: &Identity,
 ) -> Result<Vec<String>> {
     let mut removed = Vec::new();
-    // The registry, and whatever else carries our mark.
+    // The registry, and other containers with the cluster's owner label.
     for container in engine.all::<Container>(&Mark::owner(&identity.name)).await? {
         let name = container.object().name.trim_start_matches('/').to_owned();
         container.remove().await?;
@@ -258,7 +254,8 @@ async fn delete_all(
     Ok(removed)
 }
 
-/// Empties the data of the registry beside a cluster from inside of it, where it belongs to root, as whom it runs.
+/// Empties the data folder of the registry beside a cluster, by a container that runs as root, to whom the files belong. Does
+/// nothing if this process is root.
 ///
 /// # Errors
 /// As [`delete`].
@@ -271,18 +268,18 @@ pub(super) async fn empty_registry(record: &ClusterRecord, engine: &Engine, home
     let registry = artifacts::container_name(&identity.name);
     if let Seen::Ours(registry) = engine.look::<Container>(&registry, &Mark::owner(&identity.name)).await? {
         let image = registry.object().image.clone();
-        // What serves a folder that is emptied would say that it holds what is gone.
+        // Removed first: a registry whose folder is emptied would still claim to hold the images.
         registry.remove().await?;
         return Ok(engine.empty(&image, &data, &identity.name, &identity.checkout).await?);
     }
-    // Its container is gone; any image of ours has a shell.
+    // The registry's container is gone; any image that was made here has a shell.
     match engine.all::<Image>(&Mark::made_here()).await?.first() {
         Some(image) => Ok(engine.empty(&image.object().id, &data, &identity.name, &identity.checkout).await?),
         None => Ok(()),
     }
 }
 
-/// Makes sure that an engine is the one that what is on record is in: another one knows nothing of it.
+/// Checks that the engine is the one that the recorded cluster is in.
 ///
 /// # Errors
 /// [`harness_base::Error::Refused`], with both ways out.
@@ -290,12 +287,12 @@ pub(super) async fn expect_engine(record: &ClusterRecord, engine: &Engine, home:
     of(record, engine, home).await.map(drop)
 }
 
-/// What all that is ours is called, if anything may be there.
+/// The identity of the recorded cluster, if anything of it may exist.
 async fn of(record: &ClusterRecord, engine: &Engine, home: &ClusterState) -> Result<Option<Identity>> {
     let id = engine.id().await?;
     match &record.identity {
         Some(identity) => identity.expect_engine(&id, home).map(|()| Some(identity.clone())),
-        // The version before gave its registry the home's name, and noted no cluster that it had not begun.
+        // An older version named its registry after the state folder, and recorded no identity.
         None if record.cluster != Phase::Absent || home.registry_data().is_dir() => {
             Ok(Some(Identity::without_nonce(home, id)))
         }
@@ -303,7 +300,8 @@ async fn of(record: &ClusterRecord, engine: &Engine, home: &ClusterState) -> Res
     }
 }
 
-/// The cluster alone: the registry may be serving a build at this moment. Returns what there was.
+/// Deletes the nodes, and the network if it is unused; the registry stays, since it may be serving a build. Returns what was
+/// removed.
 async fn delete_node(
     _: &Alone<'_>,
     record: &mut ClusterRecord,
@@ -326,7 +324,7 @@ async fn delete_node(
         removed.push(format!("the cluster {}", identity.name));
     }
     if let Seen::Ours(network) = engine.look::<Network>(&identity.name, &Mark::owner(&identity.name)).await? {
-        // It stays while the registry serves, or somebody else's container is on it.
+        // The network stays while the registry, or another's container, is on it.
         if network.remove_if_unused().await? {
             removed.push(format!("the network {}", identity.name));
         }
@@ -335,7 +333,7 @@ async fn delete_node(
     Ok(removed)
 }
 
-/// A cluster's configuration out of kind/kind-config.yaml: the node image that is there; fixed host ports for dev alone.
+/// A cluster's configuration from kind/kind-config.yaml, with the given node image; fixed host ports only if `host_ports`.
 fn config(text: &str, node_image: &str, host_ports: bool) -> Result<String> {
     let problem = || Error::malformed("read kind/kind-config.yaml");
     let mut root: serde_yaml::Value = serde_yaml::from_str(text).map_err(problem())?;

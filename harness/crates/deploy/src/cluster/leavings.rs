@@ -1,4 +1,4 @@
-//! What killed scenarios left: found by the owner's label, whose lock is free.
+//! Leavings of killed scenarios: containers and namespaces with the label of an owner whose lock is free.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use super::cluster_state::ClusterState;
 use crate::error::{Error, Result};
 use crate::k8s;
 
-/// How long a namespace of a killed scenario may take to go.
+/// The deadline for a killed scenario's namespace to be gone.
 const NAMESPACE_GONE: Duration = Duration::from_secs(120);
 
 /// Removes what killed scenarios left: containers and namespaces whose owner's lock is free.
 ///
 /// # Errors
-/// The first error; what could be removed is gone.
+/// The first error; everything else is removed all the same.
 pub async fn sweep_leavings(home: &ClusterState, engine: &Engine, cluster: Option<&Cluster>) -> Result<()> {
     let owners = home.folder.join("owners");
     let say = || format!("list {}", owners.display());
@@ -27,7 +27,7 @@ pub async fn sweep_leavings(home: &ClusterState, engine: &Engine, cluster: Optio
     let mut first = Ok(());
     for entry in std::fs::read_dir(&owners).map_err(Error::io(say()))? {
         let path = entry.map_err(Error::io(say()))?.path();
-        // Held: its owner lives. The file of a dead one goes with its leavings; nobody takes it again.
+        // A held lock means that the owner lives. A dead owner's file is removed with its leavings; its name is not used again.
         let Some(_dead) = Lock::try_take(&path, Mode::Exclusive)? else { continue };
         let owner = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let outcome = remove_leavings(engine, cluster, &owner).await;

@@ -1,4 +1,4 @@
-//! Which Kubernetes, and may we touch it? Today: a Kind cluster of ours, one per checkout and stage.
+//! Clusters: a kind cluster of ours for each checkout and stage; its locks, record, node image, edge and reaper.
 
 mod cluster_state;
 pub mod edge;
@@ -24,7 +24,7 @@ pub use turns::{Turn, Turns};
 
 use crate::k8s::KubeconfigFiles;
 
-/// A cluster that answers and that we may touch.
+/// A cluster that the harness may deploy to: a kind cluster of ours, or one that is open to previews.
 #[derive(Clone)]
 pub struct Cluster {
     /// Its name, which is its owner's too.
@@ -35,7 +35,7 @@ pub struct Cluster {
     pub kubeconfig: KubeconfigFiles,
     /// A client of that context.
     pub client: kube::Client,
-    /// Where the tools are.
+    /// The tools that reach the cluster: Helm, Skaffold.
     pub tools: Tools,
 }
 

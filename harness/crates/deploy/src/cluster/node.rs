@@ -1,4 +1,4 @@
-//! The nodes: when they can take pods, and how much they hold.
+//! The nodes: readiness, processor shares of their agents, and slots for isolated releases.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -31,16 +31,14 @@ pub(super) async fn ready(client: &Client, node: &str, limit: Duration) -> Resul
     Ok(())
 }
 
-/// What each container that a node's network and volumes depend on requests of a processor, in thousandths of one, as EKS
-/// gives its kube-proxy.
+/// The CPU request of each container that a node's network and volumes depend on, in millicores; as EKS sets it for kube-proxy.
 pub const SHARE: u64 = 100;
 
-/// Gives a share of the processors to what makes Services and policies follow their pods, and volumes be there: the agents
-/// of each node, and the provisioner that Kind brings along.
+/// Sets CPU requests for the agents of each node, which make Services and policies follow their pods, and for kind's provisioner
+/// of volumes.
 ///
-/// Those of kubeadm and Kind request none, which is next to nothing on a node whose pods are busy: kube-proxy did not follow
-/// a Service once in 70 s, where with this request it took 20 ms. A network's own agent, which lets a new pod be answered,
-/// may request too little as well.
+/// kubeadm's and kind's manifests request none, which is next to nothing on a node whose pods are busy: kube-proxy once did not
+/// follow a Service for 70 s, where with this request it took 20 ms. A network's own agent may request too little as well.
 pub(super) async fn give_shares(client: &Client) -> Result<()> {
     let agents = Api::<DaemonSet>::namespaced(client.clone(), "kube-system");
     let what = "list the agents of each node";
@@ -70,14 +68,14 @@ where
     Ok(())
 }
 
-/// What a container requests of a processor, in thousandths.
+/// A container's CPU request, in millicores; 0 if it has none.
 pub fn requested(container: &Container) -> u64 {
     let requests = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
     requests.and_then(|requests| k8s::quantity::millis(&requests.get("cpu")?.0)).unwrap_or_default()
 }
 
-/// How many isolated releases the cluster's memory can hold at once, at least one; no more than there are processors, or
-/// starts only take time from each other (three on two processors, beside another suite: load 36, and probes fail).
+/// How many isolated releases the cluster can hold at once, by its memory and its processors; at least 1. With more releases than
+/// processors their starts only slow each other (three on two processors, beside another suite: load 36, and probes fail).
 ///
 /// # Errors
 /// [`Error::Kube`] when the nodes cannot be listed.

@@ -1,4 +1,4 @@
-//! The node image: held by the engine, in the toolbox, pulled, or made from package registries.
+//! The image of kind's nodes: held by the engine, loaded from the toolbox, pulled, or made from package registries.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,29 +16,29 @@ use harness_settings::spec::variable::{KIND_NODE_IMAGE, SETUP, TOOLBOX};
 use crate::artifacts::pull_size;
 use crate::error::{Error, Result};
 
-/// How long a pull may take; a hub that cannot be reached says so much sooner.
+/// The deadline of a pull; a registry that cannot be reached fails much sooner.
 const PULL: Duration = Duration::from_secs(900);
-/// How long unpacking an archive may take.
+/// The deadline for loading an archive.
 const LOAD: Duration = Duration::from_secs(600);
-/// How long the recipe may take: it compiles Kubernetes.
+/// The deadline of the recipe, which compiles Kubernetes.
 const MAKE: Duration = Duration::from_secs(3600);
-/// What it needs of the disk, in MiB, while it does so: Go's build cache, most of it.
+/// The disk that the recipe needs meanwhile, in MiB: mostly Go's build cache.
 const MAKE_MIB: u64 = 7000;
-/// What the manifest of a network for more than one node names.
+/// The name in the manifest of a network that carries more than one node.
 const MULTI_NODE_NETWORK: &str = "kindnet";
 
-/// What a node image is looked for with.
+/// The arguments for having a node image, or another image of the harness.
 #[derive(Debug, Clone, Copy)]
 pub struct NodeImageRequest<'a> {
     /// The engine that is to hold it.
     pub engine: &'a Engine,
-    /// Where Go is, for the recipe.
+    /// The tools: Go, for the recipe.
     pub tools: &'a Tools,
-    /// The checkout: the pinned version, and the recipe.
+    /// The checkout, with the pinned version and the recipe.
     pub project: &'a Project,
-    /// What the environment asks for.
+    /// The settings: a node image to use, the toolbox, whether anything may be set up.
     pub settings: &'a Settings,
-    /// Where it may come from.
+    /// The allowed sources.
     pub from: ProvisionSource,
 }
 
@@ -51,7 +51,7 @@ struct Pinned {
     nodes: usize,
 }
 
-/// Where an image is, or how it would be had.
+/// A source of an image.
 enum ImageSource {
     Held(String),
     Toolbox(PathBuf),
@@ -59,11 +59,13 @@ enum ImageSource {
     Make,
 }
 
-/// Makes sure that the engine holds a node image, and says which.
+/// Makes sure that the engine holds a node image, and returns its reference.
 ///
-/// In this order: [`harness_settings::settings::KIND_NODE_IMAGE`] (which kind pulls by itself), an image of the pinned minor
-/// version, what the recipe made as it is now, the toolbox's archive, the pinned image by its digest, the recipe.
-/// What remains on cancel: images that are whole, and the recipe's finished pieces.
+/// Sources in this order: [`harness_settings::settings::KIND_NODE_IMAGE`] (which kind pulls by itself), a held image of the
+/// pinned minor version, a held image that the current recipe made, the toolbox's archive, a pull of the pinned digest, the
+/// recipe.
+///
+/// What remains on cancel: complete images, and the recipe's finished pieces.
 ///
 /// # Errors
 /// [`harness_base::Error::Refused`] when there is none and none may be made, or it cannot carry as many nodes as are configured;
@@ -102,10 +104,10 @@ pub async fn ensure(wants: NodeImageRequest<'_>) -> Result<String> {
     ))
 }
 
-/// What [`ensure`] would do.
+/// What [`ensure`] would do; provides nothing.
 ///
 /// # Errors
-/// As [`ensure`], but for the making.
+/// As [`ensure`], except for errors of providing an image.
 pub async fn plan(wants: NodeImageRequest<'_>) -> Result<Planned> {
     let name = "node image";
     if let Some(set) = &wants.settings.node_image {
@@ -128,7 +130,7 @@ pub async fn plan(wants: NodeImageRequest<'_>) -> Result<Planned> {
     Ok(Planned::to_do(name, words))
 }
 
-/// The ways that are open, in their order; a held one ends the list.
+/// The possible sources, in their order; only one if the engine holds an image.
 async fn ways(wants: &NodeImageRequest<'_>, pinned: &Pinned) -> Result<Vec<ImageSource>> {
     if wants.engine.image(&pinned.reference).await?.is_some() {
         return Ok(vec![ImageSource::Held(pinned.reference.clone())]);
@@ -136,7 +138,7 @@ async fn ways(wants: &NodeImageRequest<'_>, pinned: &Pinned) -> Result<Vec<Image
     if let Some(held) = held(wants.engine, pinned).await? {
         return Ok(vec![ImageSource::Held(held)]);
     }
-    // Last of those that are there: it can do less than the official one.
+    // After the official image, which can do more.
     let is_made = recipe(wants.project).is_dir();
     if is_made {
         let made = made_tag(wants.project)?;
@@ -167,20 +169,20 @@ async fn held(engine: &Engine, pinned: &Pinned) -> Result<Option<String>> {
     Ok(newest(listed.iter().map(String::as_str), &pinned.reference))
 }
 
-/// The newest of these that has the pinned minor version.
+/// The newest of these references that has the pinned minor version.
 fn newest<'a>(listed: impl Iterator<Item = &'a str>, pinned: &str) -> Option<String> {
     let minor = minor(pinned);
     let patch = |reference: &str| reference.rsplit_once(&minor)?.1.parse::<u32>().ok();
     listed.filter_map(|line| Some((patch(line.trim())?, line.trim().to_owned()))).max().map(|(_, reference)| reference)
 }
 
-/// `repository` of `repository:tag@digest`.
+/// The part `repository` of `repository:tag@digest`.
 fn repository(reference: &str) -> &str {
     let name = reference.split_once('@').map_or(reference, |(name, _)| name);
     name.rsplit_once(':').map_or(name, |(repository, _)| repository)
 }
 
-/// `v1.34.` of `repository:v1.34.11@digest`.
+/// The minor version `v1.34.` of `repository:v1.34.11@digest`.
 fn minor(reference: &str) -> String {
     let name = reference.split_once('@').map_or(reference, |(name, _)| name);
     let tag = name.rsplit_once(':').map_or("", |(_, tag)| tag);
@@ -233,7 +235,7 @@ async fn pull(engine: &Engine, reference: &str) -> Result<String> {
 
 fn made_tag(project: &Project) -> Result<String> {
     // The recipe uses the base images' helpers.
-    let both = format!("{}{}", hash::folder(&recipe(project))?, hash::folder(&project.recipes().join("base-images"))?);
+    let both = format!("{}{}", hash::recipe(&recipe(project))?, hash::recipe(&project.recipes().join("base-images"))?);
     Ok(format!("{DOMAIN}/kind/node:{}", hash::short(&hash::text(&both))))
 }
 
@@ -260,7 +262,7 @@ async fn make(wants: &NodeImageRequest<'_>, reason: &str) -> Result<String> {
     Ok(tag)
 }
 
-/// Whether the image's network carries as many nodes as are configured: read from its manifest, never from its name.
+/// Checks that the image's network carries as many nodes as are configured, by its manifest and not by its name.
 async fn check_nodes(engine: &Engine, pinned: &Pinned, image: &str) -> Result<()> {
     if pinned.nodes < 2 {
         return Ok(());

@@ -1,8 +1,7 @@
-//! The reaper: whoever uses a cluster, and however it ends, the cluster goes when its time is over.
+//! The reaper: a process that deletes a cluster when it has been unused for its time, however the runs on it ended.
 //!
-//! It is the suite's own binary run again with a hidden first argument: a session of its own, no
-//! inherited streams or descriptors, so that a killed run does not take it along and a reader of
-//! the run's output sees its end.
+//! The reaper is the program itself, run again with a hidden first argument: in a session of its own, with no inherited streams
+//! or descriptors, so that it outlives a killed run, and a reader of the run's output sees its end.
 
 use std::process::{ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,23 +25,22 @@ use crate::error::{Error, Result};
 
 /// The hidden first argument; the cluster's name follows.
 const ARGUMENT: &str = "__reaper";
-/// How long it waits before it tries again what did not succeed, at first and at most: nothing tells when an engine is
-/// back.
+/// The pause before a failed attempt is repeated, at first and at most: nothing tells when an engine is back.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
-/// How long it goes on trying while nothing succeeds.
+/// How long failed attempts are repeated: 24 h.
 const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 /// How long `cargo stack dev` may take to end once its Tilt has.
 const DEV_ENDS: Duration = Duration::from_secs(20);
 /// How long a reaper of an older build may take to end.
 const REPLACED: Duration = Duration::from_secs(20);
-/// "Without a limit": nobody waits this long.
+/// A limit that is never reached.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Whether this program, started again with [`ARGUMENT`], is a reaper.
 static IS_ASKED: AtomicBool = AtomicBool::new(false);
 
-/// Turns this process into a reaper if that is what it was started for. The `main` of each program that provisions calls
-/// it first of all; without it, [`ensure`] refuses.
+/// Runs this process as a reaper if it was started as one, and returns its exit status then. The `main` of each program that
+/// provisions has to call it first; without, [`ensure`] refuses.
 pub fn enter_if_asked() -> Option<ExitCode> {
     IS_ASKED.store(true, Ordering::Relaxed);
     let mut arguments = std::env::args().skip(1);
@@ -72,7 +70,7 @@ pub fn enter_if_asked() -> Option<ExitCode> {
     Some(if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Closes what whoever started the run left open for its children: a pipe that the reaper kept would hide the run's end.
+/// Closes inherited descriptors: a pipe that the reaper kept open would hide the run's end from its reader.
 #[expect(unsafe_code, reason = "first thing in main: no descriptor above 2 belongs to anything in this process")]
 fn close_inherited() {
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
@@ -89,27 +87,27 @@ fn close_inherited() {
 #[derive(Debug, Serialize, Deserialize)]
 struct Running {
     process: Process,
-    /// When its program was built, in nanoseconds: a newer build knows what an older one does not.
+    /// When its program was built, in nanoseconds since 1970: a reaper of an older build is replaced.
     built: u128,
 }
 
-/// When this program was built, as its file says: of the file that runs, which may have been replaced since.
+/// When this program was built, by the time of the file that runs, which may have been replaced since.
 fn built() -> u128 {
     let modified = std::fs::metadata(program()).and_then(|file| file.modified()).ok();
     modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |age| age.as_nanos())
 }
 
-/// This program's own file; on Linux by a name that leads to it also when it was replaced or removed meanwhile.
+/// The path of this program's file; on Linux one that works also when the file was replaced or removed meanwhile.
 fn program() -> std::path::PathBuf {
     let own = std::path::PathBuf::from("/proc/self/exe");
     if own.exists() { own } else { std::env::current_exe().unwrap_or(own) }
 }
 
-/// Makes sure that a reaper of this build or a newer one watches the cluster, and that it knows of a change.
+/// Makes sure that a reaper of this build or a newer one watches the cluster, and wakes it. It outlives this process.
 ///
 /// # Errors
-/// [`harness_base::Error::Io`] when it cannot be started; [`harness_base::Error::Deadline`] when an older one does not end; [`harness_base::Error::Refused`] in a
-/// program whose `main` does not call [`enter_if_asked`].
+/// [`harness_base::Error::Io`] when it cannot be started; [`harness_base::Error::Deadline`] when an older one does not end;
+/// [`harness_base::Error::Refused`] in a program whose `main` does not call [`enter_if_asked`].
 #[expect(clippy::disallowed_methods, reason = "the reaper outlives us, and so does its group")]
 pub async fn ensure(home: &ClusterState, environment: &Environment) -> Result<()> {
     if !IS_ASKED.load(Ordering::Relaxed) {
@@ -148,17 +146,17 @@ pub async fn ensure(home: &ClusterState, environment: &Environment) -> Result<()
         .map_err(Error::io(format!("start the reaper, {} {ARGUMENT}", program.display())))
 }
 
-/// The reaper, if there is one; `None` in it when it says nothing of itself.
+/// The reaper that runs, if one does; the inner `None`: it runs, and its note cannot be read.
 fn running(home: &ClusterState) -> Result<Option<Option<Running>>> {
     if Lock::try_take(&home.reaper_lock(), Mode::Exclusive)?.is_some() {
         return Ok(None);
     }
-    // What cannot be read was written by another build.
+    // A note that cannot be read was written by another build.
     let noted: Option<Running> = read_json(&home.reaper(), "cargo stack clean").ok().flatten();
     Ok(Some(noted.filter(|running| running.process.lives())))
 }
 
-/// The version before wrote its process's number into the lock; it holds that, so the number is still its own.
+/// The reaper of an older version, which wrote its process ID into its lock; while it holds that, the ID is its own.
 fn of_the_version_before(home: &ClusterState) -> Option<Process> {
     let note = std::fs::read_to_string(home.reaper_lock()).ok()?;
     let pid = note.split_whitespace().nth(1)?.trim_end_matches(':').parse().ok()?;
@@ -174,10 +172,10 @@ async fn reap(home: &ClusterState, settings: &Settings) -> Result<()> {
     let mut failing_since = None;
     let mut pause = AGAIN.0;
     loop {
-        // An engine that is away for a while, a full disk: the cluster still has to go.
+        // Errors (an engine that is down, a full disk) are tried again: the cluster still has to be deleted.
         match watch(home, settings, &tools, &mut woken).await {
             Ok(Some(change)) => {
-                // A newcomer who gets `change` next must find no reaper, so that it starts one.
+                // Released before `change`, so that the next holder of `change` finds no reaper and starts one.
                 drop(reaper);
                 drop(change);
                 return Ok(());
@@ -199,7 +197,8 @@ async fn reap(home: &ClusterState, settings: &Settings) -> Result<()> {
     }
 }
 
-/// One look, and what follows of it; `change` when nothing is left to watch, so that it can be let go last of all.
+/// Waits until the cluster is unused, then for its time, and deletes it. Returns `change` when nothing is left to watch, so that
+/// the caller releases it last.
 async fn watch<'a>(
     home: &'a ClusterState,
     settings: &Settings,
@@ -207,7 +206,7 @@ async fn watch<'a>(
     woken: &mut Woken,
 ) -> Result<Option<Change<'a>>> {
     end_left_over(home).await?;
-    // Blocks while anybody runs scenarios, or provisions.
+    // Blocks while a process runs scenarios.
     everyone_out(home, FOR_EVER).await?;
     let change = Change::take(home, "the reaper looks", FOR_EVER).await?;
     let before = change.record()?;
@@ -218,7 +217,7 @@ async fn watch<'a>(
         return Ok(None);
     }
     if !is_there(home, &before) {
-        // Provisioning ended before it made anything.
+        // Nothing exists: provisioning ended before it made anything.
         return Ok(Some(change));
     }
     drop(change);
@@ -231,7 +230,7 @@ async fn watch<'a>(
         tracing::warn!("what piles up was not removed: {}", error.report());
     }
     let idle = before.keeping.idle(home.has_failed()).unwrap_or(FOR_EVER);
-    // A run's Tilt is of no use to anybody after it: it goes before the cluster that it runs on.
+    // A run's Tilt is useless after its run: it is ended before the cluster's time is over.
     let tilt_first = idle > GAP && tilt::running(home)?.is_some();
     let idle = if tilt_first { GAP } else { idle };
     tracing::info!("nobody uses {}; {} in {idle:.0?}", home.name, if tilt_first { "its Tilt ends" } else { "it goes" });
@@ -256,7 +255,7 @@ async fn watch<'a>(
     Ok(Some(change))
 }
 
-/// Waits for the end of a `cargo stack dev`; killed, it left a Tilt over, which keeps `use` and nobody needs.
+/// Waits for the end of a `cargo stack dev`, and ends the Tilt that it leaves when it is killed: that would hold `use` for ever.
 async fn end_left_over(home: &ClusterState) -> Result<()> {
     let by = {
         let _change = Change::take(home, "the reaper looks", FOR_EVER).await?;
@@ -271,12 +270,12 @@ async fn end_left_over(home: &ClusterState) -> Result<()> {
     }
 }
 
-/// Whether anything of a cluster may be there.
+/// Whether anything of a cluster may exist.
 fn is_there(home: &ClusterState, record: &ClusterRecord) -> bool {
     record.identity.is_some() || record.cluster != super::Phase::Absent || home.registry_data().is_dir()
 }
 
-/// Deletes what belongs to a cluster: leavings, the cluster, the registry, the record; returns what there was.
+/// Deletes leavings, the cluster, the registry and the record; returns what was removed.
 async fn remove(
     alone: &Alone<'_>,
     home: &ClusterState,
@@ -290,11 +289,11 @@ async fn remove(
     if is_there(home, &record) {
         let engine = Engine::connect(tools, settings).await?;
         kind::expect_engine(&record, &engine, home).await?;
-        // What cannot be noted is pruned by nobody; it is no reason to keep the rest.
+        // Images that are not noted are not removed later; that is no reason to keep the rest.
         if let Err(error) = note_images(&record, &engine, settings).await {
             tracing::warn!("the images that were built here were not noted: {}", error.report());
         }
-        // The cluster takes its namespaces along; containers of killed scenarios have to go one by one.
+        // Namespaces are deleted with the cluster; containers of killed scenarios are removed one by one.
         super::sweep_leavings(home, &engine, None).await?;
         if data_too {
             kind::empty_registry(&record, &engine, home).await?;
@@ -311,7 +310,7 @@ async fn remove(
     Ok(removed)
 }
 
-/// Notes the images that are named after the registry beside a cluster, while that runs.
+/// Notes the images that were built for the registry beside a cluster, if it runs.
 async fn note_images(record: &ClusterRecord, engine: &Engine, settings: &Settings) -> Result<()> {
     let Some(identity) = &record.identity else { return Ok(()) };
     match kind::registry(identity, engine).await? {
@@ -320,10 +319,11 @@ async fn note_images(record: &ClusterRecord, engine: &Engine, settings: &Setting
     }
 }
 
-/// `cargo stack clean`: the same at once, and with the registry's data; returns what there was.
+/// Runs `cargo stack clean`: deletes the cluster at once, with the registry's data; returns what was removed.
 ///
 /// # Errors
-/// [`harness_base::Error::Refused`] when somebody uses the cluster and `wait` is `None`; [`harness_base::Error::Deadline`] when they do so for longer.
+/// [`harness_base::Error::Refused`] when somebody uses the cluster and `wait` is `None`; [`harness_base::Error::Deadline`] when
+/// they do so for longer.
 pub async fn clean(home: &ClusterState, settings: &Settings, wait: Option<Duration>) -> Result<Vec<String>> {
     if !home.folder.is_dir() {
         return Ok(Vec::new());
@@ -332,7 +332,7 @@ pub async fn clean(home: &ClusterState, settings: &Settings, wait: Option<Durati
         Some(limit) => everyone_gone(home, limit).await?,
         None => Change::try_take(home, "cargo stack clean")?,
     };
-    // Where others were waited for, one that still runs was left over.
+    // A developer's Tilt holds `use`, so it is ended before the cluster can be had alone.
     end_by_hand(home, &change.record()?).await?;
     let alone = match wait {
         Some(limit) => change.alone_within(limit).await?,
@@ -342,7 +342,7 @@ pub async fn clean(home: &ClusterState, settings: &Settings, wait: Option<Durati
     if let Some(turn) = record.turns.living() {
         return Err(in_use(home, &turn.to_string()));
     }
-    // Its note goes with the rest.
+    // Read before its note is removed with the rest.
     let watching = running(home)?;
     let removed = remove(&alone, home, settings, &Tools::new(settings.tools()), true).await?;
     drop(alone);
@@ -350,10 +350,10 @@ pub async fn clean(home: &ClusterState, settings: &Settings, wait: Option<Durati
     Ok(removed)
 }
 
-/// Ends the Tilt that a developer runs here, and waits for its `cargo stack dev`: who cleans means to end it.
+/// Ends the Tilt that a developer runs on this cluster, and waits for its `cargo stack dev`: cleaning means to end it.
 async fn end_by_hand(home: &ClusterState, record: &ClusterRecord) -> Result<()> {
     let Some(running) = tilt::running(home)?.filter(|running| running.run == tilt::BY_HAND) else { return Ok(()) };
-    // A run that is refused anyway ends nothing before.
+    // A clean-up that is refused anyway ends nothing before.
     if let Some(turn) = record.turns.living().filter(|turn| Some(&turn.by) != running.by.as_ref()) {
         return Err(in_use(home, &turn.to_string()));
     }
@@ -365,7 +365,7 @@ async fn end_by_hand(home: &ClusterState, record: &ClusterRecord) -> Result<()> 
     }
 }
 
-/// `change`, once no run lives that uses the release or waits for it.
+/// Takes `change` once no run lives that uses the release or waits for it.
 async fn everyone_gone(home: &ClusterState, limit: Duration) -> Result<Change<'_>> {
     let until = tokio::time::Instant::now() + limit;
     loop {
@@ -379,10 +379,11 @@ async fn everyone_gone(home: &ClusterState, limit: Duration) -> Result<Change<'_
     }
 }
 
-/// `cargo stack clean --forget`: the record of what is in an engine that is gone for good; returns what may be left there.
+/// Runs `cargo stack clean --forget`: removes the state of a cluster whose engine is gone for good; returns the name of what may
+/// be left there.
 ///
 /// # Errors
-/// [`harness_base::Error::Refused`] when somebody uses it.
+/// [`harness_base::Error::Refused`] when a process uses the cluster.
 pub async fn forget(home: &ClusterState) -> Result<Option<String>> {
     let change = Change::try_take(home, "cargo stack clean --forget")?;
     let alone = change.try_alone()?.ok_or_else(|| in_use(home, &home.users()))?;
@@ -395,7 +396,7 @@ pub async fn forget(home: &ClusterState) -> Result<Option<String>> {
     Ok(left)
 }
 
-/// Ends the reaper: it has nothing left to do; whoever comes next starts another.
+/// Ends the reaper, which has nothing left to do; the next run starts another.
 fn end(watching: Option<Option<Running>>) {
     if let Some(running) = watching.flatten() {
         running.process.signal(Signal::TERM);

@@ -1,4 +1,4 @@
-//! What is known of a cluster and its release.
+//! The record of a cluster and its release.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,53 +10,53 @@ use super::cluster_state::ClusterState;
 use super::turns::Turns;
 use crate::error::{Error, Result};
 
-/// How long a cluster that is not kept stays after its last user, so that the gap between two runs is no end; and a run's
-/// Tilt, in one that is kept.
+/// How long a cluster that is not kept stays after its last user, so that it survives the gap between two processes; and a run's
+/// Tilt on a cluster that is kept.
 pub(super) const GAP: Duration = Duration::from_secs(15);
 
-/// What is known of the cluster and its release; read and written under the lock `change` alone.
+/// The record of a cluster and its release; written only under the lock `change`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterRecord {
-    /// What all that is ours in the engine is called, once anything may be there.
+    /// The name of the cluster and of all beside it, once anything of it may exist.
     #[serde(default)]
     pub identity: Option<Identity>,
-    /// The cluster.
+    /// The state of the cluster.
     pub cluster: Phase,
-    /// The shared release.
+    /// The state of the shared release.
     pub release: ReleaseRecord,
-    /// How often somebody began to use it; the reaper looks whether it moved.
+    /// How often a process began to use the cluster; the reaper compares it.
     pub uses: u64,
-    /// What the last user asked for.
+    /// How long the cluster is kept, by the last user's settings.
     pub keeping: Keeping,
     /// The runs that use the release, or wait for it.
     #[serde(default)]
     pub turns: Turns,
 }
 
-/// What a cluster and all that stands beside it are called, and in which engine.
+/// The identity of a cluster and of all that is made beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// The cluster's name: the home's, and a nonce that nobody else knows before it is written down here. Node, network
-    /// and registry are named after it, so that what carries it is ours, whatever it answers.
+    /// The cluster's name: that of its state folder, and a random nonce. Node, network and registry are named after it, so that
+    /// an object with this name is ours.
     pub name: String,
-    /// The engine that it is in.
+    /// The identity of the engine that it is in.
     pub engine: String,
-    /// The checkout that it is of; nothing where a version before wrote this down.
+    /// The checkout that it belongs to; empty if an older version wrote the record.
     #[serde(default)]
     pub checkout: PathBuf,
 }
 
 impl ClusterRecord {
-    /// What all that is ours in this engine is called; named anew when nothing of ours is anywhere.
+    /// The identity in an engine (`id`: the engine's identity); a new one if the record has none.
     ///
-    /// By the engine's identity. The record has to be written before anything of that name is made.
+    /// The record has to be written before anything of that name is made.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] when what is ours is in another engine.
+    /// [`harness_base::Error::Refused`] when the recorded cluster is in another engine.
     pub fn identity_in(&mut self, id: String, home: &ClusterState, checkout: &Path) -> Result<Identity> {
         let identity = match self.identity.take() {
             Some(identity) => identity,
-            // The version before gave no nonce; its container's identity is on record instead.
+            // An older version used no nonce; it recorded the container's ID instead.
             None if self.cluster != Phase::Absent => Identity::without_nonce(home, id.clone()),
             None => {
                 Identity { name: format!("{}-{}", home.name, nonce()?), ..Identity::without_nonce(home, id.clone()) }
@@ -69,18 +69,18 @@ impl ClusterRecord {
 }
 
 impl Identity {
-    /// As the version before named it.
+    /// The identity as an older version named it.
     pub(super) fn without_nonce(home: &ClusterState, engine: String) -> Self {
         Self { name: home.name.clone(), engine, checkout: PathBuf::new() }
     }
 
-    /// Whether its name proves whose it is: what the version before made has the home's.
+    /// Whether the name has a nonce, and so proves that an object is ours; names of an older version have none.
     pub(super) fn has_nonce(&self) -> bool {
         // name-stage-hash, and the nonce.
         self.name.matches('-').count() > 2
     }
 
-    /// Makes sure that an engine is the one that this is in.
+    /// Checks that an engine is the one that the cluster is in.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`], with both ways out.
@@ -107,36 +107,36 @@ fn nonce() -> Result<String> {
     Ok(harness_base::random::hex()?[..6].to_owned())
 }
 
-/// How far the cluster is.
+/// The state of the cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// There is none.
+    /// There is no cluster.
     #[default]
     Absent,
-    /// It is being made, or whoever made it was killed.
+    /// The cluster is being made, or the process that made it was killed.
     Creating,
-    /// It was ready.
+    /// The cluster was ready.
     Ready {
-        /// The node's container.
+        /// The ID of the node's container.
         container: String,
     },
 }
 
-/// How far the shared release is.
+/// The state of the shared release.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReleaseRecord {
-    /// There is none.
+    /// There is no release.
     #[default]
     Absent,
-    /// It is being changed to this plan, or whoever changed it was killed.
+    /// The release is being changed to the plan of this hash, or the process that changed it was killed.
     Changing(String),
-    /// It converged on this plan.
+    /// The release converged on the plan of this hash.
     Deployed(String),
 }
 
-/// How long the cluster stays once nobody uses it.
+/// How long the cluster is kept once no process uses it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keeping {
     /// Seconds after a run without failures; `None`: for ever.
@@ -146,10 +146,10 @@ pub struct Keeping {
 }
 
 impl Keeping {
-    /// What the settings ask for.
+    /// The times that the settings ask for.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] when they ask for what is not allowed.
+    /// [`harness_base::Error::Refused`] when a setting is not allowed.
     pub fn of(settings: &Settings) -> Result<Self> {
         let kept = settings.idle_ttl.get()?.map(|ttl| ttl.as_secs());
         let gone = Some(GAP.as_secs());
@@ -161,7 +161,7 @@ impl Keeping {
         Ok(Self { passed_secs, failed_secs })
     }
 
-    /// How long to wait once nobody uses the cluster; `None`: for ever.
+    /// How long the cluster is kept once no process uses it; `None`: for ever. `failed`: whether a scenario failed.
     pub fn idle(self, failed: bool) -> Option<Duration> {
         let secs = if failed { self.failed_secs } else { self.passed_secs };
         secs.map(Duration::from_secs)

@@ -1,4 +1,4 @@
-//! The Tilt that runs on a dev cluster: whose it is, and its end.
+//! The Tilt that runs on a dev cluster: the note about it, and how it is ended.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use super::cluster_state::ClusterState;
 use crate::error::{Error, Result};
 
-/// What stands for a run where a developer works: nobody ends that Tilt but the developer.
+/// The value of [`Running::run`] for a developer's Tilt, which no run ends.
 pub const BY_HAND: &str = "cargo stack dev";
-/// How long Tilt may take to end what it runs.
+/// The deadline for Tilt to end after a signal.
 const END: Duration = Duration::from_secs(20);
 
-/// A Tilt that runs; it holds the lock [`ClusterState::tilt_lock`] as long as it, or what it started, lives.
+/// The note about a running Tilt; the Tilt, or what it started, holds the lock [`ClusterState::tilt_lock`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
     /// Its process.
@@ -28,15 +28,15 @@ pub struct Running {
     pub tree: PathBuf,
     /// The configuration by which its API is reached.
     pub config: PathBuf,
-    /// What it writes.
+    /// The file that its output goes to; empty for a developer's.
     pub log: PathBuf,
-    /// Of a developer's: the `cargo stack dev` that runs it.
+    /// The process of the `cargo stack dev` that runs it, for a developer's.
     #[serde(default)]
     pub by: Option<Process>,
 }
 
 impl Running {
-    /// Whether it is a developer's whose `cargo stack dev` was killed: a terminal that closes takes both along.
+    /// Whether it is a developer's Tilt whose `cargo stack dev` was killed. (A terminal that closes ends both.)
     pub fn is_left_over(&self) -> bool {
         self.run == BY_HAND && self.by.as_ref().is_some_and(|by| !by.lives())
     }
@@ -45,7 +45,7 @@ impl Running {
 /// The Tilt that runs on a cluster now; only under the lock `change`.
 ///
 /// # Errors
-/// [`harness_base::Error::Damaged`] when somebody else wrote the note.
+/// [`harness_base::Error::Damaged`] when the note does not parse.
 pub fn running(home: &ClusterState) -> Result<Option<Running>> {
     if Lock::try_take(&home.tilt_lock(), Mode::Exclusive)?.is_some() {
         return Ok(None);
@@ -53,10 +53,10 @@ pub fn running(home: &ClusterState) -> Result<Option<Running>> {
     Ok(read_json(&home.tilt(), "cargo stack clean")?)
 }
 
-/// The Tilt that was noted last and lives, for those who do not hold `change`: it may end at any moment.
+/// The Tilt that was noted last, if its process lives. Needs no lock; the Tilt may end at any moment.
 ///
 /// # Errors
-/// [`harness_base::Error::Damaged`] when somebody else wrote the note.
+/// [`harness_base::Error::Damaged`] when the note does not parse.
 pub fn noted(home: &ClusterState) -> Result<Option<Running>> {
     let noted: Option<Running> = read_json(&home.tilt(), "cargo stack clean")?;
     Ok(noted.filter(|noted| noted.process.lives()))
@@ -73,14 +73,14 @@ pub fn note(home: &ClusterState, running: &Running) -> Result<()> {
 /// Ends the Tilt of a cluster, if one runs, noted or not; only under the lock `change`.
 ///
 /// # Errors
-/// [`harness_base::Error::Deadline`] when it does not end, even when it is killed.
+/// [`harness_base::Error::Refused`] when it does not end within 20 s after SIGTERM, and 20 s more after SIGKILL.
 pub async fn end(home: &ClusterState) -> Result<()> {
     let lock = home.tilt_lock();
     if Lock::try_take(&lock, Mode::Exclusive)?.is_some() {
         return Ok(());
     }
-    // A note that cannot be read, or is of one that ended, says nothing of who keeps the lock now: Tilt was killed and what
-    // it started goes on, or whoever started it was killed before it was noted.
+    // A note that cannot be read, or is of a process that ended, does not tell who holds the lock: a killed Tilt's children
+    // may, or a Tilt that was never noted.
     let noted = noted(home).ok().flatten().map(|noted| noted.process);
     for signal in [Signal::TERM, Signal::KILL] {
         let processes = match &noted {

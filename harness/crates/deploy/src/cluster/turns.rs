@@ -1,7 +1,7 @@
-//! Whose turn it is: runs that want other content wait for those that came before them, in the order in which they came.
+//! Turns of runs on a release: runs that want other content wait for those that came before them, in the order of arrival.
 //!
-//! A flock is not first come, first served, and a run of nextest is many processes, none of which lives all the time; so
-//! the runs stand in the record, each with the process whose end is the run's: nextest itself, or the suite.
+//! A flock is not first come, first served, and a run of nextest is many processes, none of which lives all the time. So the runs
+//! are in the record, each with the process whose end is the run's: nextest itself, or the suite.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,18 +12,18 @@ use harness_machine::run::Run;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turns(Vec<Turn>);
 
-/// One run.
+/// One run, and its turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {
-    /// Its identity.
+    /// The run's identity.
     pub run: String,
     /// The process whose end is the run's.
     pub by: Process,
-    /// When it came, in milliseconds since 1970: before it got the lock under which it is written down here.
+    /// When the run's process started, in milliseconds since 1970; before it waited for the lock on the record.
     pub came: u64,
-    /// The plan that it wants deployed; `None` while it knows none, and of a run that needs images alone.
+    /// The hash of the plan that it wants deployed; `None` while it is not known, and for a run that needs only images.
     pub content: Option<String>,
-    /// Whether it is its turn: nobody deploys another content while it lives.
+    /// Whether it is its turn: no other content is deployed while it lives.
     pub is_on: bool,
 }
 
@@ -33,7 +33,7 @@ impl Turns {
         self.0.retain(|turn| turn.by.lives());
     }
 
-    /// Notes that a run is there, whatever it will want.
+    /// Notes a run, before it is known what it wants.
     pub fn arrive(&mut self, run: &Run) -> &mut Turn {
         let at = self.0.iter().position(|turn| turn.run == run.id).unwrap_or_else(|| {
             let (id, by) = (run.id.clone(), run.process.clone());
@@ -43,8 +43,8 @@ impl Turns {
         &mut self.0[at]
     }
 
-    /// Notes what a run wants; it is its turn, or a run with other content is in its way: one whose turn it is, or that
-    /// came before it.
+    /// Notes the content that a run wants. Returns `None` if it is its turn; else the run to wait for, which wants other
+    /// content and has its turn, or came first.
     pub fn ask(&mut self, run: &Run, content: &str) -> Option<&Turn> {
         let turn = self.arrive(run);
         if turn.content.as_deref() != Some(content) {

@@ -1,4 +1,4 @@
-//! The fixed ports of stage dev, and who holds them.
+//! Checks of the fixed ports of stage dev, and the processes that hold them.
 
 use std::fmt;
 use std::net::{Ipv4Addr, TcpListener};
@@ -8,11 +8,11 @@ use harness_settings::spec::spec;
 use super::{Check, Severity};
 
 const GROUP: &str = "ports";
-/// A socket that listens, in /proc/net/tcp.
+/// The state of a listening socket in /proc/net/tcp (proc(5)).
 const LISTENS: &str = "0A";
 
 pub(super) fn examine() -> Vec<Check> {
-    spec().dev.node_ports.iter().copied().chain(spec().dev.tilt_ports()).map(examine_one).collect()
+    spec().dev_host_ports().chain(spec().dev.tilt_ports()).map(examine_one).collect()
 }
 
 fn examine_one(port: u16) -> Check {
@@ -23,12 +23,12 @@ fn examine_one(port: u16) -> Check {
     }
 }
 
-/// Who keeps a port from us.
+/// The holder of a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Its name, or what is known of it.
+    /// The process's name; or, where that is not known, a description.
     pub name: String,
-    /// Its process, where /proc shows it.
+    /// The process's ID, where /proc shows it.
     pub pid: Option<u32>,
 }
 
@@ -41,7 +41,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Who holds a port of this machine; `None`: it is free.
+/// The holder of a port of 127.0.0.1; `None` if the port is free. Found out by listening there for a moment.
 pub fn holder(port: u16) -> Option<Holder> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => None,
@@ -52,14 +52,14 @@ pub fn holder(port: u16) -> Option<Holder> {
     }
 }
 
-/// The process that listens there, where /proc shows it.
+/// The process that listens at a port, where /proc shows it.
 fn process_at(port: u16) -> Option<Holder> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
     let inode = tables.iter().find_map(|table| inode(table, port))?;
     let socket = format!("socket:[{inode}]");
     let processes = std::fs::read_dir("/proc").ok()?.flatten();
     let found = processes.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok()).find(|entry| {
-        // Another account's are hidden.
+        // The descriptors of another account's processes are not readable.
         let open = std::fs::read_dir(entry.path().join("fd")).into_iter().flatten().flatten();
         open.map(|entry| entry.path()).any(|link| std::fs::read_link(link).is_ok_and(|to| to.as_os_str() == &*socket))
     })?;
@@ -67,7 +67,7 @@ fn process_at(port: u16) -> Option<Holder> {
     Some(Holder { name, pid: found.file_name().to_string_lossy().parse().ok() })
 }
 
-/// The inode of the socket that listens at a port, out of the text of /proc/net/tcp (proc(5)).
+/// The inode of the socket that listens at a port, from the text of /proc/net/tcp (proc(5)).
 fn inode(table: &str, port: u16) -> Option<&str> {
     let port = format!("{port:04X}");
     table.lines().find_map(|line| {

@@ -12,13 +12,16 @@ pub const API: Component = Component {
     artifact: "backend",
 };
 const AUTH: &str = "auth";
+    container_port: 8000,
+    service_port: 8000,
+    dev_port: Some(DevPort { node: 30800, host: 8000 }),
 "#;
 
 fn text() -> SpecText {
     SpecText(vec![("stack/src/lib.rs".to_owned(), SOURCE.to_owned())])
 }
 
-/// What the charts of a stack render to that bear out all of it.
+/// A render of a stack's charts that agrees with its spec.
 fn rendered(dev: bool) -> Rendered {
     let release = "shop".to_owned();
     let mut objects = Vec::new();
@@ -45,7 +48,7 @@ fn rendered(dev: bool) -> Rendered {
         objects.push(json!({
             "kind": "Service",
             "metadata": {"name": name},
-            "spec": {"ports": [{"port": one.service_port, "nodePort": one.dev_node_port}]},
+            "spec": {"ports": [{"port": one.service_port, "nodePort": one.dev_port.map(|port| port.node)}]},
         }));
     }
     objects.push(json!({"kind": "NetworkPolicy", "spec": {"ingress": [{"from": [
@@ -61,7 +64,7 @@ fn found(shared: &Rendered, dev: &Rendered) -> Vec<String> {
     check(spec(), &files, &text()).iter().map(ToString::to_string).collect()
 }
 
-/// The same text, with one word instead of another.
+/// The same text with one word replaced.
 fn with(rendered: &Rendered, from: &str, to: &str) -> Rendered {
     let change = |object: &Object| {
         let text = object.value.to_string();
@@ -78,8 +81,8 @@ fn charts_that_bear_it_out_are_no_finding() {
 #[rstest]
 #[case::a_renamed_workload("shop-backend", "shop-api", &["stack/src/lib.rs:4: spec: the charts render no Deployment shop-backend, which the spec names; their Deployments: shop-api, shop-websocket, shop-frontend"])]
 #[case::another_label("\"app.kubernetes.io/component\":\"api\"", "\"app.kubernetes.io/component\":\"web\"", &["stack/src/lib.rs:5: spec: the pods of shop-backend have the label app.kubernetes.io/component web, and not api"])]
-#[case::another_port("\"containerPort\":8000", "\"containerPort\":8002", &["stack/src/lib.rs:4: spec: no container of shop-backend opens 8000: [8002]"])]
-#[case::another_service_port("\"port\":8000", "\"port\":8002", &["stack/src/lib.rs:4: spec: the Service shop-backend has no port 8000: [8002]"])]
+#[case::another_port("\"containerPort\":8000", "\"containerPort\":8002", &["stack/src/lib.rs:9: spec: no container of shop-backend opens 8000: [8002]"])]
+#[case::another_service_port("\"port\":8000", "\"port\":8002", &["stack/src/lib.rs:10: spec: the Service shop-backend has no port 8000: [8002]"])]
 #[case::a_renamed_key("\"jwt-secret-key\"", "\"jwt-key\"", &["stack/src/lib.rs: spec: nothing is rendered that asks for the key jwt-secret-key of the Secret RELEASE-auth"])]
 #[case::a_renamed_secret("\"shop-auth\"", "\"shop-accounts\"", &["stack/src/lib.rs:8: spec: nothing is rendered that asks for the Secret RELEASE-auth"])]
 #[case::another_pull_secret("shop-pull", "pull", &["stack/src/lib.rs: spec: nothing pulls its images by the Secret shop-pull"])]
@@ -104,7 +107,7 @@ fn a_port_of_the_node_that_stage_dev_does_not_open_is_a_finding() {
     let found = found(&rendered(false), &with(&rendered(true), "30800", "30801"));
     assert_eq!(
         found,
-        ["stack/src/lib.rs:4: spec: in stage dev the Service shop-backend has no port 30800 on its node: [30801]"]
+        ["stack/src/lib.rs:11: spec: in stage dev the Service shop-backend has no port 30800 on its node: [30801]"]
     );
 }
 

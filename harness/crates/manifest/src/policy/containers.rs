@@ -1,4 +1,4 @@
-//! Rules about containers: images, commands, security.
+//! Rules about containers: images, commands, security contexts.
 
 use super::{all_containers, pods, promise};
 use crate::finding::Finding;
@@ -10,7 +10,7 @@ fn each<'a>(rendered: &'a Rendered) -> impl Iterator<Item = (Node<'a>, Node<'a>)
     pods(rendered).flat_map(|pod| all_containers(&pod).map(move |container| (pod.clone(), container)))
 }
 
-/// An image by its digest cannot become another one.
+/// Rule: each image has a digest, so that it cannot become another one.
 pub fn digest(rendered: &Rendered) -> Vec<Finding> {
     each(rendered)
         .map(|(_, container)| container.get("image"))
@@ -19,7 +19,7 @@ pub fn digest(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// A component runs its own artifact, in every container; judged by images that do not exist, of which the harness knows
+/// Rule: a component runs its own artifact in every container. It is judged by the placeholder images, of which it is known
 /// which is which.
 pub fn own_image(rendered: &Rendered) -> Vec<Finding> {
     let known = ArtifactSet::placeholder();
@@ -36,7 +36,7 @@ pub fn own_image(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// Neither `latest` nor what means it.
+/// Rule: no image is `latest`, or has no tag and no digest, which means the same.
 pub fn latest(rendered: &Rendered) -> Vec<Finding> {
     let tagged_latest = |image: &str| {
         let (name, digest) = image.split_once('@').map_or((image, false), |(name, _)| (name, true));
@@ -50,8 +50,8 @@ pub fn latest(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// Outside stage live a container that fails says why in its status, where a deploy's first line takes it from; in stage
-/// live who may read pods may not read logs.
+/// Rule: outside stage live a failing container's status quotes its log, for a deploy's first line; in stage live it does
+/// not, since those who may read pods need not be allowed to read logs.
 pub fn last_words(rendered: &Rendered) -> Vec<Finding> {
     let policies = each(rendered).map(|(_, container)| container.get("terminationMessagePolicy"));
     let quotes = |policy: &Node<'_>| policy.text() == "FallbackToLogsOnError";
@@ -62,7 +62,7 @@ pub fn last_words(rendered: &Rendered) -> Vec<Finding> {
     policies.filter(|policy| quotes(policy) == rendered.live).map(|policy| policy.finding(problem)).collect()
 }
 
-/// Pod Security "restricted", and nothing of the host.
+/// Rule: containers fit Pod Security "restricted", and pods have no hostPID, hostIPC or hostPath.
 pub fn security_context(rendered: &Rendered) -> Vec<Finding> {
     let containers = each(rendered).flat_map(|(pod, container)| unsafe_settings(&pod, &container));
     let hosts = pods(rendered).flat_map(|pod| {
@@ -76,7 +76,7 @@ pub fn security_context(rendered: &Rendered) -> Vec<Finding> {
 
 fn unsafe_settings(pod: &Node<'_>, container: &Node<'_>) -> Vec<Finding> {
     let (own, pods) = (container.get("securityContext"), pod.at(&["spec", "securityContext"]));
-    // What a container says goes before what its pod says.
+    // A container's setting overrides its pod's.
     let effective = |keys: &[&'static str]| if own.at(keys).is_set() { own.at(keys) } else { pods.at(keys) };
     let non_root = effective(&["runAsNonRoot"]);
     let seccomp = effective(&["seccompProfile", "type"]);
@@ -107,7 +107,7 @@ fn unsafe_settings(pod: &Node<'_>, container: &Node<'_>) -> Vec<Finding> {
         .collect()
 }
 
-/// A container writes into its volumes alone.
+/// Rule: a container's root file system is read-only, so that it writes into volumes alone.
 pub fn read_only_root(rendered: &Rendered) -> Vec<Finding> {
     each(rendered)
         .map(|(_, container)| {
@@ -118,7 +118,7 @@ pub fn read_only_root(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// What runs is the image's own: what was tested as an image is what is deployed.
+/// Rule: a container runs its image's own command, so that the tested image is what is deployed.
 pub fn command(rendered: &Rendered) -> Vec<Finding> {
     each(rendered)
         .flat_map(|(_, container)| {

@@ -1,4 +1,4 @@
-//! The rule about environments: each container is told what it reads, and that is true.
+//! The rule about environments: each container has the variables that the contract asks for, with right values.
 
 use harness_settings::spec::contract::{Meaning, Variable};
 use harness_settings::spec::{Component, spec};
@@ -7,7 +7,8 @@ use super::{all_containers, network, pod, promise};
 use crate::finding::Finding;
 use crate::object::{Node, Object, Rendered};
 
-/// Each variable that the contract asks for is there and means what it says; none is there that nobody reads.
+/// Rule: each variable that the contract requires is set and has a right value; no variable is set that the container does
+/// not read.
 pub fn told(rendered: &Rendered) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (object, pod) in rendered.objects.iter().filter_map(|object| Some((object, pod(object)?))) {
@@ -38,7 +39,7 @@ pub fn told(rendered: &Rendered) -> Vec<Finding> {
     findings
 }
 
-/// Where a variable stands.
+/// The surroundings of a variable: render, object and container.
 struct Scope<'a> {
     rendered: &'a Rendered,
     object: &'a Object,
@@ -90,7 +91,7 @@ fn wrong(variable: &Variable, set: &Node<'_>, scope: &Scope<'_>) -> Option<Findi
         }
         Meaning::Proxies => {
             let has_edge = scope.rendered.objects.iter().any(|object| object.kind() == "Ingress");
-            // Before an Ingress there may be more, such as a CDN.
+            // An Ingress may have more proxies before it, such as a CDN.
             let (right, saw) = match text.parse::<usize>() {
                 Ok(proxies) if has_edge => (proxies >= 2, "at least two proxies"),
                 proxies => {
@@ -109,7 +110,7 @@ fn service<'a>(component: &Component, rendered: &'a Rendered) -> Option<&'a Obje
     rendered.objects.iter().find(|object| object.kind() == "Service" && object.name() == name)
 }
 
-/// What a component's own variable says.
+/// The value of a variable in a component's own containers.
 fn of_component<'a>(component: &Component, name: &str, rendered: &'a Rendered) -> Option<&'a str> {
     let pods = rendered.objects.iter().filter_map(pod);
     let pod =
@@ -120,7 +121,7 @@ fn of_component<'a>(component: &Component, name: &str, rendered: &'a Rendered) -
     variable.get("value").value.as_str()
 }
 
-/// Whether a path is below a volume's mount, and in it, where the volume says what it holds.
+/// Whether a path is in a mounted volume, and in its content, where the volume lists that.
 fn is_there(path: &str, scope: &Scope<'_>) -> bool {
     let mounts = scope.container.get("volumeMounts").items();
     let below = mounts.filter_map(|mount| {
@@ -138,7 +139,7 @@ fn is_there(path: &str, scope: &Scope<'_>) -> bool {
     })
 }
 
-/// A setting of which the other half is missing.
+/// The findings about settings that are set without the others that they need.
 fn half(rendered: &Rendered) -> Vec<Finding> {
     let pods = rendered.objects.iter().filter_map(pod).filter(|pod| promise(pod).is_some());
     let containers: Vec<_> = pods.flat_map(|pod| all_containers(&pod).collect::<Vec<_>>()).collect();

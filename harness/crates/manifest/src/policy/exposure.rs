@@ -1,5 +1,6 @@
-//! Rules about what a release touches outside of itself: hosts, ports of nodes, hooks, namespaces.
+//! Rules about what a release touches outside itself: hosts, nodes' ports, hooks, namespaces.
 
+use harness_settings::pull_request::PullRequest;
 use harness_settings::spec::spec;
 
 use super::{all_containers, pods};
@@ -7,7 +8,7 @@ use crate::finding::Finding;
 use crate::object::{Node, Rendered};
 use crate::types::is_cluster_scoped;
 
-/// Each rule of an Ingress is for one host: without, it takes every host's requests.
+/// Rule: each rule of an Ingress has a host; without one it takes every host's requests.
 pub fn ingress_host(rendered: &Rendered) -> Vec<Finding> {
     let ingresses = rendered.objects.iter().filter(|object| object.kind() == "Ingress");
     ingresses
@@ -28,7 +29,7 @@ pub fn ingress_host(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// All of a host's paths go to the router, and to nothing beside it.
+/// Rule: an Ingress sends all paths of a host to the router, and none past it.
 pub fn ingress_route(rendered: &Rendered) -> Vec<Finding> {
     let router = format!("{}-{}", rendered.release, spec().router.suffix);
     let mut findings = Vec::new();
@@ -53,7 +54,8 @@ pub fn ingress_route(rendered: &Rendered) -> Vec<Finding> {
     findings
 }
 
-/// Each host is one of ours, asked by TLS; where a load balancer of AWS serves it, by redirect, and straight to the pods.
+/// Rule: each host of an Ingress is the stage's and has TLS; an AWS load balancer also redirects to TLS, and sends to the
+/// pods directly.
 pub fn ingress_tls(rendered: &Rendered) -> Vec<Finding> {
     let mut findings = Vec::new();
     for object in rendered.objects.iter().filter(|object| object.kind() == "Ingress") {
@@ -62,13 +64,9 @@ pub fn ingress_tls(rendered: &Rendered) -> Vec<Finding> {
         let tls: Vec<_> =
             ingress.get("tls").items().flat_map(|tls| tls.get("hosts").items()).map(|host| host.text()).collect();
         for host in ingress.get("rules").items().map(|rule| rule.get("host")) {
-            let of_preview = host
-                .text()
-                .strip_suffix(spec().preview.domain)
-                .and_then(|rest| rest.strip_prefix("pr-")?.strip_suffix('.'));
             let ours = match rendered.live {
                 true => host.text() == spec().preview.domain,
-                false => of_preview.is_some_and(|number| number.parse::<u32>().is_ok()),
+                false => PullRequest::of_host(host.text()).is_some(),
             };
             if !ours {
                 findings.push(host.finding(format!("{} is not the host of this stage", host.value)));
@@ -85,7 +83,7 @@ pub fn ingress_tls(rendered: &Rendered) -> Vec<Finding> {
         }
         if class.text() == "alb" {
             let annotations = root.at(&["metadata", "annotations"]);
-            // docs: kubernetes-sigs/aws-load-balancer-controller, "Ingress annotations".
+            // The annotations of kubernetes-sigs/aws-load-balancer-controller, "Ingress annotations".
             let needed = [
                 ("alb.ingress.kubernetes.io/scheme", "internet-facing", "nobody outside reaches it"),
                 ("alb.ingress.kubernetes.io/target-type", "ip", "a ClusterIP has no port of a node to send to"),
@@ -107,7 +105,7 @@ pub fn ingress_tls(rendered: &Rendered) -> Vec<Finding> {
     findings
 }
 
-/// No Service listens on a node, or at a load balancer of its own, beside the Ingress.
+/// Rule: no Service opens a node's port or has a load balancer of its own, past the Ingress.
 pub fn node_port(rendered: &Rendered) -> Vec<Finding> {
     let services = rendered.objects.iter().filter(|object| object.kind() == "Service");
     services
@@ -122,7 +120,7 @@ pub fn node_port(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// No pod listens on its node.
+/// Rule: no pod uses its node's network or ports.
 pub fn host_network(rendered: &Rendered) -> Vec<Finding> {
     pods(rendered)
         .flat_map(|pod| {
@@ -135,7 +133,7 @@ pub fn host_network(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// Nothing runs by itself when a release is deployed or removed.
+/// Rule: no object is a Helm hook.
 pub fn hook(rendered: &Rendered) -> Vec<Finding> {
     rendered
         .objects
@@ -146,7 +144,7 @@ pub fn hook(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// Several releases share a cluster: each is in its own namespace, all of it.
+/// Rule: every object is in the release's own namespace, since several releases share a cluster.
 pub fn own_namespace(rendered: &Rendered) -> Vec<Finding> {
     let foreign = |namespace: &Node<'_>| namespace.is_set() && namespace.text() != rendered.namespace;
     rendered

@@ -1,4 +1,5 @@
-//! The rule about labels: what belongs together is found together (kubernetes.io, "Recommended Labels").
+//! The rule about labels: objects of one chart, release and component can be found together (kubernetes.io, "Recommended
+//! Labels").
 
 use harness_settings::spec::spec;
 use std::collections::BTreeSet;
@@ -10,10 +11,11 @@ use crate::object::{Node, Object, Rendered};
 
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 const PART_OF: &str = "app.kubernetes.io/part-of";
-/// Labels that change with a chart's version: on a pod, every release restarts everything.
+/// Labels that change with a chart's version: on a pod they would restart everything at each release.
 const OF_A_VERSION: [&str; 2] = ["helm.sh/chart", "app.kubernetes.io/version"];
 
-/// Each object says which chart, release and component it is of; a pod's labels and a volume's say that and no version.
+/// Rule: each object has the labels of its chart, release and component; a pod's and a volume claim's have these and no
+/// version.
 pub fn recommended(rendered: &Rendered) -> Vec<Finding> {
     let part_of = rendered.objects.iter().map(|object| labels(&object.root()).get(PART_OF).text()).next();
     let mut findings = Vec::new();
@@ -31,7 +33,7 @@ pub fn recommended(rendered: &Rendered) -> Vec<Finding> {
         expect(&own, spec().charts.release_label, &rendered.release);
         expect(&own, MANAGED_BY, "Helm");
         expect(&own, PART_OF, part_of.unwrap_or_default());
-        // What is about no component, or about several, says what it is for.
+        // An object of no component, or of several, names its purpose in this label.
         let component = own.get(spec().charts.component_label).text();
         let components = components(object, rendered);
         expect(
@@ -56,7 +58,7 @@ pub fn recommended(rendered: &Rendered) -> Vec<Finding> {
     findings
 }
 
-/// The chart's version is on the object, and on nothing that must outlive it.
+/// The findings about version labels: the chart's version is on the object, and not on its pods and claims.
 fn versions(object: &Object, chart: &str) -> Vec<Finding> {
     let root = object.root();
     let label = labels(&root).get("helm.sh/chart");
@@ -79,13 +81,13 @@ fn labels<'a>(of: &Node<'a>) -> Node<'a> {
     of.at(&["metadata", "labels"])
 }
 
-/// The chart that an object's template is in: `app/charts/backend/templates/api.yaml` is of `backend`.
+/// The chart of an object's template: `app/charts/backend/templates/api.yaml` is of `backend`.
 fn chart_of(object: &Object) -> &str {
     let folder = object.template.split("/templates/").next().unwrap_or_default();
     folder.rsplit('/').next().unwrap_or_default()
 }
 
-/// The components of its chart whose pods an object is about.
+/// The components of the object's own chart whose pods the object is about.
 fn components<'a>(object: &'a Object, rendered: &'a Rendered) -> BTreeSet<&'a str> {
     let root = object.root();
     let body = root.get("spec");
@@ -103,12 +105,12 @@ fn components<'a>(object: &'a Object, rendered: &'a Rendered) -> BTreeSet<&'a st
         "ConfigMap" => uses(&["configMap", "name"]),
         _ => pod(object).map(|_| object).into_iter().collect(),
     };
-    // What another chart says about them is that chart's.
+    // Objects about another chart's pods do not take that chart's label.
     let own = about.into_iter().filter(|workload| chart_of(workload) == chart_of(object)).filter_map(pod);
     own.map(|pod| labels(&pod).get(spec().charts.component_label).text()).collect()
 }
 
-/// Whether a pod names an object, itself or by a volume.
+/// Whether a pod names an object, in its own fields or in those of a volume.
 fn names(pod: &Node<'_>, keys: &[&str], name: &str) -> bool {
     let volumes = pod.at(&["spec", "volumes"]).items();
     std::iter::once(pod.clone()).chain(volumes).any(|node| node.at(keys).text() == name)

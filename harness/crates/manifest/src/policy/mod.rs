@@ -1,4 +1,4 @@
-//! What must hold of rendered objects beyond their types: pure rules.
+//! Policy: rules for rendered objects beyond their types. Pure.
 
 mod containers;
 mod environment;
@@ -24,49 +24,49 @@ use harness_settings::spec::spec;
 use super::finding::Finding;
 use super::object::{Node, Object, Rendered};
 
-/// The label of the chart that an object is of (kubernetes.io, "Recommended Labels").
+/// The label with the name of an object's chart (kubernetes.io, "Recommended Labels").
 const NAME: &str = "app.kubernetes.io/name";
 
-/// One rule.
+/// A policy rule.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
-    /// Its name, as findings print it.
+    /// The rule's name in findings.
     pub name: &'static str,
     /// Whether stage dev is exempt.
     dev_exempt: bool,
-    /// The kinds that it compares with each other; none: it looks at each object by itself.
+    /// The kinds of objects that the rule compares with each other; empty when it checks each object by itself.
     compares: &'static [&'static str],
     check: fn(&Rendered) -> Vec<Finding>,
 }
 
 type Check = fn(&Rendered) -> Vec<Finding>;
 
-/// A rule about each object by itself.
+/// A rule that checks each object by itself.
 const fn rule(name: &'static str, check: Check) -> Rule {
     Rule { name, dev_exempt: false, compares: &[], check }
 }
 
-/// The same, from which stage dev is exempt.
+/// A rule as by [`rule`], from which stage dev is exempt.
 const fn outside_dev(name: &'static str, check: Check) -> Rule {
     Rule { dev_exempt: true, ..rule(name, check) }
 }
 
-/// A rule about what objects of these kinds are to each other.
+/// A rule that compares objects of these kinds.
 const fn between(name: &'static str, kinds: &'static [&'static str], check: Check) -> Rule {
     Rule { compares: kinds, ..rule(name, check) }
 }
 
-/// What has pods that run for ever.
+/// The kinds whose pods run for ever.
 const SERVING: &[&str] = &["Deployment", "StatefulSet"];
-/// Any kind.
+/// Every kind.
 const ANY: &[&str] = &["*"];
 
-/// Rule: the chart leaves a container's command to its image.
+/// Rule: containers run their image's own command.
 pub const COMMAND: Rule = outside_dev("container-command", containers::command);
-/// Rule: names, label values and port names fit where Kubernetes puts them.
+/// Rule: names, label values and port names have the length and characters that Kubernetes takes.
 pub const NAMES: Rule = rule("name-length", names::fit);
 
-/// All of them.
+/// All rules.
 pub const RULES: &[Rule] = &[
     outside_dev("image-digest", containers::digest),
     outside_dev("own-image", containers::own_image),
@@ -119,17 +119,17 @@ pub const RULES: &[Rule] = &[
 ];
 
 impl Rule {
-    /// Whether it looks at each object by itself.
+    /// Whether the rule checks each object by itself.
     pub fn is_alone(&self) -> bool {
         self.compares.is_empty()
     }
 
-    /// Whether it may find something else where an object of that kind changed.
+    /// Whether a change to an object of this kind may change the rule's findings.
     pub fn looks_at(&self, kind: &str) -> bool {
         self.is_alone() || self.compares == ANY || self.compares.contains(&kind)
     }
 
-    /// What breaks it.
+    /// The rule's findings in a render.
     pub fn check(&self, rendered: &Rendered) -> Vec<Finding> {
         if rendered.dev && self.dev_exempt {
             return Vec::new();
@@ -138,12 +138,12 @@ impl Rule {
     }
 }
 
-/// What breaks any rule.
+/// The findings of all rules in a render.
 pub fn check(rendered: &Rendered) -> Vec<Finding> {
     RULES.iter().flat_map(|rule| rule.check(rendered)).collect()
 }
 
-/// The pod that an object makes: labels and spec are below it.
+/// The node of the pod that an object makes, with `metadata` and `spec` below it.
 fn pod(object: &Object) -> Option<Node<'_>> {
     let root = object.root();
     match object.kind() {
@@ -154,23 +154,23 @@ fn pod(object: &Object) -> Option<Node<'_>> {
     }
 }
 
-/// Whether its containers run for ever, so that somebody must know how they are.
+/// Whether an object's containers run for ever, and so need probes.
 fn runs_for_ever(object: &Object) -> bool {
     !matches!(object.kind(), "Job" | "CronJob")
 }
 
-/// What the contract says of the component whose pod this is.
+/// The contract of a pod's component.
 fn promise(pod: &Node<'_>) -> Option<&'static Promise> {
     contract::of(pod.at(&["metadata", "labels", spec().charts.component_label]).text())
 }
 
-/// Init containers and containers of a pod.
+/// The init containers and containers of a pod.
 fn all_containers<'a>(pod: &Node<'a>) -> impl Iterator<Item = Node<'a>> + use<'a> {
     let spec = pod.get("spec");
     ["initContainers", "containers"].into_iter().flat_map(move |list| spec.get(list).items())
 }
 
-/// All pods of a render.
+/// The pods of a render.
 fn pods(rendered: &Rendered) -> impl Iterator<Item = Node<'_>> {
     rendered.objects.iter().filter_map(pod)
 }

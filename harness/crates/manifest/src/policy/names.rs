@@ -1,4 +1,4 @@
-//! Rules about names: they fit, and none stands twice.
+//! Rules about names: length, characters, and no name twice.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use super::{all_containers, pods};
 use crate::finding::Finding;
 use crate::object::{Node, Rendered};
 
-/// What a label's value, a Service's name and a container's name may have.
+/// The longest label value, Service name or container name, in characters.
 const LABEL: usize = 63;
-/// What the name of a port in a pod may have.
+/// The longest name of a container's port, in characters.
 const PORT: usize = 15;
-/// What controllers put behind the name of these kinds, in a label or in names that become labels.
+/// How many characters controllers append to names of these kinds, in a label or in names that become labels.
 const SUFFIXED: [(&str, usize); 2] = [("StatefulSet", 11), ("CronJob", 11)];
 
-/// Names and label values are as long as Kubernetes takes them, with what controllers add, and have its letters.
+/// Rule: names and label values have a length that Kubernetes takes, with what controllers append, and allowed characters.
 pub fn fit(rendered: &Rendered) -> Vec<Finding> {
     let mut findings = Vec::new();
     for object in &rendered.objects {
@@ -31,7 +31,7 @@ pub fn fit(rendered: &Rendered) -> Vec<Finding> {
     findings
 }
 
-/// Looks at every map of labels below a node.
+/// Collects the findings about every map of labels below a node.
 fn labels(node: &Node<'_>, findings: &mut Vec<Finding>) {
     for (key, below) in node.entries() {
         if matches!(key, "labels" | "matchLabels") && below.value.is_object() {
@@ -43,7 +43,7 @@ fn labels(node: &Node<'_>, findings: &mut Vec<Finding>) {
     node.items().for_each(|item| labels(&item, findings));
 }
 
-/// A name or label value that is too long, or has letters that Kubernetes refuses.
+/// The finding about a name or label value that is too long, or has characters that Kubernetes refuses.
 fn unfit(node: &Node<'_>, most: usize, label: bool) -> Option<Finding> {
     let text = node.text();
     let length = text.chars().count();
@@ -59,7 +59,7 @@ fn unfit(node: &Node<'_>, most: usize, label: bool) -> Option<Finding> {
     (!fits).then(|| node.finding(format!("{} has letters that Kubernetes refuses here", node.value)))
 }
 
-/// No object is rendered twice, and no container has a variable twice: one of the two would win in silence.
+/// Rule: no object is rendered twice, and no container has a variable twice: one of the two would win silently.
 pub fn unique(rendered: &Rendered) -> Vec<Finding> {
     let mut seen: BTreeMap<_, &str> = BTreeMap::new();
     let mut findings = Vec::new();

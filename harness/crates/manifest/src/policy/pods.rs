@@ -1,10 +1,10 @@
-//! Rules about pods as such: who they are, and what they are given without asking.
+//! Rules about pods: their accounts, users, tokens and pull secrets.
 
 use super::{all_containers, pod, pods};
 use crate::finding::Finding;
 use crate::object::{Node, Rendered};
 
-/// No pod has the cluster's token; an account gives none either, whoever starts a pod with it by hand.
+/// Rule: no pod gets a token for the API server; nor does a ServiceAccount give one, also to a pod that is started by hand.
 pub fn token(rendered: &Rendered) -> Vec<Finding> {
     let accounts =
         rendered.objects.iter().filter(|object| object.kind() == "ServiceAccount").map(|object| object.root());
@@ -18,7 +18,7 @@ pub fn token(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// Each workload is somebody of its own.
+/// Rule: each workload has a ServiceAccount of its own.
 pub fn account(rendered: &Rendered) -> Vec<Finding> {
     let of = |pod: &Node<'_>| pod.at(&["spec", "serviceAccountName"]).text().to_owned();
     let all: Vec<String> = pods(rendered).map(|pod| of(&pod)).collect();
@@ -29,7 +29,7 @@ pub fn account(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// The Services of a namespace are no variables: `<release>-redis` would set `<NAME>_REDIS_PORT` to an address.
+/// Rule: a namespace's Services set no variables in pods: `<release>-redis` would set `<NAME>_REDIS_PORT` to an address.
 pub fn service_links(rendered: &Rendered) -> Vec<Finding> {
     let links = pods(rendered).map(|pod| pod.at(&["spec", "enableServiceLinks"]));
     links
@@ -40,7 +40,7 @@ pub fn service_links(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// A pod's user, group and its volumes' group are one, and a number, which Kubernetes can tell from root.
+/// Rule: a pod's user, group and volumes' group are the same number, which Kubernetes can tell from root.
 pub fn user(rendered: &Rendered) -> Vec<Finding> {
     pods(rendered)
         .filter_map(|pod| {
@@ -57,7 +57,8 @@ pub fn user(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// A pod that starts again asks no registry for what its node has, and no container runs what is not named.
+/// Rule: a restarted pod uses the image on its node instead of asking a registry, and all accounts have the same pull
+/// secrets.
 pub fn pull(rendered: &Rendered) -> Vec<Finding> {
     let containers = pods(rendered).flat_map(|pod| all_containers(&pod).collect::<Vec<_>>());
     let always = containers
@@ -84,7 +85,7 @@ pub fn pull(rendered: &Rendered) -> Vec<Finding> {
     always.chain(odd).collect()
 }
 
-/// A role of the cloud is the api's alone, and a token that is exchanged for it is for STS alone.
+/// Rule: a pod has the cloud role that it asks for and no other, and its token for that role is for STS alone.
 pub fn cloud_role(rendered: &Rendered) -> Vec<Finding> {
     const ROLE: &str = "eks.amazonaws.com/role-arn";
     let account =
@@ -115,7 +116,7 @@ pub fn cloud_role(rendered: &Rendered) -> Vec<Finding> {
                     audience.finding("the token is for another than sts.amazonaws.com: the API server may take it"),
                 );
             }
-            // 600 s is the least that Kubernetes gives.
+            // Kubernetes gives no token for less than 600 s.
             if !lives.value.as_u64().is_some_and(|secs| (600..=7200).contains(&secs)) {
                 findings.push(lives.finding("the token does not live 600 to 7200 s"));
             }

@@ -1,4 +1,4 @@
-//! Rules about probes: each container is asked, in the way that the contract says, in time and not too soon.
+//! Rules about probes: each container has all three, with the contract's question, neither too fast nor too slow.
 
 use harness_settings::spec::contract::Health;
 
@@ -6,12 +6,12 @@ use super::{pod, promise, runs_for_ever};
 use crate::finding::Finding;
 use crate::object::{Node, Rendered};
 
-/// What a probe's time must be within, in seconds: from its first failure to what follows.
+/// The time in seconds from a probe's first failure to its consequence.
 struct Window {
     probe: &'static str,
     least: u64,
     most: u64,
-    /// In stage dev, where a container may have a debugger and whoever is at a breakpoint answers no probe.
+    /// The longest time in stage dev: a container may be stopped at a debugger's breakpoint, and then answers no probe.
     most_in_dev: u64,
     why: &'static str,
 }
@@ -39,10 +39,10 @@ const WINDOWS: [Window; 3] = [
         why: "slow answers of a busy node are no outage, and requests to a pod that is gone end soon",
     },
 ];
-/// How long one answer may take, in seconds; Kubernetes' default of one second fails on a busy node.
+/// The limits for one answer, in seconds; Kubernetes' default of one second fails on a busy node.
 const TIMEOUT_SECS: std::ops::RangeInclusive<u64> = 2..=15;
 
-/// Kubernetes asks each container whether it has started, whether it can serve, and whether it still lives.
+/// Rule: each container has a startup, a liveness and a readiness probe.
 pub fn present(rendered: &Rendered) -> Vec<Finding> {
     containers(rendered)
         .flat_map(|(_, container)| {
@@ -55,7 +55,7 @@ pub fn present(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// What follows a failing probe comes neither too soon nor too late.
+/// Rule: the consequence of a failing probe comes neither too soon nor too late.
 pub fn timing(rendered: &Rendered) -> Vec<Finding> {
     let probes = containers(rendered).flat_map(|(_, container)| {
         WINDOWS
@@ -66,7 +66,7 @@ pub fn timing(rendered: &Rendered) -> Vec<Finding> {
     });
     probes
         .flat_map(|(window, probe)| {
-            // Kubernetes' defaults.
+            // The API's defaults.
             let or = |key: &str, default| probe.get(key).value.as_u64().unwrap_or(default);
             let (period, timeout) = (or("periodSeconds", 10), or("timeoutSeconds", 1));
             let after = period * or("failureThreshold", 3);
@@ -84,7 +84,8 @@ pub fn timing(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// Each probe asks what the contract says: liveness nothing that a store's outage changes, readiness what can serve.
+/// Rule: each probe asks what the contract says: a store's outage does not change the answer to liveness, readiness tells
+/// whether it can serve.
 pub fn questions(rendered: &Rendered) -> Vec<Finding> {
     let promised = containers(rendered).filter_map(|(pod, container)| Some((promise(&pod)?, container)));
     promised
@@ -124,14 +125,14 @@ fn wrong(health: &Health, name: &str, probe: &Node<'_>, container: &Node<'_>) ->
     }
 }
 
-/// A word with the container's own variable in it.
+/// A word with the value of the container's variable in place of `$NAME`.
 fn resolved(word: &str, container: &Node<'_>) -> String {
     let Some((before, name)) = word.split_once('$') else { return word.to_owned() };
     let value = container.get("env").items().find(|variable| variable.get("name").text() == name);
     format!("{before}{}", value.map_or("", |variable| variable.get("value").text()))
 }
 
-/// The containers that serve, each with its pod.
+/// The containers that run for ever, each with its pod.
 fn containers<'a>(rendered: &'a Rendered) -> impl Iterator<Item = (Node<'a>, Node<'a>)> {
     let serving = rendered.objects.iter().filter(|object| runs_for_ever(object)).filter_map(pod);
     serving.flat_map(|pod| pod.at(&["spec", "containers"]).items().map(move |container| (pod.clone(), container)))

@@ -1,20 +1,20 @@
-//! Rules about resources: the scheduler knows what each container needs, and a laptop can hold it.
+//! Rules about resources: the scheduler knows what each container needs, and a laptop can hold a release.
 
 use super::{all_containers, pods};
 use crate::finding::Finding;
 use crate::object::{Node, Rendered};
 
-/// A limit is at most so many times its request: beyond, a node that looks half empty kills pods.
+/// The most that a memory limit may be of its request: beyond, a node that looks half empty kills pods.
 const OVERCOMMIT: u64 = 12;
-/// The least CPU, in thousandths: below, a busy neighbour starves the pod.
+/// The least CPU request, in thousandths of a processor: below, busy neighbours starve the pod.
 const LEAST_CPU: u64 = 5;
-/// What one release of a laptop's stages may ask for, in thousandths of a CPU: four fit on a node of two cores, of which
-/// Kubernetes' own pods take one.
+/// The most that a release of a laptop's stages may request, in thousandths of a processor: four fit on a node of two, of
+/// which Kubernetes' own pods take one.
 const RELEASE_CPU: u64 = 250;
-/// The same in bytes of memory, on a node of four GiB.
+/// The most memory that it may request, in bytes: four fit on a node of 4 GiB.
 const RELEASE_MEMORY: u64 = 1 << 30;
 
-/// Each container asks for CPU and memory, and has a limit of memory, so that no leak takes the node.
+/// Rule: each container requests CPU and memory and has a memory limit, so that no leak takes the node.
 pub fn present(rendered: &Rendered) -> Vec<Finding> {
     const NEEDED: [[&str; 2]; 3] = [["requests", "cpu"], ["requests", "memory"], ["limits", "memory"]];
     containers(rendered)
@@ -29,7 +29,7 @@ pub fn present(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// A request is neither nothing nor above its limit, and the limit is no fiction.
+/// Rule: a CPU request is not below the least, and limits are neither below their requests nor far above them.
 pub fn proportion(rendered: &Rendered) -> Vec<Finding> {
     containers(rendered)
         .flat_map(|container| {
@@ -48,7 +48,7 @@ pub fn proportion(rendered: &Rendered) -> Vec<Finding> {
             if asked.is_some_and(|asked| asked < LEAST_CPU) {
                 findings.push(request.finding(format!("less than {LEAST_CPU}m of a CPU: a busy neighbour starves it")));
             }
-            // Twenty times: a start takes much, waiting nothing.
+            // At least 100m and at most 50 times the request: a start takes much, waiting nothing.
             if let (Some(asked), Some(most)) = (asked, millis(&limit))
                 && !(asked.max(100)..=asked * 50).contains(&most)
             {
@@ -59,7 +59,7 @@ pub fn proportion(rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// A release of a laptop's stages fits beside three more.
+/// Rule: a release of a laptop's stages fits beside three more.
 pub fn fit(rendered: &Rendered) -> Vec<Finding> {
     if rendered.live {
         return Vec::new();
@@ -94,7 +94,7 @@ fn containers<'a>(rendered: &'a Rendered) -> impl Iterator<Item = Node<'a>> {
     pods(rendered).flat_map(|pod| all_containers(&pod))
 }
 
-/// A quantity of memory or disk, in bytes.
+/// A quantity of memory or disk in bytes: a whole number with no unit, `Ki`, `Mi` or `Gi`; `None` for other forms.
 pub fn bytes(text: &str) -> Option<u64> {
     let unit = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..unit].parse().ok()?;
@@ -108,7 +108,7 @@ pub fn bytes(text: &str) -> Option<u64> {
     Some(number << shift)
 }
 
-/// A quantity of CPU, in thousandths.
+/// A CPU quantity in thousandths of a processor.
 fn millis(node: &Node<'_>) -> Option<u64> {
     harness_kube::quantity::millis(node.text()).or_else(|| node.value.as_u64()?.checked_mul(1000))
 }

@@ -1,4 +1,4 @@
-//! Rules about updates and outages: nobody notices an update, the loss of a node, or a changed configuration.
+//! Rules about updates and outages: users do not notice an update, the loss of a node, or a changed configuration.
 
 use harness_base::hash;
 
@@ -7,16 +7,16 @@ use super::{pod, promise};
 use crate::finding::Finding;
 use crate::object::{Node, Object, Rendered};
 
-/// How long a pod serves on after its end was asked for, at least: a busy node's proxy is seconds late to leave it out.
+/// The least time that an ending pod serves on, in seconds: a busy node's proxy is seconds late to leave it out.
 const SERVES_ON_SECS: u64 = 5;
-/// How long a pod has, beyond that, for what was begun (the service contract).
+/// The least time that a pod has after that for requests in progress, in seconds (the service contract).
 const GRACE_SECS: u64 = 10;
-/// At most: a node that is drained waits for it.
+/// The longest grace period, in seconds: a node's drain waits for it.
 const GRACE_MOST_SECS: u64 = 120;
-/// Old revisions: enough to go back to, not more than anybody looks at.
+/// How many old revisions are kept: enough to go back to, and no heap.
 const REVISIONS: std::ops::RangeInclusive<u64> = 2..=10;
 
-/// An update replaces a pod only once the new one serves, says so when it does not, and leaves something to go back to.
+/// Rule: an update replaces a pod only once the new one serves, reports when that fails, and leaves a revision to go back to.
 pub fn update(rendered: &Rendered) -> Vec<Finding> {
     rendered
         .objects
@@ -119,7 +119,7 @@ fn told<const N: usize>(checks: [(bool, Node<'_>, String); N]) -> impl Iterator<
     checks.into_iter().filter(|(holds, ..)| !holds).map(|(_, node, what)| node.finding(what))
 }
 
-/// A pod that goes is asked nothing any more, and ends what it has.
+/// Rule: an ending pod serves on for a while, and has time to finish requests in progress.
 pub fn end(rendered: &Rendered) -> Vec<Finding> {
     let mut findings = Vec::new();
     for pod in rendered.objects.iter().filter_map(pod).filter(|pod| promise(pod).is_some()) {
@@ -147,7 +147,7 @@ pub fn end(rendered: &Rendered) -> Vec<Finding> {
     findings
 }
 
-/// Where a component has several pods, one may go at a time, whatever takes it; where it has one, nothing forbids that.
+/// Rule: a component with several pods has a budget by which one may go at a time; one with a single pod has none.
 pub fn disruption(rendered: &Rendered) -> Vec<Finding> {
     let budgets: Vec<&Object> =
         rendered.objects.iter().filter(|object| object.kind() == "PodDisruptionBudget").collect();
@@ -187,7 +187,7 @@ pub fn disruption(rendered: &Rendered) -> Vec<Finding> {
     findings
 }
 
-/// A configuration that changes replaces the pods that read it: its hash stands on them.
+/// Rule: a changed configuration replaces the pods that read it, since an annotation of theirs has its hash.
 pub fn configuration(rendered: &Rendered) -> Vec<Finding> {
     let maps = rendered.objects.iter().filter(|object| object.kind() == "ConfigMap");
     let mut findings = Vec::new();
@@ -212,7 +212,7 @@ pub fn configuration(rendered: &Rendered) -> Vec<Finding> {
     findings
 }
 
-/// In stage live each part of ours has two pods or more, spread over nodes and zones, without keeping one from starting.
+/// Rule: in stage live each Deployment has two pods or more, spread over nodes and zones where possible.
 pub fn spread(rendered: &Rendered) -> Vec<Finding> {
     let mut findings = Vec::new();
     for object in rendered.objects.iter().filter(|object| object.kind() == "Deployment") {

@@ -1,4 +1,4 @@
-//! Rules about the router's configuration: where it leads, what it tells, how long it waits.
+//! Rules about the router's configuration: routes, headers and logs, limits.
 
 use harness_http::ContentSecurityPolicy;
 use harness_settings::spec::spec;
@@ -9,13 +9,13 @@ use crate::finding::Finding;
 use crate::nginx::{self, Directive};
 use crate::object::{Node, Rendered};
 
-/// Folders that nginx writes to by itself (nginx.org, "http core": *_temp_path).
+/// The directives of folders that nginx writes to (nginx.org, "http core": *_temp_path).
 const TEMP: [&str; 5] =
     ["client_body_temp_path", "proxy_temp_path", "fastcgi_temp_path", "uwsgi_temp_path", "scgi_temp_path"];
-/// What stands of a request in a log line, and may hold a secret.
+/// Parts of a request that may hold a secret, and must not be in a log line.
 const TOLD: [&str; 7] =
     ["$request ", "$request\"", "$request_uri", "$args", "$query_string", "$arg_", "$http_authorization"];
-/// Headers by which browsers protect users, the entry of a map that is meant where the value is one, and what it must hold.
+/// Security headers: the name, the map entry that is meant where the value is a map's variable, and the text it must hold.
 const HEADERS: [(&str, &str, &str); 8] = [
     ("Strict-Transport-Security", "https", "max-age=31536000; includeSubDomains"),
     ("Content-Security-Policy", "default", "default-src 'self'"),
@@ -26,7 +26,7 @@ const HEADERS: [(&str, &str, &str); 8] = [
     ("Permissions-Policy", "", "camera=()"),
     ("Cross-Origin-Opener-Policy", "", "same-origin"),
 ];
-/// What the services are told of a request.
+/// Headers that tell the services about a request, with their values.
 const FORWARDED: [(&str, &str); 7] = [
     ("Host", "$http_host"),
     ("X-Real-IP", "$remote_addr"),
@@ -36,7 +36,7 @@ const FORWARDED: [(&str, &str); 7] = [
     ("Upgrade", "$http_upgrade"),
     ("Connection", "$connection_upgrade"),
 ];
-/// What the router answers in its own words: for which status, where that is, by which status, and of which type.
+/// The router's own answers: the status, its location, the status that is sent, and the content type.
 const PAGES: [(&str, &str, &str, &str); 5] = [
     ("404", "@not_found", "404", "text/plain"),
     ("413", "@too_large", "413", "application/json"),
@@ -44,7 +44,7 @@ const PAGES: [(&str, &str, &str, &str); 5] = [
     ("503", "@unavailable", "503", "text/plain"),
     ("504", "@unavailable", "503", "text/plain"),
 ];
-/// The types of files that a page is made of.
+/// Content types of a page's files, by their ending.
 const TYPES: [(&str, &str); 5] = [
     ("html", "text/html"),
     ("css", "text/css"),
@@ -53,7 +53,7 @@ const TYPES: [(&str, &str); 5] = [
     ("json", "application/json"),
 ];
 
-/// The configuration of the router, read.
+/// A router's parsed configuration.
 struct Router {
     top: Vec<Directive>,
 }
@@ -67,7 +67,7 @@ impl Router {
         nginx::find(self.http(), "server").map_or(&[], |server| &server.block)
     }
 
-    /// The entries of the map that a variable stands for; a value itself has no key.
+    /// The entries of the map behind a variable; a plain value is one entry with an empty key.
     fn meanings<'a>(&'a self, value: &'a str) -> Vec<(&'a str, &'a str)> {
         let map = self.http().iter().find(|one| one.name == "map" && one.arg(1) == value);
         let entries = |map: &'a Directive| map.block.iter().map(|one| (one.name.as_str(), one.arg(0))).collect();
@@ -75,7 +75,7 @@ impl Router {
     }
 }
 
-/// What a check says of each router's configuration; one that cannot be read is wrong by itself.
+/// The findings of a check in each router's configuration; one that does not parse is a finding itself.
 fn each(rendered: &Rendered, check: impl Fn(&Router, &mut Vec<String>)) -> Vec<Finding> {
     let is_router = |object: &&crate::Object| {
         object.kind() == "ConfigMap"
@@ -94,7 +94,7 @@ fn each(rendered: &Rendered, check: impl Fn(&Router, &mut Vec<String>)) -> Vec<F
     findings
 }
 
-/// What a browser asks for is answered by the part that the contract says; every upstream is a Service of the release.
+/// Rule: each path is answered by the component that the contract says; every upstream is a Service of the release.
 pub fn routes(rendered: &Rendered) -> Vec<Finding> {
     each(rendered, |router, wrong| {
         let locations = Location::all(router.server());
@@ -120,7 +120,7 @@ pub fn routes(rendered: &Rendered) -> Vec<Finding> {
         }
         for upstream in router.http().iter().filter(|one| one.name == "upstream") {
             let servers: Vec<_> = upstream.block.iter().filter(|one| one.name == "server").collect();
-            // Tried once more, and never taken for dead: the Service knows better.
+            // Tried once more, and never marked as failed: the Service knows which pods are ready.
             if servers.len() != 2 || servers.iter().any(|server| server.arg(1) != "max_fails=0") {
                 wrong.push(format!(
                     "upstream {} does not name its Service twice with max_fails=0: a pod that goes is a failure",
@@ -152,10 +152,10 @@ pub fn routes(rendered: &Rendered) -> Vec<Finding> {
     })
 }
 
-/// A location of a server.
+/// A `location` of a server.
 struct Location<'a> {
     directive: &'a Directive,
-    /// What it is for, where that is an expression.
+    /// The location's regular expression, if it has one.
     expression: Option<Regex>,
 }
 
@@ -166,7 +166,7 @@ impl<'a> Location<'a> {
         locations.map(|directive| Self { expression: expression(directive), directive }).collect()
     }
 
-    /// The one that nginx takes for a path: the first expression, else the longest prefix.
+    /// The location that nginx takes for a path: the first matching expression, else the longest prefix.
     fn of(all: &[Self], path: &str) -> Option<&'a Directive> {
         let matches = |one: &&Self| one.expression.as_ref().is_some_and(|expression| expression.is_match(path));
         let prefix = |one: &&Self| one.directive.args.len() == 1 && path.starts_with(one.directive.arg(0));
@@ -175,7 +175,7 @@ impl<'a> Location<'a> {
     }
 }
 
-/// Whether an upstream's servers are all the Service of a component.
+/// Whether all servers of an upstream are a component's Service.
 fn leads_to(router: &Router, rendered: &Rendered, to: &str, suffix: &str) -> bool {
     let name = to.strip_prefix("http://").unwrap_or_default();
     let upstream = router.http().iter().find(|one| one.name == "upstream" && one.arg(0) == name);
@@ -191,7 +191,7 @@ fn leads_to(router: &Router, rendered: &Rendered, to: &str, suffix: &str) -> boo
     !servers.is_empty() && servers.iter().all(is_service)
 }
 
-/// What it tells, and whom: no version, no secret of a request, and what keeps a browser safe.
+/// Rule: answers and logs have no version and no secret of a request, and answers have the security headers.
 pub fn tells(rendered: &Rendered) -> Vec<Finding> {
     each(rendered, |router, wrong| {
         let http = router.http();
@@ -237,12 +237,11 @@ pub fn tells(rendered: &Rendered) -> Vec<Finding> {
         if policies.iter().any(|(_, policy)| is_open(policy)) {
             wrong.push("a Content-Security-Policy lets anybody's scripts run, or anybody frame the page".to_owned());
         }
-        // FastAPI's page takes Swagger UI from its CDN.
-        if !policies
-            .iter()
-            .any(|(key, policy)| key.starts_with("~^/docs") && policy.contains("https://cdn.jsdelivr.net"))
-        {
-            wrong.push("the policy of /docs does not let it load Swagger UI".to_owned());
+        if let Some((path, origin)) = spec().routing.scripts_from {
+            let expression = format!("~^{path}");
+            if !policies.iter().any(|(key, policy)| key.starts_with(&expression) && policy.contains(origin)) {
+                wrong.push(format!("the policy of {path} does not let it load scripts from {origin}"));
+            }
         }
         if !meanings("Strict-Transport-Security").contains(&("default", "")) {
             wrong.push("HSTS is sent over plain HTTP".to_owned());
@@ -280,7 +279,7 @@ pub fn tells(rendered: &Rendered) -> Vec<Finding> {
     })
 }
 
-/// Whether a policy lets in what nobody named.
+/// Whether a policy allows sources that it does not name.
 fn is_open(text: &str) -> bool {
     const CLOSED: [(&str, &str); 4] =
         [("default-src", "'self'"), ("object-src", "'none'"), ("base-uri", "'none'"), ("frame-ancestors", "'none'")];
@@ -289,7 +288,7 @@ fn is_open(text: &str) -> bool {
         || CLOSED.iter().any(|(directive, source)| !policy.allows_alone(directive, source))
 }
 
-/// How long it waits, how much it takes, and where it writes.
+/// Rule: timeouts, sizes, forwarded headers, ports and writable paths are right.
 pub fn limits(rendered: &Rendered) -> Vec<Finding> {
     each(rendered, |router, wrong| {
         let http = router.http();
@@ -304,7 +303,7 @@ pub fn limits(rendered: &Rendered) -> Vec<Finding> {
             "proxy_read_timeout",
             value("proxy_read_timeout"),
             30,
-            // An answer may wait at a breakpoint.
+            // A debugger may hold an answer at a breakpoint.
             if rendered.dev { 3600 } else { 120 },
             "a slow answer is cut, or a dead one waited for",
         );
@@ -331,11 +330,13 @@ pub fn limits(rendered: &Rendered) -> Vec<Finding> {
             300,
             "a load balancer keeps connections for 60 s, and would use one that is closed",
         );
-        let socket =
-            Location::of(&Location::all(router.server()), "/api/v1/ws").map_or(&[][..], |location| &location.block);
-        for name in ["proxy_read_timeout", "proxy_send_timeout"] {
-            let text = nginx::find(socket, name).map_or(value(name), |one| one.arg(0));
-            within(&format!("{name} of a WebSocket"), text, 600, 86_400, "a silent WebSocket is cut");
+        if let Some(path) = spec().routing.websocket {
+            let locations = Location::all(router.server());
+            let socket = Location::of(&locations, path).map_or(&[][..], |location| &location.block);
+            for name in ["proxy_read_timeout", "proxy_send_timeout"] {
+                let text = nginx::find(socket, name).map_or(value(name), |one| one.arg(0));
+                within(&format!("{name} of a WebSocket"), text, 600, 86_400, "a silent WebSocket is cut");
+            }
         }
         let shutdown = nginx::find(&router.top, "worker_shutdown_timeout").map_or("", |one| one.arg(0));
         within("worker_shutdown_timeout", shutdown, 5, 12, "what was begun is cut, or the pod is killed first");
@@ -371,8 +372,10 @@ pub fn limits(rendered: &Rendered) -> Vec<Finding> {
         if value("proxy_next_upstream") != "error" || value("proxy_next_upstream_tries") != "2" {
             wrong.push("a connection that fails is not tried once more, or more than once".to_owned());
         }
-        for (variable, pairs) in MAPS {
-            let map = http.iter().find(|one| one.name == "map" && one.arg(1) == *variable);
+        let no_store = spec().routing.no_store.map(|expression| [(expression, "no-store")]);
+        let no_store = no_store.as_ref().map(|pairs| (CACHE_CONTROL, &pairs[..]));
+        for (variable, pairs) in MAPS.iter().copied().chain(no_store) {
+            let map = http.iter().find(|one| one.name == "map" && one.arg(1) == variable);
             let has = |(key, value): &(&str, &str)| {
                 map.is_some_and(|map| map.block.iter().any(|one| one.name == *key && one.arg(0) == *value))
             };
@@ -385,19 +388,19 @@ pub fn limits(rendered: &Rendered) -> Vec<Finding> {
     })
 }
 
-/// What variables of the configuration stand for, where a wrong one is noticed by users alone.
+/// The variable of the map that says what caches may keep.
+const CACHE_CONTROL: &str = "$cache_control";
+
+/// Maps whose errors only users would notice, with the entries that they must have.
 const MAPS: &[(&str, &[(&str, &str)])] = &[
     ("$connection_upgrade", &[("default", "upgrade"), ("", "close")]),
     ("$forwarded_proto", &[("default", "$http_x_forwarded_proto"), ("", "$scheme")]),
     ("$forwarded_host", &[("default", "$http_x_forwarded_host"), ("", "$http_host")]),
     ("$loggable", &[("default", "1"), ("~^kube-probe/", "0")]),
-    (
-        "$cache_control",
-        &[("default", "no-cache"), ("~^[^:]", ""), ("~^:[0-9]+:/(api/|docs|openapi\\.json)", "no-store")],
-    ),
+    (CACHE_CONTROL, &[("default", "no-cache"), ("~^[^:]", "")]),
 ];
 
-/// It listens where its container's port is.
+/// Collects faults of the listening port, which must be the container's, and of the page's folder.
 fn listens(router: &Router, rendered: &Rendered, wrong: &mut Vec<String>) {
     let port = nginx::find(router.server(), "listen").map_or("", |one| one.arg(0));
     let routers = rendered.objects.iter().filter_map(pod);
@@ -420,9 +423,9 @@ fn is_port(node: &Node<'_>, text: &str) -> bool {
     node.value.as_u64().is_some_and(|port| text.parse() == Ok(port))
 }
 
-/// Directives that are on or off (nginx.org).
+/// Directives whose value is `on` or `off` (nginx.org).
 const FLAGS: [&str; 6] = ["absolute_redirect", "gzip", "gzip_vary", "sendfile", "server_tokens", "tcp_nopush"];
-/// Variables of nginx's own that a configuration of ours uses; `http_…` and `upstream_…` are any.
+/// nginx's own variables that a router's configuration uses; those of `http_…` and `upstream_…` are known too.
 const VARIABLES: [&str; 13] = [
     "body_bytes_sent",
     "http_host",
@@ -439,7 +442,7 @@ const VARIABLES: [&str; 13] = [
     "request_uri",
 ];
 
-/// What nginx would refuse at its start, which is told here in seconds.
+/// Collects faults for which nginx would not start; here they are found in seconds.
 fn starts(router: &Router, wrong: &mut Vec<String>) {
     let all = nginx::all(&router.top);
     if nginx::find(&router.top, "events").is_none() {
@@ -453,7 +456,7 @@ fn starts(router: &Router, wrong: &mut Vec<String>) {
     let is_known = |name: &str| {
         maps.contains(&name) || VARIABLES.contains(&name) || name.starts_with("http_") || name.starts_with("upstream_")
     };
-    // In an expression a dollar is the end.
+    // In a regular expression a dollar is the end of the text.
     let texts = all.iter().filter(|one| !(one.name == "location" && one.arg(0) == "~")).flat_map(|one| one.args.iter());
     for text in texts.filter(|argument| !argument.text.starts_with('~')) {
         for part in text.text.split('$').skip(1) {
@@ -467,7 +470,7 @@ fn starts(router: &Router, wrong: &mut Vec<String>) {
     }
 }
 
-/// A time of nginx, in seconds.
+/// A time of nginx in seconds; `None` for other forms.
 fn seconds(text: &str) -> Option<u64> {
     let unit = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..unit].parse().ok()?;
@@ -479,7 +482,7 @@ fn seconds(text: &str) -> Option<u64> {
     }
 }
 
-/// A size of nginx, in bytes.
+/// A size of nginx in bytes; `None` for other forms.
 fn bytes(text: &str) -> Option<u64> {
     let unit = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..unit].parse().ok()?;

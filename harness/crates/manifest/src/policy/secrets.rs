@@ -1,15 +1,16 @@
-//! The rule about secrets: a chart names them, and never has them.
+//! The rule about secrets: a chart refers to them, and never holds one.
 
 use super::{all_containers, pods};
 use crate::finding::Finding;
 use crate::object::{Node, Rendered};
 
-/// Words that make a name one of a secret.
+/// Words that make a name a secret's.
 const SECRET: [&str; 8] = ["password", "passwd", "pwd", "secret", "secrets", "token", "credential", "credentials"];
-/// Last words of names that only say something about a secret.
+/// Last words of names that are only about a secret.
 const ABOUT: [&str; 11] = ["file", "path", "dir", "name", "ref", "secs", "seconds", "ttl", "length", "url", "issuer"];
 
-/// No Secret, no variable or ConfigMap entry that is named like a secret and has a value, no key and no password in a URL.
+/// Rule: no Secret object, no variable or ConfigMap entry with a secret's name and a value, no private key and no password in
+/// a URL.
 pub fn literal(rendered: &Rendered) -> Vec<Finding> {
     let secrets = rendered
         .objects
@@ -29,7 +30,7 @@ pub fn literal(rendered: &Rendered) -> Vec<Finding> {
     secrets.chain(variables).chain(entries).collect()
 }
 
-/// The finding never shows the value.
+/// The finding about one value, which it never shows.
 fn told(name: &str, value: &Node<'_>) -> Option<Finding> {
     let text = value.text();
     let message = if text.is_empty() {
@@ -46,7 +47,7 @@ fn told(name: &str, value: &Node<'_>) -> Option<Finding> {
     Some(value.finding(message))
 }
 
-/// Whether a name is one of a secret: `DB_PASSWORD`, `jwtSecret`, `api-key`; not `TOKEN_TTL_SECS`.
+/// Whether a name is a secret's: `DB_PASSWORD`, `jwtSecret`, `api-key`; not `TOKEN_TTL_SECS`.
 pub(super) fn is_secret(name: &str) -> bool {
     let mut words = vec![String::new()];
     let mut before_is_lower = false;
@@ -64,7 +65,7 @@ pub(super) fn is_secret(name: &str) -> bool {
     !names(&ABOUT, last) && (matches!(last, "key" | "apikey") || words.iter().any(|word| names(&SECRET, word)))
 }
 
-/// `scheme://user:password@host` with a password that is no variable.
+/// Whether a text has `scheme://user:password@host` with a password that is no variable.
 fn has_password(text: &str) -> bool {
     text.split_whitespace().any(|word| {
         let Some((_, rest)) = word.split_once("://") else { return false };

@@ -1,4 +1,4 @@
-//! Rules about what points at something else: selectors, ports, names of objects.
+//! Rules about references between objects: selectors, ports, names.
 
 use serde_json::Value;
 
@@ -6,7 +6,8 @@ use super::{all_containers, pod};
 use crate::finding::Finding;
 use crate::object::{Node, Object, Rendered};
 
-/// A workload's selector finds its own pods; a Service's, those of one workload; a policy's or budget's, some.
+/// Rule: a workload's selector matches its own pods, a Service's the pods of one workload, a policy's or budget's those of
+/// some.
 pub fn matching(rendered: &Rendered) -> Vec<Finding> {
     rendered.objects.iter().flat_map(|object| unmatched(object, rendered)).collect()
 }
@@ -35,7 +36,7 @@ fn unmatched(object: &Object, rendered: &Rendered) -> Vec<Finding> {
     }
 }
 
-/// A workload's selector, and those by which its pods are spread.
+/// The findings about a workload's selector, and those by which its pods are spread.
 fn own_pods(object: &Object) -> Vec<Finding> {
     let root = object.root();
     let labels = root.at(&["spec", "template", "metadata", "labels"]);
@@ -50,7 +51,7 @@ fn own_pods(object: &Object) -> Vec<Finding> {
     findings
 }
 
-/// The workloads whose pods a selector finds.
+/// The workloads whose pods a selector matches.
 pub(super) fn selected<'a>(selector: &Node<'_>, rendered: &'a Rendered) -> Vec<&'a Object> {
     let finds =
         |object: &&Object| pod(object).is_some_and(|pod| selects(selector, pod.at(&["metadata", "labels"]).value));
@@ -61,7 +62,7 @@ fn has_entries(selector: &Node<'_>) -> bool {
     selector.entries().next().is_some()
 }
 
-/// Whether a selector, written as a map or as a LabelSelector, finds these labels.
+/// Whether a selector, written as a map or as a LabelSelector, matches these labels.
 fn selects(selector: &Node<'_>, labels: &Value) -> bool {
     let equal = |map: &Node<'_>| map.entries().all(|(key, value)| labels.get(key) == Some(value.value));
     let map_alone = !["matchLabels", "matchExpressions"].iter().any(|key| selector.get(key).is_set());
@@ -87,8 +88,8 @@ fn list(objects: &[&Object]) -> String {
     objects.iter().map(|object| format!("{} {}", object.kind(), object.name())).collect::<Vec<_>>().join(" and ")
 }
 
-/// What an object names is in the release: ports, Services, ServiceAccounts, ConfigMaps with their keys. Secrets are made
-/// beside it.
+/// Rule: the objects and ports that an object names exist in the release: Services with their ports, ServiceAccounts,
+/// ConfigMaps. Secrets are made beside the release.
 pub fn resolving(rendered: &Rendered) -> Vec<Finding> {
     let mut findings = Vec::new();
     for object in &rendered.objects {
@@ -126,7 +127,7 @@ fn pod_names(pod: &Node<'_>, rendered: &Rendered) -> Vec<Finding> {
     account.into_iter().chain(maps).collect()
 }
 
-/// A Service's target is a port that a container of its pods opens.
+/// The findings about a Service's target ports that no container of its pods opens.
 fn target_ports(service: &Object, rendered: &Rendered) -> Vec<Finding> {
     let spec = service.root().get("spec");
     let workloads = selected(&spec.get("selector"), rendered);
@@ -147,7 +148,7 @@ fn target_ports(service: &Object, rendered: &Rendered) -> Vec<Finding> {
         .collect()
 }
 
-/// An Ingress leads to a Service of the release, and to a port of it.
+/// The finding about an Ingress's backend that is no Service of the release, or no port of it.
 fn backend(backend: &Node<'_>, rendered: &Rendered) -> Option<Finding> {
     let Some(service) = named("Service", backend.get("name").text(), rendered) else {
         return absent("Service", backend.get("name"), rendered);

@@ -1,4 +1,4 @@
-//! The rule about names and ports: a component is found where everybody looks for it.
+//! The rules about names, ports and selectors of components: each is found under the contract's name and port.
 
 use harness_settings::spec::{contract, spec};
 
@@ -7,8 +7,8 @@ use super::{NAME, pod};
 use crate::finding::Finding;
 use crate::object::{Node, Object, Rendered};
 
-/// What belongs to a component is named after it, and all names begin with the release's, so that two releases do not
-/// meet; its ports are the contract's.
+/// Rule: objects of a component have its name, every name begins with the release's, so that two releases do not collide, and
+/// ports are the contract's.
 pub fn names_and_ports(rendered: &Rendered) -> Vec<Finding> {
     let mut findings = Vec::new();
     for object in &rendered.objects {
@@ -31,7 +31,7 @@ pub fn names_and_ports(rendered: &Rendered) -> Vec<Finding> {
         }
         if object.kind() == "Service" {
             findings.extend(service(object, component.service_port, rendered));
-            findings.extend(node_port(object, component.dev_node_port.filter(|_| rendered.dev)));
+            findings.extend(node_port(object, component.dev_port.filter(|_| rendered.dev).map(|port| port.node)));
         }
         if object.kind() == "StatefulSet" {
             let governing = root.at(&["spec", "serviceName"]);
@@ -86,7 +86,8 @@ fn service(object: &Object, port: u16, rendered: &Rendered) -> Vec<Finding> {
     findings
 }
 
-/// In stage dev an address of the host leads to some Services: by the port that Kind maps (kind/kind-config.yaml).
+/// The finding about a Service's type: stage dev's host reaches some by the port that Kind maps (kind/kind-config.yaml), no
+/// other has one.
 fn node_port(object: &Object, mapped: Option<u16>) -> Option<Finding> {
     let spec = object.root().get("spec");
     let first = spec.get("ports").items().next()?.get("nodePort");
@@ -100,8 +101,8 @@ fn node_port(object: &Object, mapped: Option<u16>) -> Option<Finding> {
     })
 }
 
-/// All selectors of one workload's pods are the same, name, instance and component: a workload's own can never be changed,
-/// and without the instance another release's pods are found too.
+/// Rule: all selectors of a component's pods are by name, instance and component: a workload's own cannot be changed later,
+/// and without the instance another release's pods would match too.
 pub fn one_selector(rendered: &Rendered) -> Vec<Finding> {
     let mut findings = Vec::new();
     for object in &rendered.objects {
@@ -109,7 +110,7 @@ pub fn one_selector(rendered: &Rendered) -> Vec<Finding> {
         let selector = match object.kind() {
             "Service" => body.get("selector"),
             "PodDisruptionBudget" | "Deployment" | "StatefulSet" => body.at(&["selector", "matchLabels"]),
-            // A policy about one component; those of all are about the release.
+            // A policy about one component; one about all is about the release.
             "NetworkPolicy"
                 if selected(&body.get("podSelector"), rendered).len() == 1
                     && !body.at(&["podSelector", "matchExpressions"]).is_set() =>

@@ -1,4 +1,4 @@
-//! A release that breaks no rule, and for each rule the changes that it must find.
+//! Tests of the policy: a release that breaks no rule, and for each rule changes that it must find.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -8,7 +8,8 @@ use crate::types;
 
 const HEX: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// A Deployment with an init container, a StatefulSet, and what belongs to them; words in capitals stand for [`WORDS`].
+/// A release with a Deployment with an init container, a StatefulSet, and their objects; words in capitals stand for
+/// [`WORDS`].
 const RELEASE: &str = r#"
 ---
 # Source: app/templates/web.yaml
@@ -141,7 +142,7 @@ metadata: {name: r-frontend, labels: {LABELS, app.kubernetes.io/component: web, 
 spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: http}]}
 "#;
 
-/// What stands in [`RELEASE`] more than once.
+/// Texts that stand in [`RELEASE`] more than once.
 const WORDS: [(&str, &str); 8] = [
     (
         "LABELS",
@@ -162,7 +163,8 @@ fn release(dev: bool) -> Rendered {
     Rendered::parse(&text, ("shop", "r"), dev)
 }
 
-/// Sets what a JSON pointer names in the object of a kind and name; null removes it, no pointer adds an object.
+/// Sets the value at a JSON pointer in the object of a kind and name; null removes it, and without a pointer the value is a
+/// new object.
 fn change(rendered: &mut Rendered, object: &str, pointer: &str, value: Value) {
     if pointer.is_empty() {
         rendered.objects.push(Object { value, template: String::new() });
@@ -198,14 +200,14 @@ fn a_good_release_breaks_no_rule(#[case] dev: bool) {
 const WEB: &str = "Deployment r-web";
 const DB: &str = "StatefulSet r-db";
 
-/// A budget of the pods with that label.
+/// A budget for the pods with that label.
 fn budget(app: &str, most: u64) -> Value {
     json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "r-web"},
         "spec": {"maxUnavailable": most, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": {"matchLabels": {"app": app}}}})
 }
 
-// A pointer that starts with C is below the first container, with I below the first init container. The last column
-// says whether stage dev is held to the rule as well.
+// A pointer that starts with C is below the first container, with I below the first init container. The last column says
+// whether the rule applies in stage dev too.
 #[rstest]
 // images
 #[case::tag("image-digest", WEB, "C/image", json!("r.internal/web:1.2"), false)]
@@ -245,7 +247,7 @@ fn budget(app: &str, most: u64) -> Value {
 #[case::host_path("security-context", WEB, "/spec/template/spec/volumes/0", json!({"name": "h", "hostPath": {"path": "/"}}), true)]
 #[case::writable("read-only-root", WEB, "C/securityContext/readOnlyRootFilesystem", json!(false), false)]
 #[case::writable_by_default("read-only-root", WEB, "I/securityContext/readOnlyRootFilesystem", json!(null), false)]
-// who a pod is, and what it is given
+// accounts, users, tokens
 #[case::token("no-token", WEB, "/spec/template/spec/automountServiceAccountToken", json!(null), true)]
 #[case::token_of_an_account("no-token", "ServiceAccount r-web", "/automountServiceAccountToken", json!(true), true)]
 #[case::shared_account("own-account", DB, "/spec/template/spec/serviceAccountName", json!("r-web"), true)]
@@ -342,7 +344,7 @@ fn a_planted_violation_is_found(
     }
 }
 
-/// In stage live who reads pods reads no logs.
+/// In stage live, those who may read pods may not read logs.
 #[test]
 fn live_shows_no_last_words() {
     let mut rendered = release(false);

@@ -1,18 +1,18 @@
-//! Rules about volumes: what is mounted is there, what is written to can be, and nothing fills a node's disk.
+//! Rules about volumes: mounts have a volume, written folders are writable, and nothing fills a node's disk.
 
 use super::resources::bytes;
 use super::{all_containers, pod, promise};
 use crate::finding::Finding;
 use crate::object::{Node, Object, Rendered};
 
-/// What an emptyDir may hold, in bytes: no node's whole disk.
+/// The most that an emptyDir may hold, in bytes: 512 MiB, so that it does not fill a node's disk.
 const SCRATCH_MOST: u64 = 512 << 20;
-/// The least for /tmp: several bodies of the largest size at once.
+/// The least limit of the one at /tmp, in bytes: several request bodies of the largest size at once.
 const TMP_LEAST: u64 = 32 << 20;
-/// What a claim may ask for, in bytes.
+/// The sizes that a claim may ask for, in bytes.
 const CLAIM: std::ops::RangeInclusive<u64> = (1 << 30)..=(8 << 30);
 
-/// Each mount is of a volume of its pod, each volume is mounted, and no two mounts are at one path.
+/// Rule: each mount is of a volume of its pod, each volume is mounted, and no two mounts have one path.
 pub fn mounts(rendered: &Rendered) -> Vec<Finding> {
     rendered
         .objects
@@ -36,7 +36,7 @@ fn of_pod(object: &Object, pod: &Node<'_>) -> Vec<Finding> {
         if !path.text().starts_with('/') {
             findings.push(path.finding(format!("{} is no absolute path", path.value)));
         }
-        // Kubernetes mounts what is not there as an empty folder.
+        // Kubernetes mounts a missing file as an empty folder.
         if sub.is_set()
             && volume.is_some_and(|volume| volume.get("configMap").is_set())
             && !path.text().ends_with(sub.text())
@@ -75,7 +75,7 @@ fn of_pod(object: &Object, pod: &Node<'_>) -> Vec<Finding> {
     findings
 }
 
-/// A pod's volumes, and the claims of its StatefulSet.
+/// A pod's volumes, and its StatefulSet's claims.
 fn volumes<'a>(object: &'a Object, pod: &Node<'a>) -> Vec<Node<'a>> {
     pod.at(&["spec", "volumes"]).items().chain(object.root().at(&["spec", "volumeClaimTemplates"]).items()).collect()
 }
@@ -84,7 +84,7 @@ fn name_of<'a>(volume: &Node<'a>) -> Node<'a> {
     if volume.get("metadata").is_set() { volume.at(&["metadata", "name"]) } else { volume.get("name") }
 }
 
-/// Scratch space has a limit, and a claim is of a class and size that every cluster of ours has.
+/// Rule: scratch space has a limit, and a claim has an access mode and size that every cluster offers.
 pub fn sizes(rendered: &Rendered) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (object, pod) in rendered.objects.iter().filter_map(|object| Some((object, pod(object)?))) {
@@ -97,7 +97,7 @@ pub fn sizes(rendered: &Rendered) -> Vec<Finding> {
             });
             let least = if is_tmp { TMP_LEAST } else { 1 << 20 };
             let holds = bytes(limit.text()).is_some_and(|size| (least..=SCRATCH_MOST).contains(&size));
-            // What a store without a volume keeps is bounded by itself.
+            // A store without a volume limits its data itself.
             let is_its_own = is_store && volume.get("name").text() == "data" && !limit.is_set();
             if !holds && !is_its_own {
                 findings.push(limit.finding(format!("the emptyDir may hold {}, not {least} to {SCRATCH_MOST} bytes: it fills the node's disk, or not what is written", limit.value)));
@@ -122,8 +122,8 @@ pub fn sizes(rendered: &Rendered) -> Vec<Finding> {
     findings
 }
 
-/// Where the contract says that a container writes there is a volume that can be written, and a configuration where it
-/// is read.
+/// Rule: a container has a writable volume wherever the contract says that it writes, and its configuration file where it
+/// reads it.
 pub fn promised(rendered: &Rendered) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (object, pod) in rendered.objects.iter().filter_map(|object| Some((object, pod(object)?))) {

@@ -1,4 +1,4 @@
-//! A chart in miniature, and the lines of its paths.
+//! Tests with a small chart, and the lines of its paths.
 
 use rstest::rstest;
 

@@ -1,4 +1,4 @@
-//! From the text of a variable to what it says, or to what is wrong with it. Pure.
+//! Parsing of each variable's text into its value, or the refusal of that text. Pure.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::names::*;
 use super::values::*;
 use crate::spec::variable::ARTIFACTS;
 
-/// Cargo runs each suite in its package's folder: a relative path would mean another place in each.
+/// A path, which must be absolute: cargo runs each suite in its package's folder, so a relative one would differ in each.
 pub(super) fn absolute(name: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, Refusal> {
     match path {
         Some(path) if !path.is_absolute() => Err(refuse(name, &path.to_string_lossy(), "an absolute path")),
@@ -20,7 +20,7 @@ pub(super) fn absolute(name: &str, path: Option<PathBuf>) -> Result<Option<PathB
     }
 }
 
-/// Each absolute, as [`absolute`] says; empty names mean nothing, as to kubectl.
+/// The kubeconfig files: absolute paths (see [`absolute`]); empty names are ignored, as by kubectl.
 pub(super) fn kubeconfig(value: Option<&str>, home: &Path) -> Result<KubeconfigFiles, Refusal> {
     let text = value.unwrap_or_default();
     let files: Vec<PathBuf> = text.split(':').filter(|name| !name.is_empty()).map(PathBuf::from).collect();
@@ -37,7 +37,7 @@ pub(super) fn idle_ttl(value: Option<&str>) -> Result<Option<Duration>, Refusal>
     Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
 }
 
-/// Each `name=seconds`, divided by commas.
+/// The windows, written as `name=seconds` and separated by commas.
 pub(super) fn windows(value: Option<&str>) -> Result<Windows, Refusal> {
     let mut set = BTreeMap::new();
     for part in value.into_iter().flat_map(|text| text.split(',')) {
@@ -64,7 +64,7 @@ pub(super) fn windows(value: Option<&str>) -> Result<Windows, Refusal> {
     Ok(Windows::new(set))
 }
 
-/// One of a few words, or nothing when the variable is not set.
+/// The meaning of one of a few words; `None` when the variable is unset.
 pub(super) fn choice<T: Copy, const N: usize>(
     name: &str,
     value: Option<&str>,
@@ -77,7 +77,8 @@ pub(super) fn choice<T: Copy, const N: usize>(
     Err(refuse(name, value, &format!("one of {}", allowed.map(|(word, _)| word).join(", "))))
 }
 
-/// Cargo runs each suite in its package's folder, so a relative path would mean another file in each.
+/// An artifact set's absolute path or https URL: cargo runs each suite in its package's folder, so a relative path would
+/// differ in each.
 pub(super) fn artifacts(value: Option<&str>) -> Result<Option<String>, Refusal> {
     match value {
         Some(text) if !text.starts_with("https://") && !text.starts_with('/') => {
@@ -87,7 +88,8 @@ pub(super) fn artifacts(value: Option<&str>) -> Result<Option<String>, Refusal> 
     }
 }
 
-/// All three or none: two of them log nobody in, and the third is then looked for elsewhere in vain.
+/// A registry account, of which all three parts must be set, or none: two alone sign nobody in, and the account would be
+/// looked for elsewhere.
 pub(super) fn login(
     server: Option<&str>,
     username: Option<&str>,
@@ -109,7 +111,7 @@ pub(super) fn login(
     }
 }
 
-/// Both or none: half of an account signs nobody in, and its scenarios would be ignored.
+/// A user's account, of which both parts must be set, or none: one alone signs nobody in, and its scenarios would be ignored.
 pub(super) fn account(login: Option<&str>, password: Option<&str>) -> Result<Option<UserCredentials>, Refusal> {
     match (login, password) {
         (None, None) => Ok(None),
@@ -124,7 +126,7 @@ pub(super) fn account(login: Option<&str>, password: Option<&str>) -> Result<Opt
     }
 }
 
-/// A revision as git writes it, whole or abbreviated; a branch or a tag says nothing about what is served.
+/// A git revision, whole or abbreviated; a branch or tag does not say what is served.
 pub(super) fn revision(value: Option<&str>) -> Result<Option<String>, Refusal> {
     match value {
         Some(text) if !(7..=40).contains(&text.len()) || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
@@ -134,7 +136,7 @@ pub(super) fn revision(value: Option<&str>) -> Result<Option<String>, Refusal> {
     }
 }
 
-/// From an hour to thirty days: a preview always ends.
+/// A preview's lifetime, from 1 hour to 30 days: every preview ends.
 pub(super) fn lifetime(value: Option<&str>) -> Result<Duration, Refusal> {
     let text = value.unwrap_or("72");
     let hours = text.parse::<u64>().ok().filter(|hours| (1..=720).contains(hours));

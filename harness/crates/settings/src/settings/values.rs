@@ -1,4 +1,4 @@
-//! What variables say, once they are read.
+//! The types of settings' values.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use harness_base::setting::Setting;
 
 use crate::environment::Environment;
 
-/// Which tool deploys the stage's release.
+/// The tool that deploys the stage's release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Deployer {
@@ -16,71 +16,71 @@ pub enum Deployer {
     Helm,
 }
 
-/// Whether the cluster stays once nobody uses it.
+/// Whether an unused cluster stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// It goes 15 s after its last user.
+    /// The cluster is removed 15 s after its last user.
     Never,
-    /// It stays for the idle time if a scenario failed.
+    /// The cluster stays for the idle time if a scenario failed.
     OnFailure,
-    /// It stays for the idle time.
+    /// The cluster stays for the idle time.
     Always,
 }
 
-/// Login and password of an account.
+/// A user's account: login and password.
 #[derive(Clone)]
 pub struct UserCredentials {
-    /// The login.
+    /// The account's login.
     pub login: String,
-    /// The password; never printed.
+    /// The account's password; never printed.
     pub password: String,
 }
 
 impl std::fmt::Debug for UserCredentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Credentials({}, …)", self.login)
+        write!(f, "UserCredentials({}, …)", self.login)
     }
 }
 
-/// Where tools are looked for, and how they are set up.
+/// Options for finding and installing tools.
 #[derive(Debug, Clone)]
 pub struct ToolOptions {
     /// [`super::TOOLBOX`].
     pub toolbox: Setting<Option<PathBuf>>,
     /// The folders of PATH.
     pub path: Vec<PathBuf>,
-    /// The folder of our caches; tools are set up in its `tools`.
+    /// The folder of the harness's caches; tools are installed in its subfolder `tools`.
     pub cache_root: PathBuf,
-    /// The folder of the engine's client's configuration.
+    /// The configuration folder of the engine's client.
     pub docker_config: PathBuf,
-    /// The CA file that downloads trust.
+    /// The CA file for downloads.
     pub ca_bundle: Setting<Option<PathBuf>>,
-    /// The CA file that Node gets.
+    /// The CA file for Node.
     pub node_ca: Setting<Option<PathBuf>>,
-    /// Whether what is missing may be set up.
+    /// Whether missing tools may be installed.
     pub may_set_up: bool,
-    /// What children may be given of the user's environment.
+    /// The user's environment, of which children get parts.
     pub environment: Environment,
 }
 
 /// An account at a registry.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
-    /// The registry, as image references name it.
+    /// The registry's name in image references.
     pub server: String,
-    /// The account.
+    /// The account's name.
     pub username: String,
-    /// Its password or token.
+    /// The account's password or token; never printed.
     pub password: String,
 }
 
-/// What Docker Hub is called in references: as the engine shows them, as it once answered, and where it answers now.
+/// Docker Hub's names in references: the engine's, an earlier address, and the present address.
 const HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
-/// What the engine's client keeps the hub's account under, and kubelets look for it by.
+/// The key of Docker Hub's account in the configuration of the engine's client; kubelets look for it too.
 pub const KEY_OF_HUB: &str = "https://index.docker.io/v1/";
 
 impl Login {
-    /// Whether it is an account at a registry: the hub has one, by whichever of its names.
+    /// Whether this is the account of a registry; Docker Hub's counts for all of its names.
     pub fn is_at(&self, registry: &str) -> bool {
         self.server == registry || is_hub(&self.server) && is_hub(registry)
     }
@@ -91,8 +91,8 @@ pub fn is_hub(registry: &str) -> bool {
     HUB.contains(&registry)
 }
 
-/// What the account at a registry is kept under in the configuration of the engine's client (config.json). Its third name is
-/// to that client, and to kubelets, another registry's.
+/// The key of a registry's account in the configuration of the engine's client (config.json). That client and kubelets take
+/// Docker Hub's third name for another registry.
 pub fn key_of_registry(registry: &str) -> &str {
     if HUB[..2].contains(&registry) { KEY_OF_HUB } else { registry }
 }
@@ -103,7 +103,7 @@ impl std::fmt::Debug for Login {
     }
 }
 
-/// A token, whose text is never shown.
+/// A token, which debug text does not show.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(pub String);
 

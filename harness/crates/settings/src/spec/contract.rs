@@ -1,106 +1,107 @@
-//! What the services ask of the charts, from the service contract: health, environment, writable folders, who asks whom.
+//! The service contract: what the services require of the charts (health, environment, writable folders, connections).
 //!
-//! The charts say how that is met; `validate` compares the two, and the mutants of `mutants`
-//! show that it would see a difference. Nothing here repeats what a rendered object says by itself.
+//! The charts say how it is met; `validate` compares the two, and the mutants of `mutants` show that a difference would be
+//! found. Nothing here repeats what a rendered object says by itself.
 
 use super::{Component, spec};
 
-/// What a component asks of its chart.
+/// The requirements of one component on its chart.
 #[derive(Debug, Clone, Copy)]
 pub struct Promise {
     /// The component.
     pub component: &'static Component,
-    /// Its containers, init containers too.
+    /// The component's containers, init containers included.
     pub containers: &'static [ContainerContract],
-    /// How it is asked for its health.
+    /// How the component's health is checked.
     pub health: Health,
-    /// The components that its pods ask; no others.
+    /// The components that its pods connect to; no others are allowed.
     pub asks: &'static [&'static Component],
-    /// Whether its pods resolve names.
+    /// Whether its pods use DNS.
     pub resolves_names: bool,
-    /// Who asks it beside other components.
+    /// The peers that connect to it beside other components.
     pub asked_by: AskedBy,
-    /// Whether it keeps data: one pod alone, whose folder outlives it where the stage says so.
+    /// Whether the component keeps data: it has one pod alone, whose folder outlives the pod where the stage says so.
     pub is_store: bool,
 }
 
-/// Who asks a component beside other components of its release.
+/// The peers that connect to a component beside other components of its release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AskedBy {
-    /// Nobody.
+    /// No others.
     Nobody,
-    /// Pods of its namespace that are marked as clients: scenarios' Jobs.
+    /// Pods of its namespace with the client label: scenarios' Jobs.
     Clients,
     /// Every pod of its namespace, and the edge.
     Everybody,
 }
 
-/// How a component is asked for its health.
+/// How a component's health is checked.
 #[derive(Debug, Clone, Copy)]
 pub enum Health {
-    /// By GET.
+    /// HTTP GET.
     Http {
-        /// The path that answers as long as the process works, whatever the stores do.
+        /// The path that answers as long as the process works, whatever the state of the stores.
         live: &'static str,
-        /// The path that answers while it can serve.
+        /// The path that answers while the component can serve.
         ready: &'static str,
     },
-    /// By a command, of which each word is one of these, and each of these is there; `$NAME` is the container's variable.
+    /// A command with all of `words` in their order, and no others but those of `may`; `$NAME` stands for the container's
+    /// variable.
     Command {
-        /// The words that must be there.
+        /// The required words.
         words: &'static [&'static str],
-        /// Words that change nothing.
+        /// The optional words, which change nothing.
         may: &'static [&'static str],
     },
 }
 
-/// What one container asks for.
+/// The requirements of one container.
 #[derive(Debug, Clone, Copy)]
 pub struct ContainerContract {
-    /// Its name.
+    /// The container's name.
     pub name: &'static str,
-    /// The variables that it reads; one that is not among them is read by nobody.
+    /// The variables that the container reads; it reads no others.
     pub reads: &'static [Variable],
-    /// The folders that it writes to: its root is read-only.
+    /// The folders that the container writes to; its root file system is read-only.
     pub writes: &'static [&'static str],
-    /// The file that its configuration is read from.
+    /// The path of its configuration file, if it has one.
     pub configuration: Option<&'static str>,
 }
 
 /// A variable of a container's environment.
 #[derive(Debug, Clone, Copy)]
 pub struct Variable {
-    /// Its name.
+    /// The variable's name.
     pub name: &'static str,
-    /// What its value must be.
+    /// The requirement on its value.
     pub is: Meaning,
-    /// Whether it does not start, or not as itself, without.
+    /// Whether the container needs it, to start at all or as itself.
     pub needed: bool,
 }
 
-/// What a variable's value must be.
+/// The requirement on a variable's value.
 #[derive(Debug, Clone, Copy)]
 pub enum Meaning {
-    /// The name of a component's Service; where the release has none, a host outside, by its whole name.
+    /// The name of a component's Service; where the release has none, the full name of an external host.
     HostOf(&'static Component),
-    /// The port of a component's Service; where the release has none, one that the pod may go to.
+    /// A port of a component's Service; where the release has none, one that NetworkPolicies let the pod reach outside.
     PortOf(&'static Component),
     /// A key of the Secret `<release>-auth`.
     Secret(&'static str),
-    /// What a store's own variable says; where the release has no such store, anything.
+    /// The value of another variable in a store's container; where the release has no such store, any text but the empty one.
     SameAs(&'static Component, &'static str),
-    /// One of these.
+    /// One of these texts.
     OneOf(&'static [&'static str]),
-    /// A file or folder below one of the container's volumes.
+    /// A file or folder in one of the container's volumes.
     Path,
-    /// How many proxies stand between a client and the api: the router, and one more where there is an Ingress.
+    /// The number of proxies between a client and the api: the router, and at least one more where there is an Ingress.
     Proxies,
-    /// Anything that its pattern fits: a beginning, and an end.
+    /// Any text with this beginning and this end, but the empty one.
     Like(&'static str, &'static str),
 }
 
 impl Variable {
-    /// A variable without which the container does not start, or not as itself.
+    /// A variable that the container needs, to start at all or as itself.
     pub const fn needed(name: &'static str, is: Meaning) -> Self {
         Self { name, is, needed: true }
     }
@@ -114,24 +115,37 @@ impl Variable {
 /// What the router's configuration must do.
 #[derive(Debug)]
 pub struct RouterContract {
-    /// Where it leads: what a browser may ask for, and the component whose answer it gets; none: a file of the page.
+    /// Paths that a browser may request, and the component that answers each; `None` stands for a file of the page.
     pub routes: &'static [(&'static str, Option<&'static Component>)],
-    /// A path where attachments go.
+    /// A path at which a WebSocket opens.
+    pub websocket: Option<&'static str>,
+    /// A path whose page loads scripts from elsewhere, and the origin of these.
+    pub scripts_from: Option<(&'static str, &'static str)>,
+    /// The expression of the router's cache map (scheme, port and path) whose answers no cache may keep.
+    pub no_store: Option<&'static str>,
+    /// A path that takes attachments.
     pub attachment: &'static str,
-    /// The largest attachment, in bytes, and the most that the router may let pass there: of more the api does not wait for
-    /// the end.
+    /// The largest attachment, and the most that the router may let pass there, in bytes: the api does not read to the end of
+    /// a larger one.
     pub attachment_bytes: (u64, u64),
     /// The largest body that the api takes elsewhere, in bytes.
     pub body_bytes: u64,
 }
 
 impl RouterContract {
-    /// Nothing is promised.
-    pub(super) const NONE: Self =
-        Self { routes: &[], attachment: "/", attachment_bytes: (0, u64::MAX), body_bytes: 1 << 20 };
+    /// A contract without requirements.
+    pub(super) const NONE: Self = Self {
+        routes: &[],
+        websocket: None,
+        scripts_from: None,
+        no_store: None,
+        attachment: "/",
+        attachment_bytes: (0, u64::MAX),
+        body_bytes: 1 << 20,
+    };
 }
 
-/// The promise of the component with that label.
+/// The contract of the component with this label.
 pub fn of(label: &str) -> Option<&'static Promise> {
     spec().contract.iter().find(|promise| promise.component.label == label)
 }

@@ -1,7 +1,8 @@
-//! A stack, `shop`, whose spec says all that one can: the one that the harness's own tests are of, and one to read.
+//! A sample stack, `shop`, whose spec uses everything that a spec can: the harness's own tests use it, and it can be read as
+//! an example.
 
 use super::{
-    AuthSpec, BaseImage, BenchEdit, BenchJudge, BenchSpec, Built, ChartsSpec, Component, DevSpec, EdgeSpec,
+    AuthSpec, BaseImage, BenchEdit, BenchJudge, BenchSpec, Built, ChartsSpec, Component, DevPort, DevSpec, EdgeSpec,
     ImageValues, ImagesSpec, OwnSpec, PreviewSpec, SignInSpec, StackSpec, ThirdParty, Told, ValuesFile, ValuesSpec,
 };
 use crate::spec::contract::{AskedBy, ContainerContract, Health, Meaning, Promise, RouterContract, Variable};
@@ -13,7 +14,7 @@ pub const API: Component = Component {
     stateful: false,
     container_port: 8000,
     service_port: 8000,
-    dev_node_port: Some(30800),
+    dev_port: Some(DevPort { node: 30800, host: 8000 }),
     artifact: "backend",
     instance: Some(Told { path: "/api/v2/system/version", pointer: "/data/instance" }),
 };
@@ -24,7 +25,7 @@ pub const WEBSOCKET: Component = Component {
     stateful: false,
     container_port: 8001,
     service_port: 8001,
-    dev_node_port: None,
+    dev_port: None,
     artifact: "backend",
     instance: Some(Told { path: "/api/v2/system/ws/ready", pointer: "/data/instance" }),
 };
@@ -35,7 +36,7 @@ pub const FRONTEND: Component = Component {
     stateful: false,
     container_port: 8080,
     service_port: 80,
-    dev_node_port: Some(30300),
+    dev_port: Some(DevPort { node: 30300, host: 3000 }),
     artifact: "frontend",
     instance: None,
 };
@@ -46,7 +47,7 @@ pub const POSTGRES: Component = Component {
     stateful: true,
     container_port: 5432,
     service_port: 5432,
-    dev_node_port: None,
+    dev_port: None,
     artifact: "postgres",
     instance: None,
 };
@@ -57,11 +58,11 @@ pub const REDIS: Component = Component {
     stateful: true,
     container_port: 6379,
     service_port: 6379,
-    dev_node_port: None,
+    dev_port: None,
     artifact: "redis",
     instance: None,
 };
-/// All of them.
+/// All components.
 pub static COMPONENTS: [Component; 5] = [API, WEBSOCKET, FRONTEND, POSTGRES, REDIS];
 
 /// The images that Skaffold builds.
@@ -88,7 +89,7 @@ pub const BUILT: [Built; 2] = [
     },
 ];
 
-/// The images that the release takes from others.
+/// The third-party images.
 pub const THIRD_PARTY: [ThirdParty; 2] = [
     ThirdParty {
         name: "postgres",
@@ -111,11 +112,11 @@ pub const PREVIEW: ValuesFile =
 pub const MANAGED: ValuesFile = ValuesFile { name: "managed", file: VALUES_PREVIEW, set: &MANAGED_STORES, dev: false };
 /// The values of stage live.
 pub const LIVE: ValuesFile = ValuesFile { name: "live", file: "values.live.yaml", set: &[], dev: false };
-/// Every way in which a stage renders the charts, with what only a deployer knows.
+/// Every way in which a stage renders the charts, including values that only a deployer knows.
 pub const VALUES_FILES: [ValuesFile; 5] = [DEV, E2E, PREVIEW, MANAGED, LIVE];
 
 const VALUES_PREVIEW: &str = "values.preview.yaml";
-/// What a deployer sets where a preview's stores are managed ones: an example of each key.
+/// The values that a deployer sets for a preview with managed stores: an example of each key.
 const MANAGED_STORES: [&str; 27] = [
     "ingress.host=pr-1.app.shop.ai",
     "postgres.enabled=false",
@@ -146,7 +147,7 @@ const MANAGED_STORES: [&str; 27] = [
     "backend.networkPolicy.egress[0].to[0].ipBlock.cidr=0.0.0.0/0",
 ];
 
-/// Which part of the backend's image runs.
+/// The variable that selects the part of the backend's image to run.
 const fn part(name: &'static [&'static str]) -> Variable {
     Variable::needed("SHOP_COMPONENT", Meaning::OneOf(name))
 }
@@ -163,7 +164,7 @@ const JWT_KEY: Variable = Variable::needed("SHOP_JWT_SECRET_KEY", Meaning::Secre
 const ADMIN_EMAIL: Variable = Variable::needed("SHOP_DEFAULT_ADMIN_EMAIL", Meaning::Secret("admin-email"));
 const ADMIN_PASSWORD: Variable = Variable::needed("SHOP_DEFAULT_ADMIN_PASSWORD", Meaning::Secret("admin-password"));
 
-/// What each component asks for.
+/// The contracts of the components.
 pub const PROMISES: [Promise; 5] = [
     Promise {
         component: &API,
@@ -268,7 +269,7 @@ pub const PROMISES: [Promise; 5] = [
             writes: &["/tmp", "/var/run/postgresql", "/var/lib/postgresql/data"],
             configuration: None,
         }],
-        // Over TCP: the server of the first start, while the database is made, listens on the socket alone.
+        // Over TCP: the server of the first start, which makes the database, listens on the socket alone.
         health: Health::Command {
             words: &["pg_isready", "--host=127.0.0.1", "--username=$POSTGRES_USER", "--dbname=$POSTGRES_DB"],
             may: &["--quiet"],
@@ -281,7 +282,7 @@ pub const PROMISES: [Promise; 5] = [
     Promise {
         component: &REDIS,
         containers: &[ContainerContract { name: "redis", reads: &[], writes: &["/tmp", "/data"], configuration: None }],
-        // -e: an answer that is an error is a failure.
+        // With -e an error as answer is a failure.
         health: Health::Command { words: &["redis-cli", "-e", "-h", "127.0.0.1", "ping"], may: &[] },
         asks: &[],
         resolves_names: false,
@@ -290,7 +291,7 @@ pub const PROMISES: [Promise; 5] = [
     },
 ];
 
-/// Where the router leads.
+/// The router's routes.
 pub const ROUTES: &[(&str, Option<&Component>)] = &[
     ("/", None),
     ("/styles.css", None),
@@ -309,12 +310,16 @@ pub const ROUTES: &[(&str, Option<&Component>)] = &[
     ("/api/v2/system/ws/ready", Some(&WEBSOCKET)),
 ];
 
-/// A path where attachments go.
+/// A path that takes attachments.
 const ATTACHMENT: &str = "/api/v2/items/1/attachments/plan.json";
 
-/// What the router's configuration must do.
+/// The contract of the router.
 pub const ROUTING: RouterContract = RouterContract {
     routes: ROUTES,
+    websocket: Some("/api/v1/ws"),
+    // FastAPI's page loads Swagger UI from its CDN.
+    scripts_from: Some(("/docs", "https://cdn.jsdelivr.net")),
+    no_store: Some("~^:[0-9]+:/(api/|docs|openapi\\.json)"),
     attachment: ATTACHMENT,
     // apps/backend: ATTACHMENT_MAX_BYTES, DRAIN_MAX_BYTES.
     attachment_bytes: (5 << 20, 8 << 20),
@@ -322,7 +327,7 @@ pub const ROUTING: RouterContract = RouterContract {
     body_bytes: 64 << 10,
 };
 
-/// A stack as the harness's own tests have it.
+/// The sample stack.
 pub static STACK: StackSpec = StackSpec {
     name: "shop",
     source: file!(),
@@ -370,7 +375,7 @@ pub static STACK: StackSpec = StackSpec {
     reached: &["/", "/api/v2/system/ready", "/api/v2/system/ws/ready"],
     auth: Some(AuthSpec {
         suffix: "auth",
-        // redis-password is of a Redis that asks for one: the release's own does not.
+        // redis-password is for an external Redis; the release's own has no password.
         random: &["db-password", "redis-password", "jwt-secret-key", "admin-password"],
         fixed: &[("admin-email", "admin@shop.example")],
     }),
@@ -389,7 +394,6 @@ pub static STACK: StackSpec = StackSpec {
         hud_port: 10350,
         debuggers: &[(&API, 5678), (&WEBSOCKET, 5679)],
         image_host: "shop.internal",
-        node_ports: &[8000, 3000],
         reached: &["/api/v2/system/ready"],
     },
     preview: PreviewSpec {

@@ -1,13 +1,13 @@
-//! Names that begin as the stack says: variables of ours, those here that more than the settings speak of; and labels.
+//! Names with the stack's prefix or domain: its variables (here those that others than the settings use) and labels.
 
 use super::spec;
 
-/// A variable of ours: the stack's prefix ([`StackSpec::env_prefix`](super::StackSpec)), an underscore, and this.
+/// A variable of the stack: the prefix ([`StackSpec::env_prefix`](super::StackSpec)), an underscore, and this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnVariable(pub &'static str);
 
 impl OwnVariable {
-    /// Its whole name.
+    /// The variable's full name.
     pub fn name(self) -> String {
         self.to_string()
     }
@@ -25,31 +25,32 @@ impl std::fmt::Display for OwnVariable {
     }
 }
 
-/// `auto|never`: whether what is missing (the container engine, tools, images) may be installed, started and made here;
-/// default `auto`.
+/// `auto|never`: whether missing parts (the container engine, tools, images) may be installed, started and made here; default
+/// `auto`.
 pub const SETUP: OwnVariable = OwnVariable("SETUP");
-/// A folder with tools, or zstd archives of them, looked at before PATH.
+/// A folder of tools, or of zstd archives of them, searched before PATH; an absolute path.
 pub const TOOLBOX: OwnVariable = OwnVariable("TOOLBOX");
-/// Where the run's folder (plan, artifact set, events) is made; default: `runs` in the state folder.
+/// The folder in which each run's folder (plan, artifact set, events) is made; an absolute path; default: `runs` in the state
+/// folder.
 pub const RUN_DIR: OwnVariable = OwnVariable("RUN_DIR");
-/// The Kind node image; default: the one that kind/kind-config.yaml pins.
+/// The image of Kind's node; default: the one pinned in kind/kind-config.yaml.
 pub const KIND_NODE_IMAGE: OwnVariable = OwnVariable("KIND_NODE_IMAGE");
-/// The artifact set that stage ci deploys: the absolute path of a file, or an https address.
+/// The artifact set that stage ci deploys: an absolute path, or an https URL.
 pub const ARTIFACTS: OwnVariable = OwnVariable("ARTIFACTS");
 /// `dev|local|ci|preview|live`; default: the suite's own (e2e: `local`, smoke: `live`).
 pub const STAGE: OwnVariable = OwnVariable("STAGE");
 
-/// What of a name may stand in a variable: letters, digits, and an underscore for each other sign.
+/// A name as a part of a variable's: letters and digits stay, each other character becomes an underscore.
 pub fn in_a_variable(name: &str) -> String {
     name.chars().map(|sign| if sign.is_ascii_alphanumeric() { sign } else { '_' }).collect()
 }
 
-/// A label or an annotation that is the stack's own: its domain ([`StackSpec::domain`](super::StackSpec)), a slash, and this.
+/// A label or annotation of the stack: the domain ([`StackSpec::domain`](super::StackSpec)), a slash, and this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StackLabel(pub &'static str);
 
 impl StackLabel {
-    /// Its whole name.
+    /// The full name.
     pub fn name(self) -> String {
         self.to_string()
     }

@@ -1,5 +1,4 @@
-//! A server's certificate in a cluster of ours, and the private CA that a client trusts for it: the edge's, and those of what a
-//! rehearsal has in the place of managed stores.
+//! Server certificates by a private CA, for clusters of ours: for the edge, and for a rehearsal's stand-ins of managed stores.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,12 +9,12 @@ use rcgen::{
 
 use crate::error::{Error, Result};
 
-/// How long they are valid: longer than any cluster lives, so that nothing has to renew them.
+/// How long certificates are valid: longer than any cluster lives, so that none is renewed.
 const VALID: Duration = Duration::from_secs(5 * 365 * 86_400);
-/// How long they were valid before they were made: clocks differ.
+/// How long before they are made certificates are valid, since clocks differ.
 const BEFORE: Duration = Duration::from_secs(3600);
 
-/// What was issued. The keys of both authorities are dropped: nobody can issue another one.
+/// An issued certificate. The keys of both authorities are dropped, so that no other can be issued.
 #[derive(Debug)]
 pub struct Issued {
     /// The root's certificate, as PEM; no secret.
@@ -26,10 +25,11 @@ pub struct Issued {
     pub key: String,
 }
 
-/// A certificate for these hosts, names or addresses, by an intermediate authority as public ones have it; valid for five years.
+/// Issues a certificate for these hosts, names or addresses, by an intermediate authority, as public ones do; valid for five
+/// years.
 ///
 /// # Errors
-/// [`harness_base::Error::Malformed`] for what is no host.
+/// [`harness_base::Error::Malformed`] for a text that is no host.
 pub fn issue(hosts: &[&str]) -> Result<Issued> {
     make(hosts).map_err(Error::malformed(format!("make a certificate for {}", hosts.join(", "))))
 }

@@ -1,5 +1,5 @@
-//! The edge's images, Contour's and Envoy's: the official ones where the hub is reached, else one image that holds both,
-//! made from package registries once. Pushed to the registry beside the cluster.
+//! The edge's images, Contour's and Envoy's: the official ones where their registries are reached, else one image with both, made
+//! once from package registries. They are pushed to the registry beside the cluster.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,14 +17,14 @@ use crate::error::{Error, Result};
 /// The official images, by tag: no digest of theirs could be verified where this was written.
 const CONTOUR: &str = "ghcr.io/projectcontour/contour:v1.33.8";
 const ENVOY: &str = "docker.io/envoyproxy/envoy:v1.40.0";
-/// How long a pull may take; a hub that cannot be reached says so much sooner.
+/// The deadline of a pull; a registry that cannot be reached fails much sooner.
 const PULL: Duration = Duration::from_secs(300);
-/// How long the recipe may take: it compiles Contour.
+/// The deadline of the recipe, which compiles Contour.
 const MAKE: Duration = Duration::from_secs(1800);
-/// What it needs of the disk, in MiB, while it does so: Go's caches, most of it.
+/// The disk that the recipe needs meanwhile, in MiB: mostly Go's caches.
 const MAKE_MIB: u64 = 2500;
 
-/// Two images, which may be one and the same.
+/// The images of Contour and Envoy, which may be the same one.
 #[derive(Debug)]
 pub(super) struct EdgeImages<T> {
     pub contour: T,
@@ -35,14 +35,14 @@ fn recipe(project: &Project) -> PathBuf {
     project.recipes().join("edge-image")
 }
 
-/// The tag of what the recipe, as it is now, makes.
+/// The tag of the image that the recipe makes, with a hash of the recipe.
 pub(super) fn tag(project: &Project) -> Result<String> {
     // The recipe uses the base images' helpers.
-    let both = format!("{}{}", hash::folder(&recipe(project))?, hash::folder(&project.recipes().join("base-images"))?);
+    let both = format!("{}{}", hash::recipe(&recipe(project))?, hash::recipe(&project.recipes().join("base-images"))?);
     Ok(format!("{DOMAIN}/edge:{}", hash::short(&hash::text(&both))))
 }
 
-/// Makes sure that the engine holds them, and says how they are called there.
+/// Makes sure that the engine holds the images, and returns their references.
 pub(super) async fn ensure(wants: &NodeImageRequest<'_>) -> Result<EdgeImages<String>> {
     let tag = tag(wants.project)?;
     let made = || EdgeImages { contour: tag.clone(), envoy: tag.clone() };
@@ -93,7 +93,7 @@ async fn make(wants: &NodeImageRequest<'_>, tag: &str) -> Result<()> {
     Ok(())
 }
 
-/// Brings them to the registry beside the cluster, and says how a manifest names them.
+/// Pushes the images to the registry beside the cluster, and returns their references for manifests.
 pub(super) async fn push(
     wants: &NodeImageRequest<'_>,
     sources: &Sources<'_>,

@@ -1,6 +1,6 @@
-//! The edge as a preview cluster has one: of all namespaces, with one certificate for all previews' hosts.
+//! The edge for previews: it serves all namespaces, with one certificate for all previews' hosts.
 //!
-//! For rehearsals on Kind, where neither an ALB nor ACM is.
+//! For rehearsals on kind, which has neither an ALB nor ACM.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::k8s::snapshot::Watched;
 use crate::k8s::verdict::deployment_converged;
 use crate::k8s::{self, Forward};
 
-/// Its namespace, and its ingress class.
+/// The edge's namespace, which is also its ingress class.
 pub const NAMESPACE: &str = "harness-previews-edge";
 /// The Secret with the certificate, which previews' Ingresses name.
 const CERTIFICATE: &str = "previews";
@@ -24,7 +24,7 @@ const CERTIFICATE: &str = "previews";
 /// An edge for previews.
 pub struct PreviewsEdge {
     client: Client,
-    /// Whom a client trusts for it, as PEM.
+    /// The certificate of the CA that a client has to trust, as PEM.
     pub ca: String,
 }
 
@@ -34,9 +34,9 @@ impl std::fmt::Debug for PreviewsEdge {
     }
 }
 
-/// Makes it, ready to route. Only under a lock of the caller's.
+/// Makes the edge, and waits until it is ready to route. Only under a lock of the caller's.
 ///
-/// What remains on cancel: part of it; the next call makes it anew, and all goes with the cluster.
+/// What remains on cancel: a part of its objects, which the next call applies again; all are removed with the cluster.
 ///
 /// # Errors
 /// As [`super::make`].
@@ -66,15 +66,15 @@ pub async fn make(order: EdgeOptions<'_>) -> Result<PreviewsEdge> {
 }
 
 impl PreviewsEdge {
-    /// Opens the way to its port for HTTPS.
+    /// Opens a forward to the edge's HTTPS port.
     ///
     /// # Errors
-    /// No port can be opened.
+    /// As [`Forward::open`].
     pub async fn way(&self) -> Result<Forward> {
         Ok(Forward::open(self.client.clone(), NAMESPACE, "app=edge", PORTS.0).await?)
     }
 
-    /// The values by which a preview's Ingress is this edge's.
+    /// The Helm values, as JSON, by which a preview's Ingress uses this edge.
     pub fn values() -> String {
         let annotations = json!({
             "ingress.kubernetes.io/force-ssl-redirect": "true",
@@ -86,7 +86,7 @@ impl PreviewsEdge {
     }
 }
 
-/// The edge's own objects, but for what leads to one release; and what it needs to lead to any.
+/// The edge's objects without those for one release, and with the roles to serve all namespaces.
 fn objects([contour, envoy]: [&str; 2], labels: &BTreeMap<String, String>) -> Result<Vec<Value>> {
     const OF_ONE_RELEASE: [&str; 4] = ["Role", "RoleBinding", "NetworkPolicy", "Ingress"];
     let text = MANIFESTS.replace("$EDGE", NAMESPACE).replace("$CONTOUR", contour).replace("$ENVOY", envoy);

@@ -1,5 +1,5 @@
-//! The rule about NetworkPolicies: what they let through is what the contract promises, for each pair of a component and
-//! somebody else, both ways.
+//! The rules about NetworkPolicies: they allow exactly the connections of the contract, for each component with every other
+//! peer, in both directions.
 
 mod policies;
 
@@ -13,24 +13,24 @@ use super::{all_containers, pod};
 use crate::finding::Finding;
 use crate::object::{Node, Object, Rendered};
 
-/// Somebody who may ask or be asked.
+/// One end of a connection that the rule tries.
 struct Peer {
-    /// As a finding calls it.
+    /// The peer's name in findings.
     name: String,
     is: Who,
     end: End,
-    /// Where it is asked.
+    /// The ports at which the peer is tried.
     ports: Vec<Port>,
 }
 
-/// What somebody is to the release.
+/// The role of a peer towards the release.
 #[derive(Clone, Copy)]
 enum Who {
-    /// A component of it.
+    /// A component of the release.
     Part(&'static Promise),
-    /// A pod of its namespace that is marked as a client.
+    /// A pod of the release's namespace with the client label.
     Client,
-    /// Any other pod of its namespace.
+    /// Any other pod of the release's namespace.
     Neighbour,
     /// A pod of the edge's namespace.
     Edge,
@@ -40,7 +40,7 @@ enum Who {
     Dns,
     /// An address outside the cluster.
     Outside,
-    /// The node's metadata, which gives its role away.
+    /// The node's metadata service, which gives away the node's cloud role.
     Metadata,
 }
 
@@ -52,7 +52,7 @@ struct Part<'a> {
     peer: Peer,
 }
 
-/// Everybody is asked by those alone who are promised to, as far as the policies of either end say.
+/// Rule: each end's policies allow the connections that the contract promises, and no others.
 pub fn reach(rendered: &Rendered) -> Vec<Finding> {
     let policies = Policies::of(&rendered.objects);
     let parts: Vec<Part<'_>> = rendered.objects.iter().filter_map(part).collect();
@@ -82,7 +82,7 @@ pub fn reach(rendered: &Rendered) -> Vec<Finding> {
     findings
 }
 
-/// Each rule says whom it lets through, and at which ports: without, that is everybody, and every port.
+/// Rule: each rule of a NetworkPolicy names peers and ports; without them it allows every peer, and every port.
 pub fn written_out(rendered: &Rendered) -> Vec<Finding> {
     let policies = rendered.objects.iter().filter(|object| object.kind() == "NetworkPolicy");
     let rules = policies.flat_map(|policy| {
@@ -99,19 +99,19 @@ pub fn written_out(rendered: &Rendered) -> Vec<Finding> {
         if ports.items().next().is_none() || ports.items().any(|port| !port.get("port").is_set()) {
             findings.push(rule.finding("a rule without ports is about all of them"));
         }
-        // The API refuses the others.
+        // The API refuses other peers that say nothing.
         let nobody = peers.items().filter(|peer| peer.entries().next().is_none());
         findings.extend(nobody.map(|peer| peer.finding("a peer that says nothing")));
     }
     findings
 }
 
-/// What the release is reached by, and what it asks outside.
+/// The ways into the release, and what it reaches outside.
 struct Site {
     dev: bool,
-    /// Whether an Ingress leads to it, and whether that is a load balancer outside the cluster.
+    /// Whether there is an Ingress, and whether that is a load balancer outside the cluster.
     ingress: Option<bool>,
-    /// Whether it asks stores over the internet: those whose certificate it looks at.
+    /// Whether the release uses stores on the internet: those whose certificate it verifies.
     asks_the_internet: bool,
 }
 
@@ -128,21 +128,21 @@ impl Site {
     }
 }
 
-/// What the contract says of a connection, at the end that the direction is about; none, where the values say it.
+/// What the contract says of a connection, at the end that the direction is about; `None` where that depends on the values.
 fn promised(site: &Site, direction: Direction, from: &Peer, to: &Peer, port: &Port) -> Option<bool> {
     let tcp = port.protocol == "TCP";
     Some(match (from.is, to.is) {
-        // Whoever everybody may ask lets everybody in, whether they ask or not.
+        // A component that everybody may connect to lets everybody in, also those that never do.
         (Who::Part(_), Who::Part(to)) if direction == Direction::Ingress && to.asked_by == AskedBy::Everybody => tcp,
         (Who::Part(from), Who::Part(to)) => tcp && from.asks.iter().any(|asked| asked.label == to.component.label),
         (Who::Client, Who::Part(to)) => tcp && to.asked_by != AskedBy::Nobody,
         (Who::Neighbour, Who::Part(to)) => tcp && to.asked_by == AskedBy::Everybody,
         (Who::Edge, Who::Part(to)) => tcp && to.asked_by == AskedBy::Everybody && site.ingress == Some(false),
-        // In stage dev an address of the host leads to these.
+        // In stage dev an address of the host leads to these components.
         (Who::Outside, Who::Part(to)) => tcp && site.dev && to.asked_by != AskedBy::Nobody,
         (Who::Metadata, Who::Part(_)) if site.dev => return None,
         (Who::Part(from), Who::Dns) => from.resolves_names && port.number == 53,
-        // Managed stores may be anywhere, but a database is not on the internet.
+        // Managed stores may be anywhere, but no database is on the internet.
         (Who::Part(_), Who::Outside) if port.number != 5432 && site.asks_the_internet => return None,
         _ => false,
     })
@@ -168,7 +168,8 @@ fn labels(node: &Node<'_>) -> Labels {
     node.entries().map(|(key, value)| (key.to_owned(), value.text().to_owned())).collect()
 }
 
-/// Who else there is: of this namespace, of others, outside; each may be asked at every port that a policy names.
+/// The peers beside the components: in this namespace, in others, outside; those that are connected to have every port that a
+/// policy names.
 fn others(parts: &[Part<'_>], named: &[Port]) -> Vec<Peer> {
     let map = |pairs: &[(&str, &str)]| -> Labels {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -199,7 +200,7 @@ fn others(parts: &[Part<'_>], named: &[Port]) -> Vec<Peer> {
         peer("the internet", Who::Outside, End::Address([203, 0, 113, 7].into())),
         peer("the node's metadata", Who::Metadata, End::Address([169, 254, 169, 254].into())),
     ];
-    // Namesakes: of another release beside ours, and of another namespace.
+    // Pods like the component's own: of another release in the namespace, and of another namespace.
     for part in parts {
         let name = &part.peer.name;
         let mut beside = part.labels.clone();
@@ -211,12 +212,12 @@ fn others(parts: &[Part<'_>], named: &[Port]) -> Vec<Peer> {
     all
 }
 
-/// The first policy about a component, else its workload.
+/// The place of a finding: the first policy about a component, else its workload.
 fn place<'a>(policies: &Policies<'a>, part: &Part<'a>) -> Node<'a> {
     policies.about(&part.labels).next().map_or_else(|| part.workload.root(), |policy| policy.root().get("spec"))
 }
 
-/// A policy of ours limits no other release of the namespace.
+/// The finding that a policy limits pods of other releases in the namespace too.
 fn foreign(policies: &Policies<'_>, part: &Part<'_>) -> Option<Finding> {
     let mut another = part.labels.clone();
     another.insert(spec().charts.release_label.to_owned(), "another-release".to_owned());
@@ -226,7 +227,7 @@ fn foreign(policies: &Policies<'_>, part: &Part<'_>) -> Option<Finding> {
     )
 }
 
-/// Behind an Ingress whose controller is a load balancer outside, some block of addresses reaches the router.
+/// The finding that no block of addresses reaches the router, while the Ingress is a load balancer outside the cluster.
 fn unbalanced(policies: &Policies<'_>, part: &Part<'_>, site: &Site) -> Option<Finding> {
     let is_router = part.promise.asked_by == AskedBy::Everybody && site.ingress == Some(true);
     let open = part.peer.ports.iter().all(|port| policies.let_in_a_block(&part.labels, port));
@@ -234,7 +235,7 @@ fn unbalanced(policies: &Policies<'_>, part: &Part<'_>, site: &Site) -> Option<F
     (is_router && !open).then(|| place(policies, part).finding(what))
 }
 
-/// What a chart added later makes, with no policy of its own, is closed until somebody opens it.
+/// The finding that a pod without a policy of its own, such as a later chart's, is not closed in both directions.
 fn open_to_all(policies: &Policies<'_>, part: &Part<'_>) -> Option<Finding> {
     let release = part.labels.get(spec().charts.release_label).cloned().unwrap_or_default();
     let new: Labels = BTreeMap::from([(spec().charts.release_label.to_owned(), release)]);
@@ -250,7 +251,7 @@ fn open_to_all(policies: &Policies<'_>, part: &Part<'_>) -> Option<Finding> {
     open.then(|| place(policies, part).finding(what))
 }
 
-/// Whether a workload's pods may go to some address outside the cluster at a port.
+/// Whether a workload's pods may reach some block of addresses outside the cluster at a port.
 pub fn goes_outside(rendered: &Rendered, workload: &Object, number: u16) -> bool {
     let of = labels(&workload.root().at(&["spec", "template", "metadata", "labels"]));
     let port = Port { protocol: "TCP".to_owned(), number: number.into(), name: String::new() };

@@ -1,4 +1,4 @@
-//! What NetworkPolicies let through, as Kubernetes evaluates them (kubernetes.io, "Network Policies"); pure.
+//! Evaluation of NetworkPolicies by Kubernetes' rules (kubernetes.io, "Network Policies"). Pure.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,13 +13,13 @@ use kube::core::{Selector, SelectorExt};
 
 use crate::object::Object;
 
-/// Labels of a pod or of a namespace.
+/// The labels of a pod or a namespace.
 pub type Labels = BTreeMap<String, String>;
 
-/// One end of a connection.
+/// An end of a connection.
 #[derive(Debug, Clone)]
 pub enum End {
-    /// A pod, by its labels; the labels of its namespace, unless that is the policies' own.
+    /// A pod, by its labels, and the labels of its namespace; `None` for the policies' own namespace.
     Pod(Labels, Option<Labels>),
     /// An address outside the cluster.
     Address(IpAddr),
@@ -28,11 +28,11 @@ pub enum End {
 /// A port of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Port {
-    /// TCP, UDP or SCTP.
+    /// The protocol: TCP, UDP or SCTP.
     pub protocol: String,
-    /// The number that the server listens at.
+    /// The port's number at the server.
     pub number: i32,
-    /// What its pod calls it.
+    /// The port's name in its pod; may be empty.
     pub name: String,
 }
 
@@ -46,16 +46,16 @@ struct Policy<'a> {
     egress: Option<Vec<Rule>>,
 }
 
-/// Which way a connection goes, as seen from the pod that a policy is about.
+/// The direction of a connection, as seen from the pod that a policy is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// To it.
+    /// To the pod.
     Ingress,
-    /// From it.
+    /// From the pod.
     Egress,
 }
 
-/// One rule: the peers and ports that it allows; no list: all.
+/// A rule of a policy: the peers and ports that it allows; `None` allows all.
 struct Rule {
     peers: Option<Vec<Peer>>,
     ports: Option<Vec<NetworkPolicyPort>>,
@@ -70,18 +70,18 @@ enum Peer {
         cidr: IpNet,
         except: Vec<IpNet>,
     },
-    /// What Kubernetes refuses, and what lets nobody through.
+    /// A peer that Kubernetes refuses, which matches nothing.
     Nobody,
 }
 
 impl<'a> Policies<'a> {
-    /// The NetworkPolicies among objects; one that is none in truth is left out, since the types tell.
+    /// The NetworkPolicies among the objects; one that does not parse is left out, since the types check reports it.
     pub fn of(objects: &'a [Object]) -> Self {
         let policies = objects.iter().filter(|object| object.kind() == "NetworkPolicy");
         Self(policies.filter_map(Policy::of).collect())
     }
 
-    /// The ports that they name by number.
+    /// The ports that the policies name by number.
     pub fn ports(&self) -> Vec<Port> {
         let rules = self.0.iter().flat_map(|policy| policy.ingress.iter().chain(&policy.egress).flatten());
         let named = rules.flat_map(|rule| rule.ports.iter().flatten()).filter_map(|port| {
@@ -95,12 +95,13 @@ impl<'a> Policies<'a> {
         ports
     }
 
-    /// The policies about a pod.
+    /// The policies that are about a pod.
     pub fn about(&self, pod: &Labels) -> impl Iterator<Item = &'a Object> {
         self.0.iter().filter(|policy| policy.pods.matches(pod)).map(|policy| policy.object)
     }
 
-    /// Whether a pod's own side lets a connection through: all do, where no policy is about it in that direction.
+    /// Whether the policies about a pod allow a connection at the pod's end; without a policy in that direction all are
+    /// allowed.
     pub fn allow(&self, direction: Direction, pod: &Labels, other: &End, port: &Port) -> bool {
         let rules = |policy: &'_ Policy<'a>| policy.pods.matches(pod) && policy.rules(direction).is_some();
         let mut about = self.0.iter().filter(|policy| rules(policy)).peekable();
@@ -108,12 +109,12 @@ impl<'a> Policies<'a> {
             || about.flat_map(|policy| policy.rules(direction).unwrap_or_default()).any(|rule| rule.allows(other, port))
     }
 
-    /// Whether a pod may go to some block of addresses at a port.
+    /// Whether a pod may reach some block of addresses at a port.
     pub fn leave_to_a_block(&self, pod: &Labels, port: &Port) -> bool {
         self.to_a_block(Direction::Egress, pod, port)
     }
 
-    /// Whether some block of addresses may come to a pod's port.
+    /// Whether some block of addresses may reach a pod's port.
     pub fn let_in_a_block(&self, pod: &Labels, port: &Port) -> bool {
         self.to_a_block(Direction::Ingress, pod, port)
     }
@@ -148,7 +149,7 @@ impl<'a> Policy<'a> {
         })
     }
 
-    /// The rules of a direction; none, where it is not about that.
+    /// The policy's rules in a direction; `None` where it is not about that direction.
     fn rules(&self, direction: Direction) -> Option<&[Rule]> {
         match direction {
             Direction::Ingress => self.ingress.as_deref(),
@@ -223,7 +224,7 @@ impl Peer {
     }
 }
 
-/// A selector that cannot be read selects nothing: the types tell.
+/// The selector; `None` for one that does not parse, which the types check reports.
 fn selector(selector: LabelSelector) -> Option<Selector> {
     selector.try_into().ok()
 }
@@ -243,7 +244,7 @@ mod tests {
         Port { protocol: "TCP".to_owned(), number, name: "http".to_owned() }
     }
 
-    /// Whether a rule of a policy about `app: db` lets in a web pod of this namespace, of another, and an address.
+    /// Whether a rule of a policy about `app: db` lets in a web pod of this namespace, one of another, and an address.
     #[rstest]
     #[case::no_rules(json!([]), [false, false, false])]
     #[case::everybody(json!([{}]), [true, true, true])]
@@ -277,7 +278,7 @@ mod tests {
         let db = pod(&[("app", "db")]);
         let found = ends.clone().map(|end| policies.allow(Direction::Ingress, &db, &end, &tcp(80)));
         assert_eq!(found, wanted);
-        // It is about neither another pod nor the other direction.
+        // The policy is about neither another pod nor the other direction.
         assert!(ends.iter().all(|end| policies.allow(Direction::Ingress, &web, end, &tcp(80))));
         assert!(ends.iter().all(|end| policies.allow(Direction::Egress, &db, end, &tcp(80))));
     }
