@@ -1,4 +1,4 @@
-//! The one error type. Every expected failure says what was tried, on what, and what to run next.
+//! The crate's error type. Every expected failure says what was tried, on what, and what to run next.
 
 use std::error::Error as StdError;
 
@@ -12,10 +12,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Of the ground: a precondition, a file, a process, a lock, a deadline.
+    /// A precondition, a file, a process, a lock or a deadline (harness-base).
     #[error(transparent)]
     Base(#[from] harness_base::Error),
-    /// The Kubernetes API said no, or could not be reached.
+    /// The Kubernetes API refused a call, or could not be reached.
     #[error("{what}")]
     Kube {
         /// What was tried, on what.
@@ -31,16 +31,16 @@ pub enum Error {
     Store {
         /// What was tried, on what.
         what: String,
-        /// What the store, or the client of it, said.
+        /// The error of the store, or of its client.
         source: Box<dyn StdError + Send + Sync>,
     },
     /// A command ended with another exit status than 0, or could not be started.
     #[error("{0}")]
     Command(Box<CommandFailure>),
-    /// Of what is deployed, or of the machine: a full disk.
+    /// Another error of harness-deploy, such as a full disk.
     #[error(transparent)]
     Deploy(harness_deploy::Error),
-    /// What is awaited cannot come about any more.
+    /// A wait ended early: what is awaited cannot come about any more.
     #[error("{awaited} cannot come about: {cause}")]
     Failed {
         /// What was awaited.
@@ -54,10 +54,10 @@ pub enum Error {
     /// A scenario does not apply here, for a reason that only a probe could tell; not a failure.
     #[error("does not apply: {0}")]
     NotApplicable(String),
-    /// Another error, with what was gathered when it arose.
+    /// Another error, with the evidence that was gathered when it arose.
     #[error("{source}")]
     Diagnosed {
-        /// The first error; the one that counts.
+        /// The error itself.
         source: Box<Error>,
         /// Pods, conditions, events and last logs.
         diagnosis: String,
@@ -67,7 +67,7 @@ pub enum Error {
     Shared(std::sync::Arc<Error>),
 }
 
-/// What a layer below says is said by one variant, whichever layer says it.
+/// Maps each error of the layers below to the variant of the same meaning, whichever layer it comes from.
 impl From<harness_deploy::Error> for Error {
     fn from(error: harness_deploy::Error) -> Self {
         match error {
@@ -83,7 +83,7 @@ impl From<harness_deploy::Error> for Error {
     }
 }
 
-// The layers below that one say it there.
+// Errors of the layers below harness-deploy are mapped there first.
 impl From<harness_http::Error> for Error {
     fn from(error: harness_http::Error) -> Self {
         harness_deploy::Error::from(error).into()
@@ -103,7 +103,7 @@ impl From<harness_kube::Error> for Error {
 }
 
 impl Error {
-    /// A precondition is not met: what is wrong, and the command or change that mends it.
+    /// A refusal ([`harness_base::Error::Refused`]): what is wrong, and the command or change that mends it.
     pub fn refused(what: impl Into<String>, next: impl Into<String>) -> Self {
         harness_base::Error::refused(what, next).into()
     }
@@ -138,7 +138,7 @@ impl Error {
         move |source| malformed(source).into()
     }
 
-    /// The same error with what was gathered when it arose; the first diagnosis stays.
+    /// Adds the evidence that was gathered when the error arose; an error that has some keeps the first.
     #[must_use]
     pub fn diagnosed(self, diagnosis: String) -> Self {
         match self {
@@ -147,8 +147,8 @@ impl Error {
         }
     }
 
-    /// The whole chain as text, and then what was gathered, without secrets, and such that showing it does nothing: the one
-    /// place where errors are written out.
+    /// The whole chain of causes as text, and then the evidence. Secrets are redacted, and control characters made harmless for a
+    /// terminal. The one place where errors are written out.
     pub fn report(&self) -> String {
         harness_machine::error::shown(&self.chain())
     }

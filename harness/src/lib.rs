@@ -1,18 +1,20 @@
-//! The walk that every suite takes, left to right; no step reads what a later step made.
+//! A harness for scenarios against a stack on Kubernetes. Every suite walks these steps, left to right; no step reads what a
+//! later step made.
 //!
 //! ```text
 //! settings -> stage -> engine -> (artifacts || cluster) -> release -> stack -> scenarios
 //! ```
 //!
-//! What a suite depends on. The walk's first steps are crates below this one, whose modules are shown here too: [`settings`], [`spec`]
-//! and [`stage`] of harness-settings, [`yaml`] and what is checked of harness-manifest, [`engine`], [`tools`] and [`doctor`] of
+//! A suite depends on this crate alone. The first steps are crates below it, whose modules it shows too: [`settings`],
+//! [`spec`] and [`stage`] of harness-settings, [`yaml`] of harness-manifest, [`engine`], [`tools`] and [`doctor`] of
 //! harness-machine, [`artifacts`], [`cluster`], [`release`] and [`preview`] of harness-deploy; below them [`harness_base`],
-//! [`harness_http`] and [`harness_kube`]. No crate leads to one above it, and no module back to itself (structure.rs).
+//! [`harness_http`] and [`harness_kube`]. No crate depends on one above it, and no module on itself by a circle (structure.rs).
 //!
-//! Here: [`stack`] has the handles that a scenario gets, [`scenario`] and [`suite`] run them, [`session`] walks the path once for all of
-//! a run. Beside it: [`setup`] has what a run needs ahead of time, [`uninstall`] removes it, [`validate`] looks at what the charts
-//! render to, [`mutants`] at whether a fault would be seen, [`mod@bench`] at how long it takes, beside other tools; [`sign_in`] signs
-//! in as the spec says. What draws a run from its record is the crate `harness-report`.
+//! The modules of this crate: [`stack`] has the handles that a scenario gets, [`scenario`] and [`suite`] run scenarios,
+//! [`session`] provisions once for all of a run, [`dev`] is stage dev's Tilt, [`sign_in`] signs in as the spec says. Beside
+//! the suites: [`setup`] provides ahead of time what a run needs, [`uninstall`] removes it, [`validate`] checks what the
+//! charts render to, [`mutants`] whether a planted fault is found, [`mod@bench`] measures the harness beside other tools.
+//! Reports of a run are drawn by the crate `harness-report`.
 
 pub mod bench;
 pub mod dev;
@@ -33,7 +35,7 @@ mod structure;
 #[cfg(test)]
 mod workflows;
 
-/// The stack that this crate's tests are of.
+/// Sets the sample stack's spec for this crate's tests.
 #[cfg(test)]
 #[ctor::ctor(unsafe)]
 fn sample() {
@@ -51,7 +53,7 @@ pub use harness_machine::{doctor, engine, machine_limits, project, run, source, 
 pub use harness_manifest::yaml;
 pub use harness_settings::{marks, pull_request, settings, spec, stage};
 
-/// HTTP clients, as a suite may have them: nothing here makes one that writes, so that live stays read-only by type.
+/// The HTTP clients that a suite may use: nothing here makes a client that writes, so that stage live stays read-only by type.
 pub mod http {
     pub use harness_http::{
         BETWEEN_REQUESTS, Budget, Carrier, Certificate, Client, ContentSecurityPolicy, HttpOptions, Layer,

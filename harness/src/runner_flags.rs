@@ -1,4 +1,4 @@
-//! What a test binary of ours is told on its command line: libtest's own flags, so that whoever knows `cargo test` knows ours.
+//! The command line of a suite's test binary: libtest's own flags, as `cargo test` users know them.
 //!
 //! libtest-mimic, which runs the trials, takes one filter and knows neither `--no-capture` nor `RUST_TEST_THREADS`. Flags, their
 //! meanings and the exit status 101 of a wrong one are libtest's (library/test/src/cli.rs of Rust).
@@ -85,7 +85,7 @@ pub struct RunnerFlags {
     filters: Vec<String>,
 }
 
-/// What libtest's flags ask for, as far as it decides which tests wait that take long.
+/// The flags that decide whether nightly tests, which take long, run.
 #[derive(Debug, Clone, Copy)]
 pub struct AskedFor {
     list: bool,
@@ -94,29 +94,29 @@ pub struct AskedFor {
 }
 
 impl AskedFor {
-    /// Whether libtest is told that one which takes long is ignored: a list says so (nextest goes by it), and `--ignored`
-    /// runs those alone. Else it is started, and ends as ignored with its reason, which libtest's flag has no room for.
+    /// Whether a nightly test carries libtest's `ignored` flag: in a list, which nextest reads, and with `--ignored`, which runs
+    /// those alone. Else the test is started, and ends as ignored with a reason, for which libtest's flag has no room.
     pub fn flags_long(self) -> bool {
         self.list || self.ignored
     }
 
-    /// Whether one that takes long runs.
+    /// Whether a nightly test runs.
     pub fn runs_long(self) -> bool {
         self.ignored || self.include_ignored
     }
 }
 
-/// How a process of tests ended.
+/// How a test binary's process ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// Its tests were listed; what the process ends with.
+    /// Its tests were listed; the exit status.
     Listed(ExitCode),
-    /// They ran.
+    /// Its tests ran; their conclusion.
     Ran(Conclusion),
 }
 
 impl Ended {
-    /// What the process ends with: 101 when a test failed.
+    /// The exit status of the process: 101 when a test failed.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Listed(code) => *code,
@@ -133,10 +133,10 @@ impl RunnerFlags {
     /// The flags of this process.
     ///
     /// # Errors
-    /// The exit status, once help was shown (0) or the wrong flag was told (101).
+    /// The exit status to end with: 0 after `--help`, 101 after a wrong flag; its message is printed already.
     pub fn of_this_process() -> std::result::Result<Self, ExitCode> {
         Self::try_parse().and_then(Self::checked).map_err(|error| {
-            // Nobody is left to be told that it could not be written.
+            // An error of printing has nowhere to be printed.
             let _ = error.print();
             match error.kind() {
                 Wrong::DisplayHelp => ExitCode::SUCCESS,
@@ -153,18 +153,18 @@ impl RunnerFlags {
         Ok(self)
     }
 
-    /// What they ask for, as far as it decides which tests wait that take long.
+    /// The flags that decide whether nightly tests run.
     pub fn asked(&self) -> AskedFor {
         AskedFor { list: self.list, ignored: self.ignored, include_ignored: self.include_ignored }
     }
 
-    /// Whether a test of that name runs, as far as names say so.
+    /// Whether the filters and `--skip` select a test of that name.
     fn selects(&self, name: &str) -> bool {
         let is = |filter: &String| if self.exact { name == filter } else { name.contains(filter.as_str()) };
         (self.filters.is_empty() || self.filters.iter().any(is)) && !self.skip.iter().any(is)
     }
 
-    /// How many tests run at once: the flag, else RUST_TEST_THREADS, else `default`; never more than `most`.
+    /// The number of tests that run at once: `--test-threads`, else RUST_TEST_THREADS, else `default`; never more than `most`.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] for a variable that is no number greater than 0.
@@ -178,7 +178,7 @@ impl RunnerFlags {
         Ok(self.test_threads.or(set.transpose()?).unwrap_or(default).min(most))
     }
 
-    /// What libtest-mimic is told: it has one filter, so those that do not run are named, each as what is skipped.
+    /// The arguments for libtest-mimic. It takes one filter only, so each test that does not run is named as skipped.
     fn arguments(&self, names: &BTreeSet<String>, threads: usize) -> Arguments {
         let skip = names.iter().filter(|name| !self.selects(name)).cloned().collect();
         Arguments {
@@ -205,7 +205,7 @@ impl RunnerFlags {
         }
     }
 
-    /// Lists the tests as libtest does. Who reads no further (`| head`) has what he wanted.
+    /// Prints the list of tests as libtest does. A closed pipe (`| head`) is no error.
     fn print_list(&self, trials: &[Trial], mut out: impl Write) -> ExitCode {
         let listed =
             trials.iter().filter(|trial| self.selects(trial.name()) && (!self.ignored || trial.has_ignored_flag()));
@@ -224,7 +224,7 @@ impl RunnerFlags {
         }
     }
 
-    /// Puts the tests in a random order, and says by which number it comes again.
+    /// Shuffles the tests if `--shuffle` or `--shuffle-seed` asks for it, and prints the seed that repeats the order.
     fn shuffled(&self, mut trials: Vec<Trial>) -> Vec<Trial> {
         if self.shuffle || self.shuffle_seed.is_some() {
             let seed = self.shuffle_seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
@@ -234,7 +234,7 @@ impl RunnerFlags {
         trials
     }
 
-    /// Lists the tests, or runs them: so many at once where nobody says otherwise, and at most so many.
+    /// Lists the tests, or runs them. `threads`: how many at once by default, and at most.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] for a RUST_TEST_THREADS that is no number greater than 0.
@@ -275,7 +275,7 @@ mod tests {
         let flags = flags(line).unwrap();
         let names = ["a::one", "a::one_more", "b::two"];
         assert_eq!(names.into_iter().filter(|name| flags.selects(name)).collect::<Vec<_>>(), run);
-        // Those alone are left by libtest-mimic.
+        // libtest-mimic runs the same tests.
         let arguments = flags.arguments(&names.map(str::to_owned).into(), 1);
         let trials = names.map(|name| Trial::test(name, || Ok(())));
         let left = trials.iter().filter(|trial| !arguments.is_filtered_out(trial)).map(Trial::name);
@@ -322,7 +322,7 @@ mod tests {
         assert_eq!(flags(line).unwrap().threads(variable, threads).ok(), wanted);
     }
 
-    /// A pipe whose reader went.
+    /// A pipe whose reader has closed it.
     struct Closed;
 
     impl Write for Closed {

@@ -1,4 +1,4 @@
-//! What a scenario is: a plain async function whose argument's type says what it may touch.
+//! A scenario: a plain async function whose argument's type says what it may touch.
 
 use std::any::type_name;
 use std::future::Future;
@@ -17,9 +17,9 @@ use crate::stage::Stage;
 
 pub mod reading;
 
-/// How long a scenario's body may take unless it says otherwise, in seconds.
+/// The default deadline of a scenario's body, in seconds; [`Scenarios::within`] changes it.
 const DEADLINE_SECS: u64 = 60;
-/// How long its teardown may take.
+/// The deadline of a scenario's teardown: 600 s.
 const TEARDOWN: Duration = Duration::from_secs(600);
 
 /// What a scenario's body returns.
@@ -30,11 +30,11 @@ pub type ScenarioResult = Result<()>;
 pub enum Verdict {
     /// Every expectation was met.
     Passed,
-    /// The first error.
+    /// An expectation was not met, or the teardown failed: the first error.
     Failed(Error),
-    /// What kept its fixture from being made: it was never asked.
+    /// The fixture could not be made, so that the body did not run; the error that kept it.
     NoFixture(Error),
-    /// It does not apply here, and why.
+    /// The scenario does not apply in this stage or release; the reason.
     Ignored(String),
 }
 
@@ -45,20 +45,20 @@ pub enum Needs {
     Charts,
     /// Built images in the engine.
     Images,
-    /// An address that answers, read-only.
+    /// A site, read-only.
     Site,
-    /// The same as somebody who is signed in.
+    /// A site, read-only, with a signed-in account.
     Account,
     /// The stage's shared release.
     Stack,
-    /// A release of its own.
+    /// An isolated release for this scenario alone.
     OwnStack,
     /// The run's Tilt, and the files that it watches.
     Dev,
 }
 
 impl Needs {
-    /// Why a scenario with this need cannot run in a stage, if so.
+    /// The reason why a scenario with this need cannot run in a stage; `None` if it can.
     pub fn unmet_in(self, stage: Stage) -> Option<&'static str> {
         match (self, stage) {
             (Self::Dev, Stage::Dev) | (Self::Stack, Stage::Dev) => None,
@@ -78,64 +78,71 @@ impl Needs {
 
 /// A fixture made for one scenario, and what has to be done after it.
 pub struct Fixture<A> {
-    /// What the body gets.
+    /// The argument that the body is called with.
     pub argument: A,
-    /// What is gathered and removed after the body.
+    /// The teardown that runs after the body, however the body ended.
     pub aftercare: Box<dyn Teardown>,
 }
 
 impl<A> std::fmt::Debug for Fixture<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Made")
+        f.write_str("Fixture")
     }
 }
 
-/// What has to be done after a body, however it ended.
+/// The teardown of a fixture: evidence for a failure, then removal. Runs after a body, also after a panic or a deadline.
 pub trait Teardown: Send {
-    /// What to show beside a failure; taken before anything is removed.
+    /// Gathers the evidence that is shown beside a failure; called before [`Teardown::remove`], and only when the body failed.
     fn diagnose(&self) -> Pin<Box<dyn Future<Output = Option<String>> + Send + '_>> {
         Box::pin(async { None })
     }
 
-    /// Removes what was made for this scenario alone.
+    /// Removes what was made for this scenario alone; may take 600 s.
+    ///
+    /// # Errors
+    /// Fails the scenario, unless its body failed first.
     fn remove(self: Box<Self>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
         Box::pin(async { Ok(()) })
     }
 }
 
-/// For what is shared, or drops by itself.
+/// A teardown that does nothing: for fixtures that are shared, or that end when they are dropped.
 #[derive(Debug)]
 pub struct NoTeardown;
 
 impl Teardown for NoTeardown {}
 
-/// What a scenario's function may take.
+/// The argument of a scenario's function: a handle from [`crate::stack`].
 pub trait Argument: Sized + Send + 'static {
-    /// What it stands for.
+    /// The need that this argument stands for; decides in which stages the scenario runs.
     const NEEDS: Needs;
 
-    /// Makes it for the scenario of that name. Boxed, so that it is compiled once, with what makes it, and not with each suite.
+    /// Makes the fixture for the scenario of that name. The future is boxed, so that it is compiled once, in this crate, and
+    /// not again in each suite.
+    ///
+    /// # Errors
+    /// [`Error::NotApplicable`] ignores the scenario; any other error fails it without running its body.
     fn make(session: Arc<Session>, scenario: &str) -> BoxFuture<'_, Result<Fixture<Self>>>;
 }
 
-/// What a scenario begins with: its body, which has its fixture and did not start yet, and what has to be done after it.
+/// A scenario whose fixture is made: its body, not started yet, and its teardown.
 type Begun = (BoxFuture<'static, ScenarioResult>, Box<dyn Teardown>);
 
-/// Makes the fixture of a scenario.
+/// A function that makes a scenario's fixture and binds its body to it.
 type Begin = Arc<dyn Fn(Arc<Session>) -> BoxFuture<'static, Result<Begun>> + Send + Sync>;
 
-/// A named function, its need, and its deadline.
+/// A scenario: a named function, its need, its deadline, and the stages that it runs in.
 #[derive(Clone)]
 pub struct Scenario {
     /// `module::behaviour`, or `module::behaviour::row`.
     pub name: String,
-    /// What it may touch.
+    /// The fixture that it needs.
     pub needs: Needs,
-    /// How long its body may take, once its fixture is ready.
+    /// The deadline of its body, counted from when its fixture is ready; 60 s by default.
     pub deadline: Duration,
-    /// The stage that it is not about, though its argument could be had there, and why.
+    /// A stage in which it is ignored although its argument could be had there, with the reason.
     pub except: Option<(Stage, &'static str)>,
-    /// Whether it takes too long for each run: it waits for `--include-ignored` or `--ignored`, as `.ci/nightly` gives.
+    /// Whether it takes too long for each run: it runs with `--include-ignored` or `--ignored` alone, as `.ci/nightly` gives.
     pub nightly: bool,
     begin: Begin,
 }
@@ -146,7 +153,7 @@ impl std::fmt::Debug for Scenario {
     }
 }
 
-/// One scenario, or one a row.
+/// What [`scenario`] and [`each`] register: one scenario, or one a row.
 #[derive(Debug)]
 pub struct Scenarios(pub Vec<Scenario>);
 
@@ -160,7 +167,7 @@ impl Scenarios {
         self
     }
 
-    /// Leaves them out of a stage whose argument could be had, and says why.
+    /// Ignores the scenarios in a stage where their argument could be had, with a reason that the report shows.
     #[must_use]
     pub fn not_in(mut self, stage: Stage, reason: &'static str) -> Self {
         for scenario in &mut self.0 {
@@ -169,8 +176,8 @@ impl Scenarios {
         self
     }
 
-    /// Keeps them out of each run, for they take long: `.ci/nightly` runs them, and whoever gives `--include-ignored`
-    /// (under nextest `--run-ignored all`).
+    /// Marks the scenarios as too long for each run: `.ci/nightly` runs them, and so does `--include-ignored` (under nextest
+    /// `--run-ignored all`).
     #[must_use]
     pub fn nightly(mut self) -> Self {
         for scenario in &mut self.0 {
@@ -180,7 +187,7 @@ impl Scenarios {
     }
 }
 
-/// Registers a function; its name is the scenario's, so that it cannot drift.
+/// Registers a function as a scenario named `module::function`: the name is the function's path, so that it cannot drift.
 pub fn scenario<A, F, Body>(function: F) -> Scenarios
 where
     A: Argument,
@@ -190,7 +197,7 @@ where
     Scenarios(vec![named(path_of::<F>(), function)])
 }
 
-/// Registers one scenario a row: `module::behaviour::row`.
+/// Registers a function as one scenario a row, named `module::function::row`.
 pub fn each<A, Row, F, Body, const N: usize>(function: F, rows: [(&str, Row); N]) -> Scenarios
 where
     A: Argument,
@@ -206,7 +213,7 @@ where
     Scenarios(rows.into_iter().map(row).collect())
 }
 
-/// `crate::module::function` without the crate.
+/// The path of a function without its crate: `module::function`.
 fn path_of<F>() -> String {
     let full = type_name::<F>();
     full.split_once("::").map_or(full, |(_, path)| path).to_owned()
@@ -220,7 +227,7 @@ where
 {
     let function = Arc::new(function);
     let scenario: Arc<str> = name.as_str().into();
-    // All that is compiled once for each scenario: the rest of its life is the same for all.
+    // The only part that is compiled once for each scenario; the rest is the same code for all.
     let begin: Begin = Arc::new(move |session| {
         let (function, scenario) = (Arc::clone(&function), Arc::clone(&scenario));
         Box::pin(async move {
@@ -239,7 +246,7 @@ where
     }
 }
 
-/// The body's outcome; a panic is an error like others, so that evidence and teardown follow it.
+/// Runs a body to its deadline. A panic becomes an error like others, so that evidence and teardown follow it.
 async fn bounded(deadline: Duration, body: BoxFuture<'static, ScenarioResult>) -> ScenarioResult {
     match tokio::time::timeout(deadline, AssertUnwindSafe(body).catch_unwind()).await {
         Ok(Ok(outcome)) => outcome,
@@ -283,13 +290,14 @@ async fn finish(outcome: ScenarioResult, aftercare: Box<dyn Teardown>) -> Verdic
 }
 
 impl Scenario {
-    /// Why it does not run in a stage, if so.
+    /// The reason why this scenario is ignored in a stage; `None` if it runs there.
     pub fn ignored_in(&self, stage: Stage) -> Option<&'static str> {
         let except = self.except.filter(|(except, _)| *except == stage).map(|(_, reason)| reason);
         self.needs.unmet_in(stage).or(except)
     }
 
-    /// Runs it to its verdict: fixture, body, evidence, teardown.
+    /// Runs the scenario to its verdict: fixture, body, evidence, teardown. Cancelled, it skips what comes next, the teardown
+    /// too; what a fixture made is then removed by the next run or the reaper.
     pub async fn run(&self, session: Arc<Session>) -> Verdict {
         let name = &self.name;
         let (body, aftercare) = match events::step(format!("{name}: fixture"), (self.begin)(session)).await {
@@ -302,7 +310,7 @@ impl Scenario {
     }
 }
 
-/// Fails the scenario unless the condition holds; further arguments say what is wrong.
+/// Expects a condition: `Ok(())`, else [`Error::Unmet`](crate::Error::Unmet) with the message that the further arguments format.
 #[macro_export]
 macro_rules! expect {
     ($condition:expr, $($message:tt)+) => {
@@ -314,7 +322,7 @@ macro_rules! expect {
     };
 }
 
-/// Fails the scenario unless both are equal, showing both.
+/// Expects two values to be equal: `Ok(())`, else [`Error::Unmet`](crate::Error::Unmet) with both expressions and values.
 #[macro_export]
 macro_rules! expect_eq {
     ($got:expr, $wanted:expr) => {
@@ -329,8 +337,8 @@ macro_rules! expect_eq {
     };
 }
 
-/// Makes the `mod` lines of a suite and the function `scenarios` that collects what its modules register;
-/// with `read_only:` of modules that can register only what changes nothing.
+/// Declares the modules of a suite, and the function `scenarios` that collects what each module's own `scenarios` registers.
+/// With `read_only:`, the modules can register only scenarios that change nothing ([`reading`](crate::scenario::reading)).
 #[macro_export]
 macro_rules! modules {
     (read_only: $($name:ident),+ $(,)?) => {

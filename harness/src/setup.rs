@@ -1,6 +1,6 @@
-//! Everything a run needs that is not in the checkout, ahead of time.
+//! Provides ahead of time all that a run needs and that is not in the checkout: engine, tools, images.
 //!
-//! A run has the same parts one by one, when it comes to them, by the same functions.
+//! A run without it provides the same parts one by one, when it comes to them, by the same functions.
 
 use std::path::PathBuf;
 
@@ -26,21 +26,21 @@ fn tools_of(stage: Stage) -> Vec<Tool> {
     TOOLS.into_iter().chain(dev).collect()
 }
 
-/// What is there once [`run`] has ended.
+/// The result of [`run`].
 #[derive(Debug)]
 pub struct Ready {
     /// The folders of the tools, as PATH would list them.
     pub path: Vec<PathBuf>,
-    /// What of it is there under which name.
+    /// Each part, and how it is at hand.
     pub parts: Vec<Planned>,
 }
 
-/// Makes sure that engine, tools and images of a stage are there.
+/// Makes sure that the engine, the tools and the images of a stage are on this machine.
 ///
-/// What remains on cancel or kill: what was finished, and pieces from which the next call goes on.
+/// What remains on cancel or kill: finished parts, and partial downloads and builds, from which the next call goes on.
 ///
 /// # Errors
-/// The first thing that cannot be had; the others are had all the same.
+/// The error of the first part that cannot be had; the other parts are provided all the same.
 pub async fn run(settings: &Settings, from: ProvisionSource, stage: Stage) -> Result<Ready> {
     let project = Project::find(settings)?;
     private_folder(&settings.state_root)?;
@@ -49,10 +49,10 @@ pub async fn run(settings: &Settings, from: ProvisionSource, stage: Stage) -> Re
     let wants = NodeImageRequest { engine: &engine, tools: &tools, project: &project, settings, from };
     let bases = Bases { engine: &engine, project: &project, may_set_up: settings.may_set_up(), from };
     let wanted = artifacts::wanted();
-    // Each to its end: what can be had is there for the next call.
+    // Each goes on to its end, whatever fails beside it: what can be had is there for the next call.
     let all_tools = async {
         let mut found = join_all(tools_of(stage).into_iter().map(|tool| tools.ensure(tool, from))).await;
-        // Last, since a run does without, and to compile it takes minutes.
+        // Last: a run can do without nextest, and to compile it takes minutes.
         found.push(tools.ensure(Tool::Nextest, from).await);
         found
     };
@@ -60,7 +60,7 @@ pub async fn run(settings: &Settings, from: ProvisionSource, stage: Stage) -> Re
     let found = all_tools.into_iter().collect::<Result<Vec<Found>, _>>()?;
     node_image?;
     bases?;
-    // What they built is kept; what they built it from is some GiB.
+    // Built tools are kept; Go's caches are some GiB.
     tools.forget_go_caches()?;
     let mut path: Vec<PathBuf> = found.iter().filter_map(|found| Some(found.path.parent()?.to_owned())).collect();
     path.sort();
@@ -68,7 +68,7 @@ pub async fn run(settings: &Settings, from: ProvisionSource, stage: Stage) -> Re
     Ok(Ready { path, parts: plan(settings, from, stage).await? })
 }
 
-/// What [`run`] would do, part by part; changes nothing.
+/// What [`run`] would do, part by part; provides nothing.
 ///
 /// # Errors
 /// [`crate::Error::Command`] when the engine stops answering in between.

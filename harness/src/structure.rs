@@ -1,5 +1,5 @@
-//! How the crates lead to each other, as Cargo knows it, and the modules of this one, as their sources say: a circle among those
-//! would keep them from becoming layers. And that a type's name says which one it is.
+//! Tests of the workspace's structure: crates depend on lower layers alone, modules of a crate have no circles, type names are
+//! unique, and paths that the documentation names exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,13 +7,14 @@ use std::path::Path;
 /// Module -> the modules that it names.
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
-/// A text of the repository, by its path: what the crate includes at compile time has to lie in its package.
+/// Reads a file of the repository by its path. Not by `include_str!`, which has to stay in the package.
 pub(crate) fn text(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What a source names right behind `crate::`, one name or several in braces; `$crate` of a macro is whoever uses it.
+/// The names right behind `crate::` in a source, one or several in braces; not behind `$crate::` of a macro, which may be
+/// another crate.
 fn named(source: &str) -> BTreeSet<String> {
     let code: String =
         source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
@@ -41,7 +42,7 @@ fn first_names(path: &str) -> Vec<String> {
     names
 }
 
-/// The folders of the workspace's crates from the ground up: each depends on such before it alone, for its tests too.
+/// The folders of the workspace's crates, the lowest layer first: each depends only on crates before it, its tests too.
 const LAYERS: [&str; 16] = [
     "workspace-hack",
     "harness/crates/base",
@@ -61,12 +62,12 @@ const LAYERS: [&str; 16] = [
     "cli",
 ];
 
-/// The suites' crates, and the stack's, which they see too: they see the harness by its front door alone, so that what it does not show (a client that writes) is
-/// nothing that they have.
+/// The crates that may depend on the crate `harness`, but on none below it: the suites' and the stack's. What `harness` does not
+/// re-export, such as a client that writes, they cannot have.
 const SUITES: [&str; 3] = ["stack", "e2e", "smoke"];
 
-/// The dependencies by path that lead to no crate before, or to one that has no place; and those of suites that lead below the
-/// harness.
+/// The dependencies by path that do not lead to a lower layer, or lead to a crate without a place in [`LAYERS`]; and those of
+/// [`SUITES`] on crates below the harness.
 fn upwards(metadata: &serde_json::Value) -> Vec<String> {
     let root = Path::new(metadata["workspace_root"].as_str().unwrap());
     let folder = |path: &Path| path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
@@ -113,7 +114,7 @@ fn a_dependency_upwards_is_found_and_one_of_tests_too() {
     assert_eq!(upwards(&package("harness", "harness/crates/base", Some("dev"))).len(), 0);
 }
 
-/// The harness is for any stack: what is one's own lies in that stack's spec.
+/// The harness is for any stack: what belongs to one stack is in that stack's spec.
 #[test]
 fn no_file_of_the_harness_names_a_stack() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -126,8 +127,8 @@ fn no_file_of_the_harness_names_a_stack() {
     assert_eq!(files.iter().filter(names).collect::<Vec<_>>(), Vec::<&std::path::PathBuf>::new());
 }
 
-/// Where the files lie that a source includes at compile time, seen from the package of `folder` (`harness/crates/deploy/src/release`, say), if that
-/// is not in the package.
+/// The paths that a source includes at compile time from outside its package; `depth`: how many folders of the package the
+/// source is in.
 fn included_from_outside(depth: usize, source: &str) -> Vec<&str> {
     let quoted = |at: usize| source[at..].split('"').nth(1).unwrap_or_default();
     let calls = ["include_str!(\"", "include_bytes!(\"", "include!(\""];
@@ -135,7 +136,7 @@ fn included_from_outside(depth: usize, source: &str) -> Vec<&str> {
     found.filter(|path| path.split('/').take_while(|part| *part == "..").count() > depth).collect()
 }
 
-/// Who depends on a crate from a registry has its package alone.
+/// A crate from a registry is its package alone, without the repository around it.
 #[test]
 fn what_a_crate_includes_lies_in_its_package() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -170,7 +171,7 @@ fn paths_of_the_harness(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whoever reads them goes there.
+/// Readers of the documentation follow these paths.
 #[test]
 fn paths_that_the_documentation_names_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -192,7 +193,7 @@ fn paths_that_the_documentation_names_are_there() {
     assert_eq!(paths_of_the_harness(text).collect::<Vec<_>>(), ["harness/src/a.rs", "harness/crates/b/src"]);
 }
 
-/// What stands before a source's own tests, which are last in it.
+/// A source up to its tests, which are last in it.
 fn without_tests(source: &str) -> &str {
     let inline = |at: &usize| source[*at..].lines().nth(1).is_some_and(|line| line.ends_with('{'));
     let begins = source.match_indices("#[cfg(test)]\n").map(|(at, _)| at).find(inline);
@@ -237,7 +238,8 @@ fn arrows(folder: &str) -> Arrows {
     all
 }
 
-/// The modules that are left once those that lead to nothing that is left are taken away: each is in a circle or leads to one.
+/// The modules that are in a circle or lead to one: what is left once modules without arrows to others are removed, again and
+/// again.
 fn in_circles(mut all: Arrows) -> Arrows {
     loop {
         let left: BTreeSet<String> = all.keys().cloned().collect();
@@ -264,7 +266,7 @@ fn no_module_leads_back_to_itself() {
     assert!(is_read && looked_at > 100, "the sources are read otherwise than they are written: {looked_at}");
 }
 
-/// The name of the type that a line makes for others to use.
+/// The name of the type that a line declares with any visibility beyond private.
 fn type_of(line: &str) -> Option<&str> {
     let public = ["pub ", "pub(crate) ", "pub(super) "].iter().find_map(|word| line.trim_start().strip_prefix(word))?;
     let rest = ["struct ", "enum ", "trait ", "type "].iter().find_map(|word| public.strip_prefix(word))?;

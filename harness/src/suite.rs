@@ -22,22 +22,25 @@ use crate::spec::{self, StackSpec};
 use crate::stage::Stage;
 use crate::{output, secrets, tell};
 
-/// How many scenarios run at once: more than the cores, since most of a scenario is waiting.
+/// How many scenarios run at once by default: 8, more than the cores, since a scenario mostly waits.
 const THREADS: usize = 8;
 
-/// One runtime per process, made with the first scenario and outliving all: clients are bound to it.
+/// The process's tokio runtime, made with the first scenario; it outlives all, since clients are bound to it.
 static RUNTIME: Lazy<std::io::Result<Runtime>> =
     Lazy::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build());
 
-/// Why a scenario waits that takes long.
+/// The reason with which a nightly scenario is ignored in other runs.
 const NIGHTLY: &str = "it takes long: .ci/nightly runs it, and whoever gives --include-ignored";
 
-/// The `main` of a suite of this stack: lists without any I/O, provisions with the first scenario that asks for it.
+/// The `main` of a suite of a stack. Listing scenarios does no I/O; provisioning begins with the first scenario that needs it.
+/// `default` is the stage where the settings name none.
+///
+/// Exits with 0 when no scenario failed, 101 when one did or a flag is unknown, 2 when a setting is refused.
 pub fn main(stack: &'static StackSpec, default: Stage, scenarios: impl Into<Vec<Scenario>>) -> ExitCode {
     main_through(stack, AccessPath::Router, default, scenarios)
 }
 
-/// [`main`] for a suite whose sites go this way, wherever the harness deploys what they lead to.
+/// [`main`] for a suite whose sites reach the release by another [`AccessPath`], in stages that the harness deploys.
 pub fn main_through(
     stack: &'static StackSpec,
     through: AccessPath,
@@ -67,7 +70,7 @@ pub fn main_through(
         }
     };
     events::took_the_process("the suite");
-    // nextest says itself how a run ended; each of its processes would say it again.
+    // nextest says itself how a run ended; each process of the run would say it again.
     if settings.run_id.is_none()
         && let Some(Ok(session)) = FIXTURES.get()
     {
@@ -81,7 +84,7 @@ pub fn main_through(
     conclusion.exit_code()
 }
 
-/// The stage of this run, whose settings are all allowed.
+/// The stage of this run, after a check that its settings are all allowed there.
 fn stage_of(settings: &Settings, default: Stage) -> Result<Stage> {
     let stage = settings.stage.get()?.unwrap_or(default);
     settings.check(stage)?;
@@ -96,7 +99,7 @@ fn trials(
     asked: AskedFor,
     settings: Settings,
 ) -> Result<Vec<Trial>> {
-    // The longest first: a run whose last scenario takes minutes waits for it alone.
+    // The longest first: else a run would wait for one last scenario that takes minutes.
     scenarios.sort_by_key(|scenario| Reverse(scenario.deadline));
     let mut names = BTreeSet::new();
     let settings = Arc::new(settings);

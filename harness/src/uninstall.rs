@@ -1,4 +1,4 @@
-//! `cargo stack clean --all`: nothing of ours stays on the machine but what is in use, and that is named.
+//! `cargo stack clean --all`: removes all that the harness made on this machine, except what is in use, and names the rest.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::settings::Settings;
 use crate::tools::Tools;
 use crate::{folders, tidy};
 
-/// What the cache holds, each made by us.
+/// The entries of the cache folder that the harness makes.
 const CACHES: [&str; 8] =
     ["base-images", "bench", tidy::STAGED, "go", "host-packages.lock", "target", "tools", "venvs"];
-/// What the state holds beside the clusters' folders, each made by us.
+/// The entries of the state folder that the harness makes, beside the clusters' folders.
 const STATE: [&str; 9] = [
     "bench",
     "setup",
@@ -27,24 +27,25 @@ const STATE: [&str; 9] = [
     tidy::BUILT_HERE_LOCK,
 ];
 
-/// What was done.
+/// The result of [`run`].
 #[derive(Debug, Default)]
 pub struct Uninstalled {
     /// What was removed.
     pub removed: Vec<String>,
-    /// What was left, and why.
+    /// What was left, each with the reason.
     pub left: Vec<(String, String)>,
-    /// What a person may remove besides: the engine, if we installed it.
+    /// How to remove what a person may remove besides: the engine, if the harness installed it.
     pub hint: Option<String>,
 }
 
-/// Removes the clusters of all of this user's checkouts that nobody uses, the images made here, the caches and the state.
+/// Removes the unused clusters of all of this user's checkouts, the images made here, the caches and the state. `wait`: how long
+/// to wait for a cluster that is in use.
 ///
-/// Images that were pulled, and those that carry somebody else's name too, stay. While a cluster is in use, so do the caches
-/// and images, which its run needs. What remains on cancel: what was not removed yet; calling again goes on.
+/// Pulled images, and images that also have another's name, stay. While a cluster is in use, caches and images stay too, since
+/// its run needs them. What remains on cancel: what was not removed yet; calling again goes on.
 ///
 /// # Errors
-/// The first thing that cannot be removed.
+/// The error of the first thing that cannot be removed.
 pub async fn run(settings: &Settings, wait: Option<Duration>) -> Result<Uninstalled> {
     let mut done = Uninstalled::default();
     for home in ClusterState::all(&settings.state_root)? {
@@ -53,12 +54,12 @@ pub async fn run(settings: &Settings, wait: Option<Duration>) -> Result<Uninstal
                 done.removed.extend(removed);
                 let name = home.record().ok().and_then(|record| record.identity).map(|identity| identity.name);
                 match name {
-                    // The record knows its name, which is its proof.
+                    // The folder stays: its record has the network's name, the proof that the network is ours.
                     Some(name) => {
                         let why = "a container that is not ours is on it".to_owned();
                         done.left.push((format!("the network {name}"), why));
                     }
-                    // The lock files go last: who waits for one begins again.
+                    // The lock files go last: a process that waits for one begins again.
                     None => folders::remove(&home.folder)?,
                 }
             }
@@ -84,7 +85,7 @@ pub async fn run(settings: &Settings, wait: Option<Duration>) -> Result<Uninstal
     tools.unlink_buildx()?;
     remove_all(&settings.cache_root, &CACHES, "cache", &mut done)?;
     remove_runs(&settings.state_root.join("runs"), &mut done)?;
-    // Where a setting says it, if it does.
+    // The runs' folder that a setting names, if one does.
     remove_runs(&Run::all(settings)?, &mut done)?;
     remove_all(&settings.state_root, &STATE, "state", &mut done)?;
     Ok(done)
@@ -93,7 +94,7 @@ pub async fn run(settings: &Settings, wait: Option<Duration>) -> Result<Uninstal
 async fn remove_images(engine: &Engine, state_root: &Path, done: &mut Uninstalled) -> Result<usize> {
     let mut count = 0;
     let built_here = tidy::built_here(state_root)?;
-    // A recipe's mark stands for itself; a title is given by whoever builds by hand, too.
+    // A recipe's label is proof by itself; an image built by hand has the title too.
     let is_proven = |mark: &Mark, image: &Image| *mark == Mark::made_here() || built_here.contains(&image.id);
     let marks = std::iter::once(Mark::made_here()).chain(tidy::titles().map(|title| Mark::titled(&title)));
     for mark in marks {
@@ -133,7 +134,7 @@ fn remove_runs(folder: &Path, done: &mut Uninstalled) -> Result<()> {
     Ok(folders::remove_if_empty(folder)?)
 }
 
-/// Removes entries of a folder of ours, and the folder itself if nothing else is in it.
+/// Removes named entries of a folder of ours, then the folder itself if it is empty; notes the entries that are left.
 fn remove_all(root: &Path, entries: &[&str], name: &str, done: &mut Uninstalled) -> Result<()> {
     let mut any = false;
     for entry in entries {

@@ -1,6 +1,7 @@
-//! What holds of the workflows in .github, whichever tool checks their syntax.
+//! Tests of the workflows in .github, beyond their syntax.
 
-/// Who may write a tag of an action's repository writes what runs with our credentials; a commit stays what it is.
+/// Actions are pinned by commit: a tag could be moved by whoever may push to the action's repository, and would then run other
+/// code with our credentials.
 #[test]
 fn every_action_of_a_workflow_is_named_by_its_commit() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.github/workflows");
@@ -18,8 +19,8 @@ fn every_action_of_a_workflow_is_named_by_its_commit() {
     assert!(count > 10, "only {count} actions were found");
 }
 
-/// A deploy and a teardown of one pull request take turns, and no event takes another's: by default one run waits at most,
-/// and the next one cancels it.
+/// Deploys and teardowns of one pull request take turns, and no event is dropped: by default at most one run waits, and the next
+/// one cancels it.
 #[test]
 fn events_of_one_pull_request_wait_for_each_other() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.github/workflows");

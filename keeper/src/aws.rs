@@ -1,4 +1,4 @@
-//! Signed requests to AWS, or to what speaks like it at one endpoint.
+//! Signed requests to AWS, or to an endpoint with the same API.
 
 use std::time::Duration;
 
@@ -12,14 +12,15 @@ use reqwest::{Certificate, Client, Url};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-/// How long one request may take.
+/// The deadline of one request.
 const LIMIT: Duration = Duration::from_secs(15);
-/// Where IAM, which is the same in all regions, is signed for.
+/// The region that requests to IAM, which is global, are signed for.
 const IAM_REGION: &str = "us-east-1";
 const IAM_VERSION: &str = "2010-05-08";
 const ELASTICACHE_VERSION: &str = "2015-02-02";
 
-/// A client of S3, IAM and ElastiCache, with the credentials that the SDKs would find: in a pod those of its ServiceAccount's role.
+/// A client of S3, IAM and ElastiCache, with the credentials that AWS's SDKs would find: in a pod those of its ServiceAccount's
+/// role.
 #[derive(Debug)]
 pub(crate) struct Aws {
     sender: Sender,
@@ -29,13 +30,13 @@ pub(crate) struct Aws {
     region: String,
 }
 
-/// What a request was answered.
+/// The answer to a request.
 pub(crate) struct Answer {
     status: u16,
     pub body: String,
 }
 
-/// The part of AWS' answers to failed requests that says why: S3's is the root, others have it in one.
+/// The error in an answer of AWS: for S3 the root element, for other services an element in it.
 #[derive(Deserialize)]
 struct Refusal {
     #[serde(rename = "Code")]
@@ -47,7 +48,10 @@ struct Refusal {
 }
 
 impl Answer {
-    /// The body of a request that was carried out.
+    /// The body of a successful answer.
+    ///
+    /// # Errors
+    /// [`Error::Store`] with AWS's code and message for another status than 2xx.
     pub fn good(self, what: &str) -> Result<String> {
         if (200..300).contains(&self.status) {
             return Ok(self.body);
@@ -58,12 +62,12 @@ impl Answer {
         }))
     }
 
-    /// [`Answer::good`], and this refusal is as good.
+    /// [`Answer::good`], which also accepts a refusal with this code.
     pub fn good_or(self, what: &str, code: &str) -> Result<()> {
         if self.is_refused_as(code) { Ok(()) } else { self.good(what).map(drop) }
     }
 
-    /// Whether it was refused for this reason.
+    /// Whether the request was refused with this code.
     pub fn is_refused_as(&self, code: &str) -> bool {
         self.refusal().is_some_and(|(said, _)| said == code)
     }
@@ -79,7 +83,7 @@ impl Answer {
 }
 
 impl Aws {
-    /// In a region; at one endpoint instead of AWS' own, whose certificate this authority signs.
+    /// A client for a region; with `endpoint`, all requests go there instead of to AWS, and `ca` is trusted for it.
     ///
     /// # Errors
     /// [`harness_base::Error::Malformed`] for an endpoint or a certificate authority that does not parse.
@@ -105,13 +109,13 @@ impl Aws {
         Ok(Self { sender, s3, iam, elasticache, region: region.to_owned() })
     }
 
-    /// An action of IAM.
+    /// Calls an action of IAM.
     pub async fn iam(&self, action: &str, parameters: &[(&str, &str)]) -> Result<Answer> {
         let host = "iam.amazonaws.com";
         self.act(&self.iam, host, IAM_VERSION, action, parameters).await
     }
 
-    /// An action of ElastiCache.
+    /// Calls an action of ElastiCache.
     pub async fn elasticache(&self, action: &str, parameters: &[(&str, &str)]) -> Result<Answer> {
         let host = format!("elasticache.{}.amazonaws.com", self.region);
         self.act(&self.elasticache, &host, ELASTICACHE_VERSION, action, parameters).await
@@ -138,8 +142,8 @@ impl Aws {
         self.send(signer, request, body, action).await
     }
 
-    /// A request to a bucket; what comes after its name in the address is encoded already. A part `.` or `..` of that would lead
-    /// elsewhere.
+    /// Sends a request to a bucket. `rest` follows the bucket's name in the URL, is encoded already, and must not have a part
+    /// `.` or `..`, which would lead elsewhere.
     pub async fn s3(&self, method: Method, bucket: &str, rest: &str, body: String) -> Result<Answer> {
         let url = self.sender.at(&format!("s3.{}.amazonaws.com", self.region), &format!("/{bucket}"))?;
         let what = format!("{method} {bucket}{rest}");
@@ -147,7 +151,7 @@ impl Aws {
         let request = Request::builder().method(method).uri(format!("{url}{rest}"));
         let mut request = request.header("x-amz-content-sha256", hex::encode(digest));
         if !body.is_empty() {
-            // AWS wants one of a request that deletes many.
+            // AWS requires a checksum for a request that deletes many objects.
             let digest = base64::engine::general_purpose::STANDARD.encode(digest);
             request = request.header("x-amz-checksum-sha256", digest);
         }
@@ -171,7 +175,7 @@ impl Aws {
     }
 }
 
-/// Sends requests; those to AWS' own hosts to the one endpoint instead, if there is one.
+/// Sends requests; with an endpoint, those to AWS's hosts go there instead.
 #[derive(Debug, Clone)]
 struct Sender {
     client: Client,
@@ -188,7 +192,7 @@ impl Sender {
     }
 
     async fn carry(&self, mut request: Request<Bytes>) -> Result<http::Response<Bytes>> {
-        // The exchange of a token at STS, whose host the signer chooses.
+        // The signer chooses STS's host for the exchange of a token: sent to the endpoint instead.
         if request.uri().host().is_some_and(|host| host.starts_with("sts.")) && self.endpoint.is_some() {
             let url = self.at("", request.uri().path())?;
             *request.uri_mut() = url.as_str().parse::<Uri>().map_err(Error::malformed("the endpoint"))?;
@@ -213,7 +217,7 @@ impl HttpSend for Sender {
     }
 }
 
-/// Reads a token's file anew each time: the kubelet replaces it.
+/// Reads a token's file each time, since the kubelet replaces it.
 #[derive(Debug)]
 struct Files;
 

@@ -1,5 +1,5 @@
-//! A preview's user of ElastiCache, which takes no `ACL SETUSER`: AWS' own API makes users, and a user group lets them in.
-//! (Amazon ElastiCache API Reference, 2015-02-02: CreateUser, ModifyUser, ModifyUserGroup, DeleteUser.)
+//! A preview's user of ElastiCache, which does not allow `ACL SETUSER`: AWS's API makes users, and a user group gives them access
+//! (Amazon ElastiCache API Reference, 2015-02-02: CreateUser, ModifyUser, ModifyUserGroup, DeleteUser).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::aws::Aws;
 use crate::redis;
 
-/// How often a user or the group is looked at while it is being changed: AWS tells nobody.
+/// The time between two checks of a user or group that is being changed: AWS sends no event.
 const AGAIN: Duration = Duration::from_secs(2);
 const GONE: &str = "UserNotFound";
 
@@ -63,14 +63,14 @@ struct Members<T> {
     members: Vec<T>,
 }
 
-/// Makes a user of this name, or brings it to this password, and has the group let it in.
+/// Makes a user, or sets its password and access, and adds it to the group. Polls AWS; the caller sets a deadline.
 ///
 /// # Errors
 /// [`Error::Store`] when AWS is not reached, or refuses.
 pub(crate) async fn make(aws: &Aws, cache: &ElastiCache, name: &str, password: &str) -> Result<()> {
     let access = redis::access(name);
     let rights = [("UserId", name), ("AccessString", access.as_str()), ("Passwords.member.1", password)];
-    // What is being changed takes no other change.
+    // A group or user that is being changed refuses another change.
     let members = active(aws, cache).await?;
     if settled(aws, name).await? {
         aws.elasticache("ModifyUser", &rights).await?.good("ModifyUser")?;
@@ -83,12 +83,12 @@ pub(crate) async fn make(aws: &Aws, cache: &ElastiCache, name: &str, password: &
         let added = [("UserGroupId", cache.user_group.as_str()), ("UserIdsToAdd.member.1", name)];
         aws.elasticache("ModifyUserGroup", &added).await?.good("ModifyUserGroup")?;
     }
-    // Until then it is not let in.
+    // Until the group is active, the user has no access.
     active(aws, cache).await.map(drop)
 }
 
-/// Removes a user, from its group too, and waits until it is gone: until then none of its name can be made. Fine when there
-/// is none.
+/// Removes a user, from its group too, and waits until it is gone: until then no user of its name can be made. No error when
+/// there is none.
 ///
 /// # Errors
 /// As [`make`].
@@ -104,7 +104,7 @@ pub(crate) async fn remove(aws: &Aws, cache: &ElastiCache, name: &str) -> Result
     Ok(())
 }
 
-/// The users whose names begin so.
+/// The IDs of users with a prefix, except those that are being deleted.
 ///
 /// # Errors
 /// As [`make`].
@@ -123,7 +123,7 @@ pub(crate) async fn list(aws: &Aws, prefix: &str) -> Result<BTreeSet<String>> {
     }
 }
 
-/// Whether a user is there, once nobody is changing it; the caller has a deadline.
+/// Waits until a user is not being changed, and returns whether it exists; the caller sets a deadline.
 async fn settled(aws: &Aws, name: &str) -> Result<bool> {
     loop {
         let answer = aws.elasticache("DescribeUsers", &[("UserId", name)]).await?;
@@ -140,7 +140,7 @@ async fn settled(aws: &Aws, name: &str) -> Result<bool> {
     }
 }
 
-/// The group's users, once nobody is changing it; the caller has a deadline.
+/// Waits until the group is not being changed, and returns its users; the caller sets a deadline.
 async fn active(aws: &Aws, cache: &ElastiCache) -> Result<BTreeSet<String>> {
     loop {
         let asked = [("UserGroupId", cache.user_group.as_str())];

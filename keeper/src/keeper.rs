@@ -1,4 +1,5 @@
-//! Watches previews' namespaces, and does for each what it asks for. One keeper leads, by a Lease; others stand by.
+//! The keeper: watches previews' namespaces, and makes, renews or removes each one's part of the stores. One keeper leads, by a
+//! Lease; others stand by.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,25 +21,25 @@ use tokio::sync::{RwLock, oneshot};
 use crate::aws::Aws;
 use crate::{elasticache, postgres, redis, s3};
 
-/// How long all of a preview's stores may take, one attempt.
+/// The deadline of one attempt for all of a preview's stores.
 const LIMIT: Duration = Duration::from_secs(60);
-/// How long until what failed is tried again.
+/// The pause before a failed attempt is repeated.
 const AGAIN: Duration = Duration::from_secs(5);
-/// How often a preview's Redis user is made anew: a Redis that starts again has forgotten it.
+/// The interval in which a preview's Redis user is made anew: a Redis that restarts has forgotten it.
 const RENEW: Duration = Duration::from_secs(60);
-/// The Lease of the keeper that leads. Deployers may touch those of previews alone (policies.yaml).
+/// The name of the leading keeper's Lease. Deployers may touch only previews' Leases (policies.yaml of charts/preview-sweeper).
 const LEASE: &str = "keeper";
 /// How long a keeper stands by: its pod is replaced long before.
 const STANDS_BY: Duration = Duration::from_secs(365 * 24 * 3600);
-/// How many previews are seen to at once.
+/// How many previews are worked on at once.
 const AT_ONCE: u16 = 8;
 
-/// Where the keeper finds what an administrator gave it.
+/// The files that an administrator gave the keeper.
 #[derive(Debug, Clone)]
 pub struct Files {
-    /// Where the stores are: `stores` of the chart's values, as JSON.
+    /// The file with the stores' addresses: `stores` of the chart's values, as JSON.
     pub stores: PathBuf,
-    /// A folder with the administrators' passwords: `postgres-password`, `redis-password`.
+    /// The folder with the administrators' passwords: `postgres-password`, `redis-password`.
     pub secrets: PathBuf,
 }
 
@@ -58,30 +59,31 @@ pub(crate) struct Keeper {
     pub client: Client,
     pub files: Files,
     pub stores: Stores,
-    /// Those of the bucket's region, and of the cache's.
+    /// The AWS clients of the bucket's region and, next, of the cache's.
     pub aws: Option<Aws>,
     elasticache: Option<Aws>,
-    /// Held by whoever sees to a preview; alone by whoever removes what is nobody's, so that no preview begins meanwhile.
+    /// Read-locked while a preview is worked on; write-locked while orphans are removed, so that no preview begins meanwhile.
     pub turns: RwLock<()>,
-    /// Whether the stores have said, since this keeper leads, that this cluster's names are its own.
+    /// Whether the stores have confirmed, since this keeper leads, that the cluster's names are its own.
     owns: AtomicBool,
-    /// What an administrator was told last.
+    /// The advice that was logged last for an administrator.
     pub told: Mutex<Vec<String>>,
 }
 
-/// A failure, as kube's runtime takes one.
+/// An error in the form that kube's runtime takes.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.report())]
 struct Failure(Error);
 
-/// Keeps previews' stores, once it leads, until it is told to stop (SIGTERM, SIGINT); what was begun is done to its end. A
-/// leader that died is followed by another after 30 s.
+/// Keeps previews' stores, once it leads, until SIGTERM or SIGINT; work that was begun is finished. Another keeper leads 30 s
+/// after a leader died.
 ///
-/// What remains on a kill: at worst a half-made part, which the next keeper makes whole or removes, since the namespace
-/// still asks for it.
+/// What remains on a kill: at worst a half-made part of a store, which the next keeper completes or removes, since the namespace
+/// still requests it.
 ///
 /// # Errors
-/// The files cannot be read; the Lease is not had, or is lost. Other failures are noted at the namespace, and tried again.
+/// When the files cannot be read, or the Lease is not had or is lost. Other errors are noted at the namespace, and the work is
+/// repeated.
 pub async fn keep(client: Client, files: Files) -> Result<()> {
     let mut told = signal(SignalKind::terminate()).map_err(Error::io("listen for SIGTERM"))?;
     let (leads, led) = oneshot::channel::<()>();
@@ -92,7 +94,7 @@ pub async fn keep(client: Client, files: Files) -> Result<()> {
     let told_while_standing_by = async {
         tokio::select! {
             _ = told.recv() => {}
-            // From here on the leader ends by itself.
+            // A leader handles signals itself.
             _ = led => std::future::pending().await,
         }
     };
@@ -135,24 +137,24 @@ async fn lead(client: Client, files: Files) -> Result<()> {
     }
 }
 
-/// What a namespace asks of the stores.
+/// A namespace's request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Asked {
-    /// To make a preview's part of them, or to make it anew: by this word, which the answer repeats.
+    /// Make the preview's part of the stores, or make it anew; with the request's text, which the answer repeats.
     Make(String),
-    /// To see that what was made is still known to them.
+    /// Make again what a store may have forgotten.
     Renew,
-    /// To remove it: the namespace goes, and waits for that.
+    /// Remove the preview's part: the namespace is being deleted, and waits for that.
     Remove,
 }
 
-/// What a namespace asks of whom; nothing of one that is no preview's, and of one whose stores are none of ours. Pure.
+/// The request of a namespace, and its pull request; `None` if it is no preview, or requests nothing. No I/O.
 fn asked(namespace: &Namespace) -> Option<(PullRequest, Asked)> {
     let of = Preview::of(namespace).ok()?.of;
     let is_held = namespace.finalizers().iter().any(|name| *name == FINALIZER.name());
     let asked = match (namespace.metadata.deletion_timestamp.is_some(), is_held, stores::wanted(namespace)) {
         (true, true, _) => Asked::Remove,
-        // Whatever it wanted, it goes, and nothing was made.
+        // Deleted before anything was made: nothing to do.
         (true, false, _) => return None,
         (false, _, Some(wanted)) => Asked::Make(wanted),
         (false, true, None) => Asked::Renew,
@@ -165,7 +167,7 @@ async fn see_to(namespace: Arc<Namespace>, keeper: Arc<Keeper>) -> Result<Action
     let Some((of, asked)) = asked(&namespace) else { return Ok(Action::await_change()) };
     let api: Api<Namespace> = Api::all(keeper.client.clone());
     let _turn = keeper.turns.read().await;
-    // Held before anything is made, and let go once nothing is left.
+    // The finalizer is set before anything is made, and removed once nothing is left.
     let name = FINALIZER.name();
     let turn = finalizer(&api, &name, Arc::clone(&namespace), |event| async {
         let (Event::Apply(namespace) | Event::Cleanup(namespace)) = event;
@@ -180,7 +182,7 @@ async fn see_to(namespace: Arc<Namespace>, keeper: Arc<Keeper>) -> Result<Action
     turn.await.map_err(|error| Failure(Error::store(format!("see to {}", namespace.name_any()))(error)))
 }
 
-/// Within the limit.
+/// Runs work with a deadline of 60 s.
 pub(crate) async fn within<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| {
         let last = "a store has not answered".to_owned();
@@ -189,7 +191,7 @@ pub(crate) async fn within<T>(work: impl Future<Output = Result<T>>) -> Result<T
 }
 
 impl Keeper {
-    /// Within the limit; a failure is noted where whoever waits looks.
+    /// Runs work with the deadline; an error is noted at the namespace, for the deployer that waits.
     async fn noted(&self, namespace: &Namespace, work: impl Future<Output = Result<()>>) -> Result<()> {
         let outcome = within(work).await;
         if let Err(error) = &outcome
@@ -200,13 +202,13 @@ impl Keeper {
         outcome
     }
 
-    /// Whether the stores' parts that are called by this cluster are its own: another one may call itself the same, and what
-    /// it has there must neither be changed nor removed. A bucket says nothing of that, and goes by the other stores.
+    /// Whether this cluster owns its names in the stores: another cluster may have the same name, and its parts must neither be
+    /// changed nor removed. A bucket has no such note; the other stores decide for it.
     pub(crate) async fn owns(&self) -> Result<bool> {
         if self.owns.load(Ordering::Relaxed) {
             return Ok(true);
         }
-        // Nothing else of a cluster stays the same for as long as it is that cluster.
+        // The UID of kube-system identifies a cluster for its whole life.
         let api: Api<Namespace> = Api::all(self.client.clone());
         let found = api.get("kube-system").await.map_err(Error::kube("read the namespace kube-system"))?;
         let (owner, identity) = (self.stores.cluster.owner(), found.uid().unwrap_or_default());
@@ -260,17 +262,17 @@ impl Keeper {
         Ok(stores::note_made(&self.client, &of.namespace(), wanted).await?)
     }
 
-    /// The cache whose users AWS makes, if there is one.
+    /// The ElastiCache, if there is one, with its AWS client.
     pub(crate) fn elasticache(&self) -> Option<(&ElastiCache, &Aws)> {
         self.stores.redis.as_ref()?.elasticache.as_ref().zip(self.elasticache.as_ref())
     }
 
-    /// The Redis that is asked for its users itself, if there is one.
+    /// The Redis whose users are made by `ACL SETUSER`, if there is one.
     pub(crate) fn plain_redis(&self) -> Option<&Server> {
         self.stores.redis.as_ref().filter(|server| server.elasticache.is_none())
     }
 
-    /// What a store may have forgotten.
+    /// Makes again what a store may have forgotten: the preview's Redis user.
     async fn renew(&self, of: PullRequest) -> Result<()> {
         if !self.owns().await? {
             return Err(self.namesake());
@@ -282,12 +284,12 @@ impl Keeper {
 
     pub(crate) async fn remove(&self, of: PullRequest) -> Result<()> {
         if !self.owns().await? {
-            // Nothing of it is ours, and the namespace need not wait.
+            // Nothing there is this cluster's, so the namespace need not wait.
             tracing::warn!("{}", self.namesake().report());
             return Ok(());
         }
         let name = self.stores.cluster.name_of(of);
-        // Side by side: one store that does not answer keeps nothing in the others.
+        // Side by side, so that a store that does not answer does not keep the parts in the others.
         let (postgres, redis, s3) =
             tokio::join!(self.remove_from_postgres(&name), self.remove_from_redis(&name), self.remove_from_s3(&name),);
         postgres.and(redis).and(s3)?;
@@ -300,7 +302,7 @@ impl Keeper {
         postgres::remove(server, &self.files.secret("postgres-password")?, name).await
     }
 
-    /// The user first, so that nothing is written any more.
+    /// Removes the user first, so that nothing is written any more, then the keys.
     async fn remove_from_redis(&self, name: &str) -> Result<()> {
         let Some(server) = &self.stores.redis else { return Ok(()) };
         let password = self.files.secret("redis-password")?;
@@ -316,7 +318,7 @@ impl Keeper {
         s3::remove(aws, bucket, name).await
     }
 
-    /// A password of the preview's release.
+    /// A password of the preview's release, from its Secret.
     async fn password(&self, of: PullRequest, key: &str) -> Result<String> {
         let (namespace, name) = (of.namespace(), stores::auth_secret());
         let what = format!("read {key} of the Secret {name} in {namespace}");

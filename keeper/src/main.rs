@@ -1,12 +1,12 @@
-//! Makes what each preview has on shared stores, and removes it.
+//! The keeper of shared stores: makes each preview's part of them, and removes it.
 //!
 //! ```text
 //! namespaces -> keeper -> postgres, redis, elasticache, s3
 //! ```
 //!
-//! Runs in the cluster (charts/preview-sweeper), since that is where the stores are reached and their administrators'
-//! credentials stay. `cargo stack preview up` asks by an annotation, and a finalizer gives the keeper its turn before a
-//! namespace ends, whoever deletes it.
+//! It runs in the cluster (charts/preview-sweeper), where the stores are reached and their administrators' credentials stay.
+//! `cargo stack preview up` requests a part by an annotation; a finalizer keeps a namespace until the keeper has removed its
+//! part, whoever deletes the namespace.
 
 mod aws;
 mod elasticache;

@@ -1,5 +1,5 @@
-//! A preview's database and role, on a server with verified TLS. Whatever was made in it, it goes: the database is the
-//! administrator's, and the role may do anything within it and nothing to it.
+//! A preview's database and role, on a server with verified TLS. The database belongs to the administrator, so that it can always
+//! be removed; the role may do anything within it, and nothing to it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// The database that an administrator is connected to: every server has it.
+/// The database that an administrator connects to: every server has it.
 const MAINTENANCE: &str = "postgres";
-/// More than the api and its migrations open; fewer than would starve another preview.
+/// The connection limit of a role: more than the api and its migrations open, and fewer than would starve another preview.
 const CONNECTIONS: u32 = 40;
-/// How long a session that was told to end may take.
+/// The deadline for a terminated session to end.
 const ENDED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Makes a database and a role of one name, or brings the role's password to this one.
+/// Makes a database and a role of one name, or sets the role's password.
 ///
 /// # Errors
 /// [`Error::Store`] when the server is not reached, or refuses.
@@ -31,10 +31,10 @@ pub(crate) async fn make(server: &Server, admin: &str, name: &str, password: &st
     }
     let limits = format!("LOGIN CONNECTION LIMIT {CONNECTIONS}");
     run(&client, &format!("ALTER ROLE \"{name}\" WITH {limits} PASSWORD '{verifier}'")).await?;
-    // Whoever ends a role's sessions and removes what it owns must be a member of it, unless a superuser.
+    // To end a role's sessions and remove what it owns, an administrator who is no superuser has to be a member of it.
     run(&client, &format!("GRANT \"{name}\" TO CURRENT_USER")).await?;
     if rows(&client, "SELECT FROM pg_database WHERE datname = $1", &[&name]).await?.is_empty() {
-        // Not of template1: there a role may be connected, which ends every copy, or have left something.
+        // Not from template1, in which a role may be connected, which fails every copy, or have left objects.
         run(&client, &format!("CREATE DATABASE \"{name}\" TEMPLATE template0")).await?;
     }
     // By default every role may connect to every database.
@@ -44,11 +44,11 @@ pub(crate) async fn make(server: &Server, admin: &str, name: &str, password: &st
     run(&within, &format!("GRANT USAGE, CREATE ON SCHEMA public TO \"{name}\"")).await
 }
 
-/// Removes both, and all that the role has anywhere on the server; fine when there is neither.
+/// Removes database and role, and all that the role has anywhere on the server; no error when there is neither.
 ///
-/// What a role may leave where it can connect: sessions, prepared transactions, objects of its own (large objects among
-/// them) and rights. What is in its database goes with that. What it has in another's may be locked by whoever is there: then
-/// that and the role, which signs in no more, are left to the next sweep, and keep nobody.
+/// A role may leave in each database that it can connect to: sessions, prepared transactions, objects (also large ones) and
+/// rights. Those in its own database are removed with it. Those in another may be locked; then they and the role, which cannot
+/// sign in any more, are left to the next sweep.
 ///
 /// # Errors
 /// As [`make`].
@@ -57,7 +57,7 @@ pub(crate) async fn remove(server: &Server, admin: &str, name: &str) -> Result<(
     let role = rows(&client, "SELECT oid FROM pg_roles WHERE rolname = $1", &[&name]).await?;
     let role: Option<u32> = role.first().map(|row| row.get(0));
     if role.is_some() {
-        // First, so that nothing is made any more.
+        // NOLOGIN first, so that the role makes nothing any more.
         run(&client, &format!("ALTER ROLE \"{name}\" NOLOGIN")).await?;
         run(&client, &format!("GRANT \"{name}\" TO CURRENT_USER")).await?;
         end_sessions(&client, name).await?;
@@ -80,13 +80,13 @@ async fn remove_role(server: &Server, admin: &str, client: &Client, name: &str, 
         unlink_large_objects(&within, role).await?;
         run(&within, &format!("DROP OWNED BY \"{name}\" CASCADE")).await?;
     }
-    // Its rights to what is the whole server's.
+    // Its rights to objects of the whole server.
     run(client, &format!("DROP OWNED BY \"{name}\" CASCADE")).await?;
     run(client, &format!("DROP ROLE IF EXISTS \"{name}\"")).await
 }
 
-/// Whether the names of a cluster are those of the one with this identity; they are once nobody else's were. A role that may
-/// do nothing says so in its comment.
+/// Claims a cluster's names for its identity, unless they are claimed; returns whether they are its own. The claim is the comment
+/// of a role without rights.
 ///
 /// # Errors
 /// As [`make`].
@@ -101,7 +101,7 @@ pub(crate) async fn claim(server: &Server, admin: &str, owner: &str, identity: &
     Ok(true)
 }
 
-/// The databases and the roles whose names begin so.
+/// The names of databases and roles with a prefix.
 ///
 /// # Errors
 /// As [`make`].
@@ -112,8 +112,8 @@ pub(crate) async fn list(server: &Server, admin: &str, prefix: &str) -> Result<B
     Ok(rows(&client, query, &[&prefix]).await?.iter().map(|row| row.get(0)).collect())
 }
 
-/// What an administrator has to run so that previews' roles get into no database but their own: by default every role may
-/// connect to every database, and leave things there. It is not ours to change.
+/// The statements that an administrator should run so that previews' roles can connect only to their own databases: by default
+/// every role may connect to every database, and leave objects there. The keeper does not change other databases.
 ///
 /// # Errors
 /// As [`make`].
@@ -124,7 +124,7 @@ pub(crate) async fn open_to_all(server: &Server, admin: &str) -> Result<Vec<Stri
     let revoke = |row: &Row| {
         let database = quoted(row.get(0));
         let user = quoted(&server.user);
-        // Ours is let in by the same default.
+        // The keeper's own administrator connects by the same default, so it is granted explicitly.
         format!(
             "GRANT CONNECT ON DATABASE {database} TO {user}; REVOKE CONNECT, TEMPORARY ON DATABASE {database} FROM PUBLIC;"
         )
@@ -144,14 +144,14 @@ async fn end_sessions(client: &Client, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Some at a time: all at once they would take more locks than a server has.
+/// Removes a role's large objects, 500 at a time: all at once would take more locks than a server has.
 async fn unlink_large_objects(client: &Client, role: u32) -> Result<()> {
     let query = "SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE lomowner = $1 LIMIT 500";
     while !rows(client, query, &[&role]).await?.is_empty() {}
     Ok(())
 }
 
-/// The databases where a role has something: objects, rights, or a transaction that is prepared.
+/// The databases in which a role has objects, rights, or prepared transactions.
 async fn left_in(client: &Client, name: &str, role: u32) -> Result<Vec<String>> {
     let query = "SELECT datname FROM pg_database WHERE datallowconn AND ( \
                  oid IN (SELECT dbid FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = $1) \
@@ -159,8 +159,7 @@ async fn left_in(client: &Client, name: &str, role: u32) -> Result<Vec<String>> 
     Ok(rows(client, query, &[&role, &name]).await?.iter().map(|row| row.get(0)).collect())
 }
 
-/// Rolls back the transactions that a role has prepared in the database of this connection: only there, and only as that
-/// role, it can be done.
+/// Rolls back a role's prepared transactions in the database of this connection, as that role: Postgres allows it only so.
 async fn roll_back_prepared(client: &Client, name: &str) -> Result<()> {
     let query = "SELECT gid FROM pg_prepared_xacts WHERE owner = $1 AND database = current_database()";
     let prepared = rows(client, query, &[&name]).await?;
@@ -179,8 +178,8 @@ async fn connect(server: &Server, password: &str, database: &str) -> Result<Clie
     let tls = harness_http::trusting(server.ca.as_deref().map(str::as_bytes))?;
     let mut config = Config::new();
     config.host(&server.host).port(server.port).user(&server.user).password(password).dbname(database);
-    // Nothing that somebody made in a database is taken for what the server has under that name; and an end to waiting for
-    // whoever has a lock.
+    // Only pg_catalog is searched, so that no object in a database shadows one of the server's; and locks are waited for 5 s at
+    // most.
     config.options("-c search_path=pg_catalog -c standard_conforming_strings=on -c lock_timeout=5s");
     config.ssl_mode(SslMode::Require).application_name("preview-stores");
     let what = || format!("connect to {database} of Postgres at {}:{} as {}", server.host, server.port, server.user);

@@ -1,4 +1,4 @@
-//! A preview's user of a shared Redis, who may do what the backend does, below one prefix.
+//! A preview's user of a shared Redis, with the commands that the backend uses, on keys with one prefix.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +10,12 @@ use redis::{
 };
 use sha2::{Digest, Sha256};
 
-/// What a preview's user may do.
+/// The ACL rules of a preview's user, as a template.
 const ACCESS: &str = include_str!("../policies/redis-access.txt");
-/// How many keys are looked at in one step.
+/// The COUNT of one SCAN step, in keys.
 const AT_ONCE: usize = 1000;
 
-/// Makes a user of this name, limited to the keys `<name>:*`, or brings it to this password.
+/// Makes a user that is limited to the keys `<name>:*`, or sets its password.
 ///
 /// # Errors
 /// [`Error::Store`] when the server is not reached, or refuses.
@@ -28,12 +28,12 @@ pub(crate) async fn make(server: &Server, admin: &str, name: &str, password: &st
     ask::<()>(&mut connection, &command, "ACL SETUSER").await
 }
 
-/// What a user of this name may do.
+/// The ACL rules of a user of this name.
 pub(crate) fn access(name: &str) -> String {
     ACCESS.trim_end().replace("${NAME}", name)
 }
 
-/// Removes the user, whose connections end with it; fine when there is none.
+/// Removes a user, which ends its connections; no error when there is none.
 ///
 /// # Errors
 /// As [`make`].
@@ -42,7 +42,7 @@ pub(crate) async fn remove_user(server: &Server, admin: &str, name: &str) -> Res
     ask(&mut connection, cmd("ACL").arg("DELUSER").arg(name), "ACL DELUSER").await
 }
 
-/// Removes the keys of a user who is gone; fine when there are none.
+/// Removes the keys `<name>:*`, after their user was removed; no error when there are none.
 ///
 /// # Errors
 /// As [`make`].
@@ -61,7 +61,7 @@ pub(crate) async fn remove_keys(server: &Server, admin: &str, name: &str) -> Res
     }
 }
 
-/// Whether the names of a cluster are those of the one with this identity; they are once nobody else's were.
+/// Claims a cluster's names for its identity, unless they are claimed; returns whether they are its own. The claim is a key.
 ///
 /// # Errors
 /// As [`make`].
@@ -72,7 +72,7 @@ pub(crate) async fn claim(server: &Server, admin: &str, owner: &str, identity: &
     Ok(found.as_deref() == Some(identity))
 }
 
-/// The names of users that begin so.
+/// The names of users with a prefix.
 ///
 /// # Errors
 /// As [`make`].
@@ -82,7 +82,7 @@ pub(crate) async fn users(server: &Server, admin: &str, prefix: &str) -> Result<
     Ok(users.into_iter().filter(|name| name.starts_with(prefix)).collect())
 }
 
-/// The names of keys, before their colon, that begin so.
+/// The names before the first colon of all keys with a prefix.
 ///
 /// # Errors
 /// As [`make`].

@@ -1,4 +1,4 @@
-//! A preview's part of a bucket: a prefix, and the role that may touch nothing else, by the texts in policies/.
+//! A preview's part of a bucket: a prefix, and an IAM role that may touch nothing else, by the templates in policies/.
 
 use std::collections::BTreeSet;
 
@@ -79,7 +79,7 @@ struct Role {
     name: String,
 }
 
-/// Makes the role of a pull request's preview, or brings its policies to these.
+/// Makes the IAM role of a pull request's preview, or updates its policies.
 ///
 /// # Errors
 /// [`Error::Store`] when AWS is not reached, or refuses.
@@ -209,7 +209,7 @@ fn filled(template: &str, s3: &S3, name: &str, of: PullRequest) -> String {
     values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value))
 }
 
-/// Percent-encoded as AWS signs a query.
+/// A text percent-encoded for a query, as AWS signs it.
 fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()

@@ -1,4 +1,4 @@
-//! Now and from time to time: what no preview has any more goes, and an administrator is told what only he can do.
+//! The keeper's sweep, every 600 s: removes parts of stores without a preview, and logs what an administrator should do.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -13,11 +13,11 @@ use kube::Api;
 use crate::keeper::{Keeper, within};
 use crate::{elasticache, postgres, redis, s3};
 
-/// How often the stores are compared with the namespaces.
+/// The interval in which the stores are compared with the namespaces.
 const SWEEP: Duration = Duration::from_secs(600);
 
 impl Keeper {
-    /// Now and from time to time: removes what is nobody's, and says what an administrator has to do.
+    /// Sweeps at once and then every 600 s. Errors are logged, and the next sweep tries again.
     pub(crate) async fn sweep_for_ever(&self) -> Infallible {
         let mut beat = tokio::time::interval(SWEEP);
         loop {
@@ -44,7 +44,7 @@ impl Keeper {
         }
     }
 
-    /// The previews of this cluster of which a store holds anything. One that does not answer holds nobody up.
+    /// The previews of this cluster that have a part of any store. A store that does not answer is logged and left out.
     async fn found(&self) -> BTreeSet<PullRequest> {
         let prefix = self.stores.cluster.prefix();
         let mut names = BTreeSet::new();
@@ -70,13 +70,13 @@ impl Keeper {
         names.iter().filter_map(|name| self.stores.cluster.named(name)).collect()
     }
 
-    /// Removes a preview's part of the stores if it has no namespace: somebody removed that past its finalizer.
+    /// Removes a preview's part of the stores if it has no namespace any more: that was removed past its finalizer.
     async fn remove_orphan(&self, of: PullRequest) -> Result<()> {
         if self.has_namespace(of).await? {
             return Ok(());
         }
         let _turn = self.turns.write().await;
-        // It may have come while others were waited for.
+        // Checked again: the namespace may have been made while the lock was waited for.
         if self.has_namespace(of).await? {
             return Ok(());
         }
@@ -90,7 +90,7 @@ impl Keeper {
         Ok(found.is_some())
     }
 
-    /// Says by which statements an administrator shuts previews out of the databases that are not theirs; once.
+    /// Logs the statements by which an administrator shuts previews out of other databases; only when they have changed.
     async fn advise(&self) -> Result<()> {
         let Some(server) = &self.stores.postgres else { return Ok(()) };
         let open = postgres::open_to_all(server, &self.files.secret("postgres-password")?).await?;

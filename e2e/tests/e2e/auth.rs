@@ -1,4 +1,4 @@
-//! Signing in, and what a token is worth.
+//! Sign-in, tokens, and the limits on failed attempts.
 
 use std::time::Duration;
 

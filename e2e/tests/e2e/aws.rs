@@ -1,5 +1,5 @@
-//! What managed stores change: where the api asks, as whom, and what it keeps there. In stages local and ci the stores
-//! are the release's own, and most of this does not apply.
+//! Managed stores: the api's connections and credentials, and attachments. In stages local and ci the stores are the release's
+//! own, and most of this does not apply.
 
 use std::collections::BTreeMap;
 

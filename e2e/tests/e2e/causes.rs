@@ -1,4 +1,4 @@
-//! What keeps a deploy from coming about is said in the first line of its error: who, what, and in whose words.
+//! Causes of failed deploys: the first line of the error names the pod, the cause, and the message of whoever reported it.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -420,7 +420,7 @@ async fn evicted(stack: &OwnStack, name: &str, evictor: Evictor) -> Result<()> {
     match evictor {
         Evictor::Kubelet => {
             let command = ["sh", "-c", FILLS];
-            workload::exec(stack.kube(), stack.namespace(), name, &command, k8s::CALL).await?;
+            workload::exec(stack.kube(), stack.namespace(), (name, None), &command, k8s::CALL).await?;
         }
         Evictor::Somebody => {
             let what = format!("evict the pod {name}");

@@ -1,4 +1,4 @@
-//! The charts, rendered: no cluster, no engine.
+//! Rendered charts, without a cluster or an engine.
 
 use harness::spec::ValuesFile;
 use jetscale::STACK;

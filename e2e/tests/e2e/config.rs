@@ -1,4 +1,4 @@
-//! Configuration that must differ, and secrets that must not show.
+//! Secrets: they differ between releases and are in no manifest.
 
 use jetscale::{AUTH, STACK};
 use harness::scenario::{ScenarioResult, Scenarios, scenario};

@@ -1,4 +1,4 @@
-//! Edits, one deployed after the other: once a deploy is done, new pods alone answer, though the old ones still could.
+//! Edits, deployed one after the other: once a deploy is done only new pods answer, though old ones are still there.
 
 use std::collections::BTreeSet;
 use std::path::Path;

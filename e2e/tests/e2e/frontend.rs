@@ -1,4 +1,4 @@
-//! The page, and the one router in front of everything.
+//! The frontend: the page, and the router in front of all services.
 
 use jetscale::components::FRONTEND;
 use jetscale::services::{Envelope, ITEMS, JetscaleStack, ServiceVersion, VERSION};

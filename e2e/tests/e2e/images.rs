@@ -1,4 +1,4 @@
-//! What the images are by themselves: no cluster, no chart, the engine alone.
+//! The images by themselves, in the engine alone, without a cluster or charts.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! A small resource that is really stored.
+//! Items, a small resource that is stored in the database.
 
 use jetscale::components::{API, POSTGRES};
 use jetscale::services::{Envelope, ITEMS, Item, JetscaleStack};

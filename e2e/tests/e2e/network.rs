@@ -1,4 +1,4 @@
-//! Who reaches whom, asked from inside the cluster.
+//! Services and NetworkPolicies: which pods reach which, asked from inside the cluster.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Stages local and ci are one and the same deployment: proven from the charts and skaffold.yaml, with no cluster.
+//! Stages local and ci are the same deployment: proven from the charts and skaffold.yaml, without a cluster.
 
 use harness::artifacts::ArtifactSet;
 use jetscale::{PULL_SECRET, STACK};

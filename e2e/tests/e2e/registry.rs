@@ -1,4 +1,4 @@
-//! Sets that are refused before anything is deployed, and registries that want credentials: real ones.
+//! Artifact sets that are refused before anything is deployed, and credentials for registries, against real registries.
 
 
 use harness::artifacts;

@@ -1,4 +1,4 @@
-//! Updates that users do not notice, and bad ones that they do not notice either.
+//! Rolling updates lose no request; a bad image is rolled back.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

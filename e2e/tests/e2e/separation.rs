@@ -1,4 +1,4 @@
-//! Stage dev is Tilt's, every other stage is Skaffold's or Helm's: neither names what is the other's.
+//! Stage dev is deployed by Tilt, every other stage by Skaffold or Helm: no file of one names what belongs to the other.
 
 use harness::spec::ValuesFile;
 use jetscale::values::{DEV, E2E, LIVE, MANAGED, PREVIEW};

@@ -1,4 +1,4 @@
-//! The suite itself: what is written is what runs.
+//! The suite itself: every file in its folder is a module of it.
 
 use harness::expect_eq;
 use harness::Error;

@@ -1,4 +1,4 @@
-//! The WebSocket service, through the one origin.
+//! The WebSocket service, through the router.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What runs is what was promised: pods, images, limits, security contexts.
+//! Workloads as deployed: pods, image digests, resources, probes, security contexts.
 
 use harness::k8s::{pod, probe};
 use harness::scenario::{ScenarioResult, Scenarios, scenario};

@@ -1,4 +1,4 @@
-//! The score of the charts' rules, with no cluster: every mutant of every values file, and which rules see it.
+//! The mutation score of the charts' rules, without a cluster: every mutant of every values file, and the rules that catch it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
@@ -9,56 +9,56 @@ use super::{Mutant, Operator, apply, mutants};
 use crate::error::{Error, Result};
 use crate::validate::{self, Rendered};
 
-/// One mutant, and what became of it.
+/// One mutant, and the rules that catch it.
 #[derive(Debug, Clone)]
 pub struct Judged {
     /// The values file's name.
     pub values: &'static str,
     /// Kind and name of the object.
     pub object: String,
-    /// Where in it.
+    /// The path in the object.
     pub path: String,
-    /// How it differs.
+    /// The mutation operator.
     pub operator: Operator,
-    /// What is there instead.
+    /// The change, in one line.
     pub change: String,
-    /// The rules that see it; none: it survives.
+    /// The rules that catch it; none: it survives.
     pub caught_by: BTreeSet<&'static str>,
-    /// Why nobody could notice, where that is so.
+    /// The index of the entry that calls it equivalent, if one does.
     pub equivalent: Option<usize>,
 }
 
-/// What all mutants came to.
+/// The mutation score: all judged mutants.
 #[derive(Debug, Default)]
 pub struct Score {
     /// All of them, by values file, object and path.
     pub judged: Vec<Judged>,
-    /// Entries of the file of equivalent mutants that are wrong: they name none, or some that are caught.
+    /// Messages about wrong entries in the file of equivalent mutants: they cover no mutant, or one that is caught.
     pub wrong: Vec<String>,
-    /// Rules that see no mutant.
+    /// The rules that catch no mutant.
     pub idle: Vec<&'static str>,
     /// How long it took.
     pub took: Duration,
 }
 
-/// Caught, of those that are not equivalent.
+/// A count of caught mutants among those that are not equivalent.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Tally {
     /// How many are caught.
     pub caught: usize,
-    /// How many there are.
+    /// How many there are, caught or not.
     pub of: usize,
 }
 
 impl Tally {
-    /// In percent, rounded down.
+    /// The share of caught mutants in percent, rounded down; 100 for none.
     pub fn percent(self) -> usize {
         (self.caught * 100).checked_div(self.of).unwrap_or(100)
     }
 }
 
 impl Score {
-    /// The tally of those that a filter lets through.
+    /// The tally of the mutants that a filter selects.
     pub fn tally(&self, filter: impl Fn(&Judged) -> bool) -> Tally {
         let counted = self.judged.iter().filter(|judged| judged.equivalent.is_none() && filter(judged));
         let tally = |sum: Tally, judged: &Judged| Tally {
@@ -68,7 +68,7 @@ impl Score {
         counted.fold(Tally::default(), tally)
     }
 
-    /// Those that no rule sees and that are not equivalent, each place once: where, what, in which values files.
+    /// The mutants that survive and are not equivalent, each change once: object, path, change, and the values files.
     pub fn survivors(&self) -> Vec<String> {
         let mut places: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
         let survives = |judged: &&Judged| judged.caught_by.is_empty() && judged.equivalent.is_none();
@@ -82,7 +82,7 @@ impl Score {
         places.iter().map(told).collect()
     }
 
-    /// How many mutants each rule sees, and how many it sees alone.
+    /// For each rule, how many mutants it catches, and how many only it catches.
     pub fn by_rule(&self) -> BTreeMap<&'static str, (usize, usize)> {
         let mut rules: BTreeMap<_, (usize, usize)> = BTreeMap::new();
         for judged in &self.judged {
@@ -96,11 +96,11 @@ impl Score {
     }
 }
 
-/// Judges one in so many mutants of the renders, on all cores: the same ones each time. Of less than all, no rule is called
-/// idle, and no entry of the equivalent ones a leaving.
+/// Judges every `one_in`-th mutant of the renders, on all cores; the same ones each time. Only with `one_in` 1 are rules called
+/// idle, and entries of the equivalent mutants called stale.
 ///
 /// # Errors
-/// [`Error::Unmet`] when a render breaks a rule as it is: then nothing is shown by a rule that is broken.
+/// [`Error::Unmet`] when a render breaks a rule without any mutation: a rule that is broken already shows nothing.
 pub fn score(
     renders: &[(&'static str, Rendered)],
     equivalents: &[Equivalent],
@@ -144,7 +144,7 @@ fn judge(mutants: &[(&'static str, &Rendered, Mutant)], equivalents: &[Equivalen
         let changed = apply(mutated, mutant);
         let kinds: Vec<_> = changed.iter().map(|at| (*at, rendered.objects[*at].kind())).collect();
         let caught_by = validate::check_changed(mutated, &kinds).into_iter().map(|finding| finding.rule).collect();
-        // Cloning the whole render for each mutant took most of the time.
+        // Only the changed objects are restored: cloning the whole render for each mutant took most of the time.
         for at in changed {
             mutated.objects[at].clone_from(&rendered.objects[at]);
         }
@@ -162,7 +162,7 @@ fn judge(mutants: &[(&'static str, &Rendered, Mutant)], equivalents: &[Equivalen
     mutants.iter().map(one).collect()
 }
 
-/// An equivalent mutant that a rule sees is not equivalent; an entry that names none of all is a leaving.
+/// Messages about wrong entries: one that covers a caught mutant, and, where all mutants were judged, one that covers none.
 fn wrong(judged: &[Judged], equivalents: &[Equivalent], is_whole: bool) -> Vec<String> {
     let entry = |(at, one): (usize, &Equivalent)| {
         let named: Vec<_> = judged.iter().filter(|judged| judged.equivalent == Some(at)).collect();

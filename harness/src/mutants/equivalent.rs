@@ -1,4 +1,4 @@
-//! Mutants that nobody could notice: named in a file, each with its reason.
+//! Equivalent mutants, whose effect could not be noticed: listed in a file, each with its reason.
 
 use std::path::Path;
 
@@ -19,10 +19,10 @@ pub struct Equivalent {
     /// The operator's name; empty: any.
     #[serde(default)]
     pub operator: String,
-    /// What the mutated leaf was, or what was added; empty: anything.
+    /// The value of the leaf before the mutation; empty: any.
     #[serde(default)]
     pub value: String,
-    /// What is changed, as the list of survivors says it; empty: anything.
+    /// The change, as the list of survivors writes it, with `*` for anything; empty: any.
     #[serde(default)]
     pub change: String,
     /// Why nobody could notice.
@@ -30,7 +30,7 @@ pub struct Equivalent {
 }
 
 impl Equivalent {
-    /// Whether a mutant is one of them.
+    /// Whether this entry covers a mutant.
     pub fn holds(&self, place: &str, operator: Operator, value: &str, change: &str) -> bool {
         (self.operator.is_empty() || self.operator == operator.name())
             && (self.value.is_empty() || self.value == value)
@@ -39,7 +39,7 @@ impl Equivalent {
     }
 }
 
-/// Whether a text is one of a pattern, in which `*` stands for anything, also nothing.
+/// Whether a text matches a pattern, in which `*` stands for any text, also an empty one.
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
@@ -49,10 +49,11 @@ fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// Reads the file.
+/// Reads the file of equivalent mutants.
 ///
 /// # Errors
-/// [`harness_base::Error::Io`] when there is none; [`harness_base::Error::Malformed`] when it is something else.
+/// [`harness_base::Error::Io`] when there is none; [`harness_base::Error::Malformed`] when it does not parse;
+/// [`harness_base::Error::Refused`] when it names an unknown operator.
 pub fn read(root: &Path) -> Result<Vec<Equivalent>> {
     let path = root.join(FILE);
     let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;

@@ -1,4 +1,4 @@
-//! Faults by hand: edits of the checkout that a colleague could merge, and the scenarios that must see each.
+//! The catalogue of faults, written by hand: edits of the checkout that could be merged, and the scenarios that must catch each.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
@@ -11,17 +11,17 @@ use crate::files::replaced_once;
 /// The file, in the checkout.
 pub const FILE: &str = "e2e/mutants/faults.yaml";
 
-/// One fault.
+/// One fault, as the file has it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// Its name.
+    /// The fault's name, unique in the file.
     pub name: String,
-    /// Who suffers what from it.
+    /// Its effect: who suffers what.
     pub suffers: String,
-    /// What is written otherwise.
+    /// The edits of the checkout's files; at least one.
     pub edits: Vec<FaultEdit>,
-    /// The scenarios that must turn red, each by its own assertion.
+    /// The names of the scenarios that must turn red, each by its own assertion; at least one.
     pub caught_by: Vec<String>,
 }
 
@@ -29,11 +29,11 @@ pub struct Fault {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FaultEdit {
-    /// The file, relative to the checkout.
+    /// The file's path in the checkout.
     pub file: String,
-    /// What stands there exactly once; empty: there is no such file.
+    /// The text to replace, which the file holds exactly once; empty: the file does not exist yet.
     pub from: String,
-    /// What stands there instead.
+    /// The text that replaces it, or the new file's text.
     pub to: String,
 }
 
@@ -41,13 +41,13 @@ pub struct FaultEdit {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unplanted {
-    /// A scenario's name, or the beginning of several.
+    /// A scenario's name, or the common prefix of several.
     pub scenarios: String,
-    /// Why.
+    /// The reason.
     pub because: String,
 }
 
-/// All faults, and what they leave out.
+/// All faults, and the scenarios without one.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue {
     /// The faults, in the order of the file.
@@ -57,11 +57,12 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Reads the file.
+    /// Reads the file, and checks that each edit fits the checkout.
     ///
     /// # Errors
-    /// [`harness_base::Error::Io`] when there is none; [`harness_base::Error::Malformed`] when it is something else; [`harness_base::Error::Refused`] when an edit
-    /// leaves the checkout or does not fit it, or a name stands twice.
+    /// [`harness_base::Error::Io`] when there is none; [`harness_base::Error::Malformed`] when it does not parse;
+    /// [`harness_base::Error::Refused`] when an edit leaves the checkout or does not fit it, a name stands twice, or a fault has
+    /// no edit or no scenario.
     pub fn read(root: &Path) -> Result<Self> {
         let path = root.join(FILE);
         let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
@@ -92,7 +93,7 @@ impl Catalogue {
         Ok(Self { faults, unplanted })
     }
 
-    /// What the catalogue leaves open of a list of scenarios: those that nothing is planted for, and names of none.
+    /// The gaps of the catalogue for a list of scenarios: scenarios without a fault or a reason, and names that no scenario has.
     pub fn gaps(&self, scenarios: &[String]) -> Vec<String> {
         let named: BTreeSet<&str> = self.faults.iter().flat_map(|fault| &fault.caught_by).map(String::as_str).collect();
         let left_out = |name: &str| self.unplanted.iter().any(|one| name.starts_with(&one.scenarios));
@@ -106,7 +107,7 @@ impl Catalogue {
 }
 
 impl FaultEdit {
-    /// The file's text with the edit, below a checkout.
+    /// The file's text with the edit, in a checkout; writes nothing.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] when the file is outside, or what the edit replaces does not stand there exactly once.

@@ -1,4 +1,5 @@
-//! Mutants of rendered objects: every field removed, and changed to another plausible value; what opens a door, added.
+//! Mutants of rendered objects: every field removed, every field changed to another plausible value, and fields added that
+//! widen access.
 
 use std::collections::BTreeMap;
 
@@ -8,44 +9,44 @@ use super::other;
 use crate::hash;
 use crate::validate::{Path, PathStep, Rendered, nginx};
 
-/// How a mutant differs.
+/// The mutation operator of a mutant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operator {
-    /// A leaf is not there.
+    /// A leaf is removed.
     LeafRemoved,
-    /// A leaf has another value of its type.
+    /// A leaf is changed to another value of its type.
     LeafChanged,
-    /// A map or a list is not there, with all below it.
+    /// A map or a list is removed, with all below it.
     BranchRemoved,
-    /// Something more is there.
+    /// A field or a list's item is added.
     Added,
-    /// A directive of a configuration in a ConfigMap is not there.
+    /// A directive of nginx's configuration in a ConfigMap is removed.
     DirectiveRemoved,
-    /// A directive of a configuration in a ConfigMap has another last argument.
+    /// The last argument of a directive of nginx's configuration in a ConfigMap is changed.
     DirectiveChanged,
 }
 
 /// One change of one rendered object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mutant {
-    /// The object's place in the render.
+    /// The object's index in the render.
     pub object: usize,
-    /// Where in the object.
+    /// The path in the object.
     pub path: Path,
-    /// How it differs.
+    /// The mutation operator.
     pub operator: Operator,
-    /// What is changed there.
+    /// The change at that path.
     pub change: Mutation,
 }
 
-/// What is changed at a mutant's path.
+/// The change at a mutant's path.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Mutation {
-    /// Nothing is there.
+    /// Removes the value.
     Remove,
-    /// This is there instead, or for the first time.
+    /// Replaces the value by this one, or adds it.
     Set(Value),
-    /// The list there has this at its end too.
+    /// Appends this item to the list.
     Push(Value),
 }
 
@@ -60,7 +61,7 @@ impl Operator {
         Self::DirectiveChanged,
     ];
 
-    /// What the table and the file of equivalent mutants call it.
+    /// The operator's name in the table and in the file of equivalent mutants.
     pub fn name(self) -> &'static str {
         match self {
             Self::LeafRemoved => "leaf removed",
@@ -74,7 +75,7 @@ impl Operator {
 }
 
 impl Mutant {
-    /// What is changed, in a line.
+    /// The change in one line, for the list of survivors.
     pub fn told(&self, rendered: &Rendered) -> String {
         let before = self.path.find(&rendered.objects[self.object].value);
         match (&self.change, before) {
@@ -96,8 +97,8 @@ fn changed_line(before: &str, after: &str) -> String {
     if after.is_empty() { format!("without `{before}`") } else { format!("`{after}` for `{before}`") }
 }
 
-/// What opens a door, or takes one's own: below which path's end (`^`: the whole path), under which key of a map, and
-/// what. A list gets it as an item more.
+/// Added fields that widen access or take something away, each as: the end of the path that it is added below (`^`: the whole
+/// path), the key in a map (a list gets it as an item), and the value.
 const ADDED: &[(&str, &str, &str)] = &[
     // Peers of a NetworkPolicy: every namespace, this whole namespace, everybody.
     ("from", "", r#"{"namespaceSelector": {}}"#),
@@ -173,7 +174,7 @@ fn is_leaf(value: &Value) -> bool {
     }
 }
 
-/// Calls for a value and all below it.
+/// Calls a function for a value and for each value below it.
 fn walk<'a>(value: &'a Value, path: &Path, each: &mut impl FnMut(&'a Value, &Path)) {
     each(value, path);
     match value {
@@ -187,7 +188,7 @@ fn walk<'a>(value: &'a Value, path: &Path, each: &mut impl FnMut(&'a Value, &Pat
     }
 }
 
-/// A configuration of nginx without each of its directives, and with another last argument of each.
+/// The mutants of an nginx configuration: without each directive, and with another last argument of each.
 fn configurations(text: &str) -> Vec<(Operator, String)> {
     let Ok(directives) = nginx::parse(text) else { return Vec::new() };
     let mut found = Vec::new();
@@ -204,8 +205,8 @@ fn configurations(text: &str) -> Vec<(Operator, String)> {
     found
 }
 
-/// Changes a render as a template would have: a hash of a configuration changes with it. Returns the objects that are not
-/// as they were.
+/// Applies a mutant to a render as if a template had changed: annotations with a configuration's hash change with it. Returns
+/// the indices of the changed objects.
 pub fn apply(rendered: &mut Rendered, mutant: &Mutant) -> Vec<usize> {
     let object = &mut rendered.objects[mutant.object].value;
     let before = mutant.path.find(object).cloned();

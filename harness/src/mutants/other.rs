@@ -1,10 +1,10 @@
-//! Other plausible values of a field: what a colleague could have written by mistake.
+//! Other plausible values of a field, such as somebody could write by mistake.
 
 use serde_json::Value;
 
 use crate::validate::Path;
 
-/// Values of Kubernetes' enumerations, each with another of the same, by the key they stand under (its API reference).
+/// Values of Kubernetes' enumerations, as: key, value, another value of the same enumeration (Kubernetes API reference).
 const ENUMS: &[(&str, &str, &str)] = &[
     ("accessModes", "ReadWriteOnce", "ReadWriteMany"),
     ("drop", "ALL", "NET_RAW"),
@@ -27,11 +27,11 @@ const ENUMS: &[(&str, &str, &str)] = &[
     ("whenUnsatisfiable", "ScheduleAnyway", "DoNotSchedule"),
 ];
 
-/// Keys of numbers that name something, so that the next one is as plausible as one of another size.
+/// Keys whose numbers are names and not amounts, such as ports: mutated to the next number.
 const NAMES: [&str; 8] =
     ["port", "containerPort", "nodePort", "targetPort", "runAsUser", "runAsGroup", "fsGroup", "defaultMode"];
 
-/// What a value could be instead; none where it has no other of its type. `others` stand in the same place elsewhere.
+/// The plausible other values of a leaf; none where its type has no other. `others`: values at the same path elsewhere.
 pub fn values(value: &Value, path: &Path, others: &[&Value]) -> Vec<Value> {
     let key = path.last_key().unwrap_or_default();
     let mut found = match value {
@@ -45,10 +45,10 @@ pub fn values(value: &Value, path: &Path, others: &[&Value]) -> Vec<Value> {
     found
 }
 
-/// Ten times as much, and a tenth; of what names something, the next one.
+/// Ten times a number, and a tenth of it; the next number for a key in [`NAMES`].
 fn numbers(number: i64, key: &str) -> Vec<Value> {
     let others = if NAMES.contains(&key) { vec![number + 1] } else { vec![number * 10, number / 10] };
-    // Of nothing there is no tenth.
+    // Zero stays zero by both.
     others.into_iter().map(|other| Value::from(if other == number { other + 1 } else { other })).collect()
 }
 
@@ -58,7 +58,7 @@ fn texts(text: &str, key: &str, others: &[&Value]) -> Vec<String> {
     }
     if let Some((number, unit)) = quantity(text) {
         return match key {
-            // Its unit is a name's, or it has none and names a port.
+            // A port, or a value that is no quantity.
             "value" | "port" => vec![format!("{}{unit}", number + 1)],
             _ => vec![format!("{}{unit}", number * 10), format!("{}{unit}", number.div_ceil(10))],
         };
@@ -72,7 +72,7 @@ fn texts(text: &str, key: &str, others: &[&Value]) -> Vec<String> {
         _ => {}
     }
     let mut found = vec![misspelt(text)];
-    // The next one that stands in the same place, round and round: what a copied block is left with.
+    // The next value, in a circle, at the same path elsewhere: what a copied block is left with.
     let mut known: Vec<&str> =
         others.iter().filter_map(|other| other.as_str()).filter(|other| *other != text).collect();
     known.sort_unstable();

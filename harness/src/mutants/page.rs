@@ -1,4 +1,4 @@
-//! docs/mutants.md: the score, as `cargo stack mutants --write` found it.
+//! The page docs/mutants.md: the mutation score, as `cargo stack mutants --write` writes it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,14 +12,14 @@ use super::trial::{Sight, Trials};
 /// The page, in the checkout.
 pub const FILE: &str = "docs/mutants.md";
 
-const HEAD: &str = "# A red is known to be red\n\n\
+const HEAD: &str = "# The suite's score: planted faults, and who sees them\n\n\
     The suite's own score, by mutation testing: what a colleague could break, and which rule or scenario sees it. Made by\n\
     `cargo stack mutants --write`. Why it is so: [decision 8](decisions/0008-mutants-of-rendered-objects.md); what is\n\
     planted: [e2e/mutants/](../e2e/mutants/faults.yaml).\n\n";
 const CHARTS: &str = "## Charts, without a cluster";
 const FAULTS: &str = "## Deployments and services, on a cluster";
 
-/// The part about the charts.
+/// The page's part about the charts, in Markdown.
 pub fn charts(score: &Score, equivalents: &[Equivalent]) -> String {
     let mut page = format!("{CHARTS}\n\n");
     let _ = writeln!(
@@ -62,7 +62,7 @@ pub fn charts(score: &Score, equivalents: &[Equivalent]) -> String {
     page
 }
 
-/// The part about deployments and services.
+/// The page's part about deployments and services, in Markdown.
 pub fn faults(trials: &Trials, catalogue: &Catalogue) -> String {
     let mut page = format!("{FAULTS}\n\n");
     let caught = trials.tried.iter().filter(|tried| tried.is_caught()).count();
@@ -108,7 +108,7 @@ pub fn faults(trials: &Trials, catalogue: &Catalogue) -> String {
     page
 }
 
-/// The page with a part anew; the other part stays as it was.
+/// Replaces one part of the page; the other part stays as it was.
 pub fn with(page: &str, part: &str) -> String {
     let part_of = |heading: &str| {
         let start = page.find(heading).map(|at| &page[at..]);
@@ -120,7 +120,7 @@ pub fn with(page: &str, part: &str) -> String {
     format!("{HEAD}{}\n", parts.join("\n\n"))
 }
 
-/// A text as it may stand in a table.
+/// A text escaped for a cell of a Markdown table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }

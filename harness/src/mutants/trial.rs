@@ -24,52 +24,52 @@ use crate::settings::{self, Settings};
 use crate::stage::Stage;
 use crate::tools::{ChildKind, Command, Tools};
 
-/// How long one scenario may take, with provisioning and deploying what it is about.
+/// The deadline of one scenario, with provisioning and deploying: 600 s.
 const SCENARIO: Duration = Duration::from_secs(600);
-/// How long the whole suite may take, as the control.
+/// The deadline of the whole suite, run as the control.
 const SUITE: Duration = Duration::from_secs(1800);
-/// How long compiling the suite may take.
+/// The deadline for compiling the suite.
 const COMPILE: Duration = Duration::from_secs(1800);
-/// How long a cluster of a killed trial stays.
+/// How long the cluster of a killed trial is kept, in seconds.
 const IDLE_SECS: &str = "120";
 
-/// What became of a fault at one scenario.
+/// The outcome of one scenario under a fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sight {
-    /// It turned red by its own assertion.
+    /// The scenario turned red by its own assertion.
     Caught,
-    /// It was never asked: its fixture could not be made, by this first line.
+    /// The scenario's body did not run, since its fixture could not be made; the first line of the error.
     NotDeployed(String),
-    /// It stayed green.
+    /// The scenario stayed green: it missed the fault.
     Green,
-    /// It was ignored, or did not run at all.
+    /// The scenario was ignored, or did not run at all; the reason.
     NotRun(String),
 }
 
-/// What became of a fault.
+/// The outcome of a fault.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Tried {
     /// The fault's name.
     pub fault: String,
-    /// Who suffers what.
+    /// The fault's effect: who suffers what.
     pub suffers: String,
-    /// What each scenario that it names said.
+    /// The outcome of each scenario that it names, by the scenario's name.
     pub sights: Vec<(String, Sight)>,
     /// How long it took.
     pub took: Duration,
 }
 
 impl Tried {
-    /// Whether each scenario that must see it does.
+    /// Whether each scenario that must catch it does.
     pub fn is_caught(&self) -> bool {
         self.sights.iter().all(|(_, sight)| *sight == Sight::Caught)
     }
 }
 
-/// All faults, and the control.
+/// The outcomes of all faults, and of the control.
 #[derive(Debug, Default)]
 pub struct Trials {
-    /// In the order of the catalogue.
+    /// The faults that were judged, in the order of the catalogue.
     pub tried: Vec<Tried>,
     /// The faults that there was no time for.
     pub left: Vec<String>,
@@ -77,12 +77,12 @@ pub struct Trials {
     pub red_anyway: Vec<String>,
 }
 
-/// The suite's own binary.
+/// The compiled test binary of the suite.
 #[derive(Debug, Clone)]
 pub struct Suite(PathBuf);
 
 impl Suite {
-    /// Compiles the suite of a checkout, unless it is.
+    /// Compiles the suite of a checkout; cargo does nothing where it is compiled already.
     ///
     /// # Errors
     /// [`Error::Command`] when it does not compile.
@@ -106,7 +106,7 @@ impl Suite {
         binary.map(Self).ok_or_else(|| Error::refused("cargo made no suite", "cargo test --package e2e --no-run"))
     }
 
-    /// Where faults of this suite and checkout are written down as they are judged: a run that was stopped goes on there.
+    /// The file that keeps the outcomes for this suite and checkout as they are judged, so that a stopped run can go on.
     ///
     /// # Errors
     /// [`harness_base::Error::Io`] when a file cannot be read.
@@ -135,16 +135,16 @@ impl Suite {
 /// How faults are judged.
 #[derive(Debug, Clone, Copy)]
 pub struct TrialLimits {
-    /// How many copies of the checkout there are side by side.
+    /// How many copies of the checkout, each with a cluster, are used side by side; at least 1.
     pub jobs: usize,
-    /// After what time no other fault is begun.
+    /// The time after which no other fault is begun; `None`: no limit.
     pub time: Option<Duration>,
 }
 
-/// Judges faults in copies of the checkout; `tell` is called for each as it ends. Those that name a scenario that no other
-/// before them names come first, so that a short run says something of each.
+/// Judges faults in copies of the checkout; `tell` is called for each as it ends. Faults that name a scenario that none before
+/// them names come first, so that a short run covers each scenario.
 ///
-/// What was judged before, of the same suite and checkout, is taken from its record.
+/// Faults that were judged before, with the same suite and checkout, are taken from the record.
 ///
 /// What remains on a kill: the record, a copy in the folder for temporary files, and its cluster for two minutes.
 ///
@@ -170,7 +170,7 @@ pub async fn run(
         let copy = Copy::of(settings, project, suite).await?;
         let outcome = async {
             let judged = copy.judge_all(|| next(&queue, &is_over), &record, tell).await?;
-            // One control is enough: what is left behind is left in each.
+            // One control is enough: what faults leave behind, they leave in each copy.
             Ok((judged, if number == 0 { copy.control().await? } else { Vec::new() }))
         };
         let outcome: Result<_> = outcome.await;
@@ -197,10 +197,10 @@ fn next<'a>(queue: &Mutex<impl Iterator<Item = &'a Fault>>, is_over: &impl Fn() 
     if is_over() { None } else { queue.lock().unwrap_or_else(PoisonError::into_inner).next() }
 }
 
-/// First the faults that name a scenario that none before them names, then the others; each in their order.
+/// The faults that name a scenario that none before them names, then the others; each in their order.
 fn widest_first<'a>(faults: impl Iterator<Item = &'a Fault>) -> Vec<&'a Fault> {
     let mut seen = BTreeSet::new();
-    // All of its scenarios are noted, whether the first is new or not.
+    // Counted, so that all of a fault's scenarios are noted, and not only up to the first new one.
     let is_new = |fault: &&Fault| fault.caught_by.iter().filter(|name| seen.insert((*name).clone())).count() > 0;
     let (mut first, rest): (Vec<_>, Vec<_>) = faults.partition(is_new);
     first.extend(rest);
@@ -211,7 +211,7 @@ fn widest_first<'a>(faults: impl Iterator<Item = &'a Fault>) -> Vec<&'a Fault> {
 struct Record(PathBuf);
 
 impl Record {
-    /// A line that a kill cut short is passed over.
+    /// Reads the outcomes; a line that a kill cut short is skipped.
     fn read(&self) -> Vec<Tried> {
         let text = std::fs::read_to_string(&self.0).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
@@ -242,7 +242,7 @@ impl<'a> Copy<'a> {
         Ok(copy)
     }
 
-    /// A folder of its own in the temporary one, so that no other is beside it.
+    /// The copy's folder: alone in a temporary folder, so that no sibling repository is beside it.
     fn root(&self) -> PathBuf {
         self.folder.path().join("checkout")
     }
@@ -251,7 +251,7 @@ impl<'a> Copy<'a> {
         self.folder.path().join("suite")
     }
 
-    /// Judges one after another.
+    /// Judges faults one after another, until there is no next one.
     async fn judge_all<'f>(
         &self,
         next: impl Fn() -> Option<&'f Fault>,
@@ -268,10 +268,10 @@ impl<'a> Copy<'a> {
         Ok(all)
     }
 
-    /// Without any fault, the whole suite: what of it is red.
+    /// Runs the whole suite without any fault; returns the scenarios that are red.
     async fn control(&self) -> Result<Vec<String>> {
         let runs = self.folder.path().join("runs/control");
-        // It says by its record what is red.
+        // The exit status is ignored: the run's record says which scenarios are red.
         let _ = self.suite(&runs).limit(SUITE).run().await;
         let control = Outcome::read(&harness_report::latest(&runs)?)?;
         Ok(control.failed().map(str::to_owned).collect())
@@ -296,7 +296,7 @@ impl<'a> Copy<'a> {
         Ok(Tried { fault: fault.name.clone(), suffers: fault.suffers.clone(), sights, took: started.elapsed() })
     }
 
-    /// Runs one scenario, and says what it saw.
+    /// Runs one scenario alone, and returns its outcome.
     async fn look(&self, fault: &str, scenario: &str) -> Result<Sight> {
         let runs = self.folder.path().join("runs").join(fault).join(scenario.replace("::", "."));
         let run = self.suite(&runs).args(["--include-ignored", "--exact", scenario]).limit(SCENARIO).run().await;
@@ -315,7 +315,7 @@ impl<'a> Copy<'a> {
         })
     }
 
-    /// The suite, about the copy; its cluster stays for the next fault.
+    /// The command that runs the suite on the copy; the copy's cluster is kept for the next fault.
     fn suite(&self, runs: &Path) -> Command {
         let text = |path: PathBuf| path.display().to_string();
         Command::new(self.suite_file())
@@ -329,7 +329,7 @@ impl<'a> Copy<'a> {
             .env(settings::QUIET.name(), "1")
     }
 
-    /// Removes its cluster, and itself.
+    /// Removes the copy's cluster, and the copy.
     async fn remove(self) -> Result<()> {
         let project = Project { root: self.root() };
         let home = ClusterState::of(self.settings, &project, Stage::Local);
@@ -342,7 +342,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(Error::io(format!("read {}", path.display())))
 }
 
-/// Writes over what is there, so that it stays executable if it was.
+/// Writes a file in place, so that its mode stays.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(path, bytes));
     written.map_err(Error::io(format!("write {}", path.display())))

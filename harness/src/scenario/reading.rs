@@ -1,20 +1,21 @@
-//! Scenarios that only read, by type: what a suite for the live site is made of.
+//! Read-only scenarios, for suites that run against the live site.
 //!
-//! Written like any other; one that takes what could change something does not compile.
+//! They are registered like others; a scenario whose argument could change something does not compile.
 
 use std::future::Future;
 
 use super::{Argument, Scenario, ScenarioResult};
 
-/// What can change nothing but a session.
+/// An argument that only reads ([`Site`](crate::stack::Site), [`Account`](crate::stack::Account)): all that it changes is the
+/// session of a sign-in. Sealed.
 pub trait ReadOnly: Argument + sealed::Sealed {}
 
-/// Only arguments of ours say of themselves that they read.
+/// Keeps other crates from calling their arguments read-only.
 pub(crate) mod sealed {
     pub trait Sealed {}
 }
 
-/// Scenarios that only read.
+/// Read-only scenarios, as [`scenario`] and [`each`] register them.
 #[derive(Debug)]
 pub struct ReadOnlyScenarios(super::Scenarios);
 
@@ -38,7 +39,7 @@ impl From<ReadOnlyScenarios> for Vec<Scenario> {
     }
 }
 
-/// Registers a function; its name is the scenario's.
+/// Registers a function as a read-only scenario named `module::function`.
 pub fn scenario<A, F, Body>(function: F) -> ReadOnlyScenarios
 where
     A: ReadOnly,
@@ -48,7 +49,7 @@ where
     ReadOnlyScenarios(super::scenario(function))
 }
 
-/// Registers one scenario a row: `module::behaviour::row`.
+/// Registers a function as one read-only scenario a row, named `module::function::row`.
 pub fn each<A, Row, F, Body, const N: usize>(function: F, rows: [(&str, Row); N]) -> ReadOnlyScenarios
 where
     A: ReadOnly,

@@ -1,4 +1,4 @@
-//! `Account`: somebody who is signed in, and reads.
+//! `Account`: a site, read with a signed-in account.
 
 use std::sync::Arc;
 
@@ -17,13 +17,13 @@ use crate::sign_in::{self, UserCredentials};
 use crate::stage::Stage;
 use crate::websocket::Handshake;
 
-/// A site as somebody who signed in sees it: the sign-in is the one POST there is, and all that it changes is a session.
+/// A site with a signed-in account, to read from. The sign-in is the only POST; all that it changes is a session.
 #[derive(Debug)]
 pub struct Account {
     site: Site,
     reader: Reader,
     token: String,
-    /// Who it is.
+    /// The account's login name.
     pub login: String,
 }
 
@@ -36,22 +36,22 @@ impl Account {
         Ok(Self { site, reader, token, login: credentials.login })
     }
 
-    /// The same with another signature in the token: nobody who could sign in.
+    /// The same account with a token whose signature is wrong: the site has to refuse it.
     ///
     /// # Errors
-    /// No client can be made.
+    /// [`Error::Http`] when no client can be made.
     pub fn spoilt(&self) -> Result<Self> {
         let token = spoilt(&self.token);
         let reader = Reader::with(self.site.options().clone())?.bearer(&token)?;
         Ok(Self { site: self.site.clone(), reader, token, login: self.login.clone() })
     }
 
-    /// The site, as anybody sees it.
+    /// The same site without the account.
     pub fn site(&self) -> &Site {
         &self.site
     }
 
-    /// GET as who is signed in.
+    /// GET of a path with the account's token.
     ///
     /// # Errors
     /// [`harness_http::Error::Unreachable`] when there is no whole answer.
@@ -59,7 +59,7 @@ impl Account {
         Ok(self.reader.get(path).await?)
     }
 
-    /// Tries to open the WebSocket at a path as who is signed in.
+    /// Tries to open the WebSocket at a path with the account's token.
     ///
     /// # Errors
     /// [`harness_http::Error::Unreachable`] when there is no answer at all.
@@ -68,7 +68,8 @@ impl Account {
     }
 }
 
-/// Another letter in the middle of the token's last part: its last letters may stand for no bits.
+/// A token with one letter changed in the middle of its last part, the signature: in base64 the last letter may stand for
+/// bits that do not count.
 fn spoilt(token: &str) -> String {
     let (head, signature) = token.rsplit_once('.').map_or(("", token), |(head, signature)| (head, signature));
     let middle = signature.len() / 2;

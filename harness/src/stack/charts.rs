@@ -1,4 +1,4 @@
-//! `Charts`: what the charts of the working tree render to.
+//! `Charts`: the charts of the working tree, to render and to check.
 
 use std::sync::Arc;
 
@@ -16,21 +16,21 @@ use crate::tools::Tool;
 use crate::validate::{self, Finding, Rendered};
 use crate::yaml;
 
-/// The charts of the working tree, with images that do not exist.
+/// The charts of the working tree, rendered with placeholder images that do not exist; needs Helm, and no cluster.
 #[derive(Debug)]
 pub struct Charts {
     session: Arc<Session>,
-    /// What is rendered: stage local's values; change what a scenario wants otherwise.
+    /// The plan of stage local, to render as it is or to change.
     pub plan: Plan,
 }
 
 impl Charts {
-    /// The checkout.
+    /// The checkout's folder.
     pub fn root(&self) -> &std::path::Path {
         &self.session.project.root
     }
 
-    /// What skaffold.yaml says.
+    /// The checkout's skaffold.yaml, parsed.
     ///
     /// # Errors
     /// [`harness_base::Error::Malformed`] when it does not parse.
@@ -38,7 +38,7 @@ impl Charts {
         serde_yaml::from_str(&self.session.project.skaffold()?).map_err(Error::malformed("read skaffold.yaml"))
     }
 
-    /// A copy of the staged charts and skaffold.yaml, to plant a fault in.
+    /// Copies the staged charts and skaffold.yaml into `cache`, for a scenario that plants a fault; returns the copy's folder.
     ///
     /// # Errors
     /// [`harness_base::Error::Io`] when it cannot be made.
@@ -46,10 +46,10 @@ impl Charts {
         Ok(release::stage_charts(self.root(), cache).map(|staged| staged.folder)?)
     }
 
-    /// The objects that a plan renders to.
+    /// The Kubernetes objects that a plan renders to.
     ///
     /// # Errors
-    /// [`Error::Command`] when it does not render.
+    /// [`Error::Command`] when the plan does not render.
     pub async fn render(&self, plan: &Plan) -> Result<Vec<serde_json::Value>> {
         Ok(yaml::objects(&release::render(&self.session.tools, plan).await?)?)
     }
@@ -84,12 +84,12 @@ impl Charts {
         Ok(release::render(&self.session.tools, plan).await?)
     }
 
-    /// The plan of a values file, with what only a deployer knows.
+    /// The plan of a values file, with the values (`set`) that its deployer would add.
     pub fn with_values(&self, file: &ValuesFile) -> Plan {
         validate::plan(self.plan.charts.clone(), file)
     }
 
-    /// What a plan of a values file renders to, to be checked.
+    /// Renders a plan of a values file, for the checks of [`validate`].
     ///
     /// # Errors
     /// [`Error::Command`] when it does not render.
@@ -97,7 +97,7 @@ impl Charts {
         validate::render(&self.session.tools, plan, file).await
     }
 
-    /// What is wrong with the chart by which administrators open a cluster to previews.
+    /// The findings about the chart by which administrators open a cluster to previews; none where the stack has no such chart.
     ///
     /// # Errors
     /// [`Error`] when Helm cannot be called.
@@ -105,10 +105,10 @@ impl Charts {
         validate::administrators(&self.session.tools, self.root()).await.map(|(findings, _)| findings)
     }
 
-    /// What `helm lint --strict` finds.
+    /// Runs `helm lint --strict` on a plan.
     ///
     /// # Errors
-    /// [`Error::Command`] with what it found.
+    /// [`Error::Command`] with what the lint found.
     pub async fn lint(&self, plan: &Plan) -> Result<()> {
         Ok(release::lint(&self.session.tools, plan).await?)
     }

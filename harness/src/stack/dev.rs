@@ -1,4 +1,4 @@
-//! `Dev`: the run's Tilt, what it serves, and a copy of the checkout to edit.
+//! `Dev`: the run's Tilt, the release that it deploys, and a copy of the checkout to edit.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,40 +21,41 @@ use crate::session::{self, Session};
 use crate::spec::{Component, spec};
 use crate::tools::{Command, Tool};
 
-/// How often it is asked whether an edit is served: what is measured is a fraction of a second.
+/// The time between two requests for an edited text: the measured time is a fraction of a second.
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
-/// How long a task that was started by its button may take.
+/// The deadline of a Tilt task that was started by its button: 240 s.
 const TASK: Duration = Duration::from_secs(240);
-/// How long everything may take to be as it was, after a scenario's edits are undone.
+/// The deadline of each of Tilt's updates after a scenario's edits are undone: 220 s.
 const UNDONE: Duration = Duration::from_secs(220);
 
-/// The run's Tilt, for one scenario alone: others wait until it has undone its edits.
+/// The run's Tilt, for one scenario at a time: others wait until its edits are undone. Stage dev only.
 #[derive(Debug)]
 pub struct Dev {
     dev: Arc<session::DevSession>,
     session: Arc<Session>,
     edits: Edits,
-    /// Who edits.
+    /// The scenario's name, for what it measures.
     scenario: String,
 }
 
-/// The files that were edited, as they were before.
+/// The files that were edited, each with its text from before the first edit.
 type Edits = Arc<Mutex<BTreeMap<PathBuf, String>>>;
 
-/// When a file was saved.
+/// The time at which a file was saved, by both clocks.
 #[derive(Debug, Clone, Copy)]
 pub struct Saved {
-    /// For durations.
+    /// By the monotonic clock: for durations.
     pub at: Instant,
-    /// For comparison with what Tilt says.
+    /// By the system clock: for comparison with Tilt's start times.
     pub moment: SystemTime,
 }
 
 impl Dev {
-    /// Replaces a text in a file of the copy (`backend/…`, `frontend/…`, `charts/…`); undone after the scenario.
+    /// Replaces the first occurrence of a text in a file of the copy (`backend/…`, `frontend/…`, `charts/…`). The edit is undone
+    /// after the scenario.
     ///
     /// # Errors
-    /// [`Error::Unmet`] when the file does not hold the text.
+    /// [`Error::Unmet`] when the file does not hold the text; [`harness_base::Error::Io`].
     pub fn edit(&self, path: &str, from: &str, to: &str) -> Result<Saved> {
         let file = self.dev.tilt.tree.join(path);
         let text = std::fs::read_to_string(&file).map_err(Error::io(format!("read {}", file.display())))?;
@@ -68,10 +69,10 @@ impl Dev {
         Ok(saved)
     }
 
-    /// How long it took from a save until an address serves a text.
+    /// Waits until a path of an address serves a text, and returns the time since the save.
     ///
     /// # Errors
-    /// [`harness_base::Error::Deadline`] with the last answer.
+    /// [`harness_base::Error::Deadline`] after 45 s, with the last answer.
     pub async fn served(&self, base: &str, path: &str, text: &str, saved: Saved) -> Result<Duration> {
         Reader::new(base)?.serves(path, text, BETWEEN_TRIES, Duration::from_secs(45)).await?;
         Ok(saved.at.elapsed())
@@ -85,7 +86,7 @@ impl Dev {
         self.dev.tilt.view.updated(resource, saved.moment, limit).await
     }
 
-    /// Waits until everything is green, and reached by both addresses.
+    /// Waits until all of Tilt's resources are green, and both addresses reach every service.
     ///
     /// # Errors
     /// [`Error::Failed`] or [`harness_base::Error::Deadline`].
@@ -93,37 +94,38 @@ impl Dev {
         self.dev.settled().await
     }
 
-    /// All of Tilt's resources, once they are green.
+    /// Waits until all of Tilt's resources are green, and returns them.
     ///
     /// # Errors
-    /// [`Error::Failed`] or [`harness_base::Error::Deadline`].
+    /// [`Error::Failed`], or [`harness_base::Error::Deadline`] after 220 s.
     pub async fn all_green(&self) -> Result<Vec<Arc<Resource>>> {
         self.dev.tilt.view.all_green(UNDONE).await
     }
 
-    /// Waits until a resource is as the judge wants it.
+    /// Waits until one of Tilt's resources is [`State::Ready`] by `judge`.
     ///
     /// # Errors
-    /// [`Error::Failed`] or [`harness_base::Error::Deadline`].
+    /// [`Error::Failed`] when `judge` says so, or [`harness_base::Error::Deadline`] after 60 s.
     pub async fn resource(&self, name: &str, judge: impl FnMut(&Resource) -> State) -> Result<()> {
         let awaited = format!("Tilt's resource {name}");
         self.dev.tilt.view.resource(name, &awaited, Duration::from_secs(60), judge).await
     }
 
-    /// Presses the button of a task, and returns how it ended.
+    /// Triggers a task of Tilt's, as its button does, and returns how it ended.
     ///
     /// # Errors
-    /// [`Error::Command`] when there is no such task; [`harness_base::Error::Deadline`] when it does not end.
+    /// [`Error::Command`] when there is no such task; [`harness_base::Error::Deadline`] when it has not ended after 240 s.
     pub async fn press(&self, task: &str) -> Result<ResourceUpdate> {
         let pressed = Saved { at: Instant::now(), moment: SystemTime::now() };
         self.tilt("trigger").await?.arg(task).run().await?;
         self.updated(task, pressed, TASK).await
     }
 
-    /// `tilt` on another context than our own: what the Tiltfile says to it. Nothing is deployed.
+    /// Evaluates the Tiltfile (`tilt alpha tiltfile-result`) with another kubeconfig: whether it accepts that context. Deploys
+    /// nothing.
     ///
     /// # Errors
-    /// [`Error::Command`] with what Tilt said.
+    /// [`Error::Command`] with Tilt's output when the Tiltfile refuses.
     pub async fn tiltfile_on(&self, kubeconfig: &str) -> Result<()> {
         let file = tempfile::NamedTempFile::new().map_err(Error::io("make a kubeconfig"))?;
         std::fs::write(file.path(), kubeconfig).map_err(Error::io("write a kubeconfig"))?;
@@ -139,7 +141,8 @@ impl Dev {
         Ok(self.session.tools.command(Tool::Tilt).await?.args([task, "--host", "127.0.0.1", "--port", &port]))
     }
 
-    /// The names of a component's pods that are not leaving; at least one: those of none are the same before and after.
+    /// The names of a component's pods that are not terminating; at least one, since a comparison of no pods with no pods would
+    /// always hold.
     ///
     /// # Errors
     /// [`Error::Kube`] when they cannot be listed, [`Error::Unmet`] when there is none.
@@ -154,10 +157,10 @@ impl Dev {
         }
     }
 
-    /// What the first pod of a component wrote.
+    /// The whole log of a component's first pod.
     ///
     /// # Errors
-    /// [`Error::Kube`] when it cannot be read.
+    /// [`Error::Kube`] when it cannot be read; as [`Dev::pods`].
     pub async fn log(&self, component: &Component) -> Result<String> {
         let pod = self.pods(component).await?.swap_remove(0);
         let what = format!("read the log of {pod}");
@@ -167,8 +170,8 @@ impl Dev {
         k8s::within(&what, k8s::CALL, async { api.logs(&pod, &params).await.map_err(Error::kube(&what)) }).await
     }
 
-    /// Sets a breakpoint in a component, as an editor that attaches to its debugger: at the line of a file of the copy
-    /// (`backend/…`) that holds a text, which the container has at `path`.
+    /// Attaches to a component's debugger, as an editor does, with one breakpoint: at the first line of `file`, a file of the
+    /// copy (`backend/…`), that holds `text`. `path` is the same file's path in the container.
     ///
     /// # Errors
     /// [`Error::Unmet`] when no line holds the text, or the component has no debugger; as [`Debugger::attach`].
@@ -183,16 +186,16 @@ impl Dev {
         Debugger::attach(port, Breakpoint { file: path.to_owned(), line }).await
     }
 
-    /// The release as it is deployed.
+    /// The release that Tilt deploys, as a [`Stack`].
     ///
     /// # Errors
-    /// [`Error::Http`] when no client of it can be made.
+    /// [`Error::Http`] when no client can be made.
     pub async fn stack(&self) -> Result<Stack> {
         let shared = &self.dev.shared;
         Stack::of(Arc::clone(&self.session), &shared.cluster, &shared.plan, &self.scenario).await
     }
 
-    /// A client of the dev cluster; for reading.
+    /// A Kubernetes client of the dev cluster, meant for reading.
     pub fn kube(&self) -> &kube::Client {
         &self.dev.shared.cluster.client
     }
@@ -207,10 +210,10 @@ impl Dev {
         self.dev.shared.plan.name(component.suffix)
     }
 
-    /// What the clusters of this checkout's other stages hold.
+    /// The images and repositories in the clusters of this checkout's other stages.
     ///
     /// # Errors
-    /// [`Error::Kube`] when one that is there does not answer.
+    /// [`Error::Kube`] when such a cluster exists and does not answer.
     pub async fn neighbours(&self) -> Result<Vec<OtherCluster>> {
         self.session.neighbours().await
     }
@@ -238,7 +241,7 @@ impl Argument for Dev {
     }
 }
 
-/// The resource of Tilt's that an edit of a file updates.
+/// The Tilt resource that an edit of a file updates; the path is relative to the copy.
 fn resource_of(path: &Path) -> String {
     let mut parts = path.iter().map(|part| part.to_string_lossy().into_owned());
     match (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) {
@@ -250,7 +253,7 @@ fn resource_of(path: &Path) -> String {
     }
 }
 
-/// Undoes the edits, and gives the turn to others once everything is as it was.
+/// The teardown of [`Dev`]: undoes the edits, waits until all is settled again, and then gives the turn to others.
 struct Care {
     dev: Arc<session::DevSession>,
     edits: Edits,

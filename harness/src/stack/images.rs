@@ -1,4 +1,4 @@
-//! `Images`: what was built, by itself.
+//! `Images`: the run's built images, without a cluster.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -16,10 +16,10 @@ use crate::session::{Owner, Session};
 use crate::spec::spec;
 use crate::stage::Stage;
 
-/// Built images in the engine, with no cluster.
+/// The run's artifact set, whose built images the container engine holds; starts no cluster.
 #[derive(Debug)]
 pub struct Images {
-    /// The engine that holds them.
+    /// The container engine that holds the images.
     pub engine: Engine,
     held: BTreeMap<&'static str, Reference>,
     plan: Arc<Plan>,
@@ -28,10 +28,10 @@ pub struct Images {
 }
 
 impl Images {
-    /// Repository and digest by which the engine knows an image of ours.
+    /// The reference, with its digest, by which the engine knows one of the stack's built images.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] when we build none of that name.
+    /// [`harness_base::Error::Refused`] when the stack builds no image of that name.
     pub fn reference(&self, name: &str) -> Result<Reference> {
         let held = self.held.get(name).cloned();
         held.ok_or_else(|| {
@@ -54,7 +54,8 @@ impl Images {
         Ok(set)
     }
 
-    /// Starts a registry that wants credentials; it goes with the scenario.
+    /// Starts a registry that wants credentials. Its container is removed after the scenario; on cancel or kill, by the next run
+    /// or the reaper.
     ///
     /// # Errors
     /// As [`PrivateRegistry::start`].
@@ -62,22 +63,23 @@ impl Images {
         self.session.private_registry(&self.engine, &self.owner.name, None).await
     }
 
-    /// Who we are at image registries.
+    /// The run's registry credentials.
     pub fn credentials(&self) -> &RegistryCredentials {
         &self.session.credentials
     }
 
-    /// Reads an artifact set and checks it against its registries, exactly as stage ci does before it deploys one.
+    /// Reads the text of an artifact set and checks it against its registries, exactly as stage ci does before a deploy.
     ///
     /// # Errors
-    /// What keeps stage ci from deploying it.
+    /// The error by which stage ci refuses to deploy it.
     pub async fn check_set(&self, text: &str, credentials: RegistryCredentials) -> Result<ArtifactSet> {
         let file = tempfile::NamedTempFile::new().map_err(Error::io("make a file for an artifact set"))?;
         std::fs::write(file.path(), text).map_err(Error::io("write an artifact set"))?;
         self.session.check_set(&self.engine, &ProvidedArtifacts::at(Stage::Ci, file.path(), credentials)).await
     }
 
-    /// The label that containers of this scenario carry, so that they go even if this process is killed.
+    /// The label (key, value) that containers of this scenario have to carry, so that they are removed even if this process is
+    /// killed.
     pub fn owner_label(&self) -> (&str, &str) {
         (marks::OWNER_LABEL, &self.owner.name)
     }
@@ -104,7 +106,7 @@ impl Argument for Images {
     }
 }
 
-/// The end of the containers that a scenario started.
+/// The teardown of [`Images`]: removes the containers that the scenario started.
 struct ContainerCare(Engine, Arc<Owner>);
 
 impl Teardown for ContainerCare {

@@ -1,4 +1,14 @@
-//! The handles a scenario gets; each one's type says what it may touch.
+//! The handles that scenarios take as their argument; a handle's type says what its scenario may touch.
+//!
+//! | handle | what it gives |
+//! |---|---|
+//! | [`Charts`] | rendered manifests; no cluster |
+//! | [`Images`] | built images in the engine; no cluster |
+//! | [`Site`] | GET, HEAD and WebSocket handshakes, in every stage |
+//! | [`Account`] | the same, signed in |
+//! | [`Stack`] | the stage's shared release: HTTP that writes, Kubernetes to read |
+//! | [`OwnStack`], [`DurableStack`] | an isolated release, to restart, scale and upgrade |
+//! | [`Dev`] | stage dev's Tilt, and a copy of the checkout to edit |
 
 use std::time::Duration;
 
@@ -18,6 +28,6 @@ pub use own::{DurableStack, OwnStack};
 pub use shared::Stack;
 pub use site::Site;
 
-/// How long a workload may take to be replaced or scaled: 240 s. On a busy node a start takes its whole startup probe, and
-/// the old pod then its whole grace; what cannot come about ends a wait before, by its cause.
+/// The deadline for replacing or scaling a workload: 240 s. On a busy node a start takes its whole startup probe, and the old
+/// pod then its whole grace period; a rollout that cannot come about ends the wait before, by its cause.
 const ROLLOUT: Duration = Duration::from_secs(240);

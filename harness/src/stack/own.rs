@@ -1,4 +1,4 @@
-//! `OwnStack`: a namespace and a release of a scenario's own.
+//! `OwnStack` and `DurableStack`: an isolated release in a namespace of its own, for one scenario.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -23,10 +23,11 @@ use crate::session::{Database, Own, Session};
 use crate::settings::Login;
 use crate::spec::Component;
 
-/// How long a pod may go on being asked after it is not ready: five readiness probes, each with its time limit.
+/// How long a Service may still lead to a pod that is not ready any more: five readiness probes, each with its time limit.
 const LEFT_OUT: Duration = Duration::from_secs(60);
 
-/// A release of the scenario's own: it may restart, break and upgrade what it likes. Its database is gone with its pod.
+/// An isolated release, which its scenario may restart, break and upgrade. Its database's data is gone with the database's
+/// pod; [`DurableStack`] keeps it. The namespace is removed after the scenario, or handed over, deployed again, to the next.
 #[derive(Debug)]
 pub struct OwnStack {
     stack: Stack,
@@ -42,16 +43,16 @@ impl Deref for OwnStack {
 }
 
 impl OwnStack {
-    /// Replaces the pods of a component; returns once the new ones serve and the old ones are gone, and the parts that
+    /// Replaces the pods of a component; returns once the new ones serve and the old ones are gone, and the components that
     /// depend on it serve again.
     ///
     /// # Errors
-    /// [`harness_base::Error::Deadline`] or [`crate::Error::Failed`].
+    /// [`harness_base::Error::Deadline`] after 240 s, or [`crate::Error::Failed`].
     pub async fn restart(&self, component: &Component) -> Result<()> {
         let until = Instant::now() + ROLLOUT;
         self.workload(component).restart(ROLLOUT).await?;
         let left = until.saturating_duration_since(Instant::now());
-        // The rest of the release outlives a store, and its probes saw it go.
+        // The other pods outlive a store's pod, and their probes fail while it is away.
         if component.stateful {
             Ok(release::steady(&self.own.cluster, self.plan(), left).await?)
         } else {
@@ -59,18 +60,18 @@ impl OwnStack {
         }
     }
 
-    /// Sets a component's replicas; returns once that took effect.
+    /// Sets a component's replicas; returns once as many are available and the others are gone.
     ///
     /// # Errors
-    /// [`harness_base::Error::Deadline`] or [`crate::Error::Failed`].
+    /// [`harness_base::Error::Deadline`] after 240 s, or [`crate::Error::Failed`].
     pub async fn scale(&self, component: &Component, replicas: u16) -> Result<()> {
         Ok(self.workload(component).scale(replicas, ROLLOUT).await?)
     }
 
-    /// Waits until the Service of a component leads to no pod: each still runs, and says that it is not ready.
+    /// Waits until the Service of a component has no ready endpoint: its pods run, and are not ready.
     ///
     /// # Errors
-    /// [`harness_base::Error::Deadline`] when one is asked all the same.
+    /// [`harness_base::Error::Deadline`] when it still has one after 60 s.
     pub async fn is_left_out(&self, component: &Component) -> Result<()> {
         let service = self.name_of(component);
         let awaited = format!("service/{service} leading nowhere");
@@ -83,7 +84,7 @@ impl OwnStack {
         Ok(())
     }
 
-    /// Deploys a changed plan over this release, waits, and rolls back on failure: the harness's own way.
+    /// Deploys a changed plan over this release as the harness deploys: waits until it has converged, rolls back on failure.
     ///
     /// # Errors
     /// The first error, with its diagnosis.
@@ -91,7 +92,7 @@ impl OwnStack {
         self.upgrade_as(plan, &self.own.credentials).await
     }
 
-    /// The same, with other accounts to pull the images by.
+    /// [`OwnStack::upgrade`] with other registry credentials to pull the images by.
     ///
     /// # Errors
     /// As [`OwnStack::upgrade`].
@@ -99,7 +100,8 @@ impl OwnStack {
         self.own.deploy(plan, credentials).await
     }
 
-    /// Starts a registry that wants credentials, with all images of the release in it, and the plan that names them there.
+    /// Starts a registry that wants credentials, and copies all images of the release into it; returns the plan that names them
+    /// there, and the login. The registry's container is removed with the release.
     ///
     /// # Errors
     /// As [`artifacts::PrivateRegistry::start`], or when an image cannot be copied.
@@ -116,8 +118,8 @@ impl OwnStack {
         Ok((plan, login))
     }
 
-    /// Has the cluster's node find the registry of [`OwnStack::private_plan`], or nothing at its address: one that is away for
-    /// a while. Whoever is on this host finds it as before.
+    /// Sets whether the cluster's node reaches the registry of [`OwnStack::private_plan`]; not reached, it stands for a registry
+    /// that is down. This host reaches it in both cases.
     ///
     /// # Errors
     /// [`crate::Error::Command`] when the engine refuses.
@@ -125,12 +127,13 @@ impl OwnStack {
         self.own.lead_to_registry(self.stack.session(), login, reached).await
     }
 
-    /// Who we are at image registries, with one more account.
+    /// The run's registry credentials, and one more login.
     pub fn credentials_with(&self, login: Login) -> RegistryCredentials {
         self.own.credentials.clone().with(login)
     }
 
-    /// What `docker login` with an account leaves in a folder: who a user is who has set nothing else.
+    /// Runs `docker login` with a login into a folder, and reads the registry credentials from there, as for a user who has set
+    /// nothing else.
     ///
     /// # Errors
     /// As [`crate::engine::Engine::login`].
@@ -154,7 +157,7 @@ impl Argument for OwnStack {
     }
 }
 
-/// An [`OwnStack`] whose database has its data on a volume: for scenarios that replace its pod.
+/// An [`OwnStack`] whose database keeps its data on a volume, for scenarios that replace the database's pod.
 #[derive(Debug)]
 pub struct DurableStack(OwnStack);
 
@@ -193,7 +196,7 @@ async fn make(session: Arc<Session>, scenario: &str, database: Database) -> Resu
     }
 }
 
-/// Evidence of a release of a scenario's own, and its end, or the scenario that takes it over.
+/// The teardown of an isolated release: evidence, then removal, or its handover to a scenario that waits for one.
 struct OwnCare {
     own: Arc<Own>,
     failed: AtomicBool,
@@ -208,7 +211,7 @@ impl Teardown for OwnCare {
     fn remove(self: Box<Self>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
         Box::pin(async move {
             let own = match Arc::try_unwrap(self.own) {
-                // After a failure nobody knows what it is like.
+                // After a failure the release's state is not known, so that it is not handed over.
                 Ok(own) if !self.failed.into_inner() => match own.hand_over().await {
                     Ok(()) => return Ok(()),
                     Err(own) => *own,

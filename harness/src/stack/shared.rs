@@ -1,4 +1,4 @@
-//! `Stack`: the stage's shared release, of which a scenario can break nothing.
+//! `Stack`: the stage's shared release, which no scenario may break.
 
 use std::ops::Deref;
 use std::pin::Pin;
@@ -24,10 +24,10 @@ use crate::sign_in::{self, UserCredentials};
 use crate::spec::{Component, spec};
 use crate::stage::Stage;
 
-/// How long a line may take from a container to us.
+/// The deadline for a line that a container wrote to reach the harness: 60 s.
 const WRITTEN: Duration = Duration::from_secs(60);
 
-/// What a scenario knows of a release: its site, its Kubernetes objects, its account.
+/// A deployed release: its site, its Kubernetes objects, its account. As a scenario's argument: the stage's shared one.
 #[derive(Debug)]
 pub struct Stack {
     site: Site,
@@ -59,12 +59,12 @@ impl Stack {
         &self.session
     }
 
-    /// A client of the release's cluster; for reading.
+    /// A Kubernetes client of the release's cluster, meant for reading.
     pub fn kube(&self) -> &Kube {
         &self.cluster.client
     }
 
-    /// What is deployed.
+    /// The plan that is deployed.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -79,13 +79,13 @@ impl Stack {
         &self.plan.namespace
     }
 
-    /// A name that no other scenario's data has.
+    /// A name for this scenario's data that no other scenario or process uses: `<scenario>-<what>-<pid>`.
     pub fn own_name(&self, what: &str) -> String {
         format!("{}-{what}-{}", self.scenario.replace("::", "-"), std::process::id())
     }
 
-    /// The pods of a component that stay (what a deploy replaced may be leaving still); at least one: whatever is claimed
-    /// of all of none holds.
+    /// The pods of a component that are not terminating (those that a deploy replaced may be); at least one, since every claim
+    /// about all of no pods would hold.
     ///
     /// # Errors
     /// [`Error::Kube`] when they cannot be listed, [`Error::Unmet`] when there is none.
@@ -97,7 +97,7 @@ impl Stack {
         }
     }
 
-    /// All pods of the release that stay, at least one of each component.
+    /// All pods of the release that are not terminating, at least one of each component.
     ///
     /// # Errors
     /// [`Error::Kube`] when they cannot be listed, [`Error::Unmet`] when a component has none.
@@ -116,7 +116,7 @@ impl Stack {
         Ok(pods)
     }
 
-    /// What the pods of a component that stay wrote in the last two minutes, once they wrote each of these texts.
+    /// Waits until the pods of a component have written each of these texts, and returns what they wrote in the last two minutes.
     ///
     /// # Errors
     /// [`harness_base::Error::Deadline`] with the texts that were not written within 60 s.
@@ -125,10 +125,11 @@ impl Stack {
         Ok(k8s::log::holding(self.kube(), self.namespace(), (&names, component.label), texts, WRITTEN).await?)
     }
 
-    /// The values of `<release>-auth`, at least one; never printed.
+    /// The values of the release's Secret `<release>-auth`, at least one, by key. They are redacted in all output from here on.
     ///
     /// # Errors
-    /// [`Error::Kube`] when the Secret cannot be read, [`Error::Unmet`] when it is empty.
+    /// [`Error::Kube`] when the Secret cannot be read, [`Error::Unmet`] when it or a value of it is empty,
+    /// [`harness_base::Error::Refused`] when the stack has none.
     pub async fn auth_secret(&self) -> Result<std::collections::BTreeMap<String, Vec<u8>>> {
         let none =
             || Error::refused("the stack has no Secret beside its releases", "name one in its spec (StackSpec, auth)");
@@ -155,7 +156,7 @@ impl Stack {
         Ok(UserCredentials { login: take(login), password: take(password) })
     }
 
-    /// What asks the site without an account, also with requests that write.
+    /// An HTTP client of the site without an account, for requests that write too.
     ///
     /// # Errors
     /// [`Error::Http`] when no client can be made.
@@ -163,7 +164,7 @@ impl Stack {
         Ok(harness_http::writer(self.site.options().clone())?)
     }
 
-    /// The same, whose requests may take so long.
+    /// [`Stack::client`], with a time limit for a whole request.
     ///
     /// # Errors
     /// As [`Stack::client`].
@@ -171,10 +172,11 @@ impl Stack {
         Ok(harness_http::writer(HttpOptions { whole, ..self.site.options().clone() })?)
     }
 
-    /// What asks one pod of a component, without the router, whether the pod is ready or not.
+    /// An HTTP client of one pod of a component, past the router and whether the pod is ready or not; by a forward that lasts as
+    /// long as the client.
     ///
     /// # Errors
-    /// [`Error::Unmet`] when there is no pod.
+    /// [`Error::Unmet`] when there is no pod; [`Error::Kube`].
     pub async fn one_pod(&self, component: &Component) -> Result<Reader> {
         let pods = self.pods(component).await?;
         let pod = pods.first().and_then(|pod| pod.metadata.name.as_deref());
@@ -183,26 +185,25 @@ impl Stack {
         Ok(Reader::with(forward.options())?)
     }
 
-    /// Waits until the release has converged as it is, and its router reaches every service.
+    /// Waits until the release has converged, and its router reaches every service.
     ///
     /// # Errors
-    /// [`harness_base::Error::Deadline`] or [`Error::Failed`].
+    /// [`harness_base::Error::Deadline`] after 240 s, or [`Error::Failed`].
     pub async fn converged(&self) -> Result<()> {
         Ok(release::converged(&self.cluster, &self.plan, super::ROLLOUT).await?)
     }
 
-    /// Deploys what is deployed once more, by the stage's own deployer: nothing may come of it.
+    /// Deploys the same plan once more, by the stage's own deployer; expected to change nothing.
     ///
     /// # Errors
-    /// As the first deploy.
+    /// As [`release::deploy`].
     pub async fn deploy_again(&self) -> Result<()> {
         self.session.deploy_again(&self.cluster, &self.plan).await
     }
 
-    /// Starts a Job with the api's image in the release's namespace, running this command: what is claimed of a Service is
-    /// asked from inside the cluster.
+    /// Starts a Job in the release's namespace that runs a command in the api's image, to ask Services from inside the cluster.
     ///
-    /// Waits first until what a deploy replaced is gone: inside the cluster nobody can tell whose answer it gets.
+    /// Waits first until the pods that a deploy replaced are gone: a Service may still answer from one of them.
     ///
     /// # Errors
     /// [`Error::Kube`] when it cannot be created, or as [`Stack::converged`].
@@ -216,17 +217,17 @@ impl Stack {
         Ok(job::start(&self.cluster.client, &self.plan.namespace, &spec).await?)
     }
 
-    /// The same as a description, for another namespace or with other labels.
+    /// The description of such a Job, to start in another namespace or with other labels. Its name ends with this process's id.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] when the artifact set does not have the api's image.
     pub fn job(&self, name: &str, command: &[&str], limit: Duration, labels: &[(&str, &str)]) -> Result<JobSpec> {
         let image = self.artifacts().get(spec().api.artifact)?.tag.by_digest();
-        // A Job's name is unique in its namespace, and two runs may ask the same at once.
+        // A Job's name is unique in its namespace, and two runs may start the same one at once.
         let mut job = JobSpec::new(format!("{name}-{}", std::process::id()), image, command.iter().copied());
         job.labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         job.limit = limit;
-        // In the release's namespace; in another one there is none of that name, which the kubelet passes over.
+        // The Secret is in the release's namespace; where there is none of that name, the kubelet passes over it.
         job.pull_secrets = spec().pull_secret.into_iter().map(str::to_owned).collect();
         Ok(job)
     }
@@ -237,7 +238,7 @@ impl Stack {
     }
 }
 
-/// The components that have none of these pods.
+/// The suffixes of the components to which none of these pods belongs.
 fn without_pods(pods: &[Pod], components: impl Iterator<Item = &'static Component>) -> Vec<&'static str> {
     let has = |component: &&Component| {
         pods.iter()
@@ -259,11 +260,11 @@ impl Argument for Stack {
     }
 }
 
-/// Evidence of a shared release; nothing of it is removed after a scenario.
+/// The teardown of a fixture on the shared release: gathers evidence, removes nothing.
 pub(super) struct SharedCare {
     client: Kube,
     namespace: String,
-    /// In stage dev: nobody edits meanwhile.
+    /// In stage dev, a shared turn: no scenario edits while it is held.
     _turn: Option<Lock>,
 }
 

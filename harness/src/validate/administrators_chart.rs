@@ -14,8 +14,8 @@ const CHART: &str = "charts/preview-sweeper";
 const EXAMPLE: &str = "docs/preview-sweeper.yaml";
 /// How long one call of Helm may take.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Rules for what a stage deploys: this has roles and policies of the whole cluster under names of their own, asks the API
-/// server by its token, serves nobody, is one pod of each kind, and its one image is a command with arguments.
+/// Rules that hold for what a stage deploys, and not for this chart: it has cluster-wide roles and policies with names of their
+/// own, calls the API server by its token, serves no requests, is one pod of each kind, and runs its image with arguments.
 const NOT_FOR_IT: [&str; 10] = [
     "own-namespace",
     "names-and-ports",
@@ -29,7 +29,8 @@ const NOT_FOR_IT: [&str; 10] = [
     "container-command",
 ];
 
-/// What is wrong with it, and how many objects it renders to.
+/// Checks the administrators' chart; returns the findings, and how many objects it renders to. None of both where there is no
+/// such chart.
 ///
 /// # Errors
 /// [`Error`] when Helm cannot be called.

@@ -1,4 +1,4 @@
-//! What Helm says when it refuses, as findings with places.
+//! Reads Helm's error output as findings with places.
 
 use harness_manifest::PathStep;
 use harness_manifest::template_sources::{TemplateSources, in_checkout, values_file};
@@ -29,7 +29,7 @@ pub fn findings(
     if found.is_empty() { Err(error) } else { Ok(found) }
 }
 
-/// Reads Helm's own words.
+/// Reads the findings from the text of Helm's errors.
 fn read(text: &str, rule: &'static str, values: &'static str, sources: &TemplateSources) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut chart = None;
@@ -40,7 +40,7 @@ fn read(text: &str, rule: &'static str, values: &'static str, sources: &Template
         if let Some(detail) = line.split_once("- at '").map(|(_, detail)| detail) {
             let Some((pointer, message)) = detail.split_once("': ") else { continue };
             let steps = pointer_steps(pointer, message);
-            // Lint says first of the umbrella alone what it says again by chart.
+            // Lint names the umbrella's findings twice: first without a chart's name, then below each chart.
             if let Some(chart) = chart.or((rule == LINT).then_some(spec().charts.umbrella)) {
                 let place = sources.schema_place(chart, &steps, values).unwrap_or_else(stage);
                 findings.push(Finding::at(SCHEMA, place, format!("{chart}{}: {message}", pointer.replace('/', "."))));
@@ -56,12 +56,12 @@ fn read(text: &str, rule: &'static str, values: &'static str, sources: &Template
     findings.into_iter().map(|finding| Finding { values: vec![values], ..finding }).collect()
 }
 
-/// A line that only says that others follow, or followed.
+/// Whether a line only introduces or counts other lines.
 fn is_frame(message: &str) -> bool {
     message.contains("values don't meet the specifications") || message.contains("chart(s) linted")
 }
 
-/// A JSON pointer as steps; an additional property is the next one.
+/// A JSON pointer as path steps; a property that the message calls additional is the last step.
 fn pointer_steps(pointer: &str, message: &str) -> Vec<PathStep> {
     let step = |text: &str| match text.parse() {
         Ok(index) => PathStep::Item(index, None),
@@ -87,7 +87,7 @@ fn place_in(message: &str) -> Option<Place> {
     Some(Place { file, line: parts.next().and_then(|line| line.parse().ok()) })
 }
 
-/// The line of a values file that is no YAML.
+/// The place in a values file that does not parse as YAML.
 fn yaml_line(message: &str, values: &str) -> Option<Place> {
     let (_, rest) = message.split_once(values)?.1.split_once("yaml: line ")?;
     let line = rest.split(':').next()?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! What is wrong with the charts, before anything is deployed: seconds, no cluster.
+//! Validation of the charts before anything is deployed: takes seconds, needs no cluster.
 //!
 //! Every values file is linted, rendered, and its objects are checked against Kubernetes' own types and against
 //! [`policy`]; texts are checked for the separation of stage dev from the others.
@@ -24,7 +24,7 @@ use crate::spec::{ValuesFile, spec};
 use crate::stage::Stage;
 use crate::tools::Tools;
 
-/// Rule: every values file of the umbrella is one that is checked.
+/// Rule: every values file of the umbrella chart is listed in the spec, and so is checked.
 const LISTED: &str = "values-listed";
 
 /// Rules about rendered objects beside those of [`policy`].
@@ -42,10 +42,10 @@ const OTHERS: [&str; 8] = [
     LISTED,
 ];
 
-/// What a validation came to.
+/// The result of a validation.
 #[derive(Debug)]
 pub struct ValidationReport {
-    /// What is wrong, by place.
+    /// The findings, by place; none if the charts are valid.
     pub findings: Vec<Finding>,
     /// How many values files were rendered.
     pub files: usize,
@@ -55,7 +55,7 @@ pub struct ValidationReport {
     pub rules: usize,
 }
 
-/// What a stage's values file renders with: images that do not exist, or, in stage dev, the file's own.
+/// The plan that renders a values file, with placeholder images or, in stage dev, the file's own.
 pub fn plan(charts: Staged, file: &ValuesFile) -> Plan {
     let mut artifacts = ArtifactSet::placeholder();
     if file.dev {
@@ -66,7 +66,7 @@ pub fn plan(charts: Staged, file: &ValuesFile) -> Plan {
     file.set.iter().fold(plan, |plan, value| plan.with(value))
 }
 
-/// What a plan of [`plan`] renders to.
+/// Renders a plan of [`plan`].
 ///
 /// # Errors
 /// [`Error::Command`] when it does not render.
@@ -75,20 +75,20 @@ pub async fn render(tools: &Tools, plan: &Plan, file: &ValuesFile) -> Result<Ren
     Ok(Rendered { live: spec().values.live.is_some_and(|live| live.file == file.file), ..rendered })
 }
 
-/// The plan with the longest release name that the charts take.
+/// The plan with the longest release name that the charts allow.
 #[must_use]
 pub fn longest_name(plan: &Plan) -> Plan {
     Plan { release: "n".repeat(spec().charts.release_max), ..plan.clone() }
 }
 
-/// What is wrong with a render: its documents, types, and policy.
+/// The findings about a render: broken documents, wrong types, broken rules of [`policy`].
 pub fn check(rendered: &Rendered) -> Vec<Finding> {
     let broken = rendered.broken.iter().cloned();
     broken.chain(types::check(rendered)).chain(policy::check(rendered)).collect()
 }
 
-/// The same after a change of some objects, named with the kind that they had, of a render that nothing is wrong with:
-/// what looks at each object by itself looks at those alone.
+/// [`check`] after a change of some objects of a render that had no findings; `changed` has each object's index and the kind
+/// that it had. Rules that look at each object by itself look at the changed ones alone.
 pub fn check_changed(rendered: &Rendered, changed: &[(usize, &str)]) -> Vec<Finding> {
     let objects = changed.iter().map(|(at, _)| rendered.objects[*at].clone()).collect();
     let alone = Rendered { objects, ..rendered.without_objects() };
@@ -100,7 +100,7 @@ pub fn check_changed(rendered: &Rendered, changed: &[(usize, &str)]) -> Vec<Find
     types::check(&alone).into_iter().chain(found).collect()
 }
 
-/// Checks every values file, side by side, the chart for administrators, and what lies beside the charts.
+/// Checks every values file, side by side, the chart for administrators, and the files beside the charts.
 ///
 /// # Errors
 /// [`Error::Command`] when Helm fails for another reason than the charts; [`harness_base::Error::Io`] when a text cannot be read.
@@ -127,7 +127,7 @@ pub async fn run(tools: &Tools, project: &Project, charts: &Staged) -> Result<Va
     })
 }
 
-/// What every values file renders to, by its name, with images that do not exist.
+/// Renders every values file, by its name, with placeholder images.
 ///
 /// # Errors
 /// [`Error::Command`] when one does not render; [`Error::Unmet`] when a document of it is no object.
@@ -158,7 +158,7 @@ async fn values_file(
     let rendered = match rendered {
         Ok(rendered) => rendered,
         Err(error) => {
-            // Lint renders as well: what it says of that is the same.
+            // Lint renders too, and reports the same failure.
             findings.retain(|finding| finding.rule != helm_refusal::LINT);
             findings.extend(helm_refusal::findings(error, helm_refusal::RENDER, file.file, sources)?);
             return Ok((findings, None));
@@ -174,7 +174,7 @@ async fn values_file(
     Ok((findings, Some(rendered)))
 }
 
-/// What the charts do not bear out of the stack's spec.
+/// The findings where the charts differ from the stack's spec.
 async fn against_the_spec(
     tools: &Tools,
     project: &Project,
@@ -185,7 +185,7 @@ async fn against_the_spec(
     let renders: Vec<_> = renders.iter().map(|(file, rendered)| (*file, rendered)).collect();
     let mut findings = against_spec::check(spec(), &renders, &text);
     let shared = &spec().values.shared;
-    // Where it does not render, that is what is wrong.
+    // A values file that does not render is a finding already.
     let as_it_is = renders.iter().find(|(file, _)| file.file == shared.file);
     if let Some((value, (_, as_it_is))) = spec().own.in_its_pod.zip(as_it_is) {
         let with = render(tools, &plan(charts.clone(), shared).with(value), shared).await?;
@@ -196,7 +196,7 @@ async fn against_the_spec(
     Ok(findings)
 }
 
-/// Names that are too long with the longest release name alone.
+/// The findings about names that are too long only with the longest release name.
 fn names_alone(long: &Rendered, known: &[Finding]) -> Vec<Finding> {
     let place = |finding: &Finding| (finding.rule, finding.place.clone(), finding.path.clone());
     let known: Vec<_> = known.iter().map(place).collect();
@@ -208,7 +208,7 @@ fn names_alone(long: &Rendered, known: &[Finding]) -> Vec<Finding> {
     new.map(told).collect()
 }
 
-/// What needs no render: the Tiltfile, skaffold.yaml, and values files as texts.
+/// Checks what needs no render: the texts of the Tiltfile, skaffold.yaml, and values files.
 pub fn beside(sources: &TemplateSources) -> Vec<Finding> {
     let dev = spec().values.dev.map(|of| of.file);
     let mut findings = Vec::new();
@@ -234,7 +234,7 @@ pub fn beside(sources: &TemplateSources) -> Vec<Finding> {
     findings
 }
 
-/// Nothing when nothing is wrong, for scenarios.
+/// Expects that there are no findings; for scenarios.
 ///
 /// # Errors
 /// [`Error::Unmet`] that lists the findings.

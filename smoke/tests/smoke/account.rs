@@ -1,4 +1,4 @@
-//! What somebody who signed in finds. The sign-in is the one request that is no GET, and changes nothing but a session.
+//! A signed-in user. Sign-in is the only request that is no GET, and changes nothing but a session.
 
 use harness::scenario::ScenarioResult;
 use harness::scenario::reading::{ReadOnlyScenarios, scenario};

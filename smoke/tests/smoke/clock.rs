@@ -1,4 +1,4 @@
-//! What time it is there: tokens and certificates depend on it.
+//! The server's clock, on which tokens and certificates depend.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! One origin: a page of another one gets nothing.
+//! Cross-origin requests: a page of another origin may read nothing.
 
 use harness::expect;
 use harness::scenario::ScenarioResult;

@@ -1,4 +1,4 @@
-//! The name: it resolves, and whatever it resolves to answers.
+//! DNS: the host name resolves, and every address that it resolves to answers.
 
 use harness::expect;
 use harness::http::is_routed;

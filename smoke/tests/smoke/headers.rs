@@ -1,4 +1,4 @@
-//! Headers by which a browser protects users.
+//! Security headers of answers.
 
 use harness::expect;
 use harness::http::ContentSecurityPolicy;

@@ -1,4 +1,4 @@
-//! How long users wait.
+//! Response times.
 
 use std::time::Duration;
 

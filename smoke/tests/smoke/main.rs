@@ -1,4 +1,4 @@
-//! What users reach right now, read-only: by default the live site.
+//! Read-only scenarios of what users reach; by default the live site.
 
 // A scenario that no list names is an unused function.
 #![deny(dead_code)]

@@ -1,4 +1,4 @@
-//! The page at the public address, and what it is made of.
+//! The page at the public address, and its assets.
 
 use harness::http::Reply;
 use harness::scenario::ScenarioResult;

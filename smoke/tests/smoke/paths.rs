@@ -1,4 +1,4 @@
-//! What is not there is said to be not there, and nothing else is said.
+//! Paths that do not exist: 404, and no further information.
 
 use harness::expect;
 use harness::http::Reply;

@@ -1,4 +1,4 @@
-//! What is served, and whether that was meant.
+//! The version that is served, and whether it is the expected one.
 
 use harness::expect;
 use harness::scenario::ScenarioResult;

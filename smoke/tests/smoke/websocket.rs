@@ -1,4 +1,4 @@
-//! The WebSocket on the same origin, as far as it goes without a token.
+//! The WebSocket on the same origin, without a token.
 
 use harness::scenario::ScenarioResult;
 use harness::scenario::reading::{ReadOnlyScenarios, each, scenario};

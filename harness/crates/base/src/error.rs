@@ -1,4 +1,5 @@
-//! What can go wrong in this crate. Every expected failure says what was tried, on what, and what to run next.
+//! Errors of this crate: processes, files and locks. Every expected failure says what was tried, on what, and what to run
+//! next.
 
 use std::error::Error as StdError;
 use std::fmt::Write as _;
@@ -7,11 +8,12 @@ use std::time::Duration;
 /// A result whose error is this crate's own.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong with processes, files and locks, and what any layer above may say of its own.
+/// An error with processes, files or locks. The error types of crates above wrap it, and use its variants for failures of
+/// their own.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Something that must hold before we act does not; nothing was changed.
+    /// A precondition does not hold; nothing was changed.
     #[error("{what}\n  next: {next}")]
     Refused {
         /// What is wrong, and where.
@@ -19,38 +21,38 @@ pub enum Error {
         /// The command to run, or the change to make.
         next: String,
     },
-    /// The file system or another part of the operating system said no.
+    /// An operation of the file system, or of another part of the operating system, failed.
     #[error("{what}")]
     Io {
-        /// What was tried, on what.
+        /// The operation and its object, such as `read /path`.
         what: String,
-        /// What the system answered.
+        /// The operating system's own error.
         source: std::io::Error,
     },
-    /// Text that we were given does not parse.
+    /// Text from outside (a file, an answer, a URL) does not parse.
     #[error("{what}")]
     Malformed {
-        /// What was read, from where.
+        /// The text that was read, and its origin.
         what: String,
         /// The parser's own error.
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// A record of ours does not read back: what it would say is unknown.
+    /// A record that the harness wrote does not read back, so that its content is unknown.
     #[error("{} cannot be read back, so that what it says is unknown: {why}\n  next: {next}", path.display())]
     Damaged {
-        /// The record.
+        /// The record's file.
         path: std::path::PathBuf,
-        /// The parser's own words.
+        /// The parser's message.
         why: String,
-        /// The command that mends it.
+        /// The command or change that repairs it.
         next: String,
     },
     /// A deadline passed.
     #[error("waited {after:.1?} for {awaited}, in vain: {last}")]
     Deadline {
-        /// What was awaited.
+        /// The condition or event that was awaited.
         awaited: String,
-        /// How long.
+        /// The limit that passed.
         after: Duration,
         /// The last state seen, and why that is not yet enough.
         last: String,
@@ -58,30 +60,30 @@ pub enum Error {
 }
 
 impl Error {
-    /// A precondition is not met: what is wrong, and the command or change that mends it.
+    /// A precondition that is not met: what is wrong, and the command or change that repairs it.
     pub fn refused(what: impl Into<String>, next: impl Into<String>) -> Self {
         Self::Refused { what: what.into(), next: next.into() }
     }
 
-    /// For `map_err` on I/O: says what was tried, on what.
+    /// The `map_err` function for I/O: `what` says what was tried, on what.
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
     }
 
-    /// For `map_err` on parsing: says what was read, from where.
+    /// The `map_err` function for parsing: `what` says what was read, from where.
     pub fn malformed<E: StdError + Send + Sync + 'static>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
         let what = what.into();
         move |source| Self::Malformed { what, source: Box::new(source) }
     }
 
-    /// The whole chain as text, as [`shown`] shows it.
+    /// The error and its causes as text, redacted as by [`shown`].
     pub fn report(&self) -> String {
         shown(&chain(self))
     }
 }
 
-/// An error and its causes, a line each.
+/// An error and its causes as text, one line each.
 pub fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -92,7 +94,7 @@ pub fn chain(error: &dyn StdError) -> String {
     text
 }
 
-/// The error that all others of a chain came of.
+/// The last cause of an error's chain; the error itself when it has no cause.
 pub fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
     let mut innermost = error;
     while let Some(cause) = innermost.source() {
@@ -101,7 +103,7 @@ pub fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError +
     innermost
 }
 
-/// An error's text without secrets, and such that showing it does nothing: what each layer's report goes through.
+/// A report as it may be shown: without secrets, and harmless to terminals and workflows ([`crate::text::harmless`]).
 pub fn shown(text: &str) -> String {
     crate::text::harmless(&crate::secrets::redact(text)).into_owned()
 }

@@ -1,8 +1,8 @@
-//! What happens in a run, as it happens: one place emits, into the run's folder and onto the terminal.
+//! Events of a run: each is written to the run's folder and, from INFO on, to the terminal, in this one place.
 //!
-//! Code says what it does by `tracing`; nothing else prints. A line of JSON for each event goes to
-//! `events.jsonl` (whole lines, appended, so that many processes share the file and a kill leaves
-//! what there was); what a person wants to see (INFO and above) goes to standard error.
+//! Code reports by `tracing`; nothing else prints. Each event is one line of JSON in `events.jsonl`: lines are appended
+//! whole, so that several processes share the file and a killed one leaves its lines. Events of INFO and above also go to
+//! standard error.
 
 use std::fs::{File, OpenOptions};
 use std::future::Future;
@@ -24,46 +24,46 @@ use crate::process::Process;
 use crate::secrets::redact;
 use crate::terminal;
 
-/// The file of a run's events, in its folder.
+/// The name of the events' file in a run's folder.
 pub const FILE: &str = "events.jsonl";
 
-/// The target of events that carry a scenario's verdict (fields `scenario`, `verdict`, `reason`; of a failure also `asked`:
-/// whether it had its fixture).
+/// The target of events with a scenario's verdict: fields `scenario`, `verdict`, `reason`; for a failure also `asked`,
+/// whether it had its fixture.
 pub const VERDICT: &str = "verdict";
 
-/// The target of events that carry what a scenario measured (fields `scenario`, `name`, `value`, and of times `seconds`).
+/// The target of events with a scenario's measurements: fields `scenario`, `name`, `value`; for times also `seconds`.
 pub const MEASURE: &str = "measure";
 
-/// Writes down what a scenario measured, as it says it: a report shows it beside the verdict.
+/// Records a scenario's measurement at once; a report shows it beside the verdict.
 pub fn measured(scenario: &str, name: &str, value: &str) {
     tracing::info!(target: MEASURE, scenario, name, value);
 }
 
-/// The same of a time; the table of times is made of these.
+/// Records a scenario's measured time; a report's table of times is made of these.
 pub fn timed(scenario: &str, name: &str, took: Duration) {
     let seconds = took.as_secs_f64();
     tracing::info!(target: MEASURE, scenario, name, value = format!("{seconds:.2} s").as_str(), seconds);
 }
 
 tokio::task_local! {
-    /// The step that the work under way is a part of.
+    /// The number of the step that the current task is a part of.
     static WITHIN: u64;
 }
 
-/// The number of the next step of this process; [`WHOLE`] is the process itself.
+/// The number of the next step of this process.
 static NEXT: AtomicU64 = AtomicU64::new(WHOLE + 1);
-/// The step that all others of a process are parts of.
+/// The step of the process itself, which all its other steps are parts of.
 const WHOLE: u64 = 0;
-/// What is done for a step that goes on elsewhere: not written down, nor are its parts.
+/// The step of work that is not recorded, nor are its parts.
 const UNTOLD: u64 = u64::MAX;
 
-/// Does what is no step of its own: whoever waits for it is one already.
+/// Runs work without recording it or its parts: for work that a recorded step waits for.
 pub fn untold<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
     WITHIN.scope(UNTOLD, work)
 }
 
-/// Does a part of the run and writes down how long it took, also when it is cancelled; steps that begin in it are its
-/// parts. `cargo stack report --steps` shows them; nothing is printed.
+/// Runs work as a step and records its duration, also when it is cancelled. Steps that begin inside are its parts.
+/// `cargo stack report --steps` shows them; nothing is printed.
 pub fn step<T>(what: impl Into<String>, work: impl Future<Output = T>) -> impl Future<Output = T> {
     // On the heap: steps within steps would otherwise be one future, too large for a thread's stack.
     let (what, work) = (what.into(), Box::pin(work));
@@ -73,13 +73,14 @@ pub fn step<T>(what: impl Into<String>, work: impl Future<Output = T>) -> impl F
     }
 }
 
-/// A step that began then and took so long, as a part of the one under way: for what is known only afterwards.
+/// Records a step afterwards, as a part of the current one: it began at `began` and took so many seconds.
 pub fn took(what: &str, began: Instant, seconds: f64) {
     let ago = began.elapsed().as_secs_f64();
     written(what, (ago, seconds), NEXT.fetch_add(1, Ordering::Relaxed), within());
 }
 
-/// The whole of this process, since it started: the last that it writes.
+/// Records the step of the whole process, since its start: the last that a process writes. Nothing is recorded before
+/// [`start`].
 pub fn took_the_process(what: &str) {
     let Some(begun) = BEGUN.get() else { return };
     let age = Process::this().age().map_or(Duration::ZERO, |(age, _)| age);
@@ -87,9 +88,8 @@ pub fn took_the_process(what: &str) {
     written(what, (whole, whole), WHOLE, WHOLE);
 }
 
-/// What the run took before this process could say anything: its own start (of a program that `cargo run` became, cargo's work
-/// is a part of that), and, of a run's first process, the time of the cargo or nextest that started it, with all that this
-/// compiled and ran before.
+/// Records the time before the first event: the process's own start (for a program run by `cargo run`, cargo's work included)
+/// and, for a run's first process, the time of the cargo or nextest that started it, with everything compiled and run before.
 fn took_before(is_first: bool) {
     let Some((own, _)) = Process::this().age() else { return };
     let own = own.as_secs_f64();
@@ -108,7 +108,7 @@ fn within() -> u64 {
     WITHIN.try_with(|number| *number).unwrap_or(WHOLE)
 }
 
-/// A step that began so many seconds ago and took so many.
+/// Records a step that began `ago` seconds ago and took `seconds`.
 fn written(step: &str, (ago, seconds): (f64, f64), number: u64, part_of: u64) {
     if part_of == UNTOLD {
         return;
@@ -116,7 +116,7 @@ fn written(step: &str, (ago, seconds): (f64, f64), number: u64, part_of: u64) {
     tracing::debug!(step, ago, seconds, number, part_of);
 }
 
-/// Writes the step down when it is dropped.
+/// A step in progress; it is recorded on drop.
 struct Taking {
     what: String,
     started: Instant,
@@ -139,33 +139,33 @@ impl Drop for Taking {
     }
 }
 
-/// What of the events goes to standard error.
+/// Which events go to standard error, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Show {
-    /// Warnings and errors alone.
+    /// Warnings and errors alone, as lines.
     Warnings,
-    /// Lines, for a file or a pipe.
+    /// INFO and above as lines, for a file or a pipe.
     Lines,
-    /// Lines in colour and spinners, for a terminal.
+    /// INFO and above as lines in colour, with spinners, for a terminal.
     Colour,
 }
 
-/// When this process began to say what it does.
+/// The time at which this process began to record or show events.
 static BEGUN: OnceCell<Instant> = OnceCell::new();
 
-/// Starts emitting into a run's folder, which is made if it is not there; later calls in the same process change nothing.
+/// Starts recording events in a run's folder, which is made if absent. Later calls in the same process change nothing.
 ///
 /// # Errors
-/// [`Error::Io`] when the folder cannot be made, or not be written to.
+/// [`Error::Io`] when the folder cannot be made or its file not be opened.
 pub fn start(folder: &Path, show: Show) -> Result<()> {
     private_folder(folder)?;
     start_at(&folder.join(FILE), show)
 }
 
-/// The same into a file of another name.
+/// [`start`] with a file of another path, whose folder exists.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be opened.
+/// [`Error::Io`] when the file cannot be opened.
 pub fn start_at(path: &Path, show: Show) -> Result<()> {
     BEGUN
         .get_or_try_init(|| {
@@ -182,7 +182,7 @@ pub fn start_at(path: &Path, show: Show) -> Result<()> {
         .map(|_| ())
 }
 
-/// Starts showing alone, where nothing may be made: whoever cleans up.
+/// Starts showing events without a file: for commands that must not make a folder, such as a clean-up.
 pub fn show(show: Show) {
     BEGUN.get_or_init(|| listen(None, show));
 }
@@ -193,19 +193,19 @@ fn listen(file: Option<Mutex<File>>, show: Show) -> Instant {
     }
     let start = Instant::now();
     let layer = Lines { file, start, show };
-    // Only our own: the libraries' events are theirs.
+    // Events of the harness's crates alone, not those of libraries.
     let ours = tracing_subscriber::filter::filter_fn(|event| is_ours(event.target()) || for_report(event.target()));
-    // A subscriber that is there already belongs to whoever embeds us.
+    // A subscriber that is set already belongs to the embedding program.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer.with_filter(ours)));
     start
 }
 
-/// Whether a crate of ours is the event's.
+/// Whether a crate of the harness, or the keeper, emitted an event of this target.
 fn is_ours(target: &str) -> bool {
     target.split("::").next().is_some_and(|name| name == "harness" || name.starts_with("harness_") || name == "keeper")
 }
 
-/// Whether events of this target are for the folder alone: a report shows them in its own way.
+/// Whether events of this target go to the file alone: a report shows them in its own way.
 fn for_report(target: &str) -> bool {
     matches!(target, VERDICT | MEASURE)
 }

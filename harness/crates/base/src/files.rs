@@ -1,4 +1,4 @@
-//! Files of state: written whole or not at all, read with what mends them, removed without asking whether they are there.
+//! Files of state: written whole or not at all, read with the command that repairs them, removed whether or not they exist.
 
 use std::fs::{File, Permissions};
 use std::io::{ErrorKind, Write};
@@ -10,15 +10,15 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// What a file of ours is for: its owner alone.
+/// The mode of files that the harness writes: their owner alone.
 const PRIVATE: u32 = 0o600;
-/// What mends a record in a run's folder.
+/// How to repair a record in a run's folder.
 pub const MENDS: &str = "start the run anew: its folder is its own";
 
-/// Makes a folder that only its owner can enter.
+/// Makes a folder with mode 0700, and its parents; one that exists stays as it is.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be made.
+/// [`Error::Io`] when the folder cannot be made.
 pub fn private_folder(path: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
@@ -28,10 +28,10 @@ pub fn private_folder(path: &Path) -> Result<()> {
         .map_err(Error::io(format!("make the folder {}", path.display())))
 }
 
-/// Writes a file in one step: a reader, a kill and a power cut see the old or the new one whole. Its owner alone reads it.
+/// Writes a file atomically with mode 0600: a reader, a kill and a power cut see the old or the new content, never a part.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be written; what was there before is there still.
+/// [`Error::Io`] when the file cannot be written; the old content stays.
 pub fn write_whole(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     write_with_mode(path, bytes, PRIVATE)
 }
@@ -42,12 +42,12 @@ pub fn write_whole(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
 /// As [`write_whole`].
 pub fn write_with_mode(path: &Path, bytes: impl AsRef<[u8]>, mode: u32) -> Result<()> {
     let write = || {
-        // A path of one word has the empty folder.
+        // The parent of a path of one component is the empty path.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         file.write_all(bytes.as_ref())?;
         file.as_file().set_permissions(Permissions::from_mode(mode))?;
-        // The content before the name, and the name before we say that it is done (fsync(2)).
+        // The content is synced before the rename, and the rename before this returns (fsync(2)).
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
         File::open(folder)?.sync_all()
@@ -58,18 +58,18 @@ pub fn write_with_mode(path: &Path, bytes: impl AsRef<[u8]>, mode: u32) -> Resul
 /// Writes a value as JSON, as [`write_whole`] does.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be written, [`Error::Malformed`] when the value is none that JSON has.
+/// [`Error::Io`] when the file cannot be written, [`Error::Malformed`] when JSON has no form for the value.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(value).map_err(Error::malformed(format!("write {}", path.display())))?;
     text.push(b'\n');
     write_whole(path, text)
 }
 
-/// Reads a record of ours, which is JSON; `None` when there is none. `mend` is the command that makes it anew, or removes
-/// it: what a record says that does not parse is unknown, not nothing.
+/// Reads a record, which is JSON; `None` when the file does not exist. `mend` is the command that makes the record anew or
+/// removes it: the content of a record that does not parse is unknown, not empty.
 ///
 /// # Errors
-/// [`Error::Io`], or [`Error::Damaged`] with `mend` when it holds something else.
+/// [`Error::Io`] when the file cannot be read, [`Error::Damaged`] with `mend` when it does not parse.
 pub fn read_json<T: DeserializeOwned>(path: &Path, mend: &str) -> Result<Option<T>> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
@@ -83,7 +83,10 @@ pub fn read_json<T: DeserializeOwned>(path: &Path, mend: &str) -> Result<Option<
     })
 }
 
-/// A text with one part of it replaced, which has to stand in it exactly once; else how often it does.
+/// The text with its one occurrence of `from` replaced by `to`.
+///
+/// # Errors
+/// The number of occurrences, when it is not one.
 pub fn replaced_once(text: &str, from: &str, to: &str) -> std::result::Result<String, usize> {
     match text.matches(from).count() {
         1 => Ok(text.replacen(from, to, 1)),
@@ -91,26 +94,26 @@ pub fn replaced_once(text: &str, from: &str, to: &str) -> std::result::Result<St
     }
 }
 
-/// Removes a file; none is fine.
+/// Removes a file; an absent one is no error.
 ///
 /// # Errors
-/// [`Error::Io`] when it is there and cannot be removed.
+/// [`Error::Io`] when the file exists and cannot be removed.
 pub fn remove_file(path: &Path) -> Result<()> {
     unless_absent(path, std::fs::remove_file(path))
 }
 
-/// Copies a file with its mode, over one that is there.
+/// Copies a file with its mode, over an existing one.
 ///
 /// # Errors
-/// [`Error::Io`] when one cannot be read, or the other not be written.
+/// [`Error::Io`] when `from` cannot be read, or `to` not be written.
 pub fn copy(from: &Path, to: &Path) -> Result<()> {
     std::fs::copy(from, to).map(drop).map_err(Error::io(format!("copy {} to {}", from.display(), to.display())))
 }
 
-/// Copies what is in a folder into another, beside what is there already; what links lead to, as if it were there. What is
-/// read-only is not so in the copy, and what is called by one of the names in `without` is left out, wherever it is.
+/// Copies a folder's content into another folder, beside what is there already. Links are copied as what they lead to. Copies
+/// are writable by their owner; entries named in `without` are left out at any depth.
 ///
-/// What remains on an error: what was copied by then.
+/// On an error, what was copied by then remains.
 ///
 /// # Errors
 /// [`Error::Io`] when something cannot be read or written.

@@ -1,4 +1,4 @@
-//! Folders that are ours: a marker file in each says so, and nothing else is removed where a setting says the place.
+//! Folders with a marker file, which says that the harness made them: where a setting names the place, no other is removed.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -10,17 +10,17 @@ use crate::error::{Error, Result};
 use crate::files::{read_json, write_json};
 use crate::process::Process;
 
-/// The file that makes a folder ours.
+/// The name of the marker file.
 const MARKER: &str = ".harness.json";
 
-/// What a folder of ours says of itself.
+/// A marker's content: what a folder is for, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marker {
-    /// What it holds.
+    /// What the folder holds, such as `a run`.
     pub holds: String,
-    /// The checkout that it is of.
+    /// The checkout that the folder belongs to.
     pub checkout: PathBuf,
-    /// The process that uses it, until it ends.
+    /// The process that uses the folder; once it has ended, the folder is unused.
     pub process: Process,
 }
 
@@ -28,14 +28,14 @@ pub struct Marker {
 #[derive(Debug)]
 pub struct Marked {
     path: PathBuf,
-    /// What it says of itself.
+    /// The marker's content.
     pub marker: Marker,
 }
 
-/// Makes a folder, and marks it; one that is there without a marker is somebody else's, and stays without.
+/// Makes a folder with mode 0700, and marks it. An existing folder stays as it is, and is not marked.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be made.
+/// [`Error::Io`] when the folder cannot be made.
 pub fn make_marked(path: &Path, marker: &Marker) -> Result<()> {
     let say = || format!("make the folder {}", path.display());
     if let Some(parent) = path.parent() {
@@ -48,10 +48,10 @@ pub fn make_marked(path: &Path, marker: &Marker) -> Result<()> {
     }
 }
 
-/// The marked folders in a folder; none where it is not there.
+/// The marked folders directly in a folder, by path; none where the folder does not exist.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be listed.
+/// [`Error::Io`] when the folder cannot be listed.
 pub fn marked_in(folder: &Path) -> Result<Vec<Marked>> {
     let say = || format!("list {}", folder.display());
     let entries = match std::fs::read_dir(folder) {
@@ -62,11 +62,11 @@ pub fn marked_in(folder: &Path) -> Result<Vec<Marked>> {
     let mut marked = Vec::new();
     for entry in entries {
         let entry = entry.map_err(Error::io(say()))?;
-        // Never through a link, which leads to a place that is not ours.
+        // A link is skipped: it leads to a place that is not the harness's.
         if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
-        // What cannot be read proves nothing.
+        // A marker that cannot be read proves nothing.
         if let Ok(Some(marker)) = read_json(&entry.path().join(MARKER), "rm it, if the folder is yours") {
             marked.push(Marked { path: entry.path(), marker });
         }
@@ -76,29 +76,29 @@ pub fn marked_in(folder: &Path) -> Result<Vec<Marked>> {
 }
 
 impl Marked {
-    /// Where it is.
+    /// The folder's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// When something was last made or removed in it.
+    /// When an entry was last added to the folder or removed from it.
     pub fn changed(&self) -> Option<std::time::SystemTime> {
         self.path.metadata().and_then(|data| data.modified()).ok()
     }
 
-    /// Removes it with all that is in it.
+    /// Removes the folder with its content.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be removed.
+    /// [`Error::Io`] when a part of it cannot be removed.
     pub fn remove(self) -> Result<()> {
         remove(&self.path)
     }
 }
 
-/// Removes a folder if nothing is in it.
+/// Removes a folder if it is empty; one that is absent or not empty is no error.
 ///
 /// # Errors
-/// [`Error::Io`] when it is empty and cannot be removed.
+/// [`Error::Io`] when the folder is empty and cannot be removed.
 pub fn remove_if_empty(path: &Path) -> Result<()> {
     match std::fs::remove_dir(path) {
         Err(error) if ![ErrorKind::NotFound, ErrorKind::DirectoryNotEmpty].contains(&error.kind()) => {
@@ -108,12 +108,12 @@ pub fn remove_if_empty(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes a file or a folder of ours with all that is in it; read-only folders (Go's modules) too. Absent is fine.
+/// Removes a file, or a folder with its content, also read-only folders (Go's modules). An absent one is no error.
 ///
-/// Only for what lies in a folder that we made: our state, our cache, a run's own folder.
+/// Only for what lies in a folder that the harness made: its state, its cache, a run's own folder.
 ///
 /// # Errors
-/// [`Error::Io`] when something of it cannot be removed.
+/// [`Error::Io`] when a part of it cannot be removed; the rest may be gone.
 #[expect(clippy::disallowed_methods, reason = "the one place that removes folders")]
 pub fn remove(path: &Path) -> Result<()> {
     let say = || format!("remove {}", path.display());
@@ -121,7 +121,7 @@ pub fn remove(path: &Path) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         other => other,
     };
-    // Not what a link leads to.
+    // A link itself is removed, not its target.
     if !path.symlink_metadata().is_ok_and(|data| data.is_dir()) {
         return gone(std::fs::remove_file(path)).map_err(Error::io(say()));
     }
@@ -130,7 +130,7 @@ pub fn remove(path: &Path) -> Result<()> {
     }
     let mut folders = vec![path.to_owned()];
     while let Some(folder) = folders.pop() {
-        // What cannot be opened up is named by the second try.
+        // A folder that cannot be opened up is named by the second try.
         let _ = std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700));
         let entries = std::fs::read_dir(&folder).into_iter().flatten().filter_map(std::result::Result::ok);
         folders.extend(entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()));

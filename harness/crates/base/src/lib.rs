@@ -1,13 +1,13 @@
-//! The ground of the harness: what any of its crates, and a suite beside it, may use without knowing Kubernetes.
+//! The base of the harness: what its crates, and a suite, use without knowing Kubernetes.
 //!
 //! | what | modules |
 //! |---|---|
-//! | what goes wrong, and how it is said | [`error`], [`text`], [`secrets`] |
-//! | files and folders, whole or not at all | [`files`], [`folders`], [`hash`] |
-//! | processes, and locks that outlive none | [`process`], [`lock`] |
-//! | what a run writes down, and what a person sees of it | [`events`], [`output`], [`progress`], [`terminal`] |
+//! | errors, and text as it may be shown | [`error`], [`text`], [`secrets`] |
+//! | files and folders, written whole or not at all | [`files`], [`folders`], [`hash`] |
+//! | processes, and locks that end with their process | [`process`], [`lock`] |
+//! | what a run records, and what a person sees of it | [`events`], [`output`], [`progress`], [`terminal`] |
 //! | the value of a variable | [`setting`] |
-//! | what nobody can guess, and names that somebody else wrote | [`random`], [`name`] |
+//! | random values, and names that come from outside | [`random`], [`name`] |
 //!
 //! ```
 //! let folder = tempfile::tempdir()?;

@@ -1,9 +1,8 @@
-//! Lock files that processes share: flock(2), as std locks a file on Unix, never converted, unlinked by an uninstall alone.
+//! Lock files that processes share: flock(2), as std locks a file on Unix, never converted, removed by an uninstall alone.
 //!
-//! A conversion drops the lock before it takes the other kind, and an unlinked file is another
-//! lock for the next comer (both measured); so each holding is a descriptor of its own, whoever got
-//! the lock of a file that is no more begins again, and a dead process's locks are dropped by the
-//! kernel.
+//! A conversion drops the lock before it takes the other kind, and a removed file is another lock than the next one of its
+//! path (both measured). So each holding is a descriptor of its own, a lock on a removed file is taken anew, and the kernel
+//! drops a dead process's locks.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -19,19 +18,19 @@ use tokio::sync::oneshot;
 use crate::error::{Error, Result};
 use crate::process::Process;
 
-/// How long a wait is not worth a line.
+/// How long a wait may last before it is reported.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// Alone, or beside others.
+/// How a lock is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Nobody else holds it.
+    /// By one holder alone.
     Exclusive,
-    /// Others may hold it in the same way.
+    /// By any number of holders, all of them shared.
     Shared,
 }
 
-/// A lock that is held until this is dropped (and every descriptor that a child inherited is closed).
+/// A held lock. It is free once this is dropped and every descriptor that a child inherited is closed.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
@@ -63,27 +62,29 @@ impl Lock {
         }
     }
 
-    /// Whether its file is the one of its path: an uninstall removes it, and who waited for it then has another one than
-    /// whoever comes next.
+    /// Whether the locked file is still the one at its path: an uninstall removes the file, and the next one made there is
+    /// another lock.
     fn is_the_one(&self) -> bool {
         let inode = |data: std::io::Result<std::fs::Metadata>| data.ok().map(|data| (data.dev(), data.ino()));
         inode(self.file.metadata()) == inode(self.path.metadata())
     }
 
-    /// Waits for the lock, woken by the kernel; after half a second it is said for whom and for what.
+    /// Waits for the lock, woken by the kernel; after half a second it reports who holds it.
     ///
-    /// Dropped while it waits, it leaves a thread behind that lets go of the lock as soon as it gets it.
+    /// On cancel and after the deadline a thread remains, which releases the lock as soon as it gets it.
     ///
     /// # Errors
-    /// [`Error::Deadline`] after `limit`, saying who holds it.
+    /// [`Error::Deadline`] after `limit`, with the holders; [`Error::Io`] when the file cannot be opened or locked.
     pub async fn take(path: &Path, mode: Mode, limit: Duration) -> Result<Self> {
         Self::take_any(&[path.to_owned()], mode, limit).await
     }
 
-    /// Waits for whichever of several locks is free first.
+    /// Waits for the first free one of several locks. Threads that wait for the others remain, as on cancel of
+    /// [`Lock::take`].
     ///
     /// # Errors
-    /// [`Error::Deadline`] after `limit`, saying who holds the first.
+    /// [`Error::Deadline`] after `limit`, with the holders of the first lock; [`Error::Io`] when a file cannot be opened or
+    /// locked.
     pub async fn take_any(paths: &[PathBuf], mode: Mode, limit: Duration) -> Result<Self> {
         let name = paths.first().and_then(|path| path.file_name()).unwrap_or_default().to_string_lossy();
         crate::events::step(format!("taking the lock {name}"), Self::taking(paths, mode, limit)).await
@@ -101,7 +102,7 @@ impl Lock {
 
     async fn telling(paths: &[PathBuf], mode: Mode, limit: Duration) -> Result<Self> {
         let mut taking = std::pin::pin!(Self::any(paths, mode, limit));
-        // A short wait is nothing to talk about.
+        // A short wait is not reported.
         if let Ok(taken) = tokio::time::timeout(QUIET, &mut taking).await {
             return taken;
         }
@@ -123,7 +124,7 @@ impl Lock {
         for path in paths {
             let (file, path) = (open(path)?, path.clone());
             let (sender, done) = (Arc::clone(&sender), Arc::clone(&done));
-            // A file's lock has no deadline of its own: a thread waits, and whoever comes late lets go at once.
+            // flock(2) has no deadline: a thread waits, and one that comes too late releases its lock at once.
             std::thread::spawn(move || {
                 let taken = match mode {
                     Mode::Exclusive => file.lock(),
@@ -155,7 +156,7 @@ impl Lock {
         }
     }
 
-    /// A second descriptor of the same holding, for a child to inherit.
+    /// A second descriptor of the same holding, for a child process to inherit.
     ///
     /// # Errors
     /// [`Error::Io`] when no descriptor is left.
@@ -163,9 +164,9 @@ impl Lock {
         self.file.try_clone().map(OwnedFd::from).map_err(Error::io(format!("duplicate {}", self.path.display())))
     }
 
-    /// Writes who holds it and what for, so that those who wait can say so.
+    /// Writes the holder's process and purpose into the lock file, for those who wait to report.
     pub fn label(&mut self, text: &str) {
-        // Only for people to read: a failure costs nothing but the name.
+        // The note is for people alone: a failure costs nothing else.
         let _ = self.file.set_len(0);
         let _ = self.file.rewind();
         let _ = writeln!(self.file, "process {}: {text}", std::process::id());
@@ -175,7 +176,7 @@ impl Lock {
 fn open(path: &Path) -> Result<File> {
     let open = || OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
     let opened = match (open(), path.parent()) {
-        // Its folder went with an uninstall, while somebody waited.
+        // An uninstall removed the folder during the wait.
         (Err(error), Some(folder)) if error.kind() == std::io::ErrorKind::NotFound => {
             crate::files::private_folder(folder)?;
             open()
@@ -185,7 +186,7 @@ fn open(path: &Path) -> Result<File> {
     opened.map_err(Error::io(format!("open the lock {}", path.display())))
 }
 
-/// Who holds a lock: what the holder wrote, and the processes that the kernel lists.
+/// A lock's holders as text: the holder's note, and the processes that the kernel lists (proc_locks(5)).
 pub fn holders(path: &Path) -> String {
     let mut note = String::new();
     let _ = File::open(path).and_then(|mut file| file.read_to_string(&mut note));
@@ -208,9 +209,9 @@ pub fn holders(path: &Path) -> String {
     }
 }
 
-/// The processes that keep a lock: an inherited one is listed under the process that took it, which may be gone.
+/// The processes that hold a lock, those that inherited its descriptor included.
 ///
-/// Empty where the system does not say (proc_pid_fdinfo(5)).
+/// Empty where the system does not say: read from /proc (proc_pid_fdinfo(5)).
 pub fn kept_by(path: &Path) -> Vec<Process> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -220,14 +221,14 @@ pub fn kept_by(path: &Path) -> Vec<Process> {
 fn keeps(pid: i32, path: &Path) -> bool {
     let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     let here = open.filter(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to == path));
-    // Who waits for it has it open, too.
+    // A process that waits for the lock has the file open too, without holding it.
     let info = |number: &std::ffi::OsStr| {
         std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("fdinfo").join(number))
     };
     here.map(|entry| info(&entry.file_name())).any(|info| info.is_ok_and(|info| info.contains("\nlock:")))
 }
 
-/// The holders of flocks on an inode, out of the text of /proc/locks (proc_locks(5)).
+/// The process ids that hold a flock on an inode, from the text of /proc/locks (proc_locks(5)).
 fn flock_holders(locks: &str, inode: u64) -> Vec<u32> {
     locks
         .lines()

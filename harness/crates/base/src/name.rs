@@ -1,25 +1,25 @@
-//! A name that somebody else wrote and that becomes a part of a path, of a reference or of a command's argument.
+//! A name from outside that becomes part of a path, of a reference or of a command's argument.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-/// How long one may be, in bytes: as the parts of DNS names, which most of them become.
+/// The longest name, in bytes: that of a DNS label (RFC 1035), which most names become.
 const LONGEST: usize = 63;
 
-/// Lower-case letters, digits, `-`, `_` and `.`, the first of them a letter or a digit: one part of a path, never `.` or
-/// `..`, and the same on a file system that takes upper and lower case for one.
+/// A checked name: 1 to 63 lower-case letters, digits, `-`, `_` and `.`, the first a letter or a digit. So it is one part of
+/// a path, never `.` or `..`, and distinct on a file system that ignores case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Name(String);
 
-/// A text that is no [`Name`].
+/// A text that is not a [`Name`].
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is no name: 1 to 63 of a-z, 0-9, '-', '_' and '.', the first a letter or a digit")]
 pub struct NoName(String);
 
 impl Name {
-    /// The text itself.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

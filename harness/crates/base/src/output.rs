@@ -1,10 +1,10 @@
-//! Standard output and standard error: what a task was asked for, and what a person is told; neither shows a secret.
+//! Standard output, for what a task was asked for, and standard error, for what a person is told; neither shows a secret.
 //!
 //! Text is written here and in `terminal` alone; `clippy.toml` and the lints `print_stdout` and `print_stderr` keep it so.
 
 use std::io::Write;
 
-/// Writes a line to standard output, without secrets; as `println!`, but `| head` is no failure.
+/// Writes a line to standard output, without secrets, as `println!` does; a closed pipe (`| head`) is no failure.
 #[macro_export]
 macro_rules! say {
     ($($text:tt)*) => {
@@ -12,7 +12,7 @@ macro_rules! say {
     };
 }
 
-/// Writes a line to standard error, without secrets; as `eprintln!`.
+/// Writes a line to standard error, without secrets, as `eprintln!` does.
 #[macro_export]
 macro_rules! tell {
     ($($text:tt)*) => {
@@ -20,7 +20,7 @@ macro_rules! tell {
     };
 }
 
-/// Writes text to standard output, without secrets. One that is closed is no failure.
+/// Writes text to standard output, without secrets; a closed standard output is no failure.
 pub fn print(text: &str) {
     #[expect(clippy::disallowed_methods, reason = "the one writer of standard output")]
     let mut out = std::io::stdout().lock();
@@ -32,7 +32,7 @@ pub fn tell(line: &str) {
     crate::terminal::write_line(line);
 }
 
-/// Makes panics of this process show no secret: their text goes to standard error before anybody can catch them.
+/// Makes this process's panics show no secret: a panic's text goes to standard error before it can be caught.
 pub fn redact_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();

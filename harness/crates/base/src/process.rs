@@ -1,4 +1,4 @@
-//! A process that is known again: its number, and when it started, since numbers are used anew.
+//! A process's identity: its number and its start, since numbers are used again.
 
 use std::time::Duration;
 
@@ -10,51 +10,51 @@ use crate::error::{Error, Result};
 /// A process of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
-    /// Its number.
+    /// The process id.
     pub pid: i32,
-    /// When it started, as the system says it, and in which boot: text to compare, and nothing else.
+    /// The start as the system gives it, on Linux with the boot: text to compare, and nothing else.
     pub started: String,
 }
 
 impl Process {
-    /// The process of a number, if there is one that has not ended.
+    /// The running process with this number; `None` when there is none, or only a zombie.
     pub fn of(pid: i32) -> Option<Self> {
         system::started(pid).map(|started| Self { pid, started })
     }
 
-    /// This one.
+    /// This process.
     pub fn this() -> Self {
         let pid = i32::try_from(std::process::id()).unwrap_or_default();
-        // It runs: a system that does not say since when says so for nobody.
+        // Where the system does not give the start, it gives none for any process: the empty text still compares equal.
         Self::of(pid).unwrap_or(Self { pid, started: String::new() })
     }
 
-    /// The one that started this one, unless it has ended.
+    /// This process's parent; `None` when it has ended.
     pub fn parent() -> Option<Self> {
         let pid = rustix::process::getppid()?.as_raw_nonzero().get();
-        // Whoever lost its parent is given to the first process, which started nothing.
+        // A process whose parent ended is given to process 1, which did not start it.
         if pid == 1 { None } else { Self::of(pid) }
     }
 
-    /// How long ago it started, to a hundredth of a second, where the system tells; and its program's name.
+    /// The time since the process started, to 0.01 s, and its program's name; `None` where the system does not tell.
     pub fn age(&self) -> Option<(Duration, String)> {
         system::age(self.pid)
     }
 
-    /// Whether it has not ended.
+    /// Whether the process still runs; a later one with the same number is another process.
     pub fn lives(&self) -> bool {
         system::started(self.pid).as_ref() == Some(&self.started)
     }
 
-    /// Sends it a signal, if it is still the same process; whether it is.
+    /// Sends a signal to the process; returns whether it still runs and took the signal.
     pub fn signal(&self, signal: Signal) -> bool {
         self.lives() && Pid::from_raw(self.pid).is_some_and(|pid| kill_process(pid, signal).is_ok())
     }
 
-    /// Waits until it has ended, told by the kernel.
+    /// Waits until the process has ended: the kernel tells on Linux, elsewhere it is asked every 500 ms.
     ///
     /// # Errors
-    /// [`Error::Deadline`] when it still runs after `limit`.
+    /// [`Error::Deadline`] when the process still runs after `limit`; [`Error::Io`] when it cannot be watched.
     pub async fn ended(&self, limit: Duration) -> Result<()> {
         let waited = tokio::time::timeout(limit, system::ended(self)).await;
         waited.unwrap_or_else(|_| {
@@ -81,15 +81,15 @@ mod system {
     use super::Process;
     use crate::error::{Error, Result};
 
-    /// When a process started, of one that has not ended: a zombie has (proc_pid_stat(5), fields 3 and 22).
+    /// A process's start; `None` when it has ended, a zombie included (proc_pid_stat(5), fields 3 and 22).
     pub(super) fn started(pid: i32) -> Option<String> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         since(&stat).map(|ticks| format!("{ticks} in boot {}", boot.get(..8).unwrap_or_default()))
     }
 
-    /// Both are counted from the boot (proc_pid_stat(5), proc_uptime(5)); in a container that has an uptime of its own they
-    /// may not fit.
+    /// A process's age and its program's name. Start and uptime both count from the boot (proc_pid_stat(5), proc_uptime(5));
+    /// in a container with an uptime of its own they may not fit.
     pub(super) fn age(pid: i32) -> Option<(Duration, String)> {
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{file}")).ok();
         let ticks: f64 = since(&read(&format!("{pid}/stat"))?)?.parse().ok()?;
@@ -99,7 +99,7 @@ mod system {
         Some((Duration::try_from_secs_f64(age).ok()?, name))
     }
 
-    /// The start, in ticks since the boot; the name before it may hold blanks and brackets.
+    /// The start in ticks since the boot, from a text of /proc/PID/stat; the name in it may hold blanks and brackets.
     pub(super) fn since(stat: &str) -> Option<&str> {
         let (_, fields) = stat.rsplit_once(") ")?;
         let mut fields = fields.split(' ');
@@ -114,7 +114,7 @@ mod system {
             Err(rustix::io::Errno::SRCH) => return Ok(()),
             Err(errno) => return Err(Error::io(format!("watch {process}"))(errno.into())),
         };
-        // Opened first: a number that is somebody else's by now is found out here.
+        // The lives check comes after the open, so that a number that was given anew is found out.
         if !process.lives() {
             return Ok(());
         }
@@ -133,7 +133,7 @@ mod system {
     use super::Process;
     use crate::error::Result;
 
-    /// How often it is asked: no other process's end can be awaited by what POSIX has.
+    /// How often a process is asked for: POSIX cannot wait for the end of a process that is no child.
     const ASK: Duration = Duration::from_millis(500);
 
     #[expect(clippy::disallowed_methods, reason = "a moment's question, asked where nothing is awaited")]
@@ -145,7 +145,7 @@ mod system {
         (!state.starts_with('Z')).then(|| since.trim().to_owned())
     }
 
-    /// What `ps` says is to the second: no share of a run.
+    /// Never an age: `ps` gives whole seconds, too coarse for a run's steps.
     pub(super) fn age(_: i32) -> Option<(Duration, String)> {
         None
     }

@@ -1,6 +1,6 @@
 //! Progress of long work: a spinner with elapsed time on a terminal, plain lines with timestamps elsewhere.
 //!
-//! Everything goes to standard error, by the events, so that standard output holds what was asked for.
+//! Everything goes to standard error, as events, so that standard output holds what was asked for.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,16 +11,16 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use crate::secrets::redact;
 use crate::terminal;
 
-/// How long a step lasts before it is said to have begun: what ends sooner, well or not, is one line or none.
+/// How long a step lasts before its start is reported: a shorter one is one line or none.
 const BEGUN: Duration = Duration::from_secs(1);
-/// How often a step that goes on says so where there is no terminal.
+/// How often a running step is reported where there is no terminal.
 const HEARTBEAT: Duration = Duration::from_secs(30);
-/// How often a spinner turns.
+/// The time between two frames of a spinner.
 const TURN: Duration = Duration::from_millis(120);
 
-/// One piece of long work: said when it has begun, every half minute, and when it ends.
+/// A piece of long work: reported after 1 s, every 30 s, and when it ends.
 ///
-/// Dropped before [`Step::done`] (an error, or cancelled), it says that it is not done, if it was said to have begun.
+/// Dropped before [`Step::done`] (an error, a cancel), it reports that it is not done, if its start was reported.
 #[derive(Debug)]
 pub struct Step {
     what: String,
@@ -33,7 +33,7 @@ pub struct Step {
 }
 
 impl Step {
-    /// Begins it; `what` is a phrase such as `building kind 0.33.0`.
+    /// Begins a step; `what` is a phrase such as `building kind 0.33.0`.
     pub fn begin(what: impl Into<String>) -> Self {
         let (what, started) = (what.into(), Instant::now());
         let latest = Arc::new(Mutex::new(String::new()));
@@ -52,7 +52,7 @@ impl Step {
         Self { what, started, latest, bar, heartbeat, begun, done: false }
     }
 
-    /// Who tells what the step does right now.
+    /// A handle by which the work reports what the step does right now.
     pub fn teller(&self) -> Teller {
         Teller {
             what: self.what.clone(),
@@ -63,7 +63,7 @@ impl Step {
         }
     }
 
-    /// Ends it well.
+    /// Ends the step as done, with its duration.
     pub fn done(mut self) {
         self.done = true;
         self.clear();
@@ -91,7 +91,7 @@ impl Drop for Step {
     }
 }
 
-/// Tells what a step does right now: the last line of the tool that it runs, or how much of a file is there.
+/// Reports what a step does right now: the last line of the tool that it runs, or how much of a file has arrived.
 #[derive(Debug, Clone)]
 pub struct Teller {
     what: String,
@@ -101,12 +101,12 @@ pub struct Teller {
     kept: Option<Lines>,
 }
 
-/// Lines as they were told, each with its moment. Clones share them.
+/// The lines that were told, each with its time. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Lines(Arc<Mutex<Vec<(Instant, String)>>>);
 
 impl Lines {
-    /// When the first line came that has this in it.
+    /// When the first line that contains this text came.
     pub fn first_with(&self, text: &str) -> Option<Instant> {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().find(|(_, line)| line.contains(text)).map(|(at, _)| *at)
@@ -118,21 +118,21 @@ impl Lines {
 }
 
 impl Teller {
-    /// Makes each line one of the run's, not just the newest of the spinner or of the next half minute.
+    /// Reports each line in the run's events, not just the newest one in the spinner or the next half-minute's report.
     #[must_use]
     pub fn aloud(mut self) -> Self {
         self.aloud = true;
         self
     }
 
-    /// Keeps each line, with the moment at which it came.
+    /// Keeps each line with its time in `lines`.
     #[must_use]
     pub fn keeping(mut self, lines: &Lines) -> Self {
         self.kept = Some(lines.clone());
         self
     }
 
-    /// Tells a line.
+    /// Reports a line; an empty one is ignored.
     pub fn tell(&self, line: &str) {
         let line = line.trim();
         if line.is_empty() {
@@ -152,7 +152,7 @@ impl Teller {
         line.clone_into(&mut self.latest.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Tells how many bytes are there, of how many if that is known.
+    /// Reports how many bytes have arrived, and of how many where the total is known.
     pub fn bytes(&self, done: u64, total: Option<u64>) {
         match total {
             Some(total) => self.tell(&format!("{} of {}", HumanBytes(done), HumanBytes(total))),
@@ -165,7 +165,7 @@ fn style(template: &str) -> Option<ProgressStyle> {
     ProgressStyle::with_template(template).ok()
 }
 
-/// Says that the step has begun, and every half minute that it goes on, until it is aborted.
+/// Reports the step's start after 1 s, and every 30 s that it goes on, until the task is aborted. `None` outside a runtime.
 fn heartbeat(
     what: String,
     started: Instant,

@@ -1,8 +1,8 @@
-//! The value of one variable.
+//! A setting's value, or why its variable's text is refused.
 
 use crate::error::{Error, Result};
 
-/// A setting's value, or why the variable's text is none: said where it is asked for.
+/// A setting's value, or the refusal of its variable's text; the error comes up when the value is asked for.
 #[derive(Debug, Clone)]
 pub struct Setting<T>(pub std::result::Result<T, Refusal>);
 
@@ -10,7 +10,7 @@ impl<T: Clone> Setting<T> {
     /// The value.
     ///
     /// # Errors
-    /// [`Error::Refused`] with the variable, and what it may be set to.
+    /// [`Error::Refused`] with the variable, and the values that it may have.
     pub fn get(&self) -> Result<T> {
         self.0.as_ref().map_err(Refusal::error).cloned()
     }
@@ -22,19 +22,19 @@ impl<T> From<T> for Setting<T> {
     }
 }
 
-/// Why a variable's text is no value of its setting.
+/// Why a variable's text is refused as its setting's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The variable.
+    /// The variable's name.
     pub name: String,
     /// What is wrong with its text.
     pub what: String,
-    /// What it may be.
+    /// The values that it may have.
     pub next: String,
 }
 
 impl Refusal {
-    /// The error that says so.
+    /// The refusal as [`Error::Refused`].
     pub fn error(&self) -> Error {
         Error::refused(self.what.as_str(), self.next.as_str())
     }

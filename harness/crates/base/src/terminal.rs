@@ -1,4 +1,4 @@
-//! Standard error: lines, above the spinners where there are any.
+//! Standard error of a terminal: lines above the spinners, where there are any.
 
 use indicatif::MultiProgress;
 use once_cell::sync::OnceCell;
@@ -7,7 +7,7 @@ use crate::secrets::redact;
 
 static BARS: OnceCell<MultiProgress> = OnceCell::new();
 
-/// Shows steps as spinners from now on; without this call they are lines.
+/// Shows steps as spinners from now on; by default they are lines.
 pub fn use_spinners() {
     let _ = BARS.set(MultiProgress::new());
 }
@@ -25,7 +25,7 @@ pub fn write_line(line: &str) {
     }
 }
 
-/// The spinners, if steps are shown so.
+/// The spinners; `None` where steps are lines.
 pub fn bars() -> Option<&'static MultiProgress> {
     BARS.get()
 }

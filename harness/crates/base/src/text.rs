@@ -1,10 +1,10 @@
-//! Text of others, as it may be shown.
+//! Text from outside, made safe to show.
 
 use std::borrow::Cow;
 
-/// A text that others wrote (pods, tools, a pull request), such that showing it does nothing: control characters are spelled
-/// out, but for the ends of lines and tabs, and no line is a command to a workflow. GitHub takes `::` at a line's beginning and
-/// `##[` anywhere for one (actions/runner, ActionCommand.cs).
+/// Text from outside (pods, tools, a pull request) that is safe to show: control characters except line ends and tabs are
+/// escaped, and no line is a workflow command. GitHub takes `::` at a line's beginning and `##[` anywhere for one
+/// (actions/runner, ActionCommand.cs).
 pub fn harmless(text: &str) -> Cow<'_, str> {
     let is_odd = |sign: char| sign.is_control() && sign != '\n' && sign != '\t';
     if !text.contains(is_odd) && !text.contains("::") && !text.contains("##[") {

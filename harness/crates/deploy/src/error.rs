@@ -1,4 +1,4 @@
-//! What can go wrong between images and a release that has converged.
+//! The crate's error type: failures between images and a release that has converged.
 
 use std::error::Error as StdError;
 
@@ -12,10 +12,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Of the ground: a precondition, a file, a process, a lock, a deadline.
+    /// A precondition, a file, a process, a lock or a deadline (harness-base).
     #[error(transparent)]
     Base(#[from] harness_base::Error),
-    /// The Kubernetes API said no, or could not be reached.
+    /// The Kubernetes API refused a call, or could not be reached.
     #[error("{what}")]
     Kube {
         /// What was tried, on what.
@@ -29,10 +29,10 @@ pub enum Error {
     /// A command ended with another exit status than 0, or could not be started.
     #[error("{0}")]
     Command(Box<CommandFailure>),
-    /// Of the machine: a full disk.
+    /// Another error of harness-machine, such as a full disk.
     #[error(transparent)]
     Machine(harness_machine::Error),
-    /// What is awaited cannot come about any more.
+    /// A wait ended early: what is awaited cannot come about any more.
     #[error("{awaited} cannot come about: {cause}")]
     Failed {
         /// What was awaited.
@@ -43,17 +43,17 @@ pub enum Error {
     /// An expectation of a scenario is not met.
     #[error("{0}")]
     Unmet(String),
-    /// Another error, with what was gathered when it arose.
+    /// Another error, with the evidence that was gathered when it arose.
     #[error("{source}")]
     Diagnosed {
-        /// The first error; the one that counts.
+        /// The error itself.
         source: Box<Error>,
         /// Pods, conditions, events and last logs.
         diagnosis: String,
     },
 }
 
-/// What the layer below says of the ground, or of an expectation, is said by one variant, whichever layer says it.
+/// Maps each error of harness-http to the variant of the same meaning here.
 impl From<harness_http::Error> for Error {
     fn from(error: harness_http::Error) -> Self {
         match error {
@@ -64,7 +64,7 @@ impl From<harness_http::Error> for Error {
     }
 }
 
-/// The same for the machine.
+/// Maps each error of harness-machine to the variant of the same meaning here.
 impl From<harness_machine::Error> for Error {
     fn from(error: harness_machine::Error) -> Self {
         match error {
@@ -76,7 +76,7 @@ impl From<harness_machine::Error> for Error {
     }
 }
 
-/// And for what is asked of Kubernetes.
+/// Maps each error of harness-kube to the variant of the same meaning here.
 impl From<harness_kube::Error> for Error {
     fn from(error: harness_kube::Error) -> Self {
         match error {
@@ -120,7 +120,7 @@ impl Error {
         move |source| malformed(source).into()
     }
 
-    /// The same error with what was gathered when it arose; the first diagnosis stays.
+    /// Adds the evidence that was gathered when the error arose; an error that has some keeps the first.
     #[must_use]
     pub fn diagnosed(self, diagnosis: String) -> Self {
         match self {
@@ -129,8 +129,8 @@ impl Error {
         }
     }
 
-    /// The whole chain as text, and then what was gathered, without secrets, and such that showing it does nothing: the one
-    /// place where errors are written out.
+    /// The whole chain of causes as text, and then the evidence: secrets redacted, control characters made harmless for a
+    /// terminal.
     pub fn report(&self) -> String {
         harness_machine::error::shown(&self.chain())
     }

@@ -2,14 +2,14 @@
 //!
 //! | what | modules |
 //! |---|---|
-//! | which images, by digest: built here, or given; the registry beside the cluster | [`artifacts`] |
-//! | a Kind cluster of ours: made, proven, shared, reaped; the edge in front of it | [`cluster`] |
-//! | the way to a cluster's API, as kubectl would take it | [`connect`], [`k8s`] |
+//! | artifact sets, by digest: built here, or provided; the registry beside the cluster | [`artifacts`] |
+//! | a kind cluster of ours: made, proven ours, shared, reaped; the edge in front of it | [`cluster`] |
+//! | connections to a cluster's API, by the rules of kubectl | [`connect`], [`k8s`] |
 //! | charts staged and rendered; deployed, converged, or rolled back | [`release`] |
 //! | a namespace for each pull request on a cluster that exists | [`preview`] |
 //!
-//! They are one crate, since they are one walk and fail in the same ways (docs/decisions/0022); within it, no module leads back
-//! to itself.
+//! The modules are one crate, since they are one sequence of steps and fail in the same ways (docs/decisions/0022); no module
+//! depends on itself by a circle.
 //!
 //! ```
 //! use harness_deploy::preview::PullRequest;
@@ -31,8 +31,8 @@ mod testing;
 
 pub use error::{Error, Result};
 
-/// What a process holds of a cluster as it begins: nothing. A process has one, its session's; `harness` does not show this function, so
-/// that no suite makes a second.
+/// The cluster locks of a process as it begins: none. A process has one [`cluster::Hold`], its session's; `harness` does not
+/// re-export this function, so that no suite makes a second.
 pub fn hold() -> cluster::Hold {
     cluster::Hold::nothing()
 }

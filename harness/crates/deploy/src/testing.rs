@@ -1,15 +1,15 @@
-//! What the unit tests of several modules need.
+//! Helpers of several modules' unit tests.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// The stack that this crate's tests are of.
+/// Sets the sample stack's spec for this crate's tests.
 #[ctor::ctor(unsafe)]
 fn sample() {
     harness_settings::spec::of(&harness_settings::spec::sample::STACK);
 }
 
-/// A program in a folder, which is made.
+/// Writes an executable script into a folder, which is made.
 pub fn install(folder: &Path, program: &str, text: &str) {
     std::fs::create_dir_all(folder).unwrap();
     let path = folder.join(program);

@@ -1,4 +1,4 @@
-//! What one run may ask of a site that others depend on: so many requests, so fast, in all of its processes together.
+//! A budget of requests to a site that others depend on: how many a run may send and how fast, over all of its processes.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,9 +12,9 @@ use crate::Result;
 
 /// The most requests that one run sends to the live site.
 pub const MOST_REQUESTS: u64 = 250;
-/// The least time between two of them: no more than 20 a second.
+/// The least time between two requests: no more than 20 a second.
 pub const BETWEEN_REQUESTS: Duration = Duration::from_millis(50);
-/// How long to wait for the counter; it is held for a moment by each request.
+/// How long to wait for the counter's lock; each request holds it for a moment.
 const COUNTER: Duration = Duration::from_secs(10);
 
 /// A run's budget, counted in a file that its processes share.
@@ -23,19 +23,19 @@ pub struct Budget {
     path: PathBuf,
     most: u64,
     between: Duration,
-    /// Processes queue at the file's lock, a process's own requests here.
+    /// This process's requests queue here, processes at the file's lock.
     queue: Mutex<()>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Spent {
     requests: u64,
-    /// When the next one may be sent, in milliseconds since the epoch.
+    /// The earliest time of the next request, in milliseconds since the epoch.
     next_unix_ms: u64,
 }
 
 impl Budget {
-    /// The live site's, in a run's folder.
+    /// The budget of the live site: [`MOST_REQUESTS`], [`BETWEEN_REQUESTS`] apart, counted in a run's folder.
     pub fn live(run: &Path) -> Self {
         Self::of(run, MOST_REQUESTS, BETWEEN_REQUESTS)
     }
@@ -44,22 +44,23 @@ impl Budget {
         Self { path: run.join("requests.json"), most, between, queue: Mutex::new(()) }
     }
 
-    /// Counts one request, and returns once it may be sent.
+    /// Counts one request, and returns once it may be sent. On cancel during the wait it stays counted.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] when the budget is spent.
+    /// [`harness_base::Error::Refused`] when the budget is spent; [`harness_base::Error::Deadline`] after 10 s without the
+    /// counter's lock; the counter's file cannot be read or written.
     pub async fn spend(&self) -> Result<()> {
         let wait = {
             let _queue = self.queue.lock().await;
             let _lock = Lock::take(&self.path.with_extension("lock"), Mode::Exclusive, COUNTER).await?;
             self.take()?
         };
-        // Not in wait of anything: this is the pace.
+        // The wait is the pace, and no wait for anything.
         tokio::time::sleep(wait).await;
         Ok(())
     }
 
-    /// Takes the next place in the row, and says how far away it is.
+    /// Reserves the next time slot, and returns how long it is until then.
     fn take(&self) -> Result<Duration> {
         let spent: Spent = read_json(&self.path, harness_base::files::MENDS)?.unwrap_or_default();
         if spent.requests >= self.most {
@@ -70,7 +71,7 @@ impl Budget {
             .into());
         }
         let now = millis(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
-        // A clock that was set back in between must not make anybody wait for the difference.
+        // A clock that was set back in between must not make a request wait for the difference.
         let furthest = now + self.most * millis(self.between);
         let place = spent.next_unix_ms.clamp(now, furthest);
         let next = Spent { requests: spent.requests + 1, next_unix_ms: place + millis(self.between) };

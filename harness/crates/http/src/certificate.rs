@@ -1,4 +1,4 @@
-//! What stands in a certificate, as far as a person who reads a verdict cares.
+//! X.509 certificates, as far as a person who reads a verdict needs them.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,23 +11,26 @@ const DAY_SECS: i64 = 24 * 3600;
 /// One certificate of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// Whom it is about.
+    /// The distinguished name of the subject.
     pub subject: String,
-    /// Who signed it.
+    /// The distinguished name of the issuer.
     pub issuer: String,
-    /// The names and addresses that it is for.
+    /// The DNS names and addresses of its subjectAltName.
     pub names: Vec<String>,
-    /// Its first second, in seconds since the epoch.
+    /// The first second of its validity, in seconds since the epoch.
     pub not_before: i64,
-    /// Its last second, in seconds since the epoch.
+    /// The last second of its validity, in seconds since the epoch.
     pub not_after: i64,
-    /// Both as days.
+    /// The days of both, as text.
     from: String,
     until: String,
 }
 
 impl Certificate {
-    /// Reads one in DER.
+    /// Parses a certificate in DER.
+    ///
+    /// # Errors
+    /// The parser's message when it is no certificate.
     pub fn parse(der: &[u8]) -> Result<Self, String> {
         let (_, certificate) = X509Certificate::from_der(der).map_err(|error| format!("a certificate: {error}"))?;
         let validity = certificate.validity();
@@ -50,19 +53,19 @@ impl Certificate {
         (self.not_after - i64::try_from(now).unwrap_or(i64::MAX)).div_euclid(DAY_SECS)
     }
 
-    /// How much of its lifetime is left, from 1 (it has just begun) to 0; below that once it has expired.
+    /// The share of its lifetime that is left, from 1 (it has just begun) to 0; negative once it has expired.
     pub fn share_left(&self) -> f64 {
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
         let lifetime = (self.not_after - self.not_before).max(1) as f64;
         (self.not_after as f64 - now) / lifetime
     }
 
-    /// How many days it is good for, from its first second to its last.
+    /// The length of its validity in days.
     pub fn lifetime_days(&self) -> f64 {
         (self.not_after - self.not_before) as f64 / DAY_SECS as f64
     }
 
-    /// Whether it is for this host, by name, by a wildcard for one label, or by address.
+    /// Whether the certificate names this host: by name, by a wildcard for one label, or by address.
     pub fn is_for(&self, host: &str) -> bool {
         let parent = host.split_once('.').map(|(_, parent)| parent);
         self.names.iter().any(|name| {

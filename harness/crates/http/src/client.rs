@@ -1,4 +1,4 @@
-//! The client that writes.
+//! The HTTP client that may write.
 
 use std::ops::Deref;
 
@@ -8,16 +8,16 @@ use serde::Serialize;
 use super::{HttpOptions, Reader, Reply};
 use crate::Result;
 
-/// A [`Reader`] that may also write. Only [`writer`] makes one.
+/// A [`Reader`] that may also write. Only [`writer`] makes one. On cancel of a write the server may still carry it out.
 #[derive(Debug, Clone)]
 pub struct Client {
     reader: Reader,
 }
 
-/// A client with these options.
+/// A [`Client`] with these options.
 ///
 /// # Errors
-/// The URL or the CA bundle does not parse.
+/// [`harness_base::Error::Malformed`] or [`harness_base::Error::Refused`] when the URL or the CA bundle is not usable.
 pub fn writer(options: HttpOptions) -> Result<Client> {
     Ok(Client { reader: Reader::with(options)? })
 }
@@ -34,7 +34,7 @@ impl Client {
     /// The same client with one more header on every request.
     ///
     /// # Errors
-    /// Name or value is not allowed in a header.
+    /// The name or the value is not allowed in a header.
     pub fn with_header(self, name: &str, value: &str) -> Result<Self> {
         Ok(Self { reader: self.reader.with_header(name, value)? })
     }
@@ -47,7 +47,7 @@ impl Client {
         Ok(Self { reader: self.reader.bearer(token)? })
     }
 
-    /// POST with a JSON body.
+    /// Sends POST with a JSON body.
     ///
     /// # Errors
     /// As [`Reader::get`].
@@ -55,7 +55,7 @@ impl Client {
         self.write(Method::POST, path, body).await
     }
 
-    /// PUT with a JSON body.
+    /// Sends PUT with a JSON body.
     ///
     /// # Errors
     /// As [`Reader::get`].
@@ -63,7 +63,7 @@ impl Client {
         self.write(Method::PUT, path, body).await
     }
 
-    /// DELETE.
+    /// Sends DELETE.
     ///
     /// # Errors
     /// As [`Reader::get`].

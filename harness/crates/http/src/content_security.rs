@@ -1,9 +1,9 @@
-//! What a page lets a browser load and run.
+//! Content-Security-Policy (CSP): what a page lets a browser load and run.
 
-/// The directives by which a browser decides what it runs.
+/// The directives that decide which scripts a browser runs.
 const OF_SCRIPTS: [&str; 4] = ["default-src", "script-src", "script-src-elem", "script-src-attr"];
 
-/// What a page's Content-Security-Policy says: one policy, or several, each of which a browser enforces.
+/// A page's Content-Security-Policy: one policy, or several, each of which a browser enforces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContentSecurityPolicy(Vec<Policy>);
 
@@ -13,30 +13,30 @@ struct Policy {
 }
 
 impl ContentSecurityPolicy {
-    /// Reads a field's value; commas part policies, as where the field is sent several times.
+    /// Parses a header's value; commas separate policies, as where the header is sent several times.
     pub fn parse(value: &str) -> Self {
         Self(value.split(',').map(Policy::parse).collect())
     }
 
-    /// What lets in what is not the site's own: any host, a whole scheme for scripts, scripts that stand in the page or
-    /// are made of texts. Nothing that decides about scripts is one too. Of several policies the strictest is what counts.
+    /// The sources of the strictest policy that let in more than the site's own: any host, a whole scheme for scripts,
+    /// scripts that stand in the page or are made from text. A missing rule for scripts is one too.
     pub fn laxities(&self) -> Vec<String> {
         self.0.iter().map(Policy::laxities).min_by_key(Vec::len).unwrap_or_default()
     }
 
-    /// Whether one of them lets no page frame this one.
+    /// Whether a policy keeps every page from framing this one.
     pub fn forbids_frames(&self) -> bool {
         self.allows_alone("frame-ancestors", "'none'")
     }
 
-    /// Whether one of them allows this source for a directive, and no other: what the others say lets nothing more in.
+    /// Whether a policy allows this source alone for a directive: the other policies can only forbid more.
     pub fn allows_alone(&self, directive: &str, source: &str) -> bool {
         self.0.iter().any(|policy| policy.sources(directive) == [source])
     }
 }
 
 impl Policy {
-    /// Of a directive that stands twice the first one counts, as for a browser; its names and words are in any case.
+    /// Of a directive that is given twice the first counts, as for a browser; letter case does not matter.
     fn parse(value: &str) -> Self {
         let mut directives: Vec<(String, Vec<String>)> = Vec::new();
         for text in value.split(';') {
@@ -49,7 +49,7 @@ impl Policy {
         Self { directives }
     }
 
-    /// The sources of a directive; none when it does not stand there.
+    /// A directive's sources; none when the policy lacks it.
     fn sources(&self, directive: &str) -> Vec<&str> {
         let found = self.directives.iter().find(|(name, _)| name == directive);
         found.into_iter().flat_map(|(_, sources)| sources).map(String::as_str).collect()

@@ -1,19 +1,19 @@
-//! What an answer comes through, and how far a question came.
+//! The layers of an answer, and how long each took.
 
 use std::fmt;
 
-/// One of the layers that an answer comes through; each stands on those before it.
+/// A layer of an answer; each builds on those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layer {
-    /// A name becomes addresses.
+    /// The name resolves to addresses.
     Dns,
-    /// An address takes a connection.
+    /// An address accepts a connection.
     Tcp,
-    /// The server shows a certificate that we trust.
+    /// The server shows a certificate that the client trusts.
     Tls,
     /// The server answers with a status and headers.
     Http,
-    /// The answer's body comes to its end.
+    /// The answer's body arrives to its end.
     Body,
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for Layer {
     }
 }
 
-/// How long each layer took, the lowest first; as text a line of its own, or nothing.
+/// The time that each layer took, the lowest first; as text one line of its own, or nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Trail(pub Vec<String>);
 

@@ -1,14 +1,14 @@
-//! Asks a site, and says at which layer it does not answer.
+//! Clients and probes for a site, which name the layer at which it does not answer.
 //!
 //! | what | types |
 //! |---|---|
-//! | a client that cannot change anything, one that can | [`Reader`], [`Client`] |
-//! | what was answered | [`Reply`], [`ContentSecurityPolicy`] |
-//! | the way there, layer by layer | [`Probe`], [`Layer`], [`Tls`], [`Certificate`] |
-//! | how much a run may ask | [`Budget`] |
-//! | text both ways | [`websocket`] |
+//! | a client that reads alone, one that writes | [`Reader`], [`Client`] |
+//! | answers | [`Reply`], [`ContentSecurityPolicy`] |
+//! | the way to a site, layer by layer | [`Probe`], [`Layer`], [`Tls`], [`Certificate`] |
+//! | how many requests a run may send | [`Budget`] |
+//! | WebSockets | [`websocket`] |
 //!
-//! Nothing but [`writer`] makes a [`Client`]: whoever gives a suite a read-only site does not show it that function.
+//! [`writer`] alone makes a [`Client`]: to give a suite a read-only site, do not give it that function.
 //!
 //! ```
 //! use harness_http::{HttpOptions, Reader, is_loopback};
@@ -51,42 +51,43 @@ pub use reader::Reader;
 pub use reply::Reply;
 pub use tls::{Tls, trusting};
 
-/// Installs the process's TLS provider (ring); any number of calls are fine.
+/// Installs the process's TLS provider (ring); further calls change nothing.
 pub fn install_tls() {
-    // The only error is that one is installed already.
+    // The only error is that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Carries connections on from the address that a client knows: a forward into a cluster, which takes a connection before it
-/// has a pod for it.
+/// A carrier of a client's connections beyond the address that it knows, such as a forward into a cluster, which accepts a
+/// connection before it has a pod for it.
 pub trait Carrier: std::fmt::Debug + Send + Sync {
-    /// How far the connections came whose answers are still owed, and why the last one failed that did; `None` when all is well.
+    /// The progress of the connections without an answer yet, and why the last failed one failed; `None` when there is
+    /// nothing to tell.
     fn progress(&self) -> Option<String>;
 }
 
-/// How a client connects.
+/// How a client connects; [`HttpOptions::new`] has the defaults.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
     /// Scheme, host and port; paths of requests are appended to it.
     pub base: String,
     /// More certificate authorities to trust, as PEM.
     pub ca_bundle: Option<Vec<u8>>,
-    /// Where the base's host is really found, instead of by DNS.
+    /// The address to connect to, instead of the one that DNS gives for the base's host.
     pub resolve: Option<SocketAddr>,
-    /// Whether no proxy may stand between, so that a failure can be told by its layer. Always so for what is on this
-    /// machine, and where `resolve` says.
+    /// Whether to go without a proxy, so that a failure can be told by its layer. Off by default; always on for a loopback
+    /// host, and with `resolve`.
     pub direct: bool,
-    /// How long connecting may take: 5 s.
+    /// The limit for connecting. Default: 5 s.
     pub connect: Duration,
-    /// How long a whole request may take, its body included: 10 s.
+    /// The limit for a whole request, its body included. Default: 10 s.
     pub whole: Duration,
-    /// Whether connections are kept for the next request. Off for 127.0.0.1, where a forward
-    /// chooses a ready pod for each connection.
+    /// Whether connections are kept for the next request. Off by default for a loopback host, where a forward chooses a ready
+    /// pod for each connection.
     pub keep_alive: bool,
-    /// What carries the connections on, open as long as a client of these options lives; a request without an answer tells
-    /// its progress.
+    /// The carrier of the connections, which stays open as long as a client of these options; the error of a request without
+    /// an answer has its progress. Default: none.
     pub carrier: Option<Arc<dyn Carrier>>,
-    /// What each request is counted in, if there is a limit.
+    /// The budget that counts each request. Default: none, so no limit.
     pub budget: Option<Arc<Budget>>,
 }
 
@@ -115,13 +116,13 @@ pub fn is_routed(address: IpAddr) -> bool {
     UdpSocket::bind((from, 0)).and_then(|socket| socket.connect((address, 9))).is_ok()
 }
 
-/// Whole seconds from one time to another, negative when that is the earlier one.
+/// Whole seconds from `other` to `time`; negative when `time` is the earlier one.
 pub fn since(time: SystemTime, other: SystemTime) -> i64 {
     let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     time.duration_since(other).map_or_else(|earlier| -seconds(earlier.duration()), seconds)
 }
 
-/// Whether a host is this machine's own: `localhost`, 127.x, ::1, with brackets or without.
+/// Whether a host is a loopback one: `localhost`, 127.x, ::1, with brackets or without.
 pub fn is_loopback(host: &str) -> bool {
     let host = host.trim_matches(['[', ']']);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())

@@ -1,4 +1,5 @@
-//! Whether a server still speaks TLS 1.1, which RFC 8996 forbids. Our own TLS cannot ask: it does not speak it.
+//! A check that a server refuses TLS 1.1, which RFC 8996 forbids. It writes its own handshake, since rustls does not speak
+//! TLS 1.1.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -8,11 +9,11 @@ use tokio::net::TcpStream;
 
 use crate::{Error, Result};
 
-/// Offers TLS 1.1 and nothing newer, and says how that was refused.
+/// Offers TLS 1.1 and nothing newer, and returns how the server refused, such as `by an alert`.
 ///
 /// # Errors
-/// [`Error::Unmet`] when the server goes on with it; [`Error::Request`] when there is no connection to ask over,
-/// [`harness_base::Error::Deadline`] when it says nothing.
+/// [`Error::Unmet`] when the server accepts, or answers with something else; [`Error::Request`] when there is no connection;
+/// [`harness_base::Error::Deadline`] when the server is silent for `limit`.
 pub async fn old_tls_is_refused(address: SocketAddr, host: &str, limit: Duration) -> Result<String> {
     let what = format!("offer TLS 1.1 to {address}");
     let asking = async {
@@ -26,7 +27,7 @@ pub async fn old_tls_is_refused(address: SocketAddr, host: &str, limit: Duration
             (Ok(_), [HANDSHAKE]) => Err(Error::Unmet(format!("tls: {address} speaks TLS 1.1, which is obsolete"))),
             (Ok(_), [ALERT]) => Ok("by an alert".to_owned()),
             (Ok(_), [other]) => Err(Error::Unmet(format!("tls: {address} answers with a record of type {other}"))),
-            // Hanging up is a refusal like others.
+            // A closed connection is a refusal too.
             (Err(error), _) => Ok(format!("by {}", error.kind())),
         }
     };
@@ -40,12 +41,12 @@ pub async fn old_tls_is_refused(address: SocketAddr, host: &str, limit: Duration
     })
 }
 
-/// Types of a record (RFC 4346, 6.2.1).
+/// Types of a TLS record (RFC 4346, 6.2.1).
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
-/// TLS 1.1, on the wire.
+/// The version TLS 1.1 on the wire.
 const VERSION: [u8; 2] = [3, 2];
-/// What servers of that time share with everybody: ECDHE and RSA with AES-CBC.
+/// Cipher suites that every server of that time has: ECDHE and RSA with AES-CBC.
 const SUITES: [u8; 12] = [0xc0, 0x13, 0xc0, 0x14, 0xc0, 0x09, 0xc0, 0x0a, 0x00, 0x2f, 0x00, 0x35];
 /// Extension 10, supported groups: x25519 and P-256. Extension 11, point formats: uncompressed.
 const CURVES: [u8; 16] = [0, 10, 0, 6, 0, 4, 0, 0x1d, 0, 0x17, 0, 11, 0, 2, 1, 0];
@@ -53,7 +54,7 @@ const CURVES: [u8; 16] = [0, 10, 0, 6, 0, 4, 0, 0x1d, 0, 0x17, 0, 11, 0, 2, 1, 0
 /// The first message of a handshake (RFC 4346, 7.4.1.2).
 fn client_hello(host: &str) -> Vec<u8> {
     let mut body = VERSION.to_vec();
-    // Nothing is kept secret by it: the handshake goes no further.
+    // A fixed random is enough: the handshake goes no further.
     body.extend([7; 32]);
     body.push(0); // no session
     body.extend(sized(&SUITES));
@@ -64,7 +65,7 @@ fn client_hello(host: &str) -> Vec<u8> {
     [&[HANDSHAKE, 3, 1], sized(&message).as_slice()].concat()
 }
 
-/// Extension 0; an address has no name to send (RFC 6066, 3).
+/// Extension 0, the server's name; empty for an address, which is not sent (RFC 6066, 3).
 fn server_name(host: &str) -> Vec<u8> {
     if host.parse::<IpAddr>().is_ok() {
         return Vec::new();
@@ -73,7 +74,7 @@ fn server_name(host: &str) -> Vec<u8> {
     [&[0, 0], sized(&sized(&name)).as_slice()].concat()
 }
 
-/// Bytes after their count in two bytes.
+/// The bytes after their count, in two bytes.
 fn sized(bytes: &[u8]) -> Vec<u8> {
     let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
     [length.as_slice(), bytes].concat()
@@ -108,7 +109,7 @@ mod tests {
         }
     }
 
-    /// Another's TLS reads the whole of what we send, and misses what TLS 1.1 must not offer (RFC 5246, 7.4.1.4.1).
+    /// Another TLS implementation reads the whole hello, and misses what TLS 1.1 must not offer (RFC 5246, 7.4.1.4.1).
     #[test]
     fn the_offer_is_well_formed() {
         let mut server = rustls::server::Acceptor::default();

@@ -1,4 +1,4 @@
-//! The way to a site, layer by layer: its name, a connection, TLS; and how long each took.
+//! A probe of the way to a site, layer by layer: its name, a connection, TLS; and how long each took.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -11,29 +11,29 @@ use super::HttpOptions;
 use super::tls::{self, Tls};
 use crate::{Error, Layer, Result, Trail, race};
 
-/// Where a site is.
+/// A site's place: host, port, and whether it speaks TLS.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// The host, as its URL names it; an IPv6 address without brackets.
+    /// The host as the URL names it; an IPv6 address without brackets.
     pub host: String,
-    /// The port.
+    /// The port; by default that of the URL's scheme.
     pub port: u16,
-    /// Whether TLS is spoken there.
+    /// Whether the site speaks TLS.
     pub secure: bool,
-    /// The address that was given, so that no name is asked for.
+    /// The address to connect to, if given: DNS is not asked then.
     pub resolve: Option<SocketAddr>,
     ca_bundle: Option<Vec<u8>>,
     limit: Duration,
 }
 
-/// What the lower layers did, as far as they were asked.
+/// The outcome of each layer up to TLS, as far as the probe came.
 #[derive(Debug, Clone, Default)]
 pub struct Probe {
-    /// The host's addresses, if it is a name, and how long that took.
+    /// The host's addresses, and how long DNS took; `None` where DNS was not asked.
     pub dns: Option<(Vec<IpAddr>, Duration)>,
-    /// The address that took the connection, and how long it took.
+    /// The address that accepted the connection, and how long that took.
     pub tcp: Option<(SocketAddr, Duration)>,
-    /// What the handshake showed, and how long it took.
+    /// The handshake's outcome, and how long it took; `None` without TLS.
     pub tls: Option<(Tls, Duration)>,
 }
 
@@ -54,7 +54,7 @@ impl Probe {
         [dns, tcp, tls].into_iter().flatten().collect()
     }
 
-    /// These layers, and then those of a failure above them.
+    /// These layers' times, then those of a failure above them.
     pub(super) fn below(&self, above: impl IntoIterator<Item = String>) -> Trail {
         Trail(self.layers().into_iter().chain(above).collect())
     }
@@ -66,12 +66,13 @@ impl Probe {
 }
 
 impl Target {
-    /// Where a client with these options goes.
+    /// The target of a client with these options.
     ///
     /// # Errors
-    /// [`harness_base::Error::Malformed`] when the base does not parse, [`harness_base::Error::Refused`] when it has no host or another scheme.
+    /// [`harness_base::Error::Malformed`] when the base does not parse, [`harness_base::Error::Refused`] when it has no host or
+    /// another scheme.
     pub fn of(options: &HttpOptions) -> Result<Self> {
-        // What does not parse may hold a password where nobody finds it.
+        // The part of an unparsable URL before `@` may hold a password, and is not shown.
         let shown = options.base.rsplit('@').next().unwrap_or_default();
         let base = Url::parse(&options.base).map_err(harness_base::Error::malformed(format!("the URL …{shown:?}")))?;
         let (Some(host), Some(port), true) =
@@ -90,16 +91,16 @@ impl Target {
         })
     }
 
-    /// The name that DNS is asked for; `None` for an address, and where an address was given.
+    /// The name that DNS is asked for; `None` where the host is an address, or one was given.
     pub fn name(&self) -> Option<&str> {
         let asked = self.resolve.is_none() && self.host.parse::<IpAddr>().is_err();
         asked.then_some(&self.host)
     }
 
-    /// Goes the way up to TLS, each layer within the limit for connecting; sends no request.
+    /// Probes the layers up to TLS, each within the options' limit for connecting; sends no request.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] with the first layer that does not carry.
+    /// [`Error::Unreachable`] with the first layer that fails.
     pub async fn probe(&self) -> Result<Probe> {
         let mut probe = Probe::default();
         let addresses = self.addresses(&mut probe).await?;
@@ -178,7 +179,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_port_is_tcp_with_every_address() {
-        // Bound, so that nobody else gets the port, and not listening.
+        // The port is bound, so that nobody else gets it, and not listening.
         let closed = tokio::net::TcpSocket::new_v4().unwrap();
         closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let text = target(&format!("https://{}", closed.local_addr().unwrap())).probe().await.unwrap_err().report();

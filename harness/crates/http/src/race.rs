@@ -1,4 +1,5 @@
-//! One connection to a host with several addresses, of which some may be dead: as browsers do it (RFC 8305, "Happy Eyeballs").
+//! A connection to a host with several addresses, of which some may be dead, as browsers make it (RFC 8305, "Happy
+//! Eyeballs").
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,13 +8,13 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 
-/// After how long without a connection the next address is tried, beside those that are: RFC 8305's 250 ms.
+/// How long to wait for a connection before the next address is tried too: RFC 8305's 250 ms.
 const NEXT_AFTER: Duration = Duration::from_millis(250);
 
-/// Connects to the first of the addresses that takes a connection within the limit; families take turns.
+/// Connects to the first address that accepts within `limit`; address families take turns.
 ///
 /// # Errors
-/// Why each of them did not, in the order of the addresses.
+/// Why each address did not, in the order of the addresses.
 pub(crate) async fn connect(addresses: &[SocketAddr], limit: Duration) -> Result<(SocketAddr, TcpStream), Vec<String>> {
     let mut waiting = in_turns(addresses).into_iter();
     let mut trying = FuturesUnordered::new();
@@ -27,7 +28,7 @@ pub(crate) async fn connect(addresses: &[SocketAddr], limit: Duration) -> Result
         (address, outcome)
     };
     loop {
-        // The next one, since nothing is tried, or the others have had their time, or one of them was refused.
+        // One more address: none is being tried, the others had their time, or one was refused.
         trying.extend(waiting.next().map(begin));
         let ended = match waiting.len() {
             0 => trying.next().await,
@@ -46,7 +47,7 @@ pub(crate) async fn connect(addresses: &[SocketAddr], limit: Duration) -> Result
     Err(refusals.into_iter().map(|(_, why)| why).collect())
 }
 
-/// One of each family after the other, beginning with the first one's.
+/// Addresses of both families in turns, beginning with the first one's family.
 fn in_turns(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let first = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (of_first, others): (Vec<_>, Vec<_>) = addresses.iter().partition(|one| one.is_ipv6() == first);
@@ -66,7 +67,7 @@ mod tests {
         assert_eq!(in_turns(&[]), []);
     }
 
-    /// A listener whose queue is full takes no connection, and refuses none.
+    /// A listener whose queue is full: it accepts no connection, and refuses none.
     #[tokio::test]
     async fn a_dead_address_keeps_nobody_from_another() {
         let silent = tokio::net::TcpSocket::new_v4().unwrap();
@@ -89,7 +90,7 @@ mod tests {
         closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let serving = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addresses = [closed.local_addr().unwrap(), serving.local_addr().unwrap()];
-        // With the clock stopped, nothing waits: it would go on at once to the timer's end.
+        // A stopped clock would jump to the timer's end at once.
         tokio::time::pause();
         let started = tokio::time::Instant::now();
         let (address, _) = connect(&addresses, Duration::from_secs(5)).await.unwrap();

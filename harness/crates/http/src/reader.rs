@@ -1,4 +1,4 @@
-//! The client that asks, and cannot change anything.
+//! The HTTP client that reads alone.
 
 use std::error::Error as StdError;
 use std::io;
@@ -18,10 +18,10 @@ use crate::{Error, Result};
 pub(super) const LONGEST_BODY: usize = 4 * 1024 * 1024;
 const MOST_REDIRECTS: usize = 5;
 
-/// Asks, and cannot change anything: GET and HEAD alone.
+/// An HTTP client that cannot change anything: it sends GET and HEAD alone.
 ///
-/// Follows at most 5 redirects, and none to another host or out of TLS: that answer is the reply. Where it asks
-/// directly, a request that fails says at which layer.
+/// Redirects: at most 5 are followed, and none to another host or out of TLS, where the redirect is the reply. Without a
+/// proxy, a failed request's error names the layer.
 #[derive(Debug, Clone)]
 pub struct Reader {
     inner: reqwest::Client,
@@ -29,20 +29,20 @@ pub struct Reader {
     headers: HeaderMap,
     whole: Duration,
     target: Arc<Target>,
-    /// Whether the lower layers are looked at when a request fails: a proxy hides them.
+    /// Whether the layers below are probed when a request fails; a proxy would hide them.
     direct: bool,
     carrier: Option<Arc<dyn Carrier>>,
     budget: Option<Arc<Budget>>,
 }
 
-/// How long to wait between two tries of [`Reader::answers`].
+/// The time between two tries of [`Reader::answers`].
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 impl Reader {
     /// A reader of this base URL with the default [`HttpOptions`].
     ///
     /// # Errors
-    /// The URL does not parse.
+    /// [`harness_base::Error::Malformed`] or [`harness_base::Error::Refused`] when the URL is not usable.
     pub fn new(base: &str) -> Result<Self> {
         Self::with(HttpOptions::new(base))
     }
@@ -50,15 +50,15 @@ impl Reader {
     /// A reader with these options.
     ///
     /// # Errors
-    /// The URL or the CA bundle does not parse.
+    /// [`harness_base::Error::Malformed`] or [`harness_base::Error::Refused`] when the URL or the CA bundle is not usable.
     pub fn with(options: HttpOptions) -> Result<Self> {
         super::install_tls();
         let what = "make an HTTP client for an address";
         let target = Arc::new(Target::of(&options)?);
         let base = Url::parse(&options.base).map_err(harness_base::Error::malformed(what))?;
-        // reqwest sends them by itself; here they are known, so that nothing prints them.
+        // reqwest sends user and password by itself; this call makes them known as secrets, so that nothing prints them.
         take_account(&mut base.clone());
-        // A proxy cannot reach what is on this machine or found where we say.
+        // A proxy cannot reach a loopback host, or the address that `resolve` gives.
         let direct = options.direct || is_loopback(&target.host) || options.resolve.is_some();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("harness/", env!("CARGO_PKG_VERSION")))
@@ -86,7 +86,7 @@ impl Reader {
     /// The same reader with one more header on every request, such as `Origin`.
     ///
     /// # Errors
-    /// Name or value is not allowed in a header.
+    /// [`harness_base::Error::Malformed`] when the name or the value is not allowed in a header.
     pub fn with_header(mut self, name: &str, value: &str) -> Result<Self> {
         let what = format!("the HTTP header {name}");
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(harness_base::Error::malformed(what.as_str()))?;
@@ -95,10 +95,10 @@ impl Reader {
         Ok(self)
     }
 
-    /// The same reader, with the token of somebody who is signed in.
+    /// The same reader, signed in with a bearer token, which is known as a secret from now on.
     ///
     /// # Errors
-    /// The token is not allowed in a header.
+    /// [`harness_base::Error::Malformed`] when the token is not allowed in a header.
     pub fn bearer(mut self, token: &str) -> Result<Self> {
         harness_base::secrets::know(token);
         let what = "a bearer token, which is not shown";
@@ -109,31 +109,31 @@ impl Reader {
         Ok(self)
     }
 
-    /// Whether user and password stand in its address: they are sent as `Authorization`, unless a token is.
+    /// Whether the base URL holds user or password: they are sent as `Authorization`, unless a token is.
     pub fn has_account(&self) -> bool {
         !self.base.username().is_empty() || self.base.password().is_some()
     }
 
-    /// Scheme, host and port that it asks.
+    /// The base URL: scheme, host and port.
     pub fn base(&self) -> &str {
         self.base.as_str()
     }
 
-    /// Where it asks.
+    /// The place that requests go to.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// GET.
+    /// Sends GET, and follows redirects.
     ///
     /// # Errors
-    /// [`Error::Unreachable`], through a proxy [`Error::Request`], when there is no whole answer in time; any status is a
+    /// [`Error::Unreachable`], or through a proxy [`Error::Request`], when there is no whole answer in time; any status is a
     /// [`Reply`].
     pub async fn get(&self, path: &str) -> Result<Reply> {
         self.ask(Method::GET, path).await
     }
 
-    /// GET whose answer is taken as it is: a redirect is not followed.
+    /// Sends GET, and returns the first answer: a redirect is not followed.
     ///
     /// # Errors
     /// As [`Reader::get`].
@@ -141,7 +141,7 @@ impl Reader {
         self.once(Method::GET, path, None).await
     }
 
-    /// HEAD.
+    /// Sends HEAD, and follows redirects.
     ///
     /// # Errors
     /// As [`Reader::get`].
@@ -149,10 +149,10 @@ impl Reader {
         self.ask(Method::HEAD, path).await
     }
 
-    /// GET again and again until the answer is 200: for what no watch can tell, such as a route that is being made.
+    /// Sends GET every 50 ms until the answer is 200: for what no watch can tell, such as a route that is being made.
     ///
     /// # Errors
-    /// [`harness_base::Error::Deadline`] after `limit`, with the last answer.
+    /// [`harness_base::Error::Deadline`] after `limit`, with the last answer or error.
     pub async fn answers(&self, path: &str, limit: Duration) -> Result<Reply> {
         let judge = |reply: &Reply| match reply.status {
             200 => Ok(()),
@@ -161,7 +161,7 @@ impl Reader {
         self.until(path, (BETWEEN_TRIES, limit), "status 200", judge).await
     }
 
-    /// The same until the answer holds a text as well, asked that often.
+    /// Sends GET at the interval `every` until the answer is 200 and contains a text.
     ///
     /// # Errors
     /// As [`Reader::answers`].
@@ -185,7 +185,7 @@ impl Reader {
             let mut beat = tokio::time::interval(every);
             loop {
                 beat.tick().await;
-                // One that is stuck must not be the only try.
+                // A request that hangs must not be the only try.
                 let told =
                     |why: String| self.progress().map_or(why.clone(), |progress| format!("{why}; forward {progress}"));
                 match tokio::time::timeout(limit / 3, self.follow(Method::GET, path)).await {
@@ -208,10 +208,10 @@ impl Reader {
         }
     }
 
-    /// Counts one request, where they are counted, and returns once it may be sent.
+    /// Counts one request in the budget, if there is one, and returns once it may be sent.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] when the budget is spent.
+    /// As [`Budget::spend`].
     pub async fn spend(&self) -> Result<()> {
         match &self.budget {
             Some(budget) => budget.spend().await,
@@ -227,13 +227,14 @@ impl Reader {
         }
     }
 
-    /// An error that names the layer: a request that got no answer cannot tell, the way there can.
+    /// The error with the layer that failed: probes the way to the site, and adds what each layer took. An error of another
+    /// kind, or through a proxy, comes back as it is.
     pub async fn explained(&self, error: Error, took: Duration) -> Error {
-        // A proxy hides the way.
+        // A proxy hides the layers below.
         if !self.direct || !matches!(error, Error::Request { .. } | Error::Unreachable { .. }) {
             return error;
         }
-        // Before the probe, which is one more connection.
+        // The progress is read before the probe, which is one more connection.
         let forward = self.progress().map(|progress| format!("forward {progress}"));
         match (error, self.target.probe().await) {
             (Error::Request { what, source }, Ok(probe)) => no_answer(what, &*source, &probe, forward, took),
@@ -247,7 +248,7 @@ impl Reader {
         }
     }
 
-    /// How far what carries the connections came, where something does.
+    /// The carrier's progress, where there is a carrier.
     fn progress(&self) -> Option<String> {
         self.carrier.as_ref()?.progress()
     }
@@ -269,7 +270,7 @@ impl Reader {
         }
     }
 
-    /// One request, whose answer is taken as it is.
+    /// One request, whose redirect is not followed.
     pub(super) async fn once(&self, method: Method, path: &str, json: Option<Vec<u8>>) -> Result<Reply> {
         let url = self.base.join(path).map_err(harness_base::Error::malformed(format!("the path {path:?}")))?;
         let start = Instant::now();
@@ -294,7 +295,7 @@ impl Reader {
             request = request.header("content-type", "application/json").body(json);
         }
         let response = match timeout_at(end, request.send()).await {
-            // reqwest names the URL in its errors, with its query; ours is without.
+            // reqwest's errors name the URL with its query; `what` has it without.
             Ok(sent) => sent.map_err(|error| Error::request(what.as_str())(error.without_url()))?,
             Err(_) => return Err(Error::request(what)(silence(self.whole))),
         };
@@ -309,7 +310,7 @@ fn silence(limit: Duration) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {limit:.1?}"))
 }
 
-/// No answer, though the layers below carry.
+/// The error for a request without an answer while the layers below work.
 fn no_answer(
     what: String,
     source: &(dyn StdError + Send + Sync + 'static),
@@ -352,11 +353,11 @@ async fn whole_body(mut response: Response, what: &str, start: Instant, end: Ins
     Err(Error::Unreachable { layer: Layer::Body, what, trail })
 }
 
-/// Where a redirect leads, if it may be followed: to the same host, and not out of TLS.
+/// The target of a redirect that may be followed: on the same host, and not out of TLS.
 pub(super) fn leads_to(from: &Url, reply: &Reply) -> Option<Url> {
     let location = (300..400).contains(&reply.status).then(|| reply.header(LOCATION.as_str())).flatten()?;
     let mut to = from.join(location).ok()?;
-    // An address is written whole there, and without the account that stands in ours.
+    // A server writes the address without the account in the base URL.
     if (to.host_str(), to.port_or_known_default()) == (from.host_str(), from.port_or_known_default()) {
         let _ = to.set_username(from.username());
         let _ = to.set_password(from.password());
@@ -366,7 +367,7 @@ pub(super) fn leads_to(from: &Url, reply: &Reply) -> Option<Url> {
     allowed.then_some(to)
 }
 
-/// Takes user and password out of a URL: the `Authorization: Basic` that they make, and the password is known as a secret.
+/// Removes user and password from a URL, and returns them as `Authorization: Basic`; the password is known as a secret.
 pub(crate) fn take_account(url: &mut Url) -> Option<HeaderValue> {
     let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
     let (user, password) = (decoded(url.username()), url.password().map(decoded));
@@ -374,7 +375,7 @@ pub(crate) fn take_account(url: &mut Url) -> Option<HeaderValue> {
         harness_base::secrets::know(password);
         harness_base::secrets::know(url.password().unwrap_or_default());
     }
-    // Both fail for URLs that cannot have a user, which then have none.
+    // Both calls fail for URLs that cannot have a user, which then have none.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     if user.is_empty() && password.is_none() {
@@ -386,10 +387,10 @@ pub(crate) fn take_account(url: &mut Url) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// A URL without what may be secret in it: user, password and query.
+/// A URL without its secret parts: user, password and query.
 fn printable(url: &Url) -> String {
     let mut url = url.clone();
-    // Both fail for URLs that cannot have a user, which then have none.
+    // Both calls fail for URLs that cannot have a user, which then have none.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     if url.query().is_some() {

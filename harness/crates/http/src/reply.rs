@@ -1,4 +1,4 @@
-//! What a server answered, and what a scenario asks of it.
+//! A server's answer, and the checks that a scenario makes on it.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,12 +9,12 @@ use serde_json::Value;
 
 use crate::{Error, Result};
 
-/// A whole answer, whatever its status.
+/// A whole answer, of any status.
 #[derive(Clone)]
 pub struct Reply {
     /// The request's method.
     pub method: String,
-    /// Where the answer came from, without user, password and query.
+    /// The URL of the answer, without user, password and query.
     pub url: String,
     /// The HTTP status.
     pub status: u16,
@@ -22,12 +22,12 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The answer's body.
     pub body: Vec<u8>,
-    /// From the request to the last byte of the body.
+    /// The time from the request to the last byte of the body.
     pub took: Duration,
 }
 
 impl Reply {
-    /// Itself when it has this status.
+    /// The reply itself when it has this status.
     ///
     /// # Errors
     /// [`Error::Unmet`] with the request, the status and the first lines of the body.
@@ -38,35 +38,35 @@ impl Reply {
     /// The body as JSON.
     ///
     /// # Errors
-    /// [`Error::Unmet`] with the first lines of the body when it is no JSON of that shape: a page of somebody's in between.
+    /// [`Error::Unmet`] with the first lines of the body when it is no JSON of that shape, such as a proxy's page.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.body).map_err(|why| self.unmet(&format!("with no such JSON ({why})")))
     }
 
-    /// What stands in a place of the body's JSON, as RFC 6901 writes it: `/data/items/0`.
+    /// The value at a place in the body's JSON, written as RFC 6901 does: `/data/items/0`.
     ///
     /// # Errors
-    /// [`Error::Unmet`] when the body is no JSON, or has no such place.
+    /// [`Error::Unmet`] when the body is no JSON, or has no such value.
     pub fn at(&self, pointer: &str) -> Result<Value> {
         let mut body: Value = self.json()?;
         body.pointer_mut(pointer).map(Value::take).ok_or_else(|| self.unmet(&format!("without {pointer}")))
     }
 
-    /// A field's value as one, if it was sent several times: RFC 9110 (5.3) joins them with commas. `None` when absent.
+    /// A header's values joined by commas, as RFC 9110 (5.3) does where it is sent several times. `None` when absent.
     pub fn field(&self, name: &str) -> Option<String> {
         let values: Vec<&str> = self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
         (!values.is_empty()).then(|| values.join(", "))
     }
 
-    /// A header's value, the first of several; `None` when absent or no text.
+    /// A header's first value; `None` when absent, or no text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// When the server says that it answered.
+    /// The time of the answer by the server's clock.
     ///
     /// # Errors
-    /// [`Error::Unmet`] without a header `Date` that can be read.
+    /// [`Error::Unmet`] when the header `Date` is missing, or cannot be read.
     pub fn date(&self) -> Result<SystemTime> {
         let date = self.header("date").unwrap_or_default();
         httpdate::parse_http_date(date).map_err(|_| self.unmet(&format!("with the date {date:?}")))
@@ -78,7 +78,7 @@ impl Reply {
     }
 
     fn unmet(&self, why: &str) -> Error {
-        // Without secrets before it is cut: a half of one is not found any more.
+        // The redaction comes before the cut: half a secret would not be found.
         let text = self.text();
         let head: Vec<&str> = text.lines().take(5).map(|line| start(line, WINDOW)).collect();
         let lines: Vec<String> = redact(&head.join("\n")).lines().map(|line| format!("\n  | {}", cut(line))).collect();
@@ -87,9 +87,9 @@ impl Reply {
     }
 }
 
-/// How many letters of a line are shown.
+/// How many characters of a line are shown.
 const WIDTH: usize = 300;
-/// How many of them are looked through for secrets, which are shown as less.
+/// How many characters of a line are searched for secrets, whose marks may be shorter than they.
 const WINDOW: usize = 64 * WIDTH;
 
 fn cut(line: &str) -> String {
@@ -101,7 +101,7 @@ fn start(line: &str, letters: usize) -> &str {
     line.char_indices().nth(letters).map_or(line, |(end, _)| &line[..end])
 }
 
-/// Without headers and body, which hold cookies and tokens as numbers that nobody would recognise.
+/// The debug text lacks headers and body, which hold cookies and tokens as byte lists that nothing would redact.
 impl std::fmt::Debug for Reply {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Reply({self}, {} headers, {} bytes)", self.headers.len(), self.body.len())

@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use super::reader::LONGEST_BODY;
 use super::*;
 
-/// A server that gives the same answer to every request; what it was asked is thrown away.
+/// A server that gives the same answer to every request, and ignores what was asked.
 async fn answers(answer: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -82,7 +82,7 @@ async fn a_body_that_breaks_off_is_told_with_its_byte() {
 
 #[tokio::test]
 async fn who_is_silent_is_told_with_the_layers_below() {
-    // Connections are taken by the kernel, and answered by nobody.
+    // The kernel accepts connections, and nobody answers them.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", silent.local_addr().unwrap());
     let options = HttpOptions { whole: Duration::from_millis(100), ..HttpOptions::new(base) };

@@ -1,4 +1,4 @@
-//! TLS as a client sees it: whom it trusts, which certificates it was shown, and why it refuses one.
+//! TLS on the client's side: which roots it trusts, which certificates a server showed, and why one is refused.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use super::certificate::Certificate;
 use crate::Result;
 
-/// What a TLS handshake showed, once it succeeded: the chain leads to a root that we trust, and names the host.
+/// A successful TLS handshake: the chain leads to a trusted root, and the certificate names the host.
 #[derive(Debug, Clone)]
 pub struct Tls {
     /// The protocol that was agreed on, such as `TLSv1.3`.
@@ -31,8 +31,8 @@ impl Tls {
         &self.own
     }
 
-    /// The certificates that lead from the server's own towards a root, each signed by the next, as far as the server sent them;
-    /// what it sent beside them, in whatever order, is of no matter to whoever verifies.
+    /// The certificates from the server's own towards a root, each signed by the next, as far as the server sent them; others
+    /// that it sent are left out, since verification ignores them.
     pub fn path(&self) -> Vec<&Certificate> {
         path(&self.own, &self.chain)
     }
@@ -47,7 +47,7 @@ fn path<'a>(own: &'a Certificate, sent: &'a [Certificate]) -> Vec<&'a Certificat
     let mut path = vec![own];
     let signs = |last: &Certificate, path: &[&Certificate]| {
         let next = sent.iter().filter(|next| next.subject == last.issuer && !path.contains(next));
-        // Of two for one key, as around a cross-signature, a browser takes the one that lasts.
+        // Of two certificates for one key, as with a cross-signature, a browser takes the one that lasts longer.
         next.max_by_key(|next| next.not_after)
     };
     while let Some(next) = path.last().copied().and_then(|last| signs(last, &path)) {
@@ -56,7 +56,7 @@ fn path<'a>(own: &'a Certificate, sent: &'a [Certificate]) -> Vec<&'a Certificat
     path
 }
 
-/// A TLS client's configuration that trusts the system's authorities and these.
+/// A TLS client's configuration that trusts the system's authorities and those of `ca_bundle` (PEM).
 ///
 /// # Errors
 /// [`harness_base::Error::Malformed`] when the bundle does not parse, or there is no authority at all.
@@ -64,7 +64,7 @@ pub fn trusting(ca_bundle: Option<&[u8]>) -> Result<ClientConfig> {
     Ok(recording(ca_bundle)?.0)
 }
 
-/// The same, and what it will be shown.
+/// The configuration of [`trusting`], and the recorder of what servers show to it.
 fn recording(ca_bundle: Option<&[u8]>) -> Result<(ClientConfig, Arc<Recorder>)> {
     super::install_tls();
     let extra = CertificateDer::pem_slice_iter(ca_bundle.unwrap_or_default())
@@ -81,10 +81,10 @@ fn recording(ca_bundle: Option<&[u8]>) -> Result<(ClientConfig, Arc<Recorder>)> 
     Ok((config, recorder))
 }
 
-/// Shakes hands over an open connection.
+/// Makes a TLS handshake over an open connection.
 ///
 /// # Errors
-/// Why not, in words: which certificate, which check.
+/// The reason in words: which certificate, which check.
 pub(super) async fn handshake(
     stream: TcpStream,
     host: &str,
@@ -107,7 +107,7 @@ pub(super) async fn handshake(
     }
 }
 
-/// Keeps what a server showed, so that a refusal can name it.
+/// A verifier that keeps the certificates that a server showed, so that a refusal can name them.
 #[derive(Debug)]
 struct Recorder {
     inner: Verifier,
@@ -121,7 +121,7 @@ impl Recorder {
         shown.iter().map(|der| Certificate::parse(der)).collect()
     }
 
-    /// What went wrong, with the certificate when it is about that.
+    /// Why the handshake failed, with the certificate where it is the cause.
     fn why(&self, host: &str, error: &std::io::Error) -> String {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         let Some(rustls::Error::InvalidCertificate(check)) = inner else {

@@ -1,4 +1,4 @@
-//! A WebSocket client: the handshake's outcome, text both ways, deadlines everywhere.
+//! A WebSocket client: the handshake's outcome, text messages both ways, a deadline for each step.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,19 +14,19 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async
 
 use crate::{Error, Result, race};
 
-/// How long connecting, a message each way, or closing may take: 10 s.
+/// The limit for connecting, for a message each way, and for closing: 10 s.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
-/// How a WebSocket connects, beside its URL.
+/// How a WebSocket connects, beside its URL; by default with none of these.
 #[derive(Debug, Clone, Default)]
 pub struct WebSocketOptions {
-    /// Sent as `Authorization: Bearer`.
+    /// The token that is sent as `Authorization: Bearer`.
     pub token: Option<String>,
     /// More headers of the handshake, such as `Origin`.
     pub headers: Vec<(String, String)>,
     /// More certificate authorities to trust, as PEM.
     pub ca_bundle: Option<Vec<u8>>,
-    /// Where the URL's host is really found, instead of by DNS.
+    /// The address to connect to, instead of the one that DNS gives for the URL's host.
     pub resolve: Option<SocketAddr>,
 }
 
@@ -43,7 +43,7 @@ pub enum Handshake {
 }
 
 impl Handshake {
-    /// The open socket.
+    /// The open socket of a handshake that succeeded.
     ///
     /// # Errors
     /// [`Error::Unmet`] with the status of a refusal.
@@ -62,10 +62,11 @@ pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
-/// Opens `ws://` or `wss://` (`http://` and `https://` are taken for these) within 10 s.
+/// Opens a WebSocket at a `ws://` or `wss://` URL (`http://` and `https://` are taken for these), within 10 s.
 ///
 /// # Errors
-/// [`Error::Request`] when there is no answer at all; a refusal is a [`Handshake`].
+/// [`Error::Request`] when there is no connection or no HTTP answer, [`harness_base::Error::Deadline`] after 10 s; a refusal
+/// is a [`Handshake`].
 pub async fn connect(url: &str, token: Option<&str>) -> Result<Handshake> {
     connect_with(url, &WebSocketOptions { token: token.map(str::to_owned), ..WebSocketOptions::default() }).await
 }
@@ -73,7 +74,7 @@ pub async fn connect(url: &str, token: Option<&str>) -> Result<Handshake> {
 /// [`connect`] with more options.
 ///
 /// # Errors
-/// As [`connect`]; [`harness_base::Error::Malformed`] when URL, a header or the CA bundle does not parse.
+/// As [`connect`]; [`harness_base::Error::Malformed`] when the URL, a header or the CA bundle does not parse.
 pub async fn connect_with(url: &str, options: &WebSocketOptions) -> Result<Handshake> {
     crate::install_tls();
     let url = match url.split_once("://") {
@@ -83,7 +84,7 @@ pub async fn connect_with(url: &str, options: &WebSocketOptions) -> Result<Hands
     };
     let mut url = Url::parse(&url).map_err(harness_base::Error::malformed("the address of a WebSocket"))?;
     let basic = crate::reader::take_account(&mut url);
-    // A token may stand in the query.
+    // The query is left out: it may hold a token.
     let what = format!("open the WebSocket {}", url.as_str().split('?').next().unwrap_or_default());
     deadline(&what, handshake(&what, &url, basic, options)).await
 }
@@ -129,17 +130,17 @@ impl Socket {
     /// Sends a text message, within 10 s.
     ///
     /// # Errors
-    /// The connection is gone, or the deadline passed.
+    /// [`Error::Request`] when the connection is gone, [`harness_base::Error::Deadline`] after 10 s.
     pub async fn send_text(&mut self, text: &str) -> Result<()> {
         let what = format!("{}: send a text", self.what);
         let sent = async { self.stream.send(Message::text(text)).await.map_err(Error::request(what.as_str())) };
         deadline(&what, sent).await
     }
 
-    /// The next text message, within 10 s; `None` once the server closed.
+    /// The next text message, within 10 s; `None` once the server has closed. Other messages are skipped.
     ///
     /// # Errors
-    /// The connection broke, or the deadline passed.
+    /// [`Error::Request`] when the connection broke, [`harness_base::Error::Deadline`] after 10 s.
     pub async fn next_text(&mut self) -> Result<Option<String>> {
         let what = format!("{}: receive a text", self.what);
         let received = async {
@@ -155,10 +156,11 @@ impl Socket {
         deadline(&what, received).await
     }
 
-    /// Says nothing for this long, and sees that the other side neither says anything nor hangs up; its pings are answered.
+    /// Watches the connection without sending anything for `silence`: the other side may ping, but neither send a message nor
+    /// close.
     ///
     /// # Errors
-    /// [`Error::Unmet`] when it closed or spoke, and when; the connection broke.
+    /// [`Error::Unmet`] when the other side closed or sent a message, or the connection broke; with the time until then.
     pub async fn stays_open(&mut self, silence: Duration) -> Result<()> {
         let start = tokio::time::Instant::now();
         let unmet = |how: &str| Err(Error::Unmet(format!("{}: {how} after {:.1?}", self.what, start.elapsed())));
@@ -179,7 +181,8 @@ impl Socket {
     /// Closes with the closing handshake, within 10 s.
     ///
     /// # Errors
-    /// The server does not answer the closing handshake.
+    /// [`Error::Request`] when the connection broke, [`harness_base::Error::Deadline`] when the server does not answer within
+    /// 10 s.
     pub async fn close(mut self) -> Result<()> {
         let what = format!("{}: close it", self.what);
         let closed = async {

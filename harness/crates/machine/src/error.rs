@@ -1,15 +1,15 @@
-//! What can go wrong between this machine and a run.
+//! The crate's error type: failures of the machine that a run is on.
 
 use std::error::Error as StdError;
 
 /// A result whose error is this crate's own.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong with tools, the container engine and what is fetched for them.
+/// Everything that can go wrong with tools, the container engine and downloads.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Of the ground: a precondition, a file, a process, a lock, a deadline.
+    /// A precondition, a file, a process, a lock or a deadline (harness-base).
     #[error(transparent)]
     Base(#[from] harness_base::Error),
     /// A site was not asked, not reached, or stopped answering.
@@ -18,19 +18,19 @@ pub enum Error {
     /// A command ended with another exit status than 0, or could not be started.
     #[error("{0}")]
     Command(Box<CommandFailure>),
-    /// There is no room for what is to be written; another source for it would not help.
+    /// The disk is too full for what is to be written; another source for it would not help.
     #[error("the disk of {} is too full ({free} free)\n{cause}\n  next: make room, or set XDG_CACHE_HOME to a larger disk; then run the same command again", folder.display())]
     DiskFull {
-        /// What lies on the disk.
+        /// A folder on that disk.
         folder: std::path::PathBuf,
-        /// How much is left, as `12 MiB are`.
+        /// The free space, as `12 MiB are`.
         free: String,
-        /// What was tried.
+        /// The error that was caused by it.
         cause: String,
     },
 }
 
-/// What the layer below says of the ground is said by one variant, whichever layer says it.
+/// Maps the base errors of harness-http to the variant of the same meaning here.
 impl From<harness_http::Error> for Error {
     fn from(error: harness_http::Error) -> Self {
         match error {
@@ -90,14 +90,14 @@ impl Error {
         move |source| request(source).into()
     }
 
-    /// The whole chain as text, without secrets, and such that showing it does nothing.
+    /// The whole chain of causes as text: secrets redacted, control characters made harmless for a terminal.
     pub fn report(&self) -> String {
         shown(&harness_base::error::chain(self))
     }
 }
 
-/// An error's chain as text, of this crate or of one above, with the limits of the machine that it is about: whoever meets one says so in
-/// words that name none. Without secrets, and such that showing it does nothing.
+/// A chain of causes, of this crate or of one above, as it may be shown: with a line for each machine limit that it is about
+/// (programs that meet one do not name it), secrets redacted, control characters made harmless for a terminal.
 pub fn shown(chain: &str) -> String {
     harness_base::error::shown(&format!("{chain}{}", crate::machine_limits::named_in(chain)))
 }

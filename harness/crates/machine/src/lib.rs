@@ -1,11 +1,11 @@
-//! The machine that a run is on, and what of it a run needs. Nothing here knows a cluster.
+//! The machine that a run is on: its container engine, its tools, its limits. Nothing here knows a cluster.
 //!
 //! | what | modules |
 //! |---|---|
-//! | the container engine: there, started, and what it holds that is ours | [`engine`] |
-//! | programs: found, set up, called with a deadline and a list of what they are given | [`tools`], [`source`] |
-//! | the checkout; a run's identity and folder; what piles up | [`project`], [`run`], [`tidy`] |
-//! | limits that clusters run into; all of it, looked at | [`machine_limits`], [`doctor`] |
+//! | the container engine: found, started, installed; its objects that are ours | [`engine`] |
+//! | programs: found, set up, called with a deadline and a chosen environment | [`tools`], [`source`] |
+//! | the checkout; a run's identity and folder; removal of old images, charts and runs | [`project`], [`run`], [`tidy`] |
+//! | limits that clusters run into; a report on all of it | [`machine_limits`], [`doctor`] |
 //!
 //! ```
 //! use harness_machine::tools::Tool;
@@ -25,7 +25,7 @@ pub mod tools;
 
 pub use error::{CommandFailure, Error, Result};
 
-/// The stack that this crate's tests are of.
+/// Sets the sample stack's spec for this crate's tests.
 #[cfg(test)]
 #[ctor::ctor(unsafe)]
 fn sample() {

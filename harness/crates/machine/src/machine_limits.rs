@@ -1,21 +1,22 @@
-//! Limits of this machine that clusters run into, and what runs into them says otherwise: pods that log "too many open files".
+//! Limits of this machine that clusters run into. Programs that meet one name it badly: pods log "too many open files" for
+//! inotify.
 //!
-//! Kind's known issues name the first two and their values (kind.sigs.k8s.io, "Pod errors due to too many open files").
+//! Source of the first two and their values: kind's known issues (kind.sigs.k8s.io, "Pod errors due to too many open files").
 
 use std::path::Path;
 
 use rustix::process::{Resource, getrlimit};
 
-/// A limit, and what it is.
+/// A limit of this machine, and its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MachineLimit {
-    /// What it is called.
+    /// The limit's name; for `sysctl` limits the key.
     pub name: &'static str,
-    /// How much there is of it.
+    /// The value on this machine; `u64::MAX`: unlimited.
     pub found: u64,
-    /// Below this something of a run may fail.
+    /// The least value with which a run should not fail.
     pub least: u64,
-    /// What raises it.
+    /// The command that raises it.
     pub remedy: &'static str,
 }
 
@@ -35,13 +36,13 @@ impl MachineLimit {
         Self { name, found, least, remedy }
     }
 
-    /// Whether there may be too little of it.
+    /// Whether the value is below the least.
     pub fn is_low(&self) -> bool {
         self.found < self.least
     }
 }
 
-/// The limits that this machine tells; none where it is no Linux: there the engine's own machine has them.
+/// The limits of this machine; none on other systems than Linux, where the engine's virtual machine has them.
 pub(crate) fn of_this_machine() -> Vec<MachineLimit> {
     let number = |name: &str| -> Option<u64> {
         let path = Path::new("/proc/sys").join(name.replace('.', "/"));
@@ -49,7 +50,7 @@ pub(crate) fn of_this_machine() -> Vec<MachineLimit> {
     };
     let inotify = [WATCHES, INSTANCES].into_iter().filter_map(|name| Some(MachineLimit::new(name, number(name)?)));
     let is_linux = Path::new("/proc/self").exists();
-    // Asked, and not read from /proc: where all of them are open, no more can be.
+    // By a system call, and not read from /proc: where all files are open, no more can be opened.
     let files = is_linux.then(|| getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX));
     let shared = rustix::fs::statvfs("/dev/shm").ok().filter(|_| is_linux);
     let shared = shared.map(|found| found.f_blocks.saturating_mul(found.f_frsize) >> 20);
@@ -57,8 +58,8 @@ pub(crate) fn of_this_machine() -> Vec<MachineLimit> {
     inotify.chain(files.map(of(FILES))).chain(shared.map(of(SHARED_MEMORY))).collect()
 }
 
-/// Whether no interface has an address of IPv6: the kernel has none of it, or it is turned off. `net` is /proc/net, which
-/// other systems have none of.
+/// Whether no interface has an IPv6 address, since the kernel lacks IPv6 or it is turned off. `net`: /proc/net, which only Linux
+/// has; without it, `false`.
 pub(crate) fn lacks_ipv6(net: &Path) -> bool {
     let addresses = std::fs::read_to_string(net.join("if_inet6"));
     net.is_dir()
@@ -68,7 +69,7 @@ pub(crate) fn lacks_ipv6(net: &Path) -> bool {
         }
 }
 
-/// Which limits a failure's text is about, in the words of Linux and of Go.
+/// The limits that a failure's text is about, by the error texts of Linux and of Go; the text is in lower case.
 fn meant(text: &str) -> Vec<&'static str> {
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let mut meant = Vec::new();
@@ -76,12 +77,12 @@ fn meant(text: &str) -> Vec<&'static str> {
     if says(&["inotify_init", "fsnotify watcher", "inotify instances", "max_user_instances"]) {
         meant.push(INSTANCES);
     }
-    // The last two are Tilt's.
+    // The two calls are Tilt's.
     let of_a_watcher = is_full && says(&["watcher.add(", "notify.add("]);
     if says(&["inotify_add_watch", "inotify watches"]) || of_a_watcher {
         meant.push(WATCHES);
     }
-    // Ours says so with the number of the error; a pod has another limit of files, which its runtime sets.
+    // Rust programs add the error's number. Without it, the text may be a pod's, whose own limit of files its runtime sets.
     if says(&["too many open files (os error 24)"]) {
         meant.push(FILES);
     } else if says(&["too many open files"]) && !meant.contains(&INSTANCES) {
@@ -93,15 +94,16 @@ fn meant(text: &str) -> Vec<&'static str> {
     meant
 }
 
-/// Whether a failure's text is about an address of IPv6 that nothing on this machine leads to.
+/// Whether a failure's text is about an IPv6 address without a route from this machine.
 fn means_ipv6(text: &str) -> bool {
-    // Linux says it in several ways, by what of IPv6 there is.
+    // EAFNOSUPPORT, EADDRNOTAVAIL, ENETUNREACH: which one Linux returns depends on what of IPv6 it has.
     let unable = ["os error 97)", "os error 99)", "os error 101)"].iter().any(|end| text.contains(end));
     let bracketed = text.split('[').skip(1).filter_map(|rest| rest.split(']').next());
     unable && bracketed.into_iter().any(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
 }
 
-/// A line for each limit that a failure's text is about: what it is here, and what raises it. And one where there is no IPv6.
+/// A line for each limit that a failure's text is about, with its value and the command that raises it; and a line where the
+/// text is about IPv6 and this machine has none.
 pub(crate) fn named_in(text: &str) -> String {
     let text = text.to_lowercase();
     let ipv6 = if means_ipv6(&text) && lacks_ipv6(Path::new("/proc/net")) { NO_IPV6 } else { "" };
@@ -115,7 +117,7 @@ fn named(text: &str, limits: impl FnOnce() -> Vec<MachineLimit>) -> String {
     if meant.is_empty() {
         return String::new();
     }
-    // A program in Go says the same of its own files, of which it has as many as we.
+    // A Go program reports its own limit of files with the same text; it has the same limit as this process.
     let of_a_child = |limit: &MachineLimit| limit.name == FILES && limit.is_low() && meant.contains(&INSTANCES);
     let named = limits().into_iter().filter(|limit| meant.contains(&limit.name) || of_a_child(limit));
     named

@@ -1,4 +1,4 @@
-//! Where the checkout is, and which folders the images are built from.
+//! The checkout, and the folders that images are built from.
 
 use std::path::{Path, PathBuf};
 
@@ -39,13 +39,13 @@ impl Project {
             })
     }
 
-    /// The artifact set that nobody has to name: `artifacts.json` in the checkout, which `cargo stack artifacts build` writes and stage
-    /// ci takes. It is no change of the working tree.
+    /// The path of the default artifact set: `artifacts.json` in the checkout, which `cargo stack artifacts build` writes and
+    /// stage ci reads. It does not count as a change of the working tree.
     pub fn default_set(&self) -> PathBuf {
         self.root.join(DEFAULT_SET)
     }
 
-    /// A copy of it in a folder that is not there yet: a clone, with what is not committed yet.
+    /// Copies the checkout into the new folder `root`: a clone, with the changes that are not committed yet.
     ///
     /// What remains on cancel: the folder.
     ///
@@ -63,7 +63,7 @@ impl Project {
         Ok(Self { root: root.to_owned() })
     }
 
-    /// The folder of Kind's configuration and of the recipes.
+    /// The folder of kind's configuration and of the image recipes.
     pub fn recipes(&self) -> PathBuf {
         self.root.join(spec().recipes)
     }
@@ -77,7 +77,8 @@ impl Project {
         std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))
     }
 
-    /// The folder an image is built from: the setting, a sibling repository in any letter case, or the checkout's own.
+    /// The build context of an image: the folder of its setting, else a sibling repository of its name in any letter case, else
+    /// the checkout's own.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] when a set folder has no Dockerfile, or two siblings differ in letter case alone.
@@ -106,7 +107,7 @@ impl Project {
     }
 }
 
-/// With its permissions: what is executable stays so.
+/// Copies a file with its permissions, so that an executable stays one.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let copied = to.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::copy(from, to));
     copied.map(drop).map_err(Error::io(format!("copy {} to {}", from.display(), to.display())))

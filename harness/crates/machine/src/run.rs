@@ -9,29 +9,29 @@ use harness_settings::settings::Settings;
 use crate::error::Result;
 use crate::project::Project;
 
-/// How the name of a process's folder begins.
+/// The prefix of the name of a process's folder.
 const SCRATCH: &str = "process-";
-/// The folder in it of what goes with the process.
+/// The name of the folder in it for temporary files.
 const TEMPORARY: &str = "tmp";
 
 /// One run of the suites.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// Its identity: nextest's, else made once for this process.
+    /// Its identity: nextest's run ID, else one made for this process.
     pub id: String,
     /// Its folder: plan, artifact set, events.
     pub folder: PathBuf,
     /// The process whose end is the run's: nextest, which starts one for each test, else this one.
     pub process: Process,
-    /// When it, or this process of it, came, in milliseconds since 1970.
+    /// When this process of the run started, in milliseconds since 1970.
     pub came: u64,
 }
 
 impl Run {
-    /// The run that this process belongs to; its folder is made.
+    /// The run that this process belongs to. Makes the run's folder, which stays until `tidy` removes old ones.
     ///
     /// # Errors
-    /// [`harness_base::Error::Io`] when the folder cannot be made.
+    /// [`harness_base::Error::Io`] when the folder cannot be made; as [`Run::all`].
     pub fn of(settings: &Settings, project: &Project) -> Result<Self> {
         let process = settings.by_nextest.then(Process::parent).flatten().unwrap_or_else(Process::this);
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
@@ -44,7 +44,7 @@ impl Run {
         Ok(Self { id, folder, process, came })
     }
 
-    /// Where the folders of runs are made.
+    /// The folder that holds the runs' folders: `runs` in the state folder, unless a setting names another.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] when [`harness_settings::settings::RUN_DIR`] is set to what is not allowed.
@@ -53,17 +53,17 @@ impl Run {
     }
 }
 
-/// The folder of a process's temporary files, in that of its run.
+/// The folder of a process's temporary files, in the run's folder.
 pub fn temporary(run: &Path, process: u32) -> PathBuf {
     scratch(run, process).join(TEMPORARY)
 }
 
-/// The folder of a process's own files, in that of its run.
+/// The folder of a process's files, in the run's folder.
 pub fn scratch(run: &Path, process: u32) -> PathBuf {
     run.join(format!("{SCRATCH}{process}"))
 }
 
-/// Removes the temporary files of a run's processes, which have ended.
+/// Removes the temporary files of all processes of a run that has ended.
 ///
 /// # Errors
 /// [`harness_base::Error::Io`] when they cannot be removed.

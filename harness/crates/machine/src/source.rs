@@ -1,17 +1,17 @@
-//! Where a run's missing parts may come from, and what would be done to have them.
+//! The sources of a run's missing tools and images, and plans to provide them.
 
 use std::fmt;
 use std::path::Path;
 
 use indicatif::BinaryBytes;
 
-/// Where tools and images that are missing may come from.
+/// The sources that missing tools and images may come from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ProvisionSource {
-    /// All of the others, in their order.
+    /// All of the others, in this order; the default.
     #[default]
     Auto,
-    /// [`harness_settings::settings::TOOLBOX`] alone.
+    /// The folder that [`harness_settings::settings::TOOLBOX`] names, alone.
     Toolbox,
     /// Official downloads: binaries by their sha256, images by their digest.
     Downloads,
@@ -36,24 +36,24 @@ impl ProvisionSource {
     }
 }
 
-/// What stands between a part and its use.
+/// The plan for one part of a run: a tool or an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
-    /// The part.
+    /// The part's name.
     pub name: String,
-    /// What would be done, each where the one before it fails; or where the part is.
+    /// Where the part is; or, if it is missing, what would be tried to have it, in this order.
     pub ways: Vec<String>,
-    /// Whether nothing has to be done.
+    /// Whether the part is at hand, so that nothing has to be done.
     pub at_hand: bool,
 }
 
 impl Planned {
-    /// A part that is there.
+    /// The plan for a part that is at hand.
     pub fn at_hand(name: &str, found: String) -> Self {
         Self { name: name.to_owned(), ways: vec![found], at_hand: true }
     }
 
-    /// A part that is missing, and the ways to have it.
+    /// The plan for a part that is missing, with the ways to have it.
     pub fn to_do(name: &str, ways: Vec<String>) -> Self {
         Self { name: name.to_owned(), ways, at_hand: false }
     }
@@ -70,7 +70,7 @@ impl fmt::Display for Planned {
     }
 }
 
-/// ` (12.3 MiB)` of a file, or nothing.
+/// A file's size as ` (12.3 MiB)`; empty if there is no such file.
 pub fn size_of(path: &Path) -> String {
     path.metadata().map(|data| format!(" ({})", BinaryBytes(data.len()))).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! What piles up from run to run is removed by itself, while nobody uses the cluster: images of former builds, charts that
-//! were staged, folders of runs.
+//! Automatic removal of what piles up from run to run, while no process uses the cluster: images of former builds, staged charts,
+//! folders of runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,13 +16,13 @@ use crate::engine::{Engine, Image, Mark, Owned};
 use crate::error::Result;
 use crate::run::Run;
 
-/// The file, in the folder of state, with the IDs of images that were built here.
+/// The file in the state folder with the IDs of images that were built here.
 pub const BUILT_HERE: &str = "images.json";
 /// The lock on it.
 pub const BUILT_HERE_LOCK: &str = "images.lock";
 /// The folder of the cache in which charts are staged.
 pub const STAGED: &str = "charts";
-/// How long another process may take with it.
+/// How long to wait for the lock on the file of built images.
 const NOTED: Duration = Duration::from_secs(30);
 /// How many builds of an image stay, so that going back an edit or two builds nothing.
 const BUILDS: usize = 3;
@@ -30,15 +30,15 @@ const BUILDS: usize = 3;
 const RUNS: usize = 10;
 /// How many staged charts stay, whatever their age.
 const CHARTS: usize = 20;
-/// How old charts and runs get.
+/// The age at which runs, and charts among the newest, are removed: 7 days.
 const AGE: Duration = Duration::from_secs(7 * 24 * 3600);
-/// How old charts get that are not among the newest: as long as a run that deploys them may take.
+/// The age at which other charts are removed: 2 h, longer than a run that deploys them may take.
 const USED: Duration = Duration::from_secs(2 * 3600);
 
-/// Removes what nobody will ask for again; never anything that a process uses.
+/// Removes old images, charts and runs; never anything that a process uses.
 ///
 /// # Errors
-/// The first error; what could be removed is gone.
+/// The first error; everything else is removed all the same.
 pub async fn run(engine: &Engine, settings: &Settings) -> Result<()> {
     let now = SystemTime::now();
     let older = |changed: Option<SystemTime>, than: Duration| {
@@ -48,11 +48,12 @@ pub async fn run(engine: &Engine, settings: &Settings) -> Result<()> {
     images.and(runs(settings, &older)).and(charts(&settings.cache_root, &older))
 }
 
-/// Notes the images that are named after a registry of ours, which runs at this address: built here, by us. What carries such
-/// a name when another registry is there may be anybody's.
+/// Notes as built here all images with one of our titles and a name below `registry`, the address of a registry of ours. Called
+/// while that registry runs: later, another registry may have the address, and the names be another's.
 ///
 /// # Errors
-/// [`crate::Error::Command`] when the engine does not say which there are; [`harness_base::Error::Damaged`] when somebody else wrote the record.
+/// [`crate::Error::Command`] when the engine does not list its images; [`harness_base::Error::Damaged`] when the record does not
+/// parse.
 pub async fn note(engine: &Engine, state_root: &Path, registry: &str) -> Result<()> {
     let start = format!("{registry}/");
     let mut found = BTreeSet::new();
@@ -67,7 +68,7 @@ pub async fn note(engine: &Engine, state_root: &Path, registry: &str) -> Result<
 /// The IDs of the images that were built here.
 ///
 /// # Errors
-/// [`harness_base::Error::Damaged`] when somebody else wrote the record.
+/// [`harness_base::Error::Damaged`] when the record does not parse.
 pub fn built_here(state_root: &Path) -> Result<BTreeSet<String>> {
     let path = state_root.join(BUILT_HERE);
     Ok(read_json(&path, &format!("rm {}", path.display()))?.unwrap_or_default())
@@ -81,17 +82,17 @@ async fn change(state_root: &Path, edit: impl FnOnce(&mut BTreeSet<String>)) -> 
     if noted == before { Ok(()) } else { Ok(write_json(&state_root.join(BUILT_HERE), &noted)?) }
 }
 
-/// Whether a name is one that our builds give: below our own host, or in a registry beside a cluster on this machine.
+/// Whether an image's name is one that our builds give: below our own host, or in a registry at a port of 127.0.0.1.
 pub fn is_ours(name: &str) -> bool {
     [DOMAIN, spec().dev.image_host].iter().any(|host| name.starts_with(&format!("{host}/"))) || port(name).is_some()
 }
 
-/// The port of a registry beside a cluster.
+/// The port of 127.0.0.1 in an image's name.
 fn port(name: &str) -> Option<u16> {
     name.strip_prefix("127.0.0.1:")?.split_once('/')?.0.parse().ok()
 }
 
-/// The titles that our Dockerfiles give, of what is built here.
+/// The titles (`org.opencontainers.image.title`) that the stack's Dockerfiles give to the images built here.
 pub fn titles() -> impl Iterator<Item = String> {
     spec().images.built.iter().flat_map(|image| {
         let title = format!("{}-{}", spec().name, image.name);
@@ -104,7 +105,7 @@ async fn images(engine: &Engine, state_root: &Path) -> Result<()> {
     let mut gone = BTreeSet::new();
     for title in titles() {
         let mut all = engine.all::<Image>(&Mark::titled(&title)).await?;
-        // Somebody who builds by hand gives the same title.
+        // An image that was built by hand has the same title.
         all.retain(|image| built_here.contains(&image.object().id));
         let ports: BTreeSet<u16> = all.iter().flat_map(|image| image.object().names()).filter_map(port).collect();
         let mut live = BTreeSet::new();
@@ -123,7 +124,7 @@ async fn images(engine: &Engine, state_root: &Path) -> Result<()> {
     change(state_root, |noted| noted.retain(|id| !gone.contains(id))).await
 }
 
-/// The images that no registry serves any more, and in each registry all but the newest builds.
+/// The images to remove: those that no live registry serves, and in each registry all but the newest builds.
 fn former(mut all: Vec<Owned<Image>>, live: &BTreeSet<u16>) -> Vec<Owned<Image>> {
     all.sort_by(|a, b| b.object().created.cmp(&a.object().created));
     let mut newer: BTreeMap<u16, usize> = BTreeMap::new();
@@ -140,13 +141,13 @@ fn former(mut all: Vec<Owned<Image>>, live: &BTreeSet<u16>) -> Vec<Owned<Image>>
     all
 }
 
-/// Whether something of this time is older than that.
+/// Whether something that was changed at a time is older than an age.
 type Older<'a> = &'a dyn Fn(Option<SystemTime>, Duration) -> bool;
 
 fn runs(settings: &Settings, older: Older<'_>) -> Result<()> {
     let mut all = folders::marked_in(&Run::all(settings)?)?;
     all.retain(|run| !run.marker.process.lives());
-    // Temporary files go with their process; one that was killed left them.
+    // A process removes its temporary files when it ends; a killed one left them.
     all.iter().try_for_each(|run| crate::run::remove_temporary(run.path()))?;
     // The rest of a folder that a setting names is its owner's to tidy.
     if settings.run_dir.get()?.is_some() {
@@ -159,7 +160,7 @@ fn runs(settings: &Settings, older: Older<'_>) -> Result<()> {
 fn charts(cache: &Path, older: Older<'_>) -> Result<()> {
     let folder = cache.join(STAGED);
     let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-    // Whoever stages them again says so by their time.
+    // Staging the same charts again updates their time.
     let time = |entry: &std::fs::DirEntry| entry.metadata().and_then(|data| data.modified()).ok();
     let mut all: Vec<_> = entries.map(|entry| (time(&entry), entry.path())).collect();
     all.sort_by_key(|(changed, _)| std::cmp::Reverse(*changed));

@@ -1,11 +1,11 @@
-//! How a run ended and where its time went, read from its folder alone.
+//! Reports of a run, read from the run's folder alone: verdicts, steps with their times, and measured values.
 //!
 //! | what | where |
 //! |---|---|
 //! | each scenario's verdict, as text | [`Outcome`] |
 //! | the same as JUnit's XML, and as GitHub's annotations | [`Outcome::junit`], [`Outcome::annotations`] |
-//! | where the time went | [`Steps`] |
-//! | what scenarios measured | [`Measured`] |
+//! | the run's steps, with their times | [`Steps`] |
+//! | the times that scenarios measured | [`Measured`] |
 //!
 //! ```
 //! let run = tempfile::tempdir()?;
@@ -37,38 +37,38 @@ pub use steps::Steps;
 #[derive(Debug, Default, PartialEq)]
 pub struct Outcome(BTreeMap<String, Judged>);
 
-/// How one scenario ended.
+/// The outcome of one scenario.
 #[derive(Debug, PartialEq, Deserialize)]
 struct Judged {
     verdict: ScenarioOutcome,
-    /// The report of a failure, or why it was ignored.
+    /// The report of a failure, or the reason why the scenario was ignored.
     #[serde(default)]
     reason: String,
-    /// Whether it had its fixture.
+    /// Whether its body ran; false if its fixture could not be made.
     #[serde(default = "yes")]
     asked: bool,
-    /// From its fixture's making to its teardown's end.
+    /// Its time in seconds, from the start of its fixture to the end of its teardown.
     #[serde(default)]
     seconds: f64,
-    /// What it measured, as it says it.
+    /// The values that it measured, each as text.
     #[serde(skip)]
     measured: Vec<String>,
 }
 
-/// How a scenario ended, as a run's record says it.
+/// The verdict of a scenario, as the run's record has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ScenarioOutcome {
     /// Every expectation was met.
     Passed,
-    /// One was not, or its fixture could not be made.
+    /// An expectation was not met, or the fixture could not be made.
     Failed,
-    /// It did not apply.
+    /// The scenario did not apply.
     Ignored,
 }
 
 impl Judged {
-    /// Who wrote the events took out what it knew; this process may know more.
+    /// Redacts secrets again: the run's processes redacted those that they knew, and this process may know others.
     fn without_secrets(mut self) -> Self {
         self.reason = harmless(&secrets::redact(&self.reason)).into_owned();
         self
@@ -97,7 +97,7 @@ struct Line {
     judged: Judged,
 }
 
-/// What a scenario measured.
+/// A value that a scenario measured.
 #[derive(Deserialize)]
 struct Measure {
     target: String,
@@ -127,7 +127,7 @@ impl Outcome {
         outcome
     }
 
-    /// A line for each scenario that measured something, with what that was; empty without any.
+    /// A line for each scenario that measured something, with its values; empty if none did.
     pub fn measures(&self) -> String {
         let measured = self.0.iter().filter(|(_, judged)| !judged.measured.is_empty());
         let line = |(name, judged): (&String, &Judged)| {
@@ -136,12 +136,12 @@ impl Outcome {
         measured.map(line).collect()
     }
 
-    /// How a scenario ended: its verdict, whether it had its fixture, and the reason; `None` where it did not run.
+    /// The outcome of a scenario: its verdict, whether its body ran, and the reason; `None` where it is not in the record.
     pub fn scenario(&self, name: &str) -> Option<(ScenarioOutcome, bool, &str)> {
         self.0.get(name).map(|judged| (judged.verdict, judged.asked, judged.reason.as_str()))
     }
 
-    /// The scenarios that failed.
+    /// The names of the scenarios that failed.
     pub fn failed(&self) -> impl Iterator<Item = &str> {
         self.of(ScenarioOutcome::Failed).map(|(name, _)| name)
     }
@@ -151,7 +151,8 @@ impl Outcome {
         all.map(|(name, judged)| (name.as_str(), judged))
     }
 
-    /// How the ignored scenarios differ from a list of names, one a line (`#` starts a comment); `None`: not at all.
+    /// The differences between the ignored scenarios and a list of names, one a line (`#` starts a comment); `None` if there are
+    /// none.
     pub fn unexpected(&self, list: &str) -> Option<String> {
         let names = list.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
         let expected: BTreeSet<&str> = names.filter(|name| !name.is_empty()).collect();
@@ -181,7 +182,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The lines of a record that are of a kind; one that a kill cut short is passed over.
+/// The lines of a record that parse as `T`; others, and one that a kill cut short, are skipped.
 fn lines<T: DeserializeOwned>(text: &str) -> impl Iterator<Item = T> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok())
 }
@@ -191,7 +192,7 @@ fn events_of(run: &Path) -> Result<String> {
     std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))
 }
 
-/// The latest run among those in a folder, or in folders of it.
+/// The folder of the latest run in a folder, or in its subfolders.
 ///
 /// # Errors
 /// [`harness_base::Error::Refused`] when there is none.
@@ -204,7 +205,7 @@ pub fn latest(runs: &Path) -> Result<PathBuf> {
         .ok_or_else(|| Error::refused(format!("there is no run in {}", runs.display()), "cargo stack verify"))
 }
 
-/// Removes the folders of a checkout's runs in a folder, but for those of runs under way; says how many.
+/// Removes the folders of a checkout's runs in a folder, except those of running ones; returns how many.
 ///
 /// # Errors
 /// [`harness_base::Error::Io`] when one cannot be removed.

@@ -8,11 +8,11 @@ use serde::Deserialize;
 
 use super::{events_of, lines};
 
-/// What scenarios measured, in the order in which they did.
+/// The times that scenarios measured, in the order of measuring.
 #[derive(Debug, Default, PartialEq)]
 pub struct Measured(Vec<Row>);
 
-/// One kind of thing, however often it was measured.
+/// One measure, with all of its values.
 #[derive(Debug, PartialEq)]
 struct Row {
     what: String,

@@ -1,4 +1,4 @@
-//! Where a run's time went: its steps, each in the one that it is a part of, and what no step names.
+//! The steps of a run, with their times, each below the step that it is part of; and the time that belongs to no step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,16 +9,16 @@ use serde::Deserialize;
 
 use super::{events_of, lines};
 
-/// From how many seconds on time that no step names is a line of its own.
+/// The least time that belongs to no step and gets a line of its own, in seconds.
 const UNNAMED: f64 = 0.2;
-/// Steps that took less, in seconds, are one line together.
+/// Shorter steps, in seconds, share one line.
 const SHORT: f64 = 0.1;
 
 /// The steps of a run's processes.
 #[derive(Debug, Default, PartialEq)]
 pub struct Steps(Vec<Step>);
 
-/// One of them; times in seconds since the epoch.
+/// One step; times in seconds since 1970.
 #[derive(Debug, Clone, PartialEq)]
 struct Step {
     what: String,
@@ -32,7 +32,7 @@ struct Line {
     unix_ms: f64,
     pid: u64,
     step: String,
-    /// How many seconds before the line it began.
+    /// How many seconds before its line was written the step began.
     ago: f64,
     seconds: f64,
     number: u64,
@@ -48,7 +48,7 @@ impl Steps {
         Ok(Self::parse(&events_of(run)?))
     }
 
-    /// The parts of a step that never ended stand where it would.
+    /// Parses the events; parts of a step that never ended take that step's place.
     fn parse(text: &str) -> Self {
         let mut processes: BTreeMap<u64, Vec<Line>> = BTreeMap::new();
         for line in lines::<Line>(text) {
@@ -59,7 +59,7 @@ impl Steps {
         Self(all)
     }
 
-    /// Wall-clock time of the run, and how much of it no step names, in seconds.
+    /// The run's wall-clock time, and the part of it that belongs to no step, in seconds.
     fn whole(&self) -> (f64, f64) {
         let Some(began) = self.0.iter().map(|step| step.began).min_by(f64::total_cmp) else { return (0.0, 0.0) };
         let ended = self.0.iter().map(|step| step.ended).fold(began, f64::max);
@@ -92,7 +92,7 @@ fn parts_of(number: u64, parts: &mut BTreeMap<u64, Vec<Line>>) -> Vec<Step> {
     steps
 }
 
-/// The times between `from` and `to` in which none of the steps, sorted by their beginning, went on.
+/// The gaps between `from` and `to` in which none of the steps, sorted by their beginning, was running.
 fn gaps(steps: &[Step], from: f64, to: f64) -> Vec<(f64, f64)> {
     let (mut found, mut until) = (Vec::new(), from);
     for step in steps {
@@ -117,7 +117,7 @@ impl Step {
         self.ended - self.began
     }
 
-    /// The time of it, and of its parts, in which no part of theirs goes on; a step without parts names all of its own.
+    /// The time of a step and its parts in which none of their parts was running; 0 for a step without parts.
     fn unnamed(&self) -> f64 {
         if self.parts.is_empty() {
             return 0.0;

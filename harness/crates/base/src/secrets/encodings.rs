@@ -1,4 +1,4 @@
-//! What a text may be encoded in, and the way back from a place in the decoded text to the place in the encoded one.
+//! Encodings of text, and the way from a place in the decoded text back to the place in the encoded one.
 
 use std::ops::Range;
 
@@ -6,10 +6,10 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// The fewest letters of base64 that can hold a secret of six bytes, cut at both of its ends.
+/// The fewest base64 letters that can hold a secret of six bytes, cut at both ends.
 const SHORTEST_RUN: usize = 8;
 
-/// A part of somebody's base64 ends anywhere.
+/// Base64 that may lack its padding and end within a byte, as a part of a longer text does.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -17,11 +17,11 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// A text, and where each of its bytes came from.
+/// A decoded text, with the origin of each of its bytes in the encoded one.
 #[derive(Default)]
 pub(super) struct Decoded {
     pub bytes: Vec<u8>,
-    /// Where the text of each byte begins; one more for the end.
+    /// The offset in the encoded text of each decoded byte; one more for the end.
     origins: Vec<usize>,
 }
 
@@ -31,16 +31,16 @@ impl Decoded {
         self.origins.extend(bytes.iter().map(|_| origin));
     }
 
-    /// Where a part of the decoded text stands in the encoded one.
+    /// The range of the encoded text that a range of the decoded one came from.
     pub fn origin(&self, span: Range<usize>) -> Range<usize> {
         self.origins[span.start]..self.origins[span.end]
     }
 }
 
-/// Decodes a whole text; `None` where it holds nothing of its kind.
+/// Decodes a whole text; `None` where it holds nothing in this encoding.
 type Decode = fn(&[u8]) -> Option<Decoded>;
 
-/// All of them but base64, of which only parts of a text are.
+/// All encodings of whole texts; base64 is not among them, since only parts of a text are in it.
 pub(super) const ALL: [Decode; 4] = [percent, plus, backslash, entity];
 
 /// `%40` for `@`, as in addresses and forms, and in the workflow commands of GitHub Actions.
@@ -102,7 +102,8 @@ fn entity(text: &[u8]) -> Option<Decoded> {
     })
 }
 
-/// Decodes what `one` makes of each `lead`: the bytes, and how many they were; what it makes nothing of stays.
+/// Decodes a text: at each `lead`, `one` returns the decoded bytes and how many encoded ones they take; where it returns
+/// `None`, the byte stays.
 fn decode(text: &[u8], lead: u8, one: impl Fn(&[u8]) -> Option<(Vec<u8>, usize)>) -> Option<Decoded> {
     if !text.contains(&lead) {
         return None;
@@ -125,7 +126,7 @@ fn decode(text: &[u8], lead: u8, one: impl Fn(&[u8]) -> Option<(Vec<u8>, usize)>
     any.then_some(decoded)
 }
 
-/// Where letters of base64 stand together, of either alphabet, with their padding.
+/// The runs of base64 letters, of either alphabet, with their padding.
 pub(super) fn base64_runs(text: &[u8]) -> Vec<Range<usize>> {
     let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte);
     let (mut runs, mut index) = (Vec::new(), 0);
@@ -140,7 +141,7 @@ pub(super) fn base64_runs(text: &[u8]) -> Vec<Range<usize>> {
     runs
 }
 
-/// What a run decodes to, begun at each of four letters: it may be a part of a longer one, or follow a path.
+/// A run's decoded bytes, begun at each of its first four letters: the run may be cut from a longer one, or follow a path.
 pub(super) fn base64(run: &[u8]) -> Vec<Vec<u8>> {
     let standard = run.iter().filter(|byte| **byte != b'=').map(|byte| match byte {
         b'-' => b'+',
@@ -150,7 +151,7 @@ pub(super) fn base64(run: &[u8]) -> Vec<Vec<u8>> {
     let letters: Vec<u8> = standard.collect();
     let at = |start: usize| {
         let part = letters.get(start..)?;
-        // A last letter alone is no whole byte.
+        // A single last letter is no whole byte.
         let part = if part.len() % 4 == 1 { &part[..part.len() - 1] } else { part };
         LENIENT.decode(part).ok()
     };

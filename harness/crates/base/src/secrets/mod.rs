@@ -1,10 +1,10 @@
-//! Secrets: what no text that leaves this process may show, and the one function that takes it out.
+//! Secrets, and [`redact`], which takes them out of every text that leaves this process.
 //!
-//! A secret is found by its value, if this process has read or made it ([`know`]), or by its shape, if it has not
-//! (`shapes`: tokens, headers, fields named like secrets). Both are found as they are, and in texts that are encoded in
-//! base64, by percent signs, as JSON, as XML, or in several of these at once.
+//! A secret is found by its value, if this process has read or made it ([`know`]), and by its shape otherwise (`shapes`:
+//! tokens, headers, fields named like secrets). Both are found plain and in texts encoded in base64, by percent signs, as
+//! JSON, as XML, or in several of these at once.
 //!
-//! Who writes for a person or into a file of a run does not call this: [`crate::Error::report`], the events, progress and
+//! Code that writes for a person or into a run's file need not call it: [`crate::Error::report`], the events, progress and
 //! [`crate::output`] do.
 
 mod encodings;
@@ -17,11 +17,11 @@ use std::sync::{PoisonError, RwLock};
 
 use aho_corasick::AhoCorasick;
 
-/// What stands in the place of a secret.
+/// The text that replaces a secret.
 pub const MARK: &str = "[secret]";
-/// The shortest value that is known, in bytes: a shorter one is in every other word.
+/// The shortest value that is remembered, in bytes: a shorter one would be found in ordinary words.
 pub const SHORTEST: usize = 6;
-/// Values that are no secrets, however they are named: texts could not be read without them.
+/// Values that are never remembered, whatever they are named: texts could not be read without these words.
 const WORDS: &[&str] = &[
     "backend",
     "database",
@@ -35,43 +35,43 @@ const WORDS: &[&str] = &[
     "username",
     "website",
 ];
-/// A line of a value of several lines is known by itself from this length on: logs are shown line by line.
+/// From this length on, in bytes, each line of a value of several lines is remembered by itself: logs are shown line by line.
 const LINE: usize = 16;
-/// How many encodings, one in the other, are looked through.
+/// How many encodings, one inside the other, are searched.
 const DEPTH: usize = 3;
 
 static KNOWN: RwLock<Redactor> = RwLock::new(Redactor::new());
 
 /// Remembers a secret for the life of this process: [`redact`] takes it out from now on.
 ///
-/// Not remembered is what is shorter than [`SHORTEST`], and a few words that texts cannot do without, such as `postgres`;
-/// of those a shape alone is taken out (`password=postgres`).
+/// Values shorter than [`SHORTEST`] are not remembered, nor a few words that texts cannot do without, such as `postgres`;
+/// those are taken out by shape alone (`password=postgres`).
 pub fn know(value: impl AsRef<[u8]>) {
     let value = value.as_ref();
-    // Most are known already: nobody waits for a lock that only readers hold.
+    // Most values are known already: a reader's lock suffices then, and no reader waits.
     if !KNOWN.read().unwrap_or_else(PoisonError::into_inner).values.contains(value.trim_ascii()) {
         KNOWN.write().unwrap_or_else(PoisonError::into_inner).know(value);
     }
 }
 
-/// [`know`] for a value of a Secret, unless its key says that it is none: a login, a host, a certificate.
+/// Remembers a Secret's value, unless its key says that it is public: a login, a host, a certificate.
 pub fn know_unless_public(name: &str, value: impl AsRef<[u8]>) {
     if !shapes::is_public(name) {
         know(value);
     }
 }
 
-/// Whether a variable or a field is named like a secret: `DB_PASSWORD`, `accessToken`, `jwt-secret-key`.
+/// Whether a variable's or field's name is one of a secret: `DB_PASSWORD`, `accessToken`, `jwt-secret-key`.
 pub fn is_named_like_one(name: &str) -> bool {
     shapes::is_named_like_one(name)
 }
 
-/// The text without secrets, each of them replaced by [`MARK`].
+/// The text with each secret replaced by [`MARK`].
 pub fn redact(text: &str) -> Cow<'_, str> {
     KNOWN.read().unwrap_or_else(PoisonError::into_inner).redact(text)
 }
 
-/// [`know`] for each text in a JSON document whose field is named like a secret, such as `access_token`.
+/// Remembers each text in a JSON document whose field is named like a secret, such as `access_token`.
 pub fn know_fields(document: &serde_json::Value) {
     match document {
         serde_json::Value::Object(fields) => fields.iter().for_each(|(name, value)| match value {
@@ -83,7 +83,7 @@ pub fn know_fields(document: &serde_json::Value) {
     }
 }
 
-/// Values that are secret, and how to find them: pure, so that tests have one of their own.
+/// The known secret values, and the search for them. Without global state, so that each test has its own.
 #[derive(Debug)]
 struct Redactor {
     values: BTreeSet<Vec<u8>>,
@@ -119,7 +119,7 @@ impl Redactor {
         spans.sort_by_key(|span| (span.start, span.end));
         let (mut clean, mut done) = (String::with_capacity(text.len()), 0);
         for span in spans {
-            // A value of bytes may begin or end within a letter; what touches is one secret.
+            // A secret of raw bytes may begin or end inside a character; adjoining secrets become one mark.
             let (start, end) = (floor(text, span.start), ceil(text, span.end));
             if start >= done && !(start == done && clean.ends_with(MARK)) {
                 clean.push_str(text.get(done..start).unwrap_or_default());
@@ -131,7 +131,7 @@ impl Redactor {
         Cow::Owned(clean)
     }
 
-    /// Where secrets stand in a text, in any order; they may overlap.
+    /// The ranges of a text that are secrets, in any order; they may overlap.
     fn spans(&self, text: &[u8], depth: usize) -> Vec<Range<usize>> {
         let mut spans = self.of_values(text);
         spans.extend(shapes::spans(text));
@@ -152,7 +152,7 @@ impl Redactor {
         spans
     }
 
-    /// All of them, those within others too, so that no part of a value is left over.
+    /// The ranges of known values, those inside others too, so that no part of a value is left over.
     fn of_values(&self, text: &[u8]) -> Vec<Range<usize>> {
         let found = self.search.iter().flat_map(|search| search.find_overlapping_iter(text));
         found.map(|found| found.range()).collect()
@@ -161,7 +161,7 @@ impl Redactor {
 
 fn is_worth(value: &[u8]) -> bool {
     let is_word = || WORDS.iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()));
-    // What its shape gives away need not be known: suites sign in hundreds of times.
+    // A value that its shape gives away need not be remembered: suites sign in hundreds of times.
     value.len() >= SHORTEST && !is_word() && !shapes::spans(value).contains(&(0..value.len()))
 }
 

@@ -1,4 +1,4 @@
-//! The shapes that secrets have: what is found without anybody knowing its value.
+//! The shapes of secrets, by which one is found without its value being known.
 
 use std::ops::Range;
 
@@ -7,9 +7,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use once_cell::sync::Lazy;
 use regex::bytes::{Captures, Regex};
 
-/// How a field that holds a secret is named, or ends.
+/// The pattern of a secret field's name, or of its end.
 const NAME: &str = "[a-z0-9_.-]*(?:passw(?:or)?d|passphrase|[_-]pwd|secret|token|signature|(?:api|access|secret|private|signing)[_-]?key)";
-/// What a field is named whose value is none.
+/// The last words of names whose values are not secret.
 const PUBLIC: &[&str] = &[
     "host",
     "port",
@@ -27,16 +27,16 @@ const PUBLIC: &[&str] = &[
     "crt",
     "pem",
 ];
-/// Where a field is empty, or was redacted by somebody else, and what is a switch.
+/// Values that are no secrets: empty or redacted ones, and switches.
 const NO_VALUES: &[&str] = &["", "…", "true", "false", "null", "none", "nil", "yes", "no", "sensitive", "redacted"];
 
-/// What was redacted before, with or without its last bracket.
+/// The start of a text that was redacted before, with or without its last bracket.
 const MARK: &[u8] = b"[secret";
 
-/// Whether what a group matched is a secret.
+/// Whether the text that a group matched is a secret.
 type IsOne = fn(&[u8]) -> bool;
 
-/// A pattern; of its groups each that matches is a secret, and all of it if it has none.
+/// A pattern for secrets: each group that matches is one; without groups, the whole match.
 struct Shape {
     pattern: Regex,
     is_one: IsOne,
@@ -54,13 +54,13 @@ static SHAPES: Lazy<Vec<Shape>> = Lazy::new(|| {
         (r#"(?i)\b(?:set-)?cookie["']?\s*[:=]\s*["']?([^"'\r\n]+)"#.to_owned(), any),
         (r"(?i)\b(?:bearer|basic)\s+([A-Za-z0-9._~+/-]{6,}=*)".to_owned(), is_random),
         (r#"[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@"'?#]*:([^\s/@"']+)@"#.to_owned(), any),
-        // A name of its own in quotes, or the name of a field: "token": "x", token: 'x', token="x".
+        // A quoted name of its own, or a field's name: "token": "x", token: 'x', token="x".
         (format!(r#"(?i)(?:["'](?:{NAME}|auth)["']|\b{NAME})\s*[:=]\s*{quoted}"#), is_value),
         (format!(r#"(?i)\b{NAME}=([^\s&"'`;,)\]}}]+)"#), is_value),
-        // The only word of its line, as in YAML and in headers; elsewhere it is prose.
+        // The only word of its line, as in YAML and in headers; within a line it is prose.
         (format!(r#"(?im)^[\s|>-]*{NAME}[ \t]*:[ \t]+([^\s"'\[{{|>][^\s]*)[ \t\r]*$"#), is_value),
         (format!(r#"(?i)--(?:{NAME})[ \t]+(?:{quoted}|([^\s"'-][^\s]*))"#), is_argument),
-        // A variable of a container.
+        // A container's environment variable.
         (
             format!(r#"(?i)\bname"?\s*:\s*"?{NAME}"?\s*,?\s*"?value"?\s*:\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",}}]+))"#),
             is_value,
@@ -69,12 +69,12 @@ static SHAPES: Lazy<Vec<Shape>> = Lazy::new(|| {
     shapes.into_iter().filter_map(|(pattern, is_one)| Some(Shape { pattern: pattern_of(&pattern)?, is_one })).collect()
 });
 
-/// A wrong pattern is no pattern; the tests count them.
+/// A compiled pattern; `None` for a wrong one, which the test below finds by the count.
 fn pattern_of(pattern: &str) -> Option<Regex> {
     regex::bytes::RegexBuilder::new(pattern).unicode(false).build().ok()
 }
 
-/// Where secrets stand in a text by their shape.
+/// The ranges of a text that have the shape of a secret.
 pub(super) fn spans(text: &[u8]) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     for Shape { pattern, is_one } in SHAPES.iter() {
@@ -91,7 +91,7 @@ fn groups(captures: &Captures<'_>) -> Vec<Range<usize>> {
     if captures.len() == 1 { captures.iter().flatten().map(|all| all.range()).collect() } else { inner }
 }
 
-/// The passwords of addresses, as they are and decoded.
+/// A URL's password, as it stands and percent-decoded; none where the value is no URL.
 pub(super) fn passwords_of_urls(value: &[u8]) -> Vec<Vec<u8>> {
     let Ok(url) = std::str::from_utf8(value).map_err(drop).and_then(|text| url::Url::parse(text).map_err(drop)) else {
         return Vec::new();
@@ -101,13 +101,13 @@ pub(super) fn passwords_of_urls(value: &[u8]) -> Vec<Vec<u8>> {
     decoded.into_iter().chain([password.as_bytes().to_vec()]).collect()
 }
 
-/// Whether a name is one of a secret.
+/// Whether a name matches the pattern of a secret's name.
 pub(super) fn is_named_like_one(name: &str) -> bool {
     static WHOLE: Lazy<Option<Regex>> = Lazy::new(|| pattern_of(&format!("(?i)^{NAME}$")));
     WHOLE.as_ref().is_some_and(|pattern| pattern.is_match(name.as_bytes()))
 }
 
-/// Whether a name says that its value is no secret: its last word does.
+/// Whether a name's last word says that its value is no secret.
 pub(super) fn is_public(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let last = name.rsplit(['-', '_', '.']).next().unwrap_or_default();
@@ -122,17 +122,17 @@ fn is_value(value: &[u8]) -> bool {
     !NO_VALUES.iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
 }
 
-/// `docker build` says where a secret is by `--secret id=…,src=…`.
+/// A flag's value; not that of `docker build --secret id=…,src=…`, which names the place of a secret.
 fn is_argument(value: &[u8]) -> bool {
     is_value(value) && !value.starts_with(b"id=")
 }
 
-/// Prose goes on with a word: "bearer authentication".
+/// Whether a word after `bearer` or `basic` is a token rather than prose, such as "bearer authentication".
 fn is_random(value: &[u8]) -> bool {
     value.len() >= 24 || value.iter().any(u8::is_ascii_digit) || value.ends_with(b"=") && !value.ends_with(b"realm=")
 }
 
-/// Whether the first part is a JSON object, as the header of a token is.
+/// Whether the first part is a JSON object, as a JWT's header is (RFC 7519).
 fn is_jwt(value: &[u8]) -> bool {
     let head = value.split(|byte| *byte == b'.').next().unwrap_or_default();
     let head = URL_SAFE_NO_PAD.decode(head).unwrap_or_default();

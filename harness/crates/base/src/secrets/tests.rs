@@ -4,9 +4,9 @@ use rstest::rstest;
 
 use super::*;
 
-/// Letters that each encoding changes, and that no other text holds.
+/// A secret with characters that each encoding changes.
 const PLANTED: &str = "pl4nt/ed+\"s e&c=r<e>t'\\é~?";
-/// A token as a sign-in answers it, of `{"alg":"HS256","typ":"JWT"}` and `{"sub":"1"}`.
+/// A JWT as a sign-in returns it, of `{"alg":"HS256","typ":"JWT"}` and `{"sub":"1"}`.
 const JWT: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl-_w";
 
 fn redactor(values: &[&str]) -> Redactor {

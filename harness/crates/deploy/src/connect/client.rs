@@ -1,4 +1,4 @@
-//! The HTTP client below kube's: how a connection to the API server comes about.
+//! The HTTP client below kube's: connections to the API server, through a proxy where there is one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +19,9 @@ use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 
 use super::exec_plugin::{AuthorizeLayer, ExecPlugin};
 
-/// What `Client::try_from` makes, but for three things: an exec plugin is asked by us; the proxy is the given one, and none
-/// that kube finds in the environment; and TCP sends at once, since Nagle's algorithm costs the first request of each TLS
-/// connection 40 ms, and each watch and forward is a connection.
+/// A client as `kube::Client::try_from` makes it, except for three things: the exec plugin is called by the harness; the proxy is
+/// the given one, and not one that kube finds in the environment; and TCP_NODELAY is set, since Nagle's algorithm costs the
+/// first request of each TLS connection 40 ms, and each watch and forward is a connection.
 pub(super) fn client(
     config: &Config,
     proxy: Option<&Intercept>,
@@ -34,7 +34,7 @@ pub(super) fn client(
     let address = proxy.uri().clone();
     let named = move |source: BoxError| NotThrough { proxy: address.clone(), source };
     if !proxy.uri().scheme_str().is_some_and(|scheme| scheme.starts_with("socks5")) {
-        // A proxy of https is verified by what verifies the server, as in client-go.
+        // An https proxy is verified by the same certificate authorities as the server, as in client-go.
         let mut tunnel = Tunnel::new(proxy.uri().clone(), config.rustls_https_connector_with_connector(tcp)?);
         if let Some(account) = proxy.basic_auth() {
             tunnel = tunnel.with_auth(account.clone());
@@ -49,7 +49,7 @@ pub(super) fn client(
     over(socks.map_request(to_a_port).map_err(move |error| named(error.into())), config, plugin)
 }
 
-/// A connection that a proxy did not make.
+/// The error of a connection through a proxy.
 #[derive(Debug, thiserror::Error)]
 #[error("through the proxy {proxy}")]
 struct NotThrough {
@@ -57,7 +57,7 @@ struct NotThrough {
     source: BoxError,
 }
 
-/// With the port that its scheme stands for, where it names none: tunnels would take 443 for each.
+/// Adds the default port of a URI's scheme where it names none: tunnels would take 443 for each scheme.
 fn to_a_port(uri: Uri) -> Uri {
     let port = match (uri.port(), uri.scheme_str()) {
         (None, Some("http")) => 80,
@@ -69,7 +69,7 @@ fn to_a_port(uri: Uri) -> Uri {
     Uri::from_parts(parts).unwrap_or(uri)
 }
 
-/// The client over what connects it.
+/// The client over a connector.
 fn over<C>(connector: C, config: &Config, plugin: Option<Arc<ExecPlugin>>) -> kube::Result<kube::Client>
 where
     C: Service<Uri, Error: Into<BoxError>, Future: Send + 'static> + Clone + Send + Sync + 'static,

@@ -1,7 +1,8 @@
-//! Exec plugins of a kubeconfig (client.authentication.k8s.io): programs that say who the user is, as `aws eks get-token`.
+//! Exec plugins of a kubeconfig (client.authentication.k8s.io): programs that print the user's credentials, such as
+//! `aws eks get-token`.
 //!
-//! kube would start them by itself: without a deadline, with our whole environment and terminal. Here they are started as
-//! all our children are, and their credentials are handed to kube.
+//! kube would start them without a deadline, with the whole environment and the terminal. Here they are started as all children
+//! are, and their credentials are handed to kube.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,16 +23,16 @@ use tower::{BoxError, Layer, Service, ServiceExt};
 use super::KubeconfigFiles;
 use crate::error::{Error, Result};
 
-/// How long a plugin may take to say who we are, as we connect.
+/// The deadline of a plugin's call when a client is made.
 const FIRST: Duration = Duration::from_secs(20);
-/// How long it may take later: less than [`super::CALL`], so that it is the plugin that is named, and not the API.
+/// The deadline of later calls: less than that of an API call, so that the error names the plugin and not the API.
 const AGAIN: Duration = Duration::from_secs(6);
-/// How long before its end a token is not used any more.
+/// How long before its expiry a token is not used any more.
 const LEEWAY: Duration = Duration::from_secs(60);
-/// The versions of what it prints; it prints the one that the kubeconfig names.
+/// The supported versions of ExecCredential; a plugin prints the one that the kubeconfig names.
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
 
-/// Whether a context's user is one that a plugin speaks for; not when the files cannot be read.
+/// Whether a context's user has an exec plugin; `false` when the files cannot be read.
 pub(crate) fn is_used(kubeconfig: &KubeconfigFiles, context: &str) -> bool {
     let Ok(file) = kubeconfig.read() else { return false };
     let user = file.contexts.iter().find(|named| named.name == context);
@@ -41,7 +42,7 @@ pub(crate) fn is_used(kubeconfig: &KubeconfigFiles, context: &str) -> bool {
     found.is_some_and(|named| named.auth_info.as_ref().is_some_and(|info| info.exec.is_some()))
 }
 
-/// A plugin, and what it said last.
+/// A plugin, and the token that it gave last.
 pub(super) struct ExecPlugin {
     config: ExecConfig,
     context: String,
@@ -50,7 +51,7 @@ pub(super) struct ExecPlugin {
     held: Mutex<Option<CachedToken>>,
 }
 
-/// A token that was given.
+/// A token, as a request's header.
 #[derive(Clone)]
 struct CachedToken {
     header: HeaderValue,
@@ -63,7 +64,7 @@ impl CachedToken {
     }
 }
 
-/// What a plugin prints.
+/// The output of a plugin.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ExecCredential {
@@ -81,9 +82,9 @@ struct Status {
 }
 
 impl ExecPlugin {
-    /// The plugin of a context, if there is one, which is asked for the first time; it is taken out of what kube is given.
+    /// Takes a context's plugin, if there is one, out of `info`, so that kube does not start it, and calls it for the first time.
     ///
-    /// A certificate that it gives is used as long as the client is, a token until it expires or is refused.
+    /// A certificate that it gives is used for the client's whole life, a token until it expires or is refused.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] naming plugin and context, when it gives nothing that can be used within 20 s.
@@ -100,7 +101,7 @@ impl ExecPlugin {
             ));
         }
         let Some(config) = info.exec.take() else { return Ok(None) };
-        // As in kube, and in Kubernetes' own clients: what stands in the file comes first.
+        // As in kube and in Kubernetes' own clients, credentials in the file come before the plugin.
         if info.token.is_some() || info.token_file.is_some() || info.username.is_some() {
             return Ok(None);
         }
@@ -123,9 +124,9 @@ impl ExecPlugin {
         Ok(Some(Arc::new(plugin)))
     }
 
-    /// The header of a request: of the token that is held, unless that expires or is the one that was refused.
+    /// The `Authorization` header of a request: the held token, or a new one where that expires soon or is the refused one.
     async fn header(&self, refused: Option<&HeaderValue>) -> Result<HeaderValue> {
-        // Those who wait while it is asked use what it says.
+        // Held during the call, so that requests that wait meanwhile use the same new token.
         let mut held = self.held.lock().await;
         if let Some(good) = held.as_ref().filter(|held| held.is_good(SystemTime::now()))
             && Some(&good.header) != refused
@@ -209,7 +210,7 @@ impl ExecPlugin {
     }
 }
 
-/// Gives each request the plugin's token; one that is refused (401) is sent again with a new token, once.
+/// Adds the plugin's token to each request; a request that is refused (401) is sent once more with a new token.
 #[derive(Clone)]
 pub(super) struct AuthorizeLayer(pub Arc<ExecPlugin>);
 
@@ -242,7 +243,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        // The one that was polled is the one that is ready.
+        // Only the service that was polled is ready: it is used, and its clone kept.
         let other = self.inner.clone();
         let (mut inner, plugin) = (std::mem::replace(&mut self.inner, other), Arc::clone(&self.plugin));
         Box::pin(async move {
@@ -259,7 +260,7 @@ where
     }
 }
 
-/// The same request, unless its body is a stream.
+/// A copy of a request; `None` if its body is a stream.
 fn copy(request: &Request<Body>) -> Option<Request<Body>> {
     let mut copy = Request::new(request.body().try_clone()?);
     *copy.method_mut() = request.method().clone();

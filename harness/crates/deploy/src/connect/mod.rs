@@ -1,4 +1,4 @@
-//! The way to a cluster's API: its context's server, credentials and proxy, as kubectl would take them, and none else.
+//! Connections to a cluster's API by a named context: its server, credentials and proxy, by the rules of kubectl.
 
 mod client;
 pub(crate) mod exec_plugin;
@@ -14,25 +14,25 @@ use crate::k8s::KubeconfigFiles;
 use crate::{Error, Result};
 use exec_plugin::ExecPlugin;
 
-/// A client for exactly this context of this file; nothing ambient is looked at.
+/// A client for a context of a kubeconfig file; reads nothing from the environment.
 ///
 /// Connecting takes at most 5 s, writing a request 10 s. kube sets no limit to reading an answer
 /// (watches and forwards stay open), so bound single calls with [`crate::k8s::within`].
 ///
 /// # Errors
-/// The file cannot be read or lacks the context.
+/// [`harness_base::Error::Malformed`] or [`harness_base::Error::Io`] when the file cannot be read or lacks the context.
 pub async fn connect(kubeconfig: &Path, context: &str) -> Result<kube::Client> {
     connect_with(&kubeconfig.to_owned().into(), context, &Environment::default()).await
 }
 
-/// The same for a context of the user's own files: his environment says through which proxy its server is reached, as it
-/// tells kubectl, and its exec plugin may need a part of it.
+/// [`connect`] for a context of the user's own files: with the proxy that the user's environment names, as kubectl does, and with
+/// the part of the environment that an exec plugin needs.
 ///
-/// The plugin is asked once before this returns, and again when its token expires or is refused.
+/// The plugin is called once before this returns, and again when its token expires or is refused.
 ///
 /// # Errors
-/// As [`connect`]; [`harness_base::Error::Refused`] for an address that is no proxy's, and when the plugin gives nothing that can be used
-/// within 20 s.
+/// As [`connect`]; [`harness_base::Error::Refused`] for an address that is no proxy's, and when the plugin gives nothing that
+/// can be used within 20 s.
 pub async fn connect_with(
     kubeconfig: &KubeconfigFiles,
     context: &str,

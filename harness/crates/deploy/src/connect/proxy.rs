@@ -1,6 +1,6 @@
-//! The proxy through which a cluster's API is reached: the one through which kubectl reaches it.
+//! The proxy to a cluster's API, chosen by the rules of kubectl.
 //!
-//! kube chooses by rules of its own: it compares NO_PROXY with the proxy's address, and not with the server's.
+//! kube has other rules: it compares NO_PROXY with the proxy's address, and not with the server's.
 
 use ::http::Uri;
 use ::http::uri::Scheme;
@@ -10,23 +10,22 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 
 use crate::error::{Error, Result};
 
-/// The schemes of a cluster's `proxy-url`, as client-go has them.
+/// The allowed schemes of a cluster's `proxy-url`, as in client-go.
 const SCHEMES: [&str; 3] = ["http", "https", "socks5"];
-/// The variables that name a proxy for servers of https, in Go's order.
+/// The variables that name the proxy for https servers, in Go's order.
 const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
-/// The same for http.
+/// The variables that name the proxy for http servers, in Go's order.
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 
 /// The proxy for a server: the cluster's own `proxy-url`, whatever the server is; else HTTPS_PROXY or HTTP_PROXY by the
-/// server's scheme, unless NO_PROXY names the server or it is on this machine. ALL_PROXY is curl's, and counts for neither
-/// us nor kubectl.
+/// server's scheme, unless NO_PROXY names the server or it is on this machine. ALL_PROXY is not used, as in kubectl.
 ///
 /// # Errors
 /// [`harness_base::Error::Refused`] for one that is no address of a proxy.
 pub(super) fn of(server: &Uri, own: Option<&str>, environment: &Environment) -> Result<Option<Intercept>> {
     let matcher = |url: &str, no: &str| Matcher::builder().all(url).no(no).build().intercept(server);
     if let Some(url) = own.filter(|url| !url.is_empty()) {
-        // Without a scheme it would count as http here, and as an error in kubectl and Helm.
+        // Without a scheme, the matcher would take it for http, and kubectl and Helm refuse it.
         let found = matcher(url, "").filter(|_| SCHEMES.iter().any(|scheme| url.starts_with(&format!("{scheme}://"))));
         return found.map(Some).ok_or_else(|| refusal("proxy-url", url));
     }
@@ -44,8 +43,8 @@ pub(super) fn of(server: &Uri, own: Option<&str>, environment: &Environment) -> 
     matcher(url, "").filter(known).map(Some).ok_or_else(|| refusal(name, url))
 }
 
-/// NO_PROXY's entries as Go reads them, for a matcher that reads them as curl does: one may name a port, `*.` is as good as
-/// `.`, and what begins with a dot is for subdomains alone.
+/// NO_PROXY's entries by Go's rules, for a matcher with curl's: an entry may name a port, `*.` is the same as `.`, and an entry
+/// that begins with a dot is for subdomains alone.
 fn entries(list: &str, host: &str, port: u16) -> String {
     let entry = |entry: &'_ str| -> Option<String> {
         let entry = if entry.starts_with("*.") { &entry[1..] } else { entry };
@@ -63,7 +62,7 @@ fn entries(list: &str, host: &str, port: u16) -> String {
 }
 
 fn refusal(name: &str, url: &str) -> Error {
-    // Before the @ a password may stand.
+    // There may be a password before the @.
     let shown = url.rsplit_once('@').map_or_else(|| url.to_owned(), |(_, rest)| format!("…@{rest}"));
     Error::refused(
         format!("{name} names no proxy that the Kubernetes API can be reached through: {shown}"),

@@ -1,4 +1,4 @@
-//! The API server's clock, by which a preview's time is over: whoever deploys and whoever sweeps have other ones.
+//! The API server's clock, which decides when a preview has expired: machines that deploy and sweep have other clocks.
 
 use harness_settings::spec::spec;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -9,8 +9,8 @@ use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::k8s;
 
-/// Seconds since 1970, as the API server writes them into an object that it is asked to make without keeping it. No header
-/// of its answer is looked at: any proxy may write that.
+/// The API server's time in seconds since 1970: the creation time of a Lease that is created as a dry run. Not the answer's Date
+/// header, which any proxy may set.
 ///
 /// # Errors
 /// [`Error::Kube`]; [`Error::Unmet`] when the object has no time.

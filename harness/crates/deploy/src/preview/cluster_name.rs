@@ -1,4 +1,4 @@
-//! What a cluster that is open to previews calls itself, and the names that its previews have outside of it. Pure.
+//! The name of a cluster that is open to previews, and the names of its previews in shared stores. No I/O.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use serde::Deserialize;
 
 use super::PullRequest;
 
-/// So long that a preview's name fits wherever it is used: a user of ElastiCache has 40 characters at most.
+/// The longest name in characters, so that a preview's name fits everywhere: an ElastiCache user ID has 40 characters at most.
 const LONGEST: usize = 16;
 
-/// A cluster's name, as its administrator gave it: two clusters that share a store are told apart by it.
+/// A cluster's name, given by its administrator; it tells apart clusters that share a store.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ClusterName(String);
 
 impl ClusterName {
-    /// Words of `a-z0-9` with `-` between, 16 characters at most, the first a letter; none of them `pr`, so that no
-    /// cluster's names begin as another's.
+    /// Parses a name: words of `a-z0-9` with `-` between, 16 characters at most, the first a letter. No word is `pr`, so that no
+    /// cluster's prefix begins with another's.
     pub fn parse(text: &str) -> Option<Self> {
         let is_word = |word: &str| {
             let plain = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
@@ -27,22 +27,22 @@ impl ClusterName {
         (begins && text.len() <= LONGEST && text.split('-').all(is_word)).then(|| Self(text.to_owned()))
     }
 
-    /// What a preview's database, role, Redis user, IAM role and prefixes are called.
+    /// The name of a preview's database, role, Redis user, IAM role and prefixes.
     pub fn name_of(&self, of: PullRequest) -> String {
         format!("{}{of}", self.prefix())
     }
 
-    /// The one whose name this is.
+    /// The pull request of a preview's name; `None` if it is another cluster's, or none.
     pub fn named(&self, name: &str) -> Option<PullRequest> {
         PullRequest::parse(name.strip_prefix(&self.prefix())?)
     }
 
-    /// Under which name a store says whose this cluster's names are.
+    /// The name in a store under which the owner of this cluster's names is noted.
     pub fn owner(&self) -> String {
         format!("{}-{self}-owner", spec().release)
     }
 
-    /// What all of its previews' names begin with, and no other cluster's.
+    /// The prefix of all of its previews' names, and of no other cluster's.
     pub fn prefix(&self) -> String {
         format!("{}-{self}-pr-", spec().release)
     }

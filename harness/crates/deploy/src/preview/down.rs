@@ -12,28 +12,28 @@ use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::k8s::{self, State};
 
-/// How long the end of a namespace is waited for, unless the caller says otherwise.
+/// The default deadline for a preview's namespace to be gone: 300 s.
 pub const WITHIN: Duration = Duration::from_secs(300);
 
-/// What became of a preview.
+/// The outcome of taking a preview down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gone {
-    /// It was there, and is gone.
+    /// The preview was removed.
     Removed,
-    /// There was none.
+    /// There was no preview.
     Absent,
-    /// It was left, since the caller no longer wanted it gone.
+    /// The preview was kept, since the caller's condition no longer held.
     Kept,
 }
 
-/// Takes a preview down if `still` says so once its Lease is held (what was known before may be old by then), and waits until
-/// nothing of it remains; `turn` is how long to wait for that Lease.
+/// Takes a preview down, and waits until nothing of it remains. Waits up to `turn` for its Lease; `still` is asked once that is
+/// held, since what was known before may have changed, and `false` keeps the preview.
 ///
 /// What remains on cancel or kill: the deletion goes on in the cluster; calling again waits for its end.
 ///
 /// # Errors
-/// [`harness_base::Error::Refused`] for a namespace that is not ours; [`harness_base::Error::Deadline`] after `within`, naming what
-/// holds the namespace, or naming who holds the Lease.
+/// [`harness_base::Error::Refused`] for a namespace that is not ours; [`harness_base::Error::Deadline`] after `within`, naming
+/// what holds the namespace, or naming who holds the Lease.
 pub async fn down(
     cluster: &Cluster,
     of: PullRequest,
@@ -60,13 +60,13 @@ async fn remove(
     if !still(&preview).await {
         return Ok(Gone::Kept);
     }
-    // The very one that was looked at: another of that name may have taken its place.
+    // By its UID: another namespace of that name may have taken its place.
     k8s::namespace::delete_exactly(&cluster.client, &found, within).await?;
     volumes_gone(cluster, &name, end.saturating_duration_since(Instant::now())).await?;
     Ok(Gone::Removed)
 }
 
-/// Volumes are the cluster's: they go after their namespace.
+/// Waits until a namespace's volumes are gone: they are cluster-wide, and removed after their namespace.
 async fn volumes_gone(cluster: &Cluster, namespace: &str, limit: Duration) -> Result<()> {
     let api: Api<PersistentVolume> = Api::all(cluster.client.clone());
     let of_namespace = |volume: &PersistentVolume| {

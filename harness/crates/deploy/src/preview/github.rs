@@ -1,4 +1,4 @@
-//! What GitHub says of a pull request: open, closed, or nothing that counts.
+//! The state of a pull request, by GitHub's API.
 
 use harness_http::{HttpOptions, Reader};
 use harness_settings::settings::{GITHUB_REPOSITORY, GITHUB_TOKEN, Settings};
@@ -7,19 +7,19 @@ use serde_json::Value;
 use super::PullRequest;
 use crate::error::{Error, Result};
 
-/// The label of a pull request that is to have a preview.
+/// The label by which a pull request gets a preview.
 pub const LABEL: &str = "preview";
 
-/// How a pull request stands.
+/// The state of a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PullState {
-    /// It is open, and carries the label `LABEL`.
+    /// Open, with the label `LABEL`.
     Open,
-    /// It is open, and does not.
+    /// Open, without the label.
     Unlabelled,
-    /// GitHub says that it is closed or merged.
+    /// Closed or merged, by GitHub's word.
     Closed,
-    /// Nobody could say, and why; never taken for closed.
+    /// Not known, with the reason; never taken for closed.
     Unknown(String),
 }
 
@@ -31,10 +31,11 @@ pub struct GitHub {
 }
 
 impl GitHub {
-    /// As the settings name it; nothing is asked yet.
+    /// A client for the repository and token of the settings; sends nothing yet.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] when the repository or the token is not named; the address does not parse.
+    /// [`harness_base::Error::Refused`] when the repository or the token is not set; [`harness_base::Error::Malformed`] when
+    /// the API's address does not parse.
     pub fn of(settings: &Settings) -> Result<Self> {
         let missing = |name: &str| {
             Error::refused(
@@ -63,7 +64,7 @@ impl GitHub {
         Ok(Self { reader, path })
     }
 
-    /// As [`GitHub::of`], where the settings name both; whoever deploys by hand need not.
+    /// [`GitHub::of`] where the settings name both; else `None`, as for a deploy by hand.
     ///
     /// # Errors
     /// As [`GitHub::of`].
@@ -72,7 +73,7 @@ impl GitHub {
         named.then(|| Self::of(settings)).transpose()
     }
 
-    /// How a pull request stands; no answer is an answer too.
+    /// The state of a pull request; [`PullState::Unknown`] when GitHub does not answer.
     pub async fn state(&self, of: PullRequest) -> PullState {
         match self.reader.get(&format!("{}/{of}", self.path)).await {
             Ok(reply) => read(of, reply.status, &reply.body),
@@ -81,7 +82,7 @@ impl GitHub {
     }
 }
 
-/// A 404 is also what a token gets that may not look; only a whole answer about this very number counts.
+/// Reads GitHub's answer. Only status 200 about this very number counts: a token without access gets a 404 too.
 fn read(of: PullRequest, status: u16, body: &[u8]) -> PullState {
     if status != 200 {
         return PullState::Unknown(format!("GitHub answered {status}"));

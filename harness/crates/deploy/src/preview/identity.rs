@@ -1,4 +1,4 @@
-//! Who a preview is: PR_NUMBER and GIT_SHA -> namespace, host, labels; and back from a namespace. Pure.
+//! The identity of a preview: from pull request and revision to a namespace's labels, and back. No I/O.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -21,32 +21,32 @@ pub(super) const EXPIRES_LABEL: StackLabel = StackLabel("expires");
 /// A preview, as its namespace's name and labels say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
-    /// Of which pull request.
+    /// Its pull request.
     pub of: PullRequest,
     /// The revision that was deployed last.
     pub sha: String,
-    /// When it was made, in seconds since 1970.
+    /// When it was made, in seconds since 1970; 0 if its label is no time.
     pub created: u64,
-    /// When its time is over.
+    /// When it expires.
     pub expires: Expiry,
     /// Whether it is being deleted.
     pub is_terminating: bool,
 }
 
-/// When a preview's time is over.
+/// When a preview expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
-    /// In seconds since 1970.
+    /// At a time, in seconds since 1970.
     At(u64),
-    /// Its label is no time: nobody knows, so it never is.
+    /// Its label is no time: it never expires.
     Unknown,
 }
 
 impl Preview {
-    /// What a namespace says of itself.
+    /// Reads a preview from its namespace's name and labels, which have to agree.
     ///
     /// # Errors
-    /// Why it is none of ours: both the name's pattern and our labels are asked for, and they must agree.
+    /// The reason why the namespace is no preview of ours.
     pub fn of(namespace: &Namespace) -> Result<Self, String> {
         let (name, labels) = (namespace.name_any(), namespace.labels());
         let of = PullRequest::of_namespace(&name)
@@ -77,7 +77,8 @@ pub fn selector() -> String {
     format!("{OWNER_LABEL}={}", spec().preview.reserved)
 }
 
-/// The labels of a preview's namespace: whose it is, of what, and until when; and what its pods may not do.
+/// The labels of a preview's namespace: owner, stage, pull request, revision, times (seconds since 1970), and the Pod Security
+/// Standard `restricted`.
 pub fn labels(of: PullRequest, sha: &str, created: u64, expires: u64) -> BTreeMap<String, String> {
     [
         (OWNER_LABEL.name(), spec().preview.reserved.to_owned()),
@@ -91,7 +92,7 @@ pub fn labels(of: PullRequest, sha: &str, created: u64, expires: u64) -> BTreeMa
     .into()
 }
 
-/// Seconds since 1970, by this machine's clock: to be shown, never to decide by.
+/// Seconds since 1970 by this machine's clock: only to be shown, never to decide by.
 pub fn now() -> u64 {
     SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs()
 }

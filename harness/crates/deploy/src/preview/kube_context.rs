@@ -1,5 +1,5 @@
-//! Which existing cluster: its context must be named, allowed by the pattern, reachable, open to previews, and the one that
-//! it says it is.
+//! Connections to preview clusters: the context must be named and allowed by the pattern, and the cluster must answer, be open to
+//! previews, and have the expected name.
 
 use harness_machine::tools::Tools;
 use harness_settings::settings::{KUBE_CONTEXT, KUBE_CONTEXT_ALLOW, PREVIEW_CLUSTER, Settings};
@@ -13,16 +13,14 @@ use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::k8s;
 
-/// Words of a context's name that no pattern allows: a preview has no business there.
+/// Words in names of contexts, clusters, users and servers that are refused, whatever the pattern.
 const PRODUCTION: [&str; 4] = ["prod", "production", "prd", "live"];
 
-/// The cluster of the context that the settings name. Credentials of an exec plugin are asked for as the kubeconfig
-/// says, and again before they expire.
+/// Connects to the cluster of the context that the settings name.
 ///
 /// # Errors
-/// [`harness_base::Error::Refused`] when the context is not named, not allowed, or its cluster is not open to previews or says that it
-/// is another;
-/// [`Error::Kube`] when it does not answer.
+/// [`harness_base::Error::Refused`] when the context is not named or not allowed, or its cluster is not open to previews or has
+/// another name; [`Error::Kube`] when it does not answer.
 pub async fn connect(settings: &Settings, tools: &Tools) -> Result<Cluster> {
     let context = allowed(settings.kube_context.as_deref(), settings.kube_context_allow.as_deref())?;
     let cluster = named(settings.preview_cluster.as_deref())?;
@@ -67,7 +65,7 @@ fn allowed<'a>(context: Option<&'a str>, pattern: Option<&str>) -> Result<&'a st
     Ok(context)
 }
 
-/// The cluster that is meant. Whatever a kubeconfig calls it, its administrator's word counts.
+/// The expected name of the cluster, as its administrator gave it; the kubeconfig's name does not count.
 fn named(setting: Option<&str>) -> Result<ClusterName> {
     let next = format!("set {PREVIEW_CLUSTER} to `cluster` of the values of charts/preview-sweeper there");
     let text = setting.ok_or_else(|| {
@@ -78,7 +76,7 @@ fn named(setting: Option<&str>) -> Result<ClusterName> {
         .ok_or_else(|| Error::refused(format!("{PREVIEW_CLUSTER}={text:?} is no name of a cluster"), next))
 }
 
-/// That a cluster which is reached says that it is the one that is meant.
+/// Checks that the cluster's own name is the expected one.
 fn is_the_one(meant: &ClusterName, says: Option<&str>) -> Result<()> {
     match says {
         Some(says) if ClusterName::parse(says).as_ref() == Some(meant) => Ok(()),
@@ -98,7 +96,7 @@ fn is_the_one(meant: &ClusterName, says: Option<&str>) -> Result<()> {
     }
 }
 
-/// What a context leads to, as its kubeconfig says: a harmless name may stand for production's cluster, server or account.
+/// Refuses a context that leads to production by its cluster, user or server, whatever the context's own name.
 fn leads_to_no_production(file: &Kubeconfig, context: &str) -> Result<()> {
     let named = file.contexts.iter().find(|one| one.name == context).and_then(|one| one.context.as_ref());
     let Some(named) = named else { return Ok(()) };

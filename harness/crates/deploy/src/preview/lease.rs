@@ -1,5 +1,5 @@
-//! One Lease for each pull request, in a namespace that stays: deploys and teardowns of one preview take turns. And one for
-//! the keeper of stores, so that one at a time leads.
+//! Leases, in a namespace that stays: one for each pull request, so that deploys and teardowns of its preview take turns, and one
+//! for the keeper of stores, so that one at a time leads.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,21 +18,21 @@ use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::k8s::{self, State};
 
-/// How long a holder that renews no more is believed to live.
+/// How long a holder that no longer renews is believed to live.
 const DURATION: Duration = Duration::from_secs(30);
-/// How often a holder renews.
+/// The interval in which a holder renews.
 const RENEW: Duration = Duration::from_secs(8);
-/// More than this nobody is waited for, whatever a Lease says.
+/// The longest duration of a Lease that is respected, in seconds.
 const LONGEST: i32 = 120;
 
-/// Does something to a preview while holding its Lease, which is renewed meanwhile and given back after.
+/// Runs `work` while holding a preview's Lease, which is renewed meanwhile and deleted afterwards.
 ///
-/// A holder that died is taken over once its Lease was not renewed for its duration, as seen from here: clocks are not
+/// The Lease of a dead holder is taken over once it was not renewed for its duration (30 s), measured here: clocks are not
 /// compared. What remains on a kill: the Lease, for that long.
 ///
 /// # Errors
-/// [`harness_base::Error::Deadline`] naming who holds it, when it is not had within `limit`; [`harness_base::Error::Refused`] when it is lost while
-/// the work goes on, which is then dropped; else the work's own.
+/// [`harness_base::Error::Deadline`], naming the holder, when the Lease is not free within `limit`;
+/// [`harness_base::Error::Refused`] when it is lost meanwhile, which cancels the work; else the work's own error.
 pub async fn under<T>(
     cluster: &Cluster,
     of: PullRequest,
@@ -43,10 +43,11 @@ pub async fn under<T>(
     holding(&cluster.client, &format!("pr-{of}"), purpose, limit, work).await
 }
 
-/// `under`, by a Lease of any name.
+/// Runs `work` while holding a Lease of any name, which is renewed meanwhile and deleted afterwards.
 ///
 /// # Errors
-/// As `under`.
+/// [`harness_base::Error::Deadline`], naming the holder, when the Lease is not free within `limit`;
+/// [`harness_base::Error::Refused`] when it is lost meanwhile, which cancels the work; else the work's own error.
 pub async fn holding<T, E: From<Error>>(
     client: &kube::Client,
     name: &str,
@@ -55,7 +56,7 @@ pub async fn holding<T, E: From<Error>>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     let api: Api<Lease> = Api::namespaced(client.clone(), spec::spec().preview.namespace);
-    // A part that nobody else has, so that two of the same purpose are told apart.
+    // With a random part, so that two holders of the same purpose are told apart.
     let holder = format!("{purpose} ({})", &harness_base::random::hex().map_err(Error::from)?[..8]);
     let mut held = acquire(&api, name, &holder, limit).await?;
     let outcome = tokio::select! {
@@ -68,7 +69,7 @@ pub async fn holding<T, E: From<Error>>(
     outcome
 }
 
-/// Who holds a preview's Lease, as far as it says.
+/// The holder of a preview's Lease, as text for people; `None` if it is free.
 ///
 /// # Errors
 /// [`Error::Kube`] when it cannot be read.
@@ -84,7 +85,7 @@ async fn acquire(api: &Api<Lease>, name: &str, holder: &str, limit: Duration) ->
     let mut dead: Option<Lease> = None;
     loop {
         let wanted = lease(name, holder, dead.as_ref());
-        // With the version that was seen, so that of two that take over one succeeds.
+        // With the resource version that was seen, so that only one of two takeovers succeeds.
         let taken = match &dead {
             Some(_) => k8s::call(&what, api.replace(name, &PostParams::default(), &wanted)).await,
             None => k8s::call(&what, api.create(&PostParams::default(), &wanted)).await,
@@ -101,7 +102,7 @@ async fn acquire(api: &Api<Lease>, name: &str, holder: &str, limit: Duration) ->
     }
 }
 
-/// Waits until nobody holds a Lease: `None` once it is absent, else the Lease whose holder died.
+/// Waits until a Lease is free: returns `None` once it is absent, or the Lease whose holder died.
 async fn free(api: &Api<Lease>, name: &str, limit: Duration) -> Result<Option<Lease>> {
     let end = Instant::now() + limit;
     let mut seen: Option<Lease> = None;
@@ -123,7 +124,7 @@ async fn free(api: &Api<Lease>, name: &str, limit: Duration) -> Result<Option<Le
                 }
                 seen = Some(Arc::unwrap_or_clone(lease));
             }
-            // The same holder, at the same renewal, for the Lease's whole duration.
+            // Not renewed for the Lease's whole duration: its holder died.
             Err(harness_kube::Error::Base(harness_base::Error::Deadline { .. })) if patience < left => return Ok(seen),
             Err(harness_kube::Error::Base(harness_base::Error::Deadline { awaited, last, .. })) => {
                 return Err(harness_base::Error::Deadline { awaited, after: limit, last }.into());
@@ -133,18 +134,18 @@ async fn free(api: &Api<Lease>, name: &str, limit: Duration) -> Result<Option<Le
     }
 }
 
-/// Who renewed a Lease last, and when.
+/// The holder of a Lease and the time of its last renewal.
 fn renewal(lease: &Lease) -> (String, String) {
     (held_by(lease), spec(lease).renew_time.map(|time| time.0.to_string()).unwrap_or_default())
 }
 
-/// How long a holder is believed to live without a renewal.
+/// The duration of a Lease, at most [`LONGEST`].
 fn duration(lease: &Lease) -> Duration {
     let secs = spec(lease).lease_duration_seconds.unwrap_or_default().clamp(1, LONGEST);
     Duration::from_secs(u64::from(secs.unsigned_abs()))
 }
 
-/// Renews until that is no longer possible, and says why.
+/// Renews the Lease until that is no longer possible, and returns why.
 async fn keep(api: &Api<Lease>, name: &str, held: &mut Lease) -> Error {
     let mut beat = tokio::time::interval(RENEW);
     beat.tick().await;
@@ -154,7 +155,7 @@ async fn keep(api: &Api<Lease>, name: &str, held: &mut Lease) -> Error {
         let mut wanted = held.clone();
         wanted.spec.get_or_insert_default().renew_time = Some(MicroTime(Timestamp::now()));
         let what = format!("renew the Lease {name}");
-        // Lost here before others may take it for lost, whatever the API server does meanwhile.
+        // Counts as lost here before others may take it over, whatever the API server does meanwhile.
         let params = PostParams::default();
         let renewal = k8s::call(&what, api.replace(name, &params, &wanted));
         let answer = tokio::time::timeout_at(renewed + DURATION - RENEW, renewal).await;
@@ -179,7 +180,7 @@ fn lost(name: &str, error: &Error) -> Error {
 }
 
 async fn give_back(api: &Api<Lease>, name: &str, held: &Lease) -> Result<()> {
-    // Not what another one has taken over meanwhile.
+    // With preconditions, so that a Lease that another has taken over is not deleted.
     let metadata = held.metadata.clone();
     let preconditions = Preconditions { uid: metadata.uid, resource_version: metadata.resource_version };
     let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };

@@ -1,4 +1,4 @@
-//! Stage preview: a namespace of an existing cluster for each pull request, which always goes away.
+//! Stage preview: a namespace in an existing cluster for each pull request, which is always removed in the end.
 //!
 //! ```text
 //! identity, cluster_name, context -> admit -> lease -> (stores -> up) | down | sweep, by the cluster's clock

@@ -1,4 +1,4 @@
-//! What stands in a preview's namespace beside the release: who may deploy there, and how much there may be.
+//! Objects in a preview's namespace beside the release: the deployer's RoleBinding, quota, limits and NetworkPolicies.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,12 @@ use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::k8s;
 
-/// The name of each of them.
+/// The name of each of these objects.
 fn name() -> &'static str {
     spec().preview.reserved
 }
 
-/// Who we are to the cluster.
+/// The name of the deploying user, as the cluster sees it.
 async fn own_name(cluster: &Cluster) -> Result<String> {
     let api: Api<SelfSubjectReview> = Api::all(cluster.client.clone());
     let what = "ask the cluster who we are";
@@ -27,7 +27,7 @@ async fn own_name(cluster: &Cluster) -> Result<String> {
     Ok(answer.status.and_then(|status| status.user_info?.username).unwrap_or_default())
 }
 
-/// Gives whoever deploys leave to do so in this namespace: nobody has it in all namespaces.
+/// Binds the deploying user to the role of previews in this namespace; the user has no such role in all namespaces.
 pub(super) async fn allow_ourselves(
     cluster: &Cluster,
     of: PullRequest,
@@ -42,7 +42,7 @@ pub(super) async fn allow_ourselves(
     Ok(k8s::apply(&cluster.client, &binding).await?)
 }
 
-/// Closes a preview, and limits what it takes of the cluster.
+/// Applies a preview's quota, limits and NetworkPolicies.
 pub(super) async fn limit(cluster: &Cluster, of: PullRequest, labels: &BTreeMap<String, String>) -> Result<()> {
     let quota = quota(cluster).await?;
     for object in limits(of, labels, &quota).into_iter().chain(closed(of, labels)) {
@@ -51,7 +51,7 @@ pub(super) async fn limit(cluster: &Cluster, of: PullRequest, labels: &BTreeMap<
     Ok(())
 }
 
-/// The most that a preview has of the cluster, as its administrator says; the cluster takes no larger one.
+/// The quota of a preview, as the cluster's administrator set it; the cluster accepts no larger one.
 async fn quota(cluster: &Cluster) -> Result<Value> {
     let api: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), spec().preview.namespace);
     let what = format!("read quota.json of {} in {}", spec().preview.cluster, spec().preview.namespace);
@@ -71,8 +71,8 @@ fn limits(of: PullRequest, labels: &BTreeMap<String, String>, quota: &Value) -> 
     ]
 }
 
-/// Nobody reaches a pod of a preview, and none reaches anybody, but as the chart's policies say, whichever labels it has; and
-/// the pods by which scenarios ask reach the preview's own, and the DNS.
+/// The policies that close a preview: no traffic to or from its pods, whatever their labels, except as the chart's own policies
+/// allow; pods of scenarios' Jobs may reach the preview's pods and DNS.
 fn closed(of: PullRequest, labels: &BTreeMap<String, String>) -> [Value; 2] {
     let policy = |name: String, spec: Value| {
         let metadata = json!({"name": name, "namespace": of.namespace(), "labels": labels});

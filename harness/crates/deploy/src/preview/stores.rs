@@ -1,7 +1,7 @@
-//! What previews share outside their namespaces: a database server, a Redis, a bucket; and what one preview has of each.
+//! Stores that previews share outside their namespaces: a database server, a Redis, a bucket; each preview has a part of each.
 //!
-//! An administrator says by charts/preview-sweeper where they are. Their credentials stay in the cluster with the keeper
-//! (the crate `keeper`), which makes a preview's own part when it is asked, and removes it before its namespace ends.
+//! An administrator sets their addresses by charts/preview-sweeper. Their credentials stay in the cluster with the keeper (the
+//! crate `keeper`), which makes a preview's part on request, and removes it before the preview's namespace ends.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,34 +21,35 @@ use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::k8s::{self, State};
 
-/// The finalizer by which the keeper has its turn before a preview's namespace is gone.
+/// The finalizer that keeps a preview's namespace until the keeper has removed its stores.
 pub const FINALIZER: StackLabel = StackLabel("stores");
-/// What the keeper is asked for last: any text, another one for each time.
+/// The annotation with the last request to the keeper: a random text.
 const WANTED: StackLabel = StackLabel("stores-wanted");
-/// What the keeper has made last.
+/// The annotation with the last request that the keeper has fulfilled.
 const MADE: StackLabel = StackLabel("stores-made");
-/// Why the keeper could not; the finalizer's name is its beginning, by which a wait for the namespace's end finds it.
+/// The annotation with the keeper's last error; the finalizer's name is its prefix, by which a wait for the namespace's end finds
+/// it.
 const FAILED: StackLabel = StackLabel("stores-failed");
 
 /// The key of the ConfigMap [`PreviewSpec::stores`](harness_settings::spec::PreviewSpec).
 const KEY: &str = "stores.json";
 
-/// How long the keeper may take; it makes a database in a second, and an IAM role is seen everywhere after some.
+/// The deadline for the keeper: a database takes a second, an IAM role some seconds until it is seen everywhere.
 const MADE_WITHIN: Duration = Duration::from_secs(120);
-/// How long the same failure is believed to be passing.
+/// How long the keeper's error has to stay until the wait fails.
 const TOLERANCE: Duration = Duration::from_secs(30);
 
-/// Where the stores are, as `cluster` and `stores` in charts/preview-sweeper's values.
+/// The addresses of the stores, as `cluster` and `stores` in charts/preview-sweeper's values.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stores {
-    /// The cluster whose previews these are: another one may use the same stores.
+    /// The name of the cluster; another cluster may use the same stores.
     pub cluster: ClusterName,
-    /// The database server.
+    /// The Postgres server; `None`: previews have a database of their own.
     pub postgres: Option<Server>,
-    /// The cache.
+    /// The Redis; `None`: previews have one of their own.
     pub redis: Option<Server>,
-    /// The bucket.
+    /// The bucket; `None`: previews have none.
     pub s3: Option<S3>,
 }
 
@@ -56,34 +57,34 @@ pub struct Stores {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Server {
-    /// As its certificate names it.
+    /// Its host name, as its certificate has it.
     pub host: String,
-    /// Its port.
+    /// Its TCP port.
     pub port: u16,
-    /// Its administrator.
+    /// The name of its administrator.
     pub user: String,
-    /// Who signs its certificate, as PEM; without, the authorities that everybody trusts.
+    /// The CA of its certificate, as PEM; `None`: the public CAs.
     pub ca: Option<String>,
-    /// Where it is, as NetworkPolicy peers.
+    /// Its addresses, as NetworkPolicy peers.
     pub peers: Vec<Value>,
-    /// Of a Redis that takes no `ACL SETUSER`: how its users are made instead.
+    /// For a Redis that does not allow `ACL SETUSER`: how its users are made instead.
     pub elasticache: Option<ElastiCache>,
 }
 
-/// How users of ElastiCache are made, by AWS' own API.
+/// An ElastiCache, whose users are made by AWS's API.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ElastiCache {
-    /// The user group that the cache lets in.
+    /// The ID of the user group with access to the cache.
     pub user_group: String,
-    /// Its region.
+    /// Its AWS region.
     pub region: String,
-    /// What the group is for; default `redis`.
+    /// The engine of the user group: `redis` (default) or `valkey`.
     #[serde(default = "default_engine")]
     pub engine: String,
-    /// Where the API answers, if not at AWS.
+    /// The API's endpoint; `None`: AWS's own.
     pub endpoint: Option<String>,
-    /// Who signs that endpoint's certificate, as PEM.
+    /// The CA of that endpoint's certificate, as PEM; `None`: the public CAs.
     pub ca: Option<String>,
 }
 
@@ -91,31 +92,31 @@ fn default_engine() -> String {
     "redis".to_owned()
 }
 
-/// A bucket that all previews share, and how one gets a role for its part.
+/// A bucket that all previews share; each preview gets an IAM role for its prefix.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct S3 {
-    /// The bucket.
+    /// The bucket's name.
     pub bucket: String,
-    /// Its region.
+    /// Its AWS region.
     pub region: String,
-    /// The number of the account.
+    /// The ID of the AWS account.
     pub account: String,
-    /// Who signs the cluster's ServiceAccount tokens, without `https://`.
+    /// The OIDC issuer of the cluster's ServiceAccount tokens, without `https://`.
     pub issuer: String,
-    /// Where S3, STS and IAM answer, if not at AWS.
+    /// The endpoint of S3, STS and IAM; `None`: AWS's own.
     pub endpoint: Option<String>,
-    /// Who signs that endpoint's certificate, as PEM.
+    /// The CA of that endpoint's certificate, as PEM; `None`: the public CAs.
     pub ca: Option<String>,
-    /// Where S3 and STS are, as NetworkPolicy peers.
+    /// The addresses of S3 and STS, as NetworkPolicy peers.
     pub peers: Vec<Value>,
-    /// Their port, as a NetworkPolicy sees it; default 443.
+    /// Their TCP port, as a NetworkPolicy sees it; default 443.
     #[serde(default = "https")]
     pub port: u16,
-    /// Whether pods mount their token themselves, where no webhook of EKS does it.
+    /// Whether pods mount their token themselves, where EKS's webhook does not; default false.
     #[serde(default)]
     pub web_identity_token: bool,
-    /// The permissions boundary of each preview's role, by its ARN: without it the keeper may make none.
+    /// The ARN of the permissions boundary of each preview's role, without which the keeper may make no role.
     pub permissions_boundary: String,
 }
 
@@ -131,15 +132,15 @@ impl S3 {
 }
 
 impl Stores {
-    /// What the ConfigMap or the file says.
+    /// Parses the JSON of the ConfigMap or of the keeper's file.
     ///
     /// # Errors
-    /// [`harness_base::Error::Malformed`] when it is not what the chart writes.
+    /// [`harness_base::Error::Malformed`] when it is not of this shape.
     pub fn parse(text: &str) -> Result<Self> {
         serde_json::from_str(text).map_err(Error::malformed(format!("read {KEY} of {}", spec().preview.stores)))
     }
 
-    /// Those of a cluster; `None` where previews have their stores in their namespaces.
+    /// The stores of a cluster; `None` where previews have their stores in their namespaces.
     ///
     /// # Errors
     /// [`Error::Kube`] when it cannot be read; as [`Stores::parse`].
@@ -191,7 +192,7 @@ impl Stores {
         all.into_iter().filter(|(store, _)| store.is_some()).map(|(_, part)| part.suffix.to_owned()).collect()
     }
 
-    /// Another name for another content, so that pods that read the old one are replaced.
+    /// The name of the Secret with the stores' CAs: with a hash of its content, so that pods are replaced when that changes.
     pub(super) fn ca_secret(&self) -> String {
         format!("{}-{}", spec().preview.stores_ca, hash::short(&hash::text(&json!(self.authorities()).to_string())))
     }
@@ -206,11 +207,11 @@ impl Stores {
     }
 }
 
-/// Has the keeper make what a preview has of the stores, and waits for it. The namespace is there, with the release's
-/// `<release>-auth`, whose passwords count.
+/// Asks the keeper for a preview's part of the stores, and waits until it is made. The namespace has to exist, with the release's
+/// Secret `<release>-auth`, whose passwords are used.
 ///
 /// # Errors
-/// [`Error::Failed`] with what the keeper could not do; [`harness_base::Error::Deadline`] when it says nothing.
+/// [`Error::Failed`] with the keeper's error; [`harness_base::Error::Deadline`] when it has not answered after 120 s.
 pub(super) async fn ask(
     cluster: &Cluster,
     of: PullRequest,
@@ -223,7 +224,7 @@ pub(super) async fn ask(
     let secret =
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": stores.authorities()});
     k8s::apply(client, &secret).await?;
-    // The keeper reads one Secret here, and nothing anywhere else.
+    // The keeper may read one Secret in this namespace.
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
         "metadata": {"name": spec().preview.stores, "namespace": namespace, "labels": labels},
@@ -256,13 +257,13 @@ fn answer(namespace: &Namespace, wanted: &str) -> State {
     }
 }
 
-/// What the keeper is asked for of a namespace and has not made yet.
+/// The request to the keeper in a namespace's annotations, if it is not fulfilled yet.
 pub fn wanted(namespace: &Namespace) -> Option<String> {
     let said = namespace.annotations();
     said.get(&WANTED.name()).filter(|wanted| said.get(&MADE.name()) != Some(wanted)).cloned()
 }
 
-/// Notes that the keeper has made what it was asked for.
+/// Notes at the namespace that the keeper has fulfilled a request.
 ///
 /// # Errors
 /// [`Error::Kube`].
@@ -270,7 +271,7 @@ pub async fn note_made(client: &kube::Client, namespace: &str, wanted: &str) -> 
     annotate(client, namespace, &[(MADE, Some(wanted)), (FAILED, None)]).await
 }
 
-/// Notes why the keeper could not, unless that is what stands there.
+/// Notes the keeper's error at the namespace, unless it is noted already.
 ///
 /// # Errors
 /// [`Error::Kube`].
@@ -290,7 +291,7 @@ async fn annotate(client: &kube::Client, namespace: &str, annotations: &[(StackL
     Ok(())
 }
 
-/// Values on top of others: what both say, the second says.
+/// Merges Helm values: where both have a value, `above` counts.
 pub fn merged(mut below: Value, above: Value) -> Value {
     match (&mut below, above) {
         (Value::Object(below), Value::Object(above)) => {
@@ -304,12 +305,12 @@ pub fn merged(mut below: Value, above: Value) -> Value {
     below
 }
 
-/// The ServiceAccount of the api, whose token a preview's role is given for.
+/// The name of the api's ServiceAccount, which may assume a preview's IAM role.
 pub fn api_account() -> String {
     format!("{}-{}", spec().release, spec().api.suffix)
 }
 
-/// The Secret beside a preview's release that has its passwords.
+/// The name of the Secret beside a preview's release with its passwords.
 pub fn auth_secret() -> String {
     format!("{}-{}", spec().release, spec().auth.as_ref().map_or("", |auth| auth.suffix))
 }

@@ -1,4 +1,4 @@
-//! Removes previews whose pull request is closed or whose time is over. What goes is decided by a pure function.
+//! Removes previews whose pull request is closed, or that have expired; decided by a function without I/O.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,14 +18,14 @@ use crate::k8s;
 /// How long to wait for a preview's Lease: longer than a dead holder is believed to live.
 const TURN: Duration = Duration::from_secs(45);
 
-/// What is to become of a preview, and why.
+/// The decision about a preview, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// It goes.
+    /// Remove the preview.
     Remove(String),
-    /// It stays.
+    /// Keep the preview.
     Keep(String),
-    /// It stays, and its time begins anew.
+    /// Keep the preview, and start its lifetime anew.
     Renew(String),
 }
 
@@ -39,8 +39,8 @@ impl fmt::Display for Decision {
     }
 }
 
-/// What is to become of a preview at this time, without doubt only. Open and labelled means alive, however old; time decides
-/// where GitHub does not say.
+/// Decides about a preview. An open and labelled pull request keeps its preview, however old; the expiry decides where GitHub's
+/// answer is not known. `now`: seconds since 1970.
 pub fn decide(preview: &Preview, state: &PullState, now: u64, lifetime: Duration) -> Decision {
     if preview.is_terminating {
         return Decision::Remove("it is being deleted".to_owned());
@@ -62,14 +62,14 @@ pub fn decide(preview: &Preview, state: &PullState, now: u64, lifetime: Duration
     }
 }
 
-/// Removes what is to go, all of it at once, and says of each preview what became of it; gives those of open pull requests
-/// more time. With `dry_run` it only says so.
+/// Removes or renews all previews as [`decide`] says, side by side; `tell` gets each decision and outcome. With `dry_run`,
+/// nothing is changed.
 ///
-/// Without `github` the time alone decides, which is the API server's. What remains on cancel or kill: deletions that were
-/// asked for go on; the next call asks for the others.
+/// Without `github`, only the expiry decides, by the API server's clock. What remains on cancel or kill: deletions that were
+/// begun go on in the cluster; the next call begins the others.
 ///
 /// # Errors
-/// The first error; the others were tried all the same.
+/// The first error; the other previews are handled all the same.
 pub async fn sweep(
     cluster: &Cluster,
     github: Option<&GitHub>,
@@ -96,7 +96,7 @@ pub async fn sweep(
             Decision::Keep(_) => return Ok(()),
             Decision::Renew(_) => renew(cluster, preview.of, now + lifetime.as_secs()).await.map(|()| "renewed"),
             Decision::Remove(_) => {
-                // It may have been reopened, or deployed anew, while the Lease was waited for.
+                // The pull request may have been reopened, or the preview deployed anew, while the Lease was waited for.
                 let still = async |found: &Preview| matches!(asked(found).await, Decision::Remove(_));
                 down(cluster, preview.of, TURN, WITHIN, still).await.map(|gone| match gone {
                     Gone::Removed | Gone::Absent => "removed",
@@ -110,11 +110,11 @@ pub async fn sweep(
         }
         done.map(drop)
     };
-    // Side by side: one that hangs stops nobody.
+    // Side by side, so that one that hangs does not stop the others.
     join_all(previews.into_iter().map(one)).await.into_iter().collect()
 }
 
-/// Gives a preview more time.
+/// Sets a preview's expiry, in seconds since 1970.
 async fn renew(cluster: &Cluster, of: PullRequest, expires: u64) -> Result<()> {
     let api: Api<Namespace> = Api::all(cluster.client.clone());
     let patch = json!({"metadata": {"labels": {identity::EXPIRES_LABEL.name(): expires.to_string()}}});

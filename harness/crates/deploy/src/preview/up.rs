@@ -1,4 +1,4 @@
-//! Brings a preview up: looked at first, then under its Lease the namespace, what limits it, and the release.
+//! Brings a preview up: its charts are admitted first; then, under its Lease, namespace, limits and release are deployed.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -27,62 +27,63 @@ use crate::release::{self, Capabilities, Deployment, Plan, Pull};
 
 /// How long to wait for another deploy or teardown of the same preview.
 const TURN: Duration = Duration::from_secs(900);
-/// How long a namespace that is being deleted may take to be gone.
+/// The deadline for a namespace that is being deleted to be gone.
 const GONE: Duration = Duration::from_secs(300);
-/// How long DNS, certificate and route may take once the pods are ready: ExternalDNS and ACM take minutes.
+/// The deadline for DNS, certificate and route once the pods are ready: ExternalDNS and ACM take minutes.
 const REACHED: Duration = Duration::from_secs(600);
 
-/// A preview to be brought up.
+/// The arguments of [`up`].
 #[derive(Debug)]
 pub struct DeployRequest<'a> {
-    /// Where.
+    /// The cluster to deploy to.
     pub cluster: &'a Cluster,
-    /// Of which pull request.
+    /// The pull request.
     pub of: PullRequest,
-    /// Of which revision.
+    /// The git revision that the artifact set has to be of; may be abbreviated.
     pub sha: &'a str,
-    /// What.
+    /// The plan to deploy.
     pub plan: &'a Plan,
-    /// How long it lives if nobody deploys it again.
+    /// The time after which it expires, unless it is deployed again.
     pub lifetime: Duration,
-    /// Who says whether the pull request is open, if anybody is asked.
+    /// The client that tells whether the pull request is open; `None`: not checked.
     pub github: Option<&'a GitHub>,
     /// A folder for the deployer's own files.
     pub scratch: &'a Path,
-    /// How its host is asked.
+    /// The HTTP options for its host.
     pub site: &'a HttpOptions,
 }
 
-/// Deploys a preview, or brings the one that is there to this content in place, and waits until its host serves it.
+/// Deploys a preview, or upgrades the one that exists, and waits until its host serves the plan's revision. The charts are
+/// rendered once, admitted, and deployed exactly as they were admitted.
 ///
-/// What remains on cancel or kill: a preview that is half deployed and a Lease that ends by itself; the next call goes
-/// on from there, and a sweep removes it once its time is over.
+/// What remains on cancel or kill: a preview that is half deployed, and a Lease that expires by itself; the next call goes on
+/// from there, and a sweep removes the preview once it has expired.
 ///
 /// # Errors
-/// [`harness_base::Error::Refused`] before anything is applied: an artifact set of another revision, charts that hold what they may
-/// not (which are rendered once, as an install into this cluster, and deployed as they were looked at), a namespace that is
-/// not ours; then as [`release::deploy`], [`harness_base::Error::Deadline`] or [`harness_http::Error::Unreachable`].
+/// [`harness_base::Error::Refused`], before anything is applied, for an artifact set of another revision, charts with objects
+/// that a preview may not have, or a namespace that is not ours; then as [`release::deploy`], [`harness_base::Error::Deadline`]
+/// or [`harness_http::Error::Unreachable`].
 pub async fn up(order: DeployRequest<'_>) -> Result<()> {
     is_of(&order.plan.artifacts.revision, order.sha)?;
     let admitted = admitted(&order).await?;
     let purpose = format!("up of {}", short(order.sha));
-    // Before anything is applied: they may be too large.
+    // Sealed before anything is applied, since they may be too large.
     let charts = release::seal(&order.plan.charts, &order.plan.values, &admitted)?;
     let plan = Plan { charts, ..order.plan.clone() };
     lease::under(order.cluster, order.of, &purpose, TURN, Box::pin(deploy(&order, &plan, &admitted))).await?;
-    // The Lease is free again: whoever ends the preview need not wait for its DNS.
+    // The Lease is free again, so that a teardown need not wait for this preview's DNS.
     tokio::select! {
         outcome = reached(&order) => outcome,
         outcome = taken_down(&order) => outcome,
     }
 }
 
-/// Ends once the preview is being removed, with an error that says so; its host will not be reached any more.
+/// Waits until the preview is being removed, and returns that as an error: its host will not be reached any more.
 async fn taken_down(order: &DeployRequest<'_>) -> Result<()> {
     let name = order.of.namespace();
     let api: Api<Namespace> = Api::all(order.cluster.client.clone());
     let awaited = format!("the end of {name}");
-    // Longer than what it runs beside.
+    // Longer than the wait for the host, beside which it runs.
     k8s::wait::object(api, &name, &awaited, REACHED * 2, |found| {
         match found.is_none_or(|found| found.metadata.deletion_timestamp.is_some()) {
             true => State::Ready,
@@ -96,7 +97,7 @@ async fn taken_down(order: &DeployRequest<'_>) -> Result<()> {
     ))
 }
 
-/// What the charts render to for this cluster, if a preview may hold all of it.
+/// Renders the charts for this cluster, and returns the objects if a preview may have all of them.
 async fn admitted(order: &DeployRequest<'_>) -> Result<Vec<Value>> {
     let DeployRequest { cluster, of, plan, .. } = order;
     let values = match &plan.more_values {
@@ -128,8 +129,8 @@ async fn storage_classes(cluster: &Cluster) -> Result<Vec<StorageClass>> {
     Ok(k8s::call(what, api.list(&ListParams::default())).await.map(|list| list.items)?)
 }
 
-/// The accounts by which previews pull, as an administrator left them: they read, and outlive whoever deploys. None where
-/// the cluster's nodes need none.
+/// The pull accounts of previews, as `.dockerconfigjson`, which an administrator left in the cluster; empty where its nodes need
+/// none.
 async fn pull_accounts(cluster: &Cluster) -> Result<String> {
     let api: Api<Secret> = Api::namespaced(cluster.client.clone(), spec().preview.namespace);
     let what = format!("read the Secret {} in {}", spec().preview.pull, spec().preview.namespace);
@@ -141,7 +142,7 @@ async fn pull_accounts(cluster: &Cluster) -> Result<String> {
     }
 }
 
-/// That the pull request is still to have a preview: it may have been closed since somebody wanted one.
+/// Checks that the pull request is still open and labelled; a state that is not known counts as open.
 async fn is_wanted(order: &DeployRequest<'_>) -> Result<()> {
     let Some(github) = order.github else { return Ok(()) };
     let why = match github.state(order.of).await {
@@ -173,13 +174,13 @@ async fn deploy(order: &DeployRequest<'_>, plan: &Plan, admitted: &[Value]) -> R
     };
     let now = clock::now(cluster).await?;
     let labels = identity::labels(*of, order.sha, created.unwrap_or(now), now + order.lifetime.as_secs());
-    // Labelled from its first second, so that a sweep finds it.
+    // Labelled from the start, so that a sweep finds it.
     k8s::namespace::apply(&cluster.client, &of.namespace(), &labels).await?;
     namespace_objects::allow_ourselves(cluster, *of, &labels).await?;
     k8s::namespace::create(&cluster.client, &of.namespace(), labels.clone(), Default::default()).await?;
     namespace_objects::limit(cluster, *of, &labels).await?;
     if let Some(shared) = Stores::of(cluster).await? {
-        // Its passwords are those that the stores get.
+        // The stores get the passwords of this Secret, so it is made first.
         release::ensure_auth(cluster, plan, &labels).await?;
         stores::ask(cluster, *of, &shared, &labels).await?;
     }
@@ -189,7 +190,7 @@ async fn deploy(order: &DeployRequest<'_>, plan: &Plan, admitted: &[Value]) -> R
     Box::pin(release::deploy(deployment)).await
 }
 
-/// The preview that is there.
+/// The preview of a pull request, if it exists.
 ///
 /// # Errors
 /// [`harness_base::Error::Refused`] when its namespace is there and is not ours.
@@ -209,7 +210,7 @@ pub(super) fn foreign(name: &str, why: &str) -> Error {
     )
 }
 
-/// The previews of a cluster, by number; namespaces that only look like one are left out.
+/// All previews of a cluster, by number; namespaces that only look like a preview are left out.
 ///
 /// # Errors
 /// [`Error::Kube`] when they cannot be listed.
@@ -220,11 +221,11 @@ pub async fn list(cluster: &Cluster) -> Result<Vec<Preview>> {
     Ok(previews)
 }
 
-/// Waits until the host answers as anybody outside sees it, and serves what was deployed.
+/// Waits until the host answers from outside, and checks that it serves the deployed revision.
 async fn reached(order: &DeployRequest<'_>) -> Result<()> {
     let reader = Reader::with(order.site.clone())?;
     if let Err(error) = reader.answers("/", REACHED).await {
-        // Which layer it is: the name, a connection, the certificate.
+        // The probe's error names the layer: DNS, connection or certificate.
         reader.target().probe().await?;
         return Err(error.into());
     }
@@ -238,10 +239,11 @@ async fn reached(order: &DeployRequest<'_>) -> Result<()> {
     Err(Error::Unmet(format!("{} serves {served}, not {}", order.of.host(), order.sha)))
 }
 
-/// How a preview's host is asked: as the settings say where it is found.
+/// The HTTP options for a preview's host, at the address that the settings name, if they do.
 ///
 /// # Errors
-/// [`harness_base::Error::Refused`] for an address that is another host's; [`harness_base::Error::Io`] when the CA bundle cannot be read.
+/// [`harness_base::Error::Refused`] for the address of another host; [`harness_base::Error::Io`] when the CA bundle cannot be
+/// read.
 pub fn options(settings: &Settings, of: PullRequest) -> Result<HttpOptions> {
     let base = format!("https://{}", of.host());
     let mut options = HttpOptions { direct: true, ..HttpOptions::new(&base) };
@@ -268,7 +270,7 @@ pub fn options(settings: &Settings, of: PullRequest) -> Result<HttpOptions> {
     Ok(options)
 }
 
-/// That a set's images are of the revision that is asked for; either may be abbreviated.
+/// Checks that a set's images are of the requested revision; either may be abbreviated.
 fn is_of(revision: &str, sha: &str) -> Result<()> {
     let built = revision.strip_suffix("-dirty").unwrap_or(revision);
     if built.starts_with(sha) || (built.len() >= 7 && sha.starts_with(built)) {

@@ -1,4 +1,4 @@
-//! Deploys a plan and waits until it has converged; what fails is rolled back, and the first error is the one reported.
+//! Deploys a plan and waits until it has converged; a failure is rolled back, and the first error is the one reported.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
@@ -18,36 +18,36 @@ use crate::cluster::{Cluster, Lock};
 use crate::error::Result;
 use crate::k8s;
 
-/// How long a release may take to converge: images are pulled and a database is initialised on a small node.
+/// The deadline for a release to converge, 240 s: images are pulled and a database is initialised on a small node.
 const CONVERGE: Duration = Duration::from_secs(240);
-/// How long it may take to converge again on what ran before.
+/// The deadline for a release to converge again after a rollback.
 const RECOVER: Duration = Duration::from_secs(120);
 
-/// How a plan is deployed.
+/// The arguments of a deploy.
 #[derive(Debug, Clone, Copy)]
 pub struct Deployment<'a> {
-    /// Where.
+    /// The cluster to deploy to.
     pub cluster: &'a Cluster,
-    /// What.
+    /// The plan to deploy.
     pub plan: &'a Plan,
     /// A folder for the deployer's own files.
     pub scratch: &'a Path,
     /// The lock that the deployer and its children inherit, so that it lasts as long as the last of them.
     pub lock: Option<&'a Lock>,
-    /// Labels of the namespace, which say whose it is.
+    /// The labels of the namespace and of the Secrets beside the release: owner, stage.
     pub labels: &'a BTreeMap<String, String>,
-    /// By whose accounts its pods pull.
+    /// The accounts for the pull secret.
     pub pull: Pull<'a>,
-    /// The objects that were looked at, where nothing else may be deployed.
+    /// The admitted objects, where nothing else may be deployed; `None`: not checked.
     pub admitted: Option<&'a [serde_json::Value]>,
 }
 
-/// By whose accounts a release's pods pull their images.
+/// The accounts by which a release's pods pull their images.
 #[derive(Debug, Clone, Copy)]
 pub enum Pull<'a> {
-    /// Ours, at the registries of its images.
+    /// The harness's own credentials at the registries of the images; they are copied into the cluster.
     Ours(&'a RegistryCredentials),
-    /// These, as `.dockerconfigjson` has them: nothing of ours goes to the cluster.
+    /// Given accounts, as `.dockerconfigjson`: none of the harness's credentials go to the cluster.
     Given(&'a str),
 }
 
@@ -60,7 +60,7 @@ impl Deployment<'_> {
         reach::reached(self.cluster, self.plan, limit).await
     }
 
-    /// Brings the release back to what ran before, or away if nothing did.
+    /// Rolls the release back to its last good revision, or uninstalls it if there is none.
     async fn roll_back(&self, last_good: Option<u32>) -> Result<()> {
         match last_good {
             Some(revision) => {
@@ -68,7 +68,7 @@ impl Deployment<'_> {
                 helm::rollback(self.cluster, self.plan, revision, self.descriptor()?).await?;
                 let (client, plan) = (&self.cluster.client, self.plan);
                 if let Err(error) = k8s::workload::free_stateful_sets(client, &plan.namespace, &plan.instance()).await {
-                    // Where it mattered, what is waited for next says so.
+                    // Only logged: where it matters, the wait below fails.
                     tracing::warn!("a StatefulSet may be kept from going back: {}", error.report());
                 }
                 self.reached(RECOVER).await
@@ -81,7 +81,8 @@ impl Deployment<'_> {
     }
 }
 
-/// Deploys a plan: namespace, `<release>-auth` and the pull secret first, then the deployer, then our wait; a failure is rolled back.
+/// Deploys a plan: first namespace, `<release>-auth` and pull secret, then by the plan's deployer; waits up to 240 s until the
+/// release has converged. A failure is rolled back. A release that was left pending by a kill is rolled back first.
 ///
 /// What remains on cancel or kill: a release that is half deployed; the next call heals it.
 ///
@@ -91,16 +92,16 @@ pub async fn deploy(deployment: Deployment<'_>) -> Result<()> {
     deploy_while(deployment, std::future::ready(())).await
 }
 
-/// [`deploy`], and what the cluster holds of the release then; that is read while its pods start.
+/// [`deploy`], and the release's objects as the cluster holds them, which are read while the pods start.
 ///
 /// # Errors
-/// As [`deploy`]; what cannot be read is an error of its own, for the release serves.
+/// As [`deploy`]. A failure to read the objects is the inner error, since the release serves all the same.
 pub async fn deploy_and_read(deployment: Deployment<'_>) -> Result<Result<DeployedObjects>> {
     let reading = events::step("what the cluster holds", DeployedObjects::read(deployment.cluster, deployment.plan));
     deploy_while(deployment, reading).await
 }
 
-/// Deploys, and does this while the release converges.
+/// Deploys, and runs `meanwhile` while the release converges.
 async fn deploy_while<T>(deployment: Deployment<'_>, meanwhile: impl Future<Output = T>) -> Result<T> {
     let Deployment { cluster, plan, scratch, labels, pull, .. } = deployment;
     let started = Instant::now();
@@ -133,7 +134,7 @@ async fn deploy_while<T>(deployment: Deployment<'_>, meanwhile: impl Future<Outp
             sealed::is_deployed(admitted, &helm::deployed(cluster, plan).await?)?;
         }
         tracing::debug!("manifests of {} applied after {:.1?}", plan.release, started.elapsed());
-        // A failure waits for nothing else.
+        // A failure of the release does not wait for `meanwhile`.
         let done = async { Ok(meanwhile.await) };
         tokio::try_join!(deployment.reached(CONVERGE), done).map(|((), done)| done)
     };
@@ -144,7 +145,7 @@ async fn deploy_while<T>(deployment: Deployment<'_>, meanwhile: impl Future<Outp
         }
         Err(error) => error,
     };
-    // What follows takes a while: whoever looks on learns the cause before it begins.
+    // Evidence and rollback take a while: the cause is printed before.
     tracing::info!("{}", error.report());
     let mut diagnosis = k8s::diagnose_deploy(&cluster.client, &plan.namespace, begin).await;
     if let Err(second) = deployment.roll_back(last_good).await {
@@ -157,7 +158,8 @@ fn pending(history: &History) -> &str {
     history.0.last().map_or("", |(_, status)| status)
 }
 
-/// The Secret that the charts name and never make; made once per namespace and release, its values never shown.
+/// Makes the Secret `<release>-auth`, which the charts name and do not make, unless it exists: random values stay the same as
+/// long as the namespace. Does nothing for a stack without one.
 ///
 /// # Errors
 /// [`crate::Error::Kube`] when it cannot be made.

@@ -1,4 +1,4 @@
-//! What a cluster really holds of a release, kept beside the cluster's record so that stages can be compared.
+//! A release's objects as a cluster holds them, kept beside the cluster's record so that stages can be compared.
 
 use futures::future::join_all;
 use kube::Api;
@@ -11,26 +11,26 @@ use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::k8s;
 
-/// A release as its cluster held it while it converged: what a controller or the API server assigns is left out.
+/// A release as its cluster held it while it converged, without what controllers and the API server assign.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DeployedObjects {
-    /// What was deployed.
+    /// The plan that was deployed.
     pub plan: Plan,
-    /// Its objects, by name; of Secrets the keys alone.
+    /// The release's objects, by name; of Secrets only the keys.
     pub objects: Vec<DeployedObject>,
 }
 
-/// One object, and what was asked for.
+/// One object, as the cluster holds it and as it was deployed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DeployedObject {
-    /// As the API server gave it, but for what it gives no two clusters alike ([`parity::without_assigned`]).
+    /// The object of the API server, without what differs in each cluster ([`parity::without_assigned`]).
     pub live: Value,
-    /// As the manifest says that Helm deployed.
+    /// The object of the manifest that Helm deployed.
     pub manifest: Value,
 }
 
 impl DeployedObjects {
-    /// How another cluster holds it otherwise, defaults too.
+    /// The differences from another cluster's objects, defaults included.
     pub fn differences(&self, other: &Self) -> Vec<parity::Difference> {
         let live = |held: &Self| held.objects.iter().map(|object| object.live.clone()).collect::<Vec<Value>>();
         parity::differences(&live(self), &live(other))
@@ -43,7 +43,7 @@ impl DeployedObject {
         parity::title(&self.live)
     }
 
-    /// How many fields the manifest declares, and how many more there are: the API server's defaults.
+    /// How many fields the manifest declares, and how many more the API server added as defaults.
     pub fn fields(&self) -> (usize, usize) {
         let declared = parity::fields(&parity::as_declared(&self.live, &self.manifest));
         (declared, parity::fields(&self.live).saturating_sub(declared))
@@ -51,10 +51,10 @@ impl DeployedObject {
 }
 
 impl DeployedObjects {
-    /// Reads what the cluster holds of a plan's release.
+    /// Reads the objects of a plan's release from the cluster.
     ///
     /// # Errors
-    /// [`Error::Command`] when Helm does not say what it deployed; [`Error::Kube`] when an object of that cannot be read.
+    /// [`Error::Command`] when Helm does not print the manifest; [`Error::Kube`] when an object cannot be read.
     pub async fn read(cluster: &Cluster, plan: &Plan) -> Result<Self> {
         let manifests = harness_manifest::yaml::objects(&helm::deployed(cluster, plan).await?)?;
         let reads = manifests.into_iter().map(|manifest| read(cluster, &plan.namespace, manifest));

@@ -1,4 +1,4 @@
-//! Helm: renders, deploys in one way, rolls back in all of them; what it recorded is read from its Secrets.
+//! Calls of Helm: render, upgrade, rollback, uninstall. A release's history is read from Helm's Secrets.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -17,10 +17,10 @@ use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::k8s;
 
-/// How long one call may take: none of them waits for pods.
+/// The deadline of one call of Helm, none of which waits for pods.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// What Helm recorded of a release, oldest first: (revision, status).
+/// A release's history, as Helm recorded it, oldest first: (revision, status).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct History(pub Vec<(u32, String)>);
 
@@ -54,20 +54,20 @@ impl History {
         self.0.last().is_some_and(|(_, status)| status == "deployed")
     }
 
-    /// Whether the newest revision is neither deployed nor ended: Helm refuses to go on from there.
+    /// Whether the newest revision is pending: Helm refuses to upgrade from there.
     pub fn is_pending(&self) -> bool {
         self.0.last().is_some_and(|(_, status)| status.starts_with("pending-") || status == "uninstalling")
     }
 
-    /// The newest revision that was ever deployed with success.
+    /// The newest revision that was deployed with success.
     pub fn last_good(&self) -> Option<u32> {
         let good = |status: &str| status == "deployed" || status == "superseded";
         self.0.iter().rev().find(|(_, status)| good(status)).map(|(revision, _)| *revision)
     }
 }
 
-/// A call of a tool that reaches the cluster: where an exec plugin says who we are, the tool starts it, within its own
-/// deadline, and hands down what the plugin needs.
+/// Adds the kubeconfig to a tool's command. If the context's user has an exec plugin, the tool will start it, and is given the
+/// environment that the plugin needs.
 pub(super) fn reaching(cluster: &Cluster, command: Command) -> Command {
     let command = match cluster.kubeconfig.single() {
         Some(file) => {
@@ -84,14 +84,14 @@ pub(super) fn reaching(cluster: &Cluster, command: Command) -> Command {
     }
 }
 
-/// `helm` on the release of a plan, with the cluster named.
+/// The command `helm`, with the cluster's context and the plan's namespace.
 async fn on(cluster: &Cluster, plan: &Plan) -> Result<Command> {
     Ok(reaching(cluster, cluster.tools.command(Tool::Helm).await?)
         .args(["--kube-context", &cluster.context, "--namespace", &plan.namespace])
         .limit(LIMIT))
 }
 
-/// Chart, values file and images, as `upgrade` and `template` take them.
+/// The arguments of `upgrade` and `template`: release, chart, values files, images and single values.
 fn content(plan: &Plan) -> Result<Vec<String>> {
     let umbrella = plan.charts.umbrella();
     let mut args = vec![
@@ -115,10 +115,10 @@ fn content(plan: &Plan) -> Result<Vec<String>> {
     Ok(args)
 }
 
-/// `helm upgrade --install`; does not wait.
+/// Runs `helm upgrade --install`; does not wait for pods.
 pub(super) async fn upgrade(cluster: &Cluster, plan: &Plan, lock: Option<OwnedFd>) -> Result<()> {
     debug_assert_eq!(plan.deployer, Deployer::Helm);
-    // The API's description of all its kinds is some MiB, which Helm reads to look for unknown fields: half a second of CPU.
+    // For charts that the API has validated before: Helm's validation reads some MiB of OpenAPI, half a second of CPU.
     let known = (plan.proven.as_ref() == Some(&plan.charts.hash)).then_some("--disable-openapi-validation");
     on(cluster, plan)
         .await?
@@ -131,7 +131,7 @@ pub(super) async fn upgrade(cluster: &Cluster, plan: &Plan, lock: Option<OwnedFd
     Ok(())
 }
 
-/// `helm rollback` to a revision; does not wait.
+/// Runs `helm rollback` to a revision; does not wait for pods.
 pub(super) async fn rollback(cluster: &Cluster, plan: &Plan, revision: u32, lock: Option<OwnedFd>) -> Result<()> {
     on(cluster, plan)
         .await?
@@ -142,7 +142,7 @@ pub(super) async fn rollback(cluster: &Cluster, plan: &Plan, revision: u32, lock
     Ok(())
 }
 
-/// `helm uninstall`, which returns once the objects are gone.
+/// Runs `helm uninstall`; returns once the objects are gone.
 pub(super) async fn uninstall(cluster: &Cluster, plan: &Plan, lock: Option<OwnedFd>) -> Result<()> {
     on(cluster, plan)
         .await?
@@ -153,23 +153,23 @@ pub(super) async fn uninstall(cluster: &Cluster, plan: &Plan, lock: Option<Owned
     Ok(())
 }
 
-/// The manifests of the release as it is deployed, by whichever tool.
+/// The manifest of the deployed release, by whichever tool it was deployed.
 pub(super) async fn deployed(cluster: &Cluster, plan: &Plan) -> Result<String> {
     let Output { stdout } = on(cluster, plan).await?.args(["get", "manifest", &plan.release]).run().await?;
     Ok(stdout)
 }
 
-/// What charts may ask of a cluster without reaching it (`.Capabilities`).
+/// A cluster's capabilities, as charts see them in `.Capabilities`.
 #[derive(Debug, Clone, Default)]
 pub struct Capabilities {
     /// The version of Kubernetes, such as `v1.34.4`; empty: the newest that Helm knows.
     pub version: String,
-    /// What its API serves: `apps/v1`, `apps/v1/Deployment`.
+    /// The versions and kinds that its API serves, such as `apps/v1` and `apps/v1/Deployment`.
     pub api: Vec<String>,
 }
 
 impl Capabilities {
-    /// Those of a cluster.
+    /// Asks a cluster for its capabilities.
     ///
     /// # Errors
     /// [`Error::Kube`], or [`harness_base::Error::Deadline`] after 30 s.
@@ -197,7 +197,7 @@ impl Capabilities {
     }
 }
 
-/// The manifests of a plan; needs no cluster.
+/// Renders a plan by `helm template`; needs no cluster.
 ///
 /// # Errors
 /// [`Error::Command`] when the charts do not render, or a schema refuses the values.
@@ -205,7 +205,7 @@ pub async fn render(tools: &Tools, plan: &Plan) -> Result<String> {
     render_for(tools, plan, &Capabilities::default()).await
 }
 
-/// [`render`], as for an install into a cluster that has these.
+/// [`render`] for a cluster with these capabilities.
 ///
 /// # Errors
 /// As [`render`].
@@ -220,10 +220,10 @@ pub async fn render_for(tools: &Tools, plan: &Plan, cluster: &Capabilities) -> R
     Ok(stdout)
 }
 
-/// `helm lint --strict` of a plan's charts and values.
+/// Runs `helm lint --strict` on a plan's charts and values.
 ///
 /// # Errors
-/// [`Error::Command`] with what it found.
+/// [`Error::Command`] with what the lint found.
 pub async fn lint(tools: &Tools, plan: &Plan) -> Result<()> {
     // Lint takes no release name: the chart comes first.
     let args = content(plan)?.into_iter().skip(1);

@@ -1,4 +1,4 @@
-//! Chart + values + artifacts -> manifests -> deployed and converged.
+//! Releases: charts, values and artifacts are rendered to manifests, deployed by Helm or Skaffold, and waited for.
 
 mod deploy;
 pub mod deployed_objects;

@@ -1,4 +1,4 @@
-//! What a release is made of: everything that its manifests depend on, and nothing else.
+//! The plan of a release: everything that its manifests depend on, and nothing else.
 
 use std::path::PathBuf;
 
@@ -24,10 +24,10 @@ pub struct Plan {
     pub values: String,
     /// Single values on top of it, as `path=value`; empty for a stage's shared release.
     pub overrides: Vec<String>,
-    /// A further values file, after the stage's own: what is a cluster's own.
+    /// A further values file, read after the stage's own: a cluster's own values.
     #[serde(default)]
     pub more_values: Option<PathBuf>,
-    /// The components that the release does not have, by their suffix: stores that are elsewhere.
+    /// The suffixes of components that the release does not have, since they are elsewhere: shared stores.
     #[serde(default)]
     pub elsewhere: Vec<String>,
     /// The pull request, in stage preview.
@@ -37,7 +37,8 @@ pub struct Plan {
     pub charts: Staged,
     /// The images.
     pub artifacts: ArtifactSet,
-    /// The content hash of charts that are deployed as the shared release, for whose every field the API was asked.
+    /// The content hash of the charts if they are deployed as the shared release too, so that the API has validated all of their
+    /// fields; Helm's own validation is then skipped.
     #[serde(default)]
     pub proven: Option<String>,
     /// Which tool deploys it.
@@ -47,7 +48,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What a stage deploys of these; stages local and ci the same, which `parity::*` proves.
+    /// The plan of a stage's shared release; the same in stages local and ci, but for the profile (checked by `parity::*`).
     pub fn shared(charts: Staged, artifacts: ArtifactSet, deployer: Deployer, stage: Stage) -> Self {
         Self {
             namespace: spec().namespace.to_owned(),
@@ -65,7 +66,7 @@ impl Plan {
         }
     }
 
-    /// What stage preview deploys of a pull request, with what is the cluster's own.
+    /// The plan of a pull request's preview; `more_values`: the cluster's own values.
     pub fn preview(
         charts: Staged,
         artifacts: ArtifactSet,
@@ -83,43 +84,43 @@ impl Plan {
         }
     }
 
-    /// The same content as another release in a namespace of its own, deployed by Helm.
+    /// The same content in another namespace, deployed by Helm.
     #[must_use]
     pub fn own(&self, namespace: &str) -> Self {
         let proven = Some(self.charts.hash.clone());
         Self { namespace: namespace.to_owned(), deployer: Deployer::Helm, proven, ..self.clone() }
     }
 
-    /// The same with one more value.
+    /// Adds a single value, as `path=value`.
     #[must_use]
     pub fn with(mut self, value: &str) -> Self {
         self.overrides.push(value.to_owned());
         self
     }
 
-    /// Equal for releases whose manifests are equal; the revision and the folder's place do not count.
+    /// A hash of all that the manifests depend on; the revision and the charts' path do not count.
     pub fn hash(&self) -> String {
         let images: Vec<_> = self.artifacts.builds.iter().map(|a| (&a.image_name, a.tag.by_digest())).collect();
         let parts = (
             (&self.namespace, &self.release, &self.values, &self.overrides),
             (&self.charts.hash, images, self.deployer, &self.profile),
-            // Its content counts; one that cannot be read fails the deploy, which says why.
+            // The file's content counts; a file that cannot be read fails the deploy later.
             self.more_values.as_ref().map(|path| std::fs::read_to_string(path).unwrap_or_default()),
         );
         hash::text(&serde_json::json!(parts).to_string())
     }
 
-    /// The revision that its api says it is of.
+    /// The git revision of the api's image.
     pub fn revision(&self) -> &str {
         self.artifacts.revision_of(spec().api.artifact)
     }
 
-    /// The components that it has.
+    /// The components that the release has.
     pub fn components(&self) -> impl Iterator<Item = &'static Component> {
         spec().components.iter().filter(|component| !self.elsewhere.iter().any(|it| it == component.suffix))
     }
 
-    /// The release's own objects in its namespace, by their label.
+    /// The release as a label selector of its objects.
     pub fn instance(&self) -> Instance {
         Instance::new(spec().charts.release_label, &self.release)
     }
@@ -134,14 +135,14 @@ impl Plan {
         format!("{},{}={}", self.selector_of_all(), spec().charts.component_label, component.label)
     }
 
-    /// The Secrets that stand beside the release, and are made for it: [`StackSpec::auth`](harness_settings::spec::StackSpec), if the stack
-    /// has one, and the one for pulling images.
+    /// The names of the Secrets that are made beside the release: [`StackSpec::auth`](harness_settings::spec::StackSpec) and
+    /// the pull secret, if the stack has them.
     pub fn secrets(&self) -> impl Iterator<Item = String> {
         let auth = spec().auth.iter().map(|auth| self.name(auth.suffix));
         auth.chain(spec().pull_secret.map(str::to_owned))
     }
 
-    /// The name of an object of this release.
+    /// The name of an object of this release: `<release>-<suffix>`.
     pub fn name(&self, suffix: &str) -> String {
         format!("{}-{suffix}", self.release)
     }

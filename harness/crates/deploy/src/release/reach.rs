@@ -1,4 +1,4 @@
-//! Waits until a release serves: its workloads have converged, and whoever asks it is answered by its new pods alone.
+//! Waits until a release serves: its workloads have converged, and only its new pods answer requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use crate::error::Result;
 use crate::k8s::verdict::{self, Instance};
 use crate::k8s::{self, Forward, Snapshot, State};
 
-/// How long the routes may take once everything is ready.
+/// The deadline for a service to be reached once its pods are ready: 30 s.
 pub const REACH: Duration = Duration::from_secs(30);
-/// How long the result of a probe may take from the kubelet to us.
+/// The time that the result of a probe may take from the kubelet to the harness.
 const HEARD: Duration = Duration::from_secs(1);
-/// The chance at most, one in a million, that routes which still know a former pod are taken for ones that do not.
+/// The accepted chance, one in a million, of missing a route that still leads to a former pod.
 const CHANCE: f64 = 1e-6;
-/// How many requests ask at once whose answer it is. Few, over connections that are kept: a forwarded connection costs more
-/// than ten requests, and the router opens another one to the Service for each.
+/// How many requests are sent at once to see which pod answers. Few, over kept connections: a forwarded connection costs more
+/// than ten requests, and the router opens another one to the Service for each request.
 const AT_ONCE: usize = 5;
-/// How long to wait until the routes are asked again.
+/// The time between two rounds of such requests.
 const BETWEEN: Duration = Duration::from_millis(50);
 
 /// Waits until a release has converged, nothing of what it replaced is left, and its router reaches every service.
@@ -37,10 +37,10 @@ pub async fn converged(cluster: &Cluster, plan: &Plan, limit: Duration) -> Resul
     gone(cluster, plan, limit).await.map(drop)
 }
 
-/// [`converged`], and it stays so: for after a part was away that others depend on and outlived.
+/// [`converged`], and stays so: for after a component was away that others depend on, and outlived.
 ///
-/// A readiness probe that began while the part was away may still end, and take a pod out of its Service, when the part
-/// is long back: up to the probe's `timeoutSeconds` later. Costs that time.
+/// A readiness probe that began while the component was away may fail up to its `timeoutSeconds` later, and take a pod out of its
+/// Service when the component is long back. This waits that long.
 ///
 /// # Errors
 /// As [`converged`].
@@ -62,7 +62,7 @@ pub async fn steady(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<(
     }
 }
 
-/// How late a probe can be: the longest `timeoutSeconds`, and a second for its result to be written and heard of.
+/// How late a probe's result can come: the longest `timeoutSeconds`, and a second until the harness sees it.
 fn late(pods: &[Arc<Pod>]) -> Duration {
     let containers = pods.iter().filter_map(|pod| pod.spec.as_ref()).flat_map(|spec| &spec.containers);
     let probes = containers.filter_map(|container| container.readiness_probe.as_ref());
@@ -70,12 +70,12 @@ fn late(pods: &[Arc<Pod>]) -> Duration {
     Duration::from_secs(u64::try_from(longest).unwrap_or(1)) + HEARD
 }
 
-/// Waits until a release has converged and whoever asks its router is answered by its new pods alone. Former pods may
-/// still be there, serving what was begun: seconds before [`converged`].
+/// Waits until a release has converged and only its new pods answer requests by its router. Former pods may still be terminating:
+/// this returns seconds before [`converged`].
 ///
-/// The node's routes follow the Services by up to a second, and nothing can be watched for that. So where a former pod is
-/// left, the component is asked whose answer it is ([`Component::instance`], the pod's name), by the router over new connections,
-/// until it is sure. Where that cannot be told, or somebody else's edge leads to the release, this is [`converged`].
+/// The node's routes follow the Services by up to a second, and nothing can be watched for that. So for each component with a
+/// former pod left, requests by the router show which pod answers ([`Component::instance`]), until enough in a row are by new
+/// pods. Where a component does not tell, and for previews, which another's edge leads to, this is [`converged`].
 ///
 /// # Errors
 /// As [`converged`].
@@ -118,14 +118,14 @@ pub(super) async fn reached(cluster: &Cluster, plan: &Plan, limit: Duration) -> 
     converged(cluster, plan, end.saturating_duration_since(Instant::now())).await
 }
 
-/// Whether it is sure that no former pod of a component answers any more; false where its answers cannot tell.
+/// Waits until no former pod of a component answers any more; `false` where its answers do not tell which pod they are from.
 async fn answers_as(
     reader: &Reader,
     component: &Component,
     current: &BTreeSet<String>,
     former: &BTreeSet<String>,
 ) -> bool {
-    // The forward to the router goes to a pod that stays.
+    // The forward leads to a pod of the router that is not terminating.
     if component.label == spec().router.label {
         return true;
     }
@@ -137,7 +137,7 @@ async fn answers_as(
         let mut in_a_row = 0;
         while in_a_row < needed {
             for reply in join_all((0..AT_ONCE).map(|_| reader.first_answer(asked.path))).await {
-                // No answer, or one of a service that is not well, says nothing of which pod it is from.
+                // No answer, or another status than 200, does not tell which pod it is from.
                 match reply.ok().filter(|reply| reply.status == 200).map(|reply| told(&reply, asked.pointer)) {
                     Some(Some(pod)) if current.contains(&pod) => in_a_row += 1,
                     Some(Some(pod)) if former.contains(&pod) => in_a_row = 0,
@@ -155,13 +155,13 @@ async fn answers_as(
     events::step(what, tokio::time::timeout(REACH, asking)).await.unwrap_or(false)
 }
 
-/// What an answer says in that place.
+/// The text at a JSON pointer (RFC 6901) in an answer.
 fn told(reply: &Reply, pointer: &str) -> Option<String> {
     Some(reply.at(pointer).ok()?.as_str()?.to_owned())
 }
 
-/// How many answers in a row by new pods make it sure that no route leads to a former one: each request is led to one of
-/// the pods by chance, so while one former is left among them, it is missed that often with [`CHANCE`].
+/// How many answers in a row by `new` pods are enough: each request goes to a random pod, so with one former pod left, so many
+/// requests all miss it with a probability of [`CHANCE`] at most.
 fn asks(new: usize) -> usize {
     let new = new.max(1) as f64;
     (CHANCE.ln() / (new / (new + 1.0)).ln()).ceil() as usize
@@ -183,8 +183,8 @@ fn awaited(plan: &Plan) -> String {
     format!("release {} in namespace {}", plan.release, plan.namespace)
 }
 
-/// The router of a release whose pods are ready, once it reaches every service: the node's routes and policies follow a
-/// moment later.
+/// An HTTP client of the release's router, once the router reaches every service: the node's routes and policies follow ready
+/// pods a moment later.
 async fn router(cluster: &Cluster, plan: &Plan) -> Result<Reader> {
     let router = Forward::open(
         cluster.client.clone(),
@@ -200,7 +200,7 @@ async fn router(cluster: &Cluster, plan: &Plan) -> Result<Reader> {
     Ok(reader)
 }
 
-/// Converged, and no pod of what was replaced is left: until it is gone it may still be asked.
+/// Whether the release has converged and no replaced pod is left: until it is gone it may still get requests.
 fn settled(seen: &Snapshot, release: &Instance) -> State {
     match verdict::converged(seen, release) {
         State::Ready => {

@@ -1,7 +1,7 @@
-//! A chart of ours that holds objects as they were looked at, and renders them unchanged.
+//! Sealed charts: a chart of our own that holds objects as they were admitted, and renders them unchanged.
 //!
-//! Who looks at a render and then has Helm render again looked at something else: the second one may read the cluster, count
-//! the moment, or know that it is an upgrade. Here nothing is evaluated a second time: the one template gives a file's bytes.
+//! A second render by Helm could differ from the one that was checked: it may read the cluster or the time, or know that it is an
+//! upgrade. In a sealed chart nothing is evaluated: its one template prints a file's bytes.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -15,15 +15,14 @@ use super::parity;
 use super::staging::{Staged, keep};
 use crate::error::{Error, Result};
 
-/// How large the objects may be, in bytes: Helm's record of a release holds them twice, in a Secret of 1 MiB at most.
+/// The largest size of the objects, in bytes: Helm's record of a release holds them twice, in a Secret of 1 MiB at most.
 const LARGEST: usize = 350 << 10;
-/// Where they lie in the chart.
+/// The path of the objects in the chart.
 const OBJECTS: &str = "files/objects.json";
-/// What the templates give: a file's bytes, which are not evaluated again.
+/// The chart's template: prints a file's bytes, without evaluating them.
 const TEMPLATE: &str = "{{ .Files.Get \"files/objects.json\" }}\n";
 
-/// Stages a chart of these objects beside charts that were staged, with their skaffold.yaml; `values` is the values file that
-/// it names, which is empty here.
+/// Stages a chart of these objects beside staged charts, with their skaffold.yaml and an empty values file named `values`.
 ///
 /// What remains on cancel or kill: at most a folder with a temporary name.
 ///
@@ -56,7 +55,7 @@ pub fn seal(charts: &Staged, values: &str, objects: &[Value]) -> Result<Staged> 
     keep(build, cache)
 }
 
-/// One object a line, as JSON that every reader of YAML reads alike.
+/// The objects as YAML documents of one line each, in JSON that all YAML parsers read alike.
 fn text(objects: &[Value]) -> String {
     objects.iter().fold(String::new(), |mut text, object| {
         text.push_str("---\n");
@@ -74,7 +73,7 @@ fn text(objects: &[Value]) -> String {
     })
 }
 
-/// That what Helm says it deployed is what was looked at; Skaffold may have added its label.
+/// Checks that the deployed manifest has the admitted objects and no others; Skaffold's own label is ignored.
 ///
 /// # Errors
 /// [`Error::Unmet`] with the first differences; [`harness_base::Error::Malformed`] when it cannot be read.
@@ -90,7 +89,7 @@ pub(super) fn is_deployed(admitted: &[Value], manifest: &str) -> Result<()> {
     Err(Error::Unmet(format!("what was deployed is not what was admitted:{lines}")))
 }
 
-/// Takes out the label that Skaffold puts on objects and their pods, and the map that it made for it.
+/// Removes the label that Skaffold adds to objects and their pods, and the map of labels if it is empty then.
 fn without_run_id(value: &mut Value) {
     match value {
         Value::Object(map) => {

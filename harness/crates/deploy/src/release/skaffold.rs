@@ -1,4 +1,4 @@
-//! Skaffold: deploys a stage's shared release, with Helm below it.
+//! Calls of Skaffold, which deploys a stage's shared release by Helm.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -13,12 +13,12 @@ use super::plan::Plan;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 
-/// What stands on everything that Skaffold deploys: constant, since its own random one restarts every pod (measured).
+/// The label on all that Skaffold deploys: constant, since its own random one restarts every pod (measured).
 const RUN_ID: &str = "skaffold.dev/run-id=stack";
-/// How long a deploy may take: it does not wait for pods.
+/// The deadline of a deploy, which does not wait for pods.
 const LIMIT: Duration = Duration::from_secs(240);
 
-/// `skaffold deploy --build-artifacts`, from the staged charts; does not wait.
+/// Runs `skaffold deploy --build-artifacts` on the staged charts; does not wait for pods.
 pub(super) async fn deploy(cluster: &Cluster, plan: &Plan, scratch: &Path, lock: Option<OwnedFd>) -> Result<()> {
     let artifacts = scratch.join("deploy-artifacts.json");
     write_json(&artifacts, &plan.artifacts)?;
@@ -39,7 +39,7 @@ pub(super) async fn deploy(cluster: &Cluster, plan: &Plan, scratch: &Path, lock:
     Ok(())
 }
 
-/// What skaffold.yaml's profile preview asks the environment for.
+/// The environment variables that skaffold.yaml's profile preview uses.
 fn variables(plan: &Plan) -> impl Iterator<Item = (String, String)> {
     let number = plan.pull_request.map(|of| (settings::PR_NUMBER.to_owned(), of.to_string()));
     let values = plan.more_values.as_ref().map(|path| (settings::PREVIEW_VALUES.name(), path.display().to_string()));
@@ -54,7 +54,7 @@ pub async fn render(tools: &Tools, plan: &Plan) -> Result<String> {
     let folder = tempfile::tempdir().map_err(Error::io("make a folder for skaffold render"))?;
     let (artifacts, output) = (folder.path().join("artifacts.json"), folder.path().join("manifests.yaml"));
     write_json(&artifacts, &plan.artifacts)?;
-    // It knows no --config: its configuration is looked for at home.
+    // `skaffold render` has no --config: it looks for its configuration in the home folder.
     let home = folder.path().join(".skaffold");
     std::fs::create_dir(&home).map_err(Error::io(format!("make the folder {}", home.display())))?;
     std::fs::rename(skaffold_config(folder.path())?, home.join("config"))
@@ -64,7 +64,7 @@ pub async fn render(tools: &Tools, plan: &Plan) -> Result<String> {
         .arg(&artifacts)
         .arg("--output")
         .arg(&output)
-        // Without these two it asks the registry for digests, and a cluster for its kinds.
+        // Without these two, Skaffold asks the registry for digests, and a cluster for its kinds.
         .args(["--offline=true", "--digest-source=none", "--namespace", &plan.namespace, "--label", RUN_ID])
         .args(["--interactive=false", "--update-check=false"])
         .folder(&plan.charts.folder)

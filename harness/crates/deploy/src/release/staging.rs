@@ -1,7 +1,7 @@
-//! Charts are staged: umbrella and subcharts as folders in one content-hashed place, made once.
+//! Staging of charts: umbrella and subcharts are copied into one folder in the cache, named by its content's hash.
 //!
-//! `helm dependency build` in the checkout races with itself, and its archives differ from build to
-//! build; here the subcharts are folders, so that Skaffold and Helm have nothing to fetch.
+//! `helm dependency build` in the checkout races with itself, and its archives differ from build to build; staged subcharts
+//! are folders, so that Skaffold and Helm have nothing to fetch.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,15 +16,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// How large all charts together may be, in bytes.
+/// The largest size of all charts together, in bytes: 16 MiB.
 const CHARTS_BYTES: u64 = 16 << 20;
 
-/// Charts that nobody edits any more.
+/// Staged charts, which are not edited any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Staged {
     /// The folder that holds skaffold.yaml and charts/.
     pub folder: PathBuf,
-    /// The content hash of both.
+    /// The content hash of the folder.
     pub hash: String,
 }
 
@@ -38,19 +38,20 @@ impl Staged {
 /// One change of a file of the staged charts.
 #[derive(Debug, Clone, Copy)]
 pub struct Edit<'a> {
-    /// The file, in the umbrella's folder; where `from` is empty there is none yet.
+    /// The file's path in the umbrella's folder.
     pub file: &'a str,
-    /// What stands in it exactly once.
+    /// The text to replace, which the file holds exactly once; empty: the file is new.
     pub from: &'a str,
-    /// What stands there instead.
+    /// The text that replaces it, or the new file's text.
     pub to: &'a str,
 }
 
 impl Staged {
-    /// A copy in a folder, with these edits.
+    /// Copies the charts into a folder, with these edits, for scenarios that plant a fault.
     ///
     /// # Errors
-    /// [`harness_base::Error::Io`] when it cannot be made; [`Error::Unmet`] when a file does not hold what is to be changed once.
+    /// [`harness_base::Error::Io`] when the copy cannot be made; [`Error::Unmet`] when a file does not hold the text exactly
+    /// once.
     pub fn planted(&self, folder: &Path, edits: &[Edit<'_>]) -> Result<Self> {
         for file in hash::files(&self.folder)? {
             copy_file(&file, &folder.join(file.strip_prefix(&self.folder).unwrap_or(&file)))?;
@@ -94,10 +95,11 @@ pub fn stage_charts(checkout: &Path, cache: &Path) -> Result<Staged> {
     stage_given_charts(checkout, &checkout.join(spec().charts.folder), cache)
 }
 
-/// The same with charts of another place, taken as data: skaffold.yaml, which can name commands, is the checkout's own.
+/// [`stage_charts`] with charts from another folder, which are taken as data: skaffold.yaml, which can name commands, is the
+/// checkout's own.
 ///
 /// # Errors
-/// As [`stage_charts`]; [`harness_base::Error::Refused`] too for what leads out of the folder of charts.
+/// As [`stage_charts`]; [`harness_base::Error::Refused`] too for links, and for files that are not plain.
 pub fn stage_given_charts(checkout: &Path, charts: &Path, cache: &Path) -> Result<Staged> {
     private_folder(cache)?;
     let build = tempfile::Builder::new()
@@ -112,7 +114,7 @@ pub fn stage_given_charts(checkout: &Path, charts: &Path, cache: &Path) -> Resul
     }
     copy_chart(&source, &umbrella, &mut left)?;
     copy_file(&checkout.join("skaffold.yaml"), &build.path().join("skaffold.yaml"))?;
-    // The copy: in the chart's own folder it may be a link that the chart's .helmignore names.
+    // Read from the copy: in the chart's own folder it may be a link that the chart's .helmignore names.
     let path = umbrella.join("Chart.yaml");
     let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?;
     let chart: ChartFile = yaml::read(&text).map_err(Error::malformed(format!("read {}", path.display())))?;
@@ -124,7 +126,7 @@ pub fn stage_given_charts(checkout: &Path, charts: &Path, cache: &Path) -> Resul
                 format!("keep one of them in {}", path.display()),
             ));
         }
-        // Beside the umbrella, and nowhere else.
+        // A subchart has to be beside the umbrella.
         let beside = dependency.repository.strip_prefix("file://../").and_then(|name| name.parse::<Name>().ok());
         let folder = beside.map(|name| charts.join(name.as_str()));
         let folder = folder.filter(|folder| folder.join("Chart.yaml").is_file()).ok_or_else(|| {
@@ -143,28 +145,28 @@ pub fn stage_given_charts(checkout: &Path, charts: &Path, cache: &Path) -> Resul
     keep(build, cache)
 }
 
-/// Gives a folder that was made the name of its content, unless there is one of it.
+/// Renames a finished folder to its content's hash; if there is one already, that one is used.
 pub(super) fn keep(build: tempfile::TempDir, cache: &Path) -> Result<Staged> {
     let hash = hash::folder(build.path())?;
     let folder = cache.join(hash::short(&hash));
     match std::fs::rename(build.path(), &folder) {
         Ok(()) => drop(build.keep()),
-        // Somebody staged the same content before; its time says that it is still wanted.
+        // The same content was staged before; its time is updated, so that it is kept.
         Err(_) if folder.is_dir() => touch(&folder)?,
         Err(error) => return Err(Error::io(format!("make {}", folder.display()))(error)),
     }
     Ok(Staged { folder, hash })
 }
 
-/// Gives a folder this moment's time.
+/// Sets a folder's modification time to now.
 fn touch(folder: &Path) -> Result<()> {
     let touched = std::fs::File::open(folder).and_then(|folder| folder.set_modified(std::time::SystemTime::now()));
     touched.map_err(Error::io(format!("note that {} is wanted", folder.display())))
 }
 
-/// Copies a chart without what `helm dependency build` may have left in it.
+/// Copies a chart without the files that `helm dependency build` may have left in it.
 fn copy_chart(from: &Path, to: &Path, left: &mut u64) -> Result<()> {
-    // A link in its place is refused below, before anything behind it is read.
+    // A link in the chart's place is refused below, before anything behind it is read.
     let ignore = if is_plain_folder(from) { ChartIgnore::of(from)? } else { ChartIgnore::leavings() };
     let mut files = Vec::new();
     plain_files(from, Path::new(""), &ignore, left, &mut files)?;
@@ -176,10 +178,11 @@ fn is_plain_folder(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
 }
 
-/// The files below a folder of a chart, by their paths in the chart. Refuses what is no plain file or folder, two names that a file system could take for one, and more than
-/// `left` bytes, of which it takes what is there. A link could lead to any file of this machine, which a template could then
-/// write into a manifest; a pipe is read for ever. What is none of the chart is not looked at, nor what is
-/// behind it.
+/// Lists the files below a folder of a chart, by their paths in the chart, and subtracts their sizes from `left`.
+///
+/// Refuses anything but plain files and folders (a link could lead to any file of this machine, which a template could write into
+/// a manifest; a pipe is read for ever), two names that differ in letter case alone, and more than `left` bytes. Ignored files
+/// are not looked at.
 fn plain_files(
     chart: &Path,
     inside: &Path,
@@ -187,7 +190,7 @@ fn plain_files(
     left: &mut u64,
     files: &mut Vec<PathBuf>,
 ) -> Result<()> {
-    // Joined with nothing it would end with a slash, and a link in its place be followed.
+    // Joined with an empty path, it would end with a slash, and a link in its place be followed.
     let folder = &if inside.as_os_str().is_empty() { chart.to_owned() } else { chart.join(inside) };
     let odd = |path: &Path, why: &str| {
         Err(Error::refused(format!("{} {why}", path.display()), "put plain files into the chart, and nothing else"))

@@ -1,4 +1,4 @@
-//! The engine: whether it answers, and what it says of itself.
+//! Checks of the container engine: whether it answers, its resources, cgroups and capabilities.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use crate::engine::{Engine, EngineUnavailable, Host, address, is_local, look, pl
 use crate::tools::Tools;
 
 const GROUP: &str = "engine";
-/// The first version that gives a privileged container no more than the host has.
+/// The first major version that gives a privileged container no more capabilities than the host has.
 const FIRST_MODEST: u32 = 23;
 
-/// What was found.
+/// The checks of the engine, and its data folder.
 pub(super) struct FoundEngine {
     pub checks: Vec<Check>,
-    /// Where it keeps its data, if that is on this machine.
+    /// The folder of its data, if that is on this machine.
     pub data_root: Option<PathBuf>,
 }
 
-/// The part of `docker info` that we look at.
+/// The part of `docker info` that is read here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Info {
@@ -36,7 +36,7 @@ struct Info {
 pub(super) async fn examine(tools: &Tools, settings: &Settings, host: &Host) -> FoundEngine {
     let engine = Engine::unchecked(tools);
     let version = async { tokio::time::timeout(LIMIT, look(&engine, &settings.docker_host)).await };
-    // Silent when there is no client, and when it takes too long: the version's line says so.
+    // Errors are dropped: the check of the version reports a missing client or a slow answer.
     let asked = async {
         let info = engine.info(LIMIT).await.ok()?;
         serde_json::from_str::<Info>(&info).ok()
@@ -71,7 +71,7 @@ pub(super) async fn examine(tools: &Tools, settings: &Settings, host: &Host) -> 
 }
 
 fn absent(absence: &EngineUnavailable, host: &Host, may_set_up: bool) -> Check {
-    // What the client said is the same once more, but where it alone knows why.
+    // The client's own message repeats the first line, except where only the client knows the cause.
     let lines = if matches!(absence, EngineUnavailable::Unusable { .. }) { 2 } else { 1 };
     let what = absence.to_string().lines().take(lines).collect::<Vec<_>>().join("\n");
     match plan_remedy(absence, host, may_set_up) {

@@ -1,4 +1,4 @@
-//! The machine: system, memory, disks.
+//! Checks of the machine: system, memory, limits, proxy, disks.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub(super) fn examine(settings: &Settings, host: &Host, data_root: Option<&Path>
     let account = if host.root { "root" } else { "not root" };
     let system = format!("{} {}, {account}", host.name, std::env::consts::ARCH);
     let mut checks = vec![Check::new(GROUP, "system", Severity::Ok, system)];
-    // Elsewhere the engine's virtual machine counts, and its own line says how large it is.
+    // On other systems than Linux the engine's virtual machine counts, which has a check of its own.
     let memory = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| memory(&text));
     checks.extend(memory);
     checks.extend(machine_limits::of_this_machine().iter().map(limit));
@@ -43,13 +43,13 @@ fn limit(limit: &MachineLimit) -> Check {
     }
 }
 
-/// Where downloads, builds and the engine's client go through; without user and password.
+/// The proxy of downloads, builds and the engine's client, shown without user and password.
 fn proxy(proxy: Option<&str>, without: &str) -> Option<Check> {
     let proxy = without_account(proxy?);
     Some(Check::new(GROUP, "proxy", Severity::Ok, format!("{proxy}, but for {without}")))
 }
 
-/// Sites that have such addresses, too, are asked by their others.
+/// The note that this machine has no IPv6: sites with IPv6 addresses are then asked by IPv4.
 fn without_ipv6() -> Check {
     Check::new(GROUP, "IPv6", Severity::Note, "none; sites are asked by IPv4 alone")
 }
@@ -68,7 +68,7 @@ fn disk(name: &str, folder: &Path, low: Severity, remedy: &str) -> Check {
     }
 }
 
-/// Out of the text of /proc/meminfo.
+/// The check of the memory, from the text of /proc/meminfo.
 fn memory(text: &str) -> Option<Check> {
     let (total, available) = (memory_gib(text, "MemTotal:")?, memory_gib(text, "MemAvailable:")?);
     let value = format!("{available:.1} of {total:.1} GiB available");

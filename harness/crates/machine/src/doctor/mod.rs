@@ -1,4 +1,4 @@
-//! `cargo stack doctor`: what stage local needs of this machine, and whether it is there. It changes nothing.
+//! `cargo stack doctor`: checks whether this machine has what stage local needs; changes nothing.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,50 +16,50 @@ use crate::error::{Error, Result};
 use crate::tools::Tools;
 use harness_settings::settings::Settings;
 
-/// How long each check may take.
+/// The deadline of each check: 5 s.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Everything that was looked at, in the order in which it is shown.
+/// The results of all checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DoctorReport {
-    /// One for each line.
+    /// The checks, in the order in which they are shown.
     pub checks: Vec<Check>,
 }
 
-/// What one look found.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What it belongs to: `tools`, `engine`, `host`, `ports` or `sources`.
+    /// Its group: `settings`, `tools`, `engine`, `host`, `ports` or `sources`.
     pub group: &'static str,
-    /// What was looked at.
+    /// The name of what was checked.
     pub name: String,
-    /// What was found: version and place, size, or who holds it.
+    /// The finding: version and path, size, or a port's holder; may have several lines.
     pub value: String,
-    /// What that means.
+    /// The finding's severity.
     pub verdict: Severity,
-    /// What a person can do about it.
+    /// The command or change that would mend it.
     pub remedy: Option<String>,
 }
 
-/// What a finding means for stage local.
+/// The severity of a finding for stage local.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// As it should be.
     Ok,
-    /// Slower, or of no matter to stage local.
+    /// Stage local can run, perhaps slower.
     Note,
     /// Stage local cannot run.
     Problem,
 }
 
 impl DoctorReport {
-    /// Whether something keeps stage local from running.
+    /// Whether a check found a problem, so that stage local cannot run.
     pub fn has_problems(&self) -> bool {
         self.checks.iter().any(|check| check.verdict == Severity::Problem)
     }
 
-    /// It as JSON: `checks`, each with `group`, `name`, `value`, `verdict` (`ok`, `note`, `problem`) and `remedy`.
+    /// The report as JSON: `checks`, each with `group`, `name`, `value`, `verdict` (`ok`, `note`, `problem`) and `remedy`.
     ///
     /// # Errors
     /// [`harness_base::Error::Malformed`], never in practice.
@@ -78,16 +78,16 @@ impl Check {
         self
     }
 
-    /// The check, or a note that it took too long.
+    /// Runs a check; a note if it takes longer than 5 s.
     async fn within(group: &'static str, name: &str, check: impl Future<Output = Self>) -> Self {
         let late = || Self::new(group, name, Severity::Note, format!("no answer within {} s", LIMIT.as_secs()));
         tokio::time::timeout(LIMIT, check).await.unwrap_or_else(|_| late())
     }
 }
 
-/// Looks at the settings, the tools, the engine, the machine, the ports of stage dev and the sources of images and packages.
+/// Checks the settings, the tools, the engine, the machine, the ports of stage dev and the sources of images and packages.
 ///
-/// All side by side, each for 5 s at most; nothing is started, installed or written.
+/// The checks run side by side, each for 5 s at most. Starts and installs nothing.
 pub async fn examine(settings: &Settings) -> DoctorReport {
     let host = Host::look(settings);
     let tools = Tools::new(settings.tools());
@@ -105,7 +105,7 @@ pub async fn examine(settings: &Settings) -> DoctorReport {
     DoctorReport { checks }
 }
 
-/// A setting of ours that a run would refuse.
+/// The problem of a setting that a run would refuse.
 fn refused((name, what, next): (&str, &str, &str)) -> Check {
     Check::new("settings", name, Severity::Problem, what).remedy(next)
 }

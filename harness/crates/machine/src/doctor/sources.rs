@@ -1,4 +1,4 @@
-//! Where images and packages come from: which of the sources are reached from here.
+//! Checks of the sources of images and packages: which of them are reached from this machine.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use crate::engine::Host;
 use crate::tools::{ChildKind, Command};
 
 const GROUP: &str = "sources";
-/// How long a tool may take to say where it is set to look; then its default counts.
+/// The deadline for a tool to print its configured source.
 const ASKED: Duration = Duration::from_millis(1500);
-/// How long a source may take; with the above, less than a check's limit.
+/// The deadline for a source to answer; together with [`ASKED`] less than a check's limit.
 const ANSWERS: Duration = Duration::from_secs(3);
 
-/// Where a run would look for something.
+/// A source of images or packages.
 struct Source {
     name: &'static str,
-    /// Something small that is there, and that is asked for.
+    /// The URL of a small file that the source has; `None` where no source is configured.
     url: Option<String>,
-    /// What a run does without it.
+    /// What a run does without the source, for the note.
     without: &'static str,
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn examine(settings: &Settings, host: &Host) -> Vec<Check> {
         reach(settings, "PyPI", pypi(settings), "the backend's image is not built anew"),
         reach(settings, "Debian", debian, "base images can only be pulled"),
     );
-    // Of no matter where the system is another.
+    // Debian's archive matters only where the system uses apt.
     [hub, downloads, go, pypi].into_iter().chain(host.apt.then_some(debian)).collect()
 }
 
@@ -65,18 +65,18 @@ async fn ask(settings: &Settings, source: Source) -> Check {
         Ok(reply) if reached(reply.status) => Check::new(GROUP, source.name, Severity::Ok, format!("{place} answers")),
         Ok(reply) => note(format!("{place} answers with status {}", reply.status)),
         Err(error) => {
-            // The first cause of all says it: no such name, refused, timed out.
+            // The innermost cause is the telling one: no such name, refused, timed out.
             note(format!("{place} is not reached: {through}{}", harness_base::error::innermost(&error)))
         }
     }
 }
 
-/// Whether an answer is the source's own; a proxy that lets nobody through says 403, 407 or 5xx.
+/// Whether a status is the source's own answer; a proxy that refuses answers 403, 407 or 5xx.
 fn reached(status: u16) -> bool {
     matches!(status, 200..=399 | 401 | 404 | 405)
 }
 
-/// Host and port, without an account that may stand before them.
+/// The host and port of a URL, without user and password.
 fn place(url: &str) -> String {
     let Ok(url) = Url::parse(url) else { return "an address that does not parse".to_owned() };
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
@@ -89,7 +89,7 @@ async fn go_modules(settings: &Settings) -> Option<String> {
     Some(format!("{}/sigs.k8s.io/kind/@v/v0.33.0.info", first_proxy(proxies.trim())?))
 }
 
-/// The first proxy of GOPROXY; none when modules are to come from where they are kept, or from nowhere.
+/// The first proxy of GOPROXY; none where it is `direct` or `off`.
 fn first_proxy(list: &str) -> Option<&str> {
     list.split([',', '|'])
         .map(str::trim)
@@ -97,7 +97,7 @@ fn first_proxy(list: &str) -> Option<&str> {
         .map(|proxy| proxy.trim_end_matches('/'))
 }
 
-/// What pip has built in, where nothing is set.
+/// A Python program that prints pip's built-in index.
 const DEFAULT_INDEX: &str = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)";
 
 async fn pypi(settings: &Settings) -> Option<String> {
@@ -118,7 +118,7 @@ async fn pypi(settings: &Settings) -> Option<String> {
     Some(format!("{}/pip/", index.trim_end_matches('/')))
 }
 
-/// The index of the first archive that apt is set to use.
+/// The URL of the index (InRelease) of the first archive that apt is configured to use.
 fn debian(etc: &Path) -> Option<String> {
     let more = std::fs::read_dir(etc.join("sources.list.d")).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut files: Vec<_> =
@@ -128,7 +128,7 @@ fn debian(etc: &Path) -> Option<String> {
     files.iter().filter_map(|path| std::fs::read_to_string(path).ok()).find_map(|text| archive(&text))
 }
 
-/// The same out of a file's text, in either format of sources.list(5).
+/// The index URL from a file's text, in either format of sources.list(5).
 fn archive(text: &str) -> Option<String> {
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;

@@ -1,4 +1,4 @@
-//! The tools: version, and where each is from.
+//! Checks of the tools: version, and where each was found.
 
 use harness_settings::settings::Settings;
 use harness_settings::spec::variable::SETUP;

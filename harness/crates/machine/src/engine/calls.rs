@@ -1,4 +1,4 @@
-//! What the engine is asked to do that removes nothing; removal is in `owned.rs`.
+//! The calls of the engine that remove nothing; removal is in `owned.rs`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,52 +9,51 @@ use super::{Engine, Mark, Network, Seen};
 use crate::error::{Error, Result};
 use crate::tools::Command;
 
-/// How long a short question may take.
+/// The deadline of a short call.
 const ASK: Duration = Duration::from_secs(20);
-/// The network that every engine has; its MTU is the one that the engine was configured with.
+/// The engine's default network; its MTU is the one that the engine is configured with.
 const DEFAULT_NETWORK: &str = "bridge";
-/// The option that holds a bridge's MTU.
+/// The driver option for the MTU of a bridge network.
 const MTU: &str = "com.docker.network.driver.mtu";
 
-/// A container to be made.
+/// The options of a new container.
 #[derive(Debug, Clone, Copy)]
 pub struct NewContainer<'a> {
     /// Its name, which no other container may have.
     pub name: &'a str,
-    /// Whose it is; stands in its label.
+    /// Its owner's name, for its label.
     pub owner: &'a str,
-    /// The checkout that it is for; stands in its label.
+    /// The checkout that it is for, for its label.
     pub checkout: &'a Path,
-    /// What it runs.
+    /// The image that it runs.
     pub image: &'a str,
-    /// The port that it listens on, which is published at a free port of 127.0.0.1.
+    /// The TCP port that it listens on; published at a free port of 127.0.0.1.
     pub port: u16,
-    /// A network besides the default one, from the start: joined later, the engine gives it another published port.
+    /// The network that it joins from the start; `None`: the default one. Joining later would change its published port.
     pub network: Option<&'a str>,
-    /// What it is called on that network, besides its name.
+    /// A further name of it on that network.
     pub alias: Option<&'a str>,
-    /// Folders of this host, and where they are in the container.
+    /// Folders of this host, each with its path in the container.
     pub volumes: &'a [(&'a Path, &'a str)],
     /// Variables of its environment.
     pub envs: &'a [(&'a str, &'a str)],
 }
 
 impl Engine {
-    /// The engine's identity, which it keeps as long as its data: what one engine says of an object says nothing of an
-    /// object of another engine.
+    /// The engine's identity, which it keeps as long as its data. Object IDs are only comparable within one engine.
     ///
     /// # Errors
-    /// [`Error::Command`] when it does not answer; [`harness_base::Error::Refused`] when it has none.
+    /// [`Error::Command`] when it does not answer; [`harness_base::Error::Refused`] when it reports none.
     pub async fn id(&self) -> Result<String> {
         let said = self.docker()?.args(["info", "--format", "{{.ID}}"]).limit(ASK).run().await?.stdout;
         match said.trim() {
-            // The client prints a server's error into the same stream, and ends well.
+            // The client may print nothing and still exit with 0 when the server fails.
             "" => Err(Error::refused("the engine does not say its identity", "docker info")),
             id => Ok(id.to_owned()),
         }
     }
 
-    /// The identity that it had when it was looked for, a moment ago; asked for if it did not say.
+    /// The engine's identity from when it was looked for; asked for now if it was not reported then.
     ///
     /// # Errors
     /// As [`Engine::id`].
@@ -65,10 +64,10 @@ impl Engine {
         }
     }
 
-    /// What it says of itself, as JSON.
+    /// The output of `docker info`, as JSON.
     ///
     /// # Errors
-    /// [`Error::Command`] when it does not answer.
+    /// [`Error::Command`] when it does not answer within `limit`.
     pub async fn info(&self, limit: Duration) -> Result<String> {
         Ok(self.docker()?.args(["info", "--format", "{{json .}}"]).limit(limit).run().await?.stdout)
     }
@@ -81,7 +80,8 @@ impl Engine {
         self.docker()?.args(["pull", "--quiet", image]).limit(limit).run().await.map(drop)
     }
 
-    /// Gives an image that it holds another name, and pushes it there; `given` says what the pushing call gets besides.
+    /// Tags an image that the engine holds as `repository`, and pushes it there; `given` adds options to the push. Tag and pushed
+    /// image remain.
     ///
     /// # Errors
     /// [`Error::Command`] when the registry does not take it.
@@ -90,7 +90,7 @@ impl Engine {
         given(self.docker()?.args(["push", "--quiet", repository])).run().await.map(drop)
     }
 
-    /// The call that builds an image by BuildKit; arguments follow.
+    /// The command `docker build` with BuildKit; the caller adds arguments.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] when there is no client.
@@ -98,7 +98,7 @@ impl Engine {
         Ok(self.docker()?.args(["build", "--quiet"]).env("DOCKER_BUILDKIT", "1"))
     }
 
-    /// The call that asks an image's registry for its manifest.
+    /// The command that asks an image's registry for its manifest.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] when there is no client.
@@ -116,30 +116,30 @@ impl Engine {
         Ok(listed.lines().map(str::to_owned).collect())
     }
 
-    /// A file of an image.
+    /// Reads a file of an image, by `cat` in a container that is removed afterwards.
     ///
     /// # Errors
-    /// [`Error::Command`] when there is none.
+    /// [`Error::Command`] when the image has no such file, or no `cat`.
     pub async fn read_file(&self, image: &str, path: &str) -> Result<String> {
         Ok(self.docker()?.args(["run", "--rm", "--entrypoint", "cat", image, path]).run().await?.stdout)
     }
 
-    /// Removes what lies in a folder of this host as the engine's root, by this image's shell; the folder stays.
+    /// Removes the contents of a folder of this host as the engine's root, by the shell of `image`; the folder itself stays.
     ///
     /// # Errors
     /// [`Error::Command`] when the engine refuses.
     pub async fn empty(&self, image: &str, folder: &Path, owner: &str, checkout: &Path) -> Result<()> {
         let mount = format!("{}:/folder", folder.display());
         let docker = self.docker()?.args(["run", "--rm", "--network", "none", "--volume", &mount]);
-        // Killed, it goes on: so it carries the mark by which it is found, and removed.
+        // When this process is killed, the container goes on: its labels are for the clean-up that removes it.
         let docker = docker.args(labels(owner, checkout)).args(["--entrypoint", "sh"]);
         docker.args([image, "-c", "find /folder -mindepth 1 -delete"]).run().await.map(drop)
     }
 
-    /// Makes a container, and does not start it; returns its ID.
+    /// Creates a container without starting it; returns its ID.
     ///
     /// # Errors
-    /// [`Error::Command`] when there is one of that name.
+    /// [`Error::Command`] when the engine refuses, such as for a name that is taken.
     pub async fn create(&self, new: NewContainer<'_>) -> Result<String> {
         let docker = self.docker()?.args(["create", "--name", new.name]);
         let docker = docker.args(labels(new.owner, new.checkout));
@@ -169,7 +169,7 @@ impl Engine {
         self.docker()?.arg("cp").arg(from).arg(format!("{container}:{to}")).run().await.map(drop)
     }
 
-    /// Runs a line of the shell in a container, with this as its standard input.
+    /// Runs a shell command in a container, with `input` as its standard input.
     ///
     /// # Errors
     /// [`Error::Command`] when it fails.
@@ -178,7 +178,7 @@ impl Engine {
         docker.input(input).run().await.map(drop)
     }
 
-    /// Where a container's port is published on this host: `127.0.0.1:port`.
+    /// The address on this host at which a container's TCP port is published: `127.0.0.1:port`.
     ///
     /// # Errors
     /// [`Error::Command`] when the container does not run.
@@ -187,7 +187,7 @@ impl Engine {
         Ok(said.lines().next().unwrap_or_default().trim().to_owned())
     }
 
-    /// The value of a label on the container with that label that publishes a port of this host.
+    /// The value of a label on the running container that has that label and publishes a port of this host.
     ///
     /// # Errors
     /// [`Error::Command`] when the engine does not answer.
@@ -196,16 +196,17 @@ impl Engine {
             ["--filter".to_owned(), format!("publish={port}"), "--filter".to_owned(), format!("label={label}")];
         let format = format!("{{{{.Label \"{label}\"}}}}|{{{{.Ports}}}}");
         let listed = self.docker()?.arg("ps").args(filters).args(["--format", &format]).run().await?.stdout;
-        // The filter also finds who publishes the port of that number in the container at another one here.
+        // The filter also matches the port inside the container, published at another one here.
         let here = format!(":{port}->");
         let mut lines = listed.lines().filter_map(|line| line.split_once('|'));
         Ok(lines.find(|(_, ports)| ports.contains(&here)).map(|(value, _)| value.to_owned()))
     }
 
-    /// Makes sure that there is a network of this name, with the owner's mark, for kind to take as it is.
+    /// Makes sure that there is a network of this name with the label of the owner of the same name; kind takes it as it is. It
+    /// remains until it is removed by `Owned::remove_if_unused`.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] when there is one that is not the owner's.
+    /// [`harness_base::Error::Refused`] when there is a network of that name without the label.
     pub async fn network(&self, name: &str, checkout: &Path) -> Result<()> {
         match self.look::<Network>(name, &Mark::owner(name)).await? {
             Seen::Ours(_) => return Ok(()),
@@ -219,13 +220,13 @@ impl Engine {
         }
         let docker = self.docker()?.args(["network", "create", "--driver", "bridge"]);
         let docker = docker.args(labels(name, checkout));
-        // As kind does for its own: a network that is made takes the default one's MTU for 1500, also where that is less.
+        // As kind does for its own network: a new network has the MTU 1500, even where the default network has less.
         let docker = match self.mtu().await? {
             Some(mtu) => docker.args(["--opt".to_owned(), format!("{MTU}={mtu}")]),
             None => docker,
         };
         let Err(error) = docker.arg(name).run().await else { return Ok(()) };
-        // A client that was killed a moment ago may have asked for the same, and the engine done it since.
+        // A process that was killed a moment ago may have asked for the same network, and the engine made it since.
         match self.look::<Network>(name, &Mark::owner(name)).await? {
             Seen::Ours(_) => Ok(()),
             Seen::Foreign(_) | Seen::Gone => Err(error),
@@ -237,13 +238,13 @@ impl Engine {
         let asked = self.docker()?.args(["network", "inspect", "--format", &format, DEFAULT_NETWORK]).run().await;
         match asked {
             Ok(output) => Ok(Some(output.stdout.trim().to_owned()).filter(|mtu| mtu.parse::<u32>().is_ok())),
-            // An engine without a default network: then there is nothing to take it from.
+            // An engine without a default network has no MTU to take over.
             Err(Error::Command(failure)) if super::owned::is_absence(&failure.tail) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Lets a container join a network, unless it is on it.
+    /// Connects a container to a network; does nothing if it is on it already.
     ///
     /// # Errors
     /// [`Error::Command`] when the engine refuses.
@@ -255,7 +256,7 @@ impl Engine {
     }
 }
 
-/// What everything that we start says of itself.
+/// The label arguments of all that the harness starts: owner and checkout.
 fn labels(owner: &str, checkout: &Path) -> [String; 4] {
     let owner = format!("{}={owner}", marks::OWNER_LABEL);
     let checkout = format!("{}={}", marks::CHECKOUT_LABEL, checkout.display());

@@ -1,26 +1,26 @@
-//! Where an engine that we start has its files; a test names others than the system's.
+//! The files of an engine that the harness starts; tests use others than the system's.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The paths.
+/// The paths of an engine's files.
 #[derive(Debug, Clone)]
 pub(crate) struct EngineFiles {
-    /// Held while an engine is installed or started; in a folder that root alone can write to.
+    /// The lock that is held while an engine is installed or started; for root in a folder that only root can write to.
     pub lock: PathBuf,
-    /// The engine's own configuration.
+    /// The engine's configuration.
     pub config: PathBuf,
-    /// The runtime that leaves out CAP_SYS_RESOURCE; the engine needs it after we are gone.
+    /// The runtime that leaves out CAP_SYS_RESOURCE; it stays, since the engine outlives this process.
     pub runtime: PathBuf,
-    /// The engine's process number.
+    /// The engine's PID file.
     pub pid: PathBuf,
-    /// The process number of the containerd that it starts.
+    /// The PID file of the containerd that the engine starts.
     pub containerd_pid: PathBuf,
-    /// What it says.
+    /// The engine's log.
     pub log: PathBuf,
-    /// What of its data and configuration comes into being with it.
+    /// The folders of data and configuration that an installation makes.
     pub data: Vec<PathBuf>,
-    /// Further arguments.
+    /// Further arguments of the engine.
     pub args: Vec<OsString>,
 }
 

@@ -1,4 +1,4 @@
-//! What kind of machine this is, as far as an engine's start and installation depend on it.
+//! Facts about this machine on which an engine's start and installation depend.
 
 use std::path::{Path, PathBuf};
 
@@ -10,28 +10,28 @@ const CAP_NET_ADMIN: u32 = 12;
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_SYS_RESOURCE: u32 = 24;
 
-/// The facts.
+/// The facts about this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Host {
-    /// Its name, for people: `Debian GNU/Linux 12 (bookworm)`, `macOS`.
+    /// The system's name, for people: `Debian GNU/Linux 12 (bookworm)`, `macOS`.
     pub name: String,
     /// Whether it is macOS, where the engine runs in a virtual machine.
     pub macos: bool,
-    /// Whether we are root.
+    /// Whether this process is root.
     pub root: bool,
     /// Whether systemd runs the services.
     pub systemd: bool,
     /// Whether the system's packages are Debian's or Ubuntu's.
     pub apt: bool,
-    /// What this process may do.
+    /// The capabilities of this process.
     pub capabilities: HostCapabilities,
-    /// The engine's own program.
+    /// The engine's daemon, if it is installed.
     pub dockerd: Option<PathBuf>,
-    /// On macOS, what holds an engine.
+    /// On macOS, the application that runs an engine.
     pub app: Option<App>,
 }
 
-/// What holds the engine on macOS.
+/// An application that runs an engine on macOS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum App {
     /// Docker Desktop.
@@ -43,20 +43,20 @@ pub(crate) enum App {
 /// Linux capabilities, a bit each (capabilities(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HostCapabilities {
-    /// Those that this process has.
+    /// The effective set of this process.
     pub effective: u64,
-    /// Those that anything it starts can have.
+    /// The bounding set: the most that a child can have.
     pub bounding: u64,
 }
 
-/// A line of the text of /proc/meminfo, such as `MemTotal:`, in GiB.
+/// The value of a line of /proc/meminfo's text, such as `MemTotal:`, in GiB.
 pub fn memory_gib(text: &str, line: &str) -> Option<f64> {
     let kib: f64 = text.lines().find_map(|found| found.strip_prefix(line)?.split_whitespace().next()?.parse().ok())?;
     Some(kib / f64::from(1 << 20))
 }
 
 impl HostCapabilities {
-    /// Whether an engine that we start could set up containers and their networks.
+    /// Whether an engine that this process starts could set up containers and networks (CAP_SYS_ADMIN, CAP_NET_ADMIN).
     pub fn allow_an_engine(self) -> bool {
         [CAP_SYS_ADMIN, CAP_NET_ADMIN].iter().all(|bit| self.effective >> bit & 1 == 1)
     }
@@ -66,7 +66,7 @@ impl HostCapabilities {
         self.bounding >> CAP_SYS_RESOURCE & 1 == 1
     }
 
-    /// Out of the text of /proc/self/status; where there is none, nothing is known to be missing.
+    /// Reads the text of /proc/self/status; where there is none, no capability is known to be missing.
     fn parse(status: &str) -> Self {
         let mask = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
@@ -77,7 +77,7 @@ impl HostCapabilities {
 }
 
 impl Host {
-    /// Looks; changes nothing and starts nothing.
+    /// Collects the facts; changes and starts nothing.
     pub fn look(settings: &Settings) -> Self {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let release = read("/etc/os-release");
@@ -105,7 +105,7 @@ fn app(settings: &Settings) -> Option<App> {
     if desktop { Some(App::Desktop) } else { colima }
 }
 
-/// Where a program of the system's is: in PATH, or in one of the system's own folders.
+/// The path of a system program: in PATH, or in one of the system's own folders.
 pub(crate) fn program(name: &str, settings: &Settings) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt;
     let runs =

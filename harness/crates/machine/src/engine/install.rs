@@ -13,18 +13,18 @@ use super::runtime;
 use crate::error::{Error, Result};
 use crate::tools::{ChildKind, Command, Environment};
 
-/// How long the packages may take to arrive and to be set up.
+/// The deadline of an apt call, with download and setup.
 const INSTALLED: Duration = Duration::from_secs(900);
-/// How long somebody else's apt or dpkg may hold its lock, in seconds.
+/// How long to wait for the lock of another apt or dpkg, in seconds.
 const LOCK_SECS: u64 = 300;
-/// Keeps packages from starting services, where it exists (invoke-rc.d(8)).
+/// The script that can keep packages from starting services (invoke-rc.d(8)).
 const POLICY: &str = "/usr/sbin/policy-rc.d";
-/// The certificate authorities with which the engine checks the image hub.
+/// The certificate authorities by which the engine verifies image registries.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Installs what is missing of the engine, its client and what it needs; nothing is removed or replaced for it.
+/// Installs the missing ones of the engine, its client, iptables and certificate authorities; removes and replaces no package.
 ///
-/// Cancelled or killed: what apt was doing is left half done, and apt says how to go on (`dpkg --configure -a`).
+/// Cancelled or killed, apt's work is left half done; apt then says how to go on (`dpkg --configure -a`).
 pub(super) async fn install(
     settings: &Settings,
     host: &Host,
@@ -48,7 +48,7 @@ pub(super) async fn install(
     }
     let _policy = (!host.systemd).then(Policy::write).transpose()?.flatten();
     match apt.run(&wanted).await {
-        // Lists that are older than the mirror name files that it no longer has.
+        // Outdated lists name files that the mirror no longer has.
         Err(error) if says(&error, &["404", "Unable to fetch"]) => {
             apt.update().await?;
             let (wanted, new) = apt.simulate(&missing).await?;
@@ -61,7 +61,7 @@ pub(super) async fn install(
     Ok(())
 }
 
-/// What is not there yet.
+/// The parts that are missing.
 #[derive(Debug, Clone, Copy)]
 struct Missing {
     engine: bool,
@@ -71,7 +71,7 @@ struct Missing {
 }
 
 impl Missing {
-    /// The packages that bring it; since Debian 13 the client is a package of its own.
+    /// The packages of the missing parts; since Debian 13 the client is a package of its own (`client_apart`).
     fn packages(self, client_apart: bool) -> Vec<&'static str> {
         let client = if client_apart { "docker-cli" } else { "docker.io" };
         let mut packages = Vec::new();
@@ -114,7 +114,7 @@ impl Apt<'_> {
             .args(packages.iter().copied())
     }
 
-    /// What to ask for, and the packages that would come into being; the lists are fetched if they do not know it yet.
+    /// The packages to ask for, and all packages that would be new; updates apt's lists if they do not know the packages.
     async fn simulate(&self, missing: &Missing) -> Result<(Vec<&'static str>, Vec<String>)> {
         let wanted = missing.packages(self.knows("docker-cli").await);
         if let Ok(output) = self.install(&wanted).arg("--simulate").run().await {
@@ -132,7 +132,7 @@ impl Apt<'_> {
 
     async fn update(&self) -> Result<()> {
         let since = Instant::now();
-        // apt waits for the lock of packages by itself, and not for that of lists.
+        // apt waits by itself for the lock of packages, but not for the lock of lists.
         let mut beat = tokio::time::interval(Duration::from_secs(2));
         loop {
             beat.tick().await;
@@ -157,21 +157,21 @@ fn says(error: &Error, words: &[&str]) -> bool {
     matches!(error, Error::Command(failure) if words.iter().any(|word| failure.tail.contains(word)))
 }
 
-/// The packages that were not there before, out of what `apt-get --simulate` prints.
+/// The packages that were not there before, from the output of `apt-get --simulate`.
 fn new_packages(simulated: &str) -> Vec<String> {
     simulated
         .lines()
         .filter_map(|line| {
             let mut words = line.strip_prefix("Inst ")?.split_whitespace();
             let name = words.next()?;
-            // In square brackets: the version that is there.
+            // A version in square brackets is the installed one: the package is not new.
             (!words.next()?.starts_with('[')).then(|| name.to_owned())
         })
         .collect()
 }
 
-/// Keeps the packages from starting the engine where no service manager would: it would hold apt's descriptors, and
-/// nobody would know where it writes to. Gone when dropped, and without effect once this process is.
+/// A policy that keeps packages from starting the engine where no systemd runs: such an engine would hold apt's descriptors, and
+/// its output would be lost. Removed when dropped; without effect once this process has ended.
 struct Policy;
 
 impl Policy {

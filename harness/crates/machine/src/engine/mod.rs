@@ -1,4 +1,4 @@
-//! The container engine: is it there, what does it hold, and how does it come to be there?
+//! The container engine: found, started or installed; its containers, images and networks.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,30 +37,30 @@ use harness_settings::settings::{Login, Settings, key_of_registry};
 use record::EngineRecord;
 use unavailable::Action;
 
-/// Free space below which nothing is provisioned, in GiB: a node, the images and a registry need about this much.
+/// The free space in GiB below which nothing is provisioned: a node, the images and a registry need about this much.
 pub(crate) const MIN_FREE_GIB: u64 = 4;
-/// How long a pull may take.
+/// The deadline of an image pull.
 const PULL: Duration = Duration::from_secs(600);
 /// How long to wait for another process that installs or starts the engine.
 const SET_UP: Duration = Duration::from_secs(1200);
 
-/// What an engine says of itself.
+/// The engine's identity and data folder, as it reports them.
 struct Said {
     id: Option<String>,
-    /// If it is on this machine.
+    /// The folder of its data, if that is on this machine.
     data_root: Option<PathBuf>,
 }
 
-/// A container engine that answers.
+/// A client of a container engine that answers.
 #[derive(Debug, Clone)]
 pub struct Engine {
     tools: Tools,
-    /// The identity that it had when it was looked for; another one may answer later.
+    /// The identity of the engine when it was looked for; another one may answer later.
     found_id: Option<String>,
 }
 
 impl Engine {
-    /// Makes sure that an engine answers; it starts and installs nothing, so that cleaning up never does.
+    /// Connects to an engine that answers; starts and installs nothing, so that cleaning up never does.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] with the command to run when the client is missing or no engine answers.
@@ -68,7 +68,7 @@ impl Engine {
         let engine = Self::unchecked(tools);
         match unavailable::look(&engine, &settings.docker_host).await {
             Ok(_) => Ok(engine),
-            // Whatever could be done here, it is not done: the command to do it is the answer.
+            // The remedy is not applied here: its command is part of the error.
             Err(unavailable) => Err(match unavailable::plan_remedy(&unavailable, &Host::look(settings), true) {
                 Ok(action) => unavailable.refusal(&action.command()),
                 Err(left) => left.refusal(&unavailable),
@@ -76,19 +76,20 @@ impl Engine {
         }
     }
 
-    /// Makes sure that an engine answers, and that there is room for what it will be asked to hold in `state`, in
-    /// our caches and in its own data.
+    /// Makes sure that an engine answers, and that 4 GiB are free in `state`, in the cache and in the engine's data folder.
     ///
-    /// One that is installed and stopped is started; on Debian and Ubuntu, as root, a missing one is installed from the
+    /// An installed engine that is stopped is started. On Debian and Ubuntu, as root, a missing one is installed from the
     /// distribution and started, detached where no systemd runs, so that it outlives this process. Where the host lacks
-    /// CAP_SYS_RESOURCE, it runs containers through a runtime that leaves that out. [`SETUP`](harness_settings::spec::variable::SETUP)`=never` turns all of
-    /// this off. One process of the machine does it; others wait for it, twenty minutes at most.
+    /// CAP_SYS_RESOURCE, containers run through a runtime that leaves that capability out.
+    /// [`SETUP`](harness_settings::spec::variable::SETUP)`=never` turns all of this off. One process of the machine does it;
+    /// others wait for it, twenty minutes at most.
     ///
-    /// Cancelled or killed, what it began may go on: apt, and the engine. [`uninstall_hint`] tells what it did.
+    /// Cancelled or killed, apt and the engine may go on. [`uninstall_hint`] tells how to remove what was installed.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] with the exact command when it is for somebody else to do, or the disk is full;
-    /// [`harness_base::Error::Deadline`] with the end of the engine's log when it does not answer 60 s after its start (macOS: 300 s).
+    /// [`harness_base::Error::Deadline`] with the end of the engine's log when it does not answer 60 s after its start (macOS:
+    /// 300 s).
     pub async fn ensure(tools: &Tools, settings: &Settings, state: &Path) -> Result<Self> {
         match Self::find(tools, settings, state).await? {
             Ok(engine) => Ok(engine),
@@ -96,8 +97,8 @@ impl Engine {
         }
     }
 
-    /// An engine that answers, with room for what it will be asked to hold; installs and starts nothing, so that others
-    /// may work meanwhile.
+    /// Finds an engine that answers and has room, or why there is none. Installs and starts nothing, so that it can run beside
+    /// other work.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] when the disk is full.
@@ -114,7 +115,7 @@ impl Engine {
         }
     }
 
-    /// [`Engine::ensure`] once none was found, for this reason.
+    /// Starts or installs an engine after [`Engine::find`] returned why there is none; the second half of [`Engine::ensure`].
     ///
     /// # Errors
     /// As [`Engine::ensure`].
@@ -125,7 +126,7 @@ impl Engine {
         state: &Path,
     ) -> Result<Self> {
         let (engine, host) = (Self::unchecked(tools), Host::look(settings));
-        // What is refused needs no lock.
+        // A refusal needs no lock.
         unavailable::plan_remedy(&unavailable, &host, settings.may_set_up())
             .map_err(|left| left.refusal(&unavailable))?;
         engine.set_up(settings, &EngineFiles::system(host.root, &settings.state_root)).await?;
@@ -143,7 +144,7 @@ impl Engine {
         Ok(self)
     }
 
-    /// An engine that nobody asked yet whether it answers.
+    /// A client of an engine of which it is not known yet whether it answers.
     pub(crate) fn unchecked(tools: &Tools) -> Self {
         Self { tools: tools.clone(), found_id: None }
     }
@@ -178,7 +179,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Its identity, and where it keeps its data, by one question, which takes as long as some five others.
+    /// The engine's identity and data folder, by one call: `docker info` takes as long as some five other calls.
     async fn says(&self, settings: &Settings) -> Said {
         let ask = async {
             let asked = self.docker().ok()?.args(["info", "--format", "{{.ID}}\n{{.DockerRootDir}}"]);
@@ -187,7 +188,7 @@ impl Engine {
         let (address, said) = tokio::join!(unavailable::address(self, &settings.docker_host), ask);
         let said = said.map(|output| output.stdout).unwrap_or_default();
         let (id, root) = said.trim().split_once('\n').unwrap_or_default();
-        // In a virtual machine, and on another one, a path that exists here is another one.
+        // The path of an engine in a virtual machine, or on another machine, means nothing here, even if it exists here.
         let is_here = !cfg!(target_os = "macos") && is_local(&address);
         Said {
             id: Some(id.to_owned()).filter(|id| !id.is_empty()),
@@ -195,7 +196,7 @@ impl Engine {
         }
     }
 
-    /// Where its client was found.
+    /// The tools by which the engine's client is found.
     pub fn tools(&self) -> &Tools {
         &self.tools
     }
@@ -209,7 +210,7 @@ impl Engine {
         self.tools.docker()
     }
 
-    /// What its containers run on, as `os/architecture`.
+    /// The platform of its containers, as `os/architecture`.
     ///
     /// # Errors
     /// [`Error::Command`] when the engine does not answer.
@@ -218,7 +219,7 @@ impl Engine {
         Ok(asked.stdout.trim().to_owned())
     }
 
-    /// What the engine says of a container of that name, if there is one.
+    /// The container of that name, if there is one.
     ///
     /// # Errors
     /// [`Error::Command`] when the engine does not answer.
@@ -226,7 +227,7 @@ impl Engine {
         self.inspect(&["container", "inspect", name]).await
     }
 
-    /// The labels of an image, if the engine holds it.
+    /// The image of that reference, if the engine holds it.
     ///
     /// # Errors
     /// [`Error::Command`] when the engine does not answer.
@@ -234,7 +235,7 @@ impl Engine {
         self.inspect(&["image", "inspect", reference]).await
     }
 
-    /// What the engine says of images, by one question, in the order given; `None` unless it holds all of them.
+    /// The images of these references, in their order, by one call; `None` unless the engine holds all of them.
     ///
     /// # Errors
     /// [`Error::Command`] when the engine does not answer.
@@ -242,7 +243,7 @@ impl Engine {
         self.inspect_all(&[&["image", "inspect"], references].concat()).await
     }
 
-    /// Makes sure that the engine holds an image (`repository@digest`), pulled by this account if it does not.
+    /// Makes sure that the engine holds an image (`repository@digest`); pulls it, with `login` if given, where it does not.
     ///
     /// # Errors
     /// [`Error::Command`] when it cannot be pulled.
@@ -252,7 +253,7 @@ impl Engine {
         }
         let pull = ["pull", "--quiet", image];
         let Some(login) = login else { return self.docker()?.args(pull).limit(PULL).run().await.map(drop) };
-        // A configuration of the call's own: the user's is not ours to log in to.
+        // With a configuration of its own, so that the user's is not changed.
         let folder = tempfile::tempdir().map_err(Error::io("make a folder for the engine's client's configuration"))?;
         let auth = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", login.username, login.password));
         let config = serde_json::json!({"auths": {key_of_registry(&login.server): {"auth": auth}}}).to_string();
@@ -260,7 +261,7 @@ impl Engine {
         self.docker_with(folder.path(), settings).await?.args(pull).limit(PULL).run().await.map(drop)
     }
 
-    /// `docker login` into a client's configuration in this folder, instead of the user's.
+    /// Runs `docker login` into a client configuration in `folder`, where the login remains, instead of the user's.
     ///
     /// # Errors
     /// [`Error::Command`] when the registry refuses the account.
@@ -270,18 +271,18 @@ impl Engine {
         docker.input(login.password.clone()).run().await.map(drop)
     }
 
-    /// The client with another configuration; contexts are a part of it, so the engine is named.
+    /// The client with another configuration folder; since contexts are part of that, the engine's address is given.
     async fn docker_with(&self, folder: &Path, settings: &Settings) -> Result<Command> {
         let address = unavailable::address(self, &settings.docker_host).await;
         Ok(self.docker()?.env("DOCKER_HOST", address).arg("--config").arg(folder))
     }
 
-    /// The first object that an inspection prints; `None` when there is no such thing.
+    /// The first object that an inspection prints; `None` when there is no such object.
     async fn inspect<T: serde::de::DeserializeOwned>(&self, args: &[&str]) -> Result<Option<T>> {
         Ok(self.inspect_all(args).await?.and_then(|found: Vec<T>| found.into_iter().next()))
     }
 
-    /// All objects that an inspection prints; `None` when one of them is not there.
+    /// All objects that an inspection prints; `None` when one of them does not exist.
     async fn inspect_all<T: serde::de::DeserializeOwned>(&self, args: &[&str]) -> Result<Option<Vec<T>>> {
         match self.docker()?.args(args.iter().copied()).run().await {
             Ok(output) => serde_json::from_str(&output.stdout)
@@ -293,12 +294,12 @@ impl Engine {
     }
 }
 
-/// Whether an address is a socket of this machine.
+/// Whether an engine's address is a Unix socket of this machine.
 pub fn is_local(address: &str) -> bool {
     unavailable::socket(address).is_some()
 }
 
-/// How much is free in a folder, or in the nearest one above it that is there, in GiB.
+/// The free space in GiB on the disk of a folder, or of the nearest existing folder above it.
 pub(crate) fn free_gib(folder: &Path) -> Result<u64> {
     let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(folder);
     let disk = rustix::fs::statvfs(there)

@@ -1,4 +1,4 @@
-//! What the engine says of what it holds.
+//! The engine's objects, as `docker inspect` prints them: containers, networks, images.
 
 use std::collections::BTreeMap;
 
@@ -6,31 +6,31 @@ use serde::Deserialize;
 
 use super::owned::EngineObject;
 
-/// What the engine says of a container.
+/// A container, as the engine describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Container {
     /// Its identity, which no other container ever has.
     pub id: String,
-    /// Its name, after a slash.
+    /// Its name, with a slash before it.
     #[serde(default)]
     pub name: String,
-    /// Whether it runs.
+    /// Its state.
     pub state: ContainerState,
-    /// The identity of what it runs.
+    /// The ID of its image.
     pub image: String,
     config: Labelled,
     #[serde(default)]
     network_settings: NetworkSettings,
 }
 
-/// The part of a container's state that we look at.
+/// The part of a container's state that is read here.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ContainerState {
     /// Whether its main process runs.
     pub running: bool,
-    /// Whether it is frozen.
+    /// Whether its processes are frozen.
     #[serde(default)]
     pub paused: bool,
 }
@@ -48,7 +48,7 @@ struct Labelled {
     labels: Option<BTreeMap<String, String>>,
 }
 
-/// What the engine says of a network.
+/// A network, as the engine describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Network {
@@ -57,7 +57,7 @@ pub struct Network {
     labels: Option<BTreeMap<String, String>>,
 }
 
-/// What the engine says of an image.
+/// An image, as the engine describes it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Image {
@@ -69,36 +69,36 @@ pub struct Image {
     /// `repository@digest` for each registry it was pushed to or pulled from.
     #[serde(default, deserialize_with = "or_none")]
     pub repo_digests: Vec<String>,
-    /// When it was built, as the engine writes it: later is greater.
+    /// When it was built, as RFC 3339 text: a later time compares greater.
     #[serde(default)]
     pub created: String,
-    /// `os`, as OCI names it.
+    /// Its `os`, as the OCI image specification names it.
     pub os: String,
-    /// `architecture`, as OCI names it.
+    /// Its `architecture`, as the OCI image specification names it.
     pub architecture: String,
     #[serde(default)]
     config: Labelled,
 }
 
-/// `null` for an empty list.
+/// Reads a list that may be `null` when it is empty.
 fn or_none<'de, D: serde::Deserializer<'de>>(list: D) -> Result<Vec<String>, D::Error> {
     Ok(Option::deserialize(list)?.unwrap_or_default())
 }
 
 impl Container {
-    /// The names of the networks that it is on.
+    /// The names of the container's networks.
     pub fn networks(&self) -> impl Iterator<Item = &str> {
         self.network_settings.networks.keys().map(String::as_str)
     }
 }
 
 impl Image {
-    /// All of its names.
+    /// All of the image's names, by tag and by digest.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.repo_tags.iter().chain(&self.repo_digests).map(String::as_str)
     }
 
-    /// What this image stands in for, if it is not the official one.
+    /// The official image that this one stands in for, by its label.
     pub fn stands_in_for(&self) -> Option<&str> {
         self.config.labels.as_ref()?.get(harness_settings::marks::STAND_IN_LABEL).map(String::as_str)
     }

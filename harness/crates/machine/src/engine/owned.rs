@@ -1,8 +1,8 @@
-//! What may be removed from the engine: an object that carries our mark, read from itself, now.
+//! Ownership of the engine's objects: only an object that carries our label at this moment may be removed.
 //!
-//! [`Engine::look`] and [`Engine::all`] alone make an [`Owned`], and it is removed by its ID: between the look and the
-//! removal another object may take its name, never its ID. An error is no answer: whoever asked learns nothing of the
-//! object, and removes nothing.
+//! Only [`Engine::look`] and [`Engine::all`] make an [`Owned`], which is removed by its ID: between the look and the removal
+//! another object may take its name, never its ID. When the engine answers with an error, nothing is known of the object, and
+//! nothing is removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,36 +14,36 @@ use super::Engine;
 use super::objects::{Container, Image, Network};
 use crate::error::{Error, Result};
 
-/// A label and its value, by which an object says whose it is.
+/// A label and its value, which mark an object as ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     label: String,
-    /// `None`: whatever its value is.
+    /// The label's value; `None`: any.
     value: Option<String>,
 }
 
 impl Mark {
-    /// The mark with which everything that we start is labelled: the name, which holds a nonce, of its owner.
+    /// The label of all that the harness starts: the name of its owner, which holds a nonce.
     pub fn owner(name: &str) -> Self {
         Self { label: harness_settings::marks::OWNER_LABEL.to_owned(), value: Some(name.to_owned()) }
     }
 
-    /// The mark that kind gives the nodes of a cluster; of a cluster of ours, its name holds a nonce.
+    /// The label that kind gives the nodes of a cluster; the name of a cluster of ours holds a nonce.
     pub fn kind(cluster: &str) -> Self {
         Self { label: KIND_LABEL.to_owned(), value: Some(cluster.to_owned()) }
     }
 
-    /// The mark of an image that a recipe of ours made; its value says of what.
+    /// The label of an image that was made here from a recipe, with any value.
     pub fn made_here() -> Self {
         Self { label: harness_settings::marks::MADE_FROM_LABEL.to_owned(), value: None }
     }
 
-    /// The title that a Dockerfile of ours gives the image that is built from it; an official one carries it, too.
+    /// The title that a Dockerfile of the stack gives its image; the image that was built elsewhere has it too.
     pub fn titled(title: &str) -> Self {
         Self { label: "org.opencontainers.image.title".to_owned(), value: Some(title.to_owned()) }
     }
 
-    /// It as a filter of the engine's client.
+    /// The label as a filter of the engine's client.
     fn filter(&self) -> String {
         match &self.value {
             Some(value) => format!("label={}={value}", self.label),
@@ -57,49 +57,49 @@ impl Mark {
     }
 }
 
-/// How long the engine may take to remove what somebody else asked it to remove.
+/// How long to wait for a removal that another process asked for.
 const REMOVED: Duration = Duration::from_secs(60);
-/// How long to wait between two questions whether it has: the client has no way to be told.
+/// The time between two checks of that: the client has no way to wait for it.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 /// The label by which kind marks its nodes.
 pub const KIND_LABEL: &str = "io.x-k8s.kind.cluster";
 
 /// A kind of object that the engine holds.
 pub trait EngineObject: DeserializeOwned + Send {
-    /// What the engine's client calls it.
+    /// The client's noun for it, as in `docker <noun> inspect`.
     const NOUN: &'static str;
-    /// How the client lists the IDs of all of them, stopped ones too.
+    /// The client's arguments that list the IDs of all of them, stopped ones too.
     const LIST: &'static [&'static str];
 
     /// Its identity, which no other object ever has.
     fn id(&self) -> &str;
-    /// What it says of itself.
+    /// Its labels.
     fn labels(&self) -> Option<&BTreeMap<String, String>>;
 }
 
-/// An object that is ours.
+/// An object that carries our label, and may be removed.
 #[derive(Debug)]
 pub struct Owned<K> {
     object: K,
     engine: Engine,
 }
 
-/// What looking for an object gave. That nothing is known of it is an error instead.
+/// The result of [`Engine::look`]. Where the engine does not answer, that returns an error instead.
 #[derive(Debug)]
 pub enum Seen<K> {
-    /// It carries our mark.
+    /// The object exists and carries our label.
     Ours(Owned<K>),
-    /// It is there, and does not.
+    /// The object exists and does not carry our label.
     Foreign(K),
-    /// The engine says that there is none.
+    /// The engine says that there is no such object.
     Gone,
 }
 
 impl Engine {
-    /// Looks at the object of a name or an ID, and whether it carries a mark.
+    /// Looks up an object by name or ID, and checks whether it carries a label.
     ///
     /// # Errors
-    /// [`Error::Command`] when the engine does not say: then nothing is known of the object.
+    /// [`Error::Command`] when the engine does not answer: then nothing is known of the object.
     pub async fn look<K: EngineObject>(&self, name: &str, mark: &Mark) -> Result<Seen<K>> {
         let Some(object) = self.inspect::<K>(&[K::NOUN, "inspect", name]).await? else { return Ok(Seen::Gone) };
         Ok(match mark.is_on(object.labels()) {
@@ -108,10 +108,10 @@ impl Engine {
         })
     }
 
-    /// All objects of a kind that carry a mark.
+    /// All objects of a kind that carry a label.
     ///
     /// # Errors
-    /// [`Error::Command`] when the engine does not say.
+    /// [`Error::Command`] when the engine does not answer.
     pub async fn all<K: EngineObject>(&self, mark: &Mark) -> Result<Vec<Owned<K>>> {
         let filter = mark.filter();
         let listed = self.docker()?.args(K::LIST.iter().copied()).args(["--filter", &filter]).run().await?.stdout;
@@ -123,7 +123,7 @@ impl Engine {
         let inspect = [K::NOUN, "inspect"].into_iter().chain(ids.iter().copied()).collect::<Vec<_>>();
         let objects = match self.inspect_all::<K>(&inspect).await? {
             Some(objects) => objects,
-            // One that went in between is no reason to fail: the others one by one.
+            // One was removed in between, which is no reason to fail: the others are inspected one by one.
             None => {
                 let mut there = Vec::new();
                 for id in ids {
@@ -138,7 +138,7 @@ impl Engine {
 }
 
 impl<K: EngineObject> Owned<K> {
-    /// What the engine says of it.
+    /// The object, as the engine describes it.
     pub fn object(&self) -> &K {
         &self.object
     }
@@ -147,9 +147,9 @@ impl<K: EngineObject> Owned<K> {
         let until = Instant::now() + REMOVED;
         loop {
             match self.engine.docker()?.args(args.iter().copied()).arg(self.object.id()).run().await {
-                // Somebody else was quicker; the ID says that it is the same object.
+                // Removed already by another process; by its ID it is the same object.
                 Err(Error::Command(failure)) if is_absence(&failure.tail) => return Ok(()),
-                // Or is at it still: of a process that was killed, the engine goes on.
+                // Being removed for another process: the engine goes on even if that was killed.
                 Err(Error::Command(failure)) if is_under_way(&failure.tail) && Instant::now() < until => {
                     tokio::time::sleep(ASK_AGAIN).await;
                 }
@@ -160,7 +160,7 @@ impl<K: EngineObject> Owned<K> {
 }
 
 impl Owned<Container> {
-    /// Ends and removes it, with its anonymous volumes.
+    /// Kills and removes the container, with its anonymous volumes.
     ///
     /// # Errors
     /// [`Error::Command`] when the engine refuses.
@@ -170,7 +170,7 @@ impl Owned<Container> {
 }
 
 impl Owned<Network> {
-    /// Removes it if no container is on it, a stopped one neither; whether it did.
+    /// Removes the network if no container is on it, running or stopped; returns whether it did.
     ///
     /// # Errors
     /// [`Error::Command`] when the engine refuses.
@@ -180,13 +180,13 @@ impl Owned<Network> {
         if !on_it.trim().is_empty() {
             return Ok(false);
         }
-        // Whoever joins it now keeps it: the engine removes no network that a running container is on.
+        // A container that joins it now keeps it: the engine removes no network that a running container is on.
         self.call(&["network", "rm"]).await.map(|()| true)
     }
 }
 
 impl Owned<Image> {
-    /// Removes it with all of its names, if all of them are ours and no container was made of it; whether it did.
+    /// Removes the image with all of its names, if all of them are ours and no container was made of it; returns whether it did.
     ///
     /// # Errors
     /// [`Error::Command`] when the engine does not answer.
@@ -199,18 +199,17 @@ impl Owned<Image> {
         if !of_it.trim().is_empty() {
             return Ok(false);
         }
-        // By force, since it may have several names; each was looked at.
+        // By force, since it may have several names; each was checked.
         self.call(&["image", "rm", "--force"]).await.map(|()| true)
     }
 }
 
-/// Whether the engine says that it removes the object at this moment.
+/// Whether the engine's error says that it is removing the object at this moment.
 fn is_under_way(said: &str) -> bool {
     said.contains("removal of container") && said.contains("is already in progress")
 }
 
-/// Whether the engine's client says that there is no such thing; by its version "No such container", "network x not
-/// found".
+/// Whether the engine's error says that there is no such object: by its version "No such container", "network x not found".
 pub(super) fn is_absence(said: &str) -> bool {
     let said = said.to_lowercase();
     let nouns = ["container", "network", "image", "object"];

@@ -1,4 +1,4 @@
-//! What we installed, wrote and started, so that a person can be told how to remove it.
+//! A record of what the harness installed, wrote and started for an engine, so that a person can be told how to remove it.
 
 use std::path::{Path, PathBuf};
 
@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
-/// What we did to the machine; each part is written down before it is done.
+/// The changes of the machine for an engine; each is recorded before it is made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct EngineRecord {
-    /// Where it is kept.
+    /// The record's file.
     #[serde(skip)]
     path: PathBuf,
     /// Packages that were not there before.
     pub packages: Vec<String>,
     /// Files and folders that were not there before.
     pub files: Vec<PathBuf>,
-    /// Files that were, and that we added to.
+    /// Files that were there before, and were added to.
     pub edited: Vec<PathBuf>,
-    /// The engine's process, if we started it ourselves.
+    /// The engine's process ID, if the harness started it itself.
     pub engine: Option<u32>,
 }
 
@@ -33,23 +33,23 @@ impl EngineRecord {
         Ok(Self { path, ..read.unwrap_or_default() })
     }
 
-    /// Writes down what will be installed, and the data that will come into being with it.
+    /// Records packages before their installation, and the data folders that will come with them.
     pub fn installs(&mut self, packages: &[String], data: &[PathBuf]) -> Result<()> {
         add(&mut self.packages, packages.to_vec());
         add(&mut self.files, data.iter().filter(|path| !path.exists()).cloned().collect());
         self.write()
     }
 
-    /// Writes down a file that will be written.
+    /// Records a file before it is written.
     pub fn wrote(&mut self, path: &Path) -> Result<()> {
-        // One that is there is either recorded already, or somebody else's.
+        // A file that is there is either recorded already, or not ours.
         if !path.exists() {
             add(&mut self.files, vec![path.to_owned()]);
         }
         self.write()
     }
 
-    /// Writes down a file that will be added to.
+    /// Records a file before it is added to.
     pub fn edited(&mut self, path: &Path) -> Result<()> {
         if !self.files.iter().any(|file| file == path) {
             add(&mut self.edited, vec![path.to_owned()]);
@@ -57,7 +57,7 @@ impl EngineRecord {
         self.write()
     }
 
-    /// Writes down the engine that was started.
+    /// Records the engine's process after its start.
     pub fn started(&mut self, pid: u32) -> Result<()> {
         self.engine = Some(pid);
         self.write()
@@ -67,7 +67,7 @@ impl EngineRecord {
         Ok(write_json(&self.path, self)?)
     }
 
-    /// The commands that undo it; `runs` tells whether a process is an engine.
+    /// The commands that undo the recorded changes; `runs` tells whether a process ID is an engine's.
     fn undo(&self, runs: impl Fn(u32) -> bool) -> Option<String> {
         let mut lines = Vec::new();
         if let Some(pid) = self.engine.filter(|pid| runs(*pid)) {
@@ -105,19 +105,19 @@ fn add<T: PartialEq>(list: &mut Vec<T>, new: Vec<T>) {
     }
 }
 
-/// The exact commands that remove the engine that we installed or started; `None` when we did neither.
+/// The exact commands that remove the engine that the harness installed or started; `None` when it did neither.
 ///
-/// It only says so: an engine serves others than us, too.
+/// Runs none of them: the engine may serve others too.
 pub fn uninstall_hint(settings: &Settings) -> Option<String> {
     let mut record = EngineRecord::read(settings).ok()?;
-    // Somebody may have followed it already.
+    // Some of the commands may have been run already.
     record.packages.retain(|package| is_installed(package));
     record.files.retain(|path| path.exists());
     record.edited.retain(|path| std::fs::read_to_string(path).is_ok_and(|text| text.contains("harness-runc")));
     record.undo(|pid| super::start::is(pid, "dockerd"))
 }
 
-/// Whether dpkg has files of a package; those of some have the architecture in their names.
+/// Whether dpkg has a package installed; some packages have the architecture in their list's name.
 fn is_installed(package: &str) -> bool {
     let lists = std::fs::read_dir("/var/lib/dpkg/info").into_iter().flatten().flatten();
     lists.filter_map(|entry| entry.file_name().into_string().ok()).any(|name| {

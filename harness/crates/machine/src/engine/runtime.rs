@@ -1,4 +1,4 @@
-//! A runtime for hosts without CAP_SYS_RESOURCE: the script, and the engine's configuration that names it.
+//! A container runtime for hosts without CAP_SYS_RESOURCE: a script around runc, and the engine's configuration that names it.
 
 use std::path::Path;
 
@@ -12,10 +12,12 @@ use crate::error::{Error, Result};
 const SCRIPT: &str = include_str!("capfilter.sh");
 const NAME: &str = "harness";
 
-/// Makes the engine that is started next use the runtime, unless its configuration names another.
+/// Makes the next engine that is started use the runtime, unless its configuration names another default. Script and
+/// configuration remain; the record lists them.
 ///
 /// # Errors
-/// [`harness_base::Error::Malformed`] when the engine's configuration is no JSON object; [`harness_base::Error::Io`] when a file cannot be written.
+/// [`harness_base::Error::Malformed`] when the engine's configuration is no JSON object; [`harness_base::Error::Io`] when a file
+/// cannot be written.
 pub(super) fn prepare(place: &EngineFiles, record: &mut EngineRecord) -> Result<()> {
     let before = match std::fs::read_to_string(&place.config) {
         Ok(text) => Some(text),
@@ -35,7 +37,7 @@ pub(super) fn prepare(place: &EngineFiles, record: &mut EngineRecord) -> Result<
         }
     };
     tracing::info!("this host lacks CAP_SYS_RESOURCE: containers will run through {}", place.runtime.display());
-    // Recorded first: a kill in between leaves nothing that nobody knows of.
+    // Recorded first, so that a kill in between leaves no file that is not recorded.
     record.wrote(&place.runtime)?;
     if merged.is_some() {
         match before {
@@ -52,11 +54,11 @@ pub(super) fn prepare(place: &EngineFiles, record: &mut EngineRecord) -> Result<
 
 #[derive(Debug, PartialEq, Eq)]
 enum Merged {
-    /// The configuration with our runtime.
+    /// The configuration's text with our runtime added.
     Done(String),
-    /// It names ours already.
+    /// The configuration names our runtime already.
     Already,
-    /// It has another default runtime, which stays.
+    /// The configuration has another default runtime, which stays; its name.
     Other(String),
 }
 
@@ -78,7 +80,7 @@ fn merge(config: &str, runtime: &Path) -> serde_json::Result<Merged> {
     Ok(Merged::Done(serde_json::to_string_pretty(&config)? + "\n"))
 }
 
-/// Writes a file of the system's in one step, and the folder that it is in.
+/// Writes a system file in one step, and makes its folder.
 fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(folder).map_err(Error::io(format!("make the folder {}", folder.display())))?;

@@ -1,4 +1,4 @@
-//! Starting an engine that is installed.
+//! Starting an engine that is installed: by systemd, by a macOS application, or detached.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
@@ -20,18 +20,18 @@ use super::{Engine, unavailable::EngineUnavailable};
 use crate::error::{Error, Result};
 use crate::tools::{ChildKind, Command, SYSTEM_PATH};
 
-/// How long an engine of this machine may take to answer.
+/// The deadline for a started engine to answer.
 const ANSWERS: Duration = Duration::from_secs(60);
-/// How long one may take whose virtual machine has to start first, or even to be made.
+/// The deadline for an engine whose virtual machine has to start first, or to be made.
 const VIRTUAL_MACHINE: Duration = Duration::from_secs(300);
-/// How long to wait between two looks.
+/// The time between two checks whether it answers.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
-/// How much of the log's end is read for its last lines.
+/// How much of the log's end is read for its last lines, in bytes.
 const LOG_TAIL: u64 = 16 * 1024;
-/// How many of them are shown.
+/// How many lines of it are shown.
 const LOG_LINES: usize = 20;
 
-/// `systemctl start docker`.
+/// Starts the engine by `systemctl start docker`; returns once it answers.
 pub(super) async fn by_systemd(engine: &Engine, settings: &Settings) -> Result<()> {
     let step = Step::begin("starting the container engine");
     Command::new("systemctl")
@@ -46,7 +46,7 @@ pub(super) async fn by_systemd(engine: &Engine, settings: &Settings) -> Result<(
     Ok(())
 }
 
-/// The application that holds it on macOS.
+/// Starts the macOS application that runs the engine; returns once it answers.
 pub(super) async fn by_app(engine: &Engine, settings: &Settings, app: App) -> Result<()> {
     let (what, command) = match app {
         App::Desktop => ("starting Docker Desktop", Command::new("open").args(["-a", "Docker"])),
@@ -59,10 +59,10 @@ pub(super) async fn by_app(engine: &Engine, settings: &Settings, app: App) -> Re
     Ok(())
 }
 
-/// The engine's own program, detached: it outlives us, and holds nothing of ours.
+/// Starts the engine's daemon detached: it outlives this process, and inherits none of its descriptors.
 ///
-/// One that runs and does not answer yet, since somebody else just started it, is waited for.
-/// Cancelled, or killed: the engine goes on; the record says which it is.
+/// A daemon that runs and does not answer yet, since another process just started it, is waited for.
+/// Cancelled or killed, the engine goes on; the record has its process ID.
 pub(super) async fn detached(
     engine: &Engine,
     settings: &Settings,
@@ -71,7 +71,7 @@ pub(super) async fn detached(
     record: &mut EngineRecord,
 ) -> Result<()> {
     let step = Step::begin(format!("starting the container engine (log: {})", place.log.display()));
-    // A number that a killed engine left may be another process's by now, and then the next one refuses to start.
+    // The process ID in a PID file that a killed engine left may be another process's by now; the engine then refuses to start.
     remove_stale(&place.containerd_pid, "containerd")?;
     let mut child = None;
     if remove_stale(&place.pid, "dockerd")?.is_none() {
@@ -102,7 +102,7 @@ pub(super) async fn detached(
     Ok(())
 }
 
-/// Waits until the engine says its version; `ended` tells early that it never will.
+/// Waits until the engine answers with its version; `ended` returns an error early when the engine has ended.
 async fn until_it_answers(
     engine: &Engine,
     settings: &Settings,
@@ -111,7 +111,7 @@ async fn until_it_answers(
     mut ended: impl FnMut() -> Result<()>,
 ) -> Result<()> {
     let since = Instant::now();
-    // No event tells that an engine is ready: its socket is there before, and systemd's even without it.
+    // Polled, since no event tells that an engine is ready: its socket exists before, and systemd's even without an engine.
     let mut beat = tokio::time::interval(BETWEEN_LOOKS);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -140,7 +140,7 @@ pub(super) fn is(pid: u32, program: &str) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == program)
 }
 
-/// Removes a process number that is no longer this program's; the number, if it is.
+/// Reads a PID file: returns the process ID if it is this program's, else removes the file.
 fn remove_stale(path: &Path, program: &str) -> Result<Option<u32>> {
     let Ok(text) = std::fs::read_to_string(path) else { return Ok(None) };
     if let Some(pid) = text.trim().parse().ok().filter(|pid| is(*pid, program)) {
@@ -151,7 +151,7 @@ fn remove_stale(path: &Path, program: &str) -> Result<Option<u32>> {
     Ok(None)
 }
 
-/// Starts it in a session of its own, with the log for its output and no other descriptor.
+/// Starts the daemon in a session of its own, with its output in the log and no other descriptor open.
 #[expect(clippy::disallowed_methods, reason = "the engine outlives us; its environment is cleared here")]
 #[expect(
     unsafe_code,
@@ -160,14 +160,14 @@ fn remove_stale(path: &Path, program: &str) -> Result<Option<u32>> {
 fn spawn(dockerd: &Path, place: &EngineFiles, settings: &Settings, log: &File) -> Result<Child> {
     let say = || format!("start {}", dockerd.display());
     let output = || log.try_clone().map(Stdio::from).map_err(Error::io(say()));
-    // Ours are closed by themselves; those that whoever started us left open (a pipe that `cat` reads, a lock) are not.
+    // Descriptors of this process are closed on exec; those that it inherited itself (a pipe, a lock) are not.
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let inherited: Vec<i32> =
         open.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(|number| *number > 2).collect();
     let mut command = std::process::Command::new(dockerd);
     command
         .args(&place.args)
-        // Cargo's library path, nextest's variables and the like are not for a service.
+        // Cargo's library path, nextest's variables and the like must not reach a service.
         .env_clear()
         .envs(settings.for_engine.iter().map(|(name, value)| (name, value)))
         .env("PATH", format!("{SYSTEM_PATH}:{}", settings.path))
@@ -198,9 +198,9 @@ fn last_lines(log: &Path) -> String {
         file.read_to_end(&mut bytes)
     });
     let text = String::from_utf8_lossy(&bytes);
-    // At its end the engine tells at length how its parts shut down.
+    // Lines of level info tell at length how the engine's parts shut down.
     let lines: Vec<&str> = text.lines().filter(|line| !line.contains("level=info")).collect();
-    // After a panic come more stacks than fit.
+    // From a panic on, the first lines tell the cause; more stacks follow than fit.
     let panic = lines.iter().rposition(|line| line.starts_with("panic:") || line.starts_with("fatal error:"));
     let first = panic.unwrap_or(lines.len().saturating_sub(LOG_LINES));
     let last = lines.iter().skip(first).take(LOG_LINES);

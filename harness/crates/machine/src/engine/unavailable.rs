@@ -1,4 +1,4 @@
-//! Why no engine answers, and what can be done about it.
+//! Reasons why no engine answers, and the remedy for each.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -10,38 +10,38 @@ use super::Engine;
 use super::host::{App, Host};
 use crate::error::Error;
 
-/// Where an engine listens unless told otherwise.
+/// An engine's default address.
 const DEFAULT: &str = "unix:///var/run/docker.sock";
-/// How long the engine may take to say its version.
+/// The deadline for the engine to answer with its version.
 const ANSWER: Duration = Duration::from_secs(20);
-/// What installs an engine on Debian and Ubuntu.
+/// The command that installs an engine on Debian and Ubuntu.
 const APT: &str = "apt-get install --no-install-recommends docker.io iptables";
 
-/// Why no engine answers.
+/// The reason why no engine answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EngineUnavailable {
-    /// Its client is not installed.
+    /// The engine's client is not installed.
     NoClient,
-    /// Something listens, and we may not speak to it.
+    /// This account has no permission for the engine's socket.
     Denied(PathBuf),
-    /// Nothing listens there.
+    /// Nothing listens at the engine's address.
     Silent {
         /// The address, as the client knows it (DOCKER_HOST, else its context).
         address: String,
-        /// What the client said.
+        /// The client's error.
         said: String,
     },
     /// Something listens, and the client cannot use it.
     Unusable {
-        /// The address.
+        /// The address, as the client knows it.
         address: String,
-        /// What the client said.
+        /// The client's error.
         said: String,
     },
 }
 
 impl EngineUnavailable {
-    /// It, as an error that leaves the command to a person.
+    /// An error with this reason, and the command for a person to run.
     pub fn refusal(&self, next: &str) -> Error {
         Error::refused(self.to_string(), next)
     }
@@ -60,16 +60,16 @@ impl std::fmt::Display for EngineUnavailable {
     }
 }
 
-/// What makes an engine answer.
+/// A remedy that the harness can apply itself, to make an engine answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// `systemctl start docker`.
+    /// Run `systemctl start docker`.
     Systemd,
-    /// The engine's own program, in a session of its own.
+    /// Start the engine's daemon, in a session of its own.
     Detached(PathBuf),
-    /// The distribution's packages.
+    /// Install the distribution's packages.
     Install,
-    /// The application that holds it on macOS.
+    /// Start the application that runs an engine on macOS.
     App(App),
 }
 
@@ -87,13 +87,13 @@ impl Action {
         }
     }
 
-    /// Whether we do it, or whoever has the right.
+    /// Whether the remedy needs root.
     fn needs_root(&self) -> bool {
         !matches!(self, Self::App(_))
     }
 }
 
-/// The engine's version, or why it does not say it.
+/// The engine's version, or why it does not answer.
 pub(crate) async fn look(engine: &Engine, docker_host: &str) -> Result<String, EngineUnavailable> {
     let Ok(docker) = engine.docker() else { return Err(EngineUnavailable::NoClient) };
     let answer = docker.args(["version", "--format", "{{.Server.Version}}"]).limit(ANSWER);
@@ -108,13 +108,13 @@ pub(crate) async fn look(engine: &Engine, docker_host: &str) -> Result<String, E
             EngineUnavailable::Denied(socket(&address).unwrap_or(Path::new(&address)).to_owned())
         }
         Some(ErrorKind::NotFound | ErrorKind::ConnectionRefused) => EngineUnavailable::Silent { address, said },
-        // Whether anything listens on another machine, only the client knows.
+        // For another machine, only the client knows whether anything listens.
         None if socket(&address).is_none() => EngineUnavailable::Silent { address, said },
         _ => EngineUnavailable::Unusable { address, said },
     })
 }
 
-/// Where the client looks for the engine; its context may say so, not only DOCKER_HOST.
+/// The engine's address as the client knows it: by DOCKER_HOST or by its context.
 pub(crate) async fn address(engine: &Engine, docker_host: &str) -> String {
     let ask = async {
         let asked = engine.docker().ok()?.args(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]);
@@ -125,12 +125,12 @@ pub(crate) async fn address(engine: &Engine, docker_host: &str) -> String {
     ask.await.unwrap_or_else(|| known.to_owned())
 }
 
-/// The socket of an address on this machine.
+/// The path of an address that is a Unix socket of this machine.
 pub(crate) fn socket(address: &str) -> Option<&Path> {
     address.strip_prefix("unix://").map(Path::new)
 }
 
-/// Why nothing can be reached at a socket; `None` when something listens, or it is no socket.
+/// The error of connecting to a Unix socket; `None` when something listens, or the address is no socket.
 async fn listener(address: &str) -> Option<ErrorKind> {
     let connecting = tokio::net::UnixStream::connect(socket(address)?);
     match tokio::time::timeout(Duration::from_secs(2), connecting).await {
@@ -139,31 +139,31 @@ async fn listener(address: &str) -> Option<ErrorKind> {
     }
 }
 
-/// What is for a person to do about an engine that is not there.
+/// A remedy that is left to a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LeftToPerson {
-    /// Why it is not done here, where that is not plain.
+    /// Why the harness does not apply it, where that is not plain.
     pub why: Option<String>,
-    /// The exact command, or the change to make.
+    /// The exact command to run, or the change to make.
     pub next: String,
 }
 
 impl LeftToPerson {
-    /// What is missing, and on a line of its own why it is not had here.
+    /// The text `missing`, and on a line of its own why the harness does not provide it.
     pub fn explain(&self, missing: &str) -> String {
         self.why.as_ref().map_or_else(|| missing.to_owned(), |why| format!("{missing}\nand {why}"))
     }
 
-    /// The error of a run that cannot go on without.
+    /// The error of a run that cannot go on without an engine.
     pub fn refusal(&self, unavailable: &EngineUnavailable) -> Error {
         Error::refused(self.explain(&unavailable.to_string()), self.next.as_str())
     }
 }
 
-/// What to do about an absence.
+/// Plans the remedy for an engine that does not answer.
 ///
 /// # Errors
-/// When it is for somebody else to do.
+/// [`LeftToPerson`] when the remedy is for a person to apply.
 pub(crate) fn plan_remedy(
     unavailable: &EngineUnavailable,
     host: &Host,
@@ -205,12 +205,12 @@ pub(crate) fn plan_remedy(
     Ok(action)
 }
 
-/// What a person does about an address that is not ours to start an engine at.
+/// What a person should do about an address at which the harness starts no engine; `None` where it does.
 fn elsewhere(address: &str, host: &Host) -> Option<&'static str> {
     let holds = |part: &str| address.contains(part);
     match address {
         DEFAULT | "unix:///run/docker.sock" => None,
-        // Their contexts; the application that is there starts it.
+        // The sockets of Colima's and Docker Desktop's contexts, where that application is installed: the harness starts it.
         _ if host.macos && (holds("/.colima/") && host.app == Some(App::Colima)) => None,
         _ if host.macos && holds("/.docker/run/") && host.app == Some(App::Desktop) => None,
         _ if holds("/.orbstack/") => Some("orb start"),

@@ -1,4 +1,4 @@
-//! Builds from package registries: the Go module proxy, crates.io. One at a time on a machine.
+//! Builds of tools from package registries, the Go module proxy and crates.io; one at a time on a machine.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -16,31 +16,31 @@ use super::entry::{Build, Entry};
 use super::go_build::{BUILD, GoJob};
 use crate::error::{Error, Result};
 
-/// How long one may wait for the builds before it.
+/// How long to wait for the builds before: 2 h.
 const QUEUE: Duration = Duration::from_secs(2 * 3600);
 
-/// This process's queue: first come, first served, but the urgent before all others.
+/// This process's queue of builds: first come, first served, but urgent ones before all others.
 static QUEUED: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-/// How many urgent ones wait.
+/// The number of urgent builds that wait.
 static URGENT: AtomicUsize = AtomicUsize::new(0);
-/// What is built by this process now.
+/// The name of what this process builds now.
 static CURRENT: Mutex<String> = Mutex::new(String::new());
 
-/// The turn to build: a build keeps all cores busy, so that two at once would both be late.
+/// The turn to build, held during a build. One at a time: a build keeps all cores busy, so that two at once would both be late.
 #[derive(Debug)]
 pub struct BuildTurn {
     lock: Lock,
     _first: tokio::sync::MutexGuard<'static, ()>,
 }
 
-/// What the cluster waits for goes before what is only needed once it is there.
+/// The rank of a build in the queue: builds that the cluster waits for go before those that are needed later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rank {
     Urgent,
     Ordinary,
 }
 
-/// Counts an urgent one for as long as it waits, even if it is cancelled.
+/// Counts an urgent build while it waits, also when it is cancelled.
 struct Waiting;
 
 impl Waiting {
@@ -64,7 +64,7 @@ async fn queue(rank: Rank) -> tokio::sync::MutexGuard<'static, ()> {
         if rank == Rank::Urgent || URGENT.load(Ordering::SeqCst) == 0 {
             return first;
         }
-        // The queue is fair: whoever is urgent stands in it already, and this one queues again behind.
+        // The mutex is fair: an urgent build is in its queue already, and this one queues again behind it.
         drop(first);
         tokio::task::yield_now().await;
     }
@@ -92,14 +92,14 @@ impl BuildTurn {
         Ok(Self { lock, _first: first })
     }
 
-    /// The turn, if nobody builds.
+    /// The turn, if no build is running or waiting.
     pub(super) fn try_take(cache: &Cache) -> Result<Option<Self>> {
         let Ok(first) = QUEUED.try_lock() else { return Ok(None) };
         let lock = Lock::try_take(&build_lock(cache), Mode::Exclusive)?;
         Ok(lock.map(|lock| Self { lock, _first: first }))
     }
 
-    /// For a child to inherit: if we are killed, the next build waits until our compiler has ended too.
+    /// A descriptor of the lock for a child to inherit: if this process is killed, the next build waits for its compiler too.
     ///
     /// # Errors
     /// [`harness_base::Error::Io`] when no descriptor is left.
@@ -113,17 +113,17 @@ fn build_lock(cache: &Cache) -> PathBuf {
 }
 
 impl Tools {
-    /// Waits for the turn to build the node image with [`Tools::go`]; tools that nobody builds yet come after it.
+    /// Waits for the turn to build something with [`Tools::go`]; goes before tools that wait in this process.
     ///
     /// # Errors
-    /// [`harness_base::Error::Deadline`] after two hours, saying who builds.
+    /// [`harness_base::Error::Deadline`] after two hours, naming the build before.
     pub async fn turn_to_build(&self, what: &str) -> Result<BuildTurn> {
         BuildTurn::take(&self.inner.cache, what, Rank::Urgent).await
     }
 
     /// Builds a tool into the cache. Only under the tool's lock.
     ///
-    /// What remains on cancel: a half-made folder that the next call removes, and Go's caches, with which it is quick.
+    /// What remains on cancel: a half-made folder, which the next call removes, and Go's caches, which make the next call quick.
     pub(super) async fn build(&self, entry: &Entry) -> Result<()> {
         let cache = &self.inner.cache;
         let version = match entry.build {
@@ -132,7 +132,7 @@ impl Tools {
             None => return Err(cannot(entry, "no package registry carries it")),
         };
         let what = format!("building {} {version}", entry.program);
-        // Before it queues: what cannot be done is said at once.
+        // Checked before it queues, so that a build that is impossible fails at once.
         let go = match entry.build {
             Some(Build::Go(build)) => {
                 if let Some(error) = self.lacks_for(&build) {
@@ -149,7 +149,7 @@ impl Tools {
         let home = cache.home(entry.program, version);
         let part = cache.workshop(&home)?;
         let program = part.join("bin").join(entry.program);
-        // Outside the workshop, which is emptied each time: so that cargo goes on where a kill stopped it.
+        // Outside the workshop, which is emptied each time, so that cargo goes on where a kill stopped it.
         let target = with_ending(&home, "target");
         let made = match &go {
             Some((build, go)) => {
@@ -185,7 +185,7 @@ impl Tools {
         self.program("cargo", super::ChildKind::Cargo)
             .args(["install", "--locked", "--no-track", "--root"])
             .arg(part)
-            // Not the checkout's own target folder, whose lock the cargo that runs us may hold.
+            // Not the checkout's own target folder, whose lock may be held by the cargo that runs this process.
             .arg("--target-dir")
             .arg(target)
             .arg(format!("{package}@{version}"))

@@ -1,4 +1,4 @@
-//! The project's cache of tools: `tools/<program>-<version>/bin/<program>`, each made whole beside its place and renamed.
+//! The cache of tools: `tools/<program>-<version>/bin/<program>`; each folder is completed beside its place and then renamed.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use harness_base::lock::{Lock, Mode};
 use super::version::Version;
 use crate::error::{Error, Result};
 
-/// How long one may wait for another process that sets up the same tool.
+/// How long to wait for another process that sets up the same tool.
 const OTHER_MAKES_IT: Duration = Duration::from_secs(3600);
 
 /// The cache's folders.
@@ -26,17 +26,17 @@ impl Cache {
         Self { tools: root.join("tools"), go: root.join("go") }
     }
 
-    /// yarn's downloads, in [`Cache::go`]: they are removed together.
+    /// The folder of yarn's downloads, in [`Cache::go`]: they are removed together.
     pub fn yarn(&self) -> PathBuf {
         self.go.join("yarn")
     }
 
-    /// Where a version of a tool is, or will be.
+    /// The folder of a version of a tool, whether it exists or not.
     pub fn home(&self, program: &str, version: Version) -> PathBuf {
         self.tools.join(format!("{program}-{version}"))
     }
 
-    /// The versions of a program that are there, newest first.
+    /// The programs of a name in the cache, the newest version first.
     pub fn made(&self, program: &str) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(&self.tools) else { return Vec::new() };
         let prefix = format!("{program}-");
@@ -44,7 +44,7 @@ impl Cache {
             .filter_map(|entry| {
                 let name = entry.ok()?.file_name().into_string().ok()?;
                 let version = Version::try_from(name.strip_prefix(&prefix)?.to_owned()).ok()?;
-                // What is being made has another ending, and is no version.
+                // A folder that is being made has a further ending, which is no version.
                 (name == format!("{program}-{version}")).then(|| (version, self.home(program, version)))
             })
             .collect();
@@ -52,7 +52,7 @@ impl Cache {
         made.into_iter().map(|(_, home)| home.join("bin").join(program)).collect()
     }
 
-    /// The lock under which a tool is set up; others wait for it and then find the tool.
+    /// Takes the lock under which a tool is set up; other processes wait for it, and then find the tool.
     pub async fn lock(&self, name: &str, what: &str) -> Result<Lock> {
         self.make_folder(&self.tools)?;
         let mut lock = Lock::take(&self.tools.join(format!("{name}.lock")), Mode::Exclusive, OTHER_MAKES_IT).await?;
@@ -60,7 +60,7 @@ impl Cache {
         Ok(lock)
     }
 
-    /// An empty folder beside the place; what a killed process left in it is removed. Only under the tool's lock.
+    /// Makes an empty folder beside the tool's place; removes what a killed process left there. Only under the tool's lock.
     pub fn workshop(&self, home: &Path) -> Result<PathBuf> {
         let part = with_ending(home, "part");
         remove(&part)?;
@@ -68,7 +68,7 @@ impl Cache {
         Ok(part)
     }
 
-    /// Puts what was made in a workshop into its place. Only under the tool's lock.
+    /// Renames a finished workshop to its place. Only under the tool's lock.
     pub fn publish(&self, part: &Path, home: &Path) -> Result<()> {
         let old = with_ending(home, "old");
         remove(&old)?;
@@ -87,7 +87,7 @@ impl Cache {
             .map_err(|error| self.explain(Error::io(format!("make the folder {}", folder.display()))(error)))
     }
 
-    /// Refuses when less than this many MiB are free, before anything is begun.
+    /// Refuses `what` when less than `mib` MiB are free.
     pub fn need(&self, what: &str, mib: u64) -> Result<()> {
         self.make_folder(&self.tools)?;
         match free_mib(&self.tools) {
@@ -96,14 +96,14 @@ impl Cache {
         }
     }
 
-    /// The same error, or what to do when it is a full disk.
+    /// Turns an error into [`Error::DiskFull`] if the disk is full; else returns it as it is.
     pub fn explain(&self, mut error: Error) -> Error {
         let text = error.report();
         let full = ["No space left on device", "no space left on device", "Disk quota exceeded", "disk quota exceeded"];
         if !full.iter().any(|words| text.contains(words)) {
             return error;
         }
-        // What else might be done about it would not help.
+        // The error's own remedy would not help against a full disk.
         if let Error::Command(failure) = &mut error {
             failure.next = None;
         }
@@ -120,7 +120,7 @@ fn free_mib(folder: &Path) -> Option<u64> {
     rustix::fs::statvfs(folder).ok().map(|disk| (disk.f_bavail * disk.f_frsize) >> 20)
 }
 
-/// The path with `.ending` added.
+/// The path with `.ending` appended.
 pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{ending}"));

@@ -1,5 +1,5 @@
-//! One call of a command-line tool: the environment that it needs, a deadline for it and all that it starts, its output,
-//! and a failure that can be pasted.
+//! A call of a command-line tool: with a chosen environment, a deadline for it and all that it starts, its output, and an error
+//! that shows the call as it could be pasted into a shell.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -18,16 +18,16 @@ use super::group::Group;
 use super::{ChildKind, Environment};
 use crate::error::{CommandFailure, Error, Result};
 
-/// How often a program that is busy is tried again: for about a second.
+/// How often the start of a busy program file (ETXTBSY) is tried again: for about a second.
 const BUSY: usize = 50;
 /// How many of the last lines a failure shows.
 const TAIL: usize = 30;
-/// How long what a command wrote is read after its end: somebody who left its group may hold the other end open.
+/// How long the output is still read after a command's end: a process that left its group may hold the pipes open.
 const REST: Duration = Duration::from_secs(2);
 
-/// A call that can be changed until it is run.
+/// A call of a program, built up and then run by [`Command::run`].
 ///
-/// It starts with an empty environment; [`Command::given`] adds what a tool of its kind needs of the user's.
+/// Its environment is empty at first; [`Command::given`] adds the variables of the user's that its kind of child needs.
 #[derive(Debug)]
 pub struct Command {
     program: PathBuf,
@@ -44,7 +44,7 @@ pub struct Command {
     hides_output: bool,
 }
 
-/// What a successful command wrote.
+/// The output of a successful command.
 #[derive(Debug)]
 pub struct Output {
     /// Standard output.
@@ -52,7 +52,7 @@ pub struct Output {
 }
 
 impl Command {
-    /// A call of `program`; its deadline is two minutes unless [`Command::limit`] changes it.
+    /// A call of `program`, with a deadline of 120 s ([`Command::limit`]), no input and an empty environment.
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
@@ -84,14 +84,14 @@ impl Command {
         self
     }
 
-    /// Gives it what such a child needs of the user's environment; a call that is printed does not show that.
+    /// Adds the part of the user's environment that this kind of child needs; a printed call does not show it.
     #[must_use]
     pub fn given(mut self, environment: &Environment, child: ChildKind) -> Self {
         self.given.extend(environment.of(child));
         self
     }
 
-    /// Sets a variable of its environment; it comes before what is given.
+    /// Sets a variable of its environment, over one of [`Command::given`].
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.envs.push((name.into(), value.into()));
@@ -112,56 +112,56 @@ impl Command {
         self
     }
 
-    /// Gives it this as standard input; without, it has none.
+    /// Sets its standard input; without, it has none.
     #[must_use]
     pub fn input(mut self, text: impl Into<String>) -> Self {
         self.input = Some(text.into());
         self
     }
 
-    /// Changes the deadline.
+    /// Sets the deadline; 120 s by default.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Lets the command, and what it starts, inherit a descriptor: a lock lasts as long as the last of them.
+    /// Lets the command and its children inherit a descriptor, such as a lock's, which is then held until the last of them ends.
     #[must_use]
     pub fn holding(mut self, descriptor: Option<OwnedFd>) -> Self {
         self.held = descriptor;
         self
     }
 
-    /// What a person should do when it fails.
+    /// Sets the remedy that a failure shows as `next`.
     #[must_use]
     pub fn on_failure(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
         self
     }
 
-    /// Tells its standard error, line by line, as what a step does right now.
+    /// Shows its standard error, line by line, as a step's progress.
     #[must_use]
     pub fn telling(mut self, teller: Teller) -> Self {
         self.teller = Some(teller);
         self
     }
 
-    /// The same with its standard output, for a tool that says there what it does.
+    /// Shows its standard error and its standard output as a step's progress.
     #[must_use]
     pub fn telling_all(mut self, teller: Teller) -> Self {
         self.output_too = true;
         self.telling(teller)
     }
 
-    /// Leaves its standard output, which holds a secret, out of what a failure shows.
+    /// Leaves its standard output out of failures, for output that holds a secret.
     #[must_use]
     pub fn hiding_output(mut self) -> Self {
         self.hides_output = true;
         self
     }
 
-    /// The call as a person could paste it into a shell; values of variables named like secrets are left out.
+    /// The call as a shell command line; values of variables with PASSWORD, SECRET or TOKEN in their names are left out.
     pub fn line(&self) -> String {
         let quoted = |text: &str| shlex::try_quote(text).map_or_else(|_| format!("{text:?}"), |text| text.into_owned());
         let mut words: Vec<String> = self
@@ -182,11 +182,11 @@ impl Command {
         }
     }
 
-    /// Runs it to its end, which is the end of all that it started, unless that left its process group.
+    /// Runs the command until it and all that it started have ended; processes that left its process group are not waited for.
     ///
-    /// After a deadline they are asked to end (SIGTERM), and killed 2 s later; this returns when they are gone. Dropped
-    /// before that, they are killed. When this process ends, by a signal or not, they end too, within 2 s; until then
-    /// they hold the lock that they were given by [`Command::holding`].
+    /// After the deadline the group gets SIGTERM, and SIGKILL 2 s later; this returns when it is gone. Cancelled, the group is
+    /// killed. When this process ends, by a signal or not, the group ends within 2 s; until then it holds the lock that it was
+    /// given by [`Command::holding`].
     ///
     /// # Errors
     /// [`Error::Command`] when it cannot be started, exits with another status than 0, or its deadline passes.
@@ -194,7 +194,7 @@ impl Command {
         harness_base::events::step(self.brief(), self.run_to_its_end()).await
     }
 
-    /// The program and its first words that are no options: what a list of steps has room for.
+    /// A short name for a list of steps: the program, and up to two first words that are no options.
     fn brief(&self) -> String {
         let program = self.program.file_name().unwrap_or_default().to_string_lossy();
         let words = self.args.iter().map(|arg| arg.to_string_lossy()).take_while(|arg| !arg.starts_with('-'));
@@ -272,8 +272,8 @@ impl Command {
     }
 }
 
-/// Starts it; a program that was just written is busy for a moment if, while it was open for writing, another thread
-/// started a child: that one holds the open file until it becomes its own program. Nothing tells when.
+/// Starts the command, and tries again while its file is busy. A program that was just written is, if another thread started a
+/// child while the file was open: that child holds it until its own exec, and nothing tells when.
 async fn spawn(command: &mut tokio::process::Command) -> std::io::Result<tokio::process::Child> {
     let mut beat = tokio::time::interval(Duration::from_millis(20));
     for _ in 0..BUSY {
@@ -286,7 +286,7 @@ async fn spawn(command: &mut tokio::process::Command) -> std::io::Result<tokio::
     command.spawn()
 }
 
-/// What a stream gave so far: it is read from while it is still written to.
+/// A stream's text so far, shared by its reader and the end of the call.
 #[derive(Debug, Default)]
 struct Text(Mutex<String>);
 

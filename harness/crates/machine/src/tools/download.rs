@@ -1,4 +1,4 @@
-//! Official downloads: resumed where they were interrupted, and taken for whole only with the right checksum.
+//! Official downloads: resumed where they were interrupted, and accepted only with the right checksum.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -14,27 +14,27 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 
-/// How long connecting may take.
+/// The deadline for connecting.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long a site may send nothing.
+/// The longest pause in which a site may send nothing.
 const SILENCE: Duration = Duration::from_secs(30);
-/// How long a whole download may take: 100 MB at 1 Mbit/s.
+/// The deadline of a whole download: 100 MB at 1 Mbit/s.
 const WHOLE: Duration = Duration::from_secs(900);
-/// How often a download that breaks off is gone on with.
+/// How many requests are made for one file, when a download breaks off.
 const TRIES: u32 = 4;
 
-/// Why there is no file.
+/// The reason why a download failed.
 #[derive(Debug)]
 pub enum DownloadFault {
-    /// The site was not reached, or does not have it: another source may.
+    /// The site was not reached, or does not have the file; another source may.
     Unreachable(String),
-    /// What came has another checksum; it has been removed.
+    /// The file has another checksum; it has been removed.
     Mismatch(String),
-    /// Something on this machine.
+    /// An error on this machine.
     Here(Error),
 }
 
-/// A client for downloads: with the system's proxies, and redirects to other hosts.
+/// An HTTP client for downloads, which uses the system's proxies and follows redirects to other hosts.
 ///
 /// # Errors
 /// [`harness_base::Error::Io`] or [`harness_base::Error::Malformed`] when the CA bundle cannot be read.
@@ -50,17 +50,17 @@ pub fn client(ca_bundle: Option<&Path>, url: &str) -> Result<reqwest::Client> {
         let certificates = Certificate::from_pem_bundle(&pem).map_err(Error::malformed("the CA bundle"))?;
         builder = builder.tls_certs_merge(certificates);
     }
-    // A proxy cannot reach what is on this machine.
+    // A proxy cannot reach an address of this machine.
     if Url::parse(url).is_ok_and(|url| is_loopback(url.host_str().unwrap_or_default())) {
         builder = builder.no_proxy();
     }
     builder.build().map_err(Error::http("make an HTTP client"))
 }
 
-/// How many bytes a file has, if its site is reached and says so.
+/// The size of a file in bytes, if its site tells it.
 ///
 /// # Errors
-/// Why it is not reached.
+/// The reason, as text, why the file is not reached.
 pub async fn size(client: &reqwest::Client, url: &str) -> Result<Option<u64>, String> {
     let answer = client.head(url).timeout(SILENCE).send().await.map_err(why)?;
     match answer.status() {
@@ -71,10 +71,10 @@ pub async fn size(client: &reqwest::Client, url: &str) -> Result<Option<u64>, St
     }
 }
 
-/// The text at an address, 1 MiB at the most.
+/// Downloads a text of 1 MiB at most.
 ///
 /// # Errors
-/// Why there is none.
+/// The reason, as text, why there is none.
 pub async fn fetch_text(ca_bundle: Option<&Path>, url: &str) -> Result<String, String> {
     const LONGEST: usize = 1 << 20;
     let client = client(ca_bundle, url).map_err(|error| error.report())?;
@@ -92,9 +92,12 @@ pub async fn fetch_text(ca_bundle: Option<&Path>, url: &str) -> Result<String, S
     String::from_utf8(bytes).map_err(|_| "it is no text".to_owned())
 }
 
-/// Downloads a file; what is there of it already is kept, and the rest asked for.
+/// Downloads a file and verifies its checksum; a part that is in `into` already is kept, and only the rest requested.
 ///
-/// What remains when it is interrupted: the part that came, for the next call.
+/// What remains on cancel: the downloaded part, for the next call.
+///
+/// # Errors
+/// As [`DownloadFault`]'s variants say.
 pub async fn fetch(
     client: &reqwest::Client,
     url: &str,
@@ -114,7 +117,7 @@ pub async fn fetch(
                         "{url} has the sha256 {hash}, and should have {sha256}"
                     )));
                 }
-                // The part that was there may have been of something else.
+                // The part that was there before may have been of another file: tried once more from the start.
                 last = "what was there already did not fit".to_owned();
             }
             Err(DownloadFault::Unreachable(why)) => {
@@ -130,7 +133,7 @@ pub async fn fetch(
     Err(DownloadFault::Unreachable(format!("{url}: {last}")))
 }
 
-/// One request for what is missing; the checksum of all that is there then.
+/// Makes one request for the missing part; returns the checksum of the file so far.
 async fn once(client: &reqwest::Client, url: &str, into: &Path, teller: &Teller) -> Result<String, DownloadFault> {
     let here = |what: &str| {
         let what = format!("{what} {}", into.display());
@@ -145,7 +148,7 @@ async fn once(client: &reqwest::Client, url: &str, into: &Path, teller: &Teller)
     let mut response = request.send().await.map_err(|error| DownloadFault::Unreachable(why(error)))?;
     match response.status() {
         StatusCode::PARTIAL_CONTENT if starts_at(&response, have) => {}
-        // All of it is there; if it is not the right one, the checksum says so.
+        // The file is complete already; the checksum tells whether it is the right one.
         StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => return Ok(hex::encode(hasher.finalize())),
         status if status.is_success() => {
             (have, hasher) = (0, Sha256::new());
@@ -169,12 +172,12 @@ async fn once(client: &reqwest::Client, url: &str, into: &Path, teller: &Teller)
             }
         }
     }
-    // Before the rename that takes it for whole: a machine that loses power must not keep an empty file.
+    // Synced before the caller renames it: after a loss of power there must be no empty file in its place.
     file.sync_all().map_err(here("write"))?;
     Ok(hex::encode(hasher.finalize()))
 }
 
-/// Whether a part is the one that was asked for.
+/// Whether a partial answer begins at the requested offset.
 fn starts_at(response: &Response, offset: u64) -> bool {
     let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
     range.is_some_and(|range| range.starts_with(&format!("bytes {offset}-")))

@@ -1,17 +1,17 @@
-//! What the table says of a tool: the types of its columns.
+//! The types of the table of tools.
 
 use super::version::{Range, Version};
 
-/// What is known of a tool.
+/// The table's entry for a tool.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
     /// The name of its program, and of its folder in the cache.
     pub program: &'static str,
-    /// The arguments with which it says its version.
+    /// The arguments with which it prints its version.
     pub asks: &'static [&'static str],
     /// The versions that the harness works with.
     pub supported: Range,
-    /// Who needs that range, where it is not the harness itself.
+    /// Why the range is needed, where the reason is not the harness itself.
     pub because: Option<&'static str>,
     /// The official download.
     pub download: Option<&'static Download>,
@@ -24,7 +24,7 @@ pub struct Entry {
 pub struct Download {
     /// The version that is downloaded.
     pub version: Version,
-    /// The folder that all files are in.
+    /// The URL of the folder that all files are in, with a slash at its end.
     pub base: &'static str,
     /// One file for each platform.
     pub files: &'static [File],
@@ -71,7 +71,7 @@ pub enum Build {
         package: &'static str,
         /// Its version.
         version: Version,
-        /// What it costs.
+        /// How long the build takes, as measured with empty caches.
         about: &'static str,
     },
 }
@@ -91,15 +91,15 @@ pub struct GoBuild {
     pub cgo: bool,
     /// Build tags.
     pub tags: &'static str,
-    /// The variable that holds its version, without which it would not say it, and what stands before the number.
+    /// The variable to set by `-ldflags=-X` so that the program knows its version, up to the number.
     pub stamp: Option<&'static str>,
     /// The disk that modules, build cache and program take, in MiB.
     pub disk: u64,
-    /// What it costs, measured with empty caches.
+    /// What is downloaded and how long the build takes, as measured with empty caches.
     pub about: &'static str,
 }
 
-/// What is done to the copy of a module before it is built.
+/// Changes of the copy of a module before it is built.
 #[derive(Debug, Clone, Copy)]
 pub struct Copied {
     /// Modules, each in the version to which it is raised: Go takes a higher one than the module asks for.
@@ -109,20 +109,20 @@ pub struct Copied {
 }
 
 impl Copied {
-    /// Nothing.
+    /// No changes.
     pub const AS_IT_IS: Self = Self { raised: &[], web: None };
 }
 
-/// Web assets, built with the yarn that the module itself carries: one checksum, the module's, is for all of it.
+/// Web assets, built with the yarn that the module contains, so that the module's checksum covers all of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Web {
     /// Their sources' folder in the module.
     pub folder: &'static str,
-    /// yarn, in that folder.
+    /// The path of yarn in that folder.
     pub yarn: &'static str,
-    /// What `yarn build` makes, in that folder.
+    /// The folder that `yarn build` makes, in that folder.
     pub made: &'static str,
-    /// Where the program is built with them, in the module.
+    /// The folder in the module from which the program embeds them.
     pub embedded: &'static str,
 }
 

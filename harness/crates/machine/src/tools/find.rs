@@ -1,4 +1,4 @@
-//! Looking for a tool without changing anything: toolbox, PATH, cache; and asking programs for their versions.
+//! Finds tools in toolbox, PATH and cache without setting any up, and asks programs for their versions.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -13,13 +13,13 @@ use super::version::{Range, Version};
 use super::{ChildKind, Command, Found, Look, Origin, Tool, Tools};
 use crate::error::{Error, Result};
 
-/// How long a program may take to say its version.
+/// The deadline for a program to print its version.
 const ASK: Duration = Duration::from_secs(20);
 
-/// The file, in the cache, of what programs said.
+/// The file in the cache with the versions that programs printed.
 const NOTE: &str = "versions.json";
 
-/// What a program said when it was asked, as long as it is the same file.
+/// A program's version, with size and time of its file: valid as long as those are the same.
 #[derive(Debug, Serialize, Deserialize)]
 struct Said {
     size: u64,
@@ -28,7 +28,7 @@ struct Said {
 }
 
 impl Tools {
-    /// Looks for a tool; the only thing it writes is what versions programs said, so that they are not asked again.
+    /// Looks for a tool. Writes nothing but the versions that programs printed, so that they are not asked again.
     ///
     /// # Errors
     /// [`harness_base::Error::Io`] when the toolbox cannot be read.
@@ -58,10 +58,10 @@ impl Tools {
         Ok(Look::Missing { seen })
     }
 
-    /// A call of the tool, with PATH such that it finds the others; never sets up.
+    /// The command for a tool, with a PATH that includes tools that were set up; sets up nothing.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] with what to do when it is nowhere.
+    /// [`harness_base::Error::Refused`], with what to do, when the tool is missing.
     pub async fn command(&self, tool: Tool) -> Result<Command> {
         match self.look(tool).await? {
             Look::Found(found) => Ok(self.program(found.path, tool.child())),
@@ -69,7 +69,7 @@ impl Tools {
         }
     }
 
-    /// A call of the engine's client, of which any version will do: so nothing has to be asked, or awaited.
+    /// The command for the engine's client. Any version is supported, so it is not asked for one.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] with what to install when it is nowhere.
@@ -87,11 +87,11 @@ impl Tools {
         Ok(path)
     }
 
-    /// The PATH of what we call: the folders of tools that we set up, the toolbox, and PATH.
+    /// The PATH of called programs: the folders of tools that were set up, the toolbox, and PATH.
     pub fn search_path(&self) -> String {
         let mut folders: Vec<PathBuf> = Vec::new();
         let known = self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
-        // Helm 3 is for Skaffold alone, and goes first there; in PATH, the others keep their own order.
+        // Without Helm 3, which only Skaffold needs, and gets first in its own PATH.
         let set_up = known.iter().filter(|(tool, found)| **tool != Tool::Helm3 && found.origin != Origin::Path);
         folders.extend(set_up.filter_map(|(_, found)| found.path.parent().map(Path::to_owned)));
         folders.extend(self.toolbox_folders());
@@ -117,7 +117,7 @@ impl Tools {
         }
         all.extend(self.inner.cache.made(program).into_iter().map(|path| (path, Origin::Cache)));
         all.retain(|(path, _)| is_program(path));
-        // A plugin that we linked is ours.
+        // A plugin that is a link into the cache counts as the cache's.
         for (path, origin) in &mut all {
             if *origin == Origin::Path && path.canonicalize().is_ok_and(|real| real.starts_with(self.cache_folder())) {
                 *origin = Origin::Cache;
@@ -126,11 +126,11 @@ impl Tools {
         Ok(all)
     }
 
-    /// The version that a program says, if it is supported; else why it will not do.
+    /// The version that a program prints, if it is supported; else why the program is not used.
     async fn supported_version(&self, tool: Tool, path: &Path, range: Range) -> Result<Option<Version>, String> {
         let at = || format!("at {}", path.display());
         match self.version(tool, path).await {
-            // A build that nobody stamped, such as `go install` makes: whoever put it there knows.
+            // A build without a version, such as `go install` makes, is used as it is.
             Ok(None) => Ok(None),
             Ok(Some(version)) if range.contains(version) => Ok(Some(version)),
             Ok(Some(version)) => {
@@ -150,7 +150,7 @@ impl Tools {
         }
     }
 
-    /// Asks a program for its version, or remembers what the same file said before.
+    /// A program's version: noted before for the same file, else asked for now.
     async fn version(&self, tool: Tool, path: &Path) -> Result<Option<Version>> {
         let data = path.metadata().map_err(Error::io(format!("look at {}", path.display())))?;
         let (size, changed) = (data.size(), (data.mtime(), data.mtime_nsec()));
@@ -164,7 +164,7 @@ impl Tools {
         let asks: &[&str] = (self.inner.table)(tool).map_or(&["version"], |entry| entry.asks);
         let command = self.program(path, tool.child()).args(asks);
         let command = match tool {
-            // Go would name, or fetch, the version that its user's settings ask for.
+            // Else Go would print, or even download, the version that the user's settings name.
             Tool::Go => command.env("GOTOOLCHAIN", "local"),
             Tool::Skaffold => command.env("SKAFFOLD_UPDATE_CHECK", "false"),
             _ => command,
@@ -180,9 +180,9 @@ impl Tools {
         read_json(&self.inner.cache.tools.join(NOTE), "none: it is made anew").ok().flatten().unwrap_or_default()
     }
 
-    /// Without the note, programs are asked again: slower, no more; so a failure is none.
+    /// Notes a program's version. A failure is only logged: without the note, programs are asked again.
     fn note(&self, key: String, said: Said) {
-        // Of two processes that write at once, one asks again the next time.
+        // Not locked between processes: of two that write at once, one note is lost, and that program asked again.
         let _one = self.inner.noting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = self.all_said();
         all.retain(|path, _| Path::new(path).exists());
@@ -197,7 +197,7 @@ impl Tools {
 
     fn known(&self, tool: Tool) -> Option<Found> {
         let mut known = self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
-        // Somebody may have removed it since.
+        // The program may have been removed since.
         if known.get(&tool).is_some_and(|found| !is_program(&found.path)) {
             known.remove(&tool);
         }
@@ -213,7 +213,7 @@ impl Tools {
     }
 }
 
-/// Whether a file's own version is what it says: a script, or a link to a version manager, may call another tomorrow.
+/// Whether a file's version is its own: a script, or a link to a version manager, may call another program tomorrow.
 fn speaks_for_itself(path: &Path, program: &str) -> bool {
     use std::io::Read;
     let named = path.canonicalize().is_ok_and(|real| {

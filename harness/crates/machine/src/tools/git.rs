@@ -1,37 +1,37 @@
-//! git: the user's configuration holds (safe.directory, core.excludesFile), but for what would change what we read of a
-//! repository, or start a program.
+//! Calls of git: with the user's configuration (safe.directory, core.excludesFile), except settings that would change what is
+//! read of a repository, or start a program.
 
 use std::path::Path;
 
 use super::{Command, Tool, Tools};
 use crate::error::Result;
 
-/// What comes before the user's configuration.
+/// The settings that override the user's configuration.
 const OVERRIDES: &[&str] = &[
-    // A signature's verdict would stand before a revision.
+    // Else a signature's verdict would be printed before a revision.
     "log.showSignature=false",
     "commit.gpgSign=false",
     "tag.gpgSign=false",
-    // Programs that a repository or its user names: none is needed to read one.
+    // No programs that a repository or its user configures: none is needed to read a repository.
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "init.templateDir=",
-    // It would go on after our call, and write to a repository that is not ours.
+    // No maintenance, which would go on after the call, and write to the repository.
     "gc.auto=0",
     "maintenance.auto=false",
-    // What is parsed has no colours, and says each new file, whatever its user wants to see.
+    // Output that is parsed has no colours, and lists each new file.
     "color.ui=false",
     "status.showUntrackedFiles=normal",
 ];
 
-/// An archive holds a commit's bytes: no line ends of this machine's, no attributes of its user's; and the permissions
-/// that a checkout gives, where git's own default lets a group write.
+/// Settings of archives, which hold a commit's bytes: no line-end conversion, no attributes of the user, and the permissions of
+/// a checkout (git's default would let a group write).
 const OF_ARCHIVES: &[&str] = &["core.autocrlf=false", "core.eol=lf", "core.attributesFile=/dev/null", "tar.umask=0022"];
 
 impl Tools {
-    /// A call of git in a folder: the one way in which it is called.
+    /// The command git in a folder; git is not called in any other way.
     ///
-    /// It takes no lock of the repository for a refreshed index, and asks nobody for a password.
+    /// It takes no optional locks of the repository, and never prompts for a password.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] when it is not installed.
@@ -40,7 +40,7 @@ impl Tools {
         Ok(with(command, OVERRIDES).env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0"))
     }
 
-    /// `git archive`, whose bytes depend on the commit alone.
+    /// The command `git archive`, whose output depends on the commit alone.
     ///
     /// # Errors
     /// As [`Tools::git`].
@@ -79,8 +79,8 @@ mod scratch {
     }
 }
 
-/// Whether what says that it was built from `served` was built from `revision`; either may be abbreviated, to no less than the
-/// seven digits that git writes. Changes that nobody committed (`…-dirty`) are another revision.
+/// Whether a served revision is `revision`. Either may be abbreviated; `served` to no less than seven digits. A revision with
+/// uncommitted changes (`…-dirty`) equals only itself.
 pub fn is_of_revision(served: &str, revision: &str) -> bool {
     let begins = |whole: &str, part: &str| {
         whole.strip_prefix(part).is_some_and(|rest| rest.bytes().all(|digit| digit.is_ascii_hexdigit()))

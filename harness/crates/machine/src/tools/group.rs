@@ -1,9 +1,9 @@
-//! The process group of a background child: it ends as a whole, and it ends with this process, however that ends.
+//! The process group of a child: it ends as a whole, and with this process, however this process ends.
 //!
-//! The group's first member is a guard of ours. It reads from a pipe that this process alone holds open; when this
-//! process is gone, killed even, the kernel closes the pipe, and the guard ends the group, itself last. While it lives
-//! the group's number is nobody else's. (A signal on the parent's death, PR_SET_PDEATHSIG, would reach the child alone
-//! and not what it started, would come when the *thread* that started it ends, and exists on Linux alone.)
+//! The group's first member is a guard. It reads from a pipe that only this process holds open; when this process ends, even
+//! by SIGKILL, the kernel closes the pipe, and the guard ends the group, itself last. While the guard lives, no other group
+//! gets the group's number. (PR_SET_PDEATHSIG would reach only the child and not its children, would come when the *thread*
+//! that started it ends, and exists on Linux alone.)
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,18 +11,16 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::process::Child;
 
-/// How long members may take to end by themselves; the guard's script has the same.
+/// How long members may take to end after SIGTERM; the guard's script has the same.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long the kernel may take to end what was killed.
+/// How long killed members may take to be gone.
 const KILLED: Duration = Duration::from_millis(500);
-/// How often the group is looked at: nothing tells when the last member of a group is gone.
+/// The time between two checks of the group: nothing tells when its last member is gone.
 const BEAT: Duration = Duration::from_millis(10);
-/// The guard. Signal 0 as a process number is its own group.
+/// The guard's script. `kill … 0` signals its own group.
 const GUARD: &str = "trap '' HUP INT TERM; read -r _; kill -TERM 0; sleep 2; kill -KILL 0";
 
-/// A group whose other members may live no longer than this value.
-///
-/// Dropped, all of it is killed at once.
+/// A process group. Dropped before [`Group::end`] has ended it, all of it is killed at once.
 #[derive(Debug)]
 pub(super) struct Group {
     guard: Child,
@@ -31,7 +29,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// A group with nobody but the guard in it.
+    /// Starts a group with only the guard in it.
     #[expect(clippy::disallowed_methods, reason = "a part of the one builder")]
     pub fn begin() -> std::io::Result<Self> {
         let mut command = tokio::process::Command::new("/bin/sh");
@@ -48,9 +46,9 @@ impl Group {
         self.number.as_raw_nonzero().get()
     }
 
-    /// Ends what is left of it, and returns once it is gone: asked first, killed after 2 s.
+    /// Ends the rest of the group, by SIGTERM and after 2 s by SIGKILL; returns once it is gone.
     ///
-    /// Cancelled: all of it is killed.
+    /// Cancelled, all of it is killed.
     pub async fn end(mut self, leader: &mut Child) {
         if leader.id().is_some() {
             self.signal(Signal::TERM);
@@ -59,7 +57,7 @@ impl Group {
                 let _ = tokio::time::timeout(KILLED, leader.wait()).await;
             }
         }
-        // It alone ignores SIGTERM. From here on the number is ours as long as another member lives.
+        // The guard ignores SIGTERM, so it is killed. From here on the number stays ours only while another member lives.
         let _ = self.guard.kill().await;
         for (signal, limit) in [(Signal::TERM, GRACE), (Signal::KILL, KILLED)] {
             if self.lives() {
@@ -77,15 +75,15 @@ impl Group {
         }
     }
 
-    /// Whether there is a member that has not ended.
+    /// Whether the group has a member that has not ended.
     ///
-    /// A zombie can be sent signals as well, and whose parent is gone is one until the first process looks after it,
-    /// which in a container may be never; where the system says so, it does not count.
+    /// Zombies do not count where /proc shows them: a signal reaches them too, and an orphan stays one until process 1 reaps it,
+    /// which in a container may be never.
     fn lives(&self) -> bool {
         test_kill_process_group(self.number).is_ok() && any_lives(self.number()).unwrap_or(true)
     }
 
-    /// To a group that is gone, nothing happens.
+    /// Sends a signal to the group; does nothing if it is gone.
     fn signal(&self, signal: Signal) {
         let _ = kill_process_group(self.number, signal);
     }
@@ -100,8 +98,8 @@ fn any_lives(group: i32) -> Option<bool> {
     Some(stats.any(|stat| lives_in(&stat, group)))
 }
 
-/// Out of the text of /proc/PID/stat (proc_pid_stat(5)): after the program's name, which may hold anything, come the
-/// state, the parent and the group.
+/// Whether the text of /proc/PID/stat (proc_pid_stat(5)) is of a live process in a group: after the program's name, which may
+/// hold anything, come the state, the parent and the group.
 fn lives_in(stat: &str, group: i32) -> bool {
     let fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
     let mut fields = fields.split_whitespace();

@@ -1,8 +1,8 @@
-//! The command-line tools that the harness calls: found, or set up in the project's cache.
+//! The command-line tools that the harness calls: found, or set up in the cache.
 //!
-//! Looked for in this order: [`harness_settings::settings::TOOLBOX`], PATH (its version must be supported), our cache.
-//! What is nowhere is set up: downloaded (verified), else built from a package registry. `table.rs` says which
-//! versions; [`Tools::look`] has no side effect, [`Tools::ensure`] sets up.
+//! A tool is looked for in this order: [`harness_settings::settings::TOOLBOX`], PATH (its version must be supported), the
+//! cache. A missing tool is set up: downloaded and verified, else built from a package registry. `table.rs` has the
+//! versions; [`Tools::look`] sets up nothing, [`Tools::ensure`] does.
 
 mod build;
 mod cache;
@@ -59,7 +59,7 @@ use harness_settings::spec::variable::TOOLBOX;
 pub enum Tool {
     /// The container engine's client.
     Docker,
-    /// Makes and deletes Kind clusters.
+    /// Makes kind clusters.
     Kind,
     /// Helm, of any supported version.
     Helm,
@@ -112,7 +112,7 @@ impl Tool {
         }
     }
 
-    /// What it is given of the user's environment.
+    /// The part of the user's environment that it is given.
     fn child(self) -> ChildKind {
         match self {
             Self::Docker | Self::Kind | Self::Skaffold | Self::Tilt | Self::Buildx => ChildKind::Engine,
@@ -123,7 +123,7 @@ impl Tool {
         }
     }
 
-    /// What a person does about its absence where we can do nothing.
+    /// How a person installs it, where the harness cannot.
     fn remedy(self) -> &'static str {
         match self {
             Self::Docker => "install a container engine (Debian: apt-get install docker.io), and start it",
@@ -182,21 +182,20 @@ pub struct Found {
     pub origin: Origin,
 }
 
-/// What looking for a tool gave.
+/// The result of looking for a tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {
-    /// It is there.
+    /// The tool is there.
     Found(Found),
-    /// It is not.
+    /// The tool is not there.
     Missing {
-        /// Programs of its name that will not do, and why: `helm 4.3.1 at /usr/bin/helm: Skaffold 2.16 works with Helm 3 alone`.
+        /// Programs of its name that are not used, with the reason: `helm 4.3.1 at /usr/bin/helm: Skaffold 2.16 works with Helm 3
+        /// alone`.
         seen: Vec<String>,
     },
 }
 
-/// Finds tools, and sets up those that are missing; what was found once in a process is remembered.
-///
-/// Clones share what they remember.
+/// Finds tools, and sets up missing ones. Found tools are remembered for the process; clones share that.
 #[derive(Clone)]
 pub struct Tools {
     inner: Arc<Inner>,
@@ -207,7 +206,7 @@ type Table = Arc<dyn Fn(Tool) -> Option<&'static Entry> + Send + Sync>;
 struct Inner {
     options: ToolOptions,
     cache: Cache,
-    /// The table; tests have their own.
+    /// The table of tools; tests have their own.
     table: Table,
     known: Mutex<BTreeMap<Tool, Found>>,
     /// Held while versions are noted.
@@ -215,7 +214,7 @@ struct Inner {
 }
 
 impl Tools {
-    /// Nothing is looked at yet.
+    /// Tools with these options; looks for nothing yet.
     pub fn new(options: ToolOptions) -> Self {
         Self::with_table(options, Arc::new(table::entry))
     }
@@ -225,25 +224,25 @@ impl Tools {
         Self { inner: Arc::new(Inner { options, cache, table, known: Mutex::default(), noting: Mutex::default() }) }
     }
 
-    /// Makes sure that there is room in our caches for something to be made, in MiB.
+    /// Checks that `mib` MiB are free in the cache for `what`.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] when there is not.
+    /// [`crate::Error::DiskFull`] when they are not.
     pub fn need(&self, what: &str, mib: u64) -> crate::Result<()> {
         self.inner.cache.need(what, mib)
     }
 
-    /// What children may be given of the user's environment.
+    /// The user's environment, of which children are given a part.
     pub fn environment(&self) -> &Environment {
         &self.inner.options.environment
     }
 
-    /// A call of a program by path or name, with PATH such that it finds our tools.
+    /// The command for a program, by path or name, with a PATH that includes tools that were set up.
     pub fn program(&self, program: impl Into<PathBuf>, child: ChildKind) -> Command {
         Command::new(program).given(&self.inner.options.environment, child).env("PATH", self.search_path())
     }
 
-    /// Where tools are set up: `tools` in [`harness_settings::settings::Settings::cache_root`].
+    /// The folder that tools are set up in: `tools` in [`harness_settings::settings::Settings::cache_root`].
     pub fn cache_folder(&self) -> &std::path::Path {
         &self.inner.cache.tools
     }

@@ -1,4 +1,4 @@
-//! Setting up what is missing: unpacked, downloaded, or built; one process at a time for each tool.
+//! Setting up missing tools: unpacked, downloaded, or built; one process at a time for each tool.
 
 use futures::future::try_join_all;
 use harness_base::folders::remove;
@@ -11,7 +11,7 @@ use super::entry::{Build, Download, Entry, File};
 use super::{ChildKind, Found, Look, ProvisionSource, SetupPlan, Tool, Tools};
 use crate::error::{Error, Result};
 
-/// The platform, as Go names it.
+/// The platform (GOOS, GOARCH), as Go names it.
 pub(super) fn platform() -> (&'static str, &'static str) {
     let os = if cfg!(target_os = "macos") { "darwin" } else { std::env::consts::OS };
     let arch = match std::env::consts::ARCH {
@@ -23,10 +23,11 @@ pub(super) fn platform() -> (&'static str, &'static str) {
 }
 
 impl Tools {
-    /// Makes sure that all of these are there, before anything is made with one of them; missing ones are set up.
+    /// Makes sure that all of these tools are there; missing ones are set up, which may take minutes.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] with every one that is missing when it may not, or cannot, be set up.
+    /// [`harness_base::Error::Refused`], naming each missing tool that may not or cannot be set up, before anything is set up; as
+    /// [`Tools::ensure`].
     pub async fn require(&self, tools: &[Tool]) -> Result<()> {
         self.unpack_toolbox(ProvisionSource::Auto).await?;
         let mut missing = Vec::new();
@@ -35,12 +36,12 @@ impl Tools {
                 missing.push((tool, seen));
             }
         }
-        // What only a person can do comes first: nobody waits for a build in vain.
+        // Tools that only a person can install are reported first, so that no build is waited for in vain.
         missing.retain(|(tool, _)| !self.inner.options.may_set_up || !self.can_set_up(*tool));
         if !missing.is_empty() {
             return Err(self.refusal(&missing));
         }
-        // Helm and Helm 3 may be one and the same: the second is asked for when the first is there.
+        // Helm and Helm 3 may be the same program: Helm 3 is ensured once Helm is there.
         let (second, first): (Vec<Tool>, Vec<Tool>) = tools.iter().partition(|tool| **tool == Tool::Helm3);
         for tools in [first, second] {
             try_join_all(tools.into_iter().map(|tool| self.ensure(tool, ProvisionSource::Auto))).await?;
@@ -48,12 +49,13 @@ impl Tools {
         Ok(())
     }
 
-    /// Finds a tool, or sets it up from what is allowed.
+    /// Finds a tool, or sets it up from an allowed source.
     ///
-    /// What remains on cancel: the part of a download that came; half-made folders, which the next call removes.
+    /// What remains on cancel: a partial download, from which the next call goes on; half-made folders, which it removes.
     ///
     /// # Errors
-    /// [`harness_base::Error::Refused`] when it is missing and may not ([`SETUP`]: `never`) or cannot be set up, or the disk is full.
+    /// [`harness_base::Error::Refused`] when it is missing and may not ([`SETUP`]: `never`) or cannot be set up, or the disk is
+    /// full.
     pub async fn ensure(&self, tool: Tool, from: ProvisionSource) -> Result<Found> {
         self.unpack_toolbox(from).await?;
         let found = match self.look(tool).await? {
@@ -66,7 +68,7 @@ impl Tools {
         Ok(found)
     }
 
-    /// What [`Tools::ensure`] would do; looks, asks the download's site for its size, and changes nothing.
+    /// What [`Tools::ensure`] would do. Asks the download's site for the size; sets up nothing.
     ///
     /// # Errors
     /// As [`Tools::look`].
@@ -112,13 +114,13 @@ impl Tools {
         Ok(SetupPlan::Impossible { why: format!("{}; next: {}", why.join("; "), tool.remedy()) })
     }
 
-    /// What the user keeps in the toolbox is theirs to use even where nothing may be set up.
+    /// Unpacks the toolbox's archives, also where nothing may be set up: the user put them there.
     async fn unpack_toolbox(&self, from: ProvisionSource) -> Result<()> {
         if matches!(from, ProvisionSource::Auto | ProvisionSource::Toolbox) {
             self.inner.options.toolbox.get()?;
             for archive in self.packed() {
                 self.unpack(&archive).await?;
-                // What was found elsewhere comes second to it.
+                // The toolbox comes before tools that were found elsewhere.
                 Tool::ALL.into_iter().for_each(|tool| self.forget(tool));
             }
         }
@@ -137,7 +139,7 @@ impl Tools {
         };
         self.inner.options.node_ca.get()?;
         let _lock = self.inner.cache.lock(entry.program, &format!("setting up {}", entry.program)).await?;
-        // Somebody else may have made it meanwhile.
+        // Another process may have set it up meanwhile.
         if let Look::Found(found) = self.look(tool).await? {
             return Ok(found);
         }
@@ -168,7 +170,7 @@ impl Tools {
         Err(Error::refused(format!("{tool} cannot be set up: {what}"), self.next(tool)))
     }
 
-    /// What was just made must be found, and say a version that is supported.
+    /// Finds a tool that was just set up: it has to print a supported version.
     async fn made(&self, tool: Tool) -> Result<Found> {
         match self.look(tool).await? {
             Look::Found(found) => Ok(found),
@@ -187,7 +189,7 @@ impl Tools {
         let ca_bundle = self.inner.options.ca_bundle.get().map_err(|refused| DownloadFault::Here(refused.into()))?;
         let client = download::client(ca_bundle.as_deref(), &url).map_err(DownloadFault::Here)?;
         let step = Step::begin(format!("downloading {} {} from {url}", entry.program, download.version));
-        // Beside the workshop, which is emptied each time: so that the next run goes on where this one was stopped.
+        // Beside the workshop, which is emptied each time, so that the next run goes on where this one was stopped.
         let came = with_ending(&home, "download");
         let fetched = download::fetch(&client, &url, file.sha256, &came, &step.teller()).await;
         fetched.map_err(|fault| match fault {
@@ -223,10 +225,10 @@ impl Tools {
         Ok(())
     }
 
-    /// Every one that is missing, what was seen of it, and the ways to get it.
+    /// The error that names each missing tool, the programs that were not used, and the remedies.
     pub(super) fn refusal(&self, missing: &[(Tool, Vec<String>)]) -> Error {
         let any_helm = missing.iter().any(|(tool, _)| *tool == Tool::Helm);
-        // Where there is no Helm at all, the Helm that is set up is one for Skaffold too.
+        // Where Helm is missing, the one that is set up works for Skaffold too.
         let missing = || missing.iter().filter(|(tool, _)| !(any_helm && *tool == Tool::Helm3));
         let mut what = Vec::new();
         let mut next = Vec::new();

@@ -1,4 +1,4 @@
-//! Skaffold's own needs: its configuration file, and a Helm that it works with.
+//! Calls of Skaffold, with a configuration file and a Helm that it works with.
 
 use std::path::{Path, PathBuf};
 
@@ -6,9 +6,9 @@ use super::{Command, ProvisionSource, Tool, Tools};
 use crate::error::{Error, Result};
 
 impl Tools {
-    /// A call of Skaffold that finds a Helm which it works with, whatever `helm` in PATH is.
+    /// The command for Skaffold, with a PATH in which `helm` is one that it works with.
     ///
-    /// That Helm is set up when there is none; [`Tools::require`] does both beforehand.
+    /// Sets up that Helm where it is missing; [`Tools::require`] does so beforehand.
     ///
     /// # Errors
     /// As [`Tools::ensure`].
@@ -16,7 +16,7 @@ impl Tools {
         Ok(self.command(Tool::Skaffold).await?.env("PATH", self.path_of_skaffold().await?))
     }
 
-    /// The PATH in which it is found, before any other Helm.
+    /// The PATH in which that Helm comes before any other.
     ///
     /// # Errors
     /// As [`Tools::ensure`].
@@ -28,7 +28,7 @@ impl Tools {
     }
 }
 
-/// Writes Skaffold's own configuration file: without it, it asks to send usage data and looks for updates.
+/// Writes Skaffold's configuration file into a folder, so that it neither asks to send usage data nor looks for updates.
 ///
 /// # Errors
 /// [`harness_base::Error::Io`] when it cannot be written.

@@ -1,4 +1,4 @@
-//! What setting up a tool would do.
+//! The plan of setting up a tool.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,30 +10,30 @@ use super::Found;
 /// What [`super::Tools::ensure`] would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SetupPlan {
-    /// Nothing: it is there.
+    /// Nothing: the tool is there.
     AtHand(Found),
     /// Unpack the toolbox's archive.
     Unpack {
         /// The archive.
         archive: PathBuf,
     },
-    /// Download it.
+    /// Download the tool.
     Download {
-        /// From where.
+        /// The file's URL.
         url: String,
-        /// How many bytes, where the site says so.
+        /// Its size in bytes, where the site tells it.
         bytes: Option<u64>,
     },
-    /// Build it.
+    /// Build the tool.
     Build {
-        /// What, with its version: `helm.sh/helm/v3@v3.22.0`.
+        /// The module or package, with its version: `helm.sh/helm/v3@v3.22.0`.
         module: String,
-        /// How long that takes, and how much is downloaded for it, as measured.
+        /// How long the build takes, and what is downloaded for it, as measured.
         about: &'static str,
     },
-    /// Nothing: it cannot be set up.
+    /// Nothing: the tool cannot be set up.
     Impossible {
-        /// Why, and what a person could do.
+        /// The reason, and what a person could do.
         why: String,
     },
 }

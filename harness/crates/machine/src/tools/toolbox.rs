@@ -1,4 +1,5 @@
-//! The folder that [`harness_settings::settings::TOOLBOX`] names: programs, or zstd archives of them that are unpacked once.
+//! The toolbox, the folder that [`harness_settings::settings::TOOLBOX`] names: programs, and zstd archives of programs, which are
+//! unpacked once.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,17 +11,17 @@ use super::cache::{Cache, with_ending};
 use super::{ChildKind, Tools};
 use crate::error::{Error, Result};
 
-/// How long unpacking may take: seconds, on any disk.
+/// The deadline of unpacking, which takes seconds.
 const UNPACK: Duration = Duration::from_secs(300);
 
 /// An archive in the toolbox.
 #[derive(Debug, Clone)]
 pub(super) struct Archive {
-    /// Where it is.
+    /// The archive's path.
     pub path: PathBuf,
-    /// Where it is unpacked, or will be.
+    /// The folder in the cache that it is, or will be, unpacked into.
     home: PathBuf,
-    /// The program that it is, if it is not a tar of several.
+    /// The only program in it; `None`: it is a tar of several.
     program: Option<&'static str>,
 }
 
@@ -31,20 +32,20 @@ impl Archive {
 }
 
 impl Tools {
-    /// The toolbox; none where the setting is not allowed, which is refused once a tool is needed: to stop what runs does
-    /// without it.
+    /// The toolbox; `None` too where the setting is not allowed: that is refused only once a tool is set up, so that stopping and
+    /// cleaning still work.
     pub(super) fn toolbox(&self) -> Option<PathBuf> {
         self.inner.options.toolbox.get().ok().flatten()
     }
 
-    /// Where the toolbox's programs are: itself, its `bin`, and what was unpacked of it.
+    /// The folders of the toolbox's programs: its `bin`, itself, and those of its unpacked archives.
     pub(super) fn toolbox_folders(&self) -> Vec<PathBuf> {
         let Some(toolbox) = self.toolbox() else { return Vec::new() };
         let unpacked = self.archives().into_iter().filter(Archive::is_unpacked).map(|archive| archive.home.join("bin"));
         [toolbox.join("bin"), toolbox].into_iter().chain(unpacked).collect()
     }
 
-    /// The toolbox's archives that nobody has unpacked yet.
+    /// The toolbox's archives that are not unpacked yet.
     pub(super) fn packed(&self) -> Vec<Archive> {
         self.archives().into_iter().filter(|archive| !archive.is_unpacked()).collect()
     }
@@ -79,7 +80,7 @@ impl Tools {
         }
         let step = Step::begin(what);
         let part = cache.workshop(&archive.home)?;
-        // The archive goes in by name, so nothing of it is ever a word of the script.
+        // The archive's path is an argument, so that no part of it is a word of the script.
         let script = match archive.program {
             None => "zstd -dc --long=31 \"$1\" | tar -x -C \"$2\"",
             Some(_) => "zstd -qd --long=31 \"$1\" -o \"$2\" && chmod 755 \"$2\"",
@@ -95,7 +96,7 @@ impl Tools {
             .on_failure("install zstd (Debian: apt-get install zstd)")
             .run()
             .await;
-        // `sh` alone tells no failure of a pipe's first part; an archive that gave nothing is one.
+        // `sh` does not report a failure of a pipe's first command; an empty result is taken for one.
         let empty = || to.is_dir() && std::fs::read_dir(&to).is_ok_and(|mut entries| entries.next().is_none());
         if done.is_err() || empty() {
             harness_base::folders::remove(&part)?;
@@ -113,7 +114,7 @@ impl Tools {
     }
 }
 
-/// Another file, size or time is another archive.
+/// An archive, whose folder in the cache is named by a hash of path, size and time.
 fn archive(cache: &Cache, path: &Path, program: Option<&'static str>) -> Option<Archive> {
     use std::os::unix::fs::MetadataExt;
     let data = path.metadata().ok()?;

@@ -1,10 +1,10 @@
-//! Versions that programs say, and the ranges of them that are supported.
+//! Versions that programs print, and ranges of supported versions.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A version of three numbers; what follows them (`-rc.1`, `+g144ca65`) does not count.
+/// A version of three numbers; a suffix (`-rc.1`, `+g144ca65`) is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Version {
@@ -12,7 +12,7 @@ pub struct Version {
     pub major: u32,
     /// The second number.
     pub minor: u32,
-    /// The third number; 0 where it is not said.
+    /// The third number; 0 where there is none.
     pub patch: u32,
 }
 
@@ -22,13 +22,13 @@ impl Version {
         Self { major, minor, patch }
     }
 
-    /// The first version in what a program says; `None` when there is none, or one that stands for "not known" (0.0.0).
+    /// The first version in a program's output; `None` when there is none, or it is 0.0.0, which stands for "not known".
     pub fn said(text: &str) -> Option<Self> {
         let parts = text.split(|c: char| !c.is_ascii_digit() && c != '.');
         parts.filter_map(Self::numbers).next().filter(|version| *version != Self::new(0, 0, 0))
     }
 
-    /// Two numbers or more, with points between them.
+    /// Parses two numbers or more with points between them.
     fn numbers(text: &str) -> Option<Self> {
         let mut numbers = text.trim_end_matches('.').split('.').map(|number| number.parse().ok());
         let (major, minor) = (numbers.next()??, numbers.next()??);

@@ -1,6 +1,6 @@
-//! Web assets that a Go program carries: built by Node with the yarn that the program's own module holds.
+//! Web assets that a Go program embeds: built by Node with the yarn that the program's module contains.
 //!
-//! Go has verified the module, and with it yarn and yarn's lock file, which holds the checksum of each npm package.
+//! Go has verified the module, and with it yarn and its lock file, which has the checksum of each npm package.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,17 +14,17 @@ use super::go_build::{BUILD, GoJob};
 use super::{ChildKind, Command, Tools, Version, table};
 use crate::error::Result;
 
-/// How long a program may take to say its version, or its settings.
+/// The deadline for a program to print its version, or its settings.
 const ASK: Duration = Duration::from_secs(20);
 
-/// What a person does where Node can be had in neither way.
+/// The remedy where there is no Node, and none can be set up.
 const NODE_REMEDY: &str =
     "install Node.js 20 or newer (nodejs.org), or python3 with pip, by which it is set up from PyPI";
 
 impl Tools {
-    /// Builds the web assets of a copied module, and puts them where the program is built with them.
+    /// Builds the web assets of a copied module, and puts them into the folder that the program embeds.
     ///
-    /// What remains on cancel: what yarn downloaded, beside Go's caches, from which the next call goes on.
+    /// What remains on cancel: yarn's downloads, in Go's cache folder, from which the next call goes on.
     pub(super) async fn build_web(&self, job: &GoJob<'_>, web: &Web, source: &Path) -> Result<()> {
         let step = Step::begin(format!("building the web assets of {} {}", job.build.module, job.build.version));
         let node = self.node(job).await?;
@@ -35,7 +35,7 @@ impl Tools {
         call(&["install", "--immutable"])?.run().await?;
         call(&["build"])?.run().await?;
         copy_folder(&folder.join(web.made), &source.join(web.embedded), &[])?;
-        // A GiB that the compiler, which comes next, may need.
+        // Frees a GiB of disk, which the compiler may need next.
         remove(&folder.join("node_modules"))?;
         remove(&job.part.join("node"))?;
         step.done();
@@ -47,7 +47,7 @@ impl Tools {
         for path in self.programs_in_path("node") {
             let asked =
                 self.program(&path, ChildKind::Node).arg("--version").folder(Path::new("/")).limit(ASK).run().await;
-            // One that does not say its version is another tool's wrapper, or broken: there may be another behind it.
+            // A node that prints no version is another tool's wrapper, or broken: a later one in PATH may do.
             let version = asked.ok().and_then(|said| Version::said(&said.stdout));
             if version.is_some_and(|version| table::NODE.contains(version)) {
                 return Ok(path);
@@ -72,19 +72,19 @@ struct Yarn<'a> {
 }
 
 impl Yarn<'_> {
-    /// A call that builds; the user's own settings of yarn hold, but for those that would make another thing of it.
+    /// A yarn command of the build; with the user's own settings of yarn, except those that would change the result.
     fn call(&self, args: &[&str], registry: Option<&str>, teller: Teller) -> Result<Command> {
         let mut command = self.command(args).limit(BUILD).telling_all(teller);
         for (name, value) in [
-            // A package's own install script is run by nobody; none is needed.
+            // Packages' install scripts are not run: none is needed.
             ("YARN_ENABLE_SCRIPTS", "false"),
-            // The module's configuration would accept what does not match its lock file.
+            // Else the module's configuration would accept packages that do not match its lock file.
             ("YARN_CHECKSUM_BEHAVIOR", "throw"),
             ("YARN_ENABLE_TELEMETRY", "false"),
             ("YARN_ENABLE_PROGRESS_BARS", "false"),
-            // With it, a warning would end the build.
+            // With CI set, a warning would fail the build.
             ("CI", "false"),
-            // They find faults in sources and help to debug them, and take half the time.
+            // Lint and source maps are not needed, and take half the time.
             ("DISABLE_ESLINT_PLUGIN", "true"),
             ("GENERATE_SOURCEMAP", "false"),
         ] {
@@ -104,7 +104,7 @@ impl Yarn<'_> {
         if !is_default(&said) {
             return None;
         }
-        // Node's own npm, which the wheel's `bin/npm` does not find; else a package of its own.
+        // Node's own npm by its path, since the wheel's `bin/npm` does not find it; else an npm in PATH.
         let own = self.node.parent()?.parent()?.join("lib/node_modules/npm/bin/npm-cli.js");
         let npm = if own.is_file() { self.of_node(self.node).arg(own) } else { self.of_node(Path::new("npm")) };
         let asked = npm.args(["config", "get", "registry"]).folder(Path::new("/")).limit(ASK);
@@ -117,19 +117,19 @@ impl Yarn<'_> {
         let cache = &self.tools.inner.cache;
         command = command
             .env("TMPDIR", self.job.tmp().to_string_lossy())
-            // One cache, beside Go's, which is removed with them.
+            // yarn's cache is in Go's, and removed with it.
             .env("YARN_GLOBAL_FOLDER", cache.yarn().to_string_lossy())
             .env("YARN_ENABLE_GLOBAL_CACHE", "true")
-            // Certificates: the system's, where Node knows how to read them, and the file that settings name.
+            // Trust the system's certificates, where this Node can, and those of the file that the settings name.
             .env("NODE_USE_SYSTEM_CA", "1");
-        // One that is not allowed was refused before anything was set up.
+        // A file that is not allowed was refused before anything was set up.
         match self.tools.inner.options.node_ca.get().ok().flatten() {
             Some(file) => command.env("NODE_EXTRA_CA_CERTS", file.to_string_lossy()),
             None => command,
         }
     }
 
-    /// A program on whose PATH `node` is the one that was chosen.
+    /// A command with a PATH in which `node` is the chosen one.
     fn of_node(&self, program: &Path) -> Command {
         let command = self.tools.program(program, ChildKind::Node);
         let folder = self.node.parent().unwrap_or(Path::new("/")).display();
@@ -137,7 +137,7 @@ impl Yarn<'_> {
     }
 }
 
-/// Whether yarn, which was asked for its configuration, has no registry from its user: one JSON object a line.
+/// Whether yarn's configuration (one JSON object a line) has no npm registry set by its user.
 fn is_default(configuration: &str) -> bool {
     let settings = configuration.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     settings.filter(|setting| setting["key"] == "npmRegistryServer").all(|setting| setting["source"] == "<default>")

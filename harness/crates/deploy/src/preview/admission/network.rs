@@ -1,4 +1,5 @@
-//! Whom a preview's policies may open it to, and what may lead to it: a list, of which the cluster's owner writes the most.
+//! Admission of a preview's NetworkPolicies, Services and Ingresses: which peers and hosts are allowed, mostly by the cluster's
+//! own values.
 
 use std::net::IpAddr;
 
@@ -8,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::{Limits, fields};
 
-/// Where clouds hand out the node's own credentials: IPv4's link-local addresses, and AWS's of IPv6.
+/// The addresses at which clouds hand out the node's credentials: link-local ones, and AWS's IPv6 address.
 const CREDENTIALS: [&str; 3] = ["169.254.0.0/16", "fe80::/10", "fd00:ec2::/32"];
-/// EKS Pod Identity's, which gives a pod its own.
+/// The addresses of EKS Pod Identity, which gives a pod its own credentials.
 const POD_IDENTITY: [&str; 2] = ["169.254.170.23/32", "fd00:ec2::23/128"];
 
-/// What is wrong with a NetworkPolicy.
+/// The first problem of a NetworkPolicy.
 pub(super) fn policy(limits: &Limits, spec: &Value) -> Option<String> {
     fields("the policy's", spec, &["egress", "ingress", "podSelector", "policyTypes"])
         .or_else(|| rules(limits, &spec["ingress"], "from", "lets everybody in"))
@@ -50,7 +51,7 @@ fn stranger(limits: &Limits, way: &str, peer: &Value) -> Option<String> {
     })
 }
 
-/// The same peer, or the same block with more taken out of it.
+/// Whether a peer is a given one, or the same block with more exceptions.
 fn is_within(peer: &Value, given: &Value) -> bool {
     let excepted =
         |peer: &Value, one: &Value| peer["ipBlock"]["except"].as_array().is_some_and(|except| except.contains(one));
@@ -63,7 +64,7 @@ fn is_within(peer: &Value, given: &Value) -> bool {
             && all()
 }
 
-/// A block that the cluster's owner gave, of which the chart must leave out what gives the node's credentials away.
+/// The problem of an allowed block that includes the addresses of the node's credentials: the chart has to except them.
 fn reaches_credentials(block: &Value) -> Option<String> {
     let cidr = block["cidr"].as_str()?;
     let Ok(net) = cidr.parse::<IpNet>() else { return Some(format!("{cidr} is no block of addresses")) };
@@ -76,7 +77,7 @@ fn reaches_credentials(block: &Value) -> Option<String> {
     Some(format!("it lets pods reach {cidr}, and so {reached}"))
 }
 
-/// A Service that is reached past the Ingress, or that leads out of the namespace.
+/// The problem of a Service that is reached past the Ingress, or leads out of the namespace.
 pub(super) fn service(spec: &Value) -> Option<String> {
     const FIELDS: [&str; 8] = [
         "clusterIP",
@@ -97,7 +98,7 @@ pub(super) fn service(spec: &Value) -> Option<String> {
     fields("the Service's", spec, &FIELDS).or_else(|| chosen.then(|| format!("it takes the address {address}")))
 }
 
-/// An Ingress that takes another host's requests, or another controller's.
+/// The problem of an Ingress that takes another host's requests, or is for another controller.
 pub(super) fn ingress(limits: &Limits, spec: &Value) -> Option<String> {
     if !spec["defaultBackend"].is_null() {
         return Some("it takes the requests of every host (defaultBackend)".to_owned());

@@ -1,12 +1,12 @@
-//! What a pod of a preview may be: a list of the fields that are known and harmless, with a look at some values.
+//! Admission of a preview's pods: a list of fields that are known to be harmless, and checks of some values.
 
 use harness_settings::spec::spec;
 use serde_json::Value;
 
 use super::{Limits, fields, texts};
 
-/// The fields of a pod that decide nothing outside of it. Not among them, each for itself: the node's network, processes and
-/// name, priority, another scheduler or runtime, tolerations, ephemeral containers.
+/// The allowed fields of a pod, which affect nothing outside of it. Left out on purpose: the node's network, processes and name,
+/// priority, another scheduler or runtime, tolerations, ephemeral containers.
 const POD: [&str; 20] = [
     "activeDeadlineSeconds",
     "affinity",
@@ -29,7 +29,7 @@ const POD: [&str; 20] = [
     "volumes",
     "os",
 ];
-/// The fields of a container.
+/// The allowed fields of a container.
 const CONTAINER: [&str; 22] = [
     "args",
     "command",
@@ -54,17 +54,17 @@ const CONTAINER: [&str; 22] = [
     "volumeMounts",
     "workingDir",
 ];
-/// The kinds of volumes that lead nowhere outside the namespace.
+/// The allowed fields of a volume: kinds that lead nowhere outside the namespace.
 const VOLUMES: [&str; 7] =
     ["configMap", "downwardAPI", "emptyDir", "name", "persistentVolumeClaim", "projected", "secret"];
-/// Where an environment variable's value may come from.
+/// The allowed sources of an environment variable's value.
 const SOURCES: [&str; 4] = ["configMapKeyRef", "fieldRef", "resourceFieldRef", "secretKeyRef"];
-/// How long a pod may take to end, in seconds: its namespace's end waits for it.
+/// The longest grace period, in seconds: the end of the namespace waits for it.
 const GRACE: u64 = 60;
-/// Whom a pod's token may be for: AWS gives it the preview's own role for it.
+/// The allowed audience of a pod's token: AWS gives the preview's own role for it.
 const AUDIENCE: &str = "sts.amazonaws.com";
 
-/// What is wrong with a pod's specification.
+/// The first problem of a pod's specification.
 pub(super) fn problem(limits: &Limits, spec: &Value) -> Option<String> {
     fields("the pod's", spec, &POD)
         .or_else(|| {
@@ -81,7 +81,7 @@ pub(super) fn problem(limits: &Limits, spec: &Value) -> Option<String> {
         })
 }
 
-/// What is wrong with the Secrets by which images are pulled.
+/// The problem of a pull Secret that is not the stack's.
 pub(super) fn pulls(secrets: &Value) -> Option<String> {
     let other = list(secrets).find(|secret| secret["name"].as_str() != spec().pull_secret)?;
     Some(format!("it pulls images by the Secret {}, not by {}", other["name"], spec().pull_secret.unwrap_or("any")))
@@ -153,7 +153,7 @@ fn from(limits: &Limits, variable: &Value) -> Option<String> {
     Some(format!("variable {}: {why}", name(variable)))
 }
 
-/// A probe or a hook that the kubelet carries out from the node: it must ask the pod itself.
+/// The problem of a probe or hook, which the kubelet runs from the node: it may reach only the pod itself.
 fn asks(kind: &str, handler: &Value) -> Option<String> {
     let elsewhere = ["httpGet", "tcpSocket"].iter().map(|how| &handler[*how]["host"]).find(|host| !host.is_null());
     let proxied = list(&handler["httpGet"]["httpHeaders"]).find(|header| {
