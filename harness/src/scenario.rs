@@ -32,7 +32,7 @@ pub enum Verdict {
     Passed,
     /// An expectation was not met, or the teardown failed: the first error.
     Failed(Error),
-    /// The fixture could not be made, so that the body did not run; the error that kept it.
+    /// The fixture could not be made, so that the body did not run; the reason.
     NoFixture(Error),
     /// The scenario does not apply in this stage or release; the reason.
     Ignored(String),

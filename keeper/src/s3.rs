@@ -98,13 +98,13 @@ pub(crate) async fn make(aws: &Aws, s3: &S3, name: &str, of: PullRequest) -> Res
     aws.iam("PutRolePolicy", &policy).await?.good("PutRolePolicy").map(drop)
 }
 
-/// Removes the role, and then the objects below the prefix; fine when there are none.
+/// Removes the role, and then the objects below the prefix; absent ones are no error. On cancel the rest remains: call it again.
 ///
 /// # Errors
 /// As [`make`].
 pub(crate) async fn remove(aws: &Aws, s3: &S3, name: &str) -> Result<()> {
     let role = ("RoleName", name);
-    // First, so that nothing is written any more.
+    // The role goes first, so that the preview writes no more objects.
     aws.iam("DeleteRolePolicy", &[role, ("PolicyName", POLICY)]).await?.good_or("DeleteRolePolicy", GONE)?;
     aws.iam("DeleteRole", &[role]).await?.good_or("DeleteRole", GONE)?;
     loop {
@@ -113,7 +113,8 @@ pub(crate) async fn remove(aws: &Aws, s3: &S3, name: &str) -> Result<()> {
             return Ok(());
         }
         let keys = found.contents.iter().map(|found| decoded(&found.key)).collect::<Result<Vec<_>>>()?;
-        // XML has no room for some signs, an address none for dots: a key goes by the one that has.
+        // XML cannot carry some control characters, and a path in a URL no parts `.` and `..`: each key is deleted by the request
+        // that can carry it. A key with both goes by XML.
         let (by_address, keys): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| fits_no_xml(key) && !leads(key));
         for key in by_address {
             let rest = format!("/{}", encoded(&key).replace("%2F", "/"));
@@ -130,7 +131,8 @@ pub(crate) async fn remove(aws: &Aws, s3: &S3, name: &str) -> Result<()> {
     }
 }
 
-/// The keys as a request to delete them all. Each sign that XML, or who reads it, may take for something else is a number.
+/// The body of a request DeleteObjects for these keys. Each character that XML, or its reader, may interpret is written as a
+/// character reference.
 fn deletion(keys: &[String]) -> String {
     let plain = |sign: char| sign.is_ascii_alphanumeric() || "-_.~/ ".contains(sign);
     let sign = |sign: char| if plain(sign) { sign.to_string() } else { format!("&#{};", u32::from(sign)) };
@@ -139,25 +141,25 @@ fn deletion(keys: &[String]) -> String {
     format!("<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>{objects}</Delete>")
 }
 
-/// Whether a key has a sign that no XML 1.0 may have, however it is written.
+/// Whether a key has a character that XML 1.0 cannot have, not even as a character reference (its section 2.2, Char).
 fn fits_no_xml(key: &str) -> bool {
     key.chars().any(|sign| (sign < ' ' && !"\t\n\r".contains(sign)) || matches!(sign, '\u{fffe}' | '\u{ffff}'))
 }
 
-/// Whether a key, taken for a path, would lead elsewhere.
+/// Whether a key has a part `.` or `..`, which a URL's path would resolve to another key.
 fn leads(key: &str) -> bool {
     key.split('/').any(|part| matches!(part, "." | ".."))
 }
 
-/// A key as it was listed, percent-encoded, since XML has no room for some signs.
+/// Decodes a key of a list, which is percent-encoded (`encoding-type=url`), since XML cannot carry some characters.
 fn decoded(key: &str) -> Result<String> {
-    // A plus stands for a space there, as in a form.
+    // In the list a plus is a space, as in a form.
     let text = key.replace('+', " ");
     let decoded = percent_encoding::percent_decode_str(&text).decode_utf8().map_err(Error::malformed("a key"))?;
     Ok(decoded.into_owned())
 }
 
-/// The names of roles, and of objects before their slash, that begin so.
+/// The names that begin with `prefix`: of IAM roles below the stack's path, and of the bucket's top folders.
 ///
 /// # Errors
 /// As [`make`].

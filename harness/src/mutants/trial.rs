@@ -21,6 +21,7 @@ use crate::files::{self, private_folder, remove_file};
 use crate::hash;
 use crate::project::Project;
 use crate::settings::{self, Settings};
+use crate::spec::spec;
 use crate::stage::Stage;
 use crate::tools::{ChildKind, Command, Tools};
 
@@ -112,8 +113,10 @@ impl Suite {
     /// [`harness_base::Error::Io`] when a file cannot be read.
     pub fn record(&self, settings: &Settings, project: &Project) -> Result<PathBuf> {
         let mut hashes = vec![hash::text(&self.0.display().to_string()), hash::file(&self.0)?];
-        for part in ["apps", "charts", "kind", "e2e"] {
-            hashes.push(hash::folder(&project.root.join(part))?);
+        let built = spec().images.built.iter().map(|image| project.root.join(image.context));
+        let own = [spec().charts.folder, "e2e"].map(|folder| project.root.join(folder));
+        for folder in own.into_iter().chain([project.recipes()]).chain(built).filter(|folder| folder.is_dir()) {
+            hashes.push(hash::folder(&folder)?);
         }
         hashes.push(hash::file(&project.root.join("skaffold.yaml"))?);
         let folder = settings.state_root.join("mutants");

@@ -125,7 +125,8 @@ impl Stack {
         Ok(k8s::log::holding(self.kube(), self.namespace(), (&names, component.label), texts, WRITTEN).await?)
     }
 
-    /// The values of the release's Secret `<release>-auth`, at least one, by key. They are redacted in all output from here on.
+    /// The values of the release's Secret `<release>-auth`, at least one, by key. They are redacted in all output from here on,
+    /// except for those whose key names something public, such as a login.
     ///
     /// # Errors
     /// [`Error::Kube`] when the Secret cannot be read, [`Error::Unmet`] when it or a value of it is empty,

@@ -76,7 +76,7 @@ impl Site {
         Self::new(HttpOptions::new(&dev::address(spec().router).ok_or_else(none)?), scenario)
     }
 
-    /// The site of a release: its one router, the frontend, through a forward to a ready pod.
+    /// The site of a release: its one router, through a forward to a ready pod.
     pub(super) async fn of(cluster: &Cluster, plan: &Plan, scenario: &str) -> Result<Self> {
         let component = spec().router;
         let selector = plan.selector(component);

@@ -79,6 +79,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn documentation_is_no_part_of_a_recipe() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(root.path().join(name), text).unwrap();
+        write("make", "one");
+        let (recipe_before, folder_before) = (recipe(root.path()).unwrap(), folder(root.path()).unwrap());
+        write("README.md", "read me");
+        assert_eq!(recipe(root.path()).unwrap(), recipe_before);
+        assert_ne!(folder(root.path()).unwrap(), folder_before);
+        write("make", "two");
+        assert_ne!(recipe(root.path()).unwrap(), recipe_before);
+    }
+
+    #[test]
     fn names_and_bytes_both_count() {
         let hash = |files: &[(&str, &str)]| {
             let root = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! `cargo stack artifacts`: sets of images, for the stages that build none.
+//! `cargo stack artifacts`: builds, copies, shows and compares artifact sets, for the stages that build no images.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -85,7 +85,7 @@ async fn build(
     official: bool,
 ) -> Result<ExitCode> {
     let leave = Stage::Local.may_build().ok_or_else(|| Error::refused("stage local builds", "report this as a bug"))?;
-    // Before minutes of building: a file that cannot be written.
+    // The output's folder is checked first, since building takes minutes.
     let default = Project::find(&settings)?.default_set();
     let output = match &output {
         Some(output) => std::path::absolute(output).map_err(Error::io(format!("find {}", output.display())))?,
@@ -124,7 +124,7 @@ async fn push(settings: Settings, location: &str, to: &str, output: &Path) -> Re
     Ok(ExitCode::SUCCESS)
 }
 
-/// The same image below another repository.
+/// The reference of an artifact's image below another repository.
 fn below(repository: &str, artifact: &Artifact) -> Reference {
     Reference {
         repository: format!("{}/{}", repository.trim_end_matches('/'), artifact.image_name),
@@ -168,7 +168,7 @@ async fn diff(settings: &Settings, old: &str, new: &str) -> Result<ExitCode> {
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A set of what stage ci deploys.
+/// Reads a set of all images that stage ci deploys, from a file or an https address.
 async fn read(settings: &Settings, location: &str) -> Result<ArtifactSet> {
     Ok(artifacts::read(location, Stage::Ci, &Project::find(settings)?, settings).await?)
 }

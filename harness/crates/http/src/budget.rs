@@ -40,7 +40,7 @@ impl Budget {
         Self::of(run, MOST_REQUESTS, BETWEEN_REQUESTS)
     }
 
-    fn of(run: &Path, most: u64, between: Duration) -> Self {
+    pub(crate) fn of(run: &Path, most: u64, between: Duration) -> Self {
         Self { path: run.join("requests.json"), most, between, queue: Mutex::new(()) }
     }
 

@@ -152,7 +152,8 @@ impl Reader {
     /// Sends GET every 50 ms until the answer is 200: for what no watch can tell, such as a route that is being made.
     ///
     /// # Errors
-    /// [`harness_base::Error::Deadline`] after `limit`, with the last answer or error.
+    /// [`harness_base::Error::Deadline`] after `limit`, with the last answer or error; [`harness_base::Error::Refused`] at once
+    /// when the budget is spent.
     pub async fn answers(&self, path: &str, limit: Duration) -> Result<Reply> {
         let judge = |reply: &Reply| match reply.status {
             200 => Ok(()),
@@ -190,9 +191,11 @@ impl Reader {
                     |why: String| self.progress().map_or(why.clone(), |progress| format!("{why}; forward {progress}"));
                 match tokio::time::timeout(limit / 3, self.follow(Method::GET, path)).await {
                     Ok(Ok(reply)) => match judge(&reply) {
-                        Ok(()) => return reply,
+                        Ok(()) => return Ok(reply),
                         Err(why) => last = why,
                     },
+                    // A spent budget, or a path that does not parse: no later try is another.
+                    Ok(Err(refused @ Error::Base(harness_base::Error::Refused { .. }))) => return Err(refused),
                     Ok(Err(error)) => last = told(error.report()),
                     Err(_) => last = told(format!("no answer within {:.1?}", limit / 3)),
                 }
@@ -200,7 +203,7 @@ impl Reader {
         };
         let what = format!("asking for {awaited} at {path}");
         match harness_base::events::step(what, tokio::time::timeout(limit, asking)).await {
-            Ok(reply) => Ok(reply),
+            Ok(outcome) => outcome,
             Err(_) => {
                 let awaited = format!("{awaited} from {}{}", self.base(), path.trim_start_matches('/'));
                 Err(harness_base::Error::Deadline { awaited, after: limit, last }.into())

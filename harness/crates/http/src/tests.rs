@@ -126,3 +126,12 @@ async fn an_error_names_the_request_without_its_secrets() {
 fn connections_to_forwards_are_not_kept(#[case] base: &str, #[case] kept: bool) {
     assert_eq!(HttpOptions::new(base).keep_alive, kept);
 }
+
+#[tokio::test]
+async fn a_wait_ends_with_the_budget() {
+    let (run, url) = (tempfile::tempdir().unwrap(), answers(with_body("503 Not yet", "{}")).await);
+    let budget = std::sync::Arc::new(Budget::of(run.path(), 2, std::time::Duration::from_millis(1)));
+    let reader = Reader::with(HttpOptions { budget: Some(budget), ..HttpOptions::new(&url) }).unwrap();
+    let text = reader.answers("/", std::time::Duration::from_secs(60)).await.unwrap_err().report();
+    assert!(text.contains("the budget of 2 requests a run is spent"), "{text}");
+}

@@ -197,7 +197,7 @@ impl RunningJob {
             Some(pod) => self.logs_of(&pod.name_any()).await?,
             None => String::new(),
         };
-        Ok(JobOutcome { succeeded: pod.is_some_and(|pod| phase(pod) == "Succeeded"), exit_code, logs })
+        Ok(JobOutcome { succeeded: succeeded(&snapshot, &self.name), exit_code, logs })
     }
 
     /// Waits for the program's first line of output, by following the log: so the program runs and is past its start.
@@ -218,7 +218,8 @@ impl RunningJob {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
         let what = format!("read the first line of job/{}", self.name);
         within(&what, left, async {
-            let follow = LogParams { follow: true, ..LogParams::default() };
+            let container = Some(self.container.clone());
+            let follow = LogParams { follow: true, container, ..LogParams::default() };
             let log = api.log_stream(&pod, &follow).await.map_err(Error::kube(&what))?;
             log.lines().try_next().await.map_err(Error::io(&what)).map(Option::unwrap_or_default)
         })
@@ -235,7 +236,7 @@ impl RunningJob {
         let selector = format!("{JOB_LABEL}={}", self.name);
         let pods = super::workload::pods(&self.client, &self.namespace, &selector).await?;
         let none = || Error::Unmet(format!("job/{} has no pod", self.name));
-        let pod = pods.first().map(ResourceExt::name_any).ok_or_else(none)?;
+        let pod = youngest(pods.iter()).map(ResourceExt::name_any).ok_or_else(none)?;
         let command = ["python", "-c", program];
         let ended =
             super::workload::exec(&self.client, &self.namespace, (&pod, Some(&self.container)), &command, CALL).await?;
@@ -253,7 +254,7 @@ impl RunningJob {
         let selector = format!("{JOB_LABEL}={}", self.name);
         let pods = super::workload::pods(&self.client, &self.namespace, &selector).await?;
         let started = |pod: &&Pod| statuses(pod).iter().any(|one| one.started == Some(true) || phase(pod) != "Pending");
-        match pods.iter().find(started) {
+        match youngest(pods.iter().filter(started)) {
             Some(pod) => self.logs_of(&pod.name_any()).await,
             None => Ok(String::new()),
         }
@@ -270,7 +271,26 @@ impl RunningJob {
 /// The youngest pod of a Job: a Job that tries again has one for each try.
 fn pod_of<'a>(snapshot: &'a Snapshot, job: &str) -> Option<&'a Pod> {
     let is_of_job = |pod: &&Pod| pod.labels().get(JOB_LABEL).is_some_and(|owner| owner == job);
-    snapshot.pods.iter().map(AsRef::as_ref).filter(is_of_job).max_by_key(|pod| pod.creation_timestamp())
+    youngest(snapshot.pods.iter().map(AsRef::as_ref).filter(is_of_job))
+}
+
+fn youngest<'a>(pods: impl Iterator<Item = &'a Pod>) -> Option<&'a Pod> {
+    pods.max_by_key(|pod| pod.creation_timestamp())
+}
+
+/// Whether the Job's own condition of that kind is true.
+fn is(job: &Job, condition: &str) -> bool {
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    conditions.iter().any(|one| one.status == "True" && one.type_ == condition)
+}
+
+/// Whether a Job that has ended succeeded; its pod may be gone already, or say so before the Job does.
+fn succeeded(snapshot: &Snapshot, name: &str) -> bool {
+    let says = |job: &Job| {
+        is(job, "Complete")
+            || (!is(job, "Failed") && pod_of(snapshot, name).is_some_and(|pod| phase(pod) == "Succeeded"))
+    };
+    snapshot.job(name).is_some_and(says)
 }
 
 /// The exit code of a pod's container; `None` while that has not ended.
@@ -282,8 +302,7 @@ fn exit_code(pod: &Pod, container: &str) -> Option<i32> {
 /// The state of the Job; the pod's phase tells the end sooner than the Job's own conditions.
 fn judge(snapshot: &Snapshot, name: &str) -> State {
     let Some(job) = snapshot.job(name) else { return State::Pending(format!("there is no job/{name}")) };
-    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    let ended = conditions.iter().any(|it| it.status == "True" && matches!(it.type_.as_str(), "Complete" | "Failed"));
+    let ended = is(job, "Complete") || is(job, "Failed");
     let Some(pod) = pod_of(snapshot, name) else {
         let uid = job.uid().unwrap_or_default();
         let warnings = snapshot.warnings_about(&uid);
@@ -297,11 +316,13 @@ fn judge(snapshot: &Snapshot, name: &str) -> State {
         };
     };
     // Of a Job that tries again, a pod that failed is not the end.
-    let is_last = job.spec.as_ref().and_then(|spec| spec.backoff_limit) == Some(0);
+    let spec = job.spec.as_ref();
+    let is_last = spec.and_then(|spec| spec.backoff_limit) == Some(0);
+    let is_only = spec.and_then(|spec| spec.completions).is_none_or(|many| many == 1);
     match is_over(pod) {
-        true if is_last || phase(pod) == "Succeeded" => return State::Ready,
         _ if ended => return State::Ready,
-        true => return State::Pending(format!("{}; the Job has tries left", summary(pod))),
+        true if is_only && (is_last || phase(pod) == "Succeeded") => return State::Ready,
+        true => return State::Pending(format!("{}; the Job goes on", summary(pod))),
         false => {}
     }
     match failure_cause(pod, &snapshot.warnings_of(pod)) {
@@ -323,36 +344,52 @@ mod tests {
         json!({"metadata": {"name": name, "labels": {JOB_LABEL: "j"}, "creationTimestamp": made}, "status": {"phase": phase}})
     }
 
-    fn snapshot(tries: i32, condition: Option<&str>, pods: &[Value]) -> Snapshot {
+    fn snapshot((tries, completions): (i32, i32), condition: Option<&str>, pods: &[Value]) -> Snapshot {
         let conditions: Vec<_> = condition.iter().map(|kind| json!({"type": kind, "status": "True"})).collect();
         let job = json!({
-            "metadata": {"name": "j"}, "spec": {"backoffLimit": tries, "template": {}}, "status": {"conditions": conditions},
+            "metadata": {"name": "j"}, "spec": {"backoffLimit": tries, "completions": completions, "template": {}}, "status": {"conditions": conditions},
         });
         let pods = pods.iter().map(|pod| Arc::new(serde_json::from_value(pod.clone()).unwrap())).collect();
         Snapshot { jobs: vec![Arc::new(serde_json::from_value(job).unwrap())], pods, ..Snapshot::default() }
     }
 
     #[rstest]
-    #[case::runs(0, None, &["Running"], false)]
-    #[case::succeeded(6, None, &["Succeeded"], true)]
-    #[case::failed_without_another_try(0, None, &["Failed"], true)]
-    #[case::failed_and_tries_again(6, None, &["Failed"], false)]
-    #[case::the_second_try_runs(6, None, &["Failed", "Running"], false)]
-    #[case::the_second_try_succeeded(6, None, &["Failed", "Succeeded"], true)]
-    #[case::failed_for_good(1, Some("Failed"), &["Failed", "Failed"], true)]
-    #[case::failed_for_good_and_its_pods_are_gone(1, Some("Failed"), &[], true)]
+    #[case::runs(0, None, &["Running"], None)]
+    #[case::succeeded(6, None, &["Succeeded"], Some(true))]
+    #[case::failed_without_another_try(0, None, &["Failed"], Some(false))]
+    #[case::failed_and_tries_again(6, None, &["Failed"], None)]
+    #[case::the_second_try_runs(6, None, &["Failed", "Running"], None)]
+    #[case::the_second_try_succeeded(6, None, &["Failed", "Succeeded"], Some(true))]
+    #[case::failed_for_good(1, Some("Failed"), &["Failed", "Failed"], Some(false))]
+    #[case::failed_for_good_and_its_pods_are_gone(1, Some("Failed"), &[], Some(false))]
+    #[case::complete_and_its_pods_are_gone(1, Some("Complete"), &[], Some(true))]
     fn a_job_has_ended_with_its_last_try(
         #[case] tries: i32,
         #[case] condition: Option<&str>,
         #[case] phases: &[&str],
-        #[case] over: bool,
+        #[case] outcome: Option<bool>,
     ) {
         let made = |(number, phase): (usize, &&str)| {
             pod(&format!("j-{number}"), &format!("2026-01-01T00:00:0{number}Z"), phase)
         };
         let pods: Vec<_> = phases.iter().enumerate().map(made).collect();
-        let state = judge(&snapshot(tries, condition, &pods), "j");
-        assert_eq!(matches!(state, State::Ready), over, "{state:?}");
+        let snapshot = snapshot((tries, 1), condition, &pods);
+        let state = judge(&snapshot, "j");
+        let found = matches!(state, State::Ready).then(|| succeeded(&snapshot, "j"));
+        assert_eq!(found, outcome, "{state:?}");
+    }
+
+    #[test]
+    fn one_of_two_completions_is_not_the_end() {
+        let pods = [pod("j-0", "2026-01-01T00:00:00Z", "Succeeded")];
+        assert!(matches!(judge(&snapshot((0, 2), None, &pods), "j"), State::Pending(_)));
+        assert_eq!(judge(&snapshot((0, 2), Some("Complete"), &pods), "j"), State::Ready);
+    }
+
+    #[test]
+    fn the_youngest_pod_is_the_last_try() {
+        let pods = [pod("j-a", "2026-01-01T00:00:02Z", "Running"), pod("j-b", "2026-01-01T00:00:01Z", "Failed")];
+        assert_eq!(pod_of(&snapshot((6, 1), None, &pods), "j").unwrap().name_any(), "j-a");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use kube::{Api, Client, ResourceExt};
 
 use super::failure_cause::AskedProbe;
 use super::last_words::brief;
-use super::pod::statuses;
+use super::pod::{containers, init_statuses, statuses};
 use super::{Forward, workload};
 use crate::{Error, Result};
 
@@ -58,8 +58,8 @@ impl fmt::Display for KubeletProbe {
 /// The probes of a pod's main containers and of its sidecars (init containers that restart always).
 ///
 /// # Errors
-/// [`Error::Unmet`] for a probe that cannot be asked from here: over TLS, of another method, or at a port name that its
-/// container lacks.
+/// [`Error::Unmet`] for a probe that cannot be asked from here: over TLS, with a host or header fields of its own, of another
+/// method, or at a port name that its container lacks.
 pub fn probes(pod: &Pod) -> Result<Vec<KubeletProbe>> {
     let is_sidecar = |init: &&Container| init.restart_policy.as_deref() == Some("Always");
     let containers = pod
@@ -88,7 +88,8 @@ fn way(container: &Container, probe: &Described) -> Option<ProbeMethod> {
         return Some(ProbeMethod::Exec(command));
     }
     let get = probe.http_get.as_ref()?;
-    if get.scheme.as_deref() == Some("HTTPS") {
+    // A forward leads to the pod without TLS, and a request without header fields of its own is another request.
+    if get.scheme.as_deref() == Some("HTTPS") || get.host.is_some() || get.http_headers.is_some() {
         return None;
     }
     let port = match &get.port {
@@ -107,7 +108,7 @@ fn is_success(status: u16) -> bool {
     (200..400).contains(&status)
 }
 
-/// Asks a probe once: by a GET without following redirects, or by its command in its container. On cancel the command may run
+/// Asks a probe once: by a GET, which follows redirects to the same host as the kubelet does, or by its command in its container. On cancel the command may run
 /// on.
 ///
 /// # Errors
@@ -118,7 +119,7 @@ pub async fn ask(client: &Client, namespace: &str, pod: &str, probe: &KubeletPro
     match &probe.way {
         ProbeMethod::Http { port, path } => {
             let forward = Forward::to_pod(client.clone(), namespace, pod, *port).await?;
-            let reply = Reader::with(forward.options())?.first_answer(path).await;
+            let reply = Reader::with(forward.options())?.get(path).await;
             let reply = reply.map_err(|error| unmet(error.report()))?;
             if is_success(reply.status) { Ok(()) } else { Err(unmet(format!("answered {}", reply.status))) }
         }
@@ -139,19 +140,23 @@ pub(super) async fn words(client: &Client, namespace: &str, asked: &AskedProbe) 
     tokio::time::timeout(WORDS, said(client, namespace, asked)).await.ok().flatten()
 }
 
+/// A container that is not ready, main or sidecar, with the probe that keeps it so: during its start the startup probe.
+fn probe_that_fails<'a>(pod: &'a Pod, name: &str) -> Option<(&'a Container, &'a Described)> {
+    let status = statuses(pod).iter().chain(init_statuses(pod)).find(|status| !status.ready && status.name == name)?;
+    let container = containers(pod).into_iter().find(|container| container.name == name)?;
+    let starting = status.started != Some(true) && container.startup_probe.is_some();
+    let described = if starting { &container.startup_probe } else { &container.readiness_probe };
+    Some((container, described.as_ref()?))
+}
+
 async fn said(client: &Client, namespace: &str, AskedProbe { pod: name, container }: &AskedProbe) -> Option<String> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let pod = pods.get(name).await.ok()?;
-    let status = statuses(&pod).iter().find(|status| !status.ready && status.name == *container)?;
-    let containers = &pod.spec.as_ref()?.containers;
-    let container = containers.iter().find(|container| container.name == status.name)?;
-    let starting = status.started != Some(true) && container.startup_probe.is_some();
-    let described = if starting { &container.startup_probe } else { &container.readiness_probe };
-    let described = described.as_ref()?;
+    let (container, described) = probe_that_fails(&pod, container)?;
     let text = match way(container, described)? {
         ProbeMethod::Http { port, path } => {
             let forward = Forward::to_pod(client.clone(), namespace, name, port).await.ok()?;
-            let reply = Reader::with(forward.options()).ok()?.first_answer(&path).await.ok()?;
+            let reply = Reader::with(forward.options()).ok()?.get(&path).await.ok()?;
             if is_success(reply.status) {
                 return None;
             }
@@ -162,7 +167,7 @@ async fn said(client: &Client, namespace: &str, AskedProbe { pod: name, containe
             let command: Vec<&str> = command.iter().map(String::as_str).collect();
             let ended = workload::exec(client, namespace, (name, Some(&container.name)), &command, WORDS).await.ok()?;
             let said = [ended.stdout, ended.stderr].concat();
-            if said.trim().is_empty() {
+            if ended.succeeded || said.trim().is_empty() {
                 return None;
             }
             format!("{} says {}", command.first()?, said.trim())
@@ -193,6 +198,8 @@ mod tests {
     #[case::a_command(json!({"exec": {"command": ["a", "b"]}}), Some("a b"))]
     #[case::a_port_that_is_not_named(json!({"httpGet": {"path": "/live", "port": "other"}}), None)]
     #[case::another_way(json!({"tcpSocket": {"port": 9}}), None)]
+    #[case::at_another_host(json!({"httpGet": {"port": 9, "host": "example.com"}}), None)]
+    #[case::with_a_header(json!({"httpGet": {"port": 9, "httpHeaders": [{"name": "Host", "value": "a"}]}}), None)]
     #[case::over_tls(json!({"httpGet": {"port": 9, "scheme": "HTTPS"}}), None)]
     #[case::without_tls(json!({"httpGet": {"port": 9, "scheme": "HTTP"}}), Some("GET / at port 9"))]
     fn each_way_is_read_or_refused(#[case] probe: Value, #[case] way: Option<&str>) {
@@ -215,6 +222,34 @@ mod tests {
         ]}});
         let found = probes(&serde_json::from_value(pod).unwrap()).unwrap();
         assert_eq!(found.iter().map(|probe| probe.container.as_str()).collect::<Vec<_>>(), ["sidecar"]);
+    }
+
+    #[rstest]
+    #[case::main("api", json!({"started": true}), Some(2))]
+    #[case::starting("api", json!({"started": false}), Some(1))]
+    #[case::ready("api", json!({"started": true, "ready": true}), None)]
+    #[case::sidecar("proxy", json!({"started": true}), Some(3))]
+    #[case::without_a_probe("plain", json!({"started": true}), None)]
+    #[case::absent("other", json!({}), None)]
+    fn the_probe_that_fails_is_found(#[case] name: &str, #[case] status: Value, #[case] port: Option<i32>) {
+        let probe = |port: i32| json!({"httpGet": {"port": port}});
+        let known = ["api", "plain", "proxy"].into_iter().filter(|known| *known == name);
+        let status = known.map(|name| {
+            let mut whole = json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0});
+            whole.as_object_mut().unwrap().extend(status.as_object().unwrap().clone());
+            whole
+        });
+        let statuses: Vec<_> = status.collect();
+        let (of_init, of_main) = if name == "proxy" { (statuses, vec![]) } else { (vec![], statuses) };
+        let pod: Pod = serde_json::from_value(json!({
+            "spec": {
+                "containers": [{"name": "api", "startupProbe": probe(1), "readinessProbe": probe(2)}, {"name": "plain"}],
+                "initContainers": [{"name": "proxy", "restartPolicy": "Always", "readinessProbe": probe(3)}],
+            },
+            "status": {"containerStatuses": of_main, "initContainerStatuses": of_init},
+        })).unwrap();
+        let found = probe_that_fails(&pod, name).map(|(_, probe)| probe.http_get.as_ref().unwrap().port.clone());
+        assert_eq!(found, port.map(IntOrString::Int));
     }
 
     #[rstest]

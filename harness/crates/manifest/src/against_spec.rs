@@ -41,16 +41,17 @@ impl SpecText {
 
     /// The line on which a field has this value, a text or a number, else a line with the value, else the first file.
     fn place(&self, field: &str, value: &str) -> Option<Place> {
-        let is_number = value.bytes().all(|digit| digit.is_ascii_digit());
+        let is_number = !value.is_empty() && value.bytes().all(|digit| digit.is_ascii_digit());
         let value = if is_number { value.to_owned() } else { format!("\"{value}\"") };
+        let holds = |line: &str| line.match_indices(&value).any(|(at, _)| is_token(line, at, value.len()));
         let line = |wanted: &dyn Fn(&str) -> bool| {
             self.0.iter().find_map(|(file, text)| {
                 let line = text.lines().position(|line| !line.trim_start().starts_with("//") && wanted(line))?;
                 Some(Place { file: file.clone(), line: Some(line + 1) })
             })
         };
-        line(&|line| line.contains(field) && line.contains(&value))
-            .or_else(|| line(&|line| line.contains(&value)))
+        line(&|line| line.contains(field) && holds(line))
+            .or_else(|| line(&holds))
             .or_else(|| self.0.first().map(|(file, _)| Place { file: file.clone(), line: None }))
     }
 
@@ -59,6 +60,12 @@ impl SpecText {
         let place = self.place(field, value);
         Finding { place, ..Finding::at(SPEC, Place { file: String::new(), line: None }, message) }
     }
+}
+
+/// Whether the part of a line stands alone: no letter and no digit touches it.
+fn is_token(line: &str, at: usize, length: usize) -> bool {
+    let is_part = |sign: char| sign.is_ascii_alphanumeric();
+    !line[..at].ends_with(is_part) && !line[at + length..].starts_with(is_part)
 }
 
 /// The findings where charts and spec differ. `renders` are the renders of all values files, with

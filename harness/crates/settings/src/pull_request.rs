@@ -94,7 +94,10 @@ mod tests {
     fn a_number_makes_every_name() {
         let of = PullRequest::parse("123").unwrap();
         assert_eq!((of.namespace().as_str(), of.host().as_str()), ("shop-pr-123", "pr-123.app.shop.ai"));
-        assert_eq!(PullRequest::of_namespace("shop-pr-123"), Some(of));
+        assert_eq!(
+            (PullRequest::of_namespace("shop-pr-123"), PullRequest::of_host("pr-123.app.shop.ai")),
+            (Some(of), Some(of))
+        );
     }
 
     #[rstest]
@@ -105,5 +108,16 @@ mod tests {
     #[case::more_in_front("my-shop-pr-1")]
     fn other_namespaces_have_no_number(#[case] name: &str) {
         assert_eq!(PullRequest::of_namespace(name), None);
+    }
+
+    #[rstest]
+    #[case::of_production("app.shop.ai")]
+    #[case::zero("pr-0.app.shop.ai")]
+    #[case::zero_in_front("pr-01.app.shop.ai")]
+    #[case::more_in_front("x.pr-1.app.shop.ai")]
+    #[case::without_a_dot("pr-1app.shop.ai")]
+    #[case::another_domain("pr-1.app.shop.example")]
+    fn other_hosts_have_no_number(#[case] host: &str) {
+        assert_eq!(PullRequest::of_host(host), None);
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo stack init`: what a repository needs to be tested by the harness, made from its chart and its skaffold.yaml.
+//! `cargo stack init`: writes a spec, a suite and a `cargo stack` for a repository, from its chart and its skaffold.yaml.
 
 mod reading;
 mod writing;
@@ -35,7 +35,11 @@ impl From<Unreadable> for Error {
     }
 }
 
-/// Reads the repository, and writes what is not there; nothing where any of it is.
+/// Reads the repository and writes its new files. On cancel the files that were written so far remain.
+///
+/// # Errors
+/// [`Error::Base`] when one of the files exists, before any is written, and when the repository cannot be read as a stack;
+/// [`Error::Command`] when the chart does not render.
 pub async fn run(settings: &Settings, options: InitOptions) -> Result<ExitCode> {
     let root = std::path::absolute(&options.folder).map_err(Error::io(format!("find {}", options.folder.display())))?;
     let skaffold = reading::skaffold(&document(&root.join("skaffold.yaml"))?)?;
@@ -88,7 +92,8 @@ fn document(path: &Path) -> Result<Value> {
     yaml::value(&read(path)?).map_err(Error::malformed(format!("read {}", path.display())))
 }
 
-/// What the chart renders to, with a text that is known again in each place of an image.
+/// The objects that `helm template` renders the chart to, with the placeholders of `reading::stand_in` for the images that are
+/// built here.
 async fn rendered(settings: &Settings, root: &Path, skaffold: &SkaffoldFound) -> Result<Vec<Value>> {
     let mut helm = Tools::new(settings.tools()).command(Tool::Helm).await?;
     helm = helm.args(["template", &skaffold.release, &skaffold.chart, "--namespace", &skaffold.namespace]).folder(root);
@@ -96,7 +101,7 @@ async fn rendered(settings: &Settings, root: &Path, skaffold: &SkaffoldFound) ->
         helm = helm.args(["--values", values]);
     }
     let named = |template: &str| {
-        // Blanks within the braces mean nothing.
+        // Spaces within the braces do not matter.
         let plain = template.replace("{{ ", "{{").replace(" }}", "}}");
         skaffold.built.iter().fold(plain, |text, image| {
             let (standing, variables) = (reading::stand_in(&image.name), reading::variables(&image.name));
@@ -112,7 +117,7 @@ async fn rendered(settings: &Settings, root: &Path, skaffold: &SkaffoldFound) ->
     Ok(yaml::objects(&helm.run().await?.stdout)?)
 }
 
-/// The image that one is built on, where its Dockerfile takes it as an argument and a recipe makes it.
+/// The base image of a build context; `None` where its Dockerfile does not take it as a build argument, or no recipe makes it.
 fn base(context: &Path, recipes: &Path) -> Result<Option<Base>> {
     let Some((argument, official)) = reading::base_of(&read(&context.join("Dockerfile"))?) else { return Ok(None) };
     let name = official.split([':', '@']).next().unwrap_or_default();

@@ -1,84 +1,85 @@
-//! What a repository says of its stack: skaffold.yaml, the rendered chart, Dockerfiles. Pure.
+//! Reads a stack from its repository: from skaffold.yaml, the rendered chart and Dockerfiles. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use harness::spec::variable::in_a_variable;
 use serde_json::Value;
 
-/// What a spec says, as it was read.
+/// The parts of a spec that can be read from a repository.
 #[derive(Debug, PartialEq, Eq)]
 pub struct StackFound {
-    /// The Helm release.
+    /// The Helm release's name.
     pub release: String,
-    /// Its namespace.
+    /// The release's namespace.
     pub namespace: String,
-    /// The folder of charts, and the chart's own in it.
+    /// The folder of charts (`.` for the repository's own), and the name of the chart's folder in it.
     pub chart: (String, String),
-    /// The values file of stages local and ci, in the chart's folder.
+    /// The values file of stages local and ci, relative to the chart's folder; default: `values.yaml`.
     pub values: String,
-    /// The values that name an image, `{image}` for its name: one, or repository and digest.
+    /// The paths of the values that name an image, with `{image}` for its name: one value, or repository and digest.
     pub image: Vec<String>,
     /// The images that Skaffold builds.
     pub built: Vec<BuiltFound>,
-    /// The label whose value is the release's name, and the one that tells workloads apart.
+    /// The keys of two labels: the one whose value is the release's name, and the one whose value differs between workloads.
     pub labels: (String, String),
-    /// The workloads.
+    /// The Deployments and StatefulSets that the chart renders.
     pub workloads: Vec<WorkloadFound>,
 }
 
 /// An image that Skaffold builds.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BuiltFound {
-    /// Its name.
+    /// The image's name in skaffold.yaml.
     pub name: String,
-    /// Its folder.
+    /// The folder of its build context, relative to the repository; default: `.`.
     pub context: String,
 }
 
 /// A Deployment or a StatefulSet.
 #[derive(Debug, PartialEq, Eq)]
 pub struct WorkloadFound {
-    /// What follows the release's name and a dash in its name.
+    /// The workload's name without its beginning `<release>-`.
     pub suffix: String,
-    /// The value of the label that tells workloads apart.
+    /// The value of the pods' label that differs between workloads.
     pub label: String,
-    /// Whether a StatefulSet runs it.
+    /// Whether the workload is a StatefulSet.
     pub stateful: bool,
-    /// The first port of its first container, and that of its Service.
+    /// The first port of its first container (0 if it declares none), and the first port of the Service of the same name
+    /// (without one, the container's).
     pub ports: (u16, u16),
-    /// The image of ours that it runs, if it is one.
+    /// The name of the image that it runs, if Skaffold builds that image.
     pub artifact: Option<String>,
 }
 
-/// Why a repository cannot be read as a stack: what is missing, and what would mend it.
+/// The reason why a repository cannot be read as a stack.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unreadable {
-    /// What is wrong, and where.
+    /// The problem, and where it is.
     pub what: String,
-    /// What to change.
+    /// The change that repairs it.
     pub next: String,
 }
 
-/// What skaffold.yaml says.
+/// The release and the images of a skaffold.yaml.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SkaffoldFound {
-    /// The Helm release.
+    /// The Helm release's name.
     pub release: String,
-    /// Its namespace.
+    /// The release's namespace; default: the release's name.
     pub namespace: String,
-    /// The chart's folder.
+    /// The chart's folder (`chartPath`).
     pub chart: String,
-    /// The values files, of which the last one wins.
+    /// The values files; of a value that several set, the last file's counts.
     pub values: Vec<String>,
-    /// What names images: values and their templates.
+    /// `setValueTemplates`: the paths of values, each with its template.
     pub set: BTreeMap<String, String>,
-    /// The images that it builds.
+    /// The images of `build.artifacts`.
     pub built: Vec<BuiltFound>,
-    /// Whether it has the profiles that stages local and ci deploy by.
+    /// Whether it has both profiles that stages local and ci deploy by, `local` and `ci`.
     pub has_profiles: bool,
 }
 
-/// A text that stands where an image's repository and digest will: so that the rendered chart tells who runs it.
+/// Placeholders for an image's repository and digest, by which the rendered chart shows which workloads run the image.
 pub fn stand_in(image: &str) -> (String, String) {
     (format!("init.invalid/{image}"), format!("sha256:{}", "0".repeat(64)))
 }
@@ -104,7 +105,7 @@ pub fn variables(image: &str) -> (String, String) {
 /// Reads skaffold.yaml: the release of the profile local, else of the file itself.
 ///
 /// # Errors
-/// What it does not say.
+/// There is no Helm release, or no image to build.
 pub fn skaffold(file: &Value) -> Result<SkaffoldFound, Unreadable> {
     let profile = |name: &str| list(&file["profiles"]).find(|profile| profile["name"] == name);
     let own = &file["deploy"]["helm"]["releases"][0];
@@ -140,7 +141,7 @@ pub fn skaffold(file: &Value) -> Result<SkaffoldFound, Unreadable> {
 /// The values that name an image: those whose template is its repository, its digest, or both.
 ///
 /// # Errors
-/// None is set by digest.
+/// An image is not set by digest, or two images' values are not named alike.
 pub fn image_values(found: &SkaffoldFound) -> Result<Vec<String>, Unreadable> {
     let mut all: Vec<(&str, Vec<String>)> = Vec::new();
     for BuiltFound { name, .. } in &found.built {
@@ -184,10 +185,10 @@ pub fn image_values(found: &SkaffoldFound) -> Result<Vec<String>, Unreadable> {
     ))
 }
 
-/// Puts skaffold.yaml and the objects that its chart renders to together.
+/// Combines skaffold.yaml with the objects that its chart renders to.
 ///
 /// # Errors
-/// What the chart does not say.
+/// The first requirement of docs/another-stack.md that the chart or skaffold.yaml does not meet.
 pub fn found(skaffold: SkaffoldFound, objects: &[Value]) -> Result<StackFound, Unreadable> {
     let image = image_values(&skaffold)?;
     let is_workload = |object: &&Value| matches!(object["kind"].as_str(), Some("Deployment" | "StatefulSet"));
@@ -206,13 +207,20 @@ pub fn found(skaffold: SkaffoldFound, objects: &[Value]) -> Result<StackFound, U
                 "name it {{ .Release.Name }}-<component>: two releases of one namespace would be one otherwise",
             )
         })?;
-        let container = &workload["spec"]["template"]["spec"]["containers"][0];
+        let image_of = |container: &Value| {
+            let runs = text(&container["image"]);
+            let repository = runs.split('@').next().unwrap_or_default().to_owned();
+            skaffold.built.iter().find(|image| repository == stand_in(&image.name).0)
+        };
+        // A container of an image that is built here, before a proxy that stands first.
+        let containers = workload["spec"]["template"]["spec"]["containers"].as_array().map(Vec::as_slice);
+        let containers = containers.unwrap_or_default();
+        let container = containers.iter().find(|container| image_of(container).is_some()).or(containers.first());
+        let container = container.unwrap_or(&Value::Null);
         let port = |value: &Value| value.as_u64().and_then(|port| u16::try_from(port).ok());
         let own = port(&container["ports"][0]["containerPort"]).unwrap_or_default();
         let served = service(&name).and_then(|service| port(&service["spec"]["ports"][0]["port"])).unwrap_or(own);
-        let runs = text(&container["image"]);
-        let repository = runs.split('@').next().unwrap_or_default();
-        let artifact = skaffold.built.iter().find(|image| repository == stand_in(&image.name).0);
+        let artifact = image_of(container);
         Ok(WorkloadFound {
             suffix: suffix.to_owned(),
             label: text(&workload["spec"]["template"]["metadata"]["labels"][&labels.1]),
@@ -251,7 +259,8 @@ pub fn found(skaffold: SkaffoldFound, objects: &[Value]) -> Result<StackFound, U
     })
 }
 
-/// The label of every workload and of its pods whose value is the release's name, and the one that no two share.
+/// The keys of two labels: the one that all workloads and their pods have, with the release's name as its value, and the pods'
+/// label whose value differs between all workloads.
 fn labels(release: &str, workloads: &[&Value]) -> Result<(String, String), Unreadable> {
     let of = |value: &Value| -> BTreeMap<String, String> {
         value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
@@ -265,7 +274,7 @@ fn labels(release: &str, workloads: &[&Value]) -> Result<(String, String), Unrea
         let values: BTreeSet<_> = pods.iter().filter_map(|labels| labels.get(**name)).collect();
         values.len() == workloads.len()
     };
-    // The recommended ones first, where there are several.
+    // Kubernetes' recommended label, where several fit.
     let best = |found: Vec<&&String>, first: &str| {
         found.iter().find(|name| name.as_str() == first).or(found.first()).map(|name| (***name).clone())
     };
@@ -286,7 +295,8 @@ fn labels(release: &str, workloads: &[&Value]) -> Result<(String, String), Unrea
     Ok((of_release, of_component))
 }
 
-/// The build argument that names the image that a Dockerfile's last stage begins with, and its default.
+/// The build argument that names the base image of a Dockerfile's last stage, and the argument's default; `None` where no
+/// argument names it.
 pub fn base_of(dockerfile: &str) -> Option<(String, String)> {
     let lines: Vec<&str> = dockerfile.lines().map(str::trim).collect();
     let from = lines.iter().rev().find_map(|line| line.strip_prefix("FROM "))?;

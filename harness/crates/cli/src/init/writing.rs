@@ -1,4 +1,4 @@
-//! The files of a repository that is tested by the harness. Pure, but for where the harness lies.
+//! The texts of the files that init writes. No I/O, except to find the harness's checkout.
 
 use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
@@ -7,47 +7,47 @@ use harness::{Error, Result};
 
 use super::reading::{BuiltFound, StackFound, WorkloadFound};
 
-/// An image that another is built on.
+/// The base image of an image that is built here.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Base {
-    /// The build argument that names it.
+    /// The name of the build argument that the Dockerfile takes it by.
     pub argument: String,
-    /// Its recipe.
+    /// The name of its recipe in kind/base-images.
     pub recipe: String,
-    /// The official image.
+    /// The reference of the official image, as the Dockerfile has it.
     pub official: String,
 }
 
-/// Which harness is used, while it is not published.
+/// The dependency on the harness, which is not published.
 #[derive(Debug)]
 pub enum Pin {
-    /// A checkout, from the repository.
+    /// By path: the harness's checkout, relative to the repository.
     Path(String),
-    /// A revision.
+    /// By git.
     Git {
-        /// The repository.
+        /// The URL of the harness's repository.
         url: String,
-        /// The revision.
+        /// The git revision (`rev`).
         revision: String,
     },
 }
 
-/// What the files are made of.
+/// The arguments of [`files`].
 #[derive(Debug)]
 pub struct Wanted<'a> {
-    /// What the repository says.
+    /// The stack, as it was read from the repository.
     pub found: &'a StackFound,
-    /// Of each image that is built, what it is built on.
+    /// The base image of each image in `found.built`, in that order; `None` where the Dockerfile alone names it.
     pub bases: Vec<Option<Base>>,
-    /// Which harness.
+    /// The dependency on the harness.
     pub pin: &'a Pin,
 }
 
 impl Pin {
-    /// The checkout that this program was compiled from, as it is reached from `root`.
+    /// The dependency on the checkout that this program was compiled from, by its path relative to `root`.
     ///
     /// # Errors
-    /// [`harness::Error::Base`] when it is not there any more.
+    /// [`harness::Error::Base`] when that checkout or `root` does not exist.
     pub fn path(root: &Path) -> Result<Self> {
         let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
         let own = own.canonicalize().map_err(Error::io("find the harness that this command was compiled from"))?;
@@ -55,7 +55,7 @@ impl Pin {
         Ok(Self::Path(relative(&root, &own)))
     }
 
-    /// Where the recipes lie, from `root`.
+    /// The folder of the recipes, for a repository at `root`.
     pub fn recipes_from(&self, root: &Path) -> PathBuf {
         root.join(self.recipes())
     }
@@ -74,7 +74,7 @@ impl Pin {
         }
     }
 
-    /// How it is used, in words.
+    /// The dependency as text for people.
     pub fn said(&self) -> String {
         match self {
             Self::Path(path) => format!("by path, from {path}"),
@@ -83,7 +83,7 @@ impl Pin {
     }
 }
 
-/// The way from one folder to another, both absolute.
+/// The relative path from one folder to another; both are absolute.
 fn relative(from: &Path, to: &Path) -> String {
     let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) = (from.components().collect(), to.components().collect());
     let shared = from.iter().zip(&to).take_while(|(one, two)| one == two).count();
@@ -92,7 +92,7 @@ fn relative(from: &Path, to: &Path) -> String {
     up.chain(down).collect::<Vec<_>>().join("/")
 }
 
-/// The files, by their names in the repository.
+/// The files to write: each path in the repository, with its text.
 pub fn files(wanted: &Wanted<'_>) -> Vec<(&'static str, String)> {
     let Wanted { found, pin, .. } = wanted;
     let front = constant(&front(found).suffix);
@@ -115,14 +115,15 @@ pub fn files(wanted: &Wanted<'_>) -> Vec<(&'static str, String)> {
         ("e2e/tests/e2e/release.rs", filled(include_str!("../../templates/release.rs"))),
     ];
     if matches!(pin, Pin::Git { .. }) {
-        // A path leads nowhere on another machine.
+        // With a dependency by path, another machine could not build the workspace.
         files.push((".github/workflows/stack.yaml", filled(include_str!("../../templates/workflow.yaml"))));
         files.push(("kind/kind-config.yaml", filled(include_str!("../../templates/kind-config.yaml"))));
     }
     files
 }
 
-/// The workload that people reach first: a Deployment of an image that is built here.
+/// The workload behind which the release is reached: of the Deployments with a port and an image that is built here, one named
+/// web, front, router or gateway, else the first; else the first workload.
 fn front(found: &StackFound) -> &WorkloadFound {
     let ours = |it: &&WorkloadFound| !it.stateful && it.artifact.is_some() && it.ports.0 > 0;
     let of_people =
@@ -135,7 +136,7 @@ fn constant(suffix: &str) -> String {
     suffix.chars().map(|sign| if sign.is_ascii_alphanumeric() { sign.to_ascii_uppercase() } else { '_' }).collect()
 }
 
-/// The spec, as a person would have written it: what is a default is left out.
+/// The text of the spec, without fields that have their default.
 fn spec(Wanted { found, bases, pin }: &Wanted<'_>) -> String {
     let mut components = String::new();
     for workload in &found.workloads {

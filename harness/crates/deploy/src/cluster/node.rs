@@ -74,8 +74,9 @@ pub fn requested(container: &Container) -> u64 {
     requests.and_then(|requests| k8s::quantity::millis(&requests.get("cpu")?.0)).unwrap_or_default()
 }
 
-/// How many isolated releases the cluster can hold at once, by its memory and its processors; at least 1. With more releases than
-/// processors their starts only slow each other (three on two processors, beside another suite: load 36, and probes fail).
+/// How many isolated releases the cluster can hold at once, by its memory and its processors; at least 1, and at most the spec's
+/// `own.most`. With more releases than processors their starts only slow each other (three on two processors, beside another
+/// suite: load 36, and probes fail).
 ///
 /// # Errors
 /// [`Error::Kube`] when the nodes cannot be listed.

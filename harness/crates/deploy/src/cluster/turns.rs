@@ -19,7 +19,8 @@ pub struct Turn {
     pub run: String,
     /// The process whose end is the run's.
     pub by: Process,
-    /// When the run's process started, in milliseconds since 1970; before it waited for the lock on the record.
+    /// When the first process of the run that was noted here started, in milliseconds since 1970: before it waited for the lock
+    /// on the record.
     pub came: u64,
     /// The hash of the plan that it wants deployed; `None` while it is not known, and for a run that needs only images.
     pub content: Option<String>,

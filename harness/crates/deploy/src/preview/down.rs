@@ -29,7 +29,8 @@ pub enum Gone {
 /// Takes a preview down, and waits until nothing of it remains. Waits up to `turn` for its Lease; `still` is asked once that is
 /// held, since what was known before may have changed, and `false` keeps the preview.
 ///
-/// What remains on cancel or kill: the deletion goes on in the cluster; calling again waits for its end.
+/// What remains on cancel or kill: the deletion goes on in the cluster; calling again waits for its end, as long as the namespace
+/// is there.
 ///
 /// # Errors
 /// [`harness_base::Error::Refused`] for a namespace that is not ours; [`harness_base::Error::Deadline`] after `within`, naming

@@ -82,7 +82,8 @@ impl Deployment<'_> {
 }
 
 /// Deploys a plan: first namespace, `<release>-auth` and pull secret, then by the plan's deployer; waits up to 240 s until the
-/// release has converged. A failure is rolled back. A release that was left pending by a kill is rolled back first.
+/// release has converged. A failure is rolled back. Before the deployer runs, a release that a kill left pending is rolled back,
+/// and one that was never deployed with success is uninstalled.
 ///
 /// What remains on cancel or kill: a release that is half deployed; the next call heals it.
 ///

@@ -64,7 +64,8 @@ pub async fn steady(cluster: &Cluster, plan: &Plan, limit: Duration) -> Result<(
 
 /// How late a probe's result can come: the longest `timeoutSeconds`, and a second until the harness sees it.
 fn late(pods: &[Arc<Pod>]) -> Duration {
-    let containers = pods.iter().filter_map(|pod| pod.spec.as_ref()).flat_map(|spec| &spec.containers);
+    // A sidecar's readiness counts too.
+    let containers = pods.iter().flat_map(|pod| k8s::pod::containers(pod));
     let probes = containers.filter_map(|container| container.readiness_probe.as_ref());
     let longest = probes.filter_map(|probe| probe.timeout_seconds).max().unwrap_or(1);
     Duration::from_secs(u64::try_from(longest).unwrap_or(1)) + HEARD

@@ -99,7 +99,8 @@ pub fn stage_charts(checkout: &Path, cache: &Path) -> Result<Staged> {
 /// checkout's own.
 ///
 /// # Errors
-/// As [`stage_charts`]; [`harness_base::Error::Refused`] too for links, and for files that are not plain.
+/// As [`stage_charts`]. [`harness_base::Error::Refused`] in both for a dependency that is not beside the umbrella, for links and
+/// other files that are not plain, for names that differ in letter case alone, and for more than 16 MiB.
 pub fn stage_given_charts(checkout: &Path, charts: &Path, cache: &Path) -> Result<Staged> {
     private_folder(cache)?;
     let build = tempfile::Builder::new()
