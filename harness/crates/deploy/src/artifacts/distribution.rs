@@ -9,10 +9,10 @@ use harness_base::error::innermost;
 use harness_base::hash;
 use harness_http::is_loopback;
 use harness_manifest::Reference;
-use oci_client::Client;
 use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError as Oci, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
+use oci_client::{Client, RegistryOperation};
 use serde_json::{Value, json};
 
 use super::credentials::RegistryCredentials;
@@ -147,11 +147,11 @@ impl<'a> At<'a> {
     }
 
     async fn manifest(&self, digest: &str) -> Result<(Value, Vec<u8>)> {
-        let (bytes, _) = self
-            .client
-            .pull_manifest_raw(&self.named(digest), &self.auth, &MANIFESTS)
-            .await
-            .map_err(|error| self.refusal(&error))?;
+        let pulled = self.client.pull_manifest_raw(&self.named(digest), &self.auth, &MANIFESTS).await;
+        let (bytes, _) = match pulled {
+            Ok(pulled) => pulled,
+            Err(error) => return Err(self.refusal(&self.behind(error).await)),
+        };
         let say = format!("read the manifest of {}@{digest}", self.reference.repository);
         Ok((serde_json::from_slice(&bytes).map_err(Error::malformed(say))?, bytes.to_vec()))
     }
@@ -206,6 +206,16 @@ impl<'a> At<'a> {
         })
     }
 
+    /// The token server's error behind a request that a registry refused: the client asks without a token where it gets none, and
+    /// says the registry's 401 alone.
+    async fn behind(&self, error: Oci) -> Oci {
+        if !matches!(error, Oci::UnauthorizedError { .. }) {
+            return error;
+        }
+        let asked = self.client.auth(&self.named(&self.reference.digest), &self.auth, RegistryOperation::Pull).await;
+        asked.err().unwrap_or(error)
+    }
+
     /// A registry's error as a refusal, with a remedy.
     fn refusal(&self, error: &Oci) -> Error {
         let (registry, image) = (self.reference.registry(), self.reference.by_digest());
@@ -253,6 +263,13 @@ enum Meaning {
 
 fn meaning(error: &Oci) -> Meaning {
     match error {
+        Oci::AuthenticationFailure(answer) if is_no_verdict(answer) => {
+            let line = answer.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+            Meaning::Other(format!(
+                "its token server gives no token now, and says {:?}",
+                line.chars().take(200).collect::<String>()
+            ))
+        }
         Oci::UnauthorizedError { .. } | Oci::AuthenticationFailure(_) | Oci::ServerError { code: 401 | 403, .. } => {
             Meaning::Denied
         }
@@ -273,6 +290,21 @@ fn meaning(error: &Oci) -> Meaning {
         }
         other => Meaning::Other(other.to_string()),
     }
+}
+
+/// Whether a token server that refused says that it is busy or broken, and nothing about the credentials. The client passes its
+/// answer on without the status; codes are those of the OCI distribution spec ("Error Codes"), words those of RFC 9110's statuses.
+fn is_no_verdict(answer: &str) -> bool {
+    let text = answer.to_ascii_lowercase();
+    let says = [
+        "toomanyrequests",
+        "too many requests",
+        "rate limit",
+        "service unavailable",
+        "bad gateway",
+        "internal server error",
+    ];
+    says.iter().any(|words| text.contains(words))
 }
 
 /// Whether a registry's name is this machine's own (`localhost`, 127.x, `[::1]`), with or without a port.
@@ -303,6 +335,52 @@ mod tests {
             }
         });
         address
+    }
+
+    /// A registry on loopback whose token server answers so.
+    fn with_token_server(status: &'static str, body: &'static str) -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let realm = format!("http://{address}/token");
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+                let first = lines.next().unwrap_or_default();
+                let _ = lines.take_while(|line| !line.is_empty()).count();
+                let head = match first.contains(" /token") {
+                    true => format!("HTTP/1.1 {status}\r\n"),
+                    false => format!(
+                        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"{realm}\",service=\"r\"\r\n"
+                    ),
+                };
+                let body = if first.contains(" /token") { body } else { "" };
+                let _ = write!(stream, "{head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+            }
+        });
+        address
+    }
+
+    #[rstest]
+    #[case::busy(
+        "429 Too Many Requests",
+        r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}"#,
+        "gives no token now"
+    )]
+    #[case::broken("503 Service Unavailable", "<h1>503 Service Unavailable</h1>", "gives no token now")]
+    #[case::refuses("401 Unauthorized", r#"{"details":"incorrect username or password"}"#, "credentials")]
+    #[tokio::test]
+    async fn a_token_server_without_time_refuses_no_credentials(
+        #[case] status: &'static str,
+        #[case] body: &'static str,
+        #[case] says: &str,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let credentials = RegistryCredentials::of_client(folder.path(), &Environment::new(&BTreeMap::new()));
+        let digest = format!("sha256:{}", harness_base::hash::text("x"));
+        let reference = Reference { repository: format!("{}/x", with_token_server(status, body)), tag: None, digest };
+        let error = super::platforms(&reference, &credentials).await.unwrap_err().report();
+        assert!(error.contains(says) && (says == "credentials" || !error.contains("credentials")), "{error}");
     }
 
     #[tokio::test]
