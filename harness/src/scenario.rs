@@ -97,11 +97,12 @@ pub trait Teardown: Send {
         Box::pin(async { None })
     }
 
-    /// Removes what was made for this scenario alone; may take 600 s.
+    /// Removes what was made for this scenario alone; may take 600 s. `passed`: the body met every expectation, so that the
+    /// state of what it had is known, and another scenario may go on with it.
     ///
     /// # Errors
     /// Fails the scenario, unless its body failed first.
-    fn remove(self: Box<Self>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
+    fn remove(self: Box<Self>, _passed: bool) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
         Box::pin(async { Ok(()) })
     }
 }
@@ -274,7 +275,8 @@ async fn finish(outcome: ScenarioResult, aftercare: Box<dyn Teardown>) -> Verdic
             None => Verdict::Failed(error),
         },
     };
-    let removed = tokio::time::timeout(TEARDOWN, aftercare.remove()).await.unwrap_or_else(|_| {
+    let passed = matches!(verdict, Verdict::Passed);
+    let removed = tokio::time::timeout(TEARDOWN, aftercare.remove(passed)).await.unwrap_or_else(|_| {
         let awaited = "the teardown's end".to_owned();
         Err(harness_base::Error::Deadline { awaited, after: TEARDOWN, last: "it still ran".to_owned() }.into())
     });
@@ -374,20 +376,23 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_error_is_reported_and_the_teardown_runs() {
-        struct Failing(std::sync::Arc<std::sync::atomic::AtomicBool>);
+        type Removed = std::sync::Arc<std::sync::Mutex<Vec<bool>>>;
+        struct Failing(Removed);
         impl Teardown for Failing {
-            fn remove(self: Box<Self>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
-                self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+            fn remove(self: Box<Self>, passed: bool) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
+                self.0.lock().unwrap().push(passed);
                 Box::pin(async { Err(Error::Unmet("second".into())) })
             }
         }
-        let removed = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let removed = Removed::default();
         let aftercare = || Box::new(Failing(std::sync::Arc::clone(&removed)));
         let Verdict::Failed(error) = finish(Err(Error::Unmet("first".into())), aftercare()).await else { panic!() };
         assert_eq!(error.report(), "first");
-        assert!(removed.load(std::sync::atomic::Ordering::SeqCst));
         let Verdict::Failed(error) = finish(Ok(()), aftercare()).await else { panic!() };
         assert_eq!(error.report(), "second");
+        // A body that ended half way, because it does not apply, did not pass.
+        finish(Err(Error::NotApplicable("no such thing here".into())), aftercare()).await;
+        assert_eq!(*removed.lock().unwrap(), [false, true, false]);
     }
 
     #[test]

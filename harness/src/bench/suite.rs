@@ -5,14 +5,8 @@ use std::time::Instant;
 use super::bench_environment::{BenchEnvironment, Runner};
 use super::report::Row;
 use super::rounds::{BenchTurn, Lane, interleaved};
-use crate::error::Result;
-
-/// Scenarios with an isolated release, whose bodies take little time.
-const ISOLATED: [&str; 3] = [
-    "config::secrets_differ_between_releases",
-    "network::stores_answer_the_backend_alone",
-    "network::another_namespace_reaches_nothing",
-];
+use crate::error::{Error, Result};
+use crate::spec::spec;
 
 /// From no cluster, with full caches, to the verdict of one scenario. The first turn, which is not counted, fills the caches.
 ///
@@ -32,17 +26,25 @@ pub(super) async fn cold(ground: &BenchEnvironment<'_>, scenario: &'static str, 
     interleaved(rounds, &[Lane::new("ours", about, turn)]).await
 }
 
-/// Isolated releases, one and three at a time.
+/// Isolated releases, one alone and all of the spec's at a time.
 ///
 /// # Errors
 /// As [`cold`].
 pub(super) async fn own_release(ground: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
     ground.warm().await?;
-    let lane = |name: &str, scenarios: &'static [&'static str]| {
+    let isolated = spec().bench.isolated;
+    if isolated.is_empty() {
+        return Err(Error::refused(
+            "the stack's spec names no isolated scenarios to measure",
+            "set bench.isolated in the spec",
+        ));
+    }
+    let lane = |name: String, scenarios: &'static [&'static str]| {
         let about = format!("`cargo nextest run -p e2e` of {}, cluster kept", scenarios.join(", "));
         Lane::new(name, about, move || timed(ground, scenarios))
     };
-    interleaved(rounds, &[lane("ours, alone", &ISOLATED[..1]), lane("ours, three at a time", &ISOLATED)]).await
+    let alone = lane("ours, alone".to_owned(), &isolated[..isolated.len().min(1)]);
+    interleaved(rounds, &[alone, lane(format!("ours, {} at a time", isolated.len()), isolated)]).await
 }
 
 /// All scenarios, on a cluster that is there.

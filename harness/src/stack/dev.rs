@@ -269,7 +269,7 @@ impl Teardown for Care {
         })
     }
 
-    fn remove(self: Box<Self>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
+    fn remove(self: Box<Self>, _passed: bool) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
         Box::pin(async move {
             let edits = std::mem::take(&mut *self.edits.lock().unwrap_or_else(PoisonError::into_inner));
             let moment = SystemTime::now();

@@ -110,7 +110,7 @@ impl Argument for Images {
 struct ContainerCare(Engine, Arc<Owner>);
 
 impl Teardown for ContainerCare {
-    fn remove(self: Box<Self>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
+    fn remove(self: Box<Self>, _passed: bool) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
         Box::pin(async move { self.1.end(&self.0).await })
     }
 }

@@ -4,7 +4,6 @@ use std::ops::Deref;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
@@ -183,12 +182,12 @@ impl Argument for DurableStack {
 async fn make(session: Arc<Session>, scenario: &str, database: Database) -> Result<Fixture<OwnStack>> {
     let own = Arc::new(session.own(database).await?);
     let stack = Stack::of(session, &own.cluster, &own.plan, scenario).await;
-    let care = Box::new(OwnCare { own: Arc::clone(&own), failed: AtomicBool::new(false) });
+    let care = Box::new(OwnCare { own: Arc::clone(&own) });
     match stack {
         Ok(stack) => Ok(Fixture { argument: OwnStack { stack, own }, aftercare: care }),
         Err(error) => {
             drop(own);
-            if let Err(second) = care.remove().await {
+            if let Err(second) = care.remove(false).await {
                 tracing::warn!("{}", second.report());
             }
             Err(error)
@@ -199,20 +198,18 @@ async fn make(session: Arc<Session>, scenario: &str, database: Database) -> Resu
 /// The teardown of an isolated release: evidence, then removal, or its handover to a scenario that waits for one.
 struct OwnCare {
     own: Arc<Own>,
-    failed: AtomicBool,
 }
 
 impl Teardown for OwnCare {
     fn diagnose(&self) -> Pin<Box<dyn Future<Output = Option<String>> + Send + '_>> {
-        self.failed.store(true, Ordering::Relaxed);
         Box::pin(async { Some(self.own.diagnosis().await) })
     }
 
-    fn remove(self: Box<Self>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
+    fn remove(self: Box<Self>, passed: bool) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
         Box::pin(async move {
             let own = match Arc::try_unwrap(self.own) {
-                // After a failure the release's state is not known, so that it is not handed over.
-                Ok(own) if !self.failed.into_inner() => match own.hand_over().await {
+                // Else the release's state is not known, so that it is not handed over.
+                Ok(own) if passed => match own.hand_over().await {
                     Ok(()) => return Ok(()),
                     Err(own) => *own,
                 },

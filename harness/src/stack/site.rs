@@ -72,8 +72,7 @@ impl Site {
 
     /// The site of stage dev: its router, by Kind's port mapping, as the developer's browser reaches it.
     pub(super) fn dev(scenario: &str) -> Result<Self> {
-        let none = || Error::NotApplicable("no port of this host leads to the router in stage dev".to_owned());
-        Self::new(HttpOptions::new(&dev::address(spec().router).ok_or_else(none)?), scenario)
+        Self::new(HttpOptions::new(&dev::site()?), scenario)
     }
 
     /// The site of a release: its one router, through a forward to a ready pod.

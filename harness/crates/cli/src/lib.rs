@@ -74,8 +74,7 @@ enum Task {
     Up,
     /// Bring the developer's loop up: the dev cluster, and Tilt with hot reload of the working tree, until Ctrl-C.
     ///
-    /// Tilt's page is at http://localhost:10350, the backend at http://localhost:8000/docs, the frontend at
-    /// http://localhost:3000, the debuggers of api and WebSocket server at ports 5678 and 5679. The cluster stays warm afterwards.
+    /// The addresses of Tilt's page, of the services and of their debuggers are printed first. The cluster stays warm afterwards.
     ///
     /// Example: cargo stack dev
     Dev {

@@ -460,6 +460,8 @@ pub struct BenchSpec {
     pub values_edit: BenchEdit,
     /// An edit with which the api does not start.
     pub broken_import: BenchEdit,
+    /// Scenarios with an isolated release, whose bodies take little time.
+    pub isolated: &'static [&'static str],
 }
 
 impl BenchSpec {
@@ -471,6 +473,7 @@ impl BenchSpec {
         page_edit: BenchEdit::NONE,
         values_edit: BenchEdit::NONE,
         broken_import: BenchEdit::NONE,
+        isolated: &[],
     };
 }
 

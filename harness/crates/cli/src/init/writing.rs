@@ -202,7 +202,8 @@ pub static STACK: StackSpec = StackSpec {{
     values: ValuesSpec {{ shared: VALUES, all: &[VALUES], ..ValuesSpec::DEFAULT }},
     images: ImagesSpec {{ built: &[{}], third_party: &[] }},
     components: &[{}],
-    // Whose image scenarios' Jobs run, and behind which everything is reached: the first Deployment of an image of ours.
+    // The image of scenarios' Jobs, and the way to everything: a workload named web, front, router or gateway, else the first
+    // Deployment of an image that is built here, else the first workload.
     api: &{front},
     router: &{front},
     recipes: {recipes:?},

@@ -413,6 +413,11 @@ pub static STACK: StackSpec = StackSpec {
         redis: &REDIS,
     },
     bench: BenchSpec {
+        isolated: &[
+            "config::secrets_differ_between_releases",
+            "network::stores_answer_the_backend_alone",
+            "network::another_namespace_reaches_nothing",
+        ],
         backend: BenchJudge { scenario: "backend::docs_are_served", path: "/docs" },
         page: BenchJudge { scenario: "frontend::page_is_served", path: "/" },
         backend_edit: BenchEdit {
