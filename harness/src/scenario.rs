@@ -81,7 +81,7 @@ pub struct Fixture<A> {
     /// The argument that the body is called with.
     pub argument: A,
     /// The teardown that runs after the body, however the body ended.
-    pub aftercare: Box<dyn Teardown>,
+    pub teardown: Box<dyn Teardown>,
 }
 
 impl<A> std::fmt::Debug for Fixture<A> {
@@ -232,9 +232,9 @@ where
     let begin: Begin = Arc::new(move |session| {
         let (function, scenario) = (Arc::clone(&function), Arc::clone(&scenario));
         Box::pin(async move {
-            let Fixture { argument, aftercare } = A::make(session, &scenario).await?;
+            let Fixture { argument, teardown } = A::make(session, &scenario).await?;
             let body = async move { function(argument).await };
-            Ok((Box::pin(body) as BoxFuture<_>, aftercare))
+            Ok((Box::pin(body) as BoxFuture<_>, teardown))
         })
     });
     Scenario {
@@ -266,17 +266,17 @@ fn message(panic: &(dyn std::any::Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
 }
 
-async fn finish(outcome: ScenarioResult, aftercare: Box<dyn Teardown>) -> Verdict {
+async fn finish(outcome: ScenarioResult, teardown: Box<dyn Teardown>) -> Verdict {
     let verdict = match outcome {
         Ok(()) => Verdict::Passed,
         Err(Error::NotApplicable(reason)) => Verdict::Ignored(reason),
-        Err(error) => match aftercare.diagnose().await {
+        Err(error) => match teardown.diagnose().await {
             Some(diagnosis) => Verdict::Failed(error.diagnosed(diagnosis)),
             None => Verdict::Failed(error),
         },
     };
     let passed = matches!(verdict, Verdict::Passed);
-    let removed = tokio::time::timeout(TEARDOWN, aftercare.remove(passed)).await.unwrap_or_else(|_| {
+    let removed = tokio::time::timeout(TEARDOWN, teardown.remove(passed)).await.unwrap_or_else(|_| {
         let awaited = "the teardown's end".to_owned();
         Err(harness_base::Error::Deadline { awaited, after: TEARDOWN, last: "it still ran".to_owned() }.into())
     });
@@ -302,13 +302,13 @@ impl Scenario {
     /// too; what a fixture made is then removed by the next run or the reaper.
     pub async fn run(&self, session: Arc<Session>) -> Verdict {
         let name = &self.name;
-        let (body, aftercare) = match events::step(format!("{name}: fixture"), (self.begin)(session)).await {
+        let (body, teardown) = match events::step(format!("{name}: fixture"), (self.begin)(session)).await {
             Ok(begun) => begun,
             Err(Error::NotApplicable(reason)) => return Verdict::Ignored(reason),
             Err(error) => return Verdict::NoFixture(error),
         };
         let outcome = events::step(format!("{name}: body"), bounded(self.deadline, body)).await;
-        events::step(format!("{name}: teardown"), finish(outcome, aftercare)).await
+        events::step(format!("{name}: teardown"), finish(outcome, teardown)).await
     }
 }
 
@@ -385,13 +385,13 @@ mod tests {
             }
         }
         let removed = Removed::default();
-        let aftercare = || Box::new(Failing(std::sync::Arc::clone(&removed)));
-        let Verdict::Failed(error) = finish(Err(Error::Unmet("first".into())), aftercare()).await else { panic!() };
+        let teardown = || Box::new(Failing(std::sync::Arc::clone(&removed)));
+        let Verdict::Failed(error) = finish(Err(Error::Unmet("first".into())), teardown()).await else { panic!() };
         assert_eq!(error.report(), "first");
-        let Verdict::Failed(error) = finish(Ok(()), aftercare()).await else { panic!() };
+        let Verdict::Failed(error) = finish(Ok(()), teardown()).await else { panic!() };
         assert_eq!(error.report(), "second");
         // A body that ended half way, because it does not apply, did not pass.
-        finish(Err(Error::NotApplicable("no such thing here".into())), aftercare()).await;
+        finish(Err(Error::NotApplicable("no such thing here".into())), teardown()).await;
         assert_eq!(*removed.lock().unwrap(), [false, true, false]);
     }
 

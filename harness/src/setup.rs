@@ -46,7 +46,7 @@ pub async fn run(settings: &Settings, from: ProvisionSource, stage: Stage) -> Re
     private_folder(&settings.state_root)?;
     let tools = Tools::new(settings.tools());
     let engine = Engine::ensure(&tools, settings, &settings.state_root).await?;
-    let wants = NodeImageRequest { engine: &engine, tools: &tools, project: &project, settings, from };
+    let request = NodeImageRequest { engine: &engine, tools: &tools, project: &project, settings, from };
     let bases = Bases { engine: &engine, project: &project, may_set_up: settings.may_set_up(), from };
     let wanted = artifacts::wanted();
     // Each goes on to its end, whatever fails beside it: what can be had is there for the next call.
@@ -56,7 +56,7 @@ pub async fn run(settings: &Settings, from: ProvisionSource, stage: Stage) -> Re
         found.push(tools.ensure(Tool::Nextest, from).await);
         found
     };
-    let (all_tools, node_image, bases) = tokio::join!(all_tools, node_image::ensure(wants), bases.ensure(&wanted));
+    let (all_tools, node_image, bases) = tokio::join!(all_tools, node_image::ensure(request), bases.ensure(&wanted));
     let found = all_tools.into_iter().collect::<Result<Vec<Found>, _>>()?;
     node_image?;
     bases?;
@@ -94,8 +94,8 @@ pub async fn plan(settings: &Settings, from: ProvisionSource, stage: Stage) -> R
         }
     };
     parts.push(Planned::at_hand("engine", "it answers".to_owned()));
-    let wants = NodeImageRequest { engine: &engine, tools: &tools, project: &project, settings, from };
-    parts.push(node_image::plan(wants).await?);
+    let request = NodeImageRequest { engine: &engine, tools: &tools, project: &project, settings, from };
+    parts.push(node_image::plan(request).await?);
     let bases = Bases { engine: &engine, project: &project, may_set_up: settings.may_set_up(), from };
     for want in artifacts::wanted() {
         parts.push(bases.plan(&want).await?);

@@ -72,7 +72,7 @@ pub fn main_through(
     events::took_the_process("the suite");
     // nextest says itself how a run ended; each process of the run would say it again.
     if settings.run_id.is_none()
-        && let Some(Ok(session)) = FIXTURES.get()
+        && let Some(Ok(session)) = SESSION.get()
     {
         if let (false, Ok(outcome)) = (settings.quiet, Outcome::read(&session.run.folder)) {
             outcome.measures().lines().for_each(output::tell);
@@ -91,7 +91,7 @@ fn stage_of(settings: &Settings, default: Stage) -> Result<Stage> {
     Ok(stage)
 }
 
-static FIXTURES: OnceCell<Result<Arc<Session>, Arc<Error>>> = OnceCell::new();
+static SESSION: OnceCell<Result<Arc<Session>, Arc<Error>>> = OnceCell::new();
 
 fn trials(
     mut scenarios: Vec<Scenario>,
@@ -128,7 +128,7 @@ fn judge(
     settings: &Settings,
 ) -> Result<Completion, Failed> {
     let runtime = RUNTIME.as_ref().map_err(|error| Failed::from(format!("cannot start the runtime: {error}")))?;
-    let session = FIXTURES
+    let session = SESSION
         .get_or_init(|| {
             let session = Session::new(settings.clone(), stage);
             session.map(|session| Arc::new(session.through(through))).map_err(Arc::new)

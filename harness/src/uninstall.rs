@@ -48,11 +48,11 @@ pub struct Uninstalled {
 /// The error of the first thing that cannot be removed.
 pub async fn run(settings: &Settings, wait: Option<Duration>) -> Result<Uninstalled> {
     let mut done = Uninstalled::default();
-    for home in ClusterState::all(&settings.state_root)? {
-        match reaper::clean(&home, settings, wait).await {
+    for cluster_state in ClusterState::all(&settings.state_root)? {
+        match reaper::clean(&cluster_state, settings, wait).await {
             Ok(removed) => {
                 done.removed.extend(removed);
-                let name = home.record().ok().and_then(|record| record.identity).map(|identity| identity.name);
+                let name = cluster_state.record().ok().and_then(|record| record.identity).map(|identity| identity.name);
                 match name {
                     // The folder stays: its record has the network's name, the proof that the network is ours.
                     Some(name) => {
@@ -60,10 +60,10 @@ pub async fn run(settings: &Settings, wait: Option<Duration>) -> Result<Uninstal
                         done.left.push((format!("the network {name}"), why));
                     }
                     // The lock files go last: a process that waits for one begins again.
-                    None => folders::remove(&home.folder)?,
+                    None => folders::remove(&cluster_state.folder)?,
                 }
             }
-            Err(error) => done.left.push((format!("the cluster {}", home.name), error.to_string())),
+            Err(error) => done.left.push((format!("the cluster {}", cluster_state.name), error.to_string())),
         }
     }
     if !done.left.is_empty() {

@@ -540,7 +540,7 @@ async fn a_wrong_clock_on_the_way_ends_nothing() {
         place.namespace(&place::namespace_of(number), true, number).await;
         place.label(number, "jetscale.ai/expires", Some(&expires.to_string())).await;
     }
-    for way in [shifted::Way::Ahead, shifted::Way::Behind] {
+    for way in [shifted::Shift::Ahead, shifted::Shift::Behind] {
         let proxy = shifted::Proxy::before(place.admin(), way).await;
         let sweep = place.by_way_of(&proxy.server, "1", &["sweep", "--dry-run", "--expired-only"]).await.run().await;
         assert!(proxy.shifted() > 1, "{way:?}: {} answers were shifted\n{}", proxy.shifted(), sweep.text);

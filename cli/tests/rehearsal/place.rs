@@ -114,7 +114,7 @@ impl Place {
         let folder = folder_of(cluster);
         let (session, shared) = session_on(cluster, variables).await;
         let edge = Box::pin(session.previews_edge(&shared)).await.unwrap_or_else(|error| panic!("{}", error.report()));
-        let way = edge.way().await.unwrap();
+        let way = edge.forward().await.unwrap();
         std::fs::write(folder.join("ca.pem"), &edge.ca).unwrap();
         std::fs::write(folder.join("values.yaml"), PreviewsEdge::values()).unwrap();
         write_json(&folder.join("artifacts.json"), &shared.plan.artifacts).unwrap();

@@ -21,7 +21,7 @@ const VALUE: usize = 29;
 
 /// Which way the proxy's clock is wrong.
 #[derive(Clone, Copy, Debug)]
-pub enum Way {
+pub enum Shift {
     Ahead,
     Behind,
 }
@@ -34,7 +34,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// Before the first cluster of a kubeconfig.
-    pub async fn before(file: Kubeconfig, way: Way) -> Self {
+    pub async fn before(file: Kubeconfig, way: Shift) -> Self {
         harness::http::install_tls();
         let cluster = file.clusters[0].cluster.clone().unwrap();
         let authority = cluster.server.unwrap().trim_start_matches("https://").to_owned();
@@ -69,7 +69,7 @@ impl Proxy {
     }
 }
 
-async fn shift(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, way: Way, count: &AtomicUsize) {
+async fn shift(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, way: Shift, count: &AtomicUsize) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
         // The head of an answer comes in one piece.
@@ -89,9 +89,9 @@ async fn shift(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin
     let _ = to.shutdown().await;
 }
 
-fn moved(date: SystemTime, way: Way) -> SystemTime {
+fn moved(date: SystemTime, way: Shift) -> SystemTime {
     match way {
-        Way::Ahead => date + FAR,
-        Way::Behind => date - FAR,
+        Shift::Ahead => date + FAR,
+        Shift::Behind => date - FAR,
     }
 }

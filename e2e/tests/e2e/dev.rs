@@ -275,7 +275,7 @@ async fn another_context_is_refused(dev: Dev, context: &'static str) -> Scenario
 
 /// Neither their pods nor their registries hold a dev image.
 async fn other_stages_are_left_alone(dev: Dev) -> ScenarioResult {
-    let there: Vec<_> = dev.neighbours().await?.into_iter().filter(OtherCluster::is_there).collect();
+    let there: Vec<_> = dev.other_clusters().await?.into_iter().filter(OtherCluster::is_there).collect();
     if there.is_empty() {
         return Err(Error::NotApplicable("no other stage of this checkout has a cluster or a registry now".to_owned()));
     }

@@ -297,8 +297,8 @@ impl<'a> BenchEnvironment<'a> {
     /// # Errors
     /// As [`reaper::clean`].
     pub async fn without_cluster(&self) -> Result<()> {
-        let home = ClusterState::of(self.settings, &self.copy.project(), Stage::Local);
-        reaper::clean(&home, self.settings, Some(END)).await?;
+        let cluster_state = ClusterState::of(self.settings, &self.copy.project(), Stage::Local);
+        reaper::clean(&cluster_state, self.settings, Some(END)).await?;
         Ok(())
     }
 
@@ -360,8 +360,8 @@ impl<'a> BenchEnvironment<'a> {
         let plan: Option<Plan> = read_json(&run.join("plan.json"), MENDS)?;
         let plan = plan.ok_or_else(|| Error::refused("the run wrote down no plan", "run the same command again"))?;
         let (project, engine) = (of.project(), Engine::connect(&self.tools, self.settings).await?);
-        let home = ClusterState::of(self.settings, &project, Stage::Local);
-        let cluster = cluster::find(&home, &home.record()?, &self.tools).await?;
+        let cluster_state = ClusterState::of(self.settings, &project, Stage::Local);
+        let cluster = cluster::find(&cluster_state, &cluster_state.record()?, &self.tools).await?;
         let registry = Registry::address(&engine, &cluster.name).await?;
         let from = Bases {
             engine: &engine,
@@ -437,8 +437,9 @@ impl<'a> BenchEnvironment<'a> {
             removed = tidy::note(&engine, &self.settings.state_root, &warm.registry).await.map_err(Error::from);
         }
         for checkout in [Some(&self.copy), self.against.as_ref()].into_iter().flatten() {
-            let home = ClusterState::of(self.settings, &checkout.project(), Stage::Local);
-            removed = removed.and(reaper::clean(&home, self.settings, Some(END)).await.map(drop).map_err(Error::from));
+            let cluster_state = ClusterState::of(self.settings, &checkout.project(), Stage::Local);
+            removed = removed
+                .and(reaper::clean(&cluster_state, self.settings, Some(END)).await.map(drop).map_err(Error::from));
         }
         // After the registries are gone: images that one serves are kept.
         removed = removed.and(tidy::run(&engine, self.settings).await.map_err(Error::from));

@@ -42,10 +42,10 @@ const MILLISECONDS: &[(&str, Unit)] = &[("", Unit::Milliseconds)];
 ///
 /// # Errors
 /// The first wait that did not end, or a Go program that cannot be built.
-pub(super) async fn measure(ground: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
+pub(super) async fn measure(environment: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
     // Built first: the suite's provisioning ends with Go's caches removed.
-    let (framework, chainsaw) = (program(ground, "e2e-framework").await?, program(ground, "chainsaw").await?);
-    let warm = ground.warm().await?;
+    let (framework, chainsaw) = (program(environment, "e2e-framework").await?, program(environment, "chainsaw").await?);
+    let warm = environment.warm().await?;
     let client = &warm.cluster.client;
     k8s::namespace::create(client, NAMESPACE, BTreeMap::new(), BTreeMap::new()).await?;
     make(client, NAMESPACE, NAME).await?;
@@ -64,14 +64,14 @@ pub(super) async fn measure(ground: &BenchEnvironment<'_>, rounds: usize) -> Res
             format!(
                 "`wait.For` of {E2E_FRAMEWORK} with an interval of 50 ms, and no limit of requests (bench/e2e-framework)"
             ),
-            || by_framework(ground, warm, &framework, "50ms"),
+            || by_framework(environment, warm, &framework, "50ms"),
         )
         },
         Lane {
             is_peer: true,
             every: 10,
             ..Lane::new("e2e-framework", "the same with its defaults: it asks every 5 s", || {
-                by_framework(ground, warm, &framework, "0s")
+                by_framework(environment, warm, &framework, "0s")
             })
         },
         Lane {
@@ -80,7 +80,7 @@ pub(super) async fn measure(ground: &BenchEnvironment<'_>, rounds: usize) -> Res
             ..Lane::new(
                 "chainsaw",
                 format!("`chainsaw assert` of {CHAINSAW}, which asks every 50 ms; its end counts too (bench/chainsaw)"),
-                || by_chainsaw(ground, warm, &api, &chainsaw),
+                || by_chainsaw(environment, warm, &api, &chainsaw),
             )
         },
     ]
@@ -153,17 +153,17 @@ pub(super) async fn by_snapshot(client: &Client, namespace: &str, api: &Api<Depl
 }
 
 async fn by_chainsaw(
-    ground: &BenchEnvironment<'_>,
+    environment: &BenchEnvironment<'_>,
     warm: &Warm,
     api: &Api<Deployment>,
     program: &Path,
 ) -> Result<BenchTurn> {
     let value = value();
-    let expected = ground.scratch("chainsaw")?.join("expected.yaml");
+    let expected = environment.scratch("chainsaw")?.join("expected.yaml");
     let metadata = json!({"name": NAME, "namespace": NAMESPACE, "annotations": {ANNOTATION: value}});
     let text = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata}).to_string();
     std::fs::write(&expected, text).map_err(Error::io(format!("write {}", expected.display())))?;
-    let command = ground.tools.program(program, ChildKind::Helm).args(["--no-color", "--timeout", "60s"]);
+    let command = environment.tools.program(program, ChildKind::Helm).args(["--no-color", "--timeout", "60s"]);
     let command = command.args(["--namespace", NAMESPACE, "--kube-context", &warm.cluster.context, "--file"]);
     // chainsaw has no flag for the kubeconfig file.
     let command = command.arg(&expected).env("KUBECONFIG", warm.cluster.kubeconfig.to_string()).limit(TURN);
@@ -177,9 +177,17 @@ async fn by_chainsaw(
 }
 
 /// Starts bench/e2e-framework for one wait.
-async fn by_framework(ground: &BenchEnvironment<'_>, warm: &Warm, program: &Path, interval: &str) -> Result<BenchTurn> {
-    let command =
-        ground.tools.program(program, ChildKind::Helm).arg("--kubeconfig").arg(warm.cluster.kubeconfig.to_string());
+async fn by_framework(
+    environment: &BenchEnvironment<'_>,
+    warm: &Warm,
+    program: &Path,
+    interval: &str,
+) -> Result<BenchTurn> {
+    let command = environment
+        .tools
+        .program(program, ChildKind::Helm)
+        .arg("--kubeconfig")
+        .arg(warm.cluster.kubeconfig.to_string());
     let command = command.args(["--context", &warm.cluster.context, "--namespace", NAMESPACE]);
     let command = command.args(["--deployment", NAME, "--annotation", ANNOTATION]);
     millis(&command.args(["--times", "1", "--interval", interval]).limit(TURN).run().await?.stdout)
@@ -192,14 +200,14 @@ fn millis(text: &str) -> Result<BenchTurn> {
 }
 
 /// The Go program of a folder of bench/, built unless it is already.
-async fn program(ground: &BenchEnvironment<'_>, name: &str) -> Result<PathBuf> {
-    let source = ground.copy.root.join("bench").join(name);
-    let program = kept(ground.settings)?.join(format!("{name}-{}", hash::short(&hash::folder(&source)?)));
+async fn program(environment: &BenchEnvironment<'_>, name: &str) -> Result<PathBuf> {
+    let source = environment.copy.root.join("bench").join(name);
+    let program = kept(environment.settings)?.join(format!("{name}-{}", hash::short(&hash::folder(&source)?)));
     if !program.is_file() {
         tell!("building bench/{name}");
         // In a turn to build: the end of a run removes Go's caches, unless a build holds one.
-        let turn = ground.tools.turn_to_build(&format!("building bench/{name}")).await?;
-        let go = ground.tools.go().await?.command().args(["build", "-ldflags=-s -w", "-o"]).arg(&program).arg(".");
+        let turn = environment.tools.turn_to_build(&format!("building bench/{name}")).await?;
+        let go = environment.tools.go().await?.command().args(["build", "-ldflags=-s -w", "-o"]).arg(&program).arg(".");
         go.folder(&source).limit(BUILD).holding(Some(turn.descriptor()?)).run().await?;
     }
     Ok(program)

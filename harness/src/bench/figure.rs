@@ -131,26 +131,26 @@ impl Figure {
         FIGURES.iter().find(|figure| figure.name == name)
     }
 
-    pub(super) async fn measure(&self, ground: &BenchEnvironment<'_>) -> Result<BenchReport> {
-        let rounds = ground.options.rounds.unwrap_or(self.rounds);
-        let rows = self.rows(ground, rounds).await?;
+    pub(super) async fn measure(&self, environment: &BenchEnvironment<'_>) -> Result<BenchReport> {
+        let rounds = environment.options.rounds.unwrap_or(self.rounds);
+        let rows = self.rows(environment, rounds).await?;
         let modules: &[(&str, &str)] = match self.kind {
             Kind::Condition => &[("e2e-framework", condition::E2E_FRAMEWORK), ("chainsaw", condition::CHAINSAW)],
             _ => &[],
         };
-        ground.report((self.name, self.title), &self.tools(), modules, rows).await
+        environment.report((self.name, self.title), &self.tools(), modules, rows).await
     }
 
-    async fn rows(&self, ground: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
+    async fn rows(&self, environment: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
         match &self.kind {
-            Kind::Cold => suite::cold(ground, (BACKEND_EDIT.judge)().scenario, rounds).await,
-            Kind::ScenarioOutcome(task) => verdict::measure(ground, task, rounds).await,
-            Kind::Red(task) => red::measure(ground, task, rounds).await,
-            Kind::Condition => condition::measure(ground, rounds).await,
-            Kind::Load(task) => load::measure(ground, task, rounds).await,
-            Kind::OwnRelease => suite::own_release(ground, rounds).await,
-            Kind::Suite => suite::whole(ground, rounds).await,
-            Kind::Growth => growth::measure(ground, rounds).await,
+            Kind::Cold => suite::cold(environment, (BACKEND_EDIT.judge)().scenario, rounds).await,
+            Kind::ScenarioOutcome(task) => verdict::measure(environment, task, rounds).await,
+            Kind::Red(task) => red::measure(environment, task, rounds).await,
+            Kind::Condition => condition::measure(environment, rounds).await,
+            Kind::Load(task) => load::measure(environment, task, rounds).await,
+            Kind::OwnRelease => suite::own_release(environment, rounds).await,
+            Kind::Suite => suite::whole(environment, rounds).await,
+            Kind::Growth => growth::measure(environment, rounds).await,
         }
     }
 

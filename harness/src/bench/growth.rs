@@ -27,19 +27,19 @@ const OBJECTS: &[(&str, Unit)] = &[("", Unit::Milliseconds), ("memory", Unit::Me
 ///
 /// # Errors
 /// The first run that was not green, or wait that did not end.
-pub(super) async fn measure(ground: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
-    let warm = ground.warm().await?;
+pub(super) async fn measure(environment: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
+    let warm = environment.warm().await?;
     for count in COUNTS {
         objects(warm, count).await?;
     }
     // Compiled before anything is timed.
-    suite(ground, 1, "").await?;
+    suite(environment, 1, "").await?;
     let of_scenarios = COUNTS.map(|count| Lane {
         measures: SCENARIOS,
         ..Lane::new(
             format!("{count} scenarios"),
             format!("a suite of {count} scenarios of one request each (bench/growth), cluster kept"),
-            move || scenarios(ground, count),
+            move || scenarios(environment, count),
         )
     });
     let of_objects = COUNTS.map(|count| Lane {
@@ -49,7 +49,7 @@ pub(super) async fn measure(ground: &BenchEnvironment<'_>, rounds: usize) -> Res
             format!(
                 "`harness::k8s::wait` in a namespace of {count} Deployments: from a condition being written to going on"
             ),
-            move || beside(ground, warm, count),
+            move || beside(environment, warm, count),
         )
     });
     interleaved(rounds, &of_scenarios.into_iter().chain(of_objects).collect::<Vec<_>>()).await
@@ -72,23 +72,23 @@ async fn objects(warm: &Warm, count: usize) -> Result<()> {
     iter(making).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await.map(drop)
 }
 
-async fn scenarios(ground: &BenchEnvironment<'_>, count: usize) -> Result<BenchTurn> {
+async fn scenarios(environment: &BenchEnvironment<'_>, count: usize) -> Result<BenchTurn> {
     let started = Instant::now();
-    let peak = suite(ground, count, "").await?;
+    let peak = suite(environment, count, "").await?;
     Ok(BenchTurn { values: vec![started.elapsed().as_secs_f64(), peak], was_old: None })
 }
 
-async fn beside(ground: &BenchEnvironment<'_>, warm: &Warm, count: usize) -> Result<BenchTurn> {
+async fn beside(environment: &BenchEnvironment<'_>, warm: &Warm, count: usize) -> Result<BenchTurn> {
     let namespace = namespace(count);
     let api: Api<Deployment> = Api::namespaced(warm.cluster.client.clone(), &namespace);
     let waited = condition::by_snapshot(&warm.cluster.client, &namespace, &api).await?.values[0];
-    let peak = suite(ground, 0, &format!("{namespace}={count}")).await?;
+    let peak = suite(environment, 0, &format!("{namespace}={count}")).await?;
     Ok(BenchTurn { values: vec![waited, peak], was_old: None })
 }
 
 /// Runs bench/growth, and returns its peak memory, in MiB.
-async fn suite(ground: &BenchEnvironment<'_>, count: usize, watched: &str) -> Result<f64> {
-    let said = ground.growth(&[("GROWTH", &count.to_string()), ("GROWTH_WATCHED", watched)]).await?;
+async fn suite(environment: &BenchEnvironment<'_>, count: usize, watched: &str) -> Result<f64> {
+    let said = environment.growth(&[("GROWTH", &count.to_string()), ("GROWTH_WATCHED", watched)]).await?;
     peak(&said)
 }
 

@@ -22,28 +22,28 @@ const LIMIT: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// The first call that failed.
-pub(super) async fn measure(ground: &BenchEnvironment<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
-    let warm = ground.warm().await?;
-    let engine = Engine::connect(&ground.tools, ground.settings).await?;
+pub(super) async fn measure(environment: &BenchEnvironment<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
+    let warm = environment.warm().await?;
+    let engine = Engine::connect(&environment.tools, environment.settings).await?;
     let lanes = [
         Lane::new(
             "ours",
             "`docker push` to the registry beside the cluster, `ctr images pull` by digest on the node",
-            || by_registry(ground, warm, &engine, task),
+            || by_registry(environment, warm, &engine, task),
         ),
         Lane {
             is_peer: true,
-            ..Lane::new("kind load", "`kind load docker-image`", || by_kind(ground, warm, &engine, task))
+            ..Lane::new("kind load", "`kind load docker-image`", || by_kind(environment, warm, &engine, task))
         },
     ];
     let rows = interleaved(rounds, &lanes).await?;
-    task.restore(&ground.copy)?;
+    task.restore(&environment.copy)?;
     Ok(rows)
 }
 
 /// Builds the first of the stack's images after an edit; returns its name.
-async fn built(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<String> {
-    let number = task.edited(ground, &ground.copy)?.unwrap_or_default();
+async fn built(environment: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<String> {
+    let number = task.edited(environment, &environment.copy)?.unwrap_or_default();
     let image = &spec().images.built[0];
     // Named below the registry, so that it is removed with the other images of that registry.
     let name = format!("{}/{}:bench-{number}", warm.registry, image.name);
@@ -51,12 +51,17 @@ async fn built(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task
     let base = base.map(|(name, value)| format!("{name}={value}")).unwrap_or_default();
     let build =
         engine.build()?.args(["--tag", &name, "--target", image.name, "--network", "host", "--build-arg", &base]);
-    build.arg(ground.copy.root.join(image.context)).limit(LIMIT).run().await?;
+    build.arg(environment.copy.root.join(image.context)).limit(LIMIT).run().await?;
     Ok(name)
 }
 
-async fn by_registry(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<BenchTurn> {
-    let name = built(ground, warm, engine, task).await?;
+async fn by_registry(
+    environment: &BenchEnvironment<'_>,
+    warm: &Warm,
+    engine: &Engine,
+    task: &Task,
+) -> Result<BenchTurn> {
+    let name = built(environment, warm, engine, task).await?;
     let started = Instant::now();
     let repository = format!("{}/{}", warm.registry, spec().images.built[0].name);
     let pushed = artifacts::push(engine, &name, &repository).await?.at_registry(marks::REGISTRY);
@@ -66,10 +71,10 @@ async fn by_registry(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine
     Ok(BenchTurn::since(started))
 }
 
-async fn by_kind(ground: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<BenchTurn> {
-    let name = built(ground, warm, engine, task).await?;
+async fn by_kind(environment: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<BenchTurn> {
+    let name = built(environment, warm, engine, task).await?;
     let started = Instant::now();
-    let kind = ground.tools.command(Tool::Kind).await?.args(["load", "docker-image", &name]);
+    let kind = environment.tools.command(Tool::Kind).await?.args(["load", "docker-image", &name]);
     kind.args(["--name", &warm.cluster.name]).limit(LIMIT).run().await?;
     Ok(BenchTurn::since(started))
 }

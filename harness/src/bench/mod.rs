@@ -45,11 +45,11 @@ pub async fn run(
     options: &BenchOptions,
     mut done: impl FnMut(&BenchReport) -> Result<()>,
 ) -> Result<()> {
-    let ground = BenchEnvironment::make(settings, project, options).await?;
+    let environment = BenchEnvironment::make(settings, project, options).await?;
     let mut all = async || {
         for figure in figures {
             tell!("{}: {}", figure.name, figure.title);
-            let report = figure.measure(&ground).await?;
+            let report = figure.measure(&environment).await?;
             report.keep(settings)?;
             done(&report)?;
         }
@@ -61,6 +61,6 @@ pub async fn run(
     };
     tell!("removing the copy of the checkout, and its cluster");
     // The first error counts, and leaves no cluster behind either.
-    let removed = ground.remove().await;
+    let removed = environment.remove().await;
     outcome.and(removed)
 }

@@ -81,7 +81,7 @@ impl Peer {
     ///
     /// # Errors
     /// [`Error::Kube`] when the cluster refuses.
-    pub(super) async fn place(self, ground: &BenchEnvironment<'_>, warm: &Warm) -> Result<Placed> {
+    pub(super) async fn place(self, environment: &BenchEnvironment<'_>, warm: &Warm) -> Result<Placed> {
         let (client, namespace) = (&warm.cluster.client, format!("bench-{}", self.folder));
         k8s::namespace::create(client, &namespace, BTreeMap::new(), BTreeMap::new()).await?;
         let plan = warm.plan.own(&namespace);
@@ -90,12 +90,12 @@ impl Peer {
         if let Some(name) = spec().pull_secret {
             k8s::secret::apply_pull_secret(client, &namespace, name, BTreeMap::new(), accounts).await?;
         }
-        let scratch = ground.scratch(&format!("peers/{}", self.folder))?;
+        let scratch = environment.scratch(&format!("peers/{}", self.folder))?;
         let images = images(&warm.plan.artifacts, &scratch)?;
-        let helm = ground.tools.ensure(Tool::Helm3, ProvisionSource::Auto).await?.path;
+        let helm = environment.tools.ensure(Tool::Helm3, ProvisionSource::Auto).await?.path;
         let text = |path: &Path| path.display().to_string();
         let mut envs = vec![
-            ("PATH", format!("{}:{}", text(helm.parent().unwrap_or(Path::new("/"))), ground.tools.search_path())),
+            ("PATH", format!("{}:{}", text(helm.parent().unwrap_or(Path::new("/"))), environment.tools.search_path())),
             ("BENCH_KUBECONFIG", warm.cluster.kubeconfig.to_string()),
             ("BENCH_CONTEXT", warm.cluster.context.clone()),
             ("BENCH_NAMESPACE", namespace.clone()),
@@ -107,7 +107,7 @@ impl Peer {
         ];
         envs.extend(warm.bases.iter().map(|(name, value)| (name.as_str(), value.clone())));
         let envs = envs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let root = ground.copy.root.clone();
+        let root = environment.copy.root.clone();
         Ok(Placed { peer: self, namespace, run: root.join("bench").join(self.folder).join("run"), root, envs })
     }
 }
@@ -132,8 +132,8 @@ impl Placed {
     }
 
     /// The command that runs the peer's script.
-    pub fn command(&self, ground: &BenchEnvironment<'_>) -> Command {
-        let command = ground.tools.program(&self.run, ChildKind::Engine).folder(&self.root);
+    pub fn command(&self, environment: &BenchEnvironment<'_>) -> Command {
+        let command = environment.tools.program(&self.run, ChildKind::Engine).folder(&self.root);
         command.envs(self.envs.iter().map(|(name, value)| (name.as_str(), value.clone()))).limit(TURN)
     }
 

@@ -17,37 +17,37 @@ const MEASURES: &[(&str, Unit)] = &[("red", Unit::Seconds), ("cause printed", Un
 ///
 /// # Errors
 /// The first turn that did not fail.
-pub(super) async fn measure(ground: &BenchEnvironment<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
-    let warm = ground.warm().await?;
-    let placed = task.placed(ground, warm).await?;
+pub(super) async fn measure(environment: &BenchEnvironment<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
+    let warm = environment.warm().await?;
+    let placed = task.placed(environment, warm).await?;
     // A fault is deployed over a release that works.
     for placed in &placed {
-        placed.command(ground).run().await?;
+        placed.command(environment).run().await?;
     }
-    let mut lanes: Vec<_> = task.runners.iter().map(|runner| ours(ground, task, *runner)).collect();
-    lanes.extend(placed.iter().map(|placed| theirs(ground, warm, task, placed)));
+    let mut lanes: Vec<_> = task.runners.iter().map(|runner| ours(environment, task, *runner)).collect();
+    lanes.extend(placed.iter().map(|placed| theirs(environment, warm, task, placed)));
     let rows = interleaved(rounds, &lanes).await?;
-    task.restore(&ground.copy)?;
+    task.restore(&environment.copy)?;
     Ok(rows)
 }
 
-fn ours<'a>(ground: &'a BenchEnvironment<'_>, task: &'a Task, runner: Runner) -> Lane<'a> {
+fn ours<'a>(environment: &'a BenchEnvironment<'_>, task: &'a Task, runner: Runner) -> Lane<'a> {
     let turn = move || async move {
-        let cause = task.edited(ground, &ground.copy)?.unwrap_or_default();
-        let runs = ground.scratch(&format!("runs/{}", ground.number()))?;
-        red(ground.suite(&ground.copy, runner, (task.judge)().scenario, &runs), &cause).await
+        let cause = task.edited(environment, &environment.copy)?.unwrap_or_default();
+        let runs = environment.scratch(&format!("runs/{}", environment.number()))?;
+        red(environment.suite(&environment.copy, runner, (task.judge)().scenario, &runs), &cause).await
     };
     let about = format!("`{}`, cluster kept; rolled back when it is red", runner.command((task.judge)().scenario));
     Lane { measures: MEASURES, ..Lane::new(runner.title(), about, turn) }
 }
 
-fn theirs<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, placed: &'a Placed) -> Lane<'a> {
+fn theirs<'a>(environment: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, placed: &'a Placed) -> Lane<'a> {
     let turn = move || async move {
-        let cause = task.edited(ground, &ground.copy)?.unwrap_or_default();
-        let turn = red(placed.command(ground), &cause).await?;
+        let cause = task.edited(environment, &environment.copy)?.unwrap_or_default();
+        let turn = red(placed.command(environment), &cause).await?;
         // The harness rolls back by itself; for a peer, the working state is deployed again, and its time is not counted.
-        task.restore(&ground.copy)?;
-        placed.command(ground).run().await?;
+        task.restore(&environment.copy)?;
+        placed.command(environment).run().await?;
         placed.answer(warm, (task.judge)().path).await?;
         Ok(turn)
     };

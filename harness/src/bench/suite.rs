@@ -12,12 +12,16 @@ use crate::spec::spec;
 ///
 /// # Errors
 /// The first run that was not green.
-pub(super) async fn cold(ground: &BenchEnvironment<'_>, scenario: &'static str, rounds: usize) -> Result<Vec<Row>> {
-    ground.compiled(&ground.copy).await?;
+pub(super) async fn cold(
+    environment: &BenchEnvironment<'_>,
+    scenario: &'static str,
+    rounds: usize,
+) -> Result<Vec<Row>> {
+    environment.compiled(&environment.copy).await?;
     let turn = move || async move {
-        ground.without_cluster().await?;
+        environment.without_cluster().await?;
         let started = Instant::now();
-        ground.passes(&ground.copy, Runner::Nextest, scenario).await?;
+        environment.passes(&environment.copy, Runner::Nextest, scenario).await?;
         Ok(BenchTurn::since(started))
     };
     let about = format!(
@@ -30,8 +34,8 @@ pub(super) async fn cold(ground: &BenchEnvironment<'_>, scenario: &'static str, 
 ///
 /// # Errors
 /// As [`cold`].
-pub(super) async fn own_release(ground: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
-    ground.warm().await?;
+pub(super) async fn own_release(environment: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
+    environment.warm().await?;
     let isolated = spec().bench.isolated;
     if isolated.is_empty() {
         return Err(Error::refused(
@@ -41,7 +45,7 @@ pub(super) async fn own_release(ground: &BenchEnvironment<'_>, rounds: usize) ->
     }
     let lane = |name: String, scenarios: &'static [&'static str]| {
         let about = format!("`cargo nextest run -p e2e` of {}, cluster kept", scenarios.join(", "));
-        Lane::new(name, about, move || timed(ground, scenarios))
+        Lane::new(name, about, move || timed(environment, scenarios))
     };
     let alone = lane("ours, alone".to_owned(), &isolated[..isolated.len().min(1)]);
     interleaved(rounds, &[alone, lane(format!("ours, {} at a time", isolated.len()), isolated)]).await
@@ -51,13 +55,13 @@ pub(super) async fn own_release(ground: &BenchEnvironment<'_>, rounds: usize) ->
 ///
 /// # Errors
 /// As [`cold`].
-pub(super) async fn whole(ground: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
-    ground.warm().await?;
-    interleaved(rounds, &[Lane::new("ours", "`cargo test -p e2e`, cluster kept", || timed(ground, &[]))]).await
+pub(super) async fn whole(environment: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
+    environment.warm().await?;
+    interleaved(rounds, &[Lane::new("ours", "`cargo test -p e2e`, cluster kept", || timed(environment, &[]))]).await
 }
 
-async fn timed(ground: &BenchEnvironment<'_>, scenarios: &[&str]) -> Result<BenchTurn> {
+async fn timed(environment: &BenchEnvironment<'_>, scenarios: &[&str]) -> Result<BenchTurn> {
     let started = Instant::now();
-    ground.all_pass(scenarios).await?;
+    environment.all_pass(scenarios).await?;
     Ok(BenchTurn::since(started))
 }

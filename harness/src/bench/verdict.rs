@@ -24,15 +24,15 @@ pub struct Task {
 
 impl Task {
     /// Makes the task's edit, if it has one; returns the number that it wrote.
-    pub(super) fn edited(&self, ground: &BenchEnvironment<'_>, of: &Checkout) -> Result<Option<String>> {
-        self.edit.map(|edit| apply(edit(), of, ground.number())).transpose()
+    pub(super) fn edited(&self, environment: &BenchEnvironment<'_>, of: &Checkout) -> Result<Option<String>> {
+        self.edit.map(|edit| apply(edit(), of, environment.number())).transpose()
     }
 
     /// Makes each peer's namespace.
-    pub(super) async fn placed(&self, ground: &BenchEnvironment<'_>, warm: &Warm) -> Result<Vec<Placed>> {
+    pub(super) async fn placed(&self, environment: &BenchEnvironment<'_>, warm: &Warm) -> Result<Vec<Placed>> {
         let mut placed = Vec::new();
         for peer in self.peers {
-            placed.push(peer.place(ground, warm).await?);
+            placed.push(peer.place(environment, warm).await?);
         }
         Ok(placed)
     }
@@ -47,28 +47,31 @@ impl Task {
 ///
 /// # Errors
 /// The first turn without the right verdict.
-pub(super) async fn measure(ground: &BenchEnvironment<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
-    let warm = ground.warm().await?;
-    let placed = task.placed(ground, warm).await?;
+pub(super) async fn measure(environment: &BenchEnvironment<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
+    let warm = environment.warm().await?;
+    let placed = task.placed(environment, warm).await?;
     let mut lanes = Vec::new();
     for runner in task.runners {
-        lanes.push(ours(ground, warm, task, *runner));
+        lanes.push(ours(environment, warm, task, *runner));
     }
-    if let Some(against) = &ground.against {
-        ground.compiled(against).await?;
-        lanes.push(other(ground, against, task));
+    if let Some(against) = &environment.against {
+        environment.compiled(against).await?;
+        lanes.push(other(environment, against, task));
     }
-    lanes.extend(placed.iter().map(|placed| theirs(ground, warm, task, placed)));
+    lanes.extend(placed.iter().map(|placed| theirs(environment, warm, task, placed)));
     let rows = interleaved(rounds, &lanes).await?;
-    [Some(&ground.copy), ground.against.as_ref()].into_iter().flatten().try_for_each(|of| task.restore(of))?;
+    [Some(&environment.copy), environment.against.as_ref()]
+        .into_iter()
+        .flatten()
+        .try_for_each(|of| task.restore(of))?;
     Ok(rows)
 }
 
-fn ours<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, runner: Runner) -> Lane<'a> {
+fn ours<'a>(environment: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, runner: Runner) -> Lane<'a> {
     let turn = move || async move {
-        let number = task.edited(ground, &ground.copy)?;
+        let number = task.edited(environment, &environment.copy)?;
         let started = Instant::now();
-        ground.passes(&ground.copy, runner, (task.judge)().scenario).await?;
+        environment.passes(&environment.copy, runner, (task.judge)().scenario).await?;
         let took = started.elapsed();
         // The same request as the peers', after the time was taken.
         let was_old = match shown(task, number) {
@@ -82,23 +85,23 @@ fn ours<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, ru
 }
 
 /// The harness at another revision: with its charts, its suite, and a cluster of its own, as each checkout has one.
-fn other<'a>(ground: &'a BenchEnvironment<'_>, against: &'a Checkout, task: &'a Task) -> Lane<'a> {
-    let revision = ground.options.against.as_deref().unwrap_or_default();
+fn other<'a>(environment: &'a BenchEnvironment<'_>, against: &'a Checkout, task: &'a Task) -> Lane<'a> {
+    let revision = environment.options.against.as_deref().unwrap_or_default();
     let turn = move || async move {
-        task.edited(ground, against)?;
+        task.edited(environment, against)?;
         let started = Instant::now();
-        ground.passes(against, Runner::Nextest, (task.judge)().scenario).await?;
+        environment.passes(against, Runner::Nextest, (task.judge)().scenario).await?;
         Ok(BenchTurn::since(started))
     };
     let about = format!("charts, harness and suite of {revision}, on a cluster of its own beside the other");
     Lane::new(format!("ours at {revision}"), about, turn)
 }
 
-fn theirs<'a>(ground: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, placed: &'a Placed) -> Lane<'a> {
+fn theirs<'a>(environment: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, placed: &'a Placed) -> Lane<'a> {
     let turn = move || async move {
-        let number = task.edited(ground, &ground.copy)?;
+        let number = task.edited(environment, &environment.copy)?;
         let started = Instant::now();
-        placed.command(ground).run().await?;
+        placed.command(environment).run().await?;
         let reply = placed.answer(warm, (task.judge)().path).await?;
         let took = started.elapsed();
         let was_old = shown(task, number).map(|number| !reply.text().contains(&number));

@@ -46,7 +46,7 @@ pub struct DevRequest<'a> {
     /// The checkout.
     pub project: &'a Project,
     /// The dev cluster's state folder.
-    pub home: &'a ClusterState,
+    pub cluster_state: &'a ClusterState,
     /// A folder for files of this process's own.
     pub scratch: &'a Path,
     /// The lock `change`.
@@ -62,9 +62,9 @@ pub struct DevRequest<'a> {
 /// # Errors
 /// [`harness_base::Error::Refused`] when a port is taken, naming its holder; as [`cluster::ensure`] and [`Inputs::of`].
 pub async fn prepare(wanted: DevRequest<'_>, record: &mut ClusterRecord) -> Result<DevEnvironment> {
-    let DevRequest { settings, tools, project, home, scratch, change } = wanted;
-    let engine = Engine::ensure(tools, settings, &home.folder).await?;
-    let identity = record.identity_in(engine.id().await?, home, &project.root)?;
+    let DevRequest { settings, tools, project, cluster_state, scratch, change } = wanted;
+    let engine = Engine::ensure(tools, settings, &cluster_state.folder).await?;
+    let identity = record.identity_in(engine.id().await?, cluster_state, &project.root)?;
     change.write(record)?;
     let node = engine.container(&cluster::node_name(&identity.name)).await?;
     let runs = node.is_some_and(|container| container.state.running);
@@ -72,12 +72,12 @@ pub async fn prepare(wanted: DevRequest<'_>, record: &mut ClusterRecord) -> Resu
         spec().dev.tilt_ports().into_iter().chain(spec().dev_host_ports().filter(|_| !runs)).collect();
     expect_free(&engine, &ports).await?;
     tools.require(&[Tool::Kind, Tool::Helm, Tool::Tilt]).await?;
-    let wants = NodeImageRequest { engine: &engine, tools, project, settings, from: ProvisionSource::Auto };
+    let request = NodeImageRequest { engine: &engine, tools, project, settings, from: ProvisionSource::Auto };
     let making_inputs = Inputs::of(&engine, project, settings, &identity.name);
-    let (cluster, inputs) = tokio::join!(cluster::ensure(change, home, record, wants), making_inputs);
+    let (cluster, inputs) = tokio::join!(cluster::ensure(change, cluster_state, record, request), making_inputs);
     let (cluster, inputs) = (cluster?, inputs?);
     tools.forget_go_caches()?;
-    let data = home.registry_data();
+    let data = cluster_state.registry_data();
     let sources = Sources { project, settings, tools, cluster: &identity.name, registry_data: &data, scratch };
     Registry::beside(&engine, &sources).await?;
     Registry::join(&engine, &identity.name, &cluster::node_name(&identity.name), None).await?;

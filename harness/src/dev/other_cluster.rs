@@ -28,11 +28,11 @@ impl OtherCluster {
     ///
     /// # Errors
     /// [`Error::Kube`] when the cluster is there and does not answer.
-    pub async fn look(home: &ClusterState, tools: &Tools) -> Result<Self> {
+    pub async fn look(cluster_state: &ClusterState, tools: &Tools) -> Result<Self> {
         let mut images = BTreeSet::new();
-        let record = home.record()?;
+        let record = cluster_state.record()?;
         if let Phase::Ready { .. } = record.cluster {
-            let cluster = cluster::find(home, &record, tools).await?;
+            let cluster = cluster::find(cluster_state, &record, tools).await?;
             let what = format!("list the pods of {}", cluster.name);
             let pods: Api<Pod> = Api::all(cluster.client.clone());
             let pods = k8s::within(&what, k8s::CALL, async {
@@ -42,8 +42,8 @@ impl OtherCluster {
             let specs = pods.items.into_iter().filter_map(|pod| pod.spec);
             images.extend(specs.flat_map(|spec| spec.containers).filter_map(|container| container.image));
         }
-        let repositories = repositories(&home.registry_data())?;
-        Ok(Self { cluster: home.name.clone(), images, repositories })
+        let repositories = repositories(&cluster_state.registry_data())?;
+        Ok(Self { cluster: cluster_state.name.clone(), images, repositories })
     }
 
     /// Whether the cluster runs any pods, or its registry has any repositories.

@@ -51,11 +51,11 @@ pub struct TiltOptions<'a> {
     /// The tools; Tilt is one of them, and calls others by PATH.
     pub tools: &'a Tools,
     /// The dev cluster's state folder.
-    pub home: &'a ClusterState,
+    pub cluster_state: &'a ClusterState,
     /// The checkout.
     pub project: &'a Project,
     /// The cluster and the Tiltfile's inputs.
-    pub ground: &'a DevEnvironment,
+    pub environment: &'a DevEnvironment,
 }
 
 impl TiltOptions<'_> {
@@ -68,7 +68,7 @@ impl TiltOptions<'_> {
         let Look::Found(found) = self.tools.look(Tool::Tilt).await? else {
             return Err(Error::refused("there is no tilt", "cargo stack setup"));
         };
-        let cluster = &self.ground.cluster;
+        let cluster = &self.environment.cluster;
         let mut command = Command::new(&found.path);
         command
             .args([
@@ -92,7 +92,7 @@ impl TiltOptions<'_> {
     }
 
     fn lock(&self) -> Result<Lock> {
-        let path = self.home.tilt_lock();
+        let path = self.cluster_state.tilt_lock();
         let mut lock = Lock::try_take(&path, Mode::Exclusive)?
             .ok_or_else(|| Error::refused("another Tilt runs on the dev cluster", "cargo stack clean --wait"))?;
         lock.label("tilt");
@@ -104,7 +104,7 @@ impl TiltOptions<'_> {
     async fn note(&self, child: &mut Child, running: impl FnOnce(Process) -> tilt::Running) -> Result<tilt::Running> {
         let noted = process_of(child).and_then(|process| {
             let running = running(process);
-            tilt::note(self.home, &running)?;
+            tilt::note(self.cluster_state, &running)?;
             Ok(running)
         });
         if noted.is_err() {
@@ -124,8 +124,8 @@ impl TiltOptions<'_> {
         let step = Step::begin("starting Tilt, until all of its resources are green");
         let (tree, log) = (run.folder.join("tree"), run.folder.join("tilt.log"));
         let (inputs, config) = (run.folder.join("dev-inputs.json"), run.folder.join("tilt-config"));
-        tree::copy(self.project, &self.ground.inputs, &tree)?;
-        write_json(&inputs, &self.ground.inputs.clone().from_copies(&tree))?;
+        tree::copy(self.project, &self.environment.inputs, &tree)?;
+        write_json(&inputs, &self.environment.inputs.clone().from_copies(&tree))?;
         let lock = self.lock()?;
         let say = || format!("write {}", log.display());
         let output = File::create(&log).map_err(Error::io(say()))?;
@@ -172,8 +172,8 @@ impl TiltOptions<'_> {
     /// # Errors
     /// [`harness_base::Error::Io`] when it cannot be started.
     pub async fn foreground(&self, ci: bool, change: Change<'_>) -> Result<ExitStatus> {
-        let inputs = self.home.folder.join("dev-inputs.json");
-        write_json(&inputs, &self.ground.inputs)?;
+        let inputs = self.cluster_state.folder.join("dev-inputs.json");
+        write_json(&inputs, &self.environment.inputs)?;
         let used = change.begin_use().await?;
         let lock = self.lock()?;
         let task = if ci { "ci" } else { "up" };

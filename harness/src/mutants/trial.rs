@@ -335,8 +335,8 @@ impl<'a> Copy<'a> {
     /// Removes the copy's cluster, and the copy.
     async fn remove(self) -> Result<()> {
         let project = Project { root: self.root() };
-        let home = ClusterState::of(self.settings, &project, Stage::Local);
-        reaper::clean(&home, self.settings, Some(SCENARIO)).await?;
+        let cluster_state = ClusterState::of(self.settings, &project, Stage::Local);
+        reaper::clean(&cluster_state, self.settings, Some(SCENARIO)).await?;
         self.folder.close().map_err(Error::io("remove the copy of the checkout"))
     }
 }

@@ -94,15 +94,15 @@ impl Argument for Account {
             if session.stage == Stage::Live {
                 let none = || Error::NotApplicable(format!("{ACCOUNT_LOGIN} and {ACCOUNT_PASSWORD} are not set"));
                 let credentials = session.settings.account.get()?.ok_or_else(none)?;
-                let Fixture { argument, aftercare } = Site::make(session, scenario).await?;
-                return Ok(Fixture { argument: Self::sign_in(argument, credentials).await?, aftercare });
+                let Fixture { argument, teardown } = Site::make(session, scenario).await?;
+                return Ok(Fixture { argument: Self::sign_in(argument, credentials).await?, teardown });
             }
             let shared = session.release().await?;
             let stack = Stack::of(Arc::clone(&session), &shared.cluster, &shared.plan, scenario).await?;
             let credentials = stack.credentials().await?;
             let care = SharedCare::of(&session, &shared.cluster, &shared.plan).await?;
             let site = Site::shared(session.stage, &shared, scenario).await?;
-            Ok(Fixture { argument: Self::sign_in(site, credentials).await?, aftercare: Box::new(care) })
+            Ok(Fixture { argument: Self::sign_in(site, credentials).await?, teardown: Box::new(care) })
         })
     }
 }

@@ -121,7 +121,7 @@ impl Argument for Charts {
         Box::pin(async move {
             session.tools.require(&[Tool::Helm]).await?;
             let plan = Plan::shared(session.charts()?, ArtifactSet::placeholder(), Deployer::Helm, Stage::Local);
-            Ok(Fixture { argument: Self { session, plan }, aftercare: Box::new(NoTeardown) })
+            Ok(Fixture { argument: Self { session, plan }, teardown: Box::new(NoTeardown) })
         })
     }
 }

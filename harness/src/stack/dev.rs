@@ -214,8 +214,8 @@ impl Dev {
     ///
     /// # Errors
     /// [`Error::Kube`] when such a cluster exists and does not answer.
-    pub async fn neighbours(&self) -> Result<Vec<OtherCluster>> {
-        self.session.neighbours().await
+    pub async fn other_clusters(&self) -> Result<Vec<OtherCluster>> {
+        self.session.other_clusters().await
     }
 
     /// Writes a measured time into the run's events, from which `cargo stack report --measured` makes a table.
@@ -232,10 +232,10 @@ impl Argument for Dev {
             let dev = session.dev().await?;
             let turn = session.turn(Mode::Exclusive).await?;
             let edits = Edits::default();
-            let aftercare = Care { dev: Arc::clone(&dev), edits: Arc::clone(&edits), _turn: turn };
+            let teardown = Care { dev: Arc::clone(&dev), edits: Arc::clone(&edits), _turn: turn };
             Ok(Fixture {
                 argument: Self { dev, session, edits, scenario: scenario.to_owned() },
-                aftercare: Box::new(aftercare),
+                teardown: Box::new(teardown),
             })
         })
     }

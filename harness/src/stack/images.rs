@@ -100,8 +100,8 @@ impl Argument for Images {
                 held.insert(image.name, reference);
             }
             let owner = Arc::new(session.owner()?);
-            let aftercare = Box::new(ContainerCare(engine.clone(), Arc::clone(&owner)));
-            Ok(Fixture { argument: Self { engine, held, plan, session, owner }, aftercare })
+            let teardown = Box::new(ContainerCare(engine.clone(), Arc::clone(&owner)));
+            Ok(Fixture { argument: Self { engine, held, plan, session, owner }, teardown })
         })
     }
 }

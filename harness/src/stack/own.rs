@@ -173,8 +173,8 @@ impl Argument for DurableStack {
 
     fn make(session: Arc<Session>, scenario: &str) -> BoxFuture<'_, Result<Fixture<Self>>> {
         Box::pin(async move {
-            let Fixture { argument, aftercare } = make(session, scenario, Database::OnAVolume).await?;
-            Ok(Fixture { argument: Self(argument), aftercare })
+            let Fixture { argument, teardown } = make(session, scenario, Database::OnAVolume).await?;
+            Ok(Fixture { argument: Self(argument), teardown })
         })
     }
 }
@@ -184,7 +184,7 @@ async fn make(session: Arc<Session>, scenario: &str, database: Database) -> Resu
     let stack = Stack::of(session, &own.cluster, &own.plan, scenario).await;
     let care = Box::new(OwnCare { own: Arc::clone(&own) });
     match stack {
-        Ok(stack) => Ok(Fixture { argument: OwnStack { stack, own }, aftercare: care }),
+        Ok(stack) => Ok(Fixture { argument: OwnStack { stack, own }, teardown: care }),
         Err(error) => {
             drop(own);
             if let Err(second) = care.remove(false).await {

@@ -256,7 +256,7 @@ impl Argument for Stack {
             let shared = session.release().await?;
             let care = SharedCare::of(&session, &shared.cluster, &shared.plan).await?;
             let argument = Self::of(session, &shared.cluster, &shared.plan, scenario).await?;
-            Ok(Fixture { argument, aftercare: Box::new(care) })
+            Ok(Fixture { argument, teardown: Box::new(care) })
         })
     }
 }

@@ -103,7 +103,7 @@ impl Site {
     }
 
     async fn behind(edge: &Edge, scenario: &str) -> Result<Self> {
-        let way = edge.way().await?;
+        let way = edge.forward().await?;
         Ok(Self { plain: Some(way.plain), ..Self::new(way.secure, scenario)? })
     }
 
@@ -301,7 +301,7 @@ impl Argument for Site {
             if session.stage == Stage::Live {
                 let site = Self::new(session.live().await?, scenario)?;
                 let argument = site.meant_to_serve(session.settings.git_sha.get()?);
-                return Ok(Fixture { argument, aftercare: Box::new(NoTeardown) });
+                return Ok(Fixture { argument, teardown: Box::new(NoTeardown) });
             }
             let shared = session.release().await?;
             let care = SharedCare::of(&session, &shared.cluster, &shared.plan).await?;
@@ -309,7 +309,7 @@ impl Argument for Site {
                 Stage::Preview => Self::preview(&session, &shared.plan, scenario)?,
                 stage => Self::shared(stage, &shared, scenario).await?,
             };
-            Ok(Fixture { argument, aftercare: Box::new(care) })
+            Ok(Fixture { argument, teardown: Box::new(care) })
         })
     }
 }

@@ -103,7 +103,7 @@ enum Task {
     Setup {
         /// Where what is missing may come from.
         #[arg(long, value_enum, default_value = "auto")]
-        from: Origin,
+        from: SetupSource,
         /// The stage whose tools are wanted.
         #[arg(long, value_enum, default_value = "local")]
         stage: Clustered,
@@ -190,7 +190,7 @@ enum Task {
 
 /// Where what is missing may come from.
 #[derive(Clone, Copy, ValueEnum)]
-enum Origin {
+enum SetupSource {
     /// The toolbox, official downloads, package registries, in this order.
     Auto,
     /// The folder that the toolbox setting names.
@@ -201,13 +201,13 @@ enum Origin {
     Registries,
 }
 
-impl From<Origin> for Source {
-    fn from(origin: Origin) -> Self {
+impl From<SetupSource> for Source {
+    fn from(origin: SetupSource) -> Self {
         match origin {
-            Origin::Auto => Self::Auto,
-            Origin::Toolbox => Self::Toolbox,
-            Origin::Downloads => Self::Downloads,
-            Origin::Registries => Self::Registries,
+            SetupSource::Auto => Self::Auto,
+            SetupSource::Toolbox => Self::Toolbox,
+            SetupSource::Downloads => Self::Downloads,
+            SetupSource::Registries => Self::Registries,
         }
     }
 }
@@ -381,15 +381,15 @@ async fn doctor(settings: &Settings, json: bool) -> Result<ExitCode> {
 }
 
 fn status(settings: &Settings) -> Result<ExitCode> {
-    let homes = ClusterState::all(&settings.state_root)?;
+    let cluster_states = ClusterState::all(&settings.state_root)?;
     let mut any = false;
-    for home in homes {
-        let record = match home.record() {
+    for cluster_state in cluster_states {
+        let record = match cluster_state.record() {
             Ok(record) => record,
             // The others are shown all the same.
             Err(error) => {
                 any = true;
-                say!("{}\n  unknown:  {}", home.name, error.report());
+                say!("{}\n  unknown:  {}", cluster_state.name, error.report());
                 continue;
             }
         };
@@ -409,15 +409,18 @@ fn status(settings: &Settings) -> Result<ExitCode> {
         };
         let idle = record
             .keeping
-            .idle(home.has_failed())
+            .idle(cluster_state.has_failed())
             .map_or("stays".to_owned(), |idle| format!("goes {idle:.0?} after its last user"));
-        say!("{}\n  cluster:  {cluster}, {idle}", home.name);
+        say!("{}\n  cluster:  {cluster}, {idle}", cluster_state.name);
         if let Some(identity) = &record.identity {
             say!("  named:    {}, in the engine {}", identity.name, identity.engine);
         }
-        let users = record.turns.living().map_or_else(|| home.users(), ToString::to_string);
-        say!("  release:  {release}\n  users:    {users}\n  kubectl:  --kubeconfig {}", home.kubeconfig().display());
-        say!("  log:      {} (of the process that removes it)", home.reaper_log().display());
+        let users = record.turns.living().map_or_else(|| cluster_state.users(), ToString::to_string);
+        say!(
+            "  release:  {release}\n  users:    {users}\n  kubectl:  --kubeconfig {}",
+            cluster_state.kubeconfig().display()
+        );
+        say!("  log:      {} (of the process that removes it)", cluster_state.reaper_log().display());
     }
     if !any {
         say!("nothing of ours is running");
@@ -465,14 +468,16 @@ async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
     let project = Project::find(settings)?;
     let wait = wait.then_some(Duration::from_secs(600));
     let mut any = false;
-    let homes: Vec<_> = Stage::ALL
+    let cluster_states: Vec<_> = Stage::ALL
         .into_iter()
         .filter(|stage| stage.has_own_cluster())
         .map(|stage| ClusterState::of(settings, &project, stage))
         .collect();
     // At once: most of it is waiting for the engine. What one of them cannot do keeps the others from nothing.
     let mut first_error = Ok(());
-    for cleaned in join_all(homes.iter().map(|home| reaper::clean(home, settings, wait))).await {
+    for cleaned in
+        join_all(cluster_states.iter().map(|cluster_state| reaper::clean(cluster_state, settings, wait))).await
+    {
         match cleaned {
             Ok(all) => {
                 any |= !all.is_empty();
@@ -500,11 +505,12 @@ async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
             say!("{hint}");
         }
     }
-    for home in
-        ClusterState::all(&settings.state_root)?.iter().filter(|home| !homes.iter().any(|ours| ours.name == home.name))
+    for cluster_state in ClusterState::all(&settings.state_root)?
+        .iter()
+        .filter(|cluster_state| !cluster_states.iter().any(|ours| ours.name == cluster_state.name))
     {
         // Whose record cannot be read, `status` says.
-        let identity = home.record().ok().and_then(|record| record.identity);
+        let identity = cluster_state.record().ok().and_then(|record| record.identity);
         if let Some(identity) = identity.filter(|identity| !all && identity.checkout == project.root) {
             any = true;
             say!(
@@ -512,7 +518,7 @@ async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
                  and run this again; if the engine is gone for good: cargo stack clean --forget {}",
                 identity.name,
                 identity.engine,
-                home.name
+                cluster_state.name
             );
         }
     }
@@ -525,9 +531,9 @@ async fn clean(settings: &Settings, all: bool, wait: bool) -> Result<ExitCode> {
 
 /// The way out when an engine is gone for good: what is on record of a cluster in it is forgotten, and nothing deleted.
 async fn forget(settings: &Settings, name: &str) -> Result<ExitCode> {
-    let homes = ClusterState::all(&settings.state_root)?;
-    let Some(home) = homes.iter().find(|home| home.name == name) else {
-        let known: Vec<_> = homes.iter().map(|home| home.name.as_str()).collect();
+    let cluster_states = ClusterState::all(&settings.state_root)?;
+    let Some(cluster_state) = cluster_states.iter().find(|cluster_state| cluster_state.name == name) else {
+        let known: Vec<_> = cluster_states.iter().map(|cluster_state| cluster_state.name.as_str()).collect();
         return Err(Error::refused(
             format!("there is no record of a cluster {name}"),
             match known.is_empty() {
@@ -536,7 +542,7 @@ async fn forget(settings: &Settings, name: &str) -> Result<ExitCode> {
             },
         ));
     };
-    match reaper::forget(home).await? {
+    match reaper::forget(cluster_state).await? {
         Some(left) => say!("forgot {name}; if its engine is ever back, what carries the name {left} there is nobody's"),
         None => say!("forgot {name}"),
     }

@@ -73,8 +73,8 @@ fn table(local: &DeployedObjects, images: &[Difference], others: &[Difference]) 
 }
 
 fn held(settings: &Settings, stage: Stage) -> Result<DeployedObjects> {
-    let home = ClusterState::of(settings, &Project::find(settings)?, stage);
+    let cluster_state = ClusterState::of(settings, &Project::find(settings)?, stage);
     let deploy = format!("{STAGE}={stage} cargo stack up, then cargo stack parity");
-    read_json(&home.held(), &deploy)?
+    read_json(&cluster_state.held(), &deploy)?
         .ok_or_else(|| Error::refused(format!("stage {stage} has deployed nothing here yet"), deploy))
 }

@@ -259,13 +259,13 @@ impl Reader {
     async fn follow(&self, method: Method, path: &str) -> Result<Reply> {
         let start = Instant::now();
         let mut url = self.base.join(path).map_err(harness_base::Error::malformed(format!("the path {path:?}")))?;
-        let mut way = vec![printable(&url)];
+        let mut hops = vec![printable(&url)];
         loop {
             let reply = self.exchange(&method, url.clone(), None).await?;
             let Some(next) = leads_to(&url, &reply) else { return Ok(reply) };
-            way.push(printable(&next));
-            if way.len() > MOST_REDIRECTS + 1 {
-                let what = format!("{method} {}: more than {MOST_REDIRECTS} redirects", way.join(" -> "));
+            hops.push(printable(&next));
+            if hops.len() > MOST_REDIRECTS + 1 {
+                let what = format!("{method} {}: more than {MOST_REDIRECTS} redirects", hops.join(" -> "));
                 let trail = Trail(vec![format!("http failed after {:.1?}", start.elapsed())]);
                 return Err(Error::Unreachable { layer: Layer::Http, what, trail });
             }

@@ -327,7 +327,7 @@ fn is_final_crash(status: &ContainerStatus, ended: &ContainerStateTerminated) ->
     let before = status.last_state.as_ref().and_then(|last| last.terminated.as_ref()).filter(|_| shows_both);
     match status.restart_count {
         ..1 => false,
-        1 => before.is_some_and(|before| way(before) == way(ended)),
+        1 => before.is_some_and(|before| kind_of_end(before) == kind_of_end(ended)),
         _ => true,
     }
 }
@@ -344,7 +344,7 @@ fn ran_secs(ended: &ContainerStateTerminated) -> Option<i64> {
 }
 
 /// The kind of an end, by which two ends are compared.
-fn way(ended: &ContainerStateTerminated) -> (i32, Option<&str>, Option<String>) {
+fn kind_of_end(ended: &ContainerStateTerminated) -> (i32, Option<&str>, Option<String>) {
     (ended.exit_code, ended.reason.as_deref(), ended.message.as_deref().and_then(telling_line))
 }
 

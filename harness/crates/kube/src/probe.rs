@@ -42,13 +42,13 @@ pub struct KubeletProbe {
     /// `startup`, `liveness` or `readiness`.
     pub kind: &'static str,
     /// How the probe is asked.
-    pub way: ProbeMethod,
+    pub method: ProbeMethod,
 }
 
 impl fmt::Display for KubeletProbe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the {} probe of {}: ", self.kind, self.container)?;
-        match &self.way {
+        match &self.method {
             ProbeMethod::Http { port, path } => write!(f, "GET {path} at port {port}"),
             ProbeMethod::Exec(command) => f.write_str(&command.join(" ")),
         }
@@ -77,13 +77,13 @@ pub fn probes(pod: &Pod) -> Result<Vec<KubeletProbe>> {
     let probe = |(container, kind, described): (&Container, &'static str, &Described)| {
         let unmet =
             || Error::Unmet(format!("{}: the {kind} probe of {} cannot be asked", pod.name_any(), container.name));
-        let way = way(container, described).ok_or_else(unmet)?;
-        Ok(KubeletProbe { container: container.name.clone(), kind, way })
+        let method = method(container, described).ok_or_else(unmet)?;
+        Ok(KubeletProbe { container: container.name.clone(), kind, method })
     };
     described.map(probe).collect()
 }
 
-fn way(container: &Container, probe: &Described) -> Option<ProbeMethod> {
+fn method(container: &Container, probe: &Described) -> Option<ProbeMethod> {
     if let Some(command) = probe.exec.as_ref().and_then(|exec| exec.command.clone()) {
         return Some(ProbeMethod::Exec(command));
     }
@@ -116,7 +116,7 @@ fn is_success(status: u16) -> bool {
 /// [`harness_base::Error::Deadline`] after 15 s, when a command cannot be run.
 pub async fn ask(client: &Client, namespace: &str, pod: &str, probe: &KubeletProbe) -> Result<()> {
     let unmet = |what: String| Error::Unmet(format!("{pod}: {probe}: {what}"));
-    match &probe.way {
+    match &probe.method {
         ProbeMethod::Http { port, path } => {
             let forward = Forward::to_pod(client.clone(), namespace, pod, *port).await?;
             let reply = Reader::with(forward.options())?.get(path).await;
@@ -153,7 +153,7 @@ async fn said(client: &Client, namespace: &str, AskedProbe { pod: name, containe
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let pod = pods.get(name).await.ok()?;
     let (container, described) = probe_that_fails(&pod, container)?;
-    let text = match way(container, described)? {
+    let text = match method(container, described)? {
         ProbeMethod::Http { port, path } => {
             let forward = Forward::to_pod(client.clone(), namespace, name, port).await.ok()?;
             let reply = Reader::with(forward.options()).ok()?.get(&path).await.ok()?;
@@ -202,11 +202,11 @@ mod tests {
     #[case::with_a_header(json!({"httpGet": {"port": 9, "httpHeaders": [{"name": "Host", "value": "a"}]}}), None)]
     #[case::over_tls(json!({"httpGet": {"port": 9, "scheme": "HTTPS"}}), None)]
     #[case::without_tls(json!({"httpGet": {"port": 9, "scheme": "HTTP"}}), Some("GET / at port 9"))]
-    fn each_way_is_read_or_refused(#[case] probe: Value, #[case] way: Option<&str>) {
+    fn each_way_is_read_or_refused(#[case] probe: Value, #[case] method: Option<&str>) {
         let found = probes(&pod(probe)).ok().map(|all| all.iter().map(KubeletProbe::to_string).collect::<Vec<_>>());
-        let wanted = way.map(|way| {
+        let wanted = method.map(|method| {
             vec![
-                format!("the liveness probe of api: {way}"),
+                format!("the liveness probe of api: {method}"),
                 "the readiness probe of api: GET / at port 8001".to_owned(),
             ]
         });

@@ -2,8 +2,8 @@ use std::path::PathBuf;
 
 use harness::cluster::ClusterState;
 
-fn path(home: &ClusterState) -> PathBuf {
-    home.change_lock() //~ E0624 change_lock
+fn path(cluster_state: &ClusterState) -> PathBuf {
+    cluster_state.change_lock() //~ E0624 change_lock
 }
 
 fn main() {}

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use harness::cluster::{Change, ClusterState};
 
-async fn change(home: &ClusterState) {
-    let _ = Change::take(home, "deploying", Duration::MAX).await; //~ E0624 take
+async fn change(cluster_state: &ClusterState) {
+    let _ = Change::take(cluster_state, "deploying", Duration::MAX).await; //~ E0624 take
 }
 
 fn main() {}

@@ -13,7 +13,7 @@ use harness::{Error, Result, say, yaml};
 use serde_json::Value;
 
 use reading::{SkaffoldFound, Unreadable};
-use writing::{Base, Pin, Wanted};
+use writing::{Base, InitRequest, Pin};
 
 /// Where it is made, and which harness it uses.
 #[derive(Args)]
@@ -51,7 +51,7 @@ pub async fn run(settings: &Settings, options: InitOptions) -> Result<ExitCode> 
         _ => Pin::path(&root)?,
     };
     let bases = found.built.iter().map(|image| base(&root.join(&image.context), &pin.recipes_from(&root)));
-    let wanted = Wanted { bases: bases.collect::<Result<_>>()?, found: &found, pin: &pin };
+    let wanted = InitRequest { bases: bases.collect::<Result<_>>()?, found: &found, pin: &pin };
     let files = writing::files(&wanted);
     let there: Vec<&str> = files.iter().filter(|(name, _)| root.join(name).exists()).map(|(name, _)| *name).collect();
     if !there.is_empty() {

@@ -34,7 +34,7 @@ pub enum Pin {
 
 /// The arguments of [`files`].
 #[derive(Debug)]
-pub struct Wanted<'a> {
+pub struct InitRequest<'a> {
     /// The stack, as it was read from the repository.
     pub found: &'a StackFound,
     /// The base image of each image in `found.built`, in that order; `None` where the Dockerfile alone names it.
@@ -93,8 +93,8 @@ fn relative(from: &Path, to: &Path) -> String {
 }
 
 /// The files to write: each path in the repository, with its text.
-pub fn files(wanted: &Wanted<'_>) -> Vec<(&'static str, String)> {
-    let Wanted { found, pin, .. } = wanted;
+pub fn files(wanted: &InitRequest<'_>) -> Vec<(&'static str, String)> {
+    let InitRequest { found, pin, .. } = wanted;
     let front = constant(&front(found).suffix);
     let filled = |text: &str| {
         text.replace("@HARNESS@", &pin.dependency("harness"))
@@ -137,7 +137,7 @@ fn constant(suffix: &str) -> String {
 }
 
 /// The text of the spec, without fields that have their default.
-fn spec(Wanted { found, bases, pin }: &Wanted<'_>) -> String {
+fn spec(InitRequest { found, bases, pin }: &InitRequest<'_>) -> String {
     let mut components = String::new();
     for workload in &found.workloads {
         let WorkloadFound { suffix, label, stateful, ports: (container, service), artifact } = workload;
@@ -267,7 +267,7 @@ mod tests {
             }],
         };
         let pin = Pin::Git { url: "https://git.example/harness".to_owned(), revision: "0123456".to_owned() };
-        let files = files(&Wanted { found: &found, bases: vec![None], pin: &pin });
+        let files = files(&InitRequest { found: &found, bases: vec![None], pin: &pin });
         for (name, text) in &files {
             let places = ["@HARNESS@", "@HARNESS_CLI@", "@FRONT@"];
             assert!(places.iter().all(|place| !text.contains(place)), "{name}: {text}");

@@ -53,13 +53,13 @@ impl ClusterState {
             return Ok(Vec::new());
         }
         let say = || format!("list {}", root.display());
-        let mut homes = Vec::new();
+        let mut cluster_states = Vec::new();
         for entry in std::fs::read_dir(&root).map_err(Error::io(say()))? {
             let entry = entry.map_err(Error::io(say()))?;
-            homes.push(Self { name: entry.file_name().to_string_lossy().into_owned(), folder: entry.path() });
+            cluster_states.push(Self { name: entry.file_name().to_string_lossy().into_owned(), folder: entry.path() });
         }
-        homes.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(homes)
+        cluster_states.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(cluster_states)
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -82,9 +82,9 @@ pub struct EdgeOptions<'a> {
     /// The cluster to make the edge in.
     pub cluster: &'a Cluster,
     /// The cluster's state folder.
-    pub home: &'a ClusterState,
+    pub cluster_state: &'a ClusterState,
     /// Engine, tools and sources for the edge's images.
-    pub wants: NodeImageRequest<'a>,
+    pub request: NodeImageRequest<'a>,
     /// The registry beside the cluster, which the images are pushed to.
     pub sources: &'a Sources<'a>,
     /// The release that the edge leads to.
@@ -97,8 +97,8 @@ pub struct EdgeOptions<'a> {
 ///
 /// # Errors
 /// [`harness_base::Error::Refused`] when none may be made, [`Error::Command`] when the recipe fails.
-pub async fn ensure_image(wants: &NodeImageRequest<'_>) -> Result<()> {
-    image::ensure(wants).await.map(drop)
+pub async fn ensure_image(request: &NodeImageRequest<'_>) -> Result<()> {
+    image::ensure(request).await.map(drop)
 }
 
 /// The edge, if it was made with the same content as it would be made now; does not check whether it answers.
@@ -107,11 +107,11 @@ pub async fn ensure_image(wants: &NodeImageRequest<'_>) -> Result<()> {
 /// [`Error::Kube`] when the cluster does not answer.
 pub async fn find(
     cluster: &Cluster,
-    home: &ClusterState,
+    cluster_state: &ClusterState,
     project: &Project,
     behind: Behind<'_>,
 ) -> Result<Option<Edge>> {
-    let Some(ca) = read(&home.edge_ca())? else { return Ok(None) };
+    let Some(ca) = read(&cluster_state.edge_ca())? else { return Ok(None) };
     let api: Api<Ingress> = Api::namespaced(cluster.client.clone(), behind.namespace);
     let what = format!("read the Ingress {NAME}");
     let found = k8s::within(&what, k8s::CALL, async { api.get_opt(NAME).await.map_err(Error::kube(&what)) }).await?;
@@ -126,16 +126,16 @@ pub async fn find(
 ///
 /// # Errors
 /// As [`ensure_image`]; [`Error::Kube`] when the API refuses an object.
-pub async fn make(order: EdgeOptions<'_>) -> Result<Edge> {
+pub async fn make(options: EdgeOptions<'_>) -> Result<Edge> {
     let step = Step::begin("making the edge");
-    let (client, behind) = (&order.cluster.client, order.behind);
-    let images = image::push(&order.wants, order.sources, &node_name(&order.cluster.name)).await?;
+    let (client, behind) = (&options.cluster.client, options.behind);
+    let images = image::push(&options.request, options.sources, &node_name(&options.cluster.name)).await?;
     let issued = certificate::issue(&[spec().edge.host])?;
-    let path = order.home.edge_ca();
+    let path = options.cluster_state.edge_ca();
     harness_base::files::write_whole(&path, &issued.ca)?;
     let ca = issued.ca.into_bytes();
 
-    let labels = order.labels;
+    let labels = options.labels;
     k8s::namespace::create(client, EDGE_NAMESPACE, with_edge_label(labels), BTreeMap::new()).await?;
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
@@ -143,7 +143,7 @@ pub async fn make(order: EdgeOptions<'_>) -> Result<Edge> {
         "stringData": {"tls.crt": issued.chain, "tls.key": issued.key},
     });
     k8s::apply(client, &secret).await?;
-    let spec_hash = spec_hash(&image::tag(order.wants.project)?, behind, &ca);
+    let spec_hash = spec_hash(&image::tag(options.request.project)?, behind, &ca);
     for object in manifests([&images.contour.by_digest(), &images.envoy.by_digest()], behind, &spec_hash, labels)? {
         k8s::apply(client, &object).await?;
         if object["kind"] == "CustomResourceDefinition" {
@@ -164,7 +164,7 @@ impl Edge {
         let work = async {
             let judge = |seen: &k8s::Snapshot| deployment_converged(seen, "edge");
             k8s::wait::wait_on(&self.client, EDGE_NAMESPACE, &kinds, "the edge", READY, judge).await?;
-            let way = self.way().await?;
+            let way = self.forward().await?;
             Reader::with(way.secure)?.answers("/", ROUTED).await?;
             Ok::<(), Error>(())
         };
@@ -178,7 +178,7 @@ impl Edge {
     ///
     /// # Errors
     /// As [`Forward::open`].
-    pub async fn way(&self) -> Result<EdgeForward> {
+    pub async fn forward(&self) -> Result<EdgeForward> {
         let open = |port| Forward::open(self.client.clone(), EDGE_NAMESPACE, "app=edge", port);
         let (secure, plain) = (open(PORTS.0).await?, Arc::new(open(PORTS.1).await?));
         let secure = HttpOptions {

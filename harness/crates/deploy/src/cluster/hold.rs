@@ -37,7 +37,7 @@ pub struct Use(Lock);
 /// The lock `change`, held: needed to make, upgrade or delete the cluster or its release.
 #[derive(Debug)]
 pub struct Change<'a> {
-    home: &'a ClusterState,
+    cluster_state: &'a ClusterState,
     lock: Lock,
 }
 
@@ -72,8 +72,8 @@ impl Free {
     ///
     /// # Errors
     /// [`harness_base::Error::Deadline`] after 5400 s, naming the holder.
-    pub async fn change<'a>(&'a mut self, home: &'a ClusterState, what: &str) -> Result<Change<'a>> {
-        Change::take(home, what, CHANGE).await
+    pub async fn change<'a>(&'a mut self, cluster_state: &'a ClusterState, what: &str) -> Result<Change<'a>> {
+        Change::take(cluster_state, what, CHANGE).await
     }
 }
 
@@ -82,23 +82,23 @@ impl<'a> Change<'a> {
     ///
     /// # Errors
     /// [`harness_base::Error::Deadline`] after `limit`, naming the holder.
-    pub(super) async fn take(home: &'a ClusterState, what: &str, limit: Duration) -> Result<Self> {
-        let mut lock = Lock::take(&home.change_lock(), Mode::Exclusive, limit).await?;
+    pub(super) async fn take(cluster_state: &'a ClusterState, what: &str, limit: Duration) -> Result<Self> {
+        let mut lock = Lock::take(&cluster_state.change_lock(), Mode::Exclusive, limit).await?;
         lock.label(what);
-        Ok(Self { home, lock })
+        Ok(Self { cluster_state, lock })
     }
 
     /// Takes `change` without waiting.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`], naming the holder, when it is held.
-    pub(super) fn try_take(home: &'a ClusterState, what: &str) -> Result<Self> {
-        match Lock::try_take(&home.change_lock(), Mode::Exclusive)? {
+    pub(super) fn try_take(cluster_state: &'a ClusterState, what: &str) -> Result<Self> {
+        match Lock::try_take(&cluster_state.change_lock(), Mode::Exclusive)? {
             Some(mut lock) => {
                 lock.label(what);
-                Ok(Self { home, lock })
+                Ok(Self { cluster_state, lock })
             }
-            None => Err(in_use(home, &holders(&home.change_lock()))),
+            None => Err(in_use(cluster_state, &holders(&cluster_state.change_lock()))),
         }
     }
 
@@ -107,7 +107,7 @@ impl<'a> Change<'a> {
     /// # Errors
     /// As [`ClusterState::record`].
     pub fn record(&self) -> Result<ClusterRecord> {
-        self.home.record()
+        self.cluster_state.record()
     }
 
     /// Writes the record.
@@ -115,7 +115,7 @@ impl<'a> Change<'a> {
     /// # Errors
     /// [`harness_base::Error::Io`] when it cannot be written.
     pub fn write(&self, record: &ClusterRecord) -> Result<()> {
-        self.home.write(record)
+        self.cluster_state.write(record)
     }
 
     /// The lock, for a command to inherit.
@@ -132,13 +132,13 @@ impl<'a> Change<'a> {
     }
 
     pub(super) async fn alone_within(&self, limit: Duration) -> Result<Alone<'_>> {
-        let out = Lock::take(&self.home.use_lock(), Mode::Exclusive, limit).await?;
+        let out = Lock::take(&self.cluster_state.use_lock(), Mode::Exclusive, limit).await?;
         Ok(Alone { change: self, _everyone_out: out })
     }
 
     /// [`Change::alone`] without waiting; `None` when a process uses the cluster.
     pub(super) fn try_alone(&self) -> Result<Option<Alone<'_>>> {
-        let out = Lock::try_take(&self.home.use_lock(), Mode::Exclusive)?;
+        let out = Lock::try_take(&self.cluster_state.use_lock(), Mode::Exclusive)?;
         Ok(out.map(|out| Alone { change: self, _everyone_out: out }))
     }
 
@@ -147,7 +147,7 @@ impl<'a> Change<'a> {
     /// # Errors
     /// [`harness_base::Error::Deadline`] after 1800 s, when a command of a killed process still holds `use` exclusively.
     pub async fn begin_use(&self) -> Result<Use> {
-        Ok(Use(Lock::take(&self.home.use_lock(), Mode::Shared, EVERYONE_OUT).await?))
+        Ok(Use(Lock::take(&self.cluster_state.use_lock(), Mode::Shared, EVERYONE_OUT).await?))
     }
 }
 
@@ -158,8 +158,8 @@ impl Use {
     ///
     /// # Errors
     /// [`harness_base::Error::Io`] when the lock cannot be opened.
-    pub fn try_begin(_: &mut Free, home: &ClusterState) -> Result<Option<Self>> {
-        Ok(Lock::try_take(&home.use_lock(), Mode::Shared)?.map(Self))
+    pub fn try_begin(_: &mut Free, cluster_state: &ClusterState) -> Result<Option<Self>> {
+        Ok(Lock::try_take(&cluster_state.use_lock(), Mode::Shared)?.map(Self))
     }
 
     /// The lock, for a command to inherit.
@@ -169,11 +169,11 @@ impl Use {
 }
 
 /// Waits until no process uses the cluster, and releases the lock at once.
-pub(super) async fn everyone_out(home: &ClusterState, limit: Duration) -> Result<()> {
-    drop(Lock::take(&home.use_lock(), Mode::Exclusive, limit).await?);
+pub(super) async fn everyone_out(cluster_state: &ClusterState, limit: Duration) -> Result<()> {
+    drop(Lock::take(&cluster_state.use_lock(), Mode::Exclusive, limit).await?);
     Ok(())
 }
 
-pub(super) fn in_use(home: &ClusterState, by: &str) -> Error {
-    Error::refused(format!("{} is in use by {by}", home.name), "cargo stack clean --wait, to wait for them")
+pub(super) fn in_use(cluster_state: &ClusterState, by: &str) -> Error {
+    Error::refused(format!("{} is in use by {by}", cluster_state.name), "cargo stack clean --wait, to wait for them")
 }

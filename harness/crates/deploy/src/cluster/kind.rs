@@ -44,16 +44,16 @@ pub fn node_name(cluster: &str) -> String {
 /// its node is there and it does not answer: nothing of it is touched.
 pub async fn ensure(
     change: &Change<'_>,
-    home: &ClusterState,
+    cluster_state: &ClusterState,
     record: &mut ClusterRecord,
-    wants: NodeImageRequest<'_>,
+    request: NodeImageRequest<'_>,
 ) -> Result<Cluster> {
-    let NodeImageRequest { engine, tools, project, .. } = wants;
-    let identity = record.identity_in(engine.id().await?, home, &project.root)?;
+    let NodeImageRequest { engine, tools, project, .. } = request;
+    let identity = record.identity_in(engine.id().await?, cluster_state, &project.root)?;
     let node = node_name(&identity.name);
     let was_killed = record.cluster == Phase::Creating;
     match record.cluster.clone() {
-        Phase::Ready { container } => match still_there(home, &identity, &container, engine, tools).await? {
+        Phase::Ready { container } => match still_there(cluster_state, &identity, &container, engine, tools).await? {
             Some(cluster) => return Ok(cluster),
             None => {
                 tracing::warn!("the cluster {} has ended, and is made anew", identity.name);
@@ -64,7 +64,7 @@ pub async fn ensure(
         Phase::Creating => {
             delete_node(&change.alone().await?, record, engine, &identity).await?;
             // kind's lock file on the kubeconfig, which a killed kind leaves: the next one would wait for it in vain.
-            harness_base::files::remove_file(&home.kubeconfig().with_extension("lock"))?;
+            harness_base::files::remove_file(&cluster_state.kubeconfig().with_extension("lock"))?;
         }
         Phase::Absent => {}
     }
@@ -80,7 +80,7 @@ pub async fn ensure(
         }
     }
     // Both run to their end, so that a recipe is not cut off because kind is missing.
-    let (kind, image) = tokio::join!(tools.require(&[Tool::Kind]), node_image::ensure(wants));
+    let (kind, image) = tokio::join!(tools.require(&[Tool::Kind]), node_image::ensure(request));
     kind?;
     let image = image?;
     let step = Step::begin(format!("creating the Kind cluster {}", identity.name));
@@ -88,14 +88,14 @@ pub async fn ensure(
         let path = project.recipes().join("kind-config.yaml");
         std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))?
     };
-    let config = config(&text, &image, home.has_host_ports())?;
+    let config = config(&text, &image, cluster_state.has_host_ports())?;
     let create = async || {
         engine.network(&identity.name, &project.root).await?;
         // kind passes proxies on to the node, without exceptions for the registry beside the cluster and for Services.
         let registry = artifacts::container_name(&identity.name);
         let near = [&format!(".{DOMAIN}"), &registry, &node, ".svc", ".cluster.local"];
         let kind = tools.command(Tool::Kind).await?.args(["create", "cluster", "--name", &identity.name]);
-        let kind = kind.args(["--config", "-", "--kubeconfig"]).arg(home.kubeconfig()).input(config.clone());
+        let kind = kind.args(["--config", "-", "--kubeconfig"]).arg(cluster_state.kubeconfig()).input(config.clone());
         let kind = kind.env(NETWORK, &identity.name).envs(tools.environment().without_proxy(&near)).limit(CREATE);
         kind.holding(Some(change.lock().descriptor()?)).telling(step.teller()).run().await
     };
@@ -116,7 +116,7 @@ pub async fn ensure(
         record.cluster = Phase::Creating;
         create().await?;
     }
-    let cluster = connect(home, &identity.name, tools).await?;
+    let cluster = connect(cluster_state, &identity.name, tools).await?;
     super::node::give_shares(&cluster.client).await?;
     super::node::ready(&cluster.client, &node, NODE_READY).await?;
     let Seen::Ours(container) = engine.look::<Container>(&node, &Mark::kind(&identity.name)).await? else {
@@ -132,19 +132,19 @@ pub async fn ensure(
 ///
 /// # Errors
 /// The error that keeps it from answering; nothing else is known of it then.
-pub async fn find(home: &ClusterState, record: &ClusterRecord, tools: &Tools) -> Result<Cluster> {
-    let name = record.identity.as_ref().map_or(&home.name, |identity| &identity.name);
-    answering(home, name, tools).await
+pub async fn find(cluster_state: &ClusterState, record: &ClusterRecord, tools: &Tools) -> Result<Cluster> {
+    let name = record.identity.as_ref().map_or(&cluster_state.name, |identity| &identity.name);
+    answering(cluster_state, name, tools).await
 }
 
-async fn answering(home: &ClusterState, name: &str, tools: &Tools) -> Result<Cluster> {
-    let cluster = connect(home, name, tools).await?;
+async fn answering(cluster_state: &ClusterState, name: &str, tools: &Tools) -> Result<Cluster> {
+    let cluster = connect(cluster_state, name, tools).await?;
     Ok(k8s::answers(&cluster.client).await.map(|()| cluster)?)
 }
 
 /// Waits until the cluster answers, as long as its node runs; `None` when the engine says that the node is gone, or has stopped.
 async fn still_there(
-    home: &ClusterState,
+    cluster_state: &ClusterState,
     identity: &Identity,
     container: &str,
     engine: &Engine,
@@ -155,7 +155,7 @@ async fn still_there(
         let mut beat = tokio::time::interval(ASK_AGAIN);
         loop {
             beat.tick().await;
-            match answering(home, &identity.name, tools).await {
+            match answering(cluster_state, &identity.name, tools).await {
                 Ok(cluster) => return Ok(Some(cluster)),
                 Err(error) => last = error.to_string(),
             }
@@ -169,7 +169,7 @@ async fn still_there(
                 Ok(Seen::Foreign(_)) => {
                     return Err(Error::refused(
                         format!("the container {container} is not the node of {}", identity.name),
-                        format!("cargo stack clean --forget {}", home.name),
+                        format!("cargo stack clean --forget {}", cluster_state.name),
                     ));
                 }
                 Err(error) => last = error.to_string(),
@@ -187,9 +187,9 @@ async fn still_there(
     }
 }
 
-async fn connect(home: &ClusterState, name: &str, tools: &Tools) -> Result<Cluster> {
+async fn connect(cluster_state: &ClusterState, name: &str, tools: &Tools) -> Result<Cluster> {
     let context = format!("kind-{name}");
-    let kubeconfig = home.kubeconfig();
+    let kubeconfig = cluster_state.kubeconfig();
     let client = k8s::connect(&kubeconfig, &context).await?;
     Ok(Cluster { name: name.to_owned(), context, kubeconfig: kubeconfig.into(), client, tools: tools.clone() })
 }
@@ -206,9 +206,9 @@ pub(super) async fn delete(
     alone: &Alone<'_>,
     record: &mut ClusterRecord,
     engine: &Engine,
-    home: &ClusterState,
+    cluster_state: &ClusterState,
 ) -> Result<Vec<String>> {
-    let Some(identity) = of(record, engine, home).await? else { return Ok(Vec::new()) };
+    let Some(identity) = of(record, engine, cluster_state).await? else { return Ok(Vec::new()) };
     let was_killed = record.cluster == Phase::Creating;
     let mut removed = delete_all(alone, record, engine, &identity).await?;
     if was_killed || removed.is_empty() {
@@ -217,7 +217,7 @@ pub(super) async fn delete(
         removed.extend(delete_all(alone, record, engine, &identity).await?);
     }
     // Checked again: the objects are gone only if the answers came from this engine.
-    identity.expect_engine(&engine.id().await?, home)?;
+    identity.expect_engine(&engine.id().await?, cluster_state)?;
     if let Seen::Ours(_) = engine.look::<Network>(&identity.name, &Mark::owner(&identity.name)).await? {
         tracing::warn!("the network {0} stays, since a container that is not ours is on it", identity.name);
         return Ok(removed);
@@ -259,12 +259,16 @@ async fn delete_all(
 ///
 /// # Errors
 /// As [`delete`].
-pub(super) async fn empty_registry(record: &ClusterRecord, engine: &Engine, home: &ClusterState) -> Result<()> {
-    let data = home.registry_data();
+pub(super) async fn empty_registry(
+    record: &ClusterRecord,
+    engine: &Engine,
+    cluster_state: &ClusterState,
+) -> Result<()> {
+    let data = cluster_state.registry_data();
     if rustix::process::getuid().is_root() || !data.is_dir() {
         return Ok(());
     }
-    let Some(identity) = of(record, engine, home).await? else { return Ok(()) };
+    let Some(identity) = of(record, engine, cluster_state).await? else { return Ok(()) };
     let registry = artifacts::container_name(&identity.name);
     if let Seen::Ours(registry) = engine.look::<Container>(&registry, &Mark::owner(&identity.name)).await? {
         let image = registry.object().image.clone();
@@ -283,18 +287,18 @@ pub(super) async fn empty_registry(record: &ClusterRecord, engine: &Engine, home
 ///
 /// # Errors
 /// [`harness_base::Error::Refused`], with both ways out.
-pub(super) async fn expect_engine(record: &ClusterRecord, engine: &Engine, home: &ClusterState) -> Result<()> {
-    of(record, engine, home).await.map(drop)
+pub(super) async fn expect_engine(record: &ClusterRecord, engine: &Engine, cluster_state: &ClusterState) -> Result<()> {
+    of(record, engine, cluster_state).await.map(drop)
 }
 
 /// The identity of the recorded cluster, if anything of it may exist.
-async fn of(record: &ClusterRecord, engine: &Engine, home: &ClusterState) -> Result<Option<Identity>> {
+async fn of(record: &ClusterRecord, engine: &Engine, cluster_state: &ClusterState) -> Result<Option<Identity>> {
     let id = engine.id().await?;
     match &record.identity {
-        Some(identity) => identity.expect_engine(&id, home).map(|()| Some(identity.clone())),
+        Some(identity) => identity.expect_engine(&id, cluster_state).map(|()| Some(identity.clone())),
         // An older version named its registry after the state folder, and recorded no identity.
-        None if record.cluster != Phase::Absent || home.registry_data().is_dir() => {
-            Ok(Some(Identity::without_nonce(home, id)))
+        None if record.cluster != Phase::Absent || cluster_state.registry_data().is_dir() => {
+            Ok(Some(Identity::without_nonce(cluster_state, id)))
         }
         None => Ok(None),
     }

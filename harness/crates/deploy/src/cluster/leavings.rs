@@ -18,8 +18,8 @@ const NAMESPACE_GONE: Duration = Duration::from_secs(120);
 ///
 /// # Errors
 /// The first error; everything else is removed all the same.
-pub async fn sweep_leavings(home: &ClusterState, engine: &Engine, cluster: Option<&Cluster>) -> Result<()> {
-    let owners = home.folder.join("owners");
+pub async fn sweep_leavings(cluster_state: &ClusterState, engine: &Engine, cluster: Option<&Cluster>) -> Result<()> {
+    let owners = cluster_state.folder.join("owners");
     let say = || format!("list {}", owners.display());
     if !owners.is_dir() {
         return Ok(());

@@ -70,32 +70,32 @@ enum ImageSource {
 /// # Errors
 /// [`harness_base::Error::Refused`] when there is none and none may be made, or it cannot carry as many nodes as are configured;
 /// [`Error::Command`] when the recipe fails.
-pub async fn ensure(wants: NodeImageRequest<'_>) -> Result<String> {
-    if let Some(set) = &wants.settings.node_image {
+pub async fn ensure(request: NodeImageRequest<'_>) -> Result<String> {
+    if let Some(set) = &request.settings.node_image {
         return Ok(set.clone());
     }
-    let pinned = pinned(wants.project)?;
+    let pinned = pinned(request.project)?;
     let mut reason = String::new();
-    for way in ways(&wants, &pinned).await? {
+    for way in ways(&request, &pinned).await? {
         let image = match way {
             ImageSource::Held(image) => image,
-            ImageSource::Toolbox(archive) => match load(&wants, &pinned, &archive).await {
+            ImageSource::Toolbox(archive) => match load(&request, &pinned, &archive).await {
                 Ok(image) => image,
                 Err(error) => {
                     tracing::warn!("the toolbox's node image is not used: {error}");
                     continue;
                 }
             },
-            ImageSource::Pull => match pull(wants.engine, &pinned.reference).await {
+            ImageSource::Pull => match pull(request.engine, &pinned.reference).await {
                 Ok(image) => image,
                 Err(error) => {
                     reason = error.to_string();
                     continue;
                 }
             },
-            ImageSource::Make => make(&wants, &reason).await?,
+            ImageSource::Make => make(&request, &reason).await?,
         };
-        check_nodes(wants.engine, &pinned, &image).await?;
+        check_nodes(request.engine, &pinned, &image).await?;
         return Ok(image);
     }
     Err(Error::refused(
@@ -108,13 +108,13 @@ pub async fn ensure(wants: NodeImageRequest<'_>) -> Result<String> {
 ///
 /// # Errors
 /// As [`ensure`], except for errors of providing an image.
-pub async fn plan(wants: NodeImageRequest<'_>) -> Result<Planned> {
+pub async fn plan(request: NodeImageRequest<'_>) -> Result<Planned> {
     let name = "node image";
-    if let Some(set) = &wants.settings.node_image {
+    if let Some(set) = &request.settings.node_image {
         return Ok(Planned::at_hand(name, format!("{set}, as {KIND_NODE_IMAGE} says")));
     }
-    let pinned = pinned(wants.project)?;
-    let ways = ways(&wants, &pinned).await?;
+    let pinned = pinned(request.project)?;
+    let ways = ways(&request, &pinned).await?;
     if let Some(ImageSource::Held(image)) = ways.first() {
         return Ok(Planned::at_hand(name, image.clone()));
     }
@@ -123,7 +123,7 @@ pub async fn plan(wants: NodeImageRequest<'_>) -> Result<Planned> {
         words.push(match way {
             ImageSource::Held(image) => image,
             ImageSource::Toolbox(archive) => format!("load {}{}", archive.display(), size_of(&archive)),
-            ImageSource::Pull => pull_size(wants.engine.manifest(&pinned.reference)?, &pinned.reference).await,
+            ImageSource::Pull => pull_size(request.engine.manifest(&pinned.reference)?, &pinned.reference).await,
             ImageSource::Make => "make it from package registries (kind/node-image; it compiles Kubernetes)".to_owned(),
         });
     }
@@ -131,32 +131,32 @@ pub async fn plan(wants: NodeImageRequest<'_>) -> Result<Planned> {
 }
 
 /// The possible sources, in their order; only one if the engine holds an image.
-async fn ways(wants: &NodeImageRequest<'_>, pinned: &Pinned) -> Result<Vec<ImageSource>> {
-    if wants.engine.image(&pinned.reference).await?.is_some() {
+async fn ways(request: &NodeImageRequest<'_>, pinned: &Pinned) -> Result<Vec<ImageSource>> {
+    if request.engine.image(&pinned.reference).await?.is_some() {
         return Ok(vec![ImageSource::Held(pinned.reference.clone())]);
     }
-    if let Some(held) = held(wants.engine, pinned).await? {
+    if let Some(held) = held(request.engine, pinned).await? {
         return Ok(vec![ImageSource::Held(held)]);
     }
     // After the official image, which can do more.
-    let is_made = recipe(wants.project).is_dir();
+    let is_made = recipe(request.project).is_dir();
     if is_made {
-        let made = made_tag(wants.project)?;
-        if wants.engine.image(&made).await?.is_some() {
+        let made = made_tag(request.project)?;
+        if request.engine.image(&made).await?.is_some() {
             return Ok(vec![ImageSource::Held(made)]);
         }
     }
     let mut ways = Vec::new();
-    if !wants.settings.may_set_up() {
+    if !request.settings.may_set_up() {
         return Ok(ways);
     }
-    if wants.from.toolbox() {
-        ways.extend(archive(wants.settings, pinned)?.map(ImageSource::Toolbox));
+    if request.from.toolbox() {
+        ways.extend(archive(request.settings, pinned)?.map(ImageSource::Toolbox));
     }
-    if wants.from.downloads() {
+    if request.from.downloads() {
         ways.push(ImageSource::Pull);
     }
-    if wants.from.registries() && is_made {
+    if request.from.registries() && is_made {
         ways.push(ImageSource::Make);
     }
     Ok(ways)
@@ -204,11 +204,11 @@ fn archive(settings: &Settings, pinned: &Pinned) -> Result<Option<PathBuf>> {
     Ok(None)
 }
 
-async fn load(wants: &NodeImageRequest<'_>, pinned: &Pinned, archive: &std::path::Path) -> Result<String> {
+async fn load(request: &NodeImageRequest<'_>, pinned: &Pinned, archive: &std::path::Path) -> Result<String> {
     let step = Step::begin(format!("loading the node image from {}", archive.display()));
     // The archive's window is larger than zstd's default.
     let script = "set -o pipefail; zstd -dcq --long=31 \"$1\" | docker load --quiet";
-    wants
+    request
         .tools
         .program("bash", ChildKind::Engine)
         .args(["-c", script, "bash"])
@@ -218,7 +218,7 @@ async fn load(wants: &NodeImageRequest<'_>, pinned: &Pinned, archive: &std::path
         .run()
         .await?;
     step.done();
-    held(wants.engine, pinned).await?.ok_or_else(|| {
+    held(request.engine, pinned).await?.ok_or_else(|| {
         Error::refused(
             format!("{} holds no image of {}", archive.display(), repository(&pinned.reference)),
             format!("unset {TOOLBOX}, or correct the archive"),
@@ -243,19 +243,19 @@ fn recipe(project: &Project) -> PathBuf {
     project.recipes().join("node-image")
 }
 
-async fn make(wants: &NodeImageRequest<'_>, reason: &str) -> Result<String> {
+async fn make(request: &NodeImageRequest<'_>, reason: &str) -> Result<String> {
     if !reason.is_empty() {
         tracing::info!("the node image cannot be pulled; it is made here, once\n{reason}");
     }
-    let tag = made_tag(wants.project)?;
-    wants.tools.need("making the node image", MAKE_MIB)?;
-    let go = wants.tools.go().await?;
+    let tag = made_tag(request.project)?;
+    request.tools.need("making the node image", MAKE_MIB)?;
+    let go = request.tools.go().await?;
     let what = "making the node image from package registries";
-    let turn = wants.tools.turn_to_build(what).await?;
+    let turn = request.tools.turn_to_build(what).await?;
     // Another process may have made it while this one waited.
-    if wants.engine.image(&tag).await?.is_none() {
+    if request.engine.image(&tag).await?.is_none() {
         let step = Step::begin(what);
-        let make = go.call(recipe(wants.project).join("make")).env("GO", go.program.to_string_lossy()).arg(&tag);
+        let make = go.call(recipe(request.project).join("make")).env("GO", go.program.to_string_lossy()).arg(&tag);
         make.holding(Some(turn.descriptor()?)).limit(MAKE).telling(step.teller().aloud()).run().await?;
         step.done();
     }

@@ -57,9 +57,9 @@ pub fn enter_if_asked() -> Option<ExitCode> {
     };
     let outcome = runtime.block_on(async {
         let settings = Settings::from_environment();
-        let home = ClusterState { folder: settings.state_root.join("clusters").join(&cluster), name: cluster };
-        harness_base::events::start_at(&home.reaper_log(), harness_base::events::Show::Lines)?;
-        let outcome = reap(&home, &settings).await;
+        let cluster_state = ClusterState { folder: settings.state_root.join("clusters").join(&cluster), name: cluster };
+        harness_base::events::start_at(&cluster_state.reaper_log(), harness_base::events::Show::Lines)?;
+        let outcome = reap(&cluster_state, &settings).await;
         if let Err(error) = &outcome {
             tracing::error!("{}", error.report());
         }
@@ -109,14 +109,14 @@ fn program() -> std::path::PathBuf {
 /// [`harness_base::Error::Io`] when it cannot be started; [`harness_base::Error::Deadline`] when an older one does not end;
 /// [`harness_base::Error::Refused`] in a program whose `main` does not call [`enter_if_asked`].
 #[expect(clippy::disallowed_methods, reason = "the reaper outlives us, and so does its group")]
-pub async fn ensure(home: &ClusterState, environment: &Environment) -> Result<()> {
+pub async fn ensure(cluster_state: &ClusterState, environment: &Environment) -> Result<()> {
     if !IS_ASKED.load(Ordering::Relaxed) {
         return Err(Error::refused(
             "this program would leave its cluster for ever: nothing in it becomes a reaper",
             "let its main begin with harness::cluster::reaper::enter_if_asked",
         ));
     }
-    match running(home)? {
+    match running(cluster_state)? {
         Some(Some(running)) if running.built >= built() => {
             running.process.signal(Signal::USR1);
             return Ok(());
@@ -125,16 +125,16 @@ pub async fn ensure(home: &ClusterState, environment: &Environment) -> Result<()
             if let Some(running) = running {
                 tracing::debug!("the reaper of an older build ({}) is replaced", running.process);
                 running.process.signal(Signal::TERM);
-            } else if let Some(process) = of_the_version_before(home) {
+            } else if let Some(process) = of_the_version_before(cluster_state) {
                 process.signal(Signal::TERM);
             }
-            drop(Lock::take(&home.reaper_lock(), Mode::Exclusive, REPLACED).await?);
+            drop(Lock::take(&cluster_state.reaper_lock(), Mode::Exclusive, REPLACED).await?);
         }
         None => {}
     }
     let program = program();
     std::process::Command::new(&program)
-        .args([ARGUMENT, &home.name])
+        .args([ARGUMENT, &cluster_state.name])
         .env_clear()
         .envs(environment.of(ChildKind::Reaper))
         .current_dir("/")
@@ -147,33 +147,33 @@ pub async fn ensure(home: &ClusterState, environment: &Environment) -> Result<()
 }
 
 /// The reaper that runs, if one does; the inner `None`: it runs, and its note cannot be read.
-fn running(home: &ClusterState) -> Result<Option<Option<Running>>> {
-    if Lock::try_take(&home.reaper_lock(), Mode::Exclusive)?.is_some() {
+fn running(cluster_state: &ClusterState) -> Result<Option<Option<Running>>> {
+    if Lock::try_take(&cluster_state.reaper_lock(), Mode::Exclusive)?.is_some() {
         return Ok(None);
     }
     // A note that cannot be read was written by another build.
-    let noted: Option<Running> = read_json(&home.reaper(), "cargo stack clean").ok().flatten();
+    let noted: Option<Running> = read_json(&cluster_state.reaper(), "cargo stack clean").ok().flatten();
     Ok(Some(noted.filter(|running| running.process.lives())))
 }
 
 /// The reaper of an older version, which wrote its process ID into its lock; while it holds that, the ID is its own.
-fn of_the_version_before(home: &ClusterState) -> Option<Process> {
-    let note = std::fs::read_to_string(home.reaper_lock()).ok()?;
+fn of_the_version_before(cluster_state: &ClusterState) -> Option<Process> {
+    let note = std::fs::read_to_string(cluster_state.reaper_lock()).ok()?;
     let pid = note.split_whitespace().nth(1)?.trim_end_matches(':').parse().ok()?;
     Process::of(pid).filter(|_| note.ends_with("reaper\n"))
 }
 
-async fn reap(home: &ClusterState, settings: &Settings) -> Result<()> {
+async fn reap(cluster_state: &ClusterState, settings: &Settings) -> Result<()> {
     let mut woken = signal(SignalKind::user_defined1()).map_err(Error::io("listen for SIGUSR1"))?;
-    let Some(mut reaper) = Lock::try_take(&home.reaper_lock(), Mode::Exclusive)? else { return Ok(()) };
+    let Some(mut reaper) = Lock::try_take(&cluster_state.reaper_lock(), Mode::Exclusive)? else { return Ok(()) };
     reaper.label("the reaper");
-    write_json(&home.reaper(), &Running { process: Process::this(), built: built() })?;
+    write_json(&cluster_state.reaper(), &Running { process: Process::this(), built: built() })?;
     let tools = Tools::new(settings.tools());
     let mut failing_since = None;
     let mut pause = AGAIN.0;
     loop {
         // Errors (an engine that is down, a full disk) are tried again: the cluster still has to be deleted.
-        match watch(home, settings, &tools, &mut woken).await {
+        match watch(cluster_state, settings, &tools, &mut woken).await {
             Ok(Some(change)) => {
                 // Released before `change`, so that the next holder of `change` finds no reaper and starts one.
                 drop(reaper);
@@ -200,15 +200,15 @@ async fn reap(home: &ClusterState, settings: &Settings) -> Result<()> {
 /// Waits until the cluster is unused, then for its time, and deletes it. Returns `change` when nothing is left to watch, so that
 /// the caller releases it last.
 async fn watch<'a>(
-    home: &'a ClusterState,
+    cluster_state: &'a ClusterState,
     settings: &Settings,
     tools: &Tools,
     woken: &mut Woken,
 ) -> Result<Option<Change<'a>>> {
-    end_left_over(home).await?;
+    end_left_over(cluster_state).await?;
     // Blocks while a process runs scenarios.
-    everyone_out(home, FOR_EVER).await?;
-    let change = Change::take(home, "the reaper looks", FOR_EVER).await?;
+    everyone_out(cluster_state, FOR_EVER).await?;
+    let change = Change::take(cluster_state, "the reaper looks", FOR_EVER).await?;
     let before = change.record()?;
     if let Some(turn) = before.turns.living() {
         let process = turn.by.clone();
@@ -216,7 +216,7 @@ async fn watch<'a>(
         process.ended(FOR_EVER).await?;
         return Ok(None);
     }
-    if !is_there(home, &before) {
+    if !is_there(cluster_state, &before) {
         // Nothing exists: provisioning ended before it made anything.
         return Ok(Some(change));
     }
@@ -229,26 +229,30 @@ async fn watch<'a>(
     if let Err(error) = tidied.await {
         tracing::warn!("what piles up was not removed: {}", error.report());
     }
-    let idle = before.keeping.idle(home.has_failed()).unwrap_or(FOR_EVER);
+    let idle = before.keeping.idle(cluster_state.has_failed()).unwrap_or(FOR_EVER);
     // A run's Tilt is useless after its run: it is ended before the cluster's time is over.
-    let tilt_first = idle > GAP && tilt::running(home)?.is_some();
+    let tilt_first = idle > GAP && tilt::running(cluster_state)?.is_some();
     let idle = if tilt_first { GAP } else { idle };
-    tracing::info!("nobody uses {}; {} in {idle:.0?}", home.name, if tilt_first { "its Tilt ends" } else { "it goes" });
+    tracing::info!(
+        "nobody uses {}; {} in {idle:.0?}",
+        cluster_state.name,
+        if tilt_first { "its Tilt ends" } else { "it goes" }
+    );
     tokio::select! {
         () = tokio::time::sleep(idle) => {}
         _ = woken.recv() => return Ok(None),
     }
-    let change = Change::take(home, "the reaper removes what nobody uses", FOR_EVER).await?;
+    let change = Change::take(cluster_state, "the reaper removes what nobody uses", FOR_EVER).await?;
     let record = change.record()?;
     if record.uses != before.uses || record.turns.living().is_some() {
         return Ok(None);
     }
     let Some(alone) = change.try_alone()? else { return Ok(None) };
     if tilt_first {
-        tilt::end(home).await?;
+        tilt::end(cluster_state).await?;
         return Ok(None);
     }
-    for removed in remove(&alone, home, settings, tools, false).await? {
+    for removed in remove(&alone, cluster_state, settings, tools, false).await? {
         tracing::info!("removed {removed}");
     }
     drop(alone);
@@ -256,57 +260,57 @@ async fn watch<'a>(
 }
 
 /// Waits for the end of a `cargo stack dev`, and ends the Tilt that it leaves when it is killed: that would hold `use` for ever.
-async fn end_left_over(home: &ClusterState) -> Result<()> {
+async fn end_left_over(cluster_state: &ClusterState) -> Result<()> {
     let by = {
-        let _change = Change::take(home, "the reaper looks", FOR_EVER).await?;
-        tilt::running(home)?.filter(|running| running.run == tilt::BY_HAND).and_then(|running| running.by)
+        let _change = Change::take(cluster_state, "the reaper looks", FOR_EVER).await?;
+        tilt::running(cluster_state)?.filter(|running| running.run == tilt::BY_HAND).and_then(|running| running.by)
     };
     let Some(by) = by else { return Ok(()) };
     by.ended(FOR_EVER).await?;
-    let _change = Change::take(home, "the reaper ends a Tilt", FOR_EVER).await?;
-    match tilt::running(home)?.is_some_and(|running| running.is_left_over()) {
-        true => tilt::end(home).await,
+    let _change = Change::take(cluster_state, "the reaper ends a Tilt", FOR_EVER).await?;
+    match tilt::running(cluster_state)?.is_some_and(|running| running.is_left_over()) {
+        true => tilt::end(cluster_state).await,
         false => Ok(()),
     }
 }
 
 /// Whether anything of a cluster may exist.
-fn is_there(home: &ClusterState, record: &ClusterRecord) -> bool {
-    record.identity.is_some() || record.cluster != super::Phase::Absent || home.registry_data().is_dir()
+fn is_there(cluster_state: &ClusterState, record: &ClusterRecord) -> bool {
+    record.identity.is_some() || record.cluster != super::Phase::Absent || cluster_state.registry_data().is_dir()
 }
 
 /// Deletes leavings, the cluster, the registry and the record; returns what was removed.
 async fn remove(
     alone: &Alone<'_>,
-    home: &ClusterState,
+    cluster_state: &ClusterState,
     settings: &Settings,
     tools: &Tools,
     data_too: bool,
 ) -> Result<Vec<String>> {
-    tilt::end(home).await?;
+    tilt::end(cluster_state).await?;
     let mut removed = Vec::new();
     let mut record = alone.change.record()?;
-    if is_there(home, &record) {
+    if is_there(cluster_state, &record) {
         let engine = Engine::connect(tools, settings).await?;
-        kind::expect_engine(&record, &engine, home).await?;
+        kind::expect_engine(&record, &engine, cluster_state).await?;
         // Images that are not noted are not removed later; that is no reason to keep the rest.
         if let Err(error) = note_images(&record, &engine, settings).await {
             tracing::warn!("the images that were built here were not noted: {}", error.report());
         }
         // Namespaces are deleted with the cluster; containers of killed scenarios are removed one by one.
-        super::sweep_leavings(home, &engine, None).await?;
+        super::sweep_leavings(cluster_state, &engine, None).await?;
         if data_too {
-            kind::empty_registry(&record, &engine, home).await?;
+            kind::empty_registry(&record, &engine, cluster_state).await?;
         }
-        removed = kind::delete(alone, &mut record, &engine, home).await?;
+        removed = kind::delete(alone, &mut record, &engine, cluster_state).await?;
         if record.identity.is_some() {
             return Ok(removed);
         }
     }
-    if data_too && home.registry_data().is_dir() {
-        removed.push(format!("what the registry of {} held", home.name));
+    if data_too && cluster_state.registry_data().is_dir() {
+        removed.push(format!("what the registry of {} held", cluster_state.name));
     }
-    home.clear(data_too)?;
+    cluster_state.clear(data_too)?;
     Ok(removed)
 }
 
@@ -324,41 +328,43 @@ async fn note_images(record: &ClusterRecord, engine: &Engine, settings: &Setting
 /// # Errors
 /// [`harness_base::Error::Refused`] when somebody uses the cluster and `wait` is `None`; [`harness_base::Error::Deadline`] when
 /// they do so for longer.
-pub async fn clean(home: &ClusterState, settings: &Settings, wait: Option<Duration>) -> Result<Vec<String>> {
-    if !home.folder.is_dir() {
+pub async fn clean(cluster_state: &ClusterState, settings: &Settings, wait: Option<Duration>) -> Result<Vec<String>> {
+    if !cluster_state.folder.is_dir() {
         return Ok(Vec::new());
     }
     let change = match wait {
-        Some(limit) => everyone_gone(home, limit).await?,
-        None => Change::try_take(home, "cargo stack clean")?,
+        Some(limit) => everyone_gone(cluster_state, limit).await?,
+        None => Change::try_take(cluster_state, "cargo stack clean")?,
     };
     // A developer's Tilt holds `use`, so it is ended before the cluster can be had alone.
-    end_by_hand(home, &change.record()?).await?;
+    end_by_hand(cluster_state, &change.record()?).await?;
     let alone = match wait {
         Some(limit) => change.alone_within(limit).await?,
-        None => change.try_alone()?.ok_or_else(|| in_use(home, &home.users()))?,
+        None => change.try_alone()?.ok_or_else(|| in_use(cluster_state, &cluster_state.users()))?,
     };
     let record = change.record()?;
     if let Some(turn) = record.turns.living() {
-        return Err(in_use(home, &turn.to_string()));
+        return Err(in_use(cluster_state, &turn.to_string()));
     }
     // Read before its note is removed with the rest.
-    let watching = running(home)?;
-    let removed = remove(&alone, home, settings, &Tools::new(settings.tools()), true).await?;
+    let watching = running(cluster_state)?;
+    let removed = remove(&alone, cluster_state, settings, &Tools::new(settings.tools()), true).await?;
     drop(alone);
     end(watching);
     Ok(removed)
 }
 
 /// Ends the Tilt that a developer runs on this cluster, and waits for its `cargo stack dev`: cleaning means to end it.
-async fn end_by_hand(home: &ClusterState, record: &ClusterRecord) -> Result<()> {
-    let Some(running) = tilt::running(home)?.filter(|running| running.run == tilt::BY_HAND) else { return Ok(()) };
+async fn end_by_hand(cluster_state: &ClusterState, record: &ClusterRecord) -> Result<()> {
+    let Some(running) = tilt::running(cluster_state)?.filter(|running| running.run == tilt::BY_HAND) else {
+        return Ok(());
+    };
     // A clean-up that is refused anyway ends nothing before.
     if let Some(turn) = record.turns.living().filter(|turn| Some(&turn.by) != running.by.as_ref()) {
-        return Err(in_use(home, &turn.to_string()));
+        return Err(in_use(cluster_state, &turn.to_string()));
     }
     tracing::info!("ending the Tilt that cargo stack dev runs ({})", running.process);
-    tilt::end(home).await?;
+    tilt::end(cluster_state).await?;
     match running.by {
         Some(process) => Ok(process.ended(DEV_ENDS).await?),
         None => Ok(()),
@@ -366,11 +372,11 @@ async fn end_by_hand(home: &ClusterState, record: &ClusterRecord) -> Result<()> 
 }
 
 /// Takes `change` once no run lives that uses the release or waits for it.
-async fn everyone_gone(home: &ClusterState, limit: Duration) -> Result<Change<'_>> {
+async fn everyone_gone(cluster_state: &ClusterState, limit: Duration) -> Result<Change<'_>> {
     let until = tokio::time::Instant::now() + limit;
     loop {
         let left = until.saturating_duration_since(tokio::time::Instant::now());
-        let change = Change::take(home, "cargo stack clean", left).await?;
+        let change = Change::take(cluster_state, "cargo stack clean", left).await?;
         let record = change.record()?;
         let Some(turn) = record.turns.living() else { return Ok(change) };
         tracing::info!("waiting for the end of {turn}");
@@ -384,13 +390,13 @@ async fn everyone_gone(home: &ClusterState, limit: Duration) -> Result<Change<'_
 ///
 /// # Errors
 /// [`harness_base::Error::Refused`] when a process uses the cluster.
-pub async fn forget(home: &ClusterState) -> Result<Option<String>> {
-    let change = Change::try_take(home, "cargo stack clean --forget")?;
-    let alone = change.try_alone()?.ok_or_else(|| in_use(home, &home.users()))?;
-    tilt::end(home).await?;
+pub async fn forget(cluster_state: &ClusterState) -> Result<Option<String>> {
+    let change = Change::try_take(cluster_state, "cargo stack clean --forget")?;
+    let alone = change.try_alone()?.ok_or_else(|| in_use(cluster_state, &cluster_state.users()))?;
+    tilt::end(cluster_state).await?;
     let left = change.record().ok().and_then(|record| record.identity).map(|identity| identity.name);
-    let watching = running(home)?;
-    home.clear(true)?;
+    let watching = running(cluster_state)?;
+    cluster_state.clear(true)?;
     drop(alone);
     end(watching);
     Ok(left)
@@ -412,8 +418,8 @@ mod tests {
     async fn a_program_that_becomes_none_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings::parse(&Default::default());
-        let home = ClusterState { name: "shop-test-00000000".to_owned(), folder: folder.path().to_owned() };
-        let refused = ensure(&home, &settings.environment).await.unwrap_err().report();
+        let cluster_state = ClusterState { name: "shop-test-00000000".to_owned(), folder: folder.path().to_owned() };
+        let refused = ensure(&cluster_state, &settings.environment).await.unwrap_err().report();
         assert!(refused.contains("nothing in it becomes a reaper"), "{refused}");
     }
 }

@@ -53,25 +53,26 @@ impl ClusterRecord {
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] when the recorded cluster is in another engine.
-    pub fn identity_in(&mut self, id: String, home: &ClusterState, checkout: &Path) -> Result<Identity> {
+    pub fn identity_in(&mut self, id: String, cluster_state: &ClusterState, checkout: &Path) -> Result<Identity> {
         let identity = match self.identity.take() {
             Some(identity) => identity,
             // An older version used no nonce; it recorded the container's ID instead.
-            None if self.cluster != Phase::Absent => Identity::without_nonce(home, id.clone()),
-            None => {
-                Identity { name: format!("{}-{}", home.name, nonce()?), ..Identity::without_nonce(home, id.clone()) }
-            }
+            None if self.cluster != Phase::Absent => Identity::without_nonce(cluster_state, id.clone()),
+            None => Identity {
+                name: format!("{}-{}", cluster_state.name, nonce()?),
+                ..Identity::without_nonce(cluster_state, id.clone())
+            },
         };
         let identity = Identity { checkout: checkout.to_owned(), ..identity };
         let identity = self.identity.insert(identity);
-        identity.expect_engine(&id, home).map(|()| identity.clone())
+        identity.expect_engine(&id, cluster_state).map(|()| identity.clone())
     }
 }
 
 impl Identity {
     /// The identity as an older version named it.
-    pub(super) fn without_nonce(home: &ClusterState, engine: String) -> Self {
-        Self { name: home.name.clone(), engine, checkout: PathBuf::new() }
+    pub(super) fn without_nonce(cluster_state: &ClusterState, engine: String) -> Self {
+        Self { name: cluster_state.name.clone(), engine, checkout: PathBuf::new() }
     }
 
     /// Whether the name has a nonce, and so proves that an object is ours; names of an older version have none.
@@ -84,7 +85,7 @@ impl Identity {
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`], with both ways out.
-    pub fn expect_engine(&self, id: &str, home: &ClusterState) -> Result<()> {
+    pub fn expect_engine(&self, id: &str, cluster_state: &ClusterState) -> Result<()> {
         if self.engine == id {
             return Ok(());
         }
@@ -96,7 +97,7 @@ impl Identity {
             format!(
                 "choose that engine (DOCKER_HOST, DOCKER_CONTEXT, docker context use), and run the same command again\n        \
                  if it is gone for good: cargo stack clean --forget {}",
-                home.name
+                cluster_state.name
             ),
         ))
     }
@@ -188,9 +189,9 @@ mod tests {
     fn another_engine_is_told_with_both_ways_out() {
         let identity =
             Identity { name: "shop-local-1-a".to_owned(), engine: "ONE".to_owned(), checkout: PathBuf::from("/here") };
-        let home = ClusterState { name: "shop-local-1".to_owned(), folder: PathBuf::new() };
-        identity.expect_engine("ONE", &home).unwrap();
-        let error = identity.expect_engine("TWO", &home).unwrap_err().report();
+        let cluster_state = ClusterState { name: "shop-local-1".to_owned(), folder: PathBuf::new() };
+        identity.expect_engine("ONE", &cluster_state).unwrap();
+        let error = identity.expect_engine("TWO", &cluster_state).unwrap_err().report();
         assert!(error.contains("(ID ONE)") && error.contains("clean --forget shop-local-1"), "{error}");
     }
 

@@ -46,19 +46,19 @@ impl Running {
 ///
 /// # Errors
 /// [`harness_base::Error::Damaged`] when the note does not parse.
-pub fn running(home: &ClusterState) -> Result<Option<Running>> {
-    if Lock::try_take(&home.tilt_lock(), Mode::Exclusive)?.is_some() {
+pub fn running(cluster_state: &ClusterState) -> Result<Option<Running>> {
+    if Lock::try_take(&cluster_state.tilt_lock(), Mode::Exclusive)?.is_some() {
         return Ok(None);
     }
-    Ok(read_json(&home.tilt(), "cargo stack clean")?)
+    Ok(read_json(&cluster_state.tilt(), "cargo stack clean")?)
 }
 
 /// The Tilt that was noted last, if its process lives. Needs no lock; the Tilt may end at any moment.
 ///
 /// # Errors
 /// [`harness_base::Error::Damaged`] when the note does not parse.
-pub fn noted(home: &ClusterState) -> Result<Option<Running>> {
-    let noted: Option<Running> = read_json(&home.tilt(), "cargo stack clean")?;
+pub fn noted(cluster_state: &ClusterState) -> Result<Option<Running>> {
+    let noted: Option<Running> = read_json(&cluster_state.tilt(), "cargo stack clean")?;
     Ok(noted.filter(|noted| noted.process.lives()))
 }
 
@@ -66,22 +66,22 @@ pub fn noted(home: &ClusterState) -> Result<Option<Running>> {
 ///
 /// # Errors
 /// [`harness_base::Error::Io`] when it cannot be written.
-pub fn note(home: &ClusterState, running: &Running) -> Result<()> {
-    Ok(write_json(&home.tilt(), running)?)
+pub fn note(cluster_state: &ClusterState, running: &Running) -> Result<()> {
+    Ok(write_json(&cluster_state.tilt(), running)?)
 }
 
 /// Ends the Tilt of a cluster, if one runs, noted or not; only under the lock `change`.
 ///
 /// # Errors
 /// [`harness_base::Error::Refused`] when it does not end within 20 s after SIGTERM, and 20 s more after SIGKILL.
-pub async fn end(home: &ClusterState) -> Result<()> {
-    let lock = home.tilt_lock();
+pub async fn end(cluster_state: &ClusterState) -> Result<()> {
+    let lock = cluster_state.tilt_lock();
     if Lock::try_take(&lock, Mode::Exclusive)?.is_some() {
         return Ok(());
     }
     // A note that cannot be read, or is of a process that ended, does not tell who holds the lock: a killed Tilt's children
     // may, or a Tilt that was never noted.
-    let noted = noted(home).ok().flatten().map(|noted| noted.process);
+    let noted = noted(cluster_state).ok().flatten().map(|noted| noted.process);
     for signal in [Signal::TERM, Signal::KILL] {
         let processes = match &noted {
             Some(process) if signal == Signal::TERM => vec![process.clone()],

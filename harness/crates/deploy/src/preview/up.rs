@@ -63,25 +63,25 @@ pub struct DeployRequest<'a> {
 /// [`harness_base::Error::Refused`], before anything is applied, for an artifact set of another revision, charts with objects
 /// that a preview may not have, or a namespace that is not ours; then as [`release::deploy`], [`harness_base::Error::Deadline`]
 /// or [`harness_http::Error::Unreachable`].
-pub async fn up(order: DeployRequest<'_>) -> Result<()> {
-    is_of(&order.plan.artifacts.revision, order.sha)?;
-    let admitted = admitted(&order).await?;
-    let purpose = format!("up of {}", short(order.sha));
+pub async fn up(request: DeployRequest<'_>) -> Result<()> {
+    is_of(&request.plan.artifacts.revision, request.sha)?;
+    let admitted = admitted(&request).await?;
+    let purpose = format!("up of {}", short(request.sha));
     // Sealed before anything is applied, since they may be too large.
-    let charts = release::seal(&order.plan.charts, &order.plan.values, &admitted)?;
-    let plan = Plan { charts, ..order.plan.clone() };
-    lease::under(order.cluster, order.of, &purpose, TURN, Box::pin(deploy(&order, &plan, &admitted))).await?;
+    let charts = release::seal(&request.plan.charts, &request.plan.values, &admitted)?;
+    let plan = Plan { charts, ..request.plan.clone() };
+    lease::under(request.cluster, request.of, &purpose, TURN, Box::pin(deploy(&request, &plan, &admitted))).await?;
     // The Lease is free again, so that a teardown need not wait for this preview's DNS.
     tokio::select! {
-        outcome = reached(&order) => outcome,
-        outcome = taken_down(&order) => outcome,
+        outcome = reached(&request) => outcome,
+        outcome = taken_down(&request) => outcome,
     }
 }
 
 /// Waits until the preview is being removed, and returns that as an error: its host will not be reached any more.
-async fn taken_down(order: &DeployRequest<'_>) -> Result<()> {
-    let name = order.of.namespace();
-    let api: Api<Namespace> = Api::all(order.cluster.client.clone());
+async fn taken_down(request: &DeployRequest<'_>) -> Result<()> {
+    let name = request.of.namespace();
+    let api: Api<Namespace> = Api::all(request.cluster.client.clone());
     let awaited = format!("the end of {name}");
     // Longer than the wait for the host, beside which it runs.
     k8s::wait::object(api, &name, &awaited, REACHED * 2, |found| {
@@ -98,8 +98,8 @@ async fn taken_down(order: &DeployRequest<'_>) -> Result<()> {
 }
 
 /// Renders the charts for this cluster, and returns the objects if a preview may have all of them.
-async fn admitted(order: &DeployRequest<'_>) -> Result<Vec<Value>> {
-    let DeployRequest { cluster, of, plan, .. } = order;
+async fn admitted(request: &DeployRequest<'_>) -> Result<Vec<Value>> {
+    let DeployRequest { cluster, of, plan, .. } = request;
     let values = match &plan.more_values {
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(Error::io(format!("read {}", path.display())))?;
@@ -143,26 +143,26 @@ async fn pull_accounts(cluster: &Cluster) -> Result<String> {
 }
 
 /// Checks that the pull request is still open and labelled; a state that is not known counts as open.
-async fn is_wanted(order: &DeployRequest<'_>) -> Result<()> {
-    let Some(github) = order.github else { return Ok(()) };
-    let why = match github.state(order.of).await {
+async fn is_wanted(request: &DeployRequest<'_>) -> Result<()> {
+    let Some(github) = request.github else { return Ok(()) };
+    let why = match github.state(request.of).await {
         PullState::Open => return Ok(()),
         PullState::Unknown(why) => {
-            tracing::warn!("{why}: pr-{} counts as open", order.of);
+            tracing::warn!("{why}: pr-{} counts as open", request.of);
             return Ok(());
         }
         PullState::Closed => "is closed".to_owned(),
         PullState::Unlabelled => format!("has no label {LABEL}"),
     };
     Err(Error::refused(
-        format!("the pull request {} {why}: nothing was deployed", order.of),
+        format!("the pull request {} {why}: nothing was deployed", request.of),
         format!("open it and give it the label {LABEL}"),
     ))
 }
 
-async fn deploy(order: &DeployRequest<'_>, plan: &Plan, admitted: &[Value]) -> Result<()> {
-    let DeployRequest { cluster, of, .. } = order;
-    is_wanted(order).await?;
+async fn deploy(request: &DeployRequest<'_>, plan: &Plan, admitted: &[Value]) -> Result<()> {
+    let DeployRequest { cluster, of, .. } = request;
+    is_wanted(request).await?;
     let created = match look(cluster, *of).await? {
         Some(preview) if preview.is_terminating => {
             tracing::info!("waiting until the namespace {} that is being deleted is gone", of.namespace());
@@ -173,7 +173,7 @@ async fn deploy(order: &DeployRequest<'_>, plan: &Plan, admitted: &[Value]) -> R
         None => None,
     };
     let now = clock::now(cluster).await?;
-    let labels = identity::labels(*of, order.sha, created.unwrap_or(now), now + order.lifetime.as_secs());
+    let labels = identity::labels(*of, request.sha, created.unwrap_or(now), now + request.lifetime.as_secs());
     // Labelled from the start, so that a sweep finds it.
     k8s::namespace::apply(&cluster.client, &of.namespace(), &labels).await?;
     namespace_objects::allow_ourselves(cluster, *of, &labels).await?;
@@ -185,7 +185,7 @@ async fn deploy(order: &DeployRequest<'_>, plan: &Plan, admitted: &[Value]) -> R
         stores::ask(cluster, *of, &shared, &labels).await?;
     }
     let accounts = pull_accounts(cluster).await?;
-    let (scratch, pull) = (order.scratch, Pull::Given(&accounts));
+    let (scratch, pull) = (request.scratch, Pull::Given(&accounts));
     let deployment = Deployment { cluster, plan, scratch, lock: None, labels: &labels, pull, admitted: Some(admitted) };
     Box::pin(release::deploy(deployment)).await
 }
@@ -222,8 +222,8 @@ pub async fn list(cluster: &Cluster) -> Result<Vec<Preview>> {
 }
 
 /// Waits until the host answers from outside, and checks that it serves the deployed revision.
-async fn reached(order: &DeployRequest<'_>) -> Result<()> {
-    let reader = Reader::with(order.site.clone())?;
+async fn reached(request: &DeployRequest<'_>) -> Result<()> {
+    let reader = Reader::with(request.site.clone())?;
     if let Err(error) = reader.answers("/", REACHED).await {
         // The probe's error names the layer: DNS, connection or certificate.
         reader.target().probe().await?;
@@ -233,10 +233,10 @@ async fn reached(order: &DeployRequest<'_>) -> Result<()> {
     let reply = reader.get(path).await?;
     let served = reply.expect_status(200)?.at(pointer)?;
     let served = served.as_str().unwrap_or_default();
-    if served == order.plan.revision() || is_of_revision(served, order.sha) {
+    if served == request.plan.revision() || is_of_revision(served, request.sha) {
         return Ok(());
     }
-    Err(Error::Unmet(format!("{} serves {served}, not {}", order.of.host(), order.sha)))
+    Err(Error::Unmet(format!("{} serves {served}, not {}", request.of.host(), request.sha)))
 }
 
 /// The HTTP options for a preview's host, at the address that the settings name, if they do.

@@ -43,48 +43,48 @@ pub(super) fn tag(project: &Project) -> Result<String> {
 }
 
 /// Makes sure that the engine holds the images, and returns their references.
-pub(super) async fn ensure(wants: &NodeImageRequest<'_>) -> Result<EdgeImages<String>> {
-    let tag = tag(wants.project)?;
+pub(super) async fn ensure(request: &NodeImageRequest<'_>) -> Result<EdgeImages<String>> {
+    let tag = tag(request.project)?;
     let made = || EdgeImages { contour: tag.clone(), envoy: tag.clone() };
-    if wants.engine.image(&tag).await?.is_some() {
+    if request.engine.image(&tag).await?.is_some() {
         return Ok(made());
     }
-    match official(wants).await {
+    match official(request).await {
         Ok(images) => return Ok(images),
         Err(error) => tracing::debug!(error = error.report(), "the edge's official images are not used"),
     }
-    make(wants, &tag).await.map(|()| made())
+    make(request, &tag).await.map(|()| made())
 }
 
-async fn official(wants: &NodeImageRequest<'_>) -> Result<EdgeImages<String>> {
+async fn official(request: &NodeImageRequest<'_>) -> Result<EdgeImages<String>> {
     for image in [CONTOUR, ENVOY] {
-        if wants.engine.image(image).await?.is_some() {
+        if request.engine.image(image).await?.is_some() {
             continue;
         }
-        if !wants.settings.may_set_up() || !wants.from.downloads() {
+        if !request.settings.may_set_up() || !request.from.downloads() {
             return Err(Error::Unmet(format!("{image} was not pulled")));
         }
         let step = Step::begin(format!("pulling {image}"));
-        wants.engine.pull(image, PULL).await?;
+        request.engine.pull(image, PULL).await?;
         step.done();
     }
     Ok(EdgeImages { contour: CONTOUR.to_owned(), envoy: ENVOY.to_owned() })
 }
 
-async fn make(wants: &NodeImageRequest<'_>, tag: &str) -> Result<()> {
-    let make = recipe(wants.project).join("make");
-    if !wants.settings.may_set_up() || !wants.from.registries() {
+async fn make(request: &NodeImageRequest<'_>, tag: &str) -> Result<()> {
+    let make = recipe(request.project).join("make");
+    if !request.settings.may_set_up() || !request.from.registries() {
         return Err(Error::refused(
             "there is no image of the edge, and none may be made",
             format!("docker pull {CONTOUR}, and {ENVOY}; or {} {tag}; or unset {SETUP}", make.display()),
         ));
     }
-    wants.tools.need("making the edge's image", MAKE_MIB)?;
-    let go = wants.tools.go().await?;
+    request.tools.need("making the edge's image", MAKE_MIB)?;
+    let go = request.tools.go().await?;
     let what = "making the edge's image from package registries";
-    let turn = wants.tools.turn_to_build(what).await?;
+    let turn = request.tools.turn_to_build(what).await?;
     // Another process may have made it while this one waited.
-    if wants.engine.image(tag).await?.is_none() {
+    if request.engine.image(tag).await?.is_none() {
         let step = Step::begin(what);
         let make = go.call(make).env("GO", go.program.to_string_lossy()).arg(tag);
         make.holding(Some(turn.descriptor()?)).limit(MAKE).telling(step.teller().aloud()).run().await?;
@@ -95,15 +95,15 @@ async fn make(wants: &NodeImageRequest<'_>, tag: &str) -> Result<()> {
 
 /// Pushes the images to the registry beside the cluster, and returns their references for manifests.
 pub(super) async fn push(
-    wants: &NodeImageRequest<'_>,
+    request: &NodeImageRequest<'_>,
     sources: &Sources<'_>,
     node: &str,
 ) -> Result<EdgeImages<Reference>> {
-    let images = ensure(wants).await?;
-    let registry = Registry::beside(wants.engine, sources).await?;
-    Registry::join(wants.engine, sources.cluster, node, None).await?;
+    let images = ensure(request).await?;
+    let registry = Registry::beside(request.engine, sources).await?;
+    Registry::join(request.engine, sources.cluster, node, None).await?;
     let push = async |image: &str| {
-        let pushed = artifacts::push(wants.engine, image, &format!("{}/edge", registry.address)).await?;
+        let pushed = artifacts::push(request.engine, image, &format!("{}/edge", registry.address)).await?;
         Ok::<_, Error>(pushed.at_registry(marks::REGISTRY))
     };
     Ok(EdgeImages { contour: push(&images.contour).await?, envoy: push(&images.envoy).await? })

@@ -40,10 +40,10 @@ impl std::fmt::Debug for PreviewsEdge {
 ///
 /// # Errors
 /// As [`super::make`].
-pub async fn make(order: EdgeOptions<'_>) -> Result<PreviewsEdge> {
+pub async fn make(options: EdgeOptions<'_>) -> Result<PreviewsEdge> {
     let step = Step::begin("making the previews' edge");
-    let (client, labels) = (&order.cluster.client, order.labels);
-    let images = image::push(&order.wants, order.sources, &node_name(&order.cluster.name)).await?;
+    let (client, labels) = (&options.cluster.client, options.labels);
+    let images = image::push(&options.request, options.sources, &node_name(&options.cluster.name)).await?;
     let issued = certificate::issue(&[&format!("*.{}", spec().preview.domain)])?;
     k8s::namespace::create(client, NAMESPACE, with_edge_label(labels), BTreeMap::new()).await?;
     let secret = json!({
@@ -70,7 +70,7 @@ impl PreviewsEdge {
     ///
     /// # Errors
     /// As [`Forward::open`].
-    pub async fn way(&self) -> Result<Forward> {
+    pub async fn forward(&self) -> Result<Forward> {
         Ok(Forward::open(self.client.clone(), NAMESPACE, "app=edge", PORTS.0).await?)
     }
 

@@ -31,7 +31,7 @@ enum Who {
     /// A pod of the release's namespace with the client label.
     Client,
     /// Any other pod of the release's namespace.
-    Neighbour,
+    OtherPod,
     /// A pod of the edge's namespace.
     Edge,
     /// A pod of another namespace.
@@ -136,7 +136,7 @@ fn promised(site: &Site, direction: Direction, from: &Peer, to: &Peer, port: &Po
         (Who::Part(_), Who::Part(to)) if direction == Direction::Ingress && to.asked_by == AskedBy::Everybody => tcp,
         (Who::Part(from), Who::Part(to)) => tcp && from.asks.iter().any(|asked| asked.label == to.component.label),
         (Who::Client, Who::Part(to)) => tcp && to.asked_by != AskedBy::Nobody,
-        (Who::Neighbour, Who::Part(to)) => tcp && to.asked_by == AskedBy::Everybody,
+        (Who::OtherPod, Who::Part(to)) => tcp && to.asked_by == AskedBy::Everybody,
         (Who::Edge, Who::Part(to)) => tcp && to.asked_by == AskedBy::Everybody && site.ingress == Some(false),
         // In stage dev an address of the host leads to these components.
         (Who::Outside, Who::Part(to)) => tcp && site.dev && to.asked_by != AskedBy::Nobody,
@@ -183,7 +183,7 @@ fn others(parts: &[Part<'_>], named: &[Port]) -> Vec<Peer> {
     let dns = [("k8s-app", "kube-dns")];
     let mut all = vec![
         asks("a client in the namespace", Who::Client, pod(&[(spec().client_label, "true")], None)),
-        asks("any pod of the namespace", Who::Neighbour, pod(&[], None)),
+        asks("any pod of the namespace", Who::OtherPod, pod(&[], None)),
         asks("the edge", Who::Edge, pod(&[], Some(&[(spec().edge.label, "true")]))),
         peer(
             "a pod of another namespace",
@@ -205,7 +205,7 @@ fn others(parts: &[Part<'_>], named: &[Port]) -> Vec<Peer> {
         let name = &part.peer.name;
         let mut beside = part.labels.clone();
         beside.insert(spec().charts.release_label.to_owned(), "another-release".to_owned());
-        all.push(peer(&format!("{name} of another release"), Who::Neighbour, End::Pod(beside, None)));
+        all.push(peer(&format!("{name} of another release"), Who::OtherPod, End::Pod(beside, None)));
         let elsewhere = End::Pod(part.labels.clone(), Some(map(&namespace("another"))));
         all.push(peer(&format!("{name} of another namespace"), Who::Stranger, elsewhere));
     }
