@@ -130,7 +130,7 @@ pub trait Argument: Sized + Send + 'static {
 type Begun = (BoxFuture<'static, ScenarioResult>, Box<dyn Teardown>);
 
 /// A function that makes a scenario's fixture and binds its body to it.
-type Begin = Arc<dyn Fn(Arc<Session>) -> BoxFuture<'static, Result<Begun>> + Send + Sync>;
+type BeginScenario = Arc<dyn Fn(Arc<Session>) -> BoxFuture<'static, Result<Begun>> + Send + Sync>;
 
 /// A scenario: a named function, its need, its deadline, and the stages that it runs in.
 #[derive(Clone)]
@@ -145,7 +145,7 @@ pub struct Scenario {
     pub except: Option<(Stage, &'static str)>,
     /// Whether it takes too long for each run: it runs with `--include-ignored` or `--ignored` alone, as `.ci/nightly` gives.
     pub nightly: bool,
-    begin: Begin,
+    begin: BeginScenario,
 }
 
 impl std::fmt::Debug for Scenario {
@@ -229,7 +229,7 @@ where
     let function = Arc::new(function);
     let scenario: Arc<str> = name.as_str().into();
     // The only part that is compiled once for each scenario; the rest is the same code for all.
-    let begin: Begin = Arc::new(move |session| {
+    let begin: BeginScenario = Arc::new(move |session| {
         let (function, scenario) = (Arc::clone(&function), Arc::clone(&scenario));
         Box::pin(async move {
             let Fixture { argument, teardown } = A::make(session, &scenario).await?;

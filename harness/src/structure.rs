@@ -266,10 +266,11 @@ fn no_module_leads_back_to_itself() {
     assert!(is_read && looked_at > 100, "the sources are read otherwise than they are written: {looked_at}");
 }
 
-/// The name of the type that a line declares with any visibility beyond private.
+/// The name of the type that a line declares, with any visibility; those within functions are indented, and left out.
 fn type_of(line: &str) -> Option<&str> {
-    let public = ["pub ", "pub(crate) ", "pub(super) "].iter().find_map(|word| line.trim_start().strip_prefix(word))?;
-    let rest = ["struct ", "enum ", "trait ", "type "].iter().find_map(|word| public.strip_prefix(word))?;
+    let declared =
+        ["pub ", "pub(crate) ", "pub(super) "].iter().find_map(|word| line.strip_prefix(word)).unwrap_or(line);
+    let rest = ["struct ", "enum ", "trait ", "type "].iter().find_map(|word| declared.strip_prefix(word))?;
     rest.split(|sign: char| !sign.is_alphanumeric()).next()
 }
 
@@ -282,7 +283,7 @@ fn no_two_types_share_a_name() {
             places.entry(name.to_owned()).or_default().push(path.clone());
         }
     }
-    assert!(places.len() > 200, "the sources are read otherwise than they are written: {places:?}");
+    assert!(places.len() > 400, "the sources are read otherwise than they are written: {places:?}");
     places.retain(|_, places| places.len() > 1);
     assert!(places.is_empty(), "{places:#?}");
 }

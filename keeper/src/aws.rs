@@ -38,13 +38,13 @@ pub(crate) struct Answer {
 
 /// The error in an answer of AWS: for S3 the root element, for other services an element in it.
 #[derive(Deserialize)]
-struct Refusal {
+struct AwsRefusal {
     #[serde(rename = "Code")]
     code: Option<String>,
     #[serde(rename = "Message")]
     message: Option<String>,
     #[serde(rename = "Error")]
-    inner: Option<Box<Refusal>>,
+    inner: Option<Box<AwsRefusal>>,
 }
 
 impl Answer {
@@ -76,8 +76,8 @@ impl Answer {
         if self.status < 300 {
             return None;
         }
-        let outer: Refusal = quick_xml::de::from_str(&self.body).ok()?;
-        let refusal = outer.inner.map_or(Refusal { inner: None, ..outer }, |inner| *inner);
+        let outer: AwsRefusal = quick_xml::de::from_str(&self.body).ok()?;
+        let refusal = outer.inner.map_or(AwsRefusal { inner: None, ..outer }, |inner| *inner);
         Some((refusal.code?, refusal.message.unwrap_or_default()))
     }
 }
@@ -100,7 +100,7 @@ impl Aws {
         let endpoint = endpoint.map(Url::parse).transpose().map_err(Error::malformed("AWS' endpoint"))?;
         let client = client.build().map_err(Error::http("make a client for AWS"))?;
         let sender = Sender { client, endpoint };
-        let context = Context::new().with_env(OsEnv).with_file_read(Files).with_http_send(sender.clone());
+        let context = Context::new().with_env(OsEnv).with_file_read(CredentialFiles).with_http_send(sender.clone());
         let signer = |service: &str, region: &str| {
             let found = DefaultCredentialProvider::new();
             Signer::new(context.clone(), found, RequestSigner::new(service, region))
@@ -219,9 +219,9 @@ impl HttpSend for Sender {
 
 /// Reads a token's file each time, since the kubelet replaces it.
 #[derive(Debug)]
-struct Files;
+struct CredentialFiles;
 
-impl FileRead for Files {
+impl FileRead for CredentialFiles {
     async fn file_read(&self, path: &str) -> reqsign_core::Result<Vec<u8>> {
         tokio::fs::read(path).await.map_err(|error| reqsign_core::Error::unexpected(format!("read {path}: {error}")))
     }

@@ -24,15 +24,15 @@ struct Groups {
 #[derive(Deserialize)]
 struct GroupsResult {
     #[serde(rename = "UserGroups")]
-    groups: Members<Group>,
+    groups: UserMembers<UserGroup>,
 }
 
 #[derive(Deserialize)]
-struct Group {
+struct UserGroup {
     #[serde(rename = "Status")]
     status: String,
     #[serde(rename = "UserIds")]
-    users: Members<String>,
+    users: UserMembers<String>,
 }
 
 #[derive(Deserialize)]
@@ -44,13 +44,13 @@ struct Users {
 #[derive(Deserialize)]
 struct UsersResult {
     #[serde(rename = "Users")]
-    users: Members<User>,
+    users: UserMembers<CacheUser>,
     #[serde(rename = "Marker")]
     marker: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct User {
+struct CacheUser {
     #[serde(rename = "UserId")]
     id: String,
     #[serde(rename = "Status")]
@@ -58,7 +58,7 @@ struct User {
 }
 
 #[derive(Deserialize)]
-struct Members<T> {
+struct UserMembers<T> {
     #[serde(rename = "member", default = "Vec::new")]
     members: Vec<T>,
 }

@@ -139,7 +139,7 @@ async fn lead(client: Client, files: Files) -> Result<()> {
 
 /// A namespace's request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Asked {
+enum NamespaceRequest {
     /// Make the preview's part of the stores, or make it anew; with the request's text, which the answer repeats.
     Make(String),
     /// Make again what a store may have forgotten.
@@ -149,15 +149,15 @@ enum Asked {
 }
 
 /// The request of a namespace, and its pull request; `None` if it is no preview, or requests nothing. No I/O.
-fn asked(namespace: &Namespace) -> Option<(PullRequest, Asked)> {
+fn asked(namespace: &Namespace) -> Option<(PullRequest, NamespaceRequest)> {
     let of = Preview::of(namespace).ok()?.of;
     let is_held = namespace.finalizers().iter().any(|name| *name == FINALIZER.name());
     let asked = match (namespace.metadata.deletion_timestamp.is_some(), is_held, stores::wanted(namespace)) {
-        (true, true, _) => Asked::Remove,
+        (true, true, _) => NamespaceRequest::Remove,
         // Deleted before anything was made: nothing to do.
         (true, false, _) => return None,
-        (false, _, Some(wanted)) => Asked::Make(wanted),
-        (false, true, None) => Asked::Renew,
+        (false, _, Some(wanted)) => NamespaceRequest::Make(wanted),
+        (false, true, None) => NamespaceRequest::Renew,
         (false, false, None) => return None,
     };
     Some((of, asked))
@@ -172,9 +172,9 @@ async fn see_to(namespace: Arc<Namespace>, keeper: Arc<Keeper>) -> Result<Action
     let turn = finalizer(&api, &name, Arc::clone(&namespace), |event| async {
         let (Event::Apply(namespace) | Event::Cleanup(namespace)) = event;
         match &asked {
-            Asked::Make(wanted) => keeper.noted(&namespace, keeper.make(of, wanted)).await,
-            Asked::Renew => within(keeper.renew(of)).await,
-            Asked::Remove => keeper.noted(&namespace, keeper.remove(of)).await,
+            NamespaceRequest::Make(wanted) => keeper.noted(&namespace, keeper.make(of, wanted)).await,
+            NamespaceRequest::Renew => within(keeper.renew(of)).await,
+            NamespaceRequest::Remove => keeper.noted(&namespace, keeper.remove(of)).await,
         }
         .map(|()| Action::requeue(RENEW))
         .map_err(Failure)
@@ -357,15 +357,15 @@ mod tests {
         harness::spec::of(&jetscale::STACK);
         let (new, made) = (&[("stores-wanted", "1")][..], &[("stores-wanted", "1"), ("stores-made", "1")][..]);
         let again = &[("stores-wanted", "2"), ("stores-made", "1")][..];
-        let make = |word: &str| Some(Asked::Make(word.to_owned()));
+        let make = |word: &str| Some(NamespaceRequest::Make(word.to_owned()));
         let cases = [
             ("a preview that asks for nothing", false, false, &[][..], None),
             ("a new one", false, false, new, make("1")),
             ("one that was held, and whose stores were not made to the end", true, false, new, make("1")),
-            ("one that has them", true, false, made, Some(Asked::Renew)),
+            ("one that has them", true, false, made, Some(NamespaceRequest::Renew)),
             ("one that was deployed again", true, false, again, make("2")),
-            ("one that goes", true, true, made, Some(Asked::Remove)),
-            ("one that goes while it asks", true, true, new, Some(Asked::Remove)),
+            ("one that goes", true, true, made, Some(NamespaceRequest::Remove)),
+            ("one that goes while it asks", true, true, new, Some(NamespaceRequest::Remove)),
             ("one that goes before anything was made", false, true, new, None),
             ("one that has let go", false, true, made, None),
         ];

@@ -20,7 +20,7 @@ const GONE: &str = "NoSuchEntity";
 #[derive(Deserialize)]
 struct Listing {
     #[serde(rename = "Contents", default)]
-    contents: Vec<Object>,
+    contents: Vec<StoredObject>,
     #[serde(rename = "CommonPrefixes", default)]
     prefixes: Vec<Prefix>,
     #[serde(rename = "NextContinuationToken")]
@@ -28,7 +28,7 @@ struct Listing {
 }
 
 #[derive(Deserialize)]
-struct Object {
+struct StoredObject {
     #[serde(rename = "Key")]
     key: String,
 }

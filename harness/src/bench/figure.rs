@@ -3,7 +3,7 @@
 use super::bench_environment::{BenchEnvironment, Runner};
 use super::peer::{self, Peer};
 use super::report::{BenchReport, Row};
-use super::verdict::{self, Task};
+use super::verdict::{self, BenchTask};
 use super::{condition, growth, load, red, suite};
 use crate::error::Result;
 use crate::spec::spec;
@@ -25,35 +25,36 @@ pub struct Figure {
     pub title: &'static str,
     /// The number of rounds, unless the options set another.
     pub rounds: usize,
-    kind: Kind,
+    kind: FigureKind,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+enum FigureKind {
     Cold,
-    ScenarioOutcome(Task),
-    Red(Task),
+    ScenarioOutcome(BenchTask),
+    Red(BenchTask),
     Condition,
-    Load(Task),
+    Load(BenchTask),
     OwnRelease,
     Suite,
     Growth,
 }
 
-const BACKEND_EDIT: Task = Task {
+const BACKEND_EDIT: BenchTask = BenchTask {
     edit: Some(|| &spec().bench.backend_edit),
     peers: &[peer::SKAFFOLD, peer::SKAFFOLD_DEFAULTS, peer::HELM, peer::TILT],
     ..UNCHANGED
 };
-const UNCHANGED: Task = Task {
+const UNCHANGED: BenchTask = BenchTask {
     edit: None,
     judge: || &spec().bench.backend,
     runners: &[Runner::Nextest, Runner::CargoTest],
     peers: &[peer::SKAFFOLD],
 };
-const PAGE_EDIT: Task = Task { edit: Some(|| &spec().bench.page_edit), judge: || &spec().bench.page, ..UNCHANGED };
-const VALUES_EDIT: Task = Task { edit: Some(|| &spec().bench.values_edit), ..UNCHANGED };
-const BROKEN_IMPORT: Task = Task { edit: Some(|| &spec().bench.broken_import), ..UNCHANGED };
+const PAGE_EDIT: BenchTask =
+    BenchTask { edit: Some(|| &spec().bench.page_edit), judge: || &spec().bench.page, ..UNCHANGED };
+const VALUES_EDIT: BenchTask = BenchTask { edit: Some(|| &spec().bench.values_edit), ..UNCHANGED };
+const BROKEN_IMPORT: BenchTask = BenchTask { edit: Some(|| &spec().bench.broken_import), ..UNCHANGED };
 
 /// All figures, in the order in which they are measured: `cold` comes first, since it starts without a cluster.
 pub const FIGURES: &[Figure] = &[
@@ -61,67 +62,67 @@ pub const FIGURES: &[Figure] = &[
         name: "cold",
         title: "From no cluster, caches there, to the verdict of one scenario",
         rounds: 1,
-        kind: Kind::Cold,
+        kind: FigureKind::Cold,
     },
     Figure {
         name: "backend-edit",
         title: "From a one-line edit of the backend to the verdict of one scenario",
         rounds: SHORT,
-        kind: Kind::ScenarioOutcome(BACKEND_EDIT),
+        kind: FigureKind::ScenarioOutcome(BACKEND_EDIT),
     },
     Figure {
         name: "unchanged",
         title: "From the command to the verdict of one scenario, nothing changed",
         rounds: SHORT,
-        kind: Kind::ScenarioOutcome(UNCHANGED),
+        kind: FigureKind::ScenarioOutcome(UNCHANGED),
     },
     Figure {
         name: "page-edit",
         title: "From a one-line edit of the page to the verdict of one scenario",
         rounds: SHORT,
-        kind: Kind::ScenarioOutcome(PAGE_EDIT),
+        kind: FigureKind::ScenarioOutcome(PAGE_EDIT),
     },
     Figure {
         name: "values-edit",
         title: "From an edit of a value that changes a pod's template to the verdict of one scenario",
         rounds: SHORT,
-        kind: Kind::ScenarioOutcome(VALUES_EDIT),
+        kind: FigureKind::ScenarioOutcome(VALUES_EDIT),
     },
     Figure {
         name: "broken-import",
         title: "From an import that fails in the backend to its cause being printed, and to red",
         rounds: SHORT,
-        kind: Kind::Red(BROKEN_IMPORT),
+        kind: FigureKind::Red(BROKEN_IMPORT),
     },
     Figure {
         name: "condition",
         title: "From a condition being written in the cluster to the scenario going on",
         rounds: TRANSITIONS,
-        kind: Kind::Condition,
+        kind: FigureKind::Condition,
     },
     Figure {
         name: "load",
         title: "From a changed image in the engine to the same in the node",
         rounds: SHORT,
-        kind: Kind::Load(BACKEND_EDIT),
+        kind: FigureKind::Load(BACKEND_EDIT),
     },
     Figure {
         name: "own-release",
         title: "From the command to the verdict of scenarios with a release of their own",
         rounds: SHORT,
-        kind: Kind::OwnRelease,
+        kind: FigureKind::OwnRelease,
     },
     Figure {
         name: "suite",
         title: "From the command to the verdict of the whole suite",
         rounds: SUITE,
-        kind: Kind::Suite,
+        kind: FigureKind::Suite,
     },
     Figure {
         name: "growth",
         title: "With more scenarios, and more objects beside the one that is awaited",
         rounds: SHORT,
-        kind: Kind::Growth,
+        kind: FigureKind::Growth,
     },
 ];
 
@@ -135,7 +136,7 @@ impl Figure {
         let rounds = environment.options.rounds.unwrap_or(self.rounds);
         let rows = self.rows(environment, rounds).await?;
         let modules: &[(&str, &str)] = match self.kind {
-            Kind::Condition => &[("e2e-framework", condition::E2E_FRAMEWORK), ("chainsaw", condition::CHAINSAW)],
+            FigureKind::Condition => &[("e2e-framework", condition::E2E_FRAMEWORK), ("chainsaw", condition::CHAINSAW)],
             _ => &[],
         };
         environment.report((self.name, self.title), &self.tools(), modules, rows).await
@@ -143,21 +144,21 @@ impl Figure {
 
     async fn rows(&self, environment: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
         match &self.kind {
-            Kind::Cold => suite::cold(environment, (BACKEND_EDIT.judge)().scenario, rounds).await,
-            Kind::ScenarioOutcome(task) => verdict::measure(environment, task, rounds).await,
-            Kind::Red(task) => red::measure(environment, task, rounds).await,
-            Kind::Condition => condition::measure(environment, rounds).await,
-            Kind::Load(task) => load::measure(environment, task, rounds).await,
-            Kind::OwnRelease => suite::own_release(environment, rounds).await,
-            Kind::Suite => suite::whole(environment, rounds).await,
-            Kind::Growth => growth::measure(environment, rounds).await,
+            FigureKind::Cold => suite::cold(environment, (BACKEND_EDIT.judge)().scenario, rounds).await,
+            FigureKind::ScenarioOutcome(task) => verdict::measure(environment, task, rounds).await,
+            FigureKind::Red(task) => red::measure(environment, task, rounds).await,
+            FigureKind::Condition => condition::measure(environment, rounds).await,
+            FigureKind::Load(task) => load::measure(environment, task, rounds).await,
+            FigureKind::OwnRelease => suite::own_release(environment, rounds).await,
+            FigureKind::Suite => suite::whole(environment, rounds).await,
+            FigureKind::Growth => growth::measure(environment, rounds).await,
         }
     }
 
     /// The tools that take part: ours, and the peers'.
     fn tools(&self) -> Vec<Tool> {
         let peers: &[Peer] = match self.kind {
-            Kind::ScenarioOutcome(task) | Kind::Red(task) => task.peers,
+            FigureKind::ScenarioOutcome(task) | FigureKind::Red(task) => task.peers,
             _ => &[],
         };
         let ours = [Tool::Kind, Tool::Helm, Tool::Skaffold, Tool::Nextest];
@@ -182,7 +183,10 @@ mod tests {
     fn every_peer_has_its_folder() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         for figure in FIGURES {
-            let (Kind::ScenarioOutcome(task) | Kind::Red(task) | Kind::Load(task)) = figure.kind else { continue };
+            let (FigureKind::ScenarioOutcome(task) | FigureKind::Red(task) | FigureKind::Load(task)) = figure.kind
+            else {
+                continue;
+            };
             for peer in task.peers {
                 assert!(root.join("bench").join(peer.folder).join("run").is_file(), "{}", peer.folder);
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::bench_environment::{BenchEnvironment, Warm};
 use super::report::Row;
 use super::rounds::{BenchTurn, Lane, interleaved};
-use super::verdict::Task;
+use super::verdict::BenchTask;
 use crate::artifacts;
 use crate::cluster::node_name;
 use crate::engine::Engine;
@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// The first call that failed.
-pub(super) async fn measure(environment: &BenchEnvironment<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
+pub(super) async fn measure(environment: &BenchEnvironment<'_>, task: &BenchTask, rounds: usize) -> Result<Vec<Row>> {
     let warm = environment.warm().await?;
     let engine = Engine::connect(&environment.tools, environment.settings).await?;
     let lanes = [
@@ -42,7 +42,7 @@ pub(super) async fn measure(environment: &BenchEnvironment<'_>, task: &Task, rou
 }
 
 /// Builds the first of the stack's images after an edit; returns its name.
-async fn built(environment: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<String> {
+async fn built(environment: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task: &BenchTask) -> Result<String> {
     let number = task.edited(environment, &environment.copy)?.unwrap_or_default();
     let image = &spec().images.built[0];
     // Named below the registry, so that it is removed with the other images of that registry.
@@ -59,7 +59,7 @@ async fn by_registry(
     environment: &BenchEnvironment<'_>,
     warm: &Warm,
     engine: &Engine,
-    task: &Task,
+    task: &BenchTask,
 ) -> Result<BenchTurn> {
     let name = built(environment, warm, engine, task).await?;
     let started = Instant::now();
@@ -71,7 +71,12 @@ async fn by_registry(
     Ok(BenchTurn::since(started))
 }
 
-async fn by_kind(environment: &BenchEnvironment<'_>, warm: &Warm, engine: &Engine, task: &Task) -> Result<BenchTurn> {
+async fn by_kind(
+    environment: &BenchEnvironment<'_>,
+    warm: &Warm,
+    engine: &Engine,
+    task: &BenchTask,
+) -> Result<BenchTurn> {
     let name = built(environment, warm, engine, task).await?;
     let started = Instant::now();
     let kind = environment.tools.command(Tool::Kind).await?.args(["load", "docker-image", &name]);

@@ -6,7 +6,7 @@ use super::bench_environment::{BenchEnvironment, Runner, Warm};
 use super::peer::Placed;
 use super::report::{Row, Unit};
 use super::rounds::{BenchTurn, Lane, interleaved};
-use super::verdict::Task;
+use super::verdict::BenchTask;
 use crate::error::{Error, Result};
 use crate::progress::{Lines, Step};
 use crate::tools::Command;
@@ -17,7 +17,7 @@ const MEASURES: &[(&str, Unit)] = &[("red", Unit::Seconds), ("cause printed", Un
 ///
 /// # Errors
 /// The first turn that did not fail.
-pub(super) async fn measure(environment: &BenchEnvironment<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
+pub(super) async fn measure(environment: &BenchEnvironment<'_>, task: &BenchTask, rounds: usize) -> Result<Vec<Row>> {
     let warm = environment.warm().await?;
     let placed = task.placed(environment, warm).await?;
     // A fault is deployed over a release that works.
@@ -31,7 +31,7 @@ pub(super) async fn measure(environment: &BenchEnvironment<'_>, task: &Task, rou
     Ok(rows)
 }
 
-fn ours<'a>(environment: &'a BenchEnvironment<'_>, task: &'a Task, runner: Runner) -> Lane<'a> {
+fn ours<'a>(environment: &'a BenchEnvironment<'_>, task: &'a BenchTask, runner: Runner) -> Lane<'a> {
     let turn = move || async move {
         let cause = task.edited(environment, &environment.copy)?.unwrap_or_default();
         let runs = environment.scratch(&format!("runs/{}", environment.number()))?;
@@ -41,7 +41,12 @@ fn ours<'a>(environment: &'a BenchEnvironment<'_>, task: &'a Task, runner: Runne
     Lane { measures: MEASURES, ..Lane::new(runner.title(), about, turn) }
 }
 
-fn theirs<'a>(environment: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, placed: &'a Placed) -> Lane<'a> {
+fn theirs<'a>(
+    environment: &'a BenchEnvironment<'_>,
+    warm: &'a Warm,
+    task: &'a BenchTask,
+    placed: &'a Placed,
+) -> Lane<'a> {
     let turn = move || async move {
         let cause = task.edited(environment, &environment.copy)?.unwrap_or_default();
         let turn = red(placed.command(environment), &cause).await?;

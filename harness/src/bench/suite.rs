@@ -35,7 +35,6 @@ pub(super) async fn cold(
 /// # Errors
 /// As [`cold`].
 pub(super) async fn own_release(environment: &BenchEnvironment<'_>, rounds: usize) -> Result<Vec<Row>> {
-    environment.warm().await?;
     let isolated = spec().bench.isolated;
     if isolated.is_empty() {
         return Err(Error::refused(
@@ -43,11 +42,12 @@ pub(super) async fn own_release(environment: &BenchEnvironment<'_>, rounds: usiz
             "set bench.isolated in the spec",
         ));
     }
+    environment.warm().await?;
     let lane = |name: String, scenarios: &'static [&'static str]| {
         let about = format!("`cargo nextest run -p e2e` of {}, cluster kept", scenarios.join(", "));
         Lane::new(name, about, move || timed(environment, scenarios))
     };
-    let alone = lane("ours, alone".to_owned(), &isolated[..isolated.len().min(1)]);
+    let alone = lane("ours, alone".to_owned(), &isolated[..1]);
     interleaved(rounds, &[alone, lane(format!("ours, {} at a time", isolated.len()), isolated)]).await
 }
 

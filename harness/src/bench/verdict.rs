@@ -11,7 +11,7 @@ use crate::spec::{BenchEdit, BenchJudge};
 
 /// The task of a turn: an edit, and what is judged afterwards.
 #[derive(Debug, Clone, Copy)]
-pub struct Task {
+pub struct BenchTask {
     /// The edit before each turn; `None`: nothing is changed.
     pub edit: Option<fn() -> &'static BenchEdit>,
     /// The scenario and the path that judge the result.
@@ -22,7 +22,7 @@ pub struct Task {
     pub peers: &'static [Peer],
 }
 
-impl Task {
+impl BenchTask {
     /// Makes the task's edit, if it has one; returns the number that it wrote.
     pub(super) fn edited(&self, environment: &BenchEnvironment<'_>, of: &Checkout) -> Result<Option<String>> {
         self.edit.map(|edit| apply(edit(), of, environment.number())).transpose()
@@ -47,7 +47,7 @@ impl Task {
 ///
 /// # Errors
 /// The first turn without the right verdict.
-pub(super) async fn measure(environment: &BenchEnvironment<'_>, task: &Task, rounds: usize) -> Result<Vec<Row>> {
+pub(super) async fn measure(environment: &BenchEnvironment<'_>, task: &BenchTask, rounds: usize) -> Result<Vec<Row>> {
     let warm = environment.warm().await?;
     let placed = task.placed(environment, warm).await?;
     let mut lanes = Vec::new();
@@ -67,7 +67,7 @@ pub(super) async fn measure(environment: &BenchEnvironment<'_>, task: &Task, rou
     Ok(rows)
 }
 
-fn ours<'a>(environment: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, runner: Runner) -> Lane<'a> {
+fn ours<'a>(environment: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a BenchTask, runner: Runner) -> Lane<'a> {
     let turn = move || async move {
         let number = task.edited(environment, &environment.copy)?;
         let started = Instant::now();
@@ -85,7 +85,7 @@ fn ours<'a>(environment: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Tas
 }
 
 /// The harness at another revision: with its charts, its suite, and a cluster of its own, as each checkout has one.
-fn other<'a>(environment: &'a BenchEnvironment<'_>, against: &'a Checkout, task: &'a Task) -> Lane<'a> {
+fn other<'a>(environment: &'a BenchEnvironment<'_>, against: &'a Checkout, task: &'a BenchTask) -> Lane<'a> {
     let revision = environment.options.against.as_deref().unwrap_or_default();
     let turn = move || async move {
         task.edited(environment, against)?;
@@ -97,7 +97,12 @@ fn other<'a>(environment: &'a BenchEnvironment<'_>, against: &'a Checkout, task:
     Lane::new(format!("ours at {revision}"), about, turn)
 }
 
-fn theirs<'a>(environment: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a Task, placed: &'a Placed) -> Lane<'a> {
+fn theirs<'a>(
+    environment: &'a BenchEnvironment<'_>,
+    warm: &'a Warm,
+    task: &'a BenchTask,
+    placed: &'a Placed,
+) -> Lane<'a> {
     let turn = move || async move {
         let number = task.edited(environment, &environment.copy)?;
         let started = Instant::now();
@@ -113,7 +118,7 @@ fn theirs<'a>(environment: &'a BenchEnvironment<'_>, warm: &'a Warm, task: &'a T
 }
 
 /// The edit's number, if the served answer shows it.
-fn shown(task: &Task, number: Option<String>) -> Option<String> {
+fn shown(task: &BenchTask, number: Option<String>) -> Option<String> {
     number.filter(|_| task.edit.is_some_and(|edit| edit().shows))
 }
 

@@ -27,28 +27,28 @@ pub const TILTFILE: &str = "(Tiltfile)";
 pub struct Resource {
     metadata: ObjectMeta,
     #[serde(default)]
-    status: Status,
+    status: ResourceStatus,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Status {
+struct ResourceStatus {
     update_status: String,
     runtime_status: String,
     /// The finished builds, the newest first.
-    build_history: Vec<Build>,
-    current_build: Option<Running>,
+    build_history: Vec<ResourceBuild>,
+    current_build: Option<RunningBuild>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Running {
+struct RunningBuild {
     start_time: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Build {
+struct ResourceBuild {
     start_time: Option<Timestamp>,
     error: String,
     #[serde(rename = "spanID")]
@@ -90,7 +90,7 @@ impl Resource {
 
     /// Why the resource is not green yet; `None` if it is.
     fn problem(&self) -> Option<String> {
-        let Status { update_status, runtime_status, build_history, .. } = &self.status;
+        let ResourceStatus { update_status, runtime_status, build_history, .. } = &self.status;
         let name = self.name();
         // "none" is the status of a task that runs on request only.
         let well = |status: &str| matches!(status, "ok" | "not_applicable" | "none");

@@ -113,9 +113,13 @@ impl Suite {
     /// [`harness_base::Error::Io`] when a file cannot be read.
     pub fn record(&self, settings: &Settings, project: &Project) -> Result<PathBuf> {
         let mut hashes = vec![hash::text(&self.0.display().to_string()), hash::file(&self.0)?];
+        // A stack whose context is its whole checkout is told by its suite and skaffold.yaml alone: the rest holds what is compiled.
+        let is_all = |folder: &Path| folder.components().eq(project.root.join(".").components());
         let built = spec().images.built.iter().map(|image| project.root.join(image.context));
         let own = [spec().charts.folder, "e2e"].map(|folder| project.root.join(folder));
-        for folder in own.into_iter().chain([project.recipes()]).chain(built).filter(|folder| folder.is_dir()) {
+        for folder in
+            own.into_iter().chain([project.recipes()]).chain(built).filter(|folder| folder.is_dir() && !is_all(folder))
+        {
             hashes.push(hash::folder(&folder)?);
         }
         hashes.push(hash::file(&project.root.join("skaffold.yaml"))?);

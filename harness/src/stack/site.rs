@@ -103,8 +103,8 @@ impl Site {
     }
 
     async fn behind(edge: &Edge, scenario: &str) -> Result<Self> {
-        let way = edge.forward().await?;
-        Ok(Self { plain: Some(way.plain), ..Self::new(way.secure, scenario)? })
+        let forward = edge.forward().await?;
+        Ok(Self { plain: Some(forward.plain), ..Self::new(forward.secure, scenario)? })
     }
 
     /// The HTTP options of its clients.

@@ -192,7 +192,7 @@ fn listen(file: Option<Mutex<File>>, show: Show) -> Instant {
         terminal::use_spinners();
     }
     let start = Instant::now();
-    let layer = Lines { file, start, show };
+    let layer = EventLines { file, start, show };
     // Events of the harness's crates alone, not those of libraries.
     let ours = tracing_subscriber::filter::filter_fn(|event| is_ours(event.target()) || for_report(event.target()));
     // A subscriber that is set already belongs to the embedding program.
@@ -210,13 +210,13 @@ fn for_report(target: &str) -> bool {
     matches!(target, VERDICT | MEASURE)
 }
 
-struct Lines {
+struct EventLines {
     file: Option<Mutex<File>>,
     start: Instant,
     show: Show,
 }
 
-impl<S: Subscriber> Layer<S> for Lines {
+impl<S: Subscriber> Layer<S> for EventLines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);

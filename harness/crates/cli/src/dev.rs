@@ -13,7 +13,6 @@ use harness::{Result, say, tell};
 
 pub async fn run(settings: Settings, ci: bool) -> Result<ExitCode> {
     let session = Arc::new(Session::new(settings, Stage::Dev)?);
-    tell!("{}", dev::addresses());
     let status = session.run_tilt(ci).await?;
     if let Some(text) = session.farewell()? {
         tell!("{text}");

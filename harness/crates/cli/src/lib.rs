@@ -74,7 +74,7 @@ enum Task {
     Up,
     /// Bring the developer's loop up: the dev cluster, and Tilt with hot reload of the working tree, until Ctrl-C.
     ///
-    /// The addresses of Tilt's page, of the services and of their debuggers are printed first. The cluster stays warm afterwards.
+    /// The addresses of Tilt's page, of the services and of their debuggers are printed before Tilt starts. The cluster stays warm afterwards.
     ///
     /// Example: cargo stack dev
     Dev {

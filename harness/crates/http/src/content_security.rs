@@ -5,23 +5,23 @@ const OF_SCRIPTS: [&str; 4] = ["default-src", "script-src", "script-src-elem", "
 
 /// A page's Content-Security-Policy: one policy, or several, each of which a browser enforces.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContentSecurityPolicy(Vec<Policy>);
+pub struct ContentSecurityPolicy(Vec<ParsedPolicy>);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Policy {
+struct ParsedPolicy {
     directives: Vec<(String, Vec<String>)>,
 }
 
 impl ContentSecurityPolicy {
     /// Parses a header's value; commas separate policies, as where the header is sent several times.
     pub fn parse(value: &str) -> Self {
-        Self(value.split(',').map(Policy::parse).collect())
+        Self(value.split(',').map(ParsedPolicy::parse).collect())
     }
 
     /// The sources of the strictest policy that let in more than the site's own: any host, a whole scheme for scripts,
     /// scripts that stand in the page or are made from text. A missing rule for scripts is one too.
     pub fn laxities(&self) -> Vec<String> {
-        self.0.iter().map(Policy::laxities).min_by_key(Vec::len).unwrap_or_default()
+        self.0.iter().map(ParsedPolicy::laxities).min_by_key(Vec::len).unwrap_or_default()
     }
 
     /// Whether a policy keeps every page from framing this one.
@@ -35,7 +35,7 @@ impl ContentSecurityPolicy {
     }
 }
 
-impl Policy {
+impl ParsedPolicy {
     /// Of a directive that is given twice the first counts, as for a browser; letter case does not matter.
     fn parse(value: &str) -> Self {
         let mut directives: Vec<(String, Vec<String>)> = Vec::new();
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn sources_are_those_of_the_directive() {
-        let policy = Policy::parse(" default-src 'self' a.example ;img-src b.example");
+        let policy = ParsedPolicy::parse(" default-src 'self' a.example ;img-src b.example");
         assert_eq!(policy.sources("default-src"), ["'self'", "a.example"]);
         assert!(policy.sources("script-src").is_empty());
     }

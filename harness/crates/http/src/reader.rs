@@ -194,7 +194,7 @@ impl Reader {
                         Ok(()) => return Ok(reply),
                         Err(why) => last = why,
                     },
-                    // A spent budget, or a path that does not parse: no later try is another.
+                    // A spent budget: no later try is another.
                     Ok(Err(refused @ Error::Base(harness_base::Error::Refused { .. }))) => return Err(refused),
                     Ok(Err(error)) => last = told(error.report()),
                     Err(_) => last = told(format!("no answer within {:.1?}", limit / 3)),

@@ -91,7 +91,7 @@ impl From<FailureCause> for State {
 
 /// The role of a container in its pod.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum CauseKind {
     /// A main container.
     Container,
     /// An init container, which ends before the main ones begin.
@@ -101,7 +101,7 @@ enum Kind {
     Sidecar,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for CauseKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Container => "container",
@@ -123,8 +123,8 @@ pub fn failure_cause(pod: &Pod, warnings: &[&Event]) -> Option<FailureCause> {
     }
     let of_containers = init_statuses(pod)
         .iter()
-        .map(|status| (if is_sidecar(pod, &status.name) { Kind::Sidecar } else { Kind::Init }, status))
-        .chain(statuses(pod).iter().map(|status| (Kind::Container, status)))
+        .map(|status| (if is_sidecar(pod, &status.name) { CauseKind::Sidecar } else { CauseKind::Init }, status))
+        .chain(statuses(pod).iter().map(|status| (CauseKind::Container, status)))
         .filter_map(|(kind, status)| of_container(pod, kind, status, warnings));
     let found = of_containers
         .chain(of_unscheduled_pod(pod, warnings))
@@ -227,7 +227,7 @@ fn is_done(pod: &Pod) -> bool {
     !statuses(pod).is_empty() && statuses(pod).iter().all(ended)
 }
 
-fn of_container(pod: &Pod, kind: Kind, status: &ContainerStatus, warnings: &[&Event]) -> Option<FailureCause> {
+fn of_container(pod: &Pod, kind: CauseKind, status: &ContainerStatus, warnings: &[&Event]) -> Option<FailureCause> {
     let state = status.state.as_ref()?;
     let who = format!("pod {}, {kind} {}", pod.name_any(), status.name);
     if let Some(waiting) = &state.waiting {
@@ -245,7 +245,7 @@ fn of_container(pod: &Pod, kind: Kind, status: &ContainerStatus, warnings: &[&Ev
         return if status.ready { None } else { unready(pod, &who, status, warnings) };
     }
     let ended = state.terminated.as_ref()?;
-    if kind == Kind::Sidecar && is_done(pod) {
+    if kind == CauseKind::Sidecar && is_done(pod) {
         return None;
     }
     // Without restarts, the container's end is the pod's own.
@@ -291,7 +291,7 @@ fn of_runtime(message: &str) -> &str {
 /// The cause of a container that ended. It is final by restarts, not by seconds: a second end like the first one.
 fn crash(
     pod: &Pod,
-    (kind, who): (Kind, &str),
+    (kind, who): (CauseKind, &str),
     status: &ContainerStatus,
     ended: &ContainerStateTerminated,
     warnings: &[&Event],
@@ -313,7 +313,7 @@ fn crash(
         found.add_evidence(&format!("its last words: {}", message.trim()));
     }
     found.since = ended.finished_at.as_ref().map(|time| time.0);
-    let served = kind != Kind::Init && by_probe.is_none() && ran_for_long(ended);
+    let served = kind != CauseKind::Init && by_probe.is_none() && ran_for_long(ended);
     if !served && is_final_crash(status, ended) {
         found.tolerance = Window::None.into();
     }

@@ -63,7 +63,7 @@ impl Forward {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::io(what.as_str()))?;
         let address = listener.local_addr().map_err(Error::io(what))?;
         let owed = Arc::new(OwedAnswers::default());
-        let target = Arc::new(Target {
+        let target = Arc::new(ForwardTarget {
             client,
             namespace: namespace.to_owned(),
             selector: selector.to_owned(),
@@ -101,7 +101,7 @@ impl Drop for Forward {
     }
 }
 
-async fn accept(listener: TcpListener, target: Arc<Target>) {
+async fn accept(listener: TcpListener, target: Arc<ForwardTarget>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -122,7 +122,7 @@ async fn accept(listener: TcpListener, target: Arc<Target>) {
 }
 
 /// The destination of a forward's connections.
-struct Target {
+struct ForwardTarget {
     client: Client,
     namespace: String,
     selector: String,
@@ -134,7 +134,7 @@ struct Target {
     owed: Arc<OwedAnswers>,
 }
 
-impl Target {
+impl ForwardTarget {
     async fn serve(&self, mut local: TcpStream) {
         let _ = local.set_nodelay(true);
         if let Err(problem) = self.connect_and_copy(&mut local).await {
@@ -164,8 +164,8 @@ impl Target {
         let copied = copy(local, &mut remote, answer).await;
         // The pod's side reports why it closed on a separate channel, at about the same time.
         let reason = match copied {
-            Ok(Ended { answered: true }) => None,
-            Ok(Ended { answered: false }) | Err(_) => {
+            Ok(ForwardEnd { answered: true }) => None,
+            Ok(ForwardEnd { answered: false }) | Err(_) => {
                 tokio::time::timeout(Duration::from_millis(100), &mut said).await.ok().flatten()
             }
         };
@@ -314,7 +314,7 @@ impl Drop for AbortOnDrop<'_> {
 }
 
 /// How a connection ended.
-struct Ended {
+struct ForwardEnd {
     /// Whether the pod sent anything.
     answered: bool,
 }
@@ -329,7 +329,7 @@ async fn copy(
     local: &mut TcpStream,
     remote: &mut (impl AsyncRead + AsyncWrite + Unpin),
     owed: OwedAnswer,
-) -> std::io::Result<Ended> {
+) -> std::io::Result<ForwardEnd> {
     let (mut from_client, mut to_client) = local.split();
     let (mut from_pod, mut to_pod) = tokio::io::split(remote);
     let (mut upload, mut download) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
@@ -356,7 +356,7 @@ async fn copy(
                     if answered {
                         to_client.shutdown().await?;
                     }
-                    return Ok(Ended { answered });
+                    return Ok(ForwardEnd { answered });
                 }
                 count => {
                     if let Some(owed) = owed.take() {
@@ -368,7 +368,7 @@ async fn copy(
                 }
             },
             () = tokio::time::sleep_until(hang_up.unwrap_or_else(Instant::now)), if hang_up.is_some() => {
-                return Ok(Ended { answered: true });
+                return Ok(ForwardEnd { answered: true });
             }
         }
     }

@@ -112,7 +112,7 @@ impl JobSpec {
 /// The end of a Job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobOutcome {
-    /// Whether the pod succeeded: all its containers ended with 0.
+    /// Whether the Job succeeded, by its own condition or its last pod's phase.
     pub succeeded: bool,
     /// The exit code of the container; `None` when the pod was removed before it could tell.
     pub exit_code: Option<i32>,

@@ -102,26 +102,35 @@ fn method(container: &Container, probe: &Described) -> Option<ProbeMethod> {
     Some(ProbeMethod::Http { port: port.try_into().ok()?, path: get.path.clone().unwrap_or_else(|| "/".to_owned()) })
 }
 
-/// Whether the kubelet takes an answer as a probe's success (Kubernetes, "Configure Liveness, Readiness and Startup Probes": 200
-/// and more, less than 400).
-fn is_success(status: u16) -> bool {
-    (200..400).contains(&status)
+/// Whether the kubelet takes an answer as a probe's success (Kubernetes, "Configure Liveness, Readiness and Startup Probes").
+/// `None` for a redirect: the kubelet follows one to the same host, and through a forward that host is this machine.
+fn is_success(status: u16) -> Option<bool> {
+    match status {
+        200..300 => Some(true),
+        300..400 => None,
+        _ => Some(false),
+    }
 }
 
-/// Asks a probe once: by a GET, which follows redirects to the same host as the kubelet does, or by its command in its container. On cancel the command may run
-/// on.
+/// Asks a probe once: by a GET, or by its command in its container. On cancel the command may run on.
 ///
 /// # Errors
-/// [`Error::Unmet`] when the answer is no success (200 to 399, or exit code 0), or there is none; the API's error, or
-/// [`harness_base::Error::Deadline`] after 15 s, when a command cannot be run.
+/// [`Error::Unmet`] when the answer is no success (200 to 299, or exit code 0), is a redirect, which cannot be followed from
+/// here, or there is none; the API's error, or [`harness_base::Error::Deadline`] after 15 s, when a command cannot be run.
 pub async fn ask(client: &Client, namespace: &str, pod: &str, probe: &KubeletProbe) -> Result<()> {
     let unmet = |what: String| Error::Unmet(format!("{pod}: {probe}: {what}"));
     match &probe.method {
         ProbeMethod::Http { port, path } => {
             let forward = Forward::to_pod(client.clone(), namespace, pod, *port).await?;
-            let reply = Reader::with(forward.options())?.get(path).await;
+            let reply = Reader::with(forward.options())?.first_answer(path).await;
             let reply = reply.map_err(|error| unmet(error.report()))?;
-            if is_success(reply.status) { Ok(()) } else { Err(unmet(format!("answered {}", reply.status))) }
+            match is_success(reply.status) {
+                Some(true) => Ok(()),
+                Some(false) => Err(unmet(format!("answered {}", reply.status))),
+                None => {
+                    Err(unmet(format!("answered {}, a redirect, which cannot be followed from here", reply.status)))
+                }
+            }
         }
         ProbeMethod::Exec(command) => {
             let command: Vec<&str> = command.iter().map(String::as_str).collect();
@@ -135,7 +144,7 @@ pub async fn ask(client: &Client, namespace: &str, pod: &str, probe: &KubeletPro
 /// The answer of a container that is not ready to its own readiness probe, or to its startup probe during its start; in one
 /// line.
 ///
-/// `None` when it does not answer within 3 s, its probe succeeds, or it cannot be asked from here, over TLS.
+/// `None` when it does not answer within 3 s, its probe succeeds, or it cannot be asked from here ([`probes`]).
 pub(super) async fn words(client: &Client, namespace: &str, asked: &AskedProbe) -> Option<String> {
     tokio::time::timeout(WORDS, said(client, namespace, asked)).await.ok().flatten()
 }
@@ -156,8 +165,8 @@ async fn said(client: &Client, namespace: &str, AskedProbe { pod: name, containe
     let text = match method(container, described)? {
         ProbeMethod::Http { port, path } => {
             let forward = Forward::to_pod(client.clone(), namespace, name, port).await.ok()?;
-            let reply = Reader::with(forward.options()).ok()?.get(&path).await.ok()?;
-            if is_success(reply.status) {
+            let reply = Reader::with(forward.options()).ok()?.first_answer(&path).await.ok()?;
+            if is_success(reply.status) != Some(false) {
                 return None;
             }
             let body = String::from_utf8_lossy(&reply.body).into_owned();
@@ -253,13 +262,13 @@ mod tests {
     }
 
     #[rstest]
-    #[case(199, false)]
-    #[case(200, true)]
-    #[case(302, true)]
-    #[case(399, true)]
-    #[case(400, false)]
-    #[case(503, false)]
-    fn an_answer_is_judged_as_by_the_kubelet(#[case] status: u16, #[case] success: bool) {
+    #[case(199, Some(false))]
+    #[case(200, Some(true))]
+    #[case(299, Some(true))]
+    #[case(302, None)]
+    #[case(400, Some(false))]
+    #[case(503, Some(false))]
+    fn an_answer_is_judged_as_by_the_kubelet(#[case] status: u16, #[case] success: Option<bool>) {
         assert_eq!(is_success(status), success);
     }
 

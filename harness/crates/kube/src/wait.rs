@@ -178,7 +178,8 @@ async fn watching<T: Default>(
 ) -> Result<T> {
     let start = Instant::now();
     let deadline = start + limit;
-    let mut sources: Vec<Source> = watches.iter().map(|watch| Source::new(watch.name, watch.optional)).collect();
+    let mut sources: Vec<WatchSource> =
+        watches.iter().map(|watch| WatchSource::new(watch.name, watch.optional)).collect();
     let streams = watches.into_iter().enumerate();
     let mut updates = select_all(streams.map(|(index, watch)| watch.stream.map(move |update| (index, update)).boxed()));
     let mut known = T::default();
@@ -299,7 +300,7 @@ fn measure(what: &str, found: &FailureCause) {
 }
 
 /// The loop's state of one watched kind.
-struct Source {
+struct WatchSource {
     name: &'static str,
     optional: bool,
     listed: bool,
@@ -307,7 +308,7 @@ struct Source {
     denied: Option<Instant>,
 }
 
-impl Source {
+impl WatchSource {
     fn new(name: &'static str, optional: bool) -> Self {
         Self { name, optional, listed: false, trouble: None, denied: None }
     }
@@ -339,7 +340,7 @@ impl Source {
     }
 }
 
-fn with_trouble(last: &str, sources: &[Source]) -> String {
+fn with_trouble(last: &str, sources: &[WatchSource]) -> String {
     let mut text = last.to_owned();
     let missing: Vec<&str> = sources.iter().filter(|source| !source.listed).map(|source| source.name).collect();
     if !missing.is_empty() {

@@ -21,14 +21,14 @@ const REREAD: Duration = Duration::from_secs(5);
 /// The limit for one re-read.
 const REREAD_LIMIT: Duration = Duration::from_secs(4);
 
-type Change<T> = Box<dyn FnOnce(&mut T) + Send>;
+type SnapshotChange<T> = Box<dyn FnOnce(&mut T) + Send>;
 
 /// An update about one kind.
 pub(super) enum WatchUpdate<T> {
     /// The whole list was read; the kind counts as listed from now on.
-    Listed(Change<T>),
+    Listed(SnapshotChange<T>),
     /// One object changed.
-    Changed(Change<T>),
+    Changed(SnapshotChange<T>),
     /// The API could not be asked; the stream goes on by itself.
     Trouble(Trouble),
 }
@@ -78,14 +78,14 @@ where
             }
             Ok(watcher::Event::InitDone) => {
                 let list = std::mem::take(&mut listing);
-                Some(WatchUpdate::Listed(Box::new(move |all: &mut T| *part(all) = list) as Change<T>))
+                Some(WatchUpdate::Listed(Box::new(move |all: &mut T| *part(all) = list) as SnapshotChange<T>))
             }
             Ok(watcher::Event::Apply(object)) => {
-                Some(WatchUpdate::Changed(Box::new(move |all: &mut T| put(part(all), object)) as Change<T>))
+                Some(WatchUpdate::Changed(Box::new(move |all: &mut T| put(part(all), object)) as SnapshotChange<T>))
             }
             Ok(watcher::Event::Delete(object)) => Some(WatchUpdate::Changed(Box::new(move |all: &mut T| {
                 part(all).retain(|known| !is_same(known.as_ref(), &object))
-            }) as Change<T>)),
+            }) as SnapshotChange<T>)),
             Err(error) => Some(WatchUpdate::Trouble(trouble(error))),
         })
     });
@@ -100,7 +100,7 @@ where
                     if heard.load(Ordering::Relaxed) == before {
                         *part(all) = list.items.into_iter().map(Arc::new).collect();
                     }
-                }) as Change<T>)
+                }) as SnapshotChange<T>)
             }
             Ok(Err(error)) => WatchUpdate::Trouble(denied_or_not(error)),
             Err(_) => WatchUpdate::Trouble(Trouble {

@@ -43,7 +43,8 @@ impl SpecText {
     fn place(&self, field: &str, value: &str) -> Option<Place> {
         let is_number = !value.is_empty() && value.bytes().all(|digit| digit.is_ascii_digit());
         let value = if is_number { value.to_owned() } else { format!("\"{value}\"") };
-        let holds = |line: &str| line.match_indices(&value).any(|(at, _)| is_token(line, at, value.len()));
+        let holds =
+            |line: &str| line.match_indices(&value).any(|(at, _)| !is_number || is_whole(line, at, value.len()));
         let line = |wanted: &dyn Fn(&str) -> bool| {
             self.0.iter().find_map(|(file, text)| {
                 let line = text.lines().position(|line| !line.trim_start().starts_with("//") && wanted(line))?;
@@ -62,9 +63,9 @@ impl SpecText {
     }
 }
 
-/// Whether the part of a line stands alone: no letter and no digit touches it.
-fn is_token(line: &str, at: usize, length: usize) -> bool {
-    let is_part = |sign: char| sign.is_ascii_alphanumeric();
+/// Whether the number in a line stands alone: no digit, `_` or `.` touches it.
+fn is_whole(line: &str, at: usize, length: usize) -> bool {
+    let is_part = |sign: char| sign.is_ascii_digit() || sign == '_' || sign == '.';
     !line[..at].ends_with(is_part) && !line[at + length..].starts_with(is_part)
 }
 
@@ -216,10 +217,10 @@ fn auth(of: &AuthSpec, renders: &[&Rendered], text: &SpecText) -> Vec<Finding> {
         let what = format!("nothing is rendered that asks for the Secret RELEASE-{}", of.suffix);
         return vec![text.finding(("suffix", of.suffix), what)];
     }
-    if asked.contains(&Asked::Whole) {
+    if asked.contains(&SecretUse::Whole) {
         return Vec::new();
     }
-    let unknown = keys.filter(|key| !asked.contains(&Asked::Key((**key).to_owned())));
+    let unknown = keys.filter(|key| !asked.contains(&SecretUse::Key((**key).to_owned())));
     unknown
         .map(|key| {
             let what = format!("nothing is rendered that asks for the key {key} of the Secret RELEASE-{}", of.suffix);
@@ -230,23 +231,23 @@ fn auth(of: &AuthSpec, renders: &[&Rendered], text: &SpecText) -> Vec<Finding> {
 
 /// A use of a Secret.
 #[derive(Debug, PartialEq, Eq)]
-enum Asked {
+enum SecretUse {
     Key(String),
     Whole,
 }
 
 /// Collects the uses of a Secret below a value: references to a key of it, or to the whole.
-fn asked_of(value: &Value, secret: &str, asked: &mut Vec<Asked>) {
+fn asked_of(value: &Value, secret: &str, asked: &mut Vec<SecretUse>) {
     match value {
         Value::Object(map) => {
             let named = ["name", "secretName"].iter().any(|key| map.get(*key).and_then(Value::as_str) == Some(secret));
             if named {
                 let items = map.get("items").and_then(Value::as_array);
-                let key = |of: &Value| of["key"].as_str().map(|key| Asked::Key(key.to_owned()));
+                let key = |of: &Value| of["key"].as_str().map(|key| SecretUse::Key(key.to_owned()));
                 match (map.get("key"), items) {
                     (Some(_), _) => asked.extend(key(value)),
                     (None, Some(items)) => asked.extend(items.iter().filter_map(key)),
-                    (None, None) => asked.push(Asked::Whole),
+                    (None, None) => asked.push(SecretUse::Whole),
                 }
             }
             map.values().for_each(|value| asked_of(value, secret, asked));

@@ -13,12 +13,12 @@ const MOST_BYTES: u64 = 64 << 10;
 
 /// The rules for what is not part of a chart.
 #[derive(Debug)]
-pub struct ChartIgnore(Vec<Rule>);
+pub struct ChartIgnore(Vec<IgnoreRule>);
 
 #[derive(Debug)]
-struct Rule {
+struct IgnoreRule {
     /// The tokens of each part of a path.
-    pattern: Vec<Vec<Token>>,
+    pattern: Vec<Vec<GlobToken>>,
     /// Whether everything that does not match is ignored.
     negated: bool,
     folders_alone: bool,
@@ -28,7 +28,7 @@ struct Rule {
 
 /// A token of a pattern, as in Go's path.Match; none matches a slash.
 #[derive(Debug, PartialEq, Eq)]
-enum Token {
+enum GlobToken {
     /// The character itself.
     Letter(char),
     /// `?`: any one character.
@@ -69,7 +69,8 @@ impl ChartIgnore {
 
     fn parse(text: &str) -> Result<Self, (String, &'static str)> {
         let own = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let rules = LEAVINGS.lines().chain(own).map(|line| Rule::parse(line).map_err(|why| (line.to_owned(), why)));
+        let rules =
+            LEAVINGS.lines().chain(own).map(|line| IgnoreRule::parse(line).map_err(|why| (line.to_owned(), why)));
         rules.collect::<Result<_, _>>().map(Self)
     }
 
@@ -94,7 +95,7 @@ impl ChartIgnore {
     }
 }
 
-impl Rule {
+impl IgnoreRule {
     fn parse(line: &str) -> Result<Self, &'static str> {
         if line.contains("**") {
             return Err("** is nothing that Helm knows");
@@ -109,22 +110,22 @@ impl Rule {
 }
 
 /// The tokens of one part of a path; `None` where a class or an escape has no end.
-fn tokens(text: &str) -> Option<Vec<Token>> {
+fn tokens(text: &str) -> Option<Vec<GlobToken>> {
     let mut letters = text.chars();
     let mut found = Vec::new();
     while let Some(letter) = letters.next() {
         found.push(match letter {
-            '*' => Token::Many,
-            '?' => Token::Any,
-            '\\' => Token::Letter(letters.next()?),
+            '*' => GlobToken::Many,
+            '?' => GlobToken::Any,
+            '\\' => GlobToken::Letter(letters.next()?),
             '[' => class(&mut letters)?,
-            other => Token::Letter(other),
+            other => GlobToken::Letter(other),
         });
     }
     Some(found)
 }
 
-fn class(letters: &mut std::str::Chars<'_>) -> Option<Token> {
+fn class(letters: &mut std::str::Chars<'_>) -> Option<GlobToken> {
     let negated = letters.as_str().starts_with('^');
     if negated {
         letters.next();
@@ -146,23 +147,25 @@ fn class(letters: &mut std::str::Chars<'_>) -> Option<Token> {
         ranges.push((from, to));
     }
     letters.next();
-    Some(Token::Class(ranges, negated))
+    Some(GlobToken::Class(ranges, negated))
 }
 
 /// Whether a text matches a pattern. On a mismatch only the last star is extended, so that the time is at most the pattern's
 /// length times the text's.
-fn fits(pattern: &[Token], text: &[char]) -> bool {
-    let is = |token: &Token, letter: char| match token {
-        Token::Letter(one) => *one == letter,
-        Token::Any => true,
-        Token::Many => false,
-        Token::Class(ranges, negated) => ranges.iter().any(|(from, to)| (*from..=*to).contains(&letter)) != *negated,
+fn fits(pattern: &[GlobToken], text: &[char]) -> bool {
+    let is = |token: &GlobToken, letter: char| match token {
+        GlobToken::Letter(one) => *one == letter,
+        GlobToken::Any => true,
+        GlobToken::Many => false,
+        GlobToken::Class(ranges, negated) => {
+            ranges.iter().any(|(from, to)| (*from..=*to).contains(&letter)) != *negated
+        }
     };
     let (mut at, mut seen) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while seen < text.len() {
         match (pattern.get(at), star) {
-            (Some(Token::Many), _) => {
+            (Some(GlobToken::Many), _) => {
                 star = Some((at, seen));
                 at += 1;
             }
@@ -174,7 +177,7 @@ fn fits(pattern: &[Token], text: &[char]) -> bool {
             _ => return false,
         }
     }
-    pattern[at..].iter().all(|token| *token == Token::Many)
+    pattern[at..].iter().all(|token| *token == GlobToken::Many)
 }
 
 #[cfg(test)]

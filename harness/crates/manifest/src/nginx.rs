@@ -47,7 +47,7 @@ pub fn find<'a>(directives: &'a [Directive], name: &str) -> Option<&'a Directive
     directives.iter().find(|directive| directive.name == name)
 }
 
-enum Token {
+enum NginxToken {
     Word(DirectiveArgument),
     End(usize),
     Open,
@@ -73,7 +73,7 @@ fn line(text: &str, at: usize) -> usize {
 
 /// The directives up to the end of their block, and the place of its closing brace.
 fn block(
-    tokens: &mut impl Iterator<Item = Token>,
+    tokens: &mut impl Iterator<Item = NginxToken>,
     text: &str,
     depth: usize,
 ) -> Result<(Vec<Directive>, Option<usize>), String> {
@@ -86,14 +86,14 @@ fn block(
     };
     while let Some(token) = tokens.next() {
         match token {
-            Token::Word(word) => words.push(word),
-            Token::End(at) => directives.extend(directive(&mut words, Vec::new(), at + 1)),
-            Token::Open => {
+            NginxToken::Word(word) => words.push(word),
+            NginxToken::End(at) => directives.extend(directive(&mut words, Vec::new(), at + 1)),
+            NginxToken::Open => {
                 let (below, end) = block(tokens, text, depth + 1)?;
                 let end = end.ok_or("the last block is not closed")?;
                 directives.extend(directive(&mut words, below, end + 1));
             }
-            Token::Close(at) => {
+            NginxToken::Close(at) => {
                 return match words.first() {
                     Some(word) => Err(format!("line {}: {:?} has no end", line(text, at), word.text)),
                     None => Ok((directives, Some(at))),
@@ -107,22 +107,22 @@ fn block(
     }
 }
 
-fn tokens(text: &str) -> Result<Vec<Token>, String> {
+fn tokens(text: &str) -> Result<Vec<NginxToken>, String> {
     let mut tokens = Vec::new();
     let mut at = 0;
     while let Some(letter) = text[at..].chars().next() {
         match letter {
             '#' => at += text[at..].find('\n').unwrap_or(text.len() - at),
             ';' => {
-                tokens.push(Token::End(at));
+                tokens.push(NginxToken::End(at));
                 at += 1;
             }
             '{' => {
-                tokens.push(Token::Open);
+                tokens.push(NginxToken::Open);
                 at += 1;
             }
             '}' => {
-                tokens.push(Token::Close(at));
+                tokens.push(NginxToken::Close(at));
                 at += 1;
             }
             '"' | '\'' => {
@@ -134,8 +134,10 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
                     ends
                 });
                 let end = end.ok_or_else(|| format!("line {}: a quote is not closed", line(text, at)))?;
-                tokens
-                    .push(Token::Word(DirectiveArgument { text: inner[..end].to_owned(), span: at + 1..at + 1 + end }));
+                tokens.push(NginxToken::Word(DirectiveArgument {
+                    text: inner[..end].to_owned(),
+                    span: at + 1..at + 1 + end,
+                }));
                 at += end + 2;
             }
             letter if letter.is_whitespace() => at += letter.len_utf8(),
@@ -151,7 +153,10 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
                     ends
                 });
                 let end = end.unwrap_or(text.len() - at);
-                tokens.push(Token::Word(DirectiveArgument { text: text[at..at + end].to_owned(), span: at..at + end }));
+                tokens.push(NginxToken::Word(DirectiveArgument {
+                    text: text[at..at + end].to_owned(),
+                    span: at..at + end,
+                }));
                 at += end;
             }
         }

@@ -43,13 +43,13 @@ pub struct Node<'a> {
     object: &'a Object,
     /// The part's value; null where it is absent.
     pub value: &'a Value,
-    trail: Option<Rc<Trail<'a>>>,
+    trail: Option<Rc<PathTrail<'a>>>,
 }
 
 /// The steps to a node, last one first. They become a path for a finding alone, since rules take many steps and find little.
 #[derive(Debug)]
-struct Trail<'a> {
-    before: Option<Rc<Trail<'a>>>,
+struct PathTrail<'a> {
+    before: Option<Rc<PathTrail<'a>>>,
     last: Footstep<'a>,
 }
 
@@ -142,7 +142,7 @@ impl Object {
 
 impl<'a> Node<'a> {
     fn step(&self, value: &'a Value, last: Footstep<'a>) -> Self {
-        Self { object: self.object, value, trail: Some(Rc::new(Trail { before: self.trail.clone(), last })) }
+        Self { object: self.object, value, trail: Some(Rc::new(PathTrail { before: self.trail.clone(), last })) }
     }
 
     /// The part under a key.

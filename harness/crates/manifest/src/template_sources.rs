@@ -86,7 +86,7 @@ impl TemplateSources {
         file: &str,
         steps: &[PathStep],
         depth: usize,
-    ) -> (Found, String) {
+    ) -> (FoundTemplate, String) {
         let found = deepest(lines, range, steps);
         let rest = &steps[found.matched..];
         if !rest.is_empty() && depth > 0 {
@@ -95,7 +95,7 @@ impl TemplateSources {
                 let Some((other, text, block)) = self.define(file, name) else { continue };
                 let (inner, place) = self.follow(&text, block, &other, rest, depth - 1);
                 if inner.matched > 0 {
-                    return (Found { matched: found.matched + inner.matched, ..inner }, place);
+                    return (FoundTemplate { matched: found.matched + inner.matched, ..inner }, place);
                 }
             }
         }
@@ -167,7 +167,7 @@ pub fn line_in_yaml(text: &str, steps: &[PathStep]) -> Option<(usize, usize)> {
 
 /// The result of a search for a path.
 #[derive(Debug)]
-struct Found {
+struct FoundTemplate {
     /// The line of the deepest found step, from 0.
     line: usize,
     /// How many steps of the path were found.
@@ -177,13 +177,13 @@ struct Found {
 }
 
 /// Searches a path step by step, by indentation.
-fn deepest(lines: &[&str], range: Range<usize>, steps: &[PathStep]) -> Found {
+fn deepest(lines: &[&str], range: Range<usize>, steps: &[PathStep]) -> FoundTemplate {
     let first = range.clone().find(|at| !is_empty(lines[*at])).unwrap_or(range.start);
-    let mut found = Found { line: first, matched: 0, below: range };
+    let mut found = FoundTemplate { line: first, matched: 0, below: range };
     for (at, step) in steps.iter().enumerate() {
         // The content of a flow map, `{type: RuntimeDefault}`, is on its key's line.
         if at > 0 && has_inline(lines, found.line, step) {
-            found = Found { matched: at + 1, ..found };
+            found = FoundTemplate { matched: at + 1, ..found };
             continue;
         }
         let next = match step {
@@ -191,7 +191,7 @@ fn deepest(lines: &[&str], range: Range<usize>, steps: &[PathStep]) -> Found {
             PathStep::Item(index, name) => item_line(lines, found.below.clone(), *index, name.as_deref()),
         };
         let Some(line) = next else { break };
-        found = Found { line, matched: at + 1, below: extent(lines, line, found.below.end, step) };
+        found = FoundTemplate { line, matched: at + 1, below: extent(lines, line, found.below.end, step) };
     }
     found
 }

@@ -33,7 +33,7 @@ pub const FIELDS: &str = "kubernetes-fields";
 type Wrong = (&'static str, Path, String);
 
 /// The kinds that a chart may render.
-const KINDS: &[Kind] = &[
+const KINDS: &[ObjectKind] = &[
     kind::<ConfigMap>(),
     kind::<CronJob>(),
     kind::<DaemonSet>(),
@@ -68,7 +68,7 @@ const KINDS: &[Kind] = &[
 ];
 
 /// A kind, and the function that reads an object as one.
-struct Kind {
+struct ObjectKind {
     api_version: &'static str,
     name: &'static str,
     cluster_scoped: bool,
@@ -87,12 +87,12 @@ impl Scope for ClusterResourceScope {
     const CLUSTER: bool = true;
 }
 
-const fn kind<T>() -> Kind
+const fn kind<T>() -> ObjectKind
 where
     T: Resource + DeserializeOwned,
     T::Scope: Scope,
 {
-    Kind { api_version: T::API_VERSION, name: T::KIND, cluster_scoped: T::Scope::CLUSTER, read: read::<T> }
+    ObjectKind { api_version: T::API_VERSION, name: T::KIND, cluster_scoped: T::Scope::CLUSTER, read: read::<T> }
 }
 
 /// The faults of a value as a type: fields that the type lacks, and the first value that it cannot read.
@@ -136,7 +136,7 @@ fn segments(path: &serde_path_to_error::Path) -> Path {
     Path(path.iter().filter_map(step).collect())
 }
 
-fn find(object: &Object) -> Option<&'static Kind> {
+fn find(object: &Object) -> Option<&'static ObjectKind> {
     let api_version = object.value["apiVersion"].as_str().unwrap_or_default();
     KINDS.iter().find(|kind| kind.name == object.kind() && kind.api_version == api_version)
 }

@@ -86,12 +86,12 @@ pub fn documents(text: &str) -> Result<Vec<Value>> {
 
 struct Reading<'a> {
     events: Parser<'a, granit_parser::StrInput<'a>>,
-    anchors: BTreeMap<usize, Node>,
+    anchors: BTreeMap<usize, YamlNode>,
     nodes: usize,
 }
 
 #[derive(Clone)]
-struct Node {
+struct YamlNode {
     value: Value,
     /// How many nodes it consists of.
     size: usize,
@@ -108,7 +108,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn node(&mut self, event: Event<'a>, at: Span, depth: usize) -> Result<Node> {
+    fn node(&mut self, event: Event<'a>, at: Span, depth: usize) -> Result<YamlNode> {
         if depth > DEPTH {
             return Err(said(at, &format!("deeper than {DEPTH}")));
         }
@@ -137,7 +137,7 @@ impl<'a> Reading<'a> {
             }
             other => return Err(said(at, &format!("{other:?} where a value belongs"))),
         };
-        let node = Node { value, size: self.nodes - before, merges };
+        let node = YamlNode { value, size: self.nodes - before, merges };
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }

@@ -35,11 +35,11 @@ pub use steps::Steps;
 
 /// The verdicts of a run, by scenario.
 #[derive(Debug, Default, PartialEq)]
-pub struct Outcome(BTreeMap<String, Judged>);
+pub struct Outcome(BTreeMap<String, JudgedScenario>);
 
 /// The outcome of one scenario.
 #[derive(Debug, PartialEq, Deserialize)]
-struct Judged {
+struct JudgedScenario {
     verdict: ScenarioOutcome,
     /// The report of a failure, or the reason why the scenario was ignored.
     #[serde(default)]
@@ -67,7 +67,7 @@ pub enum ScenarioOutcome {
     Ignored,
 }
 
-impl Judged {
+impl JudgedScenario {
     /// Redacts secrets again: the run's processes redacted those that they knew, and this process may know others.
     fn without_secrets(mut self) -> Self {
         self.reason = harmless(&secrets::redact(&self.reason)).into_owned();
@@ -94,7 +94,7 @@ struct Line {
     target: String,
     scenario: String,
     #[serde(flatten)]
-    judged: Judged,
+    judged: JudgedScenario,
 }
 
 /// A value that a scenario measured.
@@ -130,7 +130,7 @@ impl Outcome {
     /// A line for each scenario that measured something, with its values; empty if none did.
     pub fn measures(&self) -> String {
         let measured = self.0.iter().filter(|(_, judged)| !judged.measured.is_empty());
-        let line = |(name, judged): (&String, &Judged)| {
+        let line = |(name, judged): (&String, &JudgedScenario)| {
             format!("{:<8} {name}: {}\n", judged.verdict.word(), judged.measured.join(", "))
         };
         measured.map(line).collect()
@@ -146,7 +146,7 @@ impl Outcome {
         self.of(ScenarioOutcome::Failed).map(|(name, _)| name)
     }
 
-    fn of(&self, verdict: ScenarioOutcome) -> impl Iterator<Item = (&str, &Judged)> {
+    fn of(&self, verdict: ScenarioOutcome) -> impl Iterator<Item = (&str, &JudgedScenario)> {
         let all = self.0.iter().filter(move |(_, judged)| judged.verdict == verdict);
         all.map(|(name, judged)| (name.as_str(), judged))
     }

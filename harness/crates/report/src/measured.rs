@@ -10,17 +10,17 @@ use super::{events_of, lines};
 
 /// The times that scenarios measured, in the order of measuring.
 #[derive(Debug, Default, PartialEq)]
-pub struct Measured(Vec<Row>);
+pub struct Measured(Vec<MeasuredRow>);
 
 /// One measure, with all of its values.
 #[derive(Debug, PartialEq)]
-struct Row {
+struct MeasuredRow {
     what: String,
     seconds: Vec<f64>,
 }
 
 #[derive(Deserialize)]
-struct Line {
+struct MeasuredLine {
     target: String,
     name: String,
     seconds: f64,
@@ -36,11 +36,13 @@ impl Measured {
     }
 
     fn parse(text: &str) -> Self {
-        let mut rows: Vec<Row> = Vec::new();
-        for Line { name, seconds, .. } in lines::<Line>(text).filter(|line| line.target == events::MEASURE) {
+        let mut rows: Vec<MeasuredRow> = Vec::new();
+        for MeasuredLine { name, seconds, .. } in
+            lines::<MeasuredLine>(text).filter(|line| line.target == events::MEASURE)
+        {
             match rows.iter_mut().find(|row| row.what == name) {
                 Some(row) => row.seconds.push(seconds),
-                None => rows.push(Row { what: name, seconds: vec![seconds] }),
+                None => rows.push(MeasuredRow { what: name, seconds: vec![seconds] }),
             }
         }
         for row in &mut rows {
@@ -53,7 +55,7 @@ impl Measured {
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "| measured | times | median (s) | longest (s) |\n|---|---|---|---|")?;
-        for Row { what, seconds } in &self.0 {
+        for MeasuredRow { what, seconds } in &self.0 {
             let (median, longest) = (seconds[seconds.len() / 2], seconds[seconds.len() - 1]);
             writeln!(f, "| {what} | {} | {median:.2} | {longest:.2} |", seconds.len())?;
         }

@@ -16,19 +16,19 @@ const SHORT: f64 = 0.1;
 
 /// The steps of a run's processes.
 #[derive(Debug, Default, PartialEq)]
-pub struct Steps(Vec<Step>);
+pub struct Steps(Vec<RunStep>);
 
 /// One step; times in seconds since 1970.
 #[derive(Debug, Clone, PartialEq)]
-struct Step {
+struct RunStep {
     what: String,
     began: f64,
     ended: f64,
-    parts: Vec<Step>,
+    parts: Vec<RunStep>,
 }
 
 #[derive(Deserialize)]
-struct Line {
+struct StepLine {
     unix_ms: f64,
     pid: u64,
     step: String,
@@ -50,11 +50,11 @@ impl Steps {
 
     /// Parses the events; parts of a step that never ended take that step's place.
     fn parse(text: &str) -> Self {
-        let mut processes: BTreeMap<u64, Vec<Line>> = BTreeMap::new();
-        for line in lines::<Line>(text) {
+        let mut processes: BTreeMap<u64, Vec<StepLine>> = BTreeMap::new();
+        for line in lines::<StepLine>(text) {
             processes.entry(line.pid).or_default().push(line);
         }
-        let mut all: Vec<Step> = processes.into_values().flat_map(process).collect();
+        let mut all: Vec<RunStep> = processes.into_values().flat_map(process).collect();
         all.sort_by(|a, b| a.began.total_cmp(&b.began));
         Self(all)
     }
@@ -64,14 +64,14 @@ impl Steps {
         let Some(began) = self.0.iter().map(|step| step.began).min_by(f64::total_cmp) else { return (0.0, 0.0) };
         let ended = self.0.iter().map(|step| step.ended).fold(began, f64::max);
         let between: f64 = gaps(&self.0, began, ended).iter().map(|(from, to)| to - from).sum();
-        (ended - began, between + self.0.iter().map(Step::unnamed).sum::<f64>())
+        (ended - began, between + self.0.iter().map(RunStep::unnamed).sum::<f64>())
     }
 }
 
 /// The steps of one process, as a tree: number 0 is the process itself, where it came to its end.
-fn process(lines: Vec<Line>) -> Vec<Step> {
-    let (whole, lines): (Vec<Line>, Vec<Line>) = lines.into_iter().partition(|line| line.number == 0);
-    let mut parts: BTreeMap<u64, Vec<Line>> = BTreeMap::new();
+fn process(lines: Vec<StepLine>) -> Vec<RunStep> {
+    let (whole, lines): (Vec<StepLine>, Vec<StepLine>) = lines.into_iter().partition(|line| line.number == 0);
+    let mut parts: BTreeMap<u64, Vec<StepLine>> = BTreeMap::new();
     let known: BTreeSet<u64> = lines.iter().map(|line| line.number).collect();
     for line in lines {
         let part_of = if known.contains(&line.part_of) { line.part_of } else { 0 };
@@ -79,21 +79,21 @@ fn process(lines: Vec<Line>) -> Vec<Step> {
     }
     let top = parts_of(0, &mut parts);
     match whole.into_iter().next() {
-        Some(line) => vec![Step { parts: top, ..Step::of(&line) }],
+        Some(line) => vec![RunStep { parts: top, ..RunStep::of(&line) }],
         None => top,
     }
 }
 
-fn parts_of(number: u64, parts: &mut BTreeMap<u64, Vec<Line>>) -> Vec<Step> {
+fn parts_of(number: u64, parts: &mut BTreeMap<u64, Vec<StepLine>>) -> Vec<RunStep> {
     let lines = parts.remove(&number).unwrap_or_default();
-    let mut steps: Vec<Step> =
-        lines.iter().map(|line| Step { parts: parts_of(line.number, parts), ..Step::of(line) }).collect();
+    let mut steps: Vec<RunStep> =
+        lines.iter().map(|line| RunStep { parts: parts_of(line.number, parts), ..RunStep::of(line) }).collect();
     steps.sort_by(|a, b| a.began.total_cmp(&b.began));
     steps
 }
 
 /// The gaps between `from` and `to` in which none of the steps, sorted by their beginning, was running.
-fn gaps(steps: &[Step], from: f64, to: f64) -> Vec<(f64, f64)> {
+fn gaps(steps: &[RunStep], from: f64, to: f64) -> Vec<(f64, f64)> {
     let (mut found, mut until) = (Vec::new(), from);
     for step in steps {
         if step.began > until {
@@ -107,8 +107,8 @@ fn gaps(steps: &[Step], from: f64, to: f64) -> Vec<(f64, f64)> {
     found
 }
 
-impl Step {
-    fn of(line: &Line) -> Self {
+impl RunStep {
+    fn of(line: &StepLine) -> Self {
         let began = line.unix_ms / 1000.0 - line.ago;
         Self { what: line.step.clone(), began, ended: began + line.seconds, parts: Vec::new() }
     }
@@ -139,7 +139,7 @@ fn row(f: &mut fmt::Formatter<'_>, began: f64, seconds: f64, depth: usize, what:
 /// Steps that are parts of one, in the order in which they began, and the time between them that none of them names.
 fn write_all(
     f: &mut fmt::Formatter<'_>,
-    steps: &[Step],
+    steps: &[RunStep],
     (from, to): (f64, f64),
     first: f64,
     depth: usize,
@@ -158,7 +158,7 @@ fn write_all(
     while let Some((from, to)) = gaps.pop() {
         row(f, from - first, to - from, depth, "(no step names it)")?;
     }
-    let short: Vec<f64> = steps.iter().map(Step::seconds).filter(|seconds| *seconds < SHORT).collect();
+    let short: Vec<f64> = steps.iter().map(RunStep::seconds).filter(|seconds| *seconds < SHORT).collect();
     match short.len() {
         0 => Ok(()),
         count => {

@@ -218,8 +218,11 @@ pub fn found(skaffold: SkaffoldFound, objects: &[Value]) -> Result<StackFound, U
         let container = containers.iter().find(|container| image_of(container).is_some()).or(containers.first());
         let container = container.unwrap_or(&Value::Null);
         let port = |value: &Value| value.as_u64().and_then(|port| u16::try_from(port).ok());
-        let own = port(&container["ports"][0]["containerPort"]).unwrap_or_default();
-        let served = service(&name).and_then(|service| port(&service["spec"]["ports"][0]["port"])).unwrap_or(own);
+        let of_service = |field: &str| service(&name).and_then(|service| port(&service["spec"]["ports"][0][field]));
+        // A container need not declare its port; its Service leads there.
+        let declared = port(&container["ports"][0]["containerPort"]).or_else(|| of_service("targetPort"));
+        let own = declared.or_else(|| of_service("port")).unwrap_or_default();
+        let served = of_service("port").unwrap_or(own);
         let artifact = image_of(container);
         Ok(WorkloadFound {
             suffix: suffix.to_owned(),

@@ -21,7 +21,7 @@ const IDENTITY_TOKEN: &str = "an identity token cannot be handed to a cluster";
 
 /// The place of an account.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum CredentialSource {
     /// In the file: name and password.
     Account(String, String),
     /// With the credential helper `docker-credential-…` of this name.
@@ -61,14 +61,14 @@ impl ClientConfig {
     ///
     /// # Errors
     /// The reason why the account or helper cannot be used.
-    pub fn source(&self, server: &str) -> Result<Source, &'static str> {
+    pub fn source(&self, server: &str) -> Result<CredentialSource, &'static str> {
         if let Some(helper) = of(&self.cred_helpers, server).filter(|helper| !helper.is_empty()) {
             return helper_of(helper);
         }
         // `docker login` with a helper leaves an empty entry.
         match of(&self.auths, server).map_or(Ok(None), Auth::account)? {
-            Some((name, password)) => Ok(Source::Account(name, password)),
-            None if self.creds_store.is_empty() => Ok(Source::Nowhere),
+            Some((name, password)) => Ok(CredentialSource::Account(name, password)),
+            None if self.creds_store.is_empty() => Ok(CredentialSource::Nowhere),
             None => helper_of(&self.creds_store),
         }
     }
@@ -84,7 +84,8 @@ pub(super) fn without_helper(folder: &Path, registry: &str, beside: &Path) -> cr
     // A file that cannot be read is left to the client.
     let Ok(text) = std::fs::read_to_string(folder.join(FILE)) else { return Ok(None) };
     let source = ClientConfig::parse(&text).and_then(|config| config.source(registry));
-    let (Ok(Source::Helper(_)), Ok(mut config)) = (source, serde_json::from_str::<serde_json::Value>(&text)) else {
+    let (Ok(CredentialSource::Helper(_)), Ok(mut config)) = (source, serde_json::from_str::<serde_json::Value>(&text))
+    else {
         return Ok(None);
     };
     // An empty helper name stands for the file itself.
@@ -123,11 +124,11 @@ impl Auth {
 }
 
 /// The helper of a name, which becomes part of a program's name and must not be a path.
-fn helper_of(name: &str) -> Result<Source, &'static str> {
+fn helper_of(name: &str) -> Result<CredentialSource, &'static str> {
     if name.contains('/') {
         return Err("the name of its credential helper is a path");
     }
-    Ok(Source::Helper(name.to_owned()))
+    Ok(CredentialSource::Helper(name.to_owned()))
 }
 
 /// The host of a key, which may be a URL, as older clients wrote it; Docker Hub's several names count as one.
@@ -196,8 +197,10 @@ mod tests {
     #[case::broken("broken.example", Err("is not a name and a password"))]
     fn an_account_is_in_the_file_or_with_a_helper(#[case] server: &str, #[case] expected: Result<Option<&str>, &str>) {
         match (ClientConfig::parse(CONFIG).unwrap().source(server), expected) {
-            (Ok(found), Ok(None)) => assert_eq!(found, Source::Account("carol".to_owned(), "word".to_owned())),
-            (Ok(found), Ok(Some(helper))) => assert_eq!(found, Source::Helper(helper.to_owned())),
+            (Ok(found), Ok(None)) => {
+                assert_eq!(found, CredentialSource::Account("carol".to_owned(), "word".to_owned()))
+            }
+            (Ok(found), Ok(Some(helper))) => assert_eq!(found, CredentialSource::Helper(helper.to_owned())),
             (Err(why), Err(says)) => assert!(why.contains(says), "{why}"),
             (found, expected) => panic!("{found:?} is not {expected:?}"),
         }
@@ -210,7 +213,7 @@ mod tests {
     fn a_helper_for_the_hub_is_one_by_each_of_its_names(#[case] key: &str) {
         let config = format!("{{\"credHelpers\": {{\"{key}\": \"desktop\"}}}}");
         let source = ClientConfig::parse(&config).unwrap().source("https://index.docker.io/v1/");
-        assert_eq!(source, Ok(Source::Helper("desktop".to_owned())));
+        assert_eq!(source, Ok(CredentialSource::Helper("desktop".to_owned())));
     }
 
     #[rstest]
@@ -241,7 +244,7 @@ mod tests {
 
     #[test]
     fn without_a_helper_an_unknown_server_has_no_account() {
-        assert_eq!(ClientConfig::parse("{}").unwrap().source("x"), Ok(Source::Nowhere));
+        assert_eq!(ClientConfig::parse("{}").unwrap().source("x"), Ok(CredentialSource::Nowhere));
         assert!(ClientConfig::parse("[hunter2]").is_err_and(|why| !why.contains("hunter2")));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use harness_machine::tools::{ChildKind, Command, Environment};
 use harness_settings::settings::{self, KEY_OF_HUB, Login, Settings, is_hub, key_of_registry};
 
-use super::client_config::{ClientConfig, HelperAnswer, Source};
+use super::client_config::{ClientConfig, CredentialSource, HelperAnswer};
 use base64::Engine as _;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -82,9 +82,9 @@ impl RegistryCredentials {
         let text = std::fs::read_to_string(path).map_err(|_| refuse("it cannot be read"))?;
         let account = ClientConfig::parse(&text).and_then(|config| config.source(server)).map_err(refuse)?;
         let account = match account {
-            Source::Nowhere => return Ok(None),
-            Source::Account(username, password) => Some((username, password)),
-            Source::Helper(helper) => self.ask_for(&helper, registry).await.unwrap_or_else(|why| {
+            CredentialSource::Nowhere => return Ok(None),
+            CredentialSource::Account(username, password) => Some((username, password)),
+            CredentialSource::Helper(helper) => self.ask_for(&helper, registry).await.unwrap_or_else(|why| {
                 let mut unusable = self.unusable.lock().unwrap_or_else(PoisonError::into_inner);
                 unusable.insert(registry.to_owned(), format!("{}: {why}", path.display()));
                 None

@@ -148,12 +148,13 @@ impl<'a> At<'a> {
 
     async fn manifest(&self, digest: &str) -> Result<(Value, Vec<u8>)> {
         let pulled = self.client.pull_manifest_raw(&self.named(digest), &self.auth, &MANIFESTS).await;
-        let (bytes, _) = match pulled {
-            Ok(pulled) => pulled,
-            Err(error) => return Err(self.refusal(&self.behind(error).await)),
+        let pulled = match pulled {
+            Err(Oci::UnauthorizedError { .. }) => self.pulled_again(digest).await,
+            other => other.map(|(bytes, _)| bytes.to_vec()),
         };
+        let bytes = pulled.map_err(|error| self.refusal(&error))?;
         let say = format!("read the manifest of {}@{digest}", self.reference.repository);
-        Ok((serde_json::from_slice(&bytes).map_err(Error::malformed(say))?, bytes.to_vec()))
+        Ok((serde_json::from_slice(&bytes).map_err(Error::malformed(say))?, bytes))
     }
 
     async fn blob(&self, digest: &str) -> Result<Vec<u8>> {
@@ -206,14 +207,12 @@ impl<'a> At<'a> {
         })
     }
 
-    /// The token server's error behind a request that a registry refused: the client asks without a token where it gets none, and
-    /// says the registry's 401 alone.
-    async fn behind(&self, error: Oci) -> Oci {
-        if !matches!(error, Oci::UnauthorizedError { .. }) {
-            return error;
-        }
-        let asked = self.client.auth(&self.named(&self.reference.digest), &self.auth, RegistryOperation::Pull).await;
-        asked.err().unwrap_or(error)
+    /// Pulls a manifest once more after a 401: where the token server gave no token, the client asked without one and hid why. Now
+    /// the token server's own error is the error.
+    async fn pulled_again(&self, digest: &str) -> std::result::Result<Vec<u8>, Oci> {
+        let named = self.named(digest);
+        self.client.auth(&named, &self.auth, RegistryOperation::Pull).await?;
+        self.client.pull_manifest_raw(&named, &self.auth, &MANIFESTS).await.map(|(bytes, _)| bytes.to_vec())
     }
 
     /// A registry's error as a refusal, with a remedy.
@@ -221,7 +220,7 @@ impl<'a> At<'a> {
         let (registry, image) = (self.reference.registry(), self.reference.by_digest());
         let refuse = |what: String, next: String| Error::refused(format!("{image}: {what}"), next);
         match (meaning(error), &self.user) {
-            (Meaning::Denied, None) => refuse(
+            (RegistryAnswer::Denied, None) => refuse(
                 format!(
                     "the registry {registry} wants credentials, and there are none: {}",
                     self.credentials.places(registry)
@@ -231,15 +230,15 @@ impl<'a> At<'a> {
                     harness_settings::settings::REGISTRY_SERVER
                 ),
             ),
-            (Meaning::Denied, Some(user)) => refuse(
+            (RegistryAnswer::Denied, Some(user)) => refuse(
                 format!("the registry {registry} refuses the credentials of {user}"),
                 format!("docker login {registry}, or correct {}", harness_settings::settings::REGISTRY_PASSWORD),
             ),
-            (Meaning::Absent, _) => refuse(
+            (RegistryAnswer::Absent, _) => refuse(
                 format!("the registry {registry} does not hold it"),
                 "push it, or build the set anew: cargo stack artifacts build --output FILE".to_owned(),
             ),
-            (Meaning::Silent(why), _) => {
+            (RegistryAnswer::Silent(why), _) => {
                 let scheme = if is_local(registry) { "http" } else { "https" };
                 let through = self.credentials.environment().through(&format!("{scheme}://{registry}/v2/"));
                 let or_the_proxy = if through.is_empty() { "" } else { ", and what the proxy lets through" };
@@ -248,47 +247,47 @@ impl<'a> At<'a> {
                     format!("find out whether {registry} is the right name, and up{or_the_proxy}"),
                 )
             }
-            (Meaning::Other(why), _) => refuse(why, format!("ask whoever runs the registry {registry}")),
+            (RegistryAnswer::Other(why), _) => refuse(why, format!("ask whoever runs the registry {registry}")),
         }
     }
 }
 
 /// The meaning of an error of the registry client.
-enum Meaning {
+enum RegistryAnswer {
     Denied,
     Absent,
     Silent(String),
     Other(String),
 }
 
-fn meaning(error: &Oci) -> Meaning {
+fn meaning(error: &Oci) -> RegistryAnswer {
     match error {
         Oci::AuthenticationFailure(answer) if is_no_verdict(answer) => {
             let line = answer.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-            Meaning::Other(format!(
+            RegistryAnswer::Other(format!(
                 "its token server gives no token now, and says {:?}",
                 line.chars().take(200).collect::<String>()
             ))
         }
         Oci::UnauthorizedError { .. } | Oci::AuthenticationFailure(_) | Oci::ServerError { code: 401 | 403, .. } => {
-            Meaning::Denied
+            RegistryAnswer::Denied
         }
-        Oci::ImageManifestNotFoundError(_) | Oci::ServerError { code: 404, .. } => Meaning::Absent,
+        Oci::ImageManifestNotFoundError(_) | Oci::ServerError { code: 404, .. } => RegistryAnswer::Absent,
         Oci::RegistryError { envelope, .. } => {
             let has = |codes: &[OciErrorCode]| envelope.errors.iter().any(|error| codes.contains(&error.code));
             if has(&[OciErrorCode::Unauthorized, OciErrorCode::Denied]) {
-                Meaning::Denied
+                RegistryAnswer::Denied
             } else if has(&[OciErrorCode::ManifestUnknown, OciErrorCode::NameUnknown, OciErrorCode::NotFound]) {
-                Meaning::Absent
+                RegistryAnswer::Absent
             } else {
-                Meaning::Other(error.to_string())
+                RegistryAnswer::Other(error.to_string())
             }
         }
-        Oci::RequestError(error) if error.status().is_none() => Meaning::Silent(innermost(error).to_string()),
+        Oci::RequestError(error) if error.status().is_none() => RegistryAnswer::Silent(innermost(error).to_string()),
         Oci::RequestError(error) if error.status().is_some_and(|status| [401, 403].contains(&status.as_u16())) => {
-            Meaning::Denied
+            RegistryAnswer::Denied
         }
-        other => Meaning::Other(other.to_string()),
+        other => RegistryAnswer::Other(other.to_string()),
     }
 }
 
@@ -300,11 +299,12 @@ fn is_no_verdict(answer: &str) -> bool {
         "toomanyrequests",
         "too many requests",
         "rate limit",
-        "service unavailable",
+        "unavailable",
         "bad gateway",
+        "gateway time",
         "internal server error",
     ];
-    says.iter().any(|words| text.contains(words))
+    text.trim().is_empty() || says.iter().any(|words| text.contains(words))
 }
 
 /// Whether a registry's name is this machine's own (`localhost`, 127.x, `[::1]`), with or without a port.
@@ -368,6 +368,13 @@ mod tests {
         "gives no token now"
     )]
     #[case::broken("503 Service Unavailable", "<h1>503 Service Unavailable</h1>", "gives no token now")]
+    #[case::overloaded(
+        "503 Service Temporarily Unavailable",
+        "<center><h1>503 Service Temporarily Unavailable</h1></center>",
+        "gives no token now"
+    )]
+    #[case::slow("504 Gateway Time-out", "<h1>504 Gateway Time-out</h1>", "gives no token now")]
+    #[case::silent("500 Internal Server Error", "", "gives no token now")]
     #[case::refuses("401 Unauthorized", r#"{"details":"incorrect username or password"}"#, "credentials")]
     #[tokio::test]
     async fn a_token_server_without_time_refuses_no_credentials(

@@ -164,8 +164,8 @@ impl Edge {
         let work = async {
             let judge = |seen: &k8s::Snapshot| deployment_converged(seen, "edge");
             k8s::wait::wait_on(&self.client, EDGE_NAMESPACE, &kinds, "the edge", READY, judge).await?;
-            let way = self.forward().await?;
-            Reader::with(way.secure)?.answers("/", ROUTED).await?;
+            let forward = self.forward().await?;
+            Reader::with(forward.secure)?.answers("/", ROUTED).await?;
             Ok::<(), Error>(())
         };
         match work.await {

@@ -85,7 +85,7 @@ fn close_inherited() {
 
 /// A reaper that runs.
 #[derive(Debug, Serialize, Deserialize)]
-struct Running {
+struct RunningReaper {
     process: Process,
     /// When its program was built, in nanoseconds since 1970: a reaper of an older build is replaced.
     built: u128,
@@ -147,12 +147,12 @@ pub async fn ensure(cluster_state: &ClusterState, environment: &Environment) -> 
 }
 
 /// The reaper that runs, if one does; the inner `None`: it runs, and its note cannot be read.
-fn running(cluster_state: &ClusterState) -> Result<Option<Option<Running>>> {
+fn running(cluster_state: &ClusterState) -> Result<Option<Option<RunningReaper>>> {
     if Lock::try_take(&cluster_state.reaper_lock(), Mode::Exclusive)?.is_some() {
         return Ok(None);
     }
     // A note that cannot be read was written by another build.
-    let noted: Option<Running> = read_json(&cluster_state.reaper(), "cargo stack clean").ok().flatten();
+    let noted: Option<RunningReaper> = read_json(&cluster_state.reaper(), "cargo stack clean").ok().flatten();
     Ok(Some(noted.filter(|running| running.process.lives())))
 }
 
@@ -167,7 +167,7 @@ async fn reap(cluster_state: &ClusterState, settings: &Settings) -> Result<()> {
     let mut woken = signal(SignalKind::user_defined1()).map_err(Error::io("listen for SIGUSR1"))?;
     let Some(mut reaper) = Lock::try_take(&cluster_state.reaper_lock(), Mode::Exclusive)? else { return Ok(()) };
     reaper.label("the reaper");
-    write_json(&cluster_state.reaper(), &Running { process: Process::this(), built: built() })?;
+    write_json(&cluster_state.reaper(), &RunningReaper { process: Process::this(), built: built() })?;
     let tools = Tools::new(settings.tools());
     let mut failing_since = None;
     let mut pause = AGAIN.0;
@@ -403,7 +403,7 @@ pub async fn forget(cluster_state: &ClusterState) -> Result<Option<String>> {
 }
 
 /// Ends the reaper, which has nothing left to do; the next run starts another.
-fn end(watching: Option<Option<Running>>) {
+fn end(watching: Option<Option<RunningReaper>>) {
     if let Some(running) = watching.flatten() {
         running.process.signal(Signal::TERM);
     }

@@ -69,12 +69,12 @@ impl CachedToken {
 #[serde(rename_all = "camelCase")]
 struct ExecCredential {
     api_version: String,
-    status: Option<Status>,
+    status: Option<PluginStatus>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Status {
+struct PluginStatus {
     token: Option<String>,
     client_certificate_data: Option<String>,
     client_key_data: Option<String>,
@@ -107,7 +107,7 @@ impl ExecPlugin {
         }
         let (context, kubeconfig) = (context.to_owned(), kubeconfig.clone());
         let plugin = Self { config, context, kubeconfig, environment: environment.clone(), held: Mutex::default() };
-        let Status { token, client_certificate_data, client_key_data, expiration_timestamp } =
+        let PluginStatus { token, client_certificate_data, client_key_data, expiration_timestamp } =
             plugin.ask(FIRST).await?;
         if let (Some(certificate), Some(key)) = (&client_certificate_data, &client_key_data) {
             let encoded = |pem: &str| base64::engine::general_purpose::STANDARD.encode(pem);
@@ -148,7 +148,7 @@ impl ExecPlugin {
         Ok(CachedToken { header, expires: expires.map(|time| SystemTime::from(time.0)) })
     }
 
-    async fn ask(&self, limit: Duration) -> Result<Status> {
+    async fn ask(&self, limit: Duration) -> Result<PluginStatus> {
         let version = self.config.api_version.as_deref().unwrap_or_default();
         if !VERSIONS.contains(&version) {
             return Err(self.refusal(&format!("its apiVersion is {version:?}"), Some(VERSIONS[0])));

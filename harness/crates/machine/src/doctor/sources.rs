@@ -18,7 +18,7 @@ const ASKED: Duration = Duration::from_millis(1500);
 const ANSWERS: Duration = Duration::from_secs(3);
 
 /// A source of images or packages.
-struct Source {
+struct DownloadSource {
     name: &'static str,
     /// The URL of a small file that the source has; `None` where no source is configured.
     url: Option<String>,
@@ -47,10 +47,10 @@ async fn reach(
     url: impl Future<Output = Option<String>>,
     without: &'static str,
 ) -> Check {
-    Check::within(GROUP, name, async { ask(settings, Source { name, url: url.await, without }).await }).await
+    Check::within(GROUP, name, async { ask(settings, DownloadSource { name, url: url.await, without }).await }).await
 }
 
-async fn ask(settings: &Settings, source: Source) -> Check {
+async fn ask(settings: &Settings, source: DownloadSource) -> Check {
     let note = |value: String| Check::new(GROUP, source.name, Severity::Note, format!("{value}\n{}", source.without));
     let Some(url) = source.url else { return note("its client is not here, or set to none".to_owned()) };
     let (place, through) = (place(&url), settings.environment.through(&url));
@@ -185,7 +185,8 @@ mod tests {
         let closed = tokio::net::TcpSocket::new_v4().unwrap();
         closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let port = closed.local_addr().unwrap().port();
-        let source = Source { name: "PyPI", url: Some(format!("http://127.0.0.1:{port}/")), without: "no builds" };
+        let source =
+            DownloadSource { name: "PyPI", url: Some(format!("http://127.0.0.1:{port}/")), without: "no builds" };
         let check = ask(&settings, source).await;
         assert_eq!(check.verdict, Severity::Note);
         assert!(check.value.contains("is not reached: ") && check.value.ends_with("\nno builds"), "{check:?}");

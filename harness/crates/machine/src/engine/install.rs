@@ -46,7 +46,7 @@ pub(super) async fn install(
         // Before the packages, since they may start the engine themselves.
         runtime::prepare(place, record)?;
     }
-    let _policy = (!host.systemd).then(Policy::write).transpose()?.flatten();
+    let _policy = (!host.systemd).then(StartPolicy::write).transpose()?.flatten();
     match apt.run(&wanted).await {
         // Outdated lists name files that the mirror no longer has.
         Err(error) if says(&error, &["404", "Unable to fetch"]) => {
@@ -172,9 +172,9 @@ fn new_packages(simulated: &str) -> Vec<String> {
 
 /// A policy that keeps packages from starting the engine where no systemd runs: such an engine would hold apt's descriptors, and
 /// its output would be lost. Removed when dropped; without effect once this process has ended.
-struct Policy;
+struct StartPolicy;
 
-impl Policy {
+impl StartPolicy {
     /// `None` where the system has a policy of its own.
     fn write() -> Result<Option<Self>> {
         use std::io::Write;
@@ -194,7 +194,7 @@ impl Policy {
     }
 }
 
-impl Drop for Policy {
+impl Drop for StartPolicy {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(POLICY) {
             tracing::warn!("cannot remove {POLICY}, which is ours: {error}");

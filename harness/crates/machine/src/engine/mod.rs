@@ -45,7 +45,7 @@ const PULL: Duration = Duration::from_secs(600);
 const SET_UP: Duration = Duration::from_secs(1200);
 
 /// The engine's identity and data folder, as it reports them.
-struct Said {
+struct EngineSaid {
     id: Option<String>,
     /// The folder of its data, if that is on this machine.
     data_root: Option<PathBuf>,
@@ -134,7 +134,7 @@ impl Engine {
         engine.with_room(settings, state, said)
     }
 
-    fn with_room(mut self, settings: &Settings, state: &Path, said: Said) -> Result<Self> {
+    fn with_room(mut self, settings: &Settings, state: &Path, said: EngineSaid) -> Result<Self> {
         check_room(state, "set XDG_STATE_HOME to a larger disk")?;
         check_room(&settings.cache_root, "set XDG_CACHE_HOME to a larger disk")?;
         if let Some(data) = said.data_root {
@@ -180,7 +180,7 @@ impl Engine {
     }
 
     /// The engine's identity and data folder, by one call: `docker info` takes as long as some five other calls.
-    async fn says(&self, settings: &Settings) -> Said {
+    async fn says(&self, settings: &Settings) -> EngineSaid {
         let ask = async {
             let asked = self.docker().ok()?.args(["info", "--format", "{{.ID}}\n{{.DockerRootDir}}"]);
             asked.limit(Duration::from_secs(20)).run().await.ok()
@@ -190,7 +190,7 @@ impl Engine {
         let (id, root) = said.trim().split_once('\n').unwrap_or_default();
         // The path of an engine in a virtual machine, or on another machine, means nothing here, even if it exists here.
         let is_here = !cfg!(target_os = "macos") && is_local(&address);
-        Said {
+        EngineSaid {
             id: Some(id.to_owned()).filter(|id| !id.is_empty()),
             data_root: Some(PathBuf::from(root)).filter(|root| is_here && root.is_dir()),
         }

@@ -41,16 +41,16 @@ pub(super) enum Rank {
 }
 
 /// Counts an urgent build while it waits, also when it is cancelled.
-struct Waiting;
+struct WaitingBuild;
 
-impl Waiting {
+impl WaitingBuild {
     fn count() -> Self {
         URGENT.fetch_add(1, Ordering::SeqCst);
         Self
     }
 }
 
-impl Drop for Waiting {
+impl Drop for WaitingBuild {
     fn drop(&mut self) {
         URGENT.fetch_sub(1, Ordering::SeqCst);
     }
@@ -58,7 +58,7 @@ impl Drop for Waiting {
 
 /// Waits in this process's queue.
 async fn queue(rank: Rank) -> tokio::sync::MutexGuard<'static, ()> {
-    let _waiting = (rank == Rank::Urgent).then(Waiting::count);
+    let _waiting = (rank == Rank::Urgent).then(WaitingBuild::count);
     loop {
         let first = QUEUED.lock().await;
         if rank == Rank::Urgent || URGENT.load(Ordering::SeqCst) == 0 {

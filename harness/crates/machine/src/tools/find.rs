@@ -21,7 +21,7 @@ const NOTE: &str = "versions.json";
 
 /// A program's version, with size and time of its file: valid as long as those are the same.
 #[derive(Debug, Serialize, Deserialize)]
-struct Said {
+struct VersionSaid {
     size: u64,
     changed: (i64, i64),
     version: Option<Version>,
@@ -171,17 +171,17 @@ impl Tools {
         };
         let version = Version::said(&command.folder(Path::new("/")).limit(ASK).run().await?.stdout);
         if constant {
-            self.note(key, Said { size, changed, version });
+            self.note(key, VersionSaid { size, changed, version });
         }
         Ok(version)
     }
 
-    fn all_said(&self) -> BTreeMap<String, Said> {
+    fn all_said(&self) -> BTreeMap<String, VersionSaid> {
         read_json(&self.inner.cache.tools.join(NOTE), "none: it is made anew").ok().flatten().unwrap_or_default()
     }
 
     /// Notes a program's version. A failure is only logged: without the note, programs are asked again.
-    fn note(&self, key: String, said: Said) {
+    fn note(&self, key: String, said: VersionSaid) {
         // Not locked between processes: of two that write at once, one note is lost, and that program asked again.
         let _one = self.inner.noting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = self.all_said();

@@ -20,9 +20,11 @@ pub fn told(rendered: &Rendered) -> Vec<Finding> {
             let find = |name: &str| env.items().find(|variable| variable.get("name").text() == name);
             for variable in asked.reads {
                 match find(variable.name) {
-                    Some(set) => {
-                        findings.extend(wrong(variable, &set, &Scope { rendered, object, container: &container }))
-                    }
+                    Some(set) => findings.extend(wrong(
+                        variable,
+                        &set,
+                        &VariableScope { rendered, object, container: &container },
+                    )),
                     None if variable.needed => {
                         findings.push(env.finding(format!("{name} reads {}, and it is not set", variable.name)))
                     }
@@ -40,13 +42,13 @@ pub fn told(rendered: &Rendered) -> Vec<Finding> {
 }
 
 /// The surroundings of a variable: render, object and container.
-struct Scope<'a> {
+struct VariableScope<'a> {
     rendered: &'a Rendered,
     object: &'a Object,
     container: &'a Node<'a>,
 }
 
-fn wrong(variable: &Variable, set: &Node<'_>, scope: &Scope<'_>) -> Option<Finding> {
+fn wrong(variable: &Variable, set: &Node<'_>, scope: &VariableScope<'_>) -> Option<Finding> {
     let (name, value) = (variable.name, set.get("value"));
     let text = value.text();
     let finding = |what: String| Some(value.finding(format!("{name} is {}, {what}", value.value)));
@@ -122,7 +124,7 @@ fn of_component<'a>(component: &Component, name: &str, rendered: &'a Rendered) -
 }
 
 /// Whether a path is in a mounted volume, and in its content, where the volume lists that.
-fn is_there(path: &str, scope: &Scope<'_>) -> bool {
+fn is_there(path: &str, scope: &VariableScope<'_>) -> bool {
     let mounts = scope.container.get("volumeMounts").items();
     let below = mounts.filter_map(|mount| {
         let rest = path.strip_prefix(mount.get("mountPath").text())?.strip_prefix('/')?;

@@ -39,20 +39,20 @@ pub struct Rule {
     check: fn(&Rendered) -> Vec<Finding>,
 }
 
-type Check = fn(&Rendered) -> Vec<Finding>;
+type RuleCheck = fn(&Rendered) -> Vec<Finding>;
 
 /// A rule that checks each object by itself.
-const fn rule(name: &'static str, check: Check) -> Rule {
+const fn rule(name: &'static str, check: RuleCheck) -> Rule {
     Rule { name, dev_exempt: false, compares: &[], check }
 }
 
 /// A rule as by [`rule`], from which stage dev is exempt.
-const fn outside_dev(name: &'static str, check: Check) -> Rule {
+const fn outside_dev(name: &'static str, check: RuleCheck) -> Rule {
     Rule { dev_exempt: true, ..rule(name, check) }
 }
 
 /// A rule that compares objects of these kinds.
-const fn between(name: &'static str, kinds: &'static [&'static str], check: Check) -> Rule {
+const fn between(name: &'static str, kinds: &'static [&'static str], check: RuleCheck) -> Rule {
     Rule { compares: kinds, ..rule(name, check) }
 }
 

@@ -7,7 +7,7 @@ use crate::finding::Finding;
 use crate::object::{Node, Rendered};
 
 /// The time in seconds from a probe's first failure to its consequence.
-struct Window {
+struct ProbeWindow {
     probe: &'static str,
     least: u64,
     most: u64,
@@ -16,22 +16,22 @@ struct Window {
     why: &'static str,
 }
 
-const WINDOWS: [Window; 3] = [
-    Window {
+const WINDOWS: [ProbeWindow; 3] = [
+    ProbeWindow {
         probe: "startupProbe",
         least: 60,
         most: 300,
         most_in_dev: 300,
         why: "a first start on a busy node takes up to a minute, and a broken one should not take five",
     },
-    Window {
+    ProbeWindow {
         probe: "livenessProbe",
         least: 45,
         most: 180,
         most_in_dev: 3600,
         why: "a busy process is not killed, and one that hangs is, within three minutes",
     },
-    Window {
+    ProbeWindow {
         probe: "readinessProbe",
         least: 8,
         most: 15,
@@ -70,7 +70,7 @@ pub fn timing(rendered: &Rendered) -> Vec<Finding> {
             let or = |key: &str, default| probe.get(key).value.as_u64().unwrap_or(default);
             let (period, timeout) = (or("periodSeconds", 10), or("timeoutSeconds", 1));
             let after = period * or("failureThreshold", 3);
-            let Window { probe: name, least, why, .. } = window;
+            let ProbeWindow { probe: name, least, why, .. } = window;
             let most = if rendered.dev { window.most_in_dev } else { window.most };
             let late = (!(*least..=most).contains(&after)).then(|| {
                 probe.finding(format!("{name} fails for good after {after} s, not within {least} to {most}: {why}"))
@@ -90,7 +90,7 @@ pub fn questions(rendered: &Rendered) -> Vec<Finding> {
     let promised = containers(rendered).filter_map(|(pod, container)| Some((promise(&pod)?, container)));
     promised
         .flat_map(|(promise, container)| {
-            let ask = |window: &Window| {
+            let ask = |window: &ProbeWindow| {
                 let probe = container.get(window.probe);
                 if probe.is_set() { wrong(&promise.health, window.probe, &probe, &container) } else { None }
             };

@@ -14,7 +14,7 @@ use crate::finding::Finding;
 use crate::object::{Node, Object, Rendered};
 
 /// One end of a connection that the rule tries.
-struct Peer {
+struct Party {
     /// The peer's name in findings.
     name: String,
     is: Who,
@@ -49,18 +49,18 @@ struct Part<'a> {
     workload: &'a Object,
     promise: &'static Promise,
     labels: Labels,
-    peer: Peer,
+    peer: Party,
 }
 
 /// Rule: each end's policies allow the connections that the contract promises, and no others.
 pub fn reach(rendered: &Rendered) -> Vec<Finding> {
     let policies = Policies::of(&rendered.objects);
     let parts: Vec<Part<'_>> = rendered.objects.iter().filter_map(part).collect();
-    let site = Site::of(rendered, &parts);
+    let site = NetworkSite::of(rendered, &parts);
     let others = others(&parts, &policies.ports());
     let mut findings = Vec::new();
     for part in &parts {
-        let mut judge = |direction, other: &Peer| {
+        let mut judge = |direction, other: &Party| {
             let (from, to) = if direction == Direction::Egress { (&part.peer, other) } else { (other, &part.peer) };
             for port in &to.ports {
                 let open = policies.allow(direction, &part.labels, &other.end, port);
@@ -107,7 +107,7 @@ pub fn written_out(rendered: &Rendered) -> Vec<Finding> {
 }
 
 /// The ways into the release, and what it reaches outside.
-struct Site {
+struct NetworkSite {
     dev: bool,
     /// Whether there is an Ingress, and whether that is a load balancer outside the cluster.
     ingress: Option<bool>,
@@ -115,7 +115,7 @@ struct Site {
     asks_the_internet: bool,
 }
 
-impl Site {
+impl NetworkSite {
     fn of(rendered: &Rendered, parts: &[Part<'_>]) -> Self {
         let ingress = rendered.objects.iter().find(|object| object.kind() == "Ingress");
         let class = ingress.map(|ingress| ingress.root().at(&["spec", "ingressClassName"]).text() == "alb");
@@ -129,7 +129,7 @@ impl Site {
 }
 
 /// What the contract says of a connection, at the end that the direction is about; `None` where that depends on the values.
-fn promised(site: &Site, direction: Direction, from: &Peer, to: &Peer, port: &Port) -> Option<bool> {
+fn promised(site: &NetworkSite, direction: Direction, from: &Party, to: &Party, port: &Port) -> Option<bool> {
     let tcp = port.protocol == "TCP";
     Some(match (from.is, to.is) {
         // A component that everybody may connect to lets everybody in, also those that never do.
@@ -160,7 +160,7 @@ fn part(object: &Object) -> Option<Part<'_>> {
     };
     let end = End::Pod(labels.clone(), None);
     let peer =
-        Peer { name: object.name().to_owned(), is: Who::Part(promise), end, ports: opened.filter_map(port).collect() };
+        Party { name: object.name().to_owned(), is: Who::Part(promise), end, ports: opened.filter_map(port).collect() };
     Some(Part { workload: object, promise, labels, peer })
 }
 
@@ -170,16 +170,16 @@ fn labels(node: &Node<'_>) -> Labels {
 
 /// The peers beside the components: in this namespace, in others, outside; those that are connected to have every port that a
 /// policy names.
-fn others(parts: &[Part<'_>], named: &[Port]) -> Vec<Peer> {
+fn others(parts: &[Part<'_>], named: &[Port]) -> Vec<Party> {
     let map = |pairs: &[(&str, &str)]| -> Labels {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     };
     let mut ports = named.to_vec();
     ports.extend([443, 80].map(|number| Port { protocol: "TCP".to_owned(), number, name: String::new() }));
-    let peer = |name: &str, is, end| Peer { name: name.to_owned(), is, end, ports: ports.clone() };
+    let peer = |name: &str, is, end| Party { name: name.to_owned(), is, end, ports: ports.clone() };
     let pod = |labels: &[(&str, &str)], namespace: Option<&[(&str, &str)]>| End::Pod(map(labels), namespace.map(map));
     let namespace = |name| [("kubernetes.io/metadata.name", name)];
-    let asks = |name: &str, is, end| Peer { ports: Vec::new(), ..peer(name, is, end) };
+    let asks = |name: &str, is, end| Party { ports: Vec::new(), ..peer(name, is, end) };
     let dns = [("k8s-app", "kube-dns")];
     let mut all = vec![
         asks("a client in the namespace", Who::Client, pod(&[(spec().client_label, "true")], None)),
@@ -228,7 +228,7 @@ fn foreign(policies: &Policies<'_>, part: &Part<'_>) -> Option<Finding> {
 }
 
 /// The finding that no block of addresses reaches the router, while the Ingress is a load balancer outside the cluster.
-fn unbalanced(policies: &Policies<'_>, part: &Part<'_>, site: &Site) -> Option<Finding> {
+fn unbalanced(policies: &Policies<'_>, part: &Part<'_>, site: &NetworkSite) -> Option<Finding> {
     let is_router = part.promise.asked_by == AskedBy::Everybody && site.ingress == Some(true);
     let open = part.peer.ports.iter().all(|port| policies.let_in_a_block(&part.labels, port));
     let what = "the Ingress's load balancer is outside, and no block of addresses reaches the router";

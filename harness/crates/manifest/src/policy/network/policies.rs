@@ -42,8 +42,8 @@ pub struct Policies<'a>(Vec<Policy<'a>>);
 struct Policy<'a> {
     object: &'a Object,
     pods: Selector,
-    ingress: Option<Vec<Rule>>,
-    egress: Option<Vec<Rule>>,
+    ingress: Option<Vec<PolicyRule>>,
+    egress: Option<Vec<PolicyRule>>,
 }
 
 /// The direction of a connection, as seen from the pod that a policy is about.
@@ -56,12 +56,12 @@ pub enum Direction {
 }
 
 /// A rule of a policy: the peers and ports that it allows; `None` allows all.
-struct Rule {
-    peers: Option<Vec<Peer>>,
+struct PolicyRule {
+    peers: Option<Vec<PolicyPeer>>,
     ports: Option<Vec<NetworkPolicyPort>>,
 }
 
-enum Peer {
+enum PolicyPeer {
     Pods {
         namespaces: Option<Selector>,
         pods: Option<Selector>,
@@ -122,7 +122,7 @@ impl<'a> Policies<'a> {
     fn to_a_block(&self, direction: Direction, pod: &Labels, port: &Port) -> bool {
         let about = self.0.iter().filter(|policy| policy.pods.matches(pod));
         about.flat_map(|policy| policy.rules(direction).unwrap_or_default()).any(|rule| {
-            let blocks = rule.peers.iter().flatten().any(|peer| matches!(peer, Peer::Block { .. }));
+            let blocks = rule.peers.iter().flatten().any(|peer| matches!(peer, PolicyPeer::Block { .. }));
             blocks && rule.is_at(port)
         })
     }
@@ -142,15 +142,16 @@ impl<'a> Policy<'a> {
         Some(Self {
             object,
             pods: selector(spec.pod_selector.unwrap_or_default())?,
-            ingress: limits("Ingress")
-                .then(|| ingress.map(|NetworkPolicyIngressRule { from, ports }| Rule::new(from, ports)).collect()),
+            ingress: limits("Ingress").then(|| {
+                ingress.map(|NetworkPolicyIngressRule { from, ports }| PolicyRule::new(from, ports)).collect()
+            }),
             egress: limits("Egress")
-                .then(|| egress.map(|NetworkPolicyEgressRule { to, ports }| Rule::new(to, ports)).collect()),
+                .then(|| egress.map(|NetworkPolicyEgressRule { to, ports }| PolicyRule::new(to, ports)).collect()),
         })
     }
 
     /// The policy's rules in a direction; `None` where it is not about that direction.
-    fn rules(&self, direction: Direction) -> Option<&[Rule]> {
+    fn rules(&self, direction: Direction) -> Option<&[PolicyRule]> {
         match direction {
             Direction::Ingress => self.ingress.as_deref(),
             Direction::Egress => self.egress.as_deref(),
@@ -158,11 +159,11 @@ impl<'a> Policy<'a> {
     }
 }
 
-impl Rule {
+impl PolicyRule {
     fn new(peers: Option<Vec<NetworkPolicyPeer>>, ports: Option<Vec<NetworkPolicyPort>>) -> Self {
         let peers = peers.filter(|list| !list.is_empty());
         Self {
-            peers: peers.map(|peers| peers.into_iter().map(Peer::of).collect()),
+            peers: peers.map(|peers| peers.into_iter().map(PolicyPeer::of).collect()),
             ports: ports.filter(|list| !list.is_empty()),
         }
     }
@@ -185,7 +186,7 @@ impl Rule {
     }
 }
 
-impl Peer {
+impl PolicyPeer {
     fn of(peer: NetworkPolicyPeer) -> Self {
         let NetworkPolicyPeer { ip_block, namespace_selector, pod_selector } = peer;
         match (ip_block, namespace_selector, pod_selector) {
