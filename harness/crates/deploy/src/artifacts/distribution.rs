@@ -322,43 +322,41 @@ mod tests {
     use super::super::{Reference, RegistryCredentials};
     use harness_machine::tools::Environment;
 
-    /// A registry on loopback that holds nothing.
-    fn empty_registry() -> String {
+    /// A server on loopback that answers each request by its first line, which `answer` is given with the server's address: a
+    /// status with header fields, and a body.
+    fn server(answer: impl Fn(&str, &str) -> (String, &'static str) + Send + 'static) -> String {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
-                let _ = lines.map(Result::unwrap).take_while(|line| !line.is_empty()).count();
-                let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            }
-        });
-        address
-    }
-
-    /// A registry on loopback whose token server answers so.
-    fn with_token_server(status: &'static str, body: &'static str) -> String {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let realm = format!("http://{address}/token");
+        let own = address.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
                 let first = lines.next().unwrap_or_default();
                 let _ = lines.take_while(|line| !line.is_empty()).count();
-                let head = match first.contains(" /token") {
-                    true => format!("HTTP/1.1 {status}\r\n"),
-                    false => format!(
-                        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"{realm}\",service=\"r\"\r\n"
-                    ),
-                };
-                let body = if first.contains(" /token") { body } else { "" };
-                let _ = write!(stream, "{head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+                let (head, body) = answer(&first, &own);
+                let length = body.len();
+                let _ =
+                    write!(stream, "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
             }
         });
         address
+    }
+
+    /// A registry that holds nothing.
+    fn empty_registry() -> String {
+        server(|_, _| ("404 Not Found".to_owned(), ""))
+    }
+
+    /// A registry whose token server answers so.
+    fn with_token_server(status: &'static str, body: &'static str) -> String {
+        server(move |request, own| match request.contains(" /token") {
+            true => (status.to_owned(), body),
+            false => {
+                let challenge = format!("Bearer realm=\"http://{own}/token\",service=\"r\"");
+                (format!("401 Unauthorized\r\nWWW-Authenticate: {challenge}"), "")
+            }
+        })
     }
 
     #[rstest]
