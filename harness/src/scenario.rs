@@ -195,7 +195,7 @@ where
     F: Fn(A) -> Body + Send + Sync + 'static,
     Body: Future<Output = ScenarioResult> + Send + 'static,
 {
-    Scenarios(vec![named(path_of::<F>(), function)])
+    Scenarios(vec![named::<A>(path_of::<F>(), Box::new(move |argument| Box::pin(function(argument))))])
 }
 
 /// Registers a function as one scenario a row, named `module::function::row`.
@@ -209,7 +209,7 @@ where
     let path = path_of::<F>();
     let row = |(name, row): (&str, Row)| {
         let function = function.clone();
-        named(format!("{path}::{name}"), move |argument| function(argument, row.clone()))
+        named::<A>(format!("{path}::{name}"), Box::new(move |argument| Box::pin(function(argument, row.clone()))))
     };
     Scenarios(rows.into_iter().map(row).collect())
 }
@@ -220,15 +220,12 @@ fn path_of<F>() -> String {
     full.split_once("::").map_or(full, |(_, path)| path).to_owned()
 }
 
-fn named<A, F, Body>(name: String, function: F) -> Scenario
-where
-    A: Argument,
-    F: Fn(A) -> Body + Send + Sync + 'static,
-    Body: Future<Output = ScenarioResult> + Send + 'static,
-{
+/// A scenario's function, bound to its row. All that is compiled once for each scenario; what follows is once for each argument.
+type ScenarioFunction<A> = Box<dyn Fn(A) -> BoxFuture<'static, ScenarioResult> + Send + Sync>;
+
+fn named<A: Argument>(name: String, function: ScenarioFunction<A>) -> Scenario {
     let function = Arc::new(function);
     let scenario: Arc<str> = name.as_str().into();
-    // The only part that is compiled once for each scenario; the rest is the same code for all.
     let begin: BeginScenario = Arc::new(move |session| {
         let (function, scenario) = (Arc::clone(&function), Arc::clone(&scenario));
         Box::pin(async move {

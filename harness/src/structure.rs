@@ -43,9 +43,10 @@ fn first_names(path: &str) -> Vec<String> {
 }
 
 /// The folders of the workspace's crates, the lowest layer first: each depends only on crates before it, its tests too.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 17] = [
     "workspace-hack",
     "harness/crates/base",
+    "harness/crates/objects",
     "harness/crates/http",
     "harness/crates/kube",
     "harness/crates/settings",
@@ -211,9 +212,10 @@ fn sources(folder: &str) -> BTreeMap<String, String> {
 }
 
 /// The folders of the crates whose modules are looked at.
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 11] = [
     "src",
     "crates/base/src",
+    "crates/objects/src",
     "crates/http/src",
     "crates/kube/src",
     "crates/settings/src",

@@ -216,7 +216,7 @@ impl View {
         name: &str,
         awaited: &str,
         limit: Duration,
-        mut judge: impl FnMut(&Resource) -> State,
+        mut judge: impl FnMut(&Resource) -> State + Send,
     ) -> Result<()> {
         k8s::wait::all(self.api(), awaited, limit, |all| {
             match all.iter().find(|resource| resource.name_any() == name) {

@@ -106,7 +106,7 @@ impl Dev {
     ///
     /// # Errors
     /// [`Error::Failed`] when `judge` says so, or [`harness_base::Error::Deadline`] after 60 s.
-    pub async fn resource(&self, name: &str, judge: impl FnMut(&Resource) -> State) -> Result<()> {
+    pub async fn resource(&self, name: &str, judge: impl FnMut(&Resource) -> State + Send) -> Result<()> {
         let awaited = format!("Tilt's resource {name}");
         self.dev.tilt.view.resource(name, &awaited, Duration::from_secs(60), judge).await
     }

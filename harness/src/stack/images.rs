@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::BoxFuture;
 
 use crate::artifacts::{ArtifactSet, PrivateRegistry, ProvidedArtifacts, Reference, RegistryCredentials};
-use crate::engine::Engine;
+use crate::engine::{Engine, NewContainer};
 use crate::error::{Error, Result};
-use crate::marks;
 use crate::release::Plan;
 use crate::scenario::{Argument, Fixture, Needs, Teardown};
 use crate::session::{Owner, Session};
 use crate::spec::spec;
 use crate::stage::Stage;
+
+use super::container::{ContainerOptions, ImageContainer};
 
 /// The run's artifact set, whose built images the container engine holds; starts no cluster.
 #[derive(Debug)]
@@ -25,6 +27,7 @@ pub struct Images {
     plan: Arc<Plan>,
     session: Arc<Session>,
     owner: Arc<Owner>,
+    started: AtomicUsize,
 }
 
 impl Images {
@@ -78,10 +81,29 @@ impl Images {
         self.session.check_set(&self.engine, &ProvidedArtifacts::at(Stage::Ci, file.path(), credentials)).await
     }
 
-    /// The label (key, value) that containers of this scenario have to carry, so that they are removed even if this process is
-    /// killed.
-    pub fn owner_label(&self) -> (&str, &str) {
-        (marks::OWNER_LABEL, &self.owner.name)
+    /// Starts a container of one of the stack's built images. It is removed after the scenario; on cancel or kill, by the next
+    /// run or the reaper.
+    ///
+    /// # Errors
+    /// [`harness_base::Error::Refused`] when the stack builds no image of that name; [`Error::Command`] when the engine does not
+    /// start it.
+    pub async fn start(&self, options: ContainerOptions<'_>) -> Result<ImageContainer> {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let new = NewContainer {
+            name: &format!("{}-{}-{number}", self.owner.name, options.image),
+            owner: &self.owner.name,
+            checkout: &self.session.project.root,
+            image: &self.reference(options.image)?.by_digest(),
+            command: options.command,
+            port: options.port,
+            network: None,
+            alias: None,
+            volumes: &[],
+            envs: options.envs,
+        };
+        let id = self.engine.create(new).await?;
+        self.engine.start(&id).await?;
+        Ok(ImageContainer { engine: self.engine.clone(), id, port: options.port })
     }
 }
 
@@ -101,7 +123,10 @@ impl Argument for Images {
             }
             let owner = Arc::new(session.owner()?);
             let teardown = Box::new(ContainerCare(engine.clone(), Arc::clone(&owner)));
-            Ok(Fixture { argument: Self { engine, held, plan, session, owner }, teardown })
+            Ok(Fixture {
+                argument: Self { engine, held, plan, session, owner, started: AtomicUsize::new(0) },
+                teardown,
+            })
         })
     }
 }

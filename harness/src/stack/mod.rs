@@ -14,6 +14,7 @@ use std::time::Duration;
 
 mod account;
 mod charts;
+mod container;
 mod dev;
 mod images;
 mod own;
@@ -22,6 +23,7 @@ mod site;
 
 pub use account::Account;
 pub use charts::Charts;
+pub use container::{ContainerOptions, ImageContainer};
 pub use dev::{Dev, Saved};
 pub use images::Images;
 pub use own::{DurableStack, OwnStack};

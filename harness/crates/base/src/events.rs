@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::future::Future;
 use std::io::Write;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -64,13 +65,18 @@ pub fn untold<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
 
 /// Runs work as a step and records its duration, also when it is cancelled. Steps that begin inside are its parts.
 /// `cargo stack report --steps` shows them; nothing is printed.
-pub fn step<T>(what: impl Into<String>, work: impl Future<Output = T>) -> impl Future<Output = T> {
-    // On the heap: steps within steps would otherwise be one future, too large for a thread's stack.
-    let (what, work) = (what.into(), Box::pin(work));
-    async move {
-        let taking = Taking::begin(what);
-        WITHIN.scope(taking.number, work).await
-    }
+pub fn step<'a, T: 'a>(
+    what: impl Into<String>,
+    work: impl Future<Output = T> + Send + 'a,
+) -> impl Future<Output = T> + Send + 'a {
+    // On the heap: steps within steps would otherwise be one future, too large for a thread's stack. And of one type for all
+    // work with the same outcome, so that it is compiled once for them.
+    taken(what.into(), Box::pin(work))
+}
+
+async fn taken<T>(what: String, work: Pin<Box<dyn Future<Output = T> + Send + '_>>) -> T {
+    let taking = Taking::begin(what);
+    WITHIN.scope(taking.number, work).await
 }
 
 /// Records a step afterwards, as a part of the current one: it began at `began` and took so many seconds.

@@ -179,7 +179,7 @@ impl Reader {
         path: &str,
         (every, limit): (Duration, Duration),
         awaited: &str,
-        judge: impl Fn(&Reply) -> Result<(), String>,
+        judge: impl Fn(&Reply) -> Result<(), String> + Sync,
     ) -> Result<Reply> {
         let mut last = String::from("not asked yet");
         let asking = async {

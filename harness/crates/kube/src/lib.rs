@@ -43,6 +43,7 @@ pub mod workload;
 use std::future::Future;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Namespace;
 
 pub use apply::apply;
@@ -79,8 +80,9 @@ pub async fn answers(client: &kube::Client) -> Result<()> {
 pub async fn within<T, E: From<harness_base::Error>>(
     what: &str,
     limit: Duration,
-    future: impl Future<Output = Result<T, E>>,
+    future: impl Future<Output = Result<T, E>> + Send,
 ) -> Result<T, E> {
+    let future: BoxFuture<'_, _> = Box::pin(future);
     match harness_base::events::step(what, tokio::time::timeout(limit, future)).await {
         Ok(result) => result,
         Err(_) => Err(harness_base::Error::Deadline {
@@ -98,7 +100,7 @@ pub async fn within<T, E: From<harness_base::Error>>(
 ///
 /// # Errors
 /// [`Error::Kube`], or [`harness_base::Error::Deadline`] after [`CALL`].
-pub async fn call<T>(what: &str, future: impl Future<Output = kube::Result<T>>) -> Result<T> {
+pub async fn call<T>(what: &str, future: impl Future<Output = kube::Result<T>> + Send) -> Result<T> {
     within(what, CALL, async { future.await.map_err(Error::kube(what)) }).await
 }
 

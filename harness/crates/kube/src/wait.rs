@@ -57,7 +57,7 @@ pub async fn wait(
     namespace: &str,
     awaited: &str,
     limit: Duration,
-    judge: impl FnMut(&Snapshot) -> State,
+    judge: impl FnMut(&Snapshot) -> State + Send,
 ) -> Result<Snapshot> {
     wait_on(client, namespace, Watched::ALL, awaited, limit, judge).await
 }
@@ -72,7 +72,7 @@ pub async fn wait_on(
     kinds: &[Watched],
     awaited: &str,
     limit: Duration,
-    judge: impl FnMut(&Snapshot) -> State,
+    judge: impl FnMut(&Snapshot) -> State + Send,
 ) -> Result<Snapshot> {
     let watches = kinds.iter().map(|kind| kind.stream(client, namespace)).collect();
     let telling = Telling { client, namespace, told: BTreeSet::new() };
@@ -95,7 +95,7 @@ pub async fn object<K>(
     name: &str,
     awaited: &str,
     limit: Duration,
-    mut judge: impl FnMut(Option<&K>) -> State,
+    mut judge: impl FnMut(Option<&K>) -> State + Send,
 ) -> Result<Option<Arc<K>>>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
@@ -115,7 +115,7 @@ pub async fn all<K>(
     api: Api<K>,
     awaited: &str,
     limit: Duration,
-    mut judge: impl FnMut(&[Arc<K>]) -> State,
+    mut judge: impl FnMut(&[Arc<K>]) -> State + Send,
 ) -> Result<Vec<Arc<K>>>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
@@ -158,23 +158,24 @@ where
 }
 
 /// The loop itself. Dropping it ends every watch, since none runs in a task of its own.
-async fn until<T: Default>(
+async fn until<T: Default + Send>(
     watches: Vec<WatchStream<T>>,
     awaited: &str,
     limit: Duration,
     telling: Option<Telling<'_>>,
-    judge: impl FnMut(&T) -> State,
+    mut judge: impl FnMut(&T) -> State + Send,
 ) -> Result<T> {
-    events::step(format!("waiting for {awaited}"), watching(watches, awaited, limit, windows(), telling, judge)).await
+    let watching = watching(watches, awaited, limit, windows(), telling, &mut judge);
+    events::step(format!("waiting for {awaited}"), watching).await
 }
 
-async fn watching<T: Default>(
+async fn watching<T: Default + Send>(
     watches: Vec<WatchStream<T>>,
     awaited: &str,
     limit: Duration,
     windows: &Windows,
     mut telling: Option<Telling<'_>>,
-    mut judge: impl FnMut(&T) -> State,
+    judge: &mut (dyn FnMut(&T) -> State + Send),
 ) -> Result<T> {
     let start = Instant::now();
     let deadline = start + limit;

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use futures::future::ready;
 use futures::stream::{self, BoxStream, StreamExt};
+use harness_objects::watch::watch;
 use kube::api::ListParams;
-use kube::runtime::utils::Backoff;
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
@@ -61,11 +61,9 @@ where
 {
     // The count of watch events: a re-read that an event overtook is thrown away.
     let heard = Arc::new(AtomicU64::new(0));
-    // The most recent version, not "any": a wait right after an apply must never see an older state.
-    let config = watcher::Config::default().fields(fields).timeout(60);
     let mut listing: Vec<Arc<K>> = Vec::new();
     let counter = Arc::clone(&heard);
-    let watch = watcher(api.clone(), config).backoff(Restart::default()).filter_map(move |event| {
+    let changes = watch(api.clone(), fields).filter_map(move |event| {
         counter.fetch_add(1, Ordering::Relaxed);
         ready(match event {
             Ok(watcher::Event::Init) => {
@@ -110,7 +108,7 @@ where
         };
         Some((update, (api, params, heard)))
     });
-    stream::select(watch, reread).boxed()
+    stream::select(changes, reread).boxed()
 }
 
 fn is_same<K: Resource>(one: &K, other: &K) -> bool {
@@ -157,29 +155,6 @@ fn denied_or_not(error: kube::Error) -> Trouble {
     Trouble { text, denied }
 }
 
-/// The pauses between restarts of a watch: 50 ms, doubling up to 2 s. They are short since a person waits, and the server has
-/// few clients.
-#[derive(Default)]
-struct Restart {
-    failures: u32,
-}
-
-impl Iterator for Restart {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let pause = Duration::from_millis(50).saturating_mul(2_u32.saturating_pow(self.failures));
-        self.failures = self.failures.saturating_add(1);
-        Some(pause.min(Duration::from_secs(2)))
-    }
-}
-
-impl Backoff for Restart {
-    fn reset(&mut self) {
-        self.failures = 0;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::core::v1::ConfigMap;
@@ -202,14 +177,5 @@ mod tests {
         put(&mut list, map(uid, version));
         assert_eq!(list.len(), 1);
         assert_eq!(list[0].resource_version().as_deref(), Some(kept));
-    }
-
-    #[test]
-    fn pauses_grow_up_to_two_seconds_and_start_anew() {
-        let mut restart = Restart::default();
-        let pauses: Vec<u128> = restart.by_ref().take(8).map(|pause| pause.as_millis()).collect();
-        assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 2000, 2000]);
-        restart.reset();
-        assert_eq!(restart.next(), Some(Duration::from_millis(50)));
     }
 }

@@ -99,7 +99,12 @@ impl Workload {
     }
 
     /// Waits until the workload has converged, and `wanted` calls its pods ready.
-    async fn wait_for(&self, what: &str, limit: Duration, wanted: impl Fn(&[&Pod]) -> State) -> Result<()> {
+    async fn wait_for(
+        &self,
+        what: &str,
+        limit: Duration,
+        wanted: impl Fn(&[&Pod]) -> State + Send + Sync,
+    ) -> Result<()> {
         let awaited = format!("{what} of {self}");
         let judge = |snapshot: &Snapshot| match self.judge(snapshot) {
             State::Ready => wanted(&self.pods_in(snapshot)),

@@ -94,7 +94,8 @@ impl Registry {
             owner: sources.cluster,
             checkout: &sources.project.root,
             image,
-            port: PORT,
+            command: &[],
+            port: Some(PORT),
             network: None,
             alias: None,
             volumes: &[(sources.registry_data, "/var/lib/registry")],
@@ -157,5 +158,6 @@ pub async fn introduce(engine: &Engine, node: &str, registry: &str, name: &str) 
     let folder = format!("/etc/containerd/certs.d/{name}");
     let hosts = format!("server = \"http://{registry}:{PORT}\"\n[host.\"http://{registry}:{PORT}\"]\n");
     let write = format!("mkdir -p {folder} && cat > {folder}/hosts.toml");
-    Ok(engine.exec(node, &write, &hosts).await?)
+    engine.exec(node, &write, &hosts).await?;
+    Ok(())
 }

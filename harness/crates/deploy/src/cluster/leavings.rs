@@ -60,27 +60,45 @@ pub async fn remove_leavings(engine: &Engine, cluster: Option<&Cluster>, owner: 
 
 #[cfg(test)]
 mod tests {
+    use harness_machine::engine::NewContainer;
+
     use super::*;
 
     /// On the real engine: only what carries the owner's label goes.
     #[tokio::test]
-    #[serial_test::file_serial(engine)]
     async fn only_the_owners_containers_are_removed() {
-        use testcontainers::runners::AsyncRunner;
-        use testcontainers::{GenericImage, ImageExt};
-
         let settings = harness_settings::settings::Settings::from_environment();
         let project = harness_machine::project::Project::find(&settings).unwrap();
         let tools = harness_machine::tools::Tools::new(settings.tools());
         let engine = Engine::ensure(&tools, &settings, &std::env::temp_dir()).await.unwrap();
         let image = crate::artifacts::third_party_image(&engine, &project, true).await.unwrap();
-        let (name, tag) = image.rsplit_once(':').unwrap();
-        let start =
-            async |owner: &str| GenericImage::new(name, tag).with_label(OWNER_LABEL, owner).start().await.unwrap();
         let mine = format!("test-owner-{}", std::process::id());
-        let (ours, theirs) = (start(&mine).await, start(&format!("{mine}-other")).await);
+        let other = format!("{mine}-other");
+        let start = async |owner: &str| {
+            let (checkout, image) = (project.root.as_path(), image.as_str());
+            let container = engine
+                .create(NewContainer {
+                    name: owner,
+                    owner,
+                    checkout,
+                    image,
+                    command: &["sleep", "120"],
+                    port: None,
+                    network: None,
+                    alias: None,
+                    volumes: &[],
+                    envs: &[],
+                })
+                .await
+                .unwrap();
+            engine.start(&container).await.unwrap();
+            container
+        };
+        let (ours, theirs) = (start(&mine).await, start(&other).await);
         remove_leavings(&engine, None, &mine).await.unwrap();
-        assert_eq!(engine.container(ours.id()).await.unwrap(), None);
-        assert!(engine.container(theirs.id()).await.unwrap().is_some_and(|container| container.state.running));
+        let left = engine.container(&theirs).await.unwrap();
+        remove_leavings(&engine, None, &other).await.unwrap();
+        assert!(left.is_some_and(|container| container.state.running));
+        assert_eq!(engine.container(&ours).await.unwrap(), None);
     }
 }

@@ -155,7 +155,7 @@ pub(super) async fn uninstall(cluster: &Cluster, plan: &Plan, lock: Option<Owned
 
 /// The manifest of the deployed release, by whichever tool it was deployed.
 pub(super) async fn deployed(cluster: &Cluster, plan: &Plan) -> Result<String> {
-    let Output { stdout } = on(cluster, plan).await?.args(["get", "manifest", &plan.release]).run().await?;
+    let Output { stdout, .. } = on(cluster, plan).await?.args(["get", "manifest", &plan.release]).run().await?;
     Ok(stdout)
 }
 
@@ -216,7 +216,7 @@ pub async fn render_for(tools: &Tools, plan: &Plan, cluster: &Capabilities) -> R
         command = command.args(["--kube-version", &cluster.version]);
     }
     let api = cluster.api.iter().flat_map(|api| ["--api-versions", api]);
-    let Output { stdout } = command.args(api).args(content(plan)?).limit(LIMIT).run().await?;
+    let Output { stdout, .. } = command.args(api).args(content(plan)?).limit(LIMIT).run().await?;
     Ok(stdout)
 }
 

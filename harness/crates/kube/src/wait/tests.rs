@@ -26,7 +26,11 @@ fn says(updates: Vec<(u64, WatchUpdate<Numbers>)>) -> WatchStream<Numbers> {
     WatchStream { name: "numbers", optional: false, stream: stream.chain(stream::pending()).boxed() }
 }
 
-async fn run(watches: Vec<WatchStream<Numbers>>, limit: u64, judge: impl FnMut(&Numbers) -> State) -> Result<Numbers> {
+async fn run(
+    watches: Vec<WatchStream<Numbers>>,
+    limit: u64,
+    judge: impl FnMut(&Numbers) -> State + Send,
+) -> Result<Numbers> {
     until(watches, "three", Duration::from_millis(limit), None, judge).await
 }
 
@@ -85,14 +89,14 @@ async fn other_words_for_the_same_cause_do_not_begin_its_time_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_without_room_waits_for_a_node_until_the_deadline_and_says_so() {
-    let judge = |all: &Numbers| match all.as_slice() {
+    let mut judge = |all: &Numbers| match all.as_slice() {
         [] => State::Degraded(FailureCause::new("pod web-1: unschedulable: 0/1 nodes are available", Window::Room)),
         _ => State::Ready,
     };
     let windows = Windows::default().where_nodes_come(true);
-    let wait = |pause| {
+    let mut wait = async |pause| {
         let watch = says(vec![(0, listed()), (pause, add(1))]);
-        watching(vec![watch], "three", Duration::from_secs(240), &windows, None, judge)
+        watching(vec![watch], "three", Duration::from_secs(240), &windows, None, &mut judge).await
     };
     assert_eq!(wait(230_000).await.unwrap(), [1]);
     let error = wait(250_000).await.unwrap_err();

@@ -27,8 +27,10 @@ pub struct NewContainer<'a> {
     pub checkout: &'a Path,
     /// The image that it runs.
     pub image: &'a str,
+    /// A program in the place of the image's entrypoint, and its arguments; empty: as the image starts by itself.
+    pub command: &'a [&'a str],
     /// The TCP port that it listens on; published at a free port of 127.0.0.1.
-    pub port: u16,
+    pub port: Option<u16>,
     /// The network that it joins from the start; `None`: the default one. Joining later would change its published port.
     pub network: Option<&'a str>,
     /// A further name of it on that network.
@@ -143,14 +145,17 @@ impl Engine {
     pub async fn create(&self, new: NewContainer<'_>) -> Result<String> {
         let docker = self.docker()?.args(["create", "--name", new.name]);
         let docker = docker.args(labels(new.owner, new.checkout));
-        let docker = docker.args(["--publish", &format!("127.0.0.1::{}", new.port)]);
+        let docker =
+            new.port.iter().fold(docker, |docker, port| docker.args(["--publish", &format!("127.0.0.1::{port}")]));
+        let (program, args) = new.command.split_at(new.command.len().min(1));
+        let docker = program.iter().fold(docker, |docker, program| docker.args(["--entrypoint", program]));
         let docker = new.network.iter().fold(docker, |docker, network| docker.args(["--network", network]));
         let docker = new.alias.iter().fold(docker, |docker, alias| docker.args(["--network-alias", alias]));
         let mount = |(from, to): &(&Path, &str)| format!("{}:{to}", from.display());
         let docker = new.volumes.iter().fold(docker, |docker, both| docker.args(["--volume".to_owned(), mount(both)]));
         let docker =
             new.envs.iter().fold(docker, |docker, (name, value)| docker.args(["--env", &format!("{name}={value}")]));
-        Ok(docker.arg(new.image).run().await?.stdout.trim().to_owned())
+        Ok(docker.arg(new.image).args(args.iter().copied()).run().await?.stdout.trim().to_owned())
     }
 
     /// Starts a container.
@@ -169,13 +174,42 @@ impl Engine {
         self.docker()?.arg("cp").arg(from).arg(format!("{container}:{to}")).run().await.map(drop)
     }
 
-    /// Runs a shell command in a container, with `input` as its standard input.
+    /// Runs a shell command in a container, with `input` as its standard input; returns its standard output.
     ///
     /// # Errors
     /// [`Error::Command`] when it fails.
-    pub async fn exec(&self, container: &str, line: &str, input: &str) -> Result<()> {
+    pub async fn exec(&self, container: &str, line: &str, input: &str) -> Result<String> {
         let docker = self.docker()?.args(["exec", "--interactive", container, "sh", "-c", line]);
-        docker.input(input).run().await.map(drop)
+        Ok(docker.input(input).run().await?.stdout)
+    }
+
+    /// What a container wrote so far: first its standard output, then its standard error.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when there is no such container.
+    pub async fn log(&self, container: &str) -> Result<String> {
+        let written = self.docker()?.args(["logs", container]).run().await?;
+        Ok(written.stdout + &written.stderr)
+    }
+
+    /// Waits until a container has ended; returns its exit status. On cancel it runs on.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when it has not ended within `limit`, or there is no such container.
+    pub async fn ended(&self, container: &str, limit: Duration) -> Result<i32> {
+        let said = self.docker()?.args(["wait", container]).limit(limit).run().await?.stdout;
+        said.trim().parse().map_err(|_| {
+            Error::refused(format!("docker wait {container} prints no exit status: {said:?}"), "docker version")
+        })
+    }
+
+    /// Sends SIGTERM to a container's first process, and SIGKILL if it has not ended within `grace`; returns once it has ended.
+    ///
+    /// # Errors
+    /// [`Error::Command`] when there is no such container.
+    pub async fn stop(&self, container: &str, grace: Duration) -> Result<()> {
+        let docker = self.docker()?.args(["stop", "--time", &grace.as_secs().to_string(), container]);
+        docker.limit(grace + ASK).run().await.map(drop)
     }
 
     /// The address on this host at which a container's TCP port is published: `127.0.0.1:port`.

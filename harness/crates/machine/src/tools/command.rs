@@ -49,6 +49,8 @@ pub struct Command {
 pub struct Output {
     /// Standard output.
     pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
 }
 
 impl Command {
@@ -241,7 +243,7 @@ impl Command {
         let (out, err) = (out.take(), err.take());
         let shown = if self.hides_output { "" } else { out.as_str() };
         match ended {
-            Ok(Ok(status)) if status.success() => Ok(Output { stdout: out }),
+            Ok(Ok(status)) if status.success() => Ok(Output { stdout: out, stderr: err }),
             Ok(status) => Err(self.failure(&line, said(&status), tail(&[shown, &err]))),
             Err(_) => Err(self.failure(&line, format!("not done after {:.0?}", self.limit), tail(&[shown, &err]))),
         }
