@@ -26,14 +26,6 @@ pub enum Error {
     /// A site was not asked, not reached, or stopped answering.
     #[error(transparent)]
     Http(harness_http::Error),
-    /// A store that previews share was not reached, or refused.
-    #[error("{what}")]
-    Store {
-        /// What was tried, on what.
-        what: String,
-        /// The error of the store, or of its client.
-        source: Box<dyn StdError + Send + Sync>,
-    },
     /// A command ended with another exit status than 0, or could not be started.
     #[error("{0}")]
     Command(Box<CommandFailure>),
@@ -124,12 +116,6 @@ impl Error {
     pub fn http<E: StdError + Send + Sync + 'static>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
         let request = harness_http::Error::request(what);
         move |source| request(source).into()
-    }
-
-    /// For `map_err` on what a shared store answered: says what was tried, on what.
-    pub fn store<E: Into<Box<dyn StdError + Send + Sync>>>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
-        let what = what.into();
-        move |source| Self::Store { what, source: source.into() }
     }
 
     /// For `map_err` on parsing: says what was read, from where.

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use bytes::Bytes;
-use harness::error::{Error, Result};
 use http::{Method, Request, Uri};
 use reqsign_aws_v4::{Credential, DefaultCredentialProvider, RequestSigner};
 use reqsign_core::{Context, FileRead, HttpSend, OsEnv, Signer};
 use reqwest::{Certificate, Client, Url};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
 
 /// The deadline of one request.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -92,13 +93,13 @@ impl Aws {
         let mut client = Client::builder().timeout(LIMIT).redirect(reqwest::redirect::Policy::none());
         if let Some(ca) = ca {
             for certificate in Certificate::from_pem_bundle(ca.as_bytes())
-                .map_err(Error::malformed("the certificate authority of AWS' endpoint"))?
+                .map_err(harness::Error::malformed("the certificate authority of AWS' endpoint"))?
             {
                 client = client.add_root_certificate(certificate);
             }
         }
-        let endpoint = endpoint.map(Url::parse).transpose().map_err(Error::malformed("AWS' endpoint"))?;
-        let client = client.build().map_err(Error::http("make a client for AWS"))?;
+        let endpoint = endpoint.map(Url::parse).transpose().map_err(harness::Error::malformed("AWS' endpoint"))?;
+        let client = client.build().map_err(harness::Error::http("make a client for AWS"))?;
         let sender = Sender { client, endpoint };
         let context = Context::new().with_env(OsEnv).with_file_read(CredentialFiles).with_http_send(sender.clone());
         let signer = |service: &str, region: &str| {
@@ -186,28 +187,28 @@ impl Sender {
     fn at(&self, host: &str, path: &str) -> Result<Url> {
         let base = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
-            None => Url::parse(&format!("https://{host}")).map_err(Error::malformed("an address of AWS"))?,
+            None => Url::parse(&format!("https://{host}")).map_err(harness::Error::malformed("an address of AWS"))?,
         };
-        base.join(path).map_err(Error::malformed("an address of AWS"))
+        Ok(base.join(path).map_err(harness::Error::malformed("an address of AWS"))?)
     }
 
     async fn carry(&self, mut request: Request<Bytes>) -> Result<http::Response<Bytes>> {
         // The signer chooses STS's host for the exchange of a token: sent to the endpoint instead.
         if request.uri().host().is_some_and(|host| host.starts_with("sts.")) && self.endpoint.is_some() {
             let url = self.at("", request.uri().path())?;
-            *request.uri_mut() = url.as_str().parse::<Uri>().map_err(Error::malformed("the endpoint"))?;
+            *request.uri_mut() = url.as_str().parse::<Uri>().map_err(harness::Error::malformed("the endpoint"))?;
             request.headers_mut().remove("host");
         }
         let what = || format!("{} {}", request.method(), request.uri());
-        let request = reqwest::Request::try_from(request.clone()).map_err(Error::http(what()))?;
+        let request = reqwest::Request::try_from(request.clone()).map_err(harness::Error::http(what()))?;
         let what = format!("{} {}", request.method(), request.url().origin().ascii_serialization());
-        let answer = self.client.execute(request).await.map_err(Error::http(&what))?;
+        let answer = self.client.execute(request).await.map_err(harness::Error::http(&what))?;
         let mut response = http::Response::builder().status(answer.status());
         for (name, value) in answer.headers() {
             response = response.header(name, value);
         }
-        let body = answer.bytes().await.map_err(Error::http(&what))?;
-        response.body(body).map_err(Error::http(&what))
+        let body = answer.bytes().await.map_err(harness::Error::http(&what))?;
+        Ok(response.body(body).map_err(harness::Error::http(&what))?)
     }
 }
 

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use harness::error::{Error, Result};
 use harness::preview::stores::ElastiCache;
 use serde::Deserialize;
 
 use crate::aws::Aws;
+use crate::error::{Error, Result};
 use crate::redis;
 
 /// The time between two checks of a user or group that is being changed: AWS sends no event.
@@ -113,7 +113,7 @@ pub(crate) async fn list(aws: &Aws, prefix: &str) -> Result<BTreeSet<String>> {
     loop {
         let more: Vec<_> = marker.as_deref().map(|marker| ("Marker", marker)).into_iter().collect();
         let text = aws.elasticache("DescribeUsers", &more).await?.good("DescribeUsers")?;
-        let found: Users = quick_xml::de::from_str(&text).map_err(Error::malformed("the list of users"))?;
+        let found: Users = quick_xml::de::from_str(&text).map_err(harness::Error::malformed("the list of users"))?;
         let stay = found.result.users.members.into_iter().filter(|user| user.status != "deleting");
         names.extend(stay.map(|user| user.id).filter(|id| id.starts_with(prefix)));
         marker = found.result.marker;
@@ -130,8 +130,8 @@ async fn settled(aws: &Aws, name: &str) -> Result<bool> {
         if answer.is_refused_as(GONE) {
             return Ok(false);
         }
-        let found: Users =
-            quick_xml::de::from_str(&answer.good("DescribeUsers")?).map_err(Error::malformed("the list of users"))?;
+        let found: Users = quick_xml::de::from_str(&answer.good("DescribeUsers")?)
+            .map_err(harness::Error::malformed("the list of users"))?;
         match found.result.users.members.first() {
             None => return Ok(false),
             Some(user) if user.status == "active" => return Ok(true),
@@ -145,7 +145,7 @@ async fn active(aws: &Aws, cache: &ElastiCache) -> Result<BTreeSet<String>> {
     loop {
         let asked = [("UserGroupId", cache.user_group.as_str())];
         let text = aws.elasticache("DescribeUserGroups", &asked).await?.good("DescribeUserGroups")?;
-        let found: Groups = quick_xml::de::from_str(&text).map_err(Error::malformed("the user group"))?;
+        let found: Groups = quick_xml::de::from_str(&text).map_err(harness::Error::malformed("the user group"))?;
         let group = found.result.groups.members.into_iter().next();
         let group =
             group.ok_or_else(|| Error::store("DescribeUserGroups")(format!("there is no {}", cache.user_group)))?;

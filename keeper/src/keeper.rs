@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt;
-use harness::error::{Error, Result};
 use harness::preview::stores::{self, ElastiCache, FINALIZER, Server, Stores};
 use harness::preview::{self, Preview, PullRequest};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -19,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{RwLock, oneshot};
 
 use crate::aws::Aws;
+use crate::error::{Error, Result};
 use crate::{elasticache, postgres, redis, s3};
 
 /// The deadline of one attempt for all of a preview's stores.
@@ -52,7 +52,7 @@ impl Files {
 }
 
 fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(Error::io(format!("read {}", path.display())))
+    Ok(std::fs::read_to_string(path).map_err(harness::Error::io(format!("read {}", path.display())))?)
 }
 
 pub(crate) struct Keeper {
@@ -85,7 +85,7 @@ struct Failure(Error);
 /// When the files cannot be read, or the Lease is not had or is lost. Other errors are noted at the namespace, and the work is
 /// repeated.
 pub async fn keep(client: Client, files: Files) -> Result<()> {
-    let mut told = signal(SignalKind::terminate()).map_err(Error::io("listen for SIGTERM"))?;
+    let mut told = signal(SignalKind::terminate()).map_err(harness::Error::io("listen for SIGTERM"))?;
     let (leads, led) = oneshot::channel::<()>();
     let lead = preview::holding(&client, LEASE, "a keeper", STANDS_BY, async {
         drop(leads);
@@ -210,7 +210,7 @@ impl Keeper {
         }
         // The UID of kube-system identifies a cluster for its whole life.
         let api: Api<Namespace> = Api::all(self.client.clone());
-        let found = api.get("kube-system").await.map_err(Error::kube("read the namespace kube-system"))?;
+        let found = api.get("kube-system").await.map_err(harness::Error::kube("read the namespace kube-system"))?;
         let (owner, identity) = (self.stores.cluster.owner(), found.uid().unwrap_or_default());
         if let Some(server) = &self.stores.postgres {
             let password = self.files.secret("postgres-password")?;
@@ -230,7 +230,7 @@ impl Keeper {
 
     pub(crate) fn namesake(&self) -> Error {
         let owner = self.stores.cluster.owner();
-        Error::refused(
+        harness::Error::refused(
             format!(
                 "another cluster that calls itself {} uses these stores: nothing there is touched",
                 self.stores.cluster
@@ -239,6 +239,7 @@ impl Keeper {
                 "give this one another `cluster`; if that one is gone, remove the role {owner} of Postgres and the key {owner} of Redis"
             ),
         )
+        .into()
     }
 
     async fn make(&self, of: PullRequest, wanted: &str) -> Result<()> {
@@ -323,11 +324,11 @@ impl Keeper {
         let (namespace, name) = (of.namespace(), stores::auth_secret());
         let what = format!("read {key} of the Secret {name} in {namespace}");
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &namespace);
-        let found = api.get(&name).await.map_err(Error::kube(&what))?;
+        let found = api.get(&name).await.map_err(harness::Error::kube(&what))?;
         let value = found.data.and_then(|mut data| data.remove(key));
         let text = value.and_then(|value| String::from_utf8(value.0).ok());
-        text.inspect(|text| harness::secrets::know(text))
-            .ok_or_else(|| Error::refused(what, "it is not there: take the preview down, and deploy it again"))
+        let absent = || harness::Error::refused(what, "it is not there: take the preview down, and deploy it again");
+        Ok(text.inspect(|text| harness::secrets::know(text)).ok_or_else(absent)?)
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod aws;
 mod elasticache;
+mod error;
 mod keeper;
 mod postgres;
 mod redis;
@@ -22,7 +23,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use harness::settings::Settings;
 use harness::tools::Tools;
-use harness::{Error, Result, events, output, preview, tell};
+use harness::{events, output, preview, tell};
+
+use error::Result;
 
 /// Makes and removes what previews have on shared stores, as their namespaces ask for it, until told to stop.
 ///
@@ -49,7 +52,7 @@ fn main() -> ExitCode {
     let settings = Settings::from_environment();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let kept = runtime
-        .map_err(Error::io("start the runtime"))
+        .map_err(|error| harness::Error::io("start the runtime")(error).into())
         .and_then(|runtime| runtime.block_on(keep(&settings, keeper::Files { stores, secrets })));
     match kept {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use harness::error::{Error, Result};
 use harness::preview::stores::Server;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::error::{Error, Result};
 
 /// The database that an administrator connects to: every server has it.
 const MAINTENANCE: &str = "postgres";

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use harness::error::{Error, Result};
 use harness::preview::stores::Server;
 use redis::aio::MultiplexedConnection;
 use redis::{
     Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo, TlsCertificates, cmd,
 };
 use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
 
 /// The ACL rules of a preview's user, as a template.
 const ACCESS: &str = include_str!("../policies/redis-access.txt");

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use harness::error::{Error, Result};
 use harness::preview::PullRequest;
 use harness::preview::stores::{S3, api_account};
 use harness::spec::spec;
@@ -10,6 +9,7 @@ use http::Method;
 use serde::Deserialize;
 
 use crate::aws::Aws;
+use crate::error::{Error, Result};
 
 const TRUST: &str = include_str!("../policies/role-trust.json");
 const OBJECTS: &str = include_str!("../policies/s3-policy.json");
@@ -124,7 +124,8 @@ pub(crate) async fn remove(aws: &Aws, s3: &S3, name: &str) -> Result<()> {
             continue;
         }
         let answer = aws.s3(Method::POST, &s3.bucket, "?delete=", deletion(&keys)).await?.good("delete objects")?;
-        let answer: Deleted = quick_xml::de::from_str(&answer).map_err(Error::malformed("what was deleted"))?;
+        let answer: Deleted =
+            quick_xml::de::from_str(&answer).map_err(harness::Error::malformed("what was deleted"))?;
         if let Some(kept) = answer.errors.first() {
             return Err(Error::store("delete objects")(format!("{}: {}", kept.key, kept.code)));
         }
@@ -155,7 +156,8 @@ fn leads(key: &str) -> bool {
 fn decoded(key: &str) -> Result<String> {
     // In the list a plus is a space, as in a form.
     let text = key.replace('+', " ");
-    let decoded = percent_encoding::percent_decode_str(&text).decode_utf8().map_err(Error::malformed("a key"))?;
+    let decoded =
+        percent_encoding::percent_decode_str(&text).decode_utf8().map_err(harness::Error::malformed("a key"))?;
     Ok(decoded.into_owned())
 }
 
@@ -170,7 +172,7 @@ pub(crate) async fn list(aws: &Aws, s3: &S3, prefix: &str) -> Result<BTreeSet<St
         let mut asked = vec![("PathPrefix", spec().preview.role_path)];
         asked.extend(marker.as_deref().map(|marker| ("Marker", marker)));
         let text = aws.iam("ListRoles", &asked).await?.good("ListRoles")?;
-        let found: Roles = quick_xml::de::from_str(&text).map_err(Error::malformed("the list of roles"))?;
+        let found: Roles = quick_xml::de::from_str(&text).map_err(harness::Error::malformed("the list of roles"))?;
         names.extend(found.result.roles.members.into_iter().map(|role| role.name));
         marker = found.result.marker;
         if marker.is_none() {
@@ -194,7 +196,7 @@ pub(crate) async fn list(aws: &Aws, s3: &S3, prefix: &str) -> Result<BTreeSet<St
 async fn objects(aws: &Aws, s3: &S3, prefix: &str, more: &str) -> Result<Listing> {
     let query = format!("?encoding-type=url&list-type=2&max-keys=1000&prefix={}{more}", encoded(prefix));
     let text = aws.s3(Method::GET, &s3.bucket, &query, String::new()).await?.good("list objects")?;
-    quick_xml::de::from_str(&text).map_err(Error::malformed("the list of a bucket"))
+    Ok(quick_xml::de::from_str(&text).map_err(harness::Error::malformed("the list of a bucket"))?)
 }
 
 fn filled(template: &str, s3: &S3, name: &str, of: PullRequest) -> String {

@@ -5,11 +5,11 @@ use std::convert::Infallible;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use harness::error::{Error, Result};
 use harness::preview::PullRequest;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 
+use crate::error::Result;
 use crate::keeper::{Keeper, within};
 use crate::{elasticache, postgres, redis, s3};
 
@@ -86,7 +86,7 @@ impl Keeper {
 
     async fn has_namespace(&self, of: PullRequest) -> Result<bool> {
         let (api, name): (Api<Namespace>, _) = (Api::all(self.client.clone()), of.namespace());
-        let found = api.get_opt(&name).await.map_err(Error::kube(format!("read the namespace {name}")))?;
+        let found = api.get_opt(&name).await.map_err(harness::Error::kube(format!("read the namespace {name}")))?;
         Ok(found.is_some())
     }
 

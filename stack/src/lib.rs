@@ -13,8 +13,8 @@ pub mod services;
 pub mod values;
 
 use harness::spec::{
-    AuthSpec, BenchEdit, BenchJudge, BenchSpec, ChartsSpec, DevSpec, EdgeSpec, ImageValues, ImagesSpec, OwnSpec,
-    PreviewSpec, SignInSpec, StackSpec, Told, ValuesSpec,
+    AdministratorsChart, AuthSpec, BenchEdit, BenchJudge, BenchSpec, ChartsSpec, DevSpec, EdgeSpec, ImageValues,
+    ImagesSpec, OwnSpec, PreviewSpec, SignInSpec, StackSpec, Told, ValuesSpec,
 };
 
 use services::{DOCS, READY, SIGN_IN, VERSION, WS_READY};
@@ -114,6 +114,10 @@ pub static STACK: StackSpec = StackSpec {
         stores_role: "jetscale-preview-stores",
         postgres: &components::POSTGRES,
         redis: &components::REDIS,
+        administrators_chart: Some(AdministratorsChart {
+            path: "charts/preview-sweeper",
+            example: "docs/preview-sweeper.yaml",
+        }),
     },
     bench: BenchSpec {
         isolated: &[
@@ -180,6 +184,16 @@ mod tests {
             );
             assert!(editor.contains(&format!("\"port\": {port}}}")), "launch.json attaches to no {port}");
         }
+    }
+
+    #[test]
+    fn the_preview_workflow_has_our_images_and_domain() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let workflow = std::fs::read_to_string(root.join(".github/workflows/preview.yaml")).unwrap();
+        let images = STACK.images.built.iter().map(|image| image.name);
+        let images: Vec<_> = images.chain(STACK.images.third_party.iter().map(|image| image.name)).collect();
+        assert!(workflow.contains(&format!("\n  IMAGES: {}\n", images.join(" "))), "its IMAGES are not {images:?}");
+        assert!(workflow.contains(&format!("https://pr-$PR_NUMBER.{}/", STACK.preview.domain)), "another domain");
     }
 
     #[test]

@@ -251,6 +251,13 @@ async fn what_a_kill_left_is_gone_on_from() {
     assert!(!late.passed && late.text.contains("jetscale.ai/hold"), "the finalizer is not named:\n{}", late.text);
     place.hold(number, false).await;
     place.takes_down(number).await;
+
+    // Killed once the namespace was gone, and before its volumes were.
+    let volume = place.leave_volume(number).await;
+    let late = place.stack(number, &["down", "--within", "5"]).run().await;
+    place.remove_volume(&volume).await;
+    assert!(!late.passed && late.text.contains(&volume), "the volume is not named:\n{}", late.text);
+    place.takes_down(number).await;
 }
 
 /// A teardown waits for the deploy of the same preview that goes on, says so, and then leaves nothing of it; the deploy, which

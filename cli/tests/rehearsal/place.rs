@@ -16,8 +16,8 @@ use harness::settings::Settings;
 use harness::stage::Stage;
 use harness::tools::Tool;
 use k8s_openapi::api::batch::v1::CronJob;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret};
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolume, Pod, Secret};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::Kubeconfig;
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
@@ -434,6 +434,23 @@ impl Place {
             let patch = json!({"metadata": {"finalizers": finalizers}});
             api.patch("held", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
         }
+    }
+
+    /// A volume of a preview that is there, although its namespace is gone.
+    pub async fn leave_volume(&self, number: &str) -> String {
+        let name = format!("{}-left", namespace_of(number));
+        let volume = json!({
+            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+            "spec": {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Mi"}, "hostPath": {"path": "/tmp"},
+                "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": "left", "namespace": namespace_of(number)}},
+        });
+        k8s::apply(self.client(), &volume).await.unwrap();
+        name
+    }
+
+    pub async fn remove_volume(&self, name: &str) {
+        let api: Api<PersistentVolume> = Api::all(self.client().clone());
+        api.delete(name, &DeleteParams::default()).await.unwrap();
     }
 
     /// Runs the CronJob's Job now, and gives what it wrote.

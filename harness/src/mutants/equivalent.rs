@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use harness_base::pattern::matches;
 use serde::Deserialize;
 
 use super::Operator;
@@ -39,16 +40,6 @@ impl Equivalent {
     }
 }
 
-/// Whether a text matches a pattern, in which `*` stands for any text, also an empty one.
-fn matches(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((before, rest)) => text
-            .strip_prefix(before)
-            .is_some_and(|text| (0..=text.len()).any(|at| text.is_char_boundary(at) && matches(rest, &text[at..]))),
-    }
-}
-
 /// Reads the file of equivalent mutants.
 ///
 /// # Errors
@@ -65,23 +56,5 @@ pub fn read(root: &Path) -> Result<Vec<Equivalent>> {
             format!("{FILE} names the operator {:?}", one.operator),
             format!("name one of {}", Operator::ALL.map(Operator::name).join(", ")),
         )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case("Deployment spec.replicas", "Deployment spec.replicas", true)]
-    #[case("* spec.replicas", "Deployment spec.replicas", true)]
-    #[case("*.imagePullPolicy", "Deployment spec.containers[].imagePullPolicy", true)]
-    #[case("*.labels*", "Service metadata.labels[\"helm.sh/chart\"]", true)]
-    #[case("*.labels", "Service metadata.labels.a", false)]
-    #[case("Deployment spec", "Deployment spec.replicas", false)]
-    fn patterns(#[case] pattern: &str, #[case] text: &str, #[case] is: bool) {
-        assert_eq!(matches(pattern, text), is);
     }
 }

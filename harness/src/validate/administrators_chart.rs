@@ -1,4 +1,4 @@
-//! The chart by which an administrator opens a cluster to previews, rendered with the example in docs/.
+//! The chart by which an administrator opens a cluster to previews, rendered with its example.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,11 +7,9 @@ use harness_manifest::{Finding, Place};
 
 use super::{Rendered, helm_refusal, policy, types};
 use crate::error::{Error, Result};
-use crate::spec::spec;
+use crate::spec::{AdministratorsChart, spec};
 use crate::tools::{Tool, Tools};
 
-const CHART: &str = "charts/preview-sweeper";
-const EXAMPLE: &str = "docs/preview-sweeper.yaml";
 /// How long one call of Helm may take.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Rules that hold for what a stage deploys, and not for this chart: it has cluster-wide roles and policies with names of their
@@ -29,19 +27,18 @@ const NOT_FOR_IT: [&str; 10] = [
     "container-command",
 ];
 
-/// Checks the administrators' chart; returns the findings, and how many objects it renders to. None of both where there is no
-/// such chart.
+/// Checks the administrators' chart; returns the findings, and how many objects it renders to. None of both where the spec names
+/// no such chart.
 ///
 /// # Errors
 /// [`Error`] when Helm cannot be called.
 pub async fn check(tools: &Tools, root: &Path) -> Result<(Vec<Finding>, usize)> {
-    // A stack without previews has none.
-    if !root.join(CHART).is_dir() {
+    let Some(AdministratorsChart { path, example }) = spec().preview.administrators_chart else {
         return Ok((Vec::new(), 0));
-    }
+    };
     let call = async |args: &[&str]| {
-        let values = root.join(EXAMPLE);
-        let helm = tools.command(Tool::Helm).await?.args(args).arg(root.join(CHART)).arg("--values").arg(values);
+        let helm = tools.command(Tool::Helm).await?.args(args).arg(root.join(path));
+        let helm = helm.arg("--values").arg(root.join(example));
         helm.limit(LIMIT).run().await
     };
     let namespace = spec().preview.namespace;
@@ -50,7 +47,7 @@ pub async fn check(tools: &Tools, root: &Path) -> Result<(Vec<Finding>, usize)> 
     let (linted, rendered) = tokio::join!(call(&lint), call(&template));
     let refused = |rule, error: Error| match error {
         Error::Command(failure) => {
-            let place = Place { file: EXAMPLE.to_owned(), line: None };
+            let place = Place { file: example.to_owned(), line: None };
             Ok(vec![Finding::at(rule, place, failure.tail.trim().to_owned())])
         }
         other => Err(other),

@@ -7,7 +7,7 @@
 //! | processes, and locks that end with their process | [`process`], [`lock`] |
 //! | what a run records, and what a person sees of it | [`events`], [`output`], [`progress`], [`terminal`] |
 //! | the value of a variable | [`setting`] |
-//! | random values, and names that come from outside | [`random`], [`name`] |
+//! | random values, names that come from outside, patterns for them | [`random`], [`name`], [`pattern`] |
 //!
 //! ```
 //! let folder = tempfile::tempdir()?;
@@ -26,6 +26,7 @@ pub mod hash;
 pub mod lock;
 pub mod name;
 pub mod output;
+pub mod pattern;
 pub mod process;
 pub mod progress;
 pub mod random;

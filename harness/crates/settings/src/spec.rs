@@ -339,6 +339,17 @@ pub struct PreviewSpec {
     pub postgres: &'static Component,
     /// The workload that an external Redis replaces.
     pub redis: &'static Component,
+    /// The chart by which an administrator opens a cluster to previews, which `validate` checks; `None`: it is elsewhere.
+    pub administrators_chart: Option<AdministratorsChart>,
+}
+
+/// The chart by which an administrator opens a cluster to previews.
+#[derive(Debug, Clone, Copy)]
+pub struct AdministratorsChart {
+    /// Its folder in the checkout.
+    pub path: &'static str,
+    /// An example of its values, with which it is rendered.
+    pub example: &'static str,
 }
 
 /// The workload of a stack that names none.
@@ -415,6 +426,7 @@ impl StackSpec {
             stores_role: "stack-preview-stores",
             postgres: &NO_COMPONENT,
             redis: &NO_COMPONENT,
+            administrators_chart: None,
         },
         bench: BenchSpec::NONE,
         together: &[],

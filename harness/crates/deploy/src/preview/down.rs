@@ -29,8 +29,7 @@ pub enum Gone {
 /// Takes a preview down, and waits until nothing of it remains. Waits up to `turn` for its Lease; `still` is asked once that is
 /// held, since what was known before may have changed, and `false` keeps the preview.
 ///
-/// What remains on cancel or kill: the deletion goes on in the cluster; calling again waits for its end, as long as the namespace
-/// is there.
+/// What remains on cancel or kill: the deletion goes on in the cluster; calling again waits for its end.
 ///
 /// # Errors
 /// [`harness_base::Error::Refused`] for a namespace that is not ours; [`harness_base::Error::Deadline`] after `within`, naming
@@ -55,6 +54,8 @@ async fn remove(
     let name = of.namespace();
     let api: Api<Namespace> = Api::all(cluster.client.clone());
     let Some(found) = k8s::call(&format!("read the namespace {name}"), api.get_opt(&name)).await? else {
+        // Of a call that was killed between the two.
+        volumes_gone(cluster, &name, within).await?;
         return Ok(Gone::Absent);
     };
     let preview = Preview::of(&found).map_err(|why| foreign(&name, &why))?;

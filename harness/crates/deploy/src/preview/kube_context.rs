@@ -55,7 +55,7 @@ fn allowed<'a>(context: Option<&'a str>, pattern: Option<&str>) -> Result<&'a st
             "name the clusters that previews may use, such as *preview*",
         ));
     }
-    if !matches(pattern, context) {
+    if !harness_base::pattern::matches(pattern, context) {
         return Err(Error::refused(
             format!("the context {context:?} is not allowed by {KUBE_CONTEXT_ALLOW}={pattern}"),
             format!("set {KUBE_CONTEXT} to a preview cluster's context"),
@@ -116,13 +116,6 @@ fn is_no_production(what: &str, name: &str) -> Result<()> {
         )),
         None => Ok(()),
     }
-}
-
-/// Whether a pattern, in which `*` stands for any text, matches the whole of a text.
-fn matches(pattern: &str, text: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(text) = text.strip_prefix(first) else { return false };
-    text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| matches(rest, &text[at..]))
 }
 
 #[cfg(test)]

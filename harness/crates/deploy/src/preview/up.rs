@@ -64,7 +64,7 @@ pub struct DeployRequest<'a> {
 /// that a preview may not have, or a namespace that is not ours; then as [`release::deploy`], [`harness_base::Error::Deadline`]
 /// or [`harness_http::Error::Unreachable`].
 pub async fn up(request: DeployRequest<'_>) -> Result<()> {
-    is_of(&request.plan.artifacts.revision, request.sha)?;
+    check_revision(&request.plan.artifacts.revision, request.sha)?;
     let admitted = admitted(&request).await?;
     let purpose = format!("up of {}", short(request.sha));
     // Sealed before anything is applied, since they may be too large.
@@ -270,10 +270,9 @@ pub fn options(settings: &Settings, of: PullRequest) -> Result<HttpOptions> {
     Ok(options)
 }
 
-/// Checks that a set's images are of the requested revision; either may be abbreviated.
-fn is_of(revision: &str, sha: &str) -> Result<()> {
-    let built = revision.strip_suffix("-dirty").unwrap_or(revision);
-    if built.starts_with(sha) || (built.len() >= 7 && sha.starts_with(built)) {
+/// Checks that a set's images are of the requested revision; what was changed in its checkout, as for a rehearsal, may be in them.
+fn check_revision(revision: &str, sha: &str) -> Result<()> {
+    if is_of_revision(revision.strip_suffix("-dirty").unwrap_or(revision), sha) {
         return Ok(());
     }
     Err(Error::refused(
@@ -297,10 +296,11 @@ mod tests {
     #[case::abbreviated("abcdef0123", "abcdef0", true)]
     #[case::abbreviated_set("abcdef0", "abcdef0123", true)]
     #[case::another("abcdef0123", "1234567", false)]
+    #[case::changed("abcdef0123-dirty", "abcdef0", true)]
     #[case::nothing("", "1234567", false)]
     #[case::exported("unknown", "1234567", false)]
     fn a_set_is_of_the_revision(#[case] revision: &str, #[case] sha: &str, #[case] same: bool) {
-        assert_eq!(is_of(revision, sha).is_ok(), same);
+        assert_eq!(check_revision(revision, sha).is_ok(), same);
     }
 
     fn asked(text: &str) -> Result<HttpOptions> {

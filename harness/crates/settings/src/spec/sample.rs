@@ -411,6 +411,7 @@ pub static STACK: StackSpec = StackSpec {
         stores_role: "shop-preview-stores",
         postgres: &POSTGRES,
         redis: &REDIS,
+        administrators_chart: None,
     },
     bench: BenchSpec {
         isolated: &[
