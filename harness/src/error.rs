@@ -134,7 +134,7 @@ impl Error {
     }
 
     /// The whole chain of causes as text, and then the evidence. Secrets are redacted, and control characters made harmless for a
-    /// terminal. The one place where errors are written out.
+    /// terminal.
     pub fn report(&self) -> String {
         harness_machine::error::shown(&self.chain())
     }
@@ -148,6 +148,11 @@ impl Error {
             _ => harness_base::error::chain(self),
         }
     }
+}
+
+/// The whole chain of causes of an error that is none of the harness's own, as [`Error::report`] writes it.
+pub fn shown(error: &(dyn StdError + 'static)) -> String {
+    harness_machine::error::shown(&harness_base::error::chain(error))
 }
 
 #[cfg(test)]

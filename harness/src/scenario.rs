@@ -220,7 +220,8 @@ fn path_of<F>() -> String {
     full.split_once("::").map_or(full, |(_, path)| path).to_owned()
 }
 
-/// A scenario's function, bound to its row. All that is compiled once for each scenario; what follows is once for each argument.
+/// A scenario's function, bound to its row. Only this closure is compiled for each scenario; [`named`] is once for each type of
+/// argument.
 type ScenarioFunction<A> = Box<dyn Fn(A) -> BoxFuture<'static, ScenarioResult> + Send + Sync>;
 
 fn named<A: Argument>(name: String, function: ScenarioFunction<A>) -> Scenario {

@@ -45,8 +45,8 @@ fn first_names(path: &str) -> Vec<String> {
 /// The folders of the workspace's crates, the lowest layer first: each depends only on crates before it, its tests too.
 const LAYERS: [&str; 17] = [
     "workspace-hack",
+    "harness/crates/kinds",
     "harness/crates/base",
-    "harness/crates/objects",
     "harness/crates/http",
     "harness/crates/kube",
     "harness/crates/settings",
@@ -215,7 +215,7 @@ fn sources(folder: &str) -> BTreeMap<String, String> {
 const CRATES: [&str; 11] = [
     "src",
     "crates/base/src",
-    "crates/objects/src",
+    "crates/kinds/src",
     "crates/http/src",
     "crates/kube/src",
     "crates/settings/src",

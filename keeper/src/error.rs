@@ -42,7 +42,7 @@ impl Error {
     pub fn report(&self) -> String {
         match self {
             Self::Harness(error) => error.report(),
-            Self::Store { .. } => harness_base::error::shown(&harness_base::error::chain(self)),
+            Self::Store { .. } => harness::error::shown(self),
         }
     }
 }

@@ -440,9 +440,13 @@ impl Place {
     pub async fn leave_volume(&self, number: &str) -> String {
         let name = format!("{}-left", namespace_of(number));
         let volume = json!({
-            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
-            "spec": {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Mi"}, "hostPath": {"path": "/tmp"},
-                "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": "left", "namespace": namespace_of(number)}},
+            "apiVersion": "v1", "kind": "PersistentVolume",
+            // Of a driver that is not there, so that nobody deletes it.
+            "metadata": {"name": name, "annotations": {"pv.kubernetes.io/provisioned-by": "rehearsal.invalid"}},
+            "spec": {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Mi"}, "persistentVolumeReclaimPolicy": "Delete",
+                "csi": {"driver": "rehearsal.invalid", "volumeHandle": "left"},
+                "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": "left",
+                    "namespace": namespace_of(number), "uid": "00000000-0000-0000-0000-000000000000"}},
         });
         k8s::apply(self.client(), &volume).await.unwrap();
         name

@@ -6,14 +6,17 @@ use std::time::{Duration, Instant};
 use harness::Result;
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::stack::{ContainerOptions, ImageContainer, Images};
+use harness::tools::Output;
 use harness::{expect, expect_eq};
 
 /// A key of the length that the backend asks for; nothing is signed with it.
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 /// The port of the api.
 const PORT: u16 = 8000;
-/// The deadline for a start, and for an end.
-const SOON: Duration = Duration::from_secs(30);
+/// The deadline of a start, and of an end by itself.
+const START: Duration = Duration::from_secs(60);
+/// How long after the stop signal the container is killed.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// What an image for developers has, and one for users has not.
 const DEV_TOOLS: [&str; 10] = ["gcc", "cc", "make", "pip", "pip3", "git", "curl", "watchfiles", "debugpy", "pytest"];
@@ -40,7 +43,7 @@ async fn backend_starts_uvicorn_by_itself(images: Images) -> ScenarioResult {
 async fn backend_stops_on_sigterm(images: Images) -> ScenarioResult {
     let container = api(&images).await?;
     let started = Instant::now();
-    let status = container.stop(SOON).await?;
+    let status = container.stop(GRACE).await?;
     expect!(started.elapsed() < Duration::from_secs(10), "it took {:.1?}", started.elapsed())?;
     expect_eq!(status, 0)
 }
@@ -49,10 +52,11 @@ async fn backend_stops_on_sigterm(images: Images) -> ScenarioResult {
 async fn backend_says_clearly_what_is_wrong_with_its_database_url(images: Images) -> ScenarioResult {
     let envs =
         [("JETSCALE_JWT_SECRET_KEY", KEY), ("JETSCALE_DATABASE_URL", "mysql://user:hunter2@nowhere/db")];
-    let options = ContainerOptions { image: "backend", envs: &envs, ..ContainerOptions::default() };
-    let container = images.start(options).await?;
-    let status = container.ended(SOON).await?;
-    let log = container.log().await?.trim().to_owned();
+    let container = images.start("backend", ContainerOptions { envs: &envs, ..ContainerOptions::default() }).await?;
+    let status = container.wait(START).await?;
+    let Output { stdout, stderr } = container.logs().await?;
+    expect_eq!(stdout, "")?;
+    let log = stderr.trim();
     expect!(log.contains("JETSCALE_DATABASE_URL"), "the variable is not named: {log}")?;
     expect!(!log.contains("hunter2") && !log.contains("Traceback"), "it says too much: {log}")?;
     expect_eq!(log.lines().count(), 1)?;
@@ -94,13 +98,13 @@ async fn api(images: &Images) -> Result<ImageContainer> {
         ("JETSCALE_DATABASE_URL", "postgresql+asyncpg://nobody:nothing@127.0.0.1:1/none"),
         ("JETSCALE_REDIS_HOST", "127.0.0.1"),
     ];
-    let options = ContainerOptions { image: "backend", envs: &envs, port: Some(PORT), ..ContainerOptions::default() };
-    let container = images.start(options).await?;
-    container.answers(jetscale::services::LIVE, SOON).await?;
+    let options = ContainerOptions { envs: &envs, port: Some(PORT), ..ContainerOptions::default() };
+    let container = images.start("backend", options).await?;
+    container.answers(jetscale::services::LIVE, START).await?;
     Ok(container)
 }
 
 /// The image with nothing running in it but a wait, as the user that the image names.
 async fn idle(images: &Images, name: &str) -> Result<ImageContainer> {
-    images.start(ContainerOptions { image: name, command: &["sleep", "120"], ..ContainerOptions::default() }).await
+    images.start(name, ContainerOptions { command: &["sleep", "120"], ..ContainerOptions::default() }).await
 }

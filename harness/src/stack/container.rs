@@ -5,15 +5,14 @@ use std::time::Duration;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::http::Reader;
+use crate::tools::Output;
 
-/// The number of lines of its log with which an error says how a container ended.
+/// The number of lines that an error shows of the container's logs.
 const LAST: usize = 10;
 
 /// How a container is started.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ContainerOptions<'a> {
-    /// Its image: the name of one of the stack's built images.
-    pub image: &'a str,
     /// A program in the place of the image's entrypoint, and its arguments; empty: as the image starts by itself.
     pub command: &'a [&'a str],
     /// Variables of its environment.
@@ -22,8 +21,7 @@ pub struct ContainerOptions<'a> {
     pub port: Option<u16>,
 }
 
-/// A container of one of the stack's images ([`Images::start`](super::Images::start)). It is removed after the scenario; on
-/// cancel or kill, by the next run or the reaper.
+/// A container of one of the stack's images ([`Images::start`](super::Images::start)).
 #[derive(Debug)]
 pub struct ImageContainer {
     pub(super) engine: Engine,
@@ -35,36 +33,55 @@ impl ImageContainer {
     /// Sends GET to the published port until the answer is 200; then the container serves.
     ///
     /// # Errors
-    /// [`Error::Unmet`] with its last words when the container ends before; otherwise as [`Reader::answers`].
+    /// [`Error::Unmet`] when the container ends before; otherwise as [`Reader::answers`]. Either has the last lines of its logs.
     pub async fn answers(&self, path: &str, limit: Duration) -> Result<()> {
-        let port = self.port.ok_or_else(|| {
-            harness_base::Error::refused(
-                "the container publishes no port",
-                "start it with a port (ContainerOptions, port)",
-            )
-        })?;
-        let reader = Reader::new(&format!("http://{}", self.engine.published(&self.id, port).await?))?;
-        tokio::select! {
-            answer = reader.answers(path, limit) => Ok(answer.map(drop)?),
-            status = self.ended(limit) => Err(self.ended_before_it_served(status?).await),
+        let outcome = tokio::select! {
+            answer = self.asked(path, limit) => answer,
+            status = self.wait(limit) => Err(ended_before_it_served(status?)),
+        };
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.diagnosed(self.last_lines().await)),
         }
+    }
+
+    async fn asked(&self, path: &str, limit: Duration) -> Result<()> {
+        let port = self.port.ok_or_else(|| {
+            Error::refused("the container publishes no port", "start it with a port (ContainerOptions, port)")
+        })?;
+        let address = match self.engine.published(&self.id, port).await {
+            Ok(address) => address,
+            // A container that has ended publishes nothing any more.
+            Err(_) => return Err(ended_before_it_served(self.wait(limit).await?)),
+        };
+        Reader::new(&format!("http://{address}"))?.answers(path, limit).await?;
+        Ok(())
+    }
+
+    async fn last_lines(&self) -> String {
+        let Output { stdout, stderr } = match self.logs().await {
+            Ok(logs) => logs,
+            Err(error) => return error.report(),
+        };
+        let lines: Vec<&str> = stdout.lines().chain(stderr.lines()).collect();
+        format!("its last lines:\n{}", lines[lines.len().saturating_sub(LAST)..].join("\n"))
     }
 
     /// Waits until the container has ended by itself; returns its exit status.
     ///
     /// # Errors
-    /// [`Error::Command`] when it has not within `limit`.
-    pub async fn ended(&self, limit: Duration) -> Result<i32> {
-        Ok(self.engine.ended(&self.id, limit).await?)
+    /// [`harness_base::Error::Deadline`] when it has not within `limit`.
+    pub async fn wait(&self, limit: Duration) -> Result<i32> {
+        Ok(self.engine.wait(&self.id, limit).await?)
     }
 
-    /// Sends SIGTERM, and SIGKILL if the container has not ended within `grace`; returns its exit status: 137 after SIGKILL.
+    /// Sends the image's stop signal (SIGTERM unless the image names another), as a kubelet does, and SIGKILL if the container has
+    /// not ended within `grace`; returns its exit status, which is 137 after SIGKILL.
     ///
     /// # Errors
     /// [`Error::Command`] when the engine does not answer.
     pub async fn stop(&self, grace: Duration) -> Result<i32> {
-        self.engine.stop(&self.id, grace).await?;
-        self.ended(grace).await
+        Ok(self.engine.stop(&self.id, grace).await?)
     }
 
     /// Runs a shell command in the container; returns its standard output.
@@ -75,18 +92,15 @@ impl ImageContainer {
         Ok(self.engine.exec(&self.id, line, "").await?)
     }
 
-    /// What the container wrote so far: first its standard output, then its standard error.
+    /// What the container wrote so far.
     ///
     /// # Errors
     /// [`Error::Command`] when the engine does not answer.
-    pub async fn log(&self) -> Result<String> {
-        Ok(self.engine.log(&self.id).await?)
+    pub async fn logs(&self) -> Result<Output> {
+        Ok(self.engine.logs(&self.id).await?)
     }
+}
 
-    async fn ended_before_it_served(&self, status: i32) -> Error {
-        let log = self.log().await.unwrap_or_else(|error| error.report());
-        let lines: Vec<&str> = log.lines().collect();
-        let last = lines[lines.len().saturating_sub(LAST)..].join("\n");
-        Error::Unmet(format!("the container ended with status {status} before it served:\n{last}"))
-    }
+fn ended_before_it_served(status: i32) -> Error {
+    Error::Unmet(format!("the container ended with status {status} before it served"))
 }

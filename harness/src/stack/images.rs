@@ -87,13 +87,13 @@ impl Images {
     /// # Errors
     /// [`harness_base::Error::Refused`] when the stack builds no image of that name; [`Error::Command`] when the engine does not
     /// start it.
-    pub async fn start(&self, options: ContainerOptions<'_>) -> Result<ImageContainer> {
+    pub async fn start(&self, image: &str, options: ContainerOptions<'_>) -> Result<ImageContainer> {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let new = NewContainer {
-            name: &format!("{}-{}-{number}", self.owner.name, options.image),
+            name: &format!("{}-{image}-{number}", self.owner.name),
             owner: &self.owner.name,
             checkout: &self.session.project.root,
-            image: &self.reference(options.image)?.by_digest(),
+            image: &self.reference(image)?.by_digest(),
             command: options.command,
             port: options.port,
             network: None,
@@ -135,7 +135,7 @@ impl Argument for Images {
 struct ContainerCare(Engine, Arc<Owner>);
 
 impl Teardown for ContainerCare {
-    fn remove(self: Box<Self>, _passed: bool) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
-        Box::pin(async move { self.1.end(&self.0).await })
+    fn remove(self: Box<Self>, passed: bool) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
+        Box::pin(async move { self.1.end(&self.0, passed).await })
     }
 }

@@ -36,11 +36,11 @@ pub enum PreviewTask {
     Status,
     /// List all previews of the cluster.
     List,
-    /// Remove the pull request's preview, and wait until nothing of it remains; fine when there is none.
+    /// Remove the pull request's preview, and wait until nothing of it remains, volumes too; fine when there is none.
     ///
     /// Example: PR_NUMBER=123 cargo stack preview down
     Down {
-        /// Seconds to wait for its end; after that, what holds the namespace is named. Calling again waits on.
+        /// Seconds to wait for its end; after that, what holds the namespace, or a volume that is left, is named. Calling again waits on.
         #[arg(long, default_value_t = preview::WITHIN.as_secs())]
         within: u64,
         /// Leave it unless GitHub says that the pull request is closed or has no label `preview`: for whoever was told so

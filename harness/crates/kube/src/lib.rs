@@ -82,6 +82,7 @@ pub async fn within<T, E: From<harness_base::Error>>(
     limit: Duration,
     future: impl Future<Output = Result<T, E>> + Send,
 ) -> Result<T, E> {
+    // Of one type for all calls with the same outcome: what bounds them would otherwise be compiled for each.
     let future: BoxFuture<'_, _> = Box::pin(future);
     match harness_base::events::step(what, tokio::time::timeout(limit, future)).await {
         Ok(result) => result,

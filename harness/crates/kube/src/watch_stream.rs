@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::future::ready;
 use futures::stream::{self, BoxStream, StreamExt};
-use harness_objects::watch::watch;
+use harness_kinds::watch::watch;
 use kube::api::ListParams;
 use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};

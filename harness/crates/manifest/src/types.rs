@@ -2,7 +2,7 @@
 //!
 //! The Kubernetes version is the one of k8s-openapi's types (Cargo.toml).
 
-use harness_objects::kind::{FieldStep, Mismatch, ObjectKind};
+use harness_kinds::kind::{FieldStep, Mismatch, ObjectKind};
 
 use crate::finding::Finding;
 use crate::object::{Object, Rendered};
@@ -52,7 +52,7 @@ pub fn check(rendered: &Rendered) -> Vec<Finding> {
             None => {
                 let (api_version, kind) = (&object.value["apiVersion"], &object.value["kind"]);
                 let what = format!(
-                    "nobody checks apiVersion {api_version}, kind {kind}: correct it, or add it to KINDS in harness/crates/objects/src/kind.rs"
+                    "nobody checks apiVersion {api_version}, kind {kind}: correct it, or add it to KINDS in harness/crates/kinds/src/kind.rs"
                 );
                 vec![(TYPES, Path::default().key("kind"), what)]
             }

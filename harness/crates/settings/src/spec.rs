@@ -321,9 +321,9 @@ pub struct PreviewSpec {
     pub prefix: &'static str,
     /// The domain of previews: a preview's host is `pr-<number>.` and this.
     pub domain: &'static str,
-    /// The namespace that opens a cluster to previews, and holds their Leases (charts/preview-sweeper).
+    /// The namespace that opens a cluster to previews, and holds their Leases.
     pub namespace: &'static str,
-    /// The ClusterRole that a deployer has in a preview's namespace, and nowhere else (charts/preview-sweeper).
+    /// The ClusterRole that a deployer has in a preview's namespace, and nowhere else.
     pub role: &'static str,
     /// The ConfigMap in that namespace whose `name` is the cluster's name for itself.
     pub cluster: &'static str,
@@ -333,7 +333,7 @@ pub struct PreviewSpec {
     /// The keeper of previews' stores: the name of its ServiceAccount and ConfigMap in that namespace, and of its RoleBinding
     /// in a preview's namespace.
     pub stores: &'static str,
-    /// The keeper's ClusterRole in a preview's namespace (charts/preview-sweeper).
+    /// The keeper's ClusterRole in a preview's namespace.
     pub stores_role: &'static str,
     /// The workload that an external Postgres replaces.
     pub postgres: &'static Component,

@@ -72,33 +72,31 @@ mod tests {
         let tools = harness_machine::tools::Tools::new(settings.tools());
         let engine = Engine::ensure(&tools, &settings, &std::env::temp_dir()).await.unwrap();
         let image = crate::artifacts::third_party_image(&engine, &project, true).await.unwrap();
-        let mine = format!("test-owner-{}", std::process::id());
+        let mine = format!("test-owner-{}", harness_base::random::hex().unwrap());
         let other = format!("{mine}-other");
         let start = async |owner: &str| {
-            let (checkout, image) = (project.root.as_path(), image.as_str());
-            let container = engine
-                .create(NewContainer {
-                    name: owner,
-                    owner,
-                    checkout,
-                    image,
-                    command: &["sleep", "120"],
-                    port: None,
-                    network: None,
-                    alias: None,
-                    volumes: &[],
-                    envs: &[],
-                })
-                .await
-                .unwrap();
-            engine.start(&container).await.unwrap();
-            container
+            let new = NewContainer {
+                name: owner,
+                owner,
+                checkout: &project.root,
+                image: &image,
+                command: &["sleep", "120"],
+                port: None,
+                network: None,
+                alias: None,
+                volumes: &[],
+                envs: &[],
+            };
+            let container = engine.create(new).await?;
+            engine.start(&container).await.map(|()| container)
         };
         let (ours, theirs) = (start(&mine).await, start(&other).await);
-        remove_leavings(&engine, None, &mine).await.unwrap();
-        let left = engine.container(&theirs).await.unwrap();
+        let removed = remove_leavings(&engine, None, &mine).await;
+        let (mine_left, other_left) = (engine.container(&mine).await, engine.container(&other).await);
+        // Nothing is asserted before nothing is left: no sweep knows these owners.
         remove_leavings(&engine, None, &other).await.unwrap();
-        assert!(left.is_some_and(|container| container.state.running));
-        assert_eq!(engine.container(&ours).await.unwrap(), None);
+        assert!(ours.is_ok() && theirs.is_ok() && removed.is_ok(), "{ours:?} {theirs:?} {removed:?}");
+        assert_eq!(mine_left.unwrap(), None);
+        assert!(other_left.unwrap().is_some_and(|container| container.state.running));
     }
 }

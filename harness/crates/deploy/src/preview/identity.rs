@@ -10,7 +10,7 @@ use harness_settings::pull_request::PullRequest;
 use harness_settings::spec::spec;
 use harness_settings::spec::variable::StackLabel;
 
-/// The label by which an administrator's policies, the sweeper and the keeper know a preview (charts/preview-sweeper).
+/// The label by which an administrator's policies, the sweeper and the keeper know a preview.
 const OWNER_LABEL: StackLabel = StackLabel("owner");
 const STAGE_LABEL: StackLabel = StackLabel("stage");
 const PR_LABEL: StackLabel = StackLabel("pr");

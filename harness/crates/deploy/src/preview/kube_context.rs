@@ -67,13 +67,21 @@ fn allowed<'a>(context: Option<&'a str>, pattern: Option<&str>) -> Result<&'a st
 
 /// The expected name of the cluster, as its administrator gave it; the kubeconfig's name does not count.
 fn named(setting: Option<&str>) -> Result<ClusterName> {
-    let next = format!("set {PREVIEW_CLUSTER} to `cluster` of the values of charts/preview-sweeper there");
+    let next = format!(
+        "set {PREVIEW_CLUSTER} to the name that its administrator gave it{}",
+        by_chart(", `cluster` in the values of")
+    );
     let text = setting.ok_or_else(|| {
         Error::refused(format!("{PREVIEW_CLUSTER} is not set, so no cluster is the one that is meant"), &next)
     })?;
     is_no_production("cluster", text)?;
     ClusterName::parse(text)
         .ok_or_else(|| Error::refused(format!("{PREVIEW_CLUSTER}={text:?} is no name of a cluster"), next))
+}
+
+/// The words and the administrators' chart; nothing where the spec names none.
+fn by_chart(words: &str) -> String {
+    spec().preview.administrators_chart.map(|chart| format!("{words} {}", chart.path)).unwrap_or_default()
 }
 
 /// Checks that the cluster's own name is the expected one.
@@ -91,7 +99,7 @@ fn is_the_one(meant: &ClusterName, says: Option<&str>) -> Result<()> {
                 spec().preview.cluster,
                 spec().preview.namespace
             ),
-            "its administrator opens it by charts/preview-sweeper (docs/preview.md)",
+            format!("its administrator opens it to previews{}", by_chart(" by")),
         )),
     }
 }

@@ -1,6 +1,6 @@
 //! Stores that previews share outside their namespaces: a database server, a Redis, a bucket; each preview has a part of each.
 //!
-//! An administrator sets their addresses by charts/preview-sweeper. Their credentials stay in the cluster with the keeper (the
+//! An administrator sets their addresses by the administrators' chart. Their credentials stay in the cluster with the keeper (the
 //! crate `keeper`), which makes a preview's part on request, and removes it before the preview's namespace ends.
 
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ const MADE_WITHIN: Duration = Duration::from_secs(120);
 /// How long the keeper's error has to stay until the wait fails.
 const TOLERANCE: Duration = Duration::from_secs(30);
 
-/// The addresses of the stores, as `cluster` and `stores` in charts/preview-sweeper's values.
+/// The addresses of the stores, as `cluster` and `stores` in its values.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stores {

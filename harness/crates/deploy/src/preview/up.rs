@@ -270,7 +270,8 @@ pub fn options(settings: &Settings, of: PullRequest) -> Result<HttpOptions> {
     Ok(options)
 }
 
-/// Checks that a set's images are of the requested revision; what was changed in its checkout, as for a rehearsal, may be in them.
+/// Checks that a set's images are of the requested revision; either may be abbreviated. A set of a checkout with uncommitted
+/// changes (`-dirty`) counts as its revision's: a rehearsal has one.
 fn check_revision(revision: &str, sha: &str) -> Result<()> {
     if is_of_revision(revision.strip_suffix("-dirty").unwrap_or(revision), sha) {
         return Ok(());

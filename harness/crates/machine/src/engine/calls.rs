@@ -7,7 +7,7 @@ use harness_settings::marks;
 
 use super::{Engine, Mark, Network, Seen};
 use crate::error::{Error, Result};
-use crate::tools::Command;
+use crate::tools::{Command, Output};
 
 /// The deadline of a short call.
 const ASK: Duration = Duration::from_secs(20);
@@ -183,33 +183,44 @@ impl Engine {
         Ok(docker.input(input).run().await?.stdout)
     }
 
-    /// What a container wrote so far: first its standard output, then its standard error.
+    /// What a container wrote so far.
     ///
     /// # Errors
     /// [`Error::Command`] when there is no such container.
-    pub async fn log(&self, container: &str) -> Result<String> {
-        let written = self.docker()?.args(["logs", container]).run().await?;
-        Ok(written.stdout + &written.stderr)
+    pub async fn logs(&self, container: &str) -> Result<Output> {
+        self.docker()?.args(["logs", container]).run().await
     }
 
     /// Waits until a container has ended; returns its exit status. On cancel it runs on.
     ///
     /// # Errors
-    /// [`Error::Command`] when it has not ended within `limit`, or there is no such container.
-    pub async fn ended(&self, container: &str, limit: Duration) -> Result<i32> {
-        let said = self.docker()?.args(["wait", container]).limit(limit).run().await?.stdout;
-        said.trim().parse().map_err(|_| {
-            Error::refused(format!("docker wait {container} prints no exit status: {said:?}"), "docker version")
+    /// [`harness_base::Error::Deadline`] when it has not ended within `limit`; [`Error::Command`] when there is no such container.
+    pub async fn wait(&self, container: &str, limit: Duration) -> Result<i32> {
+        // The client's own deadline comes later: it would not say what was awaited.
+        let waiting = self.docker()?.args(["wait", container]).limit(limit + ASK).run();
+        let said = tokio::time::timeout(limit, waiting).await.map_err(|_| harness_base::Error::Deadline {
+            awaited: format!("the end of the container {container}"),
+            after: limit,
+            last: "it still runs".to_owned(),
+        })??;
+        said.stdout.trim().parse().map_err(|_| {
+            Error::refused(
+                format!("docker wait {container} prints no exit status: {:?}", said.stdout),
+                "docker version",
+            )
         })
     }
 
-    /// Sends SIGTERM to a container's first process, and SIGKILL if it has not ended within `grace`; returns once it has ended.
+    /// Sends a container's first process the image's stop signal (SIGTERM unless the image names another), and SIGKILL if it has
+    /// not ended within `grace`, rounded up to seconds; returns its exit status, which is 137 after SIGKILL.
     ///
     /// # Errors
     /// [`Error::Command`] when there is no such container.
-    pub async fn stop(&self, container: &str, grace: Duration) -> Result<()> {
-        let docker = self.docker()?.args(["stop", "--time", &grace.as_secs().to_string(), container]);
-        docker.limit(grace + ASK).run().await.map(drop)
+    pub async fn stop(&self, container: &str, grace: Duration) -> Result<i32> {
+        let seconds = grace.as_secs() + u64::from(grace.subsec_nanos() > 0);
+        let docker = self.docker()?.args(["stop", "-t", &seconds.to_string(), container]);
+        docker.limit(grace + ASK).run().await?;
+        self.wait(container, ASK).await
     }
 
     /// The address on this host at which a container's TCP port is published: `127.0.0.1:port`.

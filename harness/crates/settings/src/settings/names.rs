@@ -31,7 +31,7 @@ pub const KUBE_CONTEXT: OwnVariable = OwnVariable("KUBE_CONTEXT");
 /// The contexts that stage preview may use: a pattern in which `*` stands for any text, such as
 /// `arn:aws:eks:*:cluster/previews`. Without it none may be used.
 pub const KUBE_CONTEXT_ALLOW: OwnVariable = OwnVariable("KUBE_CONTEXT_ALLOW");
-/// The name that the cluster of [`KUBE_CONTEXT`] has for itself (`cluster` of charts/preview-sweeper); a cluster with another
+/// The name that the cluster of [`KUBE_CONTEXT`] has for itself (`cluster` of the administrators' chart); a cluster with another
 /// name is not touched.
 pub const PREVIEW_CLUSTER: OwnVariable = OwnVariable("PREVIEW_CLUSTER");
 /// The files that hold [`KUBE_CONTEXT`], separated by colons and merged as kubectl merges them; absolute paths; default:

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use harness_objects::kind::{FieldStep, Mismatch, ObjectKind};
-use harness_objects::watch::Pauses;
+use harness_kinds::kind::{FieldStep, Mismatch, ObjectKind};
+use harness_kinds::watch::Pauses;
 use kube::runtime::utils::Backoff;
 use rstest::rstest;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The kinds whose code is made in this crate.
+//! The kinds whose generic code is instantiated in this crate.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
@@ -17,7 +17,7 @@ use crate::watch::{ObjectEvents, watch};
 
 /// Uses the functions that are generic in a kind with each of these: a watch, with which goes what reads an object or a list of
 /// them from the API's text; and what makes an object of a JSON value, or JSON of an object.
-macro_rules! made_here {
+macro_rules! instantiate {
     ($($kind:ty),* $(,)?) => {
         $(const _: () = {
             #[used]
@@ -31,7 +31,7 @@ macro_rules! made_here {
 }
 
 // All kinds that the harness watches, reads or writes. One that is missing works all the same; it is compiled more often.
-made_here![
+instantiate![
     ConfigMap,
     CustomResourceDefinition,
     DaemonSet,
