@@ -23,9 +23,9 @@ const DEV_TOOLS: [&str; 10] = ["gcc", "cc", "make", "pip", "pip3", "git", "curl"
 
 pub fn scenarios() -> Vec<Scenarios> {
     vec![
-        scenario(backend_starts_uvicorn_by_itself),
-        scenario(backend_stops_on_sigterm),
-        scenario(backend_says_clearly_what_is_wrong_with_its_database_url),
+        scenario(backend_starts_uvicorn_by_itself).within(120),
+        scenario(backend_stops_on_sigterm).within(120),
+        scenario(backend_says_clearly_what_is_wrong_with_its_database_url).within(120),
         each(runs_as_non_root, [("backend", "backend"), ("frontend", "frontend")]),
         each(is_alpine, [("backend", "backend"), ("frontend", "frontend")]),
         each(holds_no_dev_tools, [("backend", ("backend", "uvicorn")), ("frontend", ("frontend", "nginx"))]),
@@ -52,7 +52,11 @@ async fn backend_stops_on_sigterm(images: Images) -> ScenarioResult {
 async fn backend_says_clearly_what_is_wrong_with_its_database_url(images: Images) -> ScenarioResult {
     let envs =
         [("JETSCALE_JWT_SECRET_KEY", KEY), ("JETSCALE_DATABASE_URL", "mysql://user:hunter2@nowhere/db")];
-    let container = images.start("backend", ContainerOptions { envs: &envs, ..ContainerOptions::default() }).await?;
+    let options = ContainerOptions { envs: &envs, port: Some(PORT), ..ContainerOptions::default() };
+    let container = images.start("backend", options).await?;
+    // Who waits for it to serve is told so at once, with its words.
+    let told = container.answers(jetscale::services::LIVE, START).await.err().map(|error| error.report()).unwrap_or_default();
+    expect!(told.contains("before it served") && told.contains("JETSCALE_DATABASE_URL"), "its end is not told: {told}")?;
     let status = container.wait(START).await?;
     let Output { stdout, stderr } = container.logs().await?;
     expect_eq!(stdout, "")?;

@@ -37,7 +37,8 @@ impl ImageContainer {
     pub async fn answers(&self, path: &str, limit: Duration) -> Result<()> {
         let outcome = tokio::select! {
             answer = self.asked(path, limit) => answer,
-            status = self.wait(limit) => Err(ended_before_it_served(status?)),
+            // Its deadline is the later one: who waits for an answer is told of the answer.
+            status = self.wait(limit * 2) => status.and_then(|status| Err(ended_before_it_served(status))),
         };
         match outcome {
             Ok(()) => Ok(()),
@@ -51,8 +52,11 @@ impl ImageContainer {
         })?;
         let address = match self.engine.published(&self.id, port).await {
             Ok(address) => address,
-            // A container that has ended publishes nothing any more.
-            Err(_) => return Err(ended_before_it_served(self.wait(limit).await?)),
+            Err(error) => {
+                // A container that has ended publishes nothing any more.
+                let runs = self.engine.container(&self.id).await?.is_some_and(|container| container.state.running);
+                return Err(if runs { error.into() } else { ended_before_it_served(self.wait(limit).await?) });
+            }
         };
         Reader::new(&format!("http://{address}"))?.answers(path, limit).await?;
         Ok(())

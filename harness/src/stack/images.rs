@@ -58,7 +58,7 @@ impl Images {
     }
 
     /// Starts a registry that wants credentials. Its container is removed after the scenario; on cancel or kill, by the next run
-    /// or the reaper.
+    /// that has a cluster, or the reaper.
     ///
     /// # Errors
     /// As [`PrivateRegistry::start`].
@@ -82,7 +82,7 @@ impl Images {
     }
 
     /// Starts a container of one of the stack's built images. It is removed after the scenario; on cancel or kill, by the next
-    /// run or the reaper.
+    /// run that has a cluster, or the reaper.
     ///
     /// # Errors
     /// [`harness_base::Error::Refused`] when the stack builds no image of that name; [`Error::Command`] when the engine does not

@@ -30,7 +30,7 @@ macro_rules! instantiate {
     };
 }
 
-// All kinds that the harness watches, reads or writes. One that is missing works all the same; it is compiled more often.
+// Kinds that the harness watches, reads or writes. One that is missing works all the same; it is compiled more often.
 instantiate![
     ConfigMap,
     CustomResourceDefinition,

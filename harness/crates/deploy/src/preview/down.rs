@@ -10,11 +10,16 @@ use tokio::time::Instant;
 use super::up::foreign;
 use super::{Preview, PullRequest, lease};
 use crate::cluster::Cluster;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::k8s::{self, State};
 
 /// The default deadline for a preview's namespace to be gone: 300 s.
 pub const WITHIN: Duration = Duration::from_secs(300);
+
+/// What an administrator does about volumes that stay; the accounts of previews may only read volumes.
+const KEPT_NEXT: &str = "an administrator lets the StorageClass of previews have the reclaim policy Delete; and, for each volume, \
+                         kubectl patch persistentvolume NAME --patch '{\"spec\":{\"persistentVolumeReclaimPolicy\":\"Delete\"}}', which \
+                         removes its storage too";
 
 /// The outcome of taking a preview down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +39,8 @@ pub enum Gone {
 ///
 /// # Errors
 /// [`harness_base::Error::Refused`] for a namespace that is not ours; [`harness_base::Error::Deadline`] after `within`, naming
-/// what holds the namespace, or a volume, or who holds the Lease; [`Error::Failed`](crate::Error::Failed) for a volume that is not
-/// deleted with its namespace.
+/// what holds the namespace, or a volume that is left, or who holds the Lease. [`harness_base::Error::Refused`] as well, once all
+/// else is gone, for volumes that their reclaim policy keeps; where there was no preview, they are warned of.
 pub async fn down(
     cluster: &Cluster,
     of: PullRequest,
@@ -57,7 +62,9 @@ async fn remove(
     let api: Api<Namespace> = Api::all(cluster.client.clone());
     let Some(found) = k8s::call(&format!("read the namespace {name}"), api.get_opt(&name)).await? else {
         // A call that was killed after the namespace's end leaves volumes that are still being removed.
-        volumes_gone(cluster, &name, end, removed_earlier).await?;
+        if let Some(kept) = kept(&volumes_gone(cluster, &name, end).await?) {
+            tracing::warn!("pr-{of}: {kept}");
+        }
         return Ok(Gone::Absent);
     };
     let preview = Preview::of(&found).map_err(|why| foreign(&name, &why))?;
@@ -66,67 +73,46 @@ async fn remove(
     }
     // By its UID: another namespace of that name may have taken its place.
     k8s::namespace::delete_exactly(&cluster.client, &found, within).await?;
-    volumes_gone(cluster, &name, end, removed_now).await?;
-    Ok(Gone::Removed)
+    match kept(&volumes_gone(cluster, &name, end).await?) {
+        Some(kept) => Err(Error::refused(kept, KEPT_NEXT)),
+        None => Ok(Gone::Removed),
+    }
 }
 
-/// Waits until the judge has nothing more to say of a namespace's volumes: they are cluster-wide, and removed after it.
-async fn volumes_gone(
-    cluster: &Cluster,
-    namespace: &str,
-    end: Instant,
-    judge: fn(&str, &PersistentVolume) -> State,
-) -> Result<()> {
+/// Waits until those of a namespace's volumes are gone that are deleted after it: volumes are cluster-wide. Returns the others.
+async fn volumes_gone(cluster: &Cluster, namespace: &str, end: Instant) -> Result<Vec<Arc<PersistentVolume>>> {
     let api: Api<PersistentVolume> = Api::all(cluster.client.clone());
     let awaited = format!("the end of the volumes of {namespace}");
     let limit = end.saturating_duration_since(Instant::now());
-    let judge = |volumes: &[Arc<PersistentVolume>]| {
-        let of_namespace = volumes.iter().filter(|volume| {
-            let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
-            // Without a UID it is reserved for a claim by hand, and never was the preview's.
-            claim.is_some_and(|claim| claim.namespace.as_deref() == Some(namespace) && claim.uid.is_some())
-        });
-        let mut states = of_namespace.map(|volume| judge(&volume.name_any(), volume));
-        states.find(|state| *state != State::Ready).unwrap_or(State::Ready)
+    let mut all = k8s::wait::all(api, &awaited, limit, |volumes| going(volumes, namespace)).await?;
+    all.retain(|volume| is_of(volume, namespace));
+    Ok(all)
+}
+
+/// Whether a volume is, or was, bound to a claim of a namespace. Without a UID it is reserved for one by hand: never ours.
+fn is_of(volume: &PersistentVolume, namespace: &str) -> bool {
+    let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+    claim.is_some_and(|claim| claim.namespace.as_deref() == Some(namespace) && claim.uid.is_some())
+}
+
+fn is_deleted(volume: &PersistentVolume) -> bool {
+    volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref()) == Some("Delete")
+}
+
+/// Ready once none of a namespace's volumes is left that is deleted. One whose deletion failed is tried again by the cluster.
+fn going(volumes: &[Arc<PersistentVolume>], namespace: &str) -> State {
+    let Some(left) = volumes.iter().find(|volume| is_of(volume, namespace) && is_deleted(volume)) else {
+        return State::Ready;
     };
-    k8s::wait::all(api, &awaited, limit, judge).await?;
-    Ok(())
+    let why = left.status.as_ref().and_then(|status| status.message.as_deref());
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    State::Pending(format!("the volume {} is still there{why}", left.name_any()))
 }
 
-/// What is to be said of a volume whose namespace this call has removed.
-fn removed_now(name: &str, volume: &PersistentVolume) -> State {
-    let policy = volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
-    match policy {
-        Some("Delete") => going(name, volume),
-        other => State::Failed(format!(
-            "the volume {name} stays, by its reclaim policy {}\n  next: kubectl delete persistentvolume {name}, and let the \
-             StorageClass of previews have the policy Delete",
-            other.unwrap_or("Retain")
-        )),
-    }
-}
-
-/// What is to be said of a volume whose namespace was gone already: of one that stays the call spoke that removed the namespace.
-fn removed_earlier(name: &str, volume: &PersistentVolume) -> State {
-    match removed_now(name, volume) {
-        State::Failed(_) if !is_stuck(volume) => State::Ready,
-        other => other,
-    }
-}
-
-fn going(name: &str, volume: &PersistentVolume) -> State {
-    let why = volume.status.as_ref().and_then(|status| status.message.as_deref()).unwrap_or_default();
-    match is_stuck(volume) {
-        true => State::Failed(format!(
-            "the volume {name} was not deleted: {why}\n  next: kubectl describe persistentvolume {name}"
-        )),
-        false => State::Pending(format!("the volume {name} is still there")),
-    }
-}
-
-/// Whether its deletion failed: nobody tries again by himself.
-fn is_stuck(volume: &PersistentVolume) -> bool {
-    volume.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Failed")
+/// What is to be said of volumes that stay, by name; `None` if there are none.
+fn kept(volumes: &[Arc<PersistentVolume>]) -> Option<String> {
+    let names: Vec<_> = volumes.iter().map(|volume| volume.name_any()).collect();
+    (!names.is_empty()).then(|| format!("volumes stay, since their reclaim policy is not Delete: {}", names.join(", ")))
 }
 
 #[cfg(test)]
@@ -136,24 +122,41 @@ mod tests {
 
     use super::*;
 
+    fn volume(name: &str, namespace: &str, policy: &str, message: Option<&str>) -> Arc<PersistentVolume> {
+        let volume = json!({
+            "metadata": {"name": name}, "status": {"phase": "Released", "message": message},
+            "spec": {"persistentVolumeReclaimPolicy": policy, "claimRef": {"namespace": namespace, "uid": "1"}},
+        });
+        Arc::new(serde_json::from_value(volume).unwrap())
+    }
+
     #[rstest]
-    #[case::being_deleted("Delete", "Released", "still there", "still there")]
-    #[case::not_deleted("Delete", "Failed", "was not deleted: the disk is busy", "was not deleted: the disk is busy")]
-    #[case::kept("Retain", "Released", "stays, by its reclaim policy Retain", "")]
-    fn volumes(#[case] policy: &str, #[case] phase: &str, #[case] now: &str, #[case] earlier: &str) {
-        let volume: PersistentVolume = serde_json::from_value(json!({
-            "metadata": {"name": "pvc-1"}, "spec": {"persistentVolumeReclaimPolicy": policy},
-            "status": {"phase": phase, "message": "the disk is busy"},
-        }))
-        .unwrap();
-        for (judge, says) in [(removed_now as fn(&str, &PersistentVolume) -> State, now), (removed_earlier, earlier)] {
-            match judge("pvc-1", &volume) {
-                State::Ready => assert_eq!(says, ""),
-                State::Pending(text) | State::Failed(text) => {
-                    assert!(!says.is_empty() && text.contains(says), "{text}")
-                }
-                State::Degraded(_) => panic!("no volume heals"),
-            }
-        }
+    #[case::none(vec![], None)]
+    #[case::of_another(vec![volume("a", "pr-2", "Delete", None)], None)]
+    #[case::being_deleted(vec![volume("a", "pr-1", "Delete", None)], Some("the volume a is still there"))]
+    #[case::not_deleted(vec![volume("a", "pr-1", "Delete", Some("busy"))], Some("the volume a is still there: busy"))]
+    #[case::kept(vec![volume("a", "pr-1", "Retain", None)], None)]
+    #[case::kept_first(
+        vec![volume("a", "pr-1", "Retain", None), volume("b", "pr-1", "Delete", None)], Some("the volume b is still there")
+    )]
+    #[case::kept_last(
+        vec![volume("b", "pr-1", "Delete", None), volume("c", "pr-1", "Retain", None)], Some("the volume b is still there")
+    )]
+    fn what_is_deleted_is_waited_for(#[case] volumes: Vec<Arc<PersistentVolume>>, #[case] waits: Option<&str>) {
+        let expected = waits.map_or(State::Ready, |text| State::Pending(text.to_owned()));
+        assert_eq!(going(&volumes, "pr-1"), expected);
+    }
+
+    #[test]
+    fn what_is_reserved_by_hand_is_no_previews() {
+        let reserved = json!({"metadata": {"name": "a"}, "spec": {"claimRef": {"namespace": "pr-1"}}});
+        assert!(!is_of(&serde_json::from_value(reserved).unwrap(), "pr-1"));
+    }
+
+    #[test]
+    fn what_stays_is_named() {
+        assert_eq!(kept(&[]), None);
+        let both = [volume("a", "pr-1", "Retain", None), volume("b", "pr-1", "Retain", None)];
+        assert!(kept(&both).unwrap().ends_with(": a, b"));
     }
 }

@@ -39,7 +39,7 @@ const MADE_WITHIN: Duration = Duration::from_secs(120);
 /// How long the keeper's error has to stay until the wait fails.
 const TOLERANCE: Duration = Duration::from_secs(30);
 
-/// The addresses of the stores, as `cluster` and `stores` in its values.
+/// The addresses of the stores, as `cluster` and `stores` in the values of the administrators' chart.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stores {
