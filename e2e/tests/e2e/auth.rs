@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use jetscale::components::FRONTEND;
-use jetscale::services::{JetscaleStack, ME, SIGN_IN};
 use harness::http::{Client, Reply};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
-use harness::stage::Stage;
 use harness::sign_in::{self, UserCredentials};
 use harness::stack::{OwnStack, Stack};
+use harness::stage::Stage;
 use harness::{Error, Result, expect, expect_eq};
+use jetscale::components::FRONTEND;
+use jetscale::services::{JetscaleStack, ME, SIGN_IN};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
@@ -19,7 +19,9 @@ pub fn scenarios() -> Vec<Scenarios> {
         scenario(a_user_signs_in),
         each(wrong_credentials_are_refused, [("password", Wrong::Password), ("login", Wrong::Login)]),
         scenario(failed_sign_ins_are_limited).within(300),
-        scenario(a_stranger_locks_nobody_out).within(300).not_in(Stage::Dev, "stage dev has no artifact set: Tilt builds its images"),
+        scenario(a_stranger_locks_nobody_out)
+            .within(300)
+            .not_in(Stage::Dev, "stage dev has no artifact set: Tilt builds its images"),
         scenario(a_crowd_is_told_to_come_again).within(300).nightly(),
         scenario(no_token_is_refused),
         each(a_token_is_refused, BAD_TOKENS),
@@ -156,7 +158,11 @@ async fn a_crowd_is_told_to_come_again(stack: OwnStack) -> ScenarioResult {
     for reply in told {
         let body: Value = reply.expect_status(503)?.json()?;
         expect_eq!(body["error"]["code"], json!("too_many_sign_ins"))?;
-        expect!(reply.header("retry-after") == Some("2"), "{reply}: {:?} is no Retry-After", reply.header("retry-after"))?;
+        expect!(
+            reply.header("retry-after") == Some("2"),
+            "{reply}: {:?} is no Retry-After",
+            reply.header("retry-after")
+        )?;
     }
     stack.user().await.map(drop)
 }

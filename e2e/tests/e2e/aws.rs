@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use jetscale::components::{API, POSTGRES};
-use jetscale::services::{ITEMS, JetscaleSite, JetscaleStack};
 use harness::k8s::pod;
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::stack::Stack;
 use harness::{Error, Result, expect, expect_eq};
+use jetscale::components::{API, POSTGRES};
+use jetscale::services::{ITEMS, JetscaleSite, JetscaleStack};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::{Api, ResourceExt};

@@ -1,11 +1,11 @@
 //! What the backend promises, in every stage that deploys it.
 
+use harness::scenario::{ScenarioResult, Scenarios, scenario};
+use harness::stack::{OwnStack, Site, Stack};
+use harness::stage::Stage;
+use harness::{expect, expect_eq};
 use jetscale::components::{API, REDIS};
 use jetscale::services::{DOCS, JetscaleSite, JetscaleStack, LIVE, OPENAPI};
-use harness::scenario::{ScenarioResult, Scenarios, scenario};
-use harness::stage::Stage;
-use harness::stack::{OwnStack, Site, Stack};
-use harness::{expect, expect_eq};
 
 pub fn scenarios() -> Vec<Scenarios> {
     vec![
@@ -13,7 +13,8 @@ pub fn scenarios() -> Vec<Scenarios> {
         scenario(openapi_describes_the_contract),
         scenario(is_live),
         scenario(is_ready_with_every_part),
-        scenario(version_is_the_artifacts_revision).not_in(Stage::Dev, "stage dev has no artifact set: Tilt builds its images"),
+        scenario(version_is_the_artifacts_revision)
+            .not_in(Stage::Dev, "stage dev has no artifact set: Tilt builds its images"),
         scenario(ready_names_redis_while_it_is_down).within(300),
     ]
 }

@@ -96,7 +96,10 @@ const BROKEN_IMPORT: Fault = Fault {
             to: "            - {name: fault, mountPath: /app/jetscale_backend/attachments.py, subPath: broken.py}\n            {{- with include \"backend.managedMounts\" . | trim }}",
         },
     ],
-    says: &["pod jetscale-backend-", "container api: crashes: ModuleNotFoundError: No module named 'a_module_that_is_nowhere'"],
+    says: &[
+        "pod jetscale-backend-",
+        "container api: crashes: ModuleNotFoundError: No module named 'a_module_that_is_nowhere'",
+    ],
     ..NOTHING
 };
 
@@ -119,7 +122,11 @@ const FAILING_MIGRATION: Fault = Fault {
 };
 
 const MISSING_KEY: Fault = Fault {
-    edits: &[Edit { file: "charts/backend/templates/_pod.tpl", from: "-auth, key: jwt-secret-key", to: "-auth, key: nowhere" }],
+    edits: &[Edit {
+        file: "charts/backend/templates/_pod.tpl",
+        from: "-auth, key: jwt-secret-key",
+        to: "-auth, key: nowhere",
+    }],
     says: &["its configuration is incomplete: couldn't find key nowhere in Secret", "jetscale-auth"],
     ..NOTHING
 };
@@ -188,7 +195,10 @@ const QUOTA: Fault = Fault {
 /// The api runs, and says for ever which store it lacks.
 const NO_STORE: Fault = Fault {
     values: &["backend.env.JETSCALE_REDIS_URL=redis://nowhere:6379/0"],
-    says: &["container api: runs and is not ready: readiness probe: HTTP 503: /api/v2/system/ready says ", "\"redis\":\"down\""],
+    says: &[
+        "container api: runs and is not ready: readiness probe: HTTP 503: /api/v2/system/ready says ",
+        "\"redis\":\"down\"",
+    ],
     ..NOTHING
 };
 
@@ -199,7 +209,11 @@ const WRONG_PROBE: Fault = Fault {
 };
 
 const BROKEN_ROUTER: Fault = Fault {
-    edits: &[Edit { file: "charts/frontend/files/nginx.conf", from: "http {", to: "http {\n  a_directive_that_is_none on;" }],
+    edits: &[Edit {
+        file: "charts/frontend/files/nginx.conf",
+        from: "http {",
+        to: "http {\n  a_directive_that_is_none on;",
+    }],
     says: &["container frontend: crashes: [emerg] unknown directive \"a_directive_that_is_none\""],
     ..NOTHING
 };
@@ -241,7 +255,10 @@ const MISSING_CONFIG_MAP: Fault = Fault {
             to: "            - {name: fault, mountPath: /fault}\n            {{- with include \"backend.managedMounts\" . | trim }}",
         },
     ],
-    says: &["pod jetscale-backend-", "FailedMount: MountVolume.SetUp failed for volume \"fault\" : configmap \"fault\" not found"],
+    says: &[
+        "pod jetscale-backend-",
+        "FailedMount: MountVolume.SetUp failed for volume \"fault\" : configmap \"fault\" not found",
+    ],
     ..NOTHING
 };
 

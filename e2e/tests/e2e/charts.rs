@@ -1,16 +1,16 @@
 //! Rendered charts, without a cluster or an engine.
 
-use harness::spec::ValuesFile;
-use jetscale::STACK;
-use jetscale::values::{E2E, MANAGED, VALUES_FILES};
-use harness::preview::{PullRequest, admission};
 use harness::preview::admission::Limits;
+use harness::preview::{PullRequest, admission};
 use harness::release::{Plan, Staged};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::settings::Deployer;
+use harness::spec::ValuesFile;
 use harness::stack::Charts;
 use harness::validate::{expect_none, longest_name, policy, types};
 use harness::{Error, expect, expect_eq, hash, yaml};
+use jetscale::STACK;
+use jetscale::values::{E2E, MANAGED, VALUES_FILES};
 use serde_json::{Value, json};
 
 /// A row for each way in which a stage renders.
@@ -109,7 +109,8 @@ async fn restart_no_pod_with_a_new_version(charts: Charts) -> ScenarioResult {
         std::fs::write(&file, text).map_err(Error::io(format!("write {}", file.display())))?;
     }
     let plan = Plan { charts: Staged { folder, ..charts.plan.charts.clone() }, ..charts.plan.clone() };
-    let pods = |objects: &[Value]| -> Vec<Value> { objects.iter().map(|object| object["spec"]["template"].clone()).collect() };
+    let pods =
+        |objects: &[Value]| -> Vec<Value> { objects.iter().map(|object| object["spec"]["template"].clone()).collect() };
     let (before, after) = (charts.render(&charts.plan).await?, charts.render(&plan).await?);
     expect!(before != after, "the charts have no version to change")?;
     expect_eq!(pods(&after), pods(&before))
@@ -151,7 +152,8 @@ async fn a_preview_is_its_pull_requests_by_either_deployer(charts: Charts) -> Sc
     admission::objects(&Limits::new(of, &plan.artifacts, &values, Vec::new()), &by_helm)?;
     for objects in [by_helm, by_skaffold] {
         let [ingress, policy] = ["Ingress/jetscale", "NetworkPolicy/jetscale-ingress"].map(|name| {
-            let title = |object: &&Value| format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"])) == name;
+            let title =
+                |object: &&Value| format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"])) == name;
             objects.iter().find(title).cloned().unwrap_or_default()
         });
         expect_eq!(ingress["spec"]["ingressClassName"], "alb")?;
@@ -170,7 +172,10 @@ fn text(value: &Value) -> &str {
 
 /// The api counts clients by what that many proxies before it saw: one too many, and a client writes its own address; one
 /// too few, and all have that of the edge.
-async fn refuse_an_address_that_clients_write(charts: Charts, (file, value): (ValuesFile, &'static str)) -> ScenarioResult {
+async fn refuse_an_address_that_clients_write(
+    charts: Charts,
+    (file, value): (ValuesFile, &'static str),
+) -> ScenarioResult {
     charts.render(&charts.with_values(&file)).await?;
     refused(charts.render(&charts.with_values(&file).with(value)).await, "backend.proxies is")
 }

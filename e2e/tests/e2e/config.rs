@@ -1,9 +1,9 @@
 //! Secrets: they differ between releases and are in no manifest.
 
-use jetscale::{AUTH, STACK};
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::stack::{OwnStack, Stack};
 use harness::{Error, expect};
+use jetscale::{AUTH, STACK};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 use kube::api::ListParams;
@@ -14,7 +14,10 @@ pub fn scenarios() -> Vec<Scenarios> {
 
 async fn secrets_differ_between_releases(own: OwnStack) -> ScenarioResult {
     let shared: Api<Secret> = Api::namespaced(own.kube().clone(), STACK.namespace);
-    let shared = shared.get(&format!("{}-auth", STACK.release)).await.map_err(Error::kube("read the shared release's Secret"))?;
+    let shared = shared
+        .get(&format!("{}-auth", STACK.release))
+        .await
+        .map_err(Error::kube("read the shared release's Secret"))?;
     let shared = shared.data.unwrap_or_default();
     let mine = own.auth_secret().await?;
     for key in ["db-password", "jwt-secret-key", "admin-password"] {
@@ -29,7 +32,8 @@ async fn secrets_differ_between_releases(own: OwnStack) -> ScenarioResult {
 async fn no_secret_stands_in_a_manifest(stack: Stack) -> ScenarioResult {
     let maps: Api<ConfigMap> = Api::namespaced(stack.kube().clone(), stack.namespace());
     let maps = maps.list(&ListParams::default()).await.map_err(Error::kube("list the ConfigMaps"))?;
-    let text = serde_json::to_string(&(stack.all_pods().await?, maps.items)).map_err(Error::malformed("write objects"))?;
+    let text =
+        serde_json::to_string(&(stack.all_pods().await?, maps.items)).map_err(Error::malformed("write objects"))?;
     for seen in [stack.plan().name(AUTH), "server_tokens".to_owned()] {
         expect!(text.contains(&seen), "neither a pod nor a ConfigMap holds {seen}")?;
     }

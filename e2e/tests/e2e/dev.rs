@@ -4,16 +4,16 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::future::{Either, select, try_join};
-use harness::spec::Component;
-use jetscale::components::{API, FRONTEND, REDIS, WEBSOCKET};
-use jetscale::services::{DOCS, ITEMS, JetscaleStack, OPENAPI, WS};
 use harness::dev::{OtherCluster, ResourceUpdate};
-use jetscale::dev::{BACKEND, HUD, PAGE};
 use harness::http::Reader;
 use harness::k8s::{self, State};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
+use harness::spec::Component;
 use harness::stack::{Dev, Stack};
 use harness::{Error, Result, expect, expect_eq};
+use jetscale::components::{API, FRONTEND, REDIS, WEBSOCKET};
+use jetscale::dev::{BACKEND, HUD, PAGE};
+use jetscale::services::{DOCS, ITEMS, JetscaleStack, OPENAPI, WS};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{Api, ResourceExt};
 
@@ -33,7 +33,11 @@ pub fn scenarios() -> Vec<Scenarios> {
         scenario(every_resource_is_green),
         each(
             an_address_answers,
-            [("hud", (HUD, "/", "Tilt")), ("backend", (BACKEND, DOCS, "swagger-ui")), ("frontend", (PAGE, "/", "<title>"))],
+            [
+                ("hud", (HUD, "/", "Tilt")),
+                ("backend", (BACKEND, DOCS, "swagger-ui")),
+                ("frontend", (PAGE, "/", "<title>")),
+            ],
         ),
         each(an_edit_is_served_by_the_same_pod, [("of_the_backend", BACKEND_EDIT), ("of_the_page", PAGE_EDIT)])
             .within(300),
@@ -46,7 +50,16 @@ pub fn scenarios() -> Vec<Scenarios> {
             a_rebuild_makes_a_new_pod,
             [
                 ("for_requirements", ("backend/requirements.txt", "alembic==", "# edited\nalembic==", API, "backend")),
-                ("for_migrations", ("backend/jetscale_backend/migrations/env.py", "from alembic import", "# edited\nfrom alembic import", API, "backend")),
+                (
+                    "for_migrations",
+                    (
+                        "backend/jetscale_backend/migrations/env.py",
+                        "from alembic import",
+                        "# edited\nfrom alembic import",
+                        API,
+                        "backend",
+                    ),
+                ),
             ],
         )
         .within(300)
@@ -249,7 +262,9 @@ async fn pods(stack: &Stack, component: &Component) -> Result<Vec<(String, i32)>
 async fn has_debugger(dev: &Dev, component: &Component) -> ScenarioResult {
     match dev.log(component).await?.contains("no debugger") {
         false => Ok(()),
-        true => Err(Error::NotApplicable("the Python of this machine's base image has no ctypes, which debugpy needs".into())),
+        true => Err(Error::NotApplicable(
+            "the Python of this machine's base image has no ctypes, which debugpy needs".into(),
+        )),
     }
 }
 

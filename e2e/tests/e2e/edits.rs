@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use futures::future::try_join_all;
-use harness::spec::Component;
-use jetscale::components::{API, FRONTEND, WEBSOCKET};
-use jetscale::services::{DOCS, VERSION, WS_READY};
 use harness::http::Reply;
 use harness::k8s::{pod, workload};
 use harness::release::{Edit, Plan};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
+use harness::spec::Component;
 use harness::stack::OwnStack;
 use harness::{Error, Result, expect};
+use jetscale::components::{API, FRONTEND, WEBSOCKET};
+use jetscale::services::{DOCS, VERSION, WS_READY};
 use kube::ResourceExt;
 
 pub fn scenarios() -> Vec<Scenarios> {

@@ -1,12 +1,12 @@
 //! The frontend: the page, and the router in front of all services.
 
-use jetscale::components::FRONTEND;
-use jetscale::services::{Envelope, ITEMS, JetscaleStack, ServiceVersion, VERSION};
 use harness::http::ContentSecurityPolicy;
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
-use harness::stage::Stage;
 use harness::stack::{Site, Stack};
+use harness::stage::Stage;
 use harness::{expect, expect_eq};
+use jetscale::components::FRONTEND;
+use jetscale::services::{Envelope, ITEMS, JetscaleStack, ServiceVersion, VERSION};
 use serde_json::{Value, json};
 
 const CSP: &str = "content-security-policy";
@@ -32,7 +32,8 @@ pub fn scenarios() -> Vec<Scenarios> {
         scenario(a_query_is_not_logged),
         scenario(a_large_body_is_refused),
         scenario(a_large_attachment_reaches_the_backend),
-        scenario(hsts_is_for_tls_alone).not_in(Stage::Preview, "a preview is reached by TLS alone, as the smoke scenarios see"),
+        scenario(hsts_is_for_tls_alone)
+            .not_in(Stage::Preview, "a preview is reached by TLS alone, as the smoke scenarios see"),
     ]
 }
 

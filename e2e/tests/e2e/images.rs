@@ -50,13 +50,16 @@ async fn backend_stops_on_sigterm(images: Images) -> ScenarioResult {
 
 /// One line that names the variable, no traceback, no password, and a status that is not 0.
 async fn backend_says_clearly_what_is_wrong_with_its_database_url(images: Images) -> ScenarioResult {
-    let envs =
-        [("JETSCALE_JWT_SECRET_KEY", KEY), ("JETSCALE_DATABASE_URL", "mysql://user:hunter2@nowhere/db")];
+    let envs = [("JETSCALE_JWT_SECRET_KEY", KEY), ("JETSCALE_DATABASE_URL", "mysql://user:hunter2@nowhere/db")];
     let options = ContainerOptions { envs: &envs, port: Some(PORT), ..ContainerOptions::default() };
     let container = images.start("backend", options).await?;
     // Who waits for it to serve is told so at once, with its words.
-    let told = container.answers(jetscale::services::LIVE, START).await.err().map(|error| error.report()).unwrap_or_default();
-    expect!(told.contains("before it served") && told.contains("JETSCALE_DATABASE_URL"), "its end is not told: {told}")?;
+    let told =
+        container.answers(jetscale::services::LIVE, START).await.err().map(|error| error.report()).unwrap_or_default();
+    expect!(
+        told.contains("before it served") && told.contains("JETSCALE_DATABASE_URL"),
+        "its end is not told: {told}"
+    )?;
     let status = container.wait(START).await?;
     let Output { stdout, stderr } = container.logs().await?;
     expect_eq!(stdout, "")?;

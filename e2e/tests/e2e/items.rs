@@ -1,10 +1,10 @@
 //! Items, a small resource that is stored in the database.
 
-use jetscale::components::{API, POSTGRES};
-use jetscale::services::{Envelope, ITEMS, Item, JetscaleStack};
 use harness::expect_eq;
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::stack::{DurableStack, OwnStack, Stack};
+use jetscale::components::{API, POSTGRES};
+use jetscale::services::{Envelope, ITEMS, Item, JetscaleStack};
 use serde_json::{Value, json};
 
 pub fn scenarios() -> Vec<Scenarios> {

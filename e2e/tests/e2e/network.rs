@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use harness::cluster;
+use harness::k8s::job::CONNECT;
+use harness::scenario::{ScenarioResult, Scenarios, scenario};
+use harness::stack::{OwnStack, Stack};
+use harness::stage::Stage;
+use harness::{Error, Result, expect, expect_eq};
 use jetscale::STACK;
 use jetscale::components::{API, COMPONENTS, FRONTEND, POSTGRES, REDIS};
 use jetscale::services::JetscaleStack;
-use harness::k8s::job::CONNECT;
-use harness::scenario::{ScenarioResult, Scenarios, scenario};
-use harness::stage::Stage;
-use harness::stack::{OwnStack, Stack};
-use harness::{Error, Result, expect, expect_eq};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -32,7 +32,8 @@ while True:
 pub fn scenarios() -> Vec<Scenarios> {
     vec![
         scenario(every_service_is_cluster_ip).not_in(Stage::Dev, "stage dev has NodePorts"),
-        scenario(services_resolve_and_answer_by_name).not_in(Stage::Dev, "stage dev has no artifact set: Tilt builds its images"),
+        scenario(services_resolve_and_answer_by_name)
+            .not_in(Stage::Dev, "stage dev has no artifact set: Tilt builds its images"),
         scenario(stores_answer_the_backend_alone),
         scenario(another_namespace_reaches_nothing).within(300),
         scenario(its_agents_have_a_share_of_the_node).not_in(Stage::Preview, "a preview's cluster is somebody else's"),
@@ -56,7 +57,8 @@ async fn every_service_is_cluster_ip(stack: Stack) -> ScenarioResult {
 async fn services_resolve_and_answer_by_name(stack: Stack) -> ScenarioResult {
     let target = |component| address(&stack.name_of(component), component.service_port);
     let targets = [target(&API), target(&FRONTEND)];
-    let answer = stack.start_python("by-name", CONNECT, &[&targets[0], &targets[1], "--"], LIMIT).await?.finish().await?.logs;
+    let answer =
+        stack.start_python("by-name", CONNECT, &[&targets[0], &targets[1], "--"], LIMIT).await?.finish().await?.logs;
     for target in targets {
         expect!(answer.contains(&format!("{target} open")), "{answer}")?;
     }
@@ -69,7 +71,8 @@ async fn stores_answer_the_backend_alone(own: OwnStack) -> ScenarioResult {
     let target = |component| address(&own.name_of(component), component.service_port);
     let stores = [target(&POSTGRES), target(&REDIS)];
     let open = target(&API);
-    let answer = own.start_python("stores", CONNECT, &[&open, "--", &stores[0], &stores[1]], LIMIT).await?.finish().await?.logs;
+    let answer =
+        own.start_python("stores", CONNECT, &[&open, "--", &stores[0], &stores[1]], LIMIT).await?.finish().await?.logs;
     expect!(answer.contains(&format!("{open} open")), "the client's own network does not work: {answer}")?;
     for store in stores {
         expect!(answer.contains(&format!("{store} closed")), "{answer}")?;
@@ -82,7 +85,10 @@ async fn another_namespace_reaches_nothing(own: OwnStack) -> ScenarioResult {
     policies_are_enforced(&own).await?;
     let mut targets: Vec<String> = Vec::new();
     for component in &COMPONENTS {
-        targets.push(address(&format!("{}-{}.{}.svc", STACK.release, component.suffix, STACK.namespace), component.service_port));
+        targets.push(address(
+            &format!("{}-{}.{}.svc", STACK.release, component.suffix, STACK.namespace),
+            component.service_port,
+        ));
     }
     // What it may reach, in its own namespace, shows that its network works.
     let control = address(&own.name_of(&API), API.service_port);
@@ -127,7 +133,10 @@ async fn policies_are_enforced(own: &OwnStack) -> Result<()> {
         expect!(logs.contains(&format!("{control} open")), "the probe's own network does not work: {logs}")?;
         Ok(logs.contains(&format!("{target} open")))
     };
-    expect!(ask("before-policy", [&control, &target, "--"]).await?, "the probe's pods do not reach each other, without any policy")?;
+    expect!(
+        ask("before-policy", [&control, &target, "--"]).await?,
+        "the probe's pods do not reach each other, without any policy"
+    )?;
     let policy: NetworkPolicy = serde_json::from_value(serde_json::json!({
         "metadata": {"name": "probe"},
         "spec": {"podSelector": {"matchLabels": {"jetscale.ai/probe": "listener"}}, "policyTypes": ["Ingress"]},

@@ -1,13 +1,13 @@
 //! Stages local and ci are the same deployment: proven from the charts and skaffold.yaml, without a cluster.
 
 use harness::artifacts::ArtifactSet;
-use jetscale::{PULL_SECRET, STACK};
-use jetscale::values::E2E;
 use harness::release::{Plan, Staged, parity};
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::stack::Charts;
 use harness::stage::Stage;
 use harness::{Error, Result, expect, expect_eq, yaml};
+use jetscale::values::E2E;
+use jetscale::{PULL_SECRET, STACK};
 use serde_json::Value;
 
 pub fn scenarios() -> Vec<Scenarios> {
@@ -80,15 +80,25 @@ async fn both_stages_are_the_plan_of_the_harness(charts: Charts) -> ScenarioResu
     for stage in [Stage::Local, Stage::Ci] {
         let plan = charts.plan_of(stage)?;
         let release = &profile(&skaffold, stage)?["deploy"]["helm"]["releases"][0];
-        expect_eq!((release["name"].as_str(), release["namespace"].as_str()), (Some(STACK.release), Some(STACK.namespace)))?;
-        expect_eq!((plan.release.as_str(), plan.namespace.as_str(), plan.values.as_str()), (STACK.release, STACK.namespace, E2E.file))?;
+        expect_eq!(
+            (release["name"].as_str(), release["namespace"].as_str()),
+            (Some(STACK.release), Some(STACK.namespace))
+        )?;
+        expect_eq!(
+            (plan.release.as_str(), plan.namespace.as_str(), plan.values.as_str()),
+            (STACK.release, STACK.namespace, E2E.file)
+        )?;
         expect_eq!(release["valuesFiles"], serde_json::json!([format!("charts/app/{}", E2E.file)]))?;
         expect!(plan.overrides.is_empty(), "the harness overrides {:?}", plan.overrides)?;
         for object in yaml::objects(&charts.render_by_skaffold(&plan).await?)? {
             let title = parity::title(&object);
             expect!(object["metadata"]["annotations"].get("helm.sh/hook").is_none(), "{title} is a hook")?;
             if object["kind"] == "ServiceAccount" {
-                expect!(object["imagePullSecrets"] == serde_json::json!([{"name": PULL_SECRET}]), "{title} pulls by {}", object["imagePullSecrets"])?;
+                expect!(
+                    object["imagePullSecrets"] == serde_json::json!([{"name": PULL_SECRET}]),
+                    "{title} pulls by {}",
+                    object["imagePullSecrets"]
+                )?;
             }
         }
     }
@@ -104,11 +114,13 @@ async fn a_value_that_one_profile_changes_is_named_by_its_path(charts: Charts) -
     let mut skaffold = charts.skaffold()?;
     for profile in skaffold["profiles"].as_array_mut().into_iter().flatten() {
         if profile["name"] == Stage::Ci.name() {
-            profile["deploy"]["helm"]["releases"][0]["setValues"] = serde_json::json!({"frontend.resources.limits.memory": "1Gi"});
+            profile["deploy"]["helm"]["releases"][0]["setValues"] =
+                serde_json::json!({"frontend.resources.limits.memory": "1Gi"});
         }
     }
     // Every JSON text is a YAML text.
-    std::fs::write(folder.join("skaffold.yaml"), skaffold.to_string()).map_err(Error::io("write the copy's skaffold.yaml"))?;
+    std::fs::write(folder.join("skaffold.yaml"), skaffold.to_string())
+        .map_err(Error::io("write the copy's skaffold.yaml"))?;
     let of = |stage| {
         let plan = charts.plan_of(stage)?;
         Ok::<_, Error>(Plan { charts: Staged { folder: folder.clone(), ..plan.charts.clone() }, ..plan })
@@ -118,7 +130,9 @@ async fn a_value_that_one_profile_changes_is_named_by_its_path(charts: Charts) -
     let found: Vec<String> = parity::differences(&local, &ci).iter().map(ToString::to_string).collect();
     expect_eq!(
         found,
-        ["Deployment jetscale-frontend: spec.template.spec.containers[0].resources.limits.memory: \"128Mi\" is not \"1Gi\""]
+        [
+            "Deployment jetscale-frontend: spec.template.spec.containers[0].resources.limits.memory: \"128Mi\" is not \"1Gi\""
+        ]
     )
 }
 

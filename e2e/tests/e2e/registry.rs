@@ -1,14 +1,13 @@
 //! Artifact sets that are refused before anything is deployed, and credentials for registries, against real registries.
 
-
 use harness::artifacts;
-use jetscale::PULL_SECRET;
-use jetscale::services::JetscaleSite;
 use harness::k8s::pod;
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::settings::Login;
 use harness::stack::{DurableStack, Images};
 use harness::{Error, expect, expect_eq};
+use jetscale::PULL_SECRET;
+use jetscale::services::JetscaleSite;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
 use kube::api::ListParams;
@@ -24,23 +23,47 @@ pub fn scenarios() -> Vec<Scenarios> {
                 ("that_is_cut_off", (cut_off, "does not parse")),
                 ("without_images", (|set| put(set, "/builds", json!([])), "names no image")),
                 ("without_one_image", (|set| remove(set, 3), "has no redis, which skaffold.yaml names")),
-                ("with_a_tag", (|set| tag(set, "r.example/backend:v1"), "backend: image reference \"r.example/backend:v1\": it has no digest")),
-                ("with_half_a_digest", (|set| tag(set, "r.example/backend@sha256:12"), "is not 64 lower-case hex digits")),
+                (
+                    "with_a_tag",
+                    (
+                        |set| tag(set, "r.example/backend:v1"),
+                        "backend: image reference \"r.example/backend:v1\": it has no digest",
+                    ),
+                ),
+                (
+                    "with_half_a_digest",
+                    (|set| tag(set, "r.example/backend@sha256:12"), "is not 64 lower-case hex digits"),
+                ),
                 ("with_another_digest", (|set| tag(set, "r.example/backend@md5:12"), "is not a sha256")),
-                ("with_a_strange_repository", (|set| tag(set, &format!("r.example/back end@sha256:{ZEROS}")), "signs that no repository has")),
+                (
+                    "with_a_strange_repository",
+                    (|set| tag(set, &format!("r.example/back end@sha256:{ZEROS}")), "signs that no repository has"),
+                ),
                 ("with_a_name_twice", (|set| put(set, "/builds/1/imageName", json!("backend")), "names backend twice")),
                 ("with_an_odd_revision_of_its_own", (odd_revision, "says of backend the revision \"main\"")),
                 ("without_a_revision", (|set| put(set, "/revision", Value::Null), "which revision")),
                 ("without_a_platform", (|set| put(set, "/platform", Value::Null), "which platform")),
-                ("for_another_engine", (|set| put(set, "/platform", json!("linux/s390x")), "is for linux/s390x, and this engine runs")),
+                (
+                    "for_another_engine",
+                    (|set| put(set, "/platform", json!("linux/s390x")), "is for linux/s390x, and this engine runs"),
+                ),
                 ("with_a_digest_that_is_nowhere", (nowhere, "does not hold it")),
-                ("in_a_registry_that_is_not_there", (|set| tag(set, &format!("127.0.0.1:1/backend@sha256:{ZEROS}")), "the registry 127.0.0.1:1 cannot be reached")),
+                (
+                    "in_a_registry_that_is_not_there",
+                    (
+                        |set| tag(set, &format!("127.0.0.1:1/backend@sha256:{ZEROS}")),
+                        "the registry 127.0.0.1:1 cannot be reached",
+                    ),
+                ),
             ],
         ),
         scenario(an_image_for_another_platform_is_refused).within(300),
         each(
             credentials_are_asked_before_anything_is_deployed,
-            [("missing", (None, "wants credentials, and there are none")), ("wrong", (Some("wrong"), "refuses the credentials of robot"))],
+            [
+                ("missing", (None, "wants credentials, and there are none")),
+                ("wrong", (Some("wrong"), "refuses the credentials of robot")),
+            ],
         )
         .within(300),
         scenario(good_credentials_pull_every_image).within(300).nightly(),
@@ -174,7 +197,9 @@ async fn a_wrong_pull_secret_fails_the_deploy_with_its_cause(stack: DurableStack
     };
     let report = error.report();
     let first = report.lines().next().unwrap_or_default();
-    let named = first.contains(" cannot come about: ") && first.contains("cannot pull the image") && (first.contains("401") || first.contains("authorization failed"));
+    let named = first.contains(" cannot come about: ")
+        && first.contains("cannot pull the image")
+        && (first.contains("401") || first.contains("authorization failed"));
     expect!(named, "the first line does not name the cause: {report}")?;
     expect!(!report.contains("rollback failed"), "{report}")?;
     stack.backend().becomes_ready().await.map(drop)

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use harness::spec::Component;
-use jetscale::components::{API, FRONTEND};
-use jetscale::services::{JetscaleSite, JetscaleStack};
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
+use harness::spec::Component;
 use harness::stack::OwnStack;
 use harness::{Result, expect, expect_eq};
+use jetscale::components::{API, FRONTEND};
+use jetscale::services::{JetscaleSite, JetscaleStack};
 use kube::ResourceExt;
 
 pub fn scenarios() -> Vec<Scenarios> {
@@ -61,7 +61,8 @@ while True:
 async fn a_rolling_update_loses_no_request(stack: OwnStack) -> ScenarioResult {
     let url = format!("http://{}/api/v2/system/version", stack.name_of(&FRONTEND));
     let old = names(&stack, &[API, FRONTEND]).await?;
-    let asking = stack.start_python("steady", STEADY, &[&url, API.suffix, FRONTEND.suffix], Duration::from_secs(220)).await?;
+    let asking =
+        stack.start_python("steady", STEADY, &[&url, API.suffix, FRONTEND.suffix], Duration::from_secs(220)).await?;
     asking.first_line().await?;
     for component in [API, FRONTEND] {
         stack.restart(&component).await?;
@@ -73,7 +74,11 @@ async fn a_rolling_update_loses_no_request(stack: OwnStack) -> ScenarioResult {
     expect!(old.is_disjoint(&new), "of {old:?} not all were replaced: {new:?}")?;
     let good = counts(&outcome.logs);
     let enough = good.len() == 3 && good.iter().all(|count| *count >= 50);
-    expect!(enough, "good answers while the api, then the frontend was replaced, then after: {good:?}: {}", outcome.logs)
+    expect!(
+        enough,
+        "good answers while the api, then the frontend was replaced, then after: {good:?}: {}",
+        outcome.logs
+    )
 }
 
 /// A Service follows its pods where the other pods leave the node no time of its own.
@@ -113,7 +118,9 @@ async fn a_bad_image_is_rolled_back(stack: OwnStack) -> ScenarioResult {
     let report = error.report();
     let first = report.lines().next().unwrap_or_default();
     // Said once it was seen, that is, and not when the deploy's time was over.
-    let named = first.contains(" cannot come about: ") && first.contains("cannot pull the image") && first.ends_with(": not found");
+    let named = first.contains(" cannot come about: ")
+        && first.contains("cannot pull the image")
+        && first.ends_with(": not found");
     expect!(named, "the first line does not name the cause: {report}")?;
     expect!(!report.contains("rollback failed"), "{report}")?;
     let after: Vec<_> = stack.pods(&API).await?.into_iter().map(|pod| pod.metadata.name).collect();

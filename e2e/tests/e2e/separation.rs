@@ -1,11 +1,11 @@
 //! Stage dev is deployed by Tilt, every other stage by Skaffold or Helm: no file of one names what belongs to the other.
 
-use harness::spec::ValuesFile;
-use jetscale::values::{DEV, E2E, LIVE, MANAGED, PREVIEW};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
+use harness::spec::ValuesFile;
 use harness::stack::Charts;
 use harness::validate::{Finding, TemplateSources, expect_none, policy, separation};
 use harness::{expect, expect_eq};
+use jetscale::values::{DEV, E2E, LIVE, MANAGED, PREVIEW};
 
 const DEV_VALUES: &str = DEV.file;
 /// What a configuration of Skaffold may look like.

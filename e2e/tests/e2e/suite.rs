@@ -1,7 +1,7 @@
 //! The suite itself: every file in its folder is a module of it.
 
-use harness::expect_eq;
 use harness::Error;
+use harness::expect_eq;
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
 use harness::stack::Charts;
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use jetscale::components::{FRONTEND, WEBSOCKET};
-use jetscale::services::{JetscaleStack, WS, WS_READY};
 use harness::scenario::{ScenarioResult, Scenarios, each, scenario};
 use harness::stack::{Site, Stack};
 use harness::websocket::Handshake;
 use harness::{Error, expect, expect_eq};
+use jetscale::components::{FRONTEND, WEBSOCKET};
+use jetscale::services::{JetscaleStack, WS, WS_READY};
 use serde_json::json;
 
 use crate::auth::{BAD_TOKENS, Fault, token};

@@ -2,8 +2,8 @@
 
 use harness::k8s::{pod, probe};
 use harness::scenario::{ScenarioResult, Scenarios, scenario};
-use harness::stage::Stage;
 use harness::stack::{OwnStack, Stack};
+use harness::stage::Stage;
 use harness::{Error, expect, expect_eq};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
@@ -15,11 +15,14 @@ pub fn scenarios() -> Vec<Scenarios> {
         scenario(are_all_available),
         scenario(have_not_restarted),
         scenario(every_probe_is_answered),
-        scenario(run_the_artifacts_by_digest).not_in(Stage::Dev, "stage dev has no artifact set: Tilt builds its images"),
+        scenario(run_the_artifacts_by_digest)
+            .not_in(Stage::Dev, "stage dev has no artifact set: Tilt builds its images"),
         scenario(have_the_promised_resources),
         scenario(have_the_promised_security_context).not_in(Stage::Dev, "live updates write into the root file system"),
         scenario(have_no_service_account_token),
-        scenario(are_left_alone_by_the_same_content).not_in(Stage::Dev, "stage dev is deployed by Tilt alone").within(300),
+        scenario(are_left_alone_by_the_same_content)
+            .not_in(Stage::Dev, "stage dev is deployed by Tilt alone")
+            .within(300),
         scenario(are_replaced_only_where_content_changed).within(300),
     ]
 }
@@ -83,7 +86,11 @@ async fn have_the_promised_resources(stack: Stack) -> ScenarioResult {
             for resource in ["cpu", "memory"] {
                 expect!(requests.contains_key(resource), "{} requests no {resource}", container.name)?;
             }
-            expect!(resources.limits.unwrap_or_default().contains_key("memory"), "{} has no memory limit", container.name)?;
+            expect!(
+                resources.limits.unwrap_or_default().contains_key("memory"),
+                "{} has no memory limit",
+                container.name
+            )?;
         }
     }
     Ok(())
@@ -107,7 +114,11 @@ async fn have_the_promised_security_context(stack: Stack) -> ScenarioResult {
 async fn have_no_service_account_token(stack: Stack) -> ScenarioResult {
     for pod in stack.all_pods().await? {
         let spec = pod.spec.clone().unwrap_or_default();
-        expect!(spec.service_account_name.as_deref() != Some("default"), "{} uses the default account", pod.name_any())?;
+        expect!(
+            spec.service_account_name.as_deref() != Some("default"),
+            "{} uses the default account",
+            pod.name_any()
+        )?;
         for container in pod::containers(&pod) {
             let mounts = container.volume_mounts.iter().flatten();
             let token = mounts.into_iter().find(|mount| mount.mount_path.starts_with("/var/run/secrets/kubernetes.io"));

@@ -2,11 +2,11 @@
 
 use std::time::SystemTime;
 
+use harness::expect;
 use harness::http::since;
 use harness::scenario::ScenarioResult;
 use harness::scenario::reading::{ReadOnlyScenarios, each};
 use harness::stack::Site;
-use harness::expect;
 use jetscale::services::LIVE;
 
 pub fn scenarios() -> Vec<ReadOnlyScenarios> {

@@ -24,5 +24,9 @@ async fn every_address_answers(site: Site) -> ScenarioResult {
     for address in &routed {
         site.at(*address)?.get(LIVE).await?.expect_status(200)?;
     }
-    expect!(!routed.is_empty(), "dns: no address of {} is one that this machine has a route to: {others:?}", site.host())
+    expect!(
+        !routed.is_empty(),
+        "dns: no address of {} is one that this machine has a route to: {others:?}",
+        site.host()
+    )
 }

@@ -61,7 +61,8 @@ async fn types_are_not_guessed(site: Site, path: &'static str) -> ScenarioResult
 
 async fn the_page_runs_its_own_scripts_alone(site: Site) -> ScenarioResult {
     let page = site.get("/").await?;
-    let policy = ContentSecurityPolicy::parse(&page.expect_status(200)?.field("content-security-policy").unwrap_or_default());
+    let policy =
+        ContentSecurityPolicy::parse(&page.expect_status(200)?.field("content-security-policy").unwrap_or_default());
     let lax = policy.laxities();
     site.measured("lax", lax.len());
     expect!(lax.is_empty(), "{page} lets in what is not the site's own: {}", lax.join(", "))

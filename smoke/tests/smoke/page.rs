@@ -26,7 +26,8 @@ fn assets(page: &Reply, ending: &str) -> Result<Vec<String>> {
     let text = page.text();
     let quoted = text.split('"').skip(1).step_by(2);
     let own = quoted.filter(|name| name.ends_with(ending) && !name.contains("://") && !name.starts_with("//"));
-    let paths: std::collections::BTreeSet<_> = own.map(|name| format!("/{}", name.trim_start_matches(['.', '/']))).collect();
+    let paths: std::collections::BTreeSet<_> =
+        own.map(|name| format!("/{}", name.trim_start_matches(['.', '/']))).collect();
     match paths.is_empty() {
         true => Err(Error::Unmet(format!("the page names no {ending}"))),
         false => Ok(paths.into_iter().collect()),
@@ -42,7 +43,10 @@ async fn page(site: &Site) -> Result<Reply> {
 async fn is_served(site: Site) -> ScenarioResult {
     let page = page(&site).await?;
     site.measured("bytes", page.body.len());
-    expect!(page.header("content-type").is_some_and(|kind| kind.to_lowercase().starts_with("text/html")), "{page} is no page")?;
+    expect!(
+        page.header("content-type").is_some_and(|kind| kind.to_lowercase().starts_with("text/html")),
+        "{page} is no page"
+    )?;
     expect!(page.text().contains("<title>"), "{page} has no title")
 }
 
@@ -82,7 +86,10 @@ async fn compressed(site: &Site, path: &str) -> ScenarioResult {
     let (before, after) = (plain.body.len(), packed.expect_status(200)?.body.len());
     site.measured(path, format!("{before} -> {after} bytes"));
     let encoding = packed.header("content-encoding").unwrap_or("none");
-    expect!(encoding.eq_ignore_ascii_case("gzip") && after < before, "{packed} with {after} of {before} bytes and encoding {encoding}")
+    expect!(
+        encoding.eq_ignore_ascii_case("gzip") && after < before,
+        "{packed} with {after} of {before} bytes and encoding {encoding}"
+    )
 }
 
 /// A browser that kept an old page would ask for assets that are gone.

@@ -1,6 +1,6 @@
 //! Stores that previews share outside their namespaces: a database server, a Redis, a bucket; each preview has a part of each.
 //!
-//! An administrator sets their addresses by the administrators' chart. Their credentials stay in the cluster with the keeper (the
+//! An administrator sets their addresses in the administrators' chart. Their credentials stay in the cluster with the keeper (the
 //! crate `keeper`), which makes a preview's part on request, and removes it before the preview's namespace ends.
 
 use std::collections::BTreeMap;
